@@ -1,1 +1,20 @@
-//! Placeholder.
+//! What travels between clients and daemons, with one encoder and one decoder for both ends.
+//!
+//! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`]); what is ours
+//! alone is additive and ignorable: acknowledgements on the put stream ([`command::PutAck`]), the error
+//! code header ([`status`]) and the server header ([`SERVER_HEADER`]).
+
+pub mod action;
+pub mod command;
+pub mod metadata;
+pub mod status;
+pub mod ticket;
+
+/// Response header by which our client recognises our daemon; the value is `mosaicolabs/<version>`.
+pub const SERVER_HEADER: &str = "mosaico-server";
+
+/// Response header of `do_put`: the daemon will acknowledge durable rows on the put stream.
+pub const ACKS_HEADER: &str = "mosaico-acks";
+
+/// The port that daemons listen on unless told otherwise.
+pub const DEFAULT_PORT: u16 = 6726;

@@ -1,0 +1,152 @@
+//! Tickets of `do_get`, byte-compatible with Mosaico 0.2:
+//!
+//! ```text
+//! ticket  := varint(byte_len) locator_utf8  option(start)  option(end)
+//! option  := 00 | 01 varint(zigzag(i64))
+//! varint  := u < 251: one byte | fb u16le | fc u32le | fd u64le
+//! ```
+//!
+//! If one bound is missing while the other is given, it travels as `i64::MIN` or `i64::MAX`.
+
+use mosaico_types::TimeWindow;
+
+/// What a ticket asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Topic locator, `sequence/topic`.
+    pub locator: String,
+    /// The rows wanted.
+    pub window: TimeWindow,
+}
+
+/// A ticket that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TicketError {
+    /// Bytes are missing.
+    #[error("the ticket ends too early")]
+    Truncated,
+    /// A tag or length that no encoder writes.
+    #[error("the ticket holds the unknown tag {0:#04x}")]
+    BadTag(u8),
+    /// The locator is not text.
+    #[error("the ticket's locator is not UTF-8")]
+    NotText,
+}
+
+impl Ticket {
+    /// The bytes on the wire.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.locator.len() + 24);
+        put_varint(&mut out, self.locator.len() as u64);
+        out.extend_from_slice(self.locator.as_bytes());
+        let bounds = match (self.window.start, self.window.end) {
+            (None, None) => [None, None],
+            (start, end) => [Some(start.unwrap_or(i64::MIN)), Some(end.unwrap_or(i64::MAX))],
+        };
+        for bound in bounds {
+            match bound {
+                None => out.push(0),
+                Some(value) => {
+                    out.push(1);
+                    put_varint(&mut out, zigzag(value));
+                }
+            }
+        }
+        out
+    }
+
+    /// Reads a ticket; trailing bytes are ignored, as the reference does.
+    ///
+    /// # Errors
+    /// [`TicketError`] for anything that no encoder writes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, TicketError> {
+        let mut rest = bytes;
+        let length = usize::try_from(take_varint(&mut rest)?).map_err(|_| TicketError::Truncated)?;
+        if length > rest.len() {
+            return Err(TicketError::Truncated);
+        }
+        let (locator, tail) = rest.split_at(length);
+        rest = tail;
+        let locator = std::str::from_utf8(locator).map_err(|_| TicketError::NotText)?.to_owned();
+        let start = take_option(&mut rest)?.filter(|&start| start != i64::MIN);
+        let end = take_option(&mut rest)?.filter(|&end| end != i64::MAX);
+        Ok(Self { locator, window: TimeWindow { start, end } })
+    }
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
+fn put_varint(out: &mut Vec<u8>, value: u64) {
+    if value < 251 {
+        out.push(value as u8);
+    } else if let Ok(value) = u16::try_from(value) {
+        out.push(0xfb);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else if let Ok(value) = u32::try_from(value) {
+        out.push(0xfc);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else {
+        out.push(0xfd);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], TicketError> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(TicketError::Truncated)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn take_varint(rest: &mut &[u8]) -> Result<u64, TicketError> {
+    match take::<1>(rest)?[0] {
+        small @ 0..=250 => Ok(u64::from(small)),
+        0xfb => Ok(u64::from(u16::from_le_bytes(take(rest)?))),
+        0xfc => Ok(u64::from(u32::from_le_bytes(take(rest)?))),
+        0xfd => Ok(u64::from_le_bytes(take(rest)?)),
+        tag => Err(TicketError::BadTag(tag)),
+    }
+}
+
+fn take_option(rest: &mut &[u8]) -> Result<Option<i64>, TicketError> {
+    match take::<1>(rest)?[0] {
+        0 => Ok(None),
+        1 => take_varint(rest).map(|value| Some(unzigzag(value))),
+        tag => Err(TicketError::BadTag(tag)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn encodes_as_recorded() {
+        let ticket = Ticket { locator: "a/b".into(), window: TimeWindow::ALL };
+        assert_eq!(ticket.encode(), b"\x03a/b\x00\x00");
+        let bounded =
+            Ticket { locator: "a/b".into(), window: TimeWindow { start: Some(-1), end: Some(300) } };
+        assert_eq!(bounded.encode(), b"\x03a/b\x01\x01\x01\xfb\x58\x02");
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(locator in "\\PC{0,300}", start in any::<Option<i64>>(), end in any::<Option<i64>>()) {
+            let start = start.filter(|&s| s != i64::MIN);
+            let end = end.filter(|&e| e != i64::MAX);
+            let ticket = Ticket { locator, window: TimeWindow { start, end } };
+            prop_assert_eq!(Ticket::decode(&ticket.encode()), Ok(ticket));
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Ticket::decode(&bytes);
+        }
+    }
+}
