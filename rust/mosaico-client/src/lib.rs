@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The async client of Mosaico daemons, ours and 0.2 ones; no Python here.
+//!
+//! Start with [`Client`] (connections and control calls), [`Lane`] (one topic being written: buffer,
+//! batches, background sending, acknowledgements) and [`Merge`] (topics being read, in time order).
+//! Rows enter through [`RowBuffer`], a set of [`columns::Column`] builders that can undo a bad row.
+
+mod client;
+pub mod columns;
+mod connection;
+mod error;
+mod lane;
+mod merge;
+mod read_ahead;
+mod rows;
+mod stream;
+
+pub use client::{Client, Endpoint, Info};
+pub use connection::{Connector, Target};
+pub use error::{Error, Result};
+pub use lane::{Lane, LaneConfig, LaneStats};
+pub use merge::{Merge, Step};
+pub use read_ahead::ReadAhead;
+pub use rows::{RawRows, RowBuffer};
+pub use stream::TopicStream;

@@ -1,0 +1,155 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::Schema;
+use arrow_flight::{Action, Criteria, FlightDescriptor};
+use mosaico_types::{ErrorKind, TimeWindow};
+use mosaico_wire::action::decode_answer;
+use mosaico_wire::command::{InfoCommand, PutCommand};
+use mosaico_wire::metadata::{EndpointMetadata, parse_location};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::{Flight, Pool, Target};
+use crate::{Error, Lane, LaneConfig, ReadAhead, Result, TopicStream};
+
+/// A connected client: control calls go over one connection, data over a small pool.
+///
+/// Cheap to clone; the connections close when the last clone is gone.
+#[derive(Clone)]
+pub struct Client {
+    control: Flight,
+    pool: Arc<Pool>,
+    target: Target,
+    server: Option<String>,
+}
+
+/// The catalogue's answer about a sequence or topic; no data moved.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// The stored schema (no fields for a sequence) with the resource's metadata.
+    pub schema: Schema,
+    /// One per topic, in the server's order.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Where to read one topic.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `sequence/topic`.
+    pub locator: String,
+    /// Opaque bytes for [`Client::read`].
+    pub ticket: Vec<u8>,
+    /// Time bounds and row count.
+    pub metadata: EndpointMetadata,
+}
+
+impl Client {
+    /// Connects and waits until the server answers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Deadline`] if it does not within `timeout`.
+    pub async fn connect(target: Target, timeout: Duration) -> Result<Self> {
+        let pool = Pool::new(target.clone(), timeout);
+        let greet = async {
+            let mut control = pool.connect().await?;
+            let answer = control.list_flights(Criteria::default()).await?;
+            let server = answer.metadata().get(mosaico_wire::SERVER_HEADER);
+            let server = server.and_then(|value| value.to_str().ok()).map(str::to_owned);
+            Ok::<_, Error>((control, server))
+        };
+        let (control, server) = tokio::time::timeout(timeout, greet).await.map_err(|_| {
+            Error::new(ErrorKind::Deadline, format!("{target} did not answer within {timeout:?}"))
+        })??;
+        Ok(Self { control, pool: Arc::new(pool), target, server })
+    }
+
+    /// Where the daemon is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// `mosaicolabs/<version>` for our daemon, `None` for others: those send no acknowledgements.
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// Runs an action; an answer without content is `None`.
+    ///
+    /// # Errors
+    /// The server's refusal, or an answer that cannot be understood.
+    pub async fn action<T: DeserializeOwned>(&self, name: &str, body: &impl Serialize) -> Result<Option<T>> {
+        let body = serde_json::to_vec(body).map_err(|cause| {
+            Error::new(ErrorKind::InvalidInput, format!("the request `{name}` is not JSON: {cause}"))
+        })?;
+        let action = Action { r#type: name.to_owned(), body: body.into() };
+        let mut answers = self.control.clone().do_action(action).await?.into_inner();
+        match answers.message().await? {
+            None => Ok(None),
+            Some(answer) => decode_answer(name, &answer.body)
+                .map_err(|cause| Error::new(ErrorKind::Internal, cause.to_string())),
+        }
+    }
+
+    /// Names of all sequences.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn sequences(&self) -> Result<Vec<String>> {
+        let mut flights = self.control.clone().list_flights(Criteria::default()).await?.into_inner();
+        let mut names = Vec::new();
+        while let Some(flight) = flights.message().await? {
+            names.extend(flight.flight_descriptor.and_then(|descriptor| descriptor.path.into_iter().next()));
+        }
+        Ok(names)
+    }
+
+    /// The catalogue's answer about a sequence or topic; `window` goes into the tickets.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or what else the server says.
+    pub async fn info(&self, locator: &str, window: TimeWindow) -> Result<Info> {
+        let command = serde_json::to_vec(&InfoCommand::new(locator, window)).expect("plain fields are JSON");
+        let answer = self.control.clone().get_flight_info(FlightDescriptor::new_cmd(command)).await?;
+        let info = answer.into_inner();
+        let endpoints = info.endpoint.iter().map(endpoint).collect::<Result<_>>()?;
+        let schema = info.try_decode_schema()?;
+        Ok(Info { schema, endpoints })
+    }
+
+    /// Opens the lane of a topic that `topic_create` just registered.
+    ///
+    /// # Errors
+    /// If no connection can be opened, or a column of `schema` cannot be built row by row.
+    pub async fn write(&self, put: PutCommand, schema: Arc<Schema>, config: LaneConfig) -> Result<Lane> {
+        let flight = self.pool.get().await?;
+        Lane::open(flight, put, schema, config, self.server.is_some())
+    }
+
+    /// Opens the stream behind a ticket.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn read(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
+        TopicStream::open(self.pool.get().await?, ticket, read_ahead).await
+    }
+}
+
+fn endpoint(endpoint: &arrow_flight::FlightEndpoint) -> Result<Endpoint> {
+    let malformed = |what: String| {
+        Error::new(ErrorKind::Internal, format!("the server sent a malformed endpoint: {what}"))
+    };
+    let [location] = endpoint.location.as_slice() else {
+        return Err(malformed(format!("{} locations instead of one", endpoint.location.len())));
+    };
+    let locator = parse_location(&location.uri)
+        .ok_or_else(|| malformed(format!("location `{}`", location.uri)))?
+        .to_owned();
+    let metadata = match endpoint.app_metadata.as_ref() {
+        b"" => EndpointMetadata::default(),
+        bytes => serde_json::from_slice(bytes)
+            .map_err(|cause| malformed(format!("metadata of `{locator}`: {cause}")))?,
+    };
+    let ticket = endpoint.ticket.as_ref().map(|ticket| ticket.ticket.to_vec()).unwrap_or_default();
+    Ok(Endpoint { locator, ticket, metadata })
+}

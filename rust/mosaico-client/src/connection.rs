@@ -1,0 +1,142 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_flight::flight_service_client::FlightServiceClient;
+use hyper_util::rt::TokioIo;
+use mosaico_types::ErrorKind;
+use parking_lot::Mutex;
+use tokio::io::DuplexStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::{Error, Result};
+
+/// A Flight client over one of our channels.
+pub(crate) type Flight = FlightServiceClient<Channel>;
+
+/// Bytes a peer may send on one stream, and on one connection, before we read them.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// Opens in-process connections to a daemon in the same process.
+pub trait Connector: Send + Sync {
+    /// Our end of a new connection.
+    ///
+    /// # Errors
+    /// If the daemon is gone.
+    fn open(&self) -> io::Result<DuplexStream>;
+}
+
+/// Where the daemon is.
+#[derive(Clone)]
+pub enum Target {
+    /// `host:port` over TCP.
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A daemon in this process.
+    InProcess(Arc<dyn Connector>),
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::InProcess(_) => f.write_str("in-process"),
+        }
+    }
+}
+
+impl Target {
+    async fn connect(&self, timeout: Duration) -> Result<Channel> {
+        let unreachable = |cause: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::Unavailable, format!("cannot connect to {self}: {cause}"))
+        };
+        let uri = match self {
+            // An IPv6 address stands in brackets in a URI.
+            Self::Tcp { host, port } if host.contains(':') && !host.starts_with('[') => {
+                format!("http://[{host}]:{port}")
+            }
+            Self::Tcp { host, port } => format!("http://{host}:{port}"),
+            Self::InProcess(_) => "http://in-process".to_owned(),
+        };
+        let endpoint = Endpoint::from_shared(uri)
+            .map_err(|cause| {
+                Error::new(ErrorKind::InvalidInput, format!("{self} is not a host and port: {cause}"))
+            })?
+            .connect_timeout(timeout)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        match self {
+            Self::Tcp { .. } => endpoint.connect().await.map_err(|error| unreachable(&root_cause(&error))),
+            Self::InProcess(connector) => {
+                let connector = Arc::clone(connector);
+                let open = move |_: Uri| {
+                    let stream = connector.open();
+                    async move { stream.map(TokioIo::new) }
+                };
+                endpoint
+                    .connect_with_connector(tower::service_fn(open))
+                    .await
+                    .map_err(|error| unreachable(&root_cause(&error)))
+            }
+        }
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Connections for data, opened one by one as topics ask for them, then shared round robin.
+pub(crate) struct Pool {
+    target: Target,
+    timeout: Duration,
+    size: usize,
+    next: AtomicUsize,
+    open: Mutex<Vec<Channel>>,
+}
+
+impl Pool {
+    pub(crate) fn new(target: Target, timeout: Duration) -> Self {
+        let size = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
+        Self { target, timeout, size, next: AtomicUsize::new(0), open: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) async fn get(&self) -> Result<Flight> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        {
+            let open = self.open.lock();
+            if open.len() >= self.size {
+                return Ok(flight(open[turn % open.len()].clone()));
+            }
+        }
+        let channel = self.target.connect(self.timeout).await?;
+        self.open.lock().push(channel.clone());
+        Ok(flight(channel))
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Flight> {
+        Ok(flight(self.target.connect(self.timeout).await?))
+    }
+}
+
+/// Messages may be as large as one row; how many are in flight is bounded elsewhere.
+fn flight(channel: Channel) -> Flight {
+    Flight::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX)
+}

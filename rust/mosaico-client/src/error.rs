@@ -1,0 +1,62 @@
+use std::fmt;
+
+use mosaico_types::ErrorKind;
+
+/// The result of every call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed call: what a caller can act on, and a message with the offending value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// What a handler can act on.
+    pub kind: ErrorKind,
+    /// What happened, with the offending value and the way out.
+    pub message: String,
+}
+
+impl Error {
+    /// An error of `kind`.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The same kind with `context: ` before the message.
+    #[must_use]
+    pub fn context(self, context: impl fmt::Display) -> Self {
+        Self { message: format!("{context}: {}", self.message), ..self }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<tonic::Status> for Error {
+    fn from(status: tonic::Status) -> Self {
+        let kind = mosaico_wire::status::kind(&status);
+        let message = match status.message() {
+            "" => format!("the server answered {}", status.code()),
+            text => text.to_owned(),
+        };
+        Self { kind, message }
+    }
+}
+
+impl From<arrow_flight::error::FlightError> for Error {
+    fn from(error: arrow_flight::error::FlightError) -> Self {
+        match error {
+            arrow_flight::error::FlightError::Tonic(status) => (*status).into(),
+            other => Self::new(ErrorKind::Internal, format!("the stream cannot be decoded: {other}")),
+        }
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::new(ErrorKind::Internal, format!("the rows do not form a batch: {error}"))
+    }
+}

@@ -1,0 +1,30 @@
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Permits are counted in KiB, so that budgets fit the semaphore's 32-bit requests.
+const UNIT: usize = 1024;
+
+/// A byte budget for decoded batches that wait to be consumed, shared by the topics of a reader.
+///
+/// Each topic may always hold one batch beyond it, else a merge that waits for one topic while others
+/// hold the budget would never go on.
+#[derive(Debug, Clone)]
+pub struct ReadAhead {
+    units: Arc<Semaphore>,
+    total: u32,
+}
+
+impl ReadAhead {
+    /// A budget of `bytes`.
+    pub fn new(bytes: usize) -> Self {
+        let total = u32::try_from((bytes / UNIT).max(1)).unwrap_or(u32::MAX);
+        Self { units: Arc::new(Semaphore::new(total as usize)), total }
+    }
+
+    /// Waits for room for `bytes`; a batch above the whole budget waits for all of it.
+    pub(crate) async fn acquire(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
+        Arc::clone(&self.units).acquire_many_owned(units).await.expect("the semaphore is never closed")
+    }
+}

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions, make_array};
+use arrow::datatypes::SchemaRef;
+
+use crate::Result;
+use crate::columns::{Column, ColumnError};
+
+/// Rows under construction: one [`Column`] per field of a schema.
+#[derive(Debug)]
+pub struct RowBuffer {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+impl RowBuffer {
+    /// An empty buffer for `schema`.
+    ///
+    /// # Errors
+    /// [`ColumnError::Unsupported`] if a column cannot be built row by row.
+    pub fn new(schema: SchemaRef) -> Result<Self, ColumnError> {
+        let columns = schema.fields().iter().map(Column::new).collect::<Result<_, _>>()?;
+        Ok(Self { schema, columns, rows: 0 })
+    }
+
+    /// The schema of the batches.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> usize {
+        if self.rows == 0 { 0 } else { self.columns.iter().map(Column::bytes).sum() }
+    }
+
+    /// Appends one row through `append`, which fills every column once; if it fails, nothing stays.
+    ///
+    /// # Errors
+    /// What `append` returns.
+    pub fn push<E>(&mut self, append: impl FnOnce(&mut [Column]) -> Result<(), E>) -> Result<(), E> {
+        let outcome = append(&mut self.columns);
+        match outcome {
+            Ok(()) => self.rows += 1,
+            Err(_) => self.columns.iter_mut().for_each(|column| column.truncate(self.rows)),
+        }
+        outcome
+    }
+
+    /// Takes the rows out and leaves an empty buffer.
+    pub fn take(&mut self) -> RawRows {
+        let bytes = self.bytes();
+        let fresh = self
+            .schema
+            .fields()
+            .iter()
+            .map(Column::new)
+            .collect::<Result<_, _>>()
+            .expect("the same schema was accepted before");
+        let columns = std::mem::replace(&mut self.columns, fresh);
+        let rows = std::mem::take(&mut self.rows);
+        RawRows { schema: Arc::clone(&self.schema), columns, rows, bytes }
+    }
+}
+
+/// Rows cut from a [`RowBuffer`], not yet a batch: the (small) rest of the work is done off the pushing thread.
+#[derive(Debug)]
+pub struct RawRows {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    /// Number of rows.
+    pub rows: usize,
+    /// Their size.
+    pub bytes: usize,
+}
+
+impl RawRows {
+    /// Assembles the batch.
+    ///
+    /// # Errors
+    /// If the columns contradict the schema, which only a bug can cause.
+    pub fn into_batch(self) -> Result<RecordBatch> {
+        let arrays = self
+            .columns
+            .into_iter()
+            .map(|column| column.into_data().map(make_array))
+            .collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        Ok(RecordBatch::try_new_with_options(self.schema, arrays, &options)?)
+    }
+}

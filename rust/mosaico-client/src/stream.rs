@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::Ticket;
+use arrow_flight::decode::FlightRecordBatchStream;
+use futures::{StreamExt, TryStreamExt};
+use mosaico_types::ErrorKind;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::connection::Flight;
+use crate::{Error, ReadAhead, Result};
+
+/// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
+const QUEUED_BATCHES: usize = 64;
+
+struct Queued {
+    batch: RecordBatch,
+    /// Given back when the consumer takes the batch.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// The batches of one topic in time order, read ahead by a background task. Dropping it ends the call.
+pub struct TopicStream {
+    schema: SchemaRef,
+    queue: mpsc::Receiver<Result<Queued>>,
+    starving: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl TopicStream {
+    pub(crate) async fn open(mut flight: Flight, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<Self> {
+        let response = flight.do_get(Ticket { ticket: ticket.into() }).await?;
+        let mut batches =
+            FlightRecordBatchStream::new_from_flight_data(response.into_inner().map_err(Into::into));
+        let first = batches.next().await.transpose()?;
+        let schema = batches.schema().cloned().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the server ended the stream without sending a schema")
+        })?;
+        let (sender, queue) = mpsc::channel(QUEUED_BATCHES);
+        let starving = Arc::new(Notify::new());
+        let wanted = Arc::clone(&starving);
+        let task = tokio::spawn(async move {
+            let mut batches = futures::stream::iter(first.map(Ok)).chain(batches);
+            while let Some(batch) = batches.next().await {
+                let queued = match batch {
+                    Ok(batch) if batch.num_rows() == 0 => continue,
+                    Ok(batch) => Ok(admit(batch, &read_ahead, &wanted).await),
+                    Err(error) => Err(Error::from(error)),
+                };
+                let failed = queued.is_err();
+                if sender.send(queued).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Ok(Self { schema, queue, starving, task })
+    }
+
+    /// The schema, with the topic's metadata.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next batch (never empty), or `None` at the end.
+    ///
+    /// # Errors
+    /// Whatever ended the stream early.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if self.queue.is_empty() {
+            self.starving.notify_one();
+        }
+        self.queue.recv().await.transpose().map(|queued| queued.map(|queued| queued.batch))
+    }
+}
+
+impl Drop for TopicStream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Waits for room in the shared budget, unless the consumer waits for just this topic.
+async fn admit(batch: RecordBatch, read_ahead: &ReadAhead, starving: &Notify) -> Queued {
+    let room = tokio::select! {
+        room = read_ahead.acquire(batch.get_array_memory_size()) => Some(room),
+        () = starving.notified() => None,
+    };
+    Queued { batch, _room: room }
+}
