@@ -1,0 +1,8 @@
+"""Enumerations that users and the wire share."""
+
+from mosaicolabs.enum.flight_action import FlightAction
+from mosaicolabs.enum.on_error_policy import OnErrorPolicy
+from mosaicolabs.enum.sequence_status import SequenceStatus
+from mosaicolabs.enum.serialization_format import SerializationFormat
+
+__all__ = ["FlightAction", "OnErrorPolicy", "SequenceStatus", "SerializationFormat"]

@@ -1,0 +1,13 @@
+"""What happens to a sequence whose recording fails."""
+
+from enum import Enum
+
+
+class OnErrorPolicy(Enum):
+    """Fate of a sequence when the `with` block of its writer ends in an error."""
+
+    Report = "report"
+    """Keep what was pushed, attach a notification with the error, leave the sequence unlocked."""
+
+    Delete = "delete"
+    """Remove the sequence with all its data."""

@@ -1,0 +1,16 @@
+"""Kinds of payload, a storage hint that travels with each topic."""
+
+from mosaicolabs.enum._str_enum import StrEnum
+
+
+class SerializationFormat(StrEnum):
+    """How the rows of a topic are shaped."""
+
+    Default = "default"
+    """Small rows of about equal size."""
+
+    Ragged = "ragged"
+    """Rows whose lists vary in length, e.g. point clouds."""
+
+    Image = "image"
+    """Few large binary rows."""

@@ -1,0 +1,21 @@
+"""What a message is made of: the envelope, its building blocks, and the shipped data classes.
+
+Importing a module of `models.data` or `models.sensors` registers its classes by their tags.
+"""
+
+from mosaicolabs.models.base_model import BaseModel
+from mosaicolabs.models.header import Header, Time
+from mosaicolabs.models.message import Message
+from mosaicolabs.models.mixins import CovarianceMixin, HeaderMixin, VarianceMixin
+from mosaicolabs.models.serializable import Serializable
+
+__all__ = [
+    "BaseModel",
+    "CovarianceMixin",
+    "Header",
+    "HeaderMixin",
+    "Message",
+    "Serializable",
+    "Time",
+    "VarianceMixin",
+]

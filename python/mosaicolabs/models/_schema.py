@@ -1,0 +1,44 @@
+"""The flat Arrow schema of a topic: columns of the envelope, then columns of the data class."""
+
+from functools import cache
+
+import pyarrow as pa
+
+from mosaicolabs.models._arrow import column
+from mosaicolabs.models.serializable import Serializable
+
+ENVELOPE_COLUMNS = (
+    column("timestamp_ns", pa.int64(), "Message time, ns since the Unix epoch.", required=True),
+    column("recording_timestamp_ns", pa.int64(), "Time of recording, ns since the Unix epoch."),
+)
+_ENVELOPE_NAMES = frozenset(field.name for field in ENVELOPE_COLUMNS)
+
+
+def check_wrappable(cls: type[Serializable]) -> None:
+    """Refuses a class that has no place beside the columns of the envelope.
+
+    Raises:
+        ValueError: A field of the class is named like a column of the envelope, or the class is not
+            a registered one.
+    """
+    if not cls.is_registered():
+        raise ValueError(f"'{cls.__name__}' is not a data class; use a class derived from Serializable")
+    taken = sorted(_ENVELOPE_NAMES & set(cls.model_fields))
+    if taken:
+        raise ValueError(f"fields {taken} of '{cls.__name__}' are named like columns of Message; rename them")
+
+
+@cache
+def message_schema(cls: type[Serializable]) -> pa.Schema:
+    """The schema of every batch of a topic of this class; built once per class.
+
+    Raises:
+        ValueError: See `check_wrappable`.
+
+    Example:
+        >>> from mosaicolabs.models.data import Boolean
+        >>> message_schema(Boolean).names
+        ['timestamp_ns', 'recording_timestamp_ns', 'data', 'header']
+    """
+    check_wrappable(cls)
+    return pa.schema([*ENVELOPE_COLUMNS, *cls.__msco_pyarrow_struct__])

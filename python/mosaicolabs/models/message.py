@@ -1,0 +1,185 @@
+"""The envelope of every record: data plus its times."""
+
+from collections.abc import Iterable
+from copy import copy
+from typing import Any, Final, Protocol, TypeVar, get_args
+
+from mosaicolabs.logging_config import get_logger
+from mosaicolabs.models._rows import data_from_columns
+from mosaicolabs.models._schema import check_wrappable
+from mosaicolabs.models.base_model import BaseModel, fill_unvalidated
+from mosaicolabs.models.header import Header, header_at
+from mosaicolabs.models.serializable import Serializable
+
+SerializableT = TypeVar("SerializableT", bound=Serializable)
+
+_logger = get_logger(__name__)
+
+_MISSING: Final[Any] = object()
+
+# Whether a class that has passed check_wrappable has a Header field. A hit also tells __init__ that
+# the data is an instance of a registered class, which is all that pydantic would check.
+_HAS_HEADER: dict[type, bool] = {}
+
+
+class DataFrameRow(Protocol):
+    """What `from_dataframe_row` needs of a pandas Series: its (column name, value) pairs."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]: ...
+
+
+class Message(BaseModel):
+    """One record of a topic.
+
+    Attributes:
+        data: Instance of a data class.
+        timestamp_ns: Message time, ns since the Unix epoch; the order of replay. Left out: the stamp
+            of `data.header`, else `recording_timestamp_ns`. Always an int afterwards.
+        recording_timestamp_ns: When the record was taken down, ns since the Unix epoch.
+
+    If `data` can have a header and has none, the data object itself receives one stamped with the
+    message time. A header that the user gave is kept, even if it disagrees. A header that an
+    earlier message filled in still belongs to that message: another time makes this message hold a
+    shallow copy of the data with a header of its own.
+
+    Raises:
+        pydantic.ValidationError: No time is to be found, `data` is not an instance of a data class,
+            or the class has a field named like a time of the message.
+
+    Example:
+        >>> from mosaicolabs.models.sensors import Temperature
+        >>> message = Message(timestamp_ns=5_000_000_000, data=Temperature(value=293.0))
+        >>> message.ontology_tag(), message.get_data(Temperature).header.stamp.sec
+        ('temperature', 5)
+    """
+
+    data: Serializable
+    timestamp_ns: int | None = None
+    recording_timestamp_ns: int | None = None
+
+    def __init__(
+        self,
+        *,
+        data: Serializable = _MISSING,
+        timestamp_ns: int | None = None,
+        recording_timestamp_ns: int | None = None,
+        **extra: Any,
+    ) -> None:
+        # The hot path of recording: exact types need no validation, anything else goes to pydantic.
+        has_header = _HAS_HEADER.get(data.__class__)
+        if (
+            has_header is None
+            or timestamp_ns.__class__ is not int
+            or (recording_timestamp_ns is not None and recording_timestamp_ns.__class__ is not int)
+            or self.__class__ is not Message
+        ):
+            given = {"timestamp_ns": timestamp_ns, "recording_timestamp_ns": recording_timestamp_ns, **extra}
+            super().__init__(**(given if data is _MISSING else {"data": data, **given}))
+            return
+        if has_header:
+            data = _with_header(data, timestamp_ns)
+        fill_unvalidated(
+            self,
+            {"data": data, "timestamp_ns": timestamp_ns, "recording_timestamp_ns": recording_timestamp_ns},
+            {"data", "timestamp_ns", "recording_timestamp_ns"},
+        )
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Checks the class of the data, settles the message time and fills the header."""
+        has_header = _has_header(type(self.data))
+        if self.timestamp_ns is None:
+            header = getattr(self.data, "header", None) if has_header else None
+            if header is not None:
+                self.timestamp_ns = header.stamp.to_nanoseconds()
+            elif self.recording_timestamp_ns is not None:
+                self.timestamp_ns = self.recording_timestamp_ns
+            else:
+                raise ValueError(
+                    "Timestamp data is needed. "
+                    "Give timestamp_ns, data with a header, or recording_timestamp_ns"
+                )
+        if has_header:
+            self.data = _with_header(self.data, self.timestamp_ns)
+
+    @property
+    def timestamp(self) -> int:
+        """The message time, ns since the Unix epoch; the same as `timestamp_ns`."""
+        assert self.timestamp_ns is not None  # settled by __init__
+        return self.timestamp_ns
+
+    def get_data(self, target_type: type[SerializableT]) -> SerializableT:
+        """The data as an instance of the class that the caller expects.
+
+        Raises:
+            TypeError: The data is of another class.
+        """
+        if not isinstance(self.data, target_type):
+            raise TypeError(f"message holds '{type(self.data).__name__}', not '{target_type.__name__}'")
+        return self.data
+
+    def ontology_type(self) -> type[Serializable]:
+        """The class of the data."""
+        return type(self.data)
+
+    def ontology_tag(self) -> str:
+        """The tag of the class of the data."""
+        return type(self.data).ontology_tag()
+
+    @staticmethod
+    def from_dataframe_row(
+        row: DataFrameRow, topic_name: str, timestamp_column_name: str = "timestamp_ns"
+    ) -> "Message | None":
+        """Makes a message from one row of a frame with columns `{topic}.{tag}.{path}`.
+
+        NaN and None stand for missing values; a nested object without any value is None.
+
+        Args:
+            row: A pandas Series, or anything with `items()`.
+            topic_name: The topic as it begins the column names.
+            timestamp_column_name: Column of the message time, ns.
+
+        Returns:
+            The message. None if the row has no column of the topic or no time, or if its values do
+            not make a valid message; the last is logged.
+
+        Raises:
+            ValueError: No registered tag follows the topic in the column names.
+
+        Example:
+            >>> row = {"timestamp_ns": 5, "/t.temperature.value": 293.0}
+            >>> Message.from_dataframe_row(row, "/t").data.value
+            293.0
+        """
+        columns = {str(name): value for name, value in row.items()}
+        rebuilt = data_from_columns(columns, topic_name, timestamp_column_name)
+        if rebuilt is None:
+            return None
+        tag, times, values = rebuilt
+        try:
+            return Message(data=Serializable._create(tag, **values), **times)
+        except (TypeError, ValueError) as error:
+            _logger.error("row of topic '%s' at %s makes no message: %s", topic_name, times, error)
+            return None
+
+
+def _has_header(cls: type[Serializable]) -> bool:
+    """Whether messages fill the header of this class; checks the class at its first message."""
+    known = _HAS_HEADER.get(cls)
+    if known is None:
+        check_wrappable(cls)
+        field = cls.model_fields.get("header")
+        known = field is not None and Header in (field.annotation, *get_args(field.annotation))
+        _HAS_HEADER[cls] = known
+    return known
+
+
+def _with_header(data: Serializable, timestamp_ns: int) -> Serializable:
+    """The data with a header: itself, or a copy if its header was filled in for another time."""
+    header = data.__dict__["header"]
+    if header is None:
+        data.__dict__["header"] = header_at(timestamp_ns)
+    elif "header" not in data.__pydantic_fields_set__ and header.stamp.to_nanoseconds() != timestamp_ns:
+        # What the user sets is in the fields-set; a header outside of it came from a message.
+        data = copy(data)
+        data.__dict__["header"] = header_at(timestamp_ns)
+    return data

@@ -1,0 +1,6 @@
+"""What the platform tells about stored sequences and topics."""
+
+from mosaicolabs.models.platform.sequence import Sequence
+from mosaicolabs.models.platform.topic import Topic
+
+__all__ = ["Sequence", "Topic"]

@@ -1,0 +1,312 @@
+"""Images: raw pixels, and pictures compressed by a codec."""
+
+import io
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from PIL import Image as PillowImage
+from typing_extensions import Self
+
+from mosaicolabs.enum import SerializationFormat
+from mosaicolabs.logging_config import get_logger
+from mosaicolabs.models._arrow import column
+from mosaicolabs.models.header import Header
+from mosaicolabs.models.mixins import HeaderMixin
+from mosaicolabs.models.sensors import _png
+from mosaicolabs.models.sensors._pixels import (
+    ENCODINGS,
+    Pixels,
+    check_pixels,
+    default_encoding,
+    pillow_from_pixels,
+    pixels_from_bytes,
+    pixels_from_pillow,
+)
+from mosaicolabs.models.serializable import Serializable
+
+_logger = get_logger(__name__)
+
+
+class ImageFormat(str, Enum):  # str() of a member must stay 'ImageFormat.PNG'
+    """What the bytes of an image are packed in."""
+
+    RAW = "raw"
+    PNG = "png"
+    JPEG = "jpeg"
+    TIFF = "tiff"
+    H264 = "h264"
+    HEVC = "hevc"
+
+
+_PILLOW_CODECS = {ImageFormat.PNG: "PNG", ImageFormat.JPEG: "JPEG", ImageFormat.TIFF: "TIFF"}
+
+
+class Image(Serializable, HeaderMixin):
+    """The raw pixels of one camera frame, without loss.
+
+    Attributes:
+        data: The pixels row by row from the top, in the container named by `format`.
+        format: `RAW`: the bytes as they are. `PNG`: a container, not a picture: the same bytes as
+            an 8-bit grey PNG of `stride` columns and `height` rows.
+        width: px.
+        height: px.
+        stride: Bytes from one row to the next, padding included.
+        encoding: Layout of a pixel, e.g. `mono8`, `rgb8`, `bayer_rggb8`, `16UC1`, `32FC1`.
+        is_bigendian: Byte order of pixels wider than a byte. None: that of the host that reads.
+
+    Source: encodings follow ROS `sensor_msgs/Image`.
+
+    Example:
+        >>> import numpy as np
+        >>> frame = Image.from_numpy(np.zeros((480, 752), np.uint8), "mono8")
+        >>> frame.stride, frame.to_numpy().shape
+        (752, (480, 752))
+    """
+
+    __serialization_format__: ClassVar[SerializationFormat] = SerializationFormat.Image
+    __supported_image_formats__: ClassVar[list[ImageFormat]] = [ImageFormat.PNG, ImageFormat.RAW]
+    __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct(
+        [
+            column("data", pa.binary(), "Pixels in the container named by format.", required=True),
+            column("format", pa.string(), "Container: raw or png.", required=True),
+            column("width", pa.int32(), "Width, px.", required=True),
+            column("height", pa.int32(), "Height, px.", required=True),
+            column("stride", pa.int32(), "Bytes from one row to the next.", required=True),
+            column("encoding", pa.string(), "Layout of a pixel.", required=True),
+            column("is_bigendian", pa.bool_(), "Byte order of wide pixels; null means that of the host."),
+        ]
+    )
+
+    data: bytes
+    format: ImageFormat
+    width: int
+    height: int
+    stride: int
+    encoding: str
+    is_bigendian: bool | None = None
+
+    @classmethod
+    def from_linear_pixels(
+        cls,
+        data: Sequence[int] | bytes | bytearray | memoryview | Pixels,
+        stride: int,
+        height: int,
+        width: int,
+        encoding: str,
+        header: Header | None = None,
+        is_bigendian: bool | None = None,
+        format: ImageFormat | None = ImageFormat.PNG,
+    ) -> Self:
+        """An image from its bytes, row by row.
+
+        Bytes that do not make `height` rows of `stride` are kept as `RAW` whatever the format, with
+        a warning in the log; reading them as pixels fails or not as the bytes allow.
+
+        Args:
+            data: Byte values. `bytes` are taken over without a copy, anything else is copied once.
+            encoding: Not checked here, so that unknown layouts can be recorded too.
+            format: `PNG` or `RAW`; None means `PNG`.
+
+        Raises:
+            ValueError: Another format, or a byte value outside 0 to 255.
+        """
+        container = _container(ImageFormat.PNG if format is None else format)
+        payload = data if isinstance(data, bytes) else bytes(data)
+        if container is ImageFormat.PNG:
+            layout = ENCODINGS.get(encoding)
+            try:
+                payload = _png.encode(payload, stride, height, layout.pixel_bytes if layout else 1)
+            except ValueError as error:
+                _logger.warning("image is stored raw instead of png: %s", error)
+                container = ImageFormat.RAW
+        return cls(
+            data=payload,
+            format=container,
+            width=width,
+            height=height,
+            stride=stride,
+            encoding=encoding,
+            is_bigendian=is_bigendian,
+            header=header,
+        )
+
+    @classmethod
+    def from_numpy(
+        cls,
+        array: Pixels,
+        encoding: str,
+        header: Header | None = None,
+        format: ImageFormat = ImageFormat.RAW,
+    ) -> Self:
+        """An image from an array `height x width` or `height x width x channels`; copied once.
+
+        Args:
+            array: Of the type and the number of channels that the encoding asks for; any byte
+                order and memory layout.
+
+        Raises:
+            NotImplementedError: Unknown encoding.
+            ValueError: The array does not fit the encoding, or the format is neither RAW nor PNG.
+        """
+        layout = check_pixels(array, encoding)
+        height, width = array.shape[:2]
+        return cls.from_linear_pixels(
+            array.astype(layout.dtype, copy=False).tobytes(),
+            stride=width * layout.pixel_bytes,
+            height=height,
+            width=width,
+            encoding=encoding,
+            header=header,
+            is_bigendian=None if layout.dtype.itemsize == 1 else sys.byteorder == "big",
+            format=format,
+        )
+
+    @classmethod
+    def from_pillow(
+        cls,
+        pil_image: PillowImage.Image,
+        header: Header | None = None,
+        target_encoding: str | None = None,
+        output_format: ImageFormat | None = None,
+    ) -> Self:
+        """An image from one of Pillow.
+
+        Args:
+            target_encoding: What to convert to. None: the twin of the mode (`L` mono8, `RGB` rgb8,
+                `RGBA` rgba8, `LA` 8UC2, `I;16` mono16, `I` 32SC1, `F` 32FC1), else rgb8, or rgba8
+                for an image with transparency.
+            output_format: `PNG` or `RAW`; None means `PNG`.
+
+        Raises:
+            NotImplementedError: Unknown encoding.
+            ValueError: Pillow cannot convert to the encoding, or the format is neither PNG nor RAW.
+        """
+        encoding = default_encoding(pil_image) if target_encoding is None else target_encoding
+        container = ImageFormat.PNG if output_format is None else output_format
+        return cls.from_numpy(pixels_from_pillow(pil_image, encoding), encoding, header, container)
+
+    def to_linear_pixels(self) -> list[int]:
+        """All bytes as a list of values, padding included; `to_numpy` is hundreds of times cheaper.
+
+        A payload that cannot be unpacked is returned as it is, with an error in the log.
+        """
+        try:
+            return list(self._unpacked())
+        except ValueError as error:
+            _logger.error("returning the payload of an image as it is: %s", error)
+            return list(self.data)
+
+    def to_numpy(self) -> Pixels:
+        """The pixels as an array `height x width` or `height x width x channels`, in host byte order.
+
+        The array may be a read-only view of `data`; copy it to change it.
+
+        Raises:
+            NotImplementedError: Unknown encoding.
+            ValueError: The payload is damaged or too short.
+        """
+        return pixels_from_bytes(
+            self._unpacked(),
+            width=self.width,
+            height=self.height,
+            stride=self.stride,
+            encoding=self.encoding,
+            is_bigendian=self.is_bigendian,
+        )
+
+    def to_pillow(self) -> PillowImage.Image:
+        """The pixels as an image of Pillow, blue-first encodings turned to red-first.
+
+        Raises:
+            NotImplementedError: Unknown encoding.
+            ValueError: Pillow has no mode for the encoding, or the payload is damaged or too short.
+        """
+        return pillow_from_pixels(self.to_numpy(), self.encoding)
+
+    def _unpacked(self) -> bytes:
+        if self.format == ImageFormat.RAW:
+            return self.data
+        if self.format == ImageFormat.PNG:
+            return _png.decode(self.data, self.stride, self.height)
+        raise ValueError(
+            f"an Image holds raw or png, not {self.format.value}; use CompressedImage for pictures"
+        )
+
+
+class CompressedImage(Serializable, HeaderMixin):
+    """A picture, or a packet of a video stream, as its codec made it.
+
+    Attributes:
+        data: The encoded bytes.
+        format: The codec.
+
+    Example:
+        >>> picture = CompressedImage.from_image(PillowImage.new("RGB", (64, 48)), ImageFormat.JPEG)
+        >>> picture.to_image().size
+        (64, 48)
+    """
+
+    __serialization_format__: ClassVar[SerializationFormat] = SerializationFormat.Image
+    __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct(
+        [
+            column("data", pa.binary(), "Encoded bytes.", required=True),
+            column("format", pa.string(), "Codec.", required=True),
+        ]
+    )
+
+    data: bytes
+    format: ImageFormat
+
+    @classmethod
+    def from_image(
+        cls,
+        image: PillowImage.Image,
+        format: ImageFormat = ImageFormat.PNG,
+        header: Header | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Compresses an image of Pillow.
+
+        Args:
+            format: `PNG`, `JPEG` or `TIFF`.
+            kwargs: Handed to Pillow's encoder, e.g. `quality=90`.
+
+        Raises:
+            RuntimeError: Pillow cannot write the format, or not this image in it.
+        """
+        codec = _PILLOW_CODECS.get(format)
+        if codec is None:
+            raise RuntimeError(f"pictures cannot be compressed as '{format}'; use png, jpeg or tiff")
+        buffer = io.BytesIO()
+        try:
+            image.save(buffer, format=codec, **kwargs)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RuntimeError(f"a '{image.mode}' image cannot be written as {codec}: {error}") from error
+        return cls(data=buffer.getvalue(), format=ImageFormat(format), header=header)
+
+    def to_image(self) -> PillowImage.Image | None:
+        """The decoded picture; None, with a line in the log, if there is none to decode.
+
+        Packets of a video stream (`H264`, `HEVC`) depend on earlier ones and give None.
+        """
+        if self.format not in _PILLOW_CODECS:
+            _logger.error("a compressed image of format '%s' is no single picture", self.format.value)
+            return None
+        try:
+            image = PillowImage.open(io.BytesIO(self.data), formats=list(_PILLOW_CODECS.values()))
+            image.load()
+        except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+            _logger.error("%d bytes of '%s' cannot be decoded: %s", len(self.data), self.format.value, error)
+            return None
+        return image
+
+
+def _container(format: ImageFormat) -> ImageFormat:
+    if format not in Image.__supported_image_formats__:
+        raise ValueError(
+            f"an Image is stored as raw or png, not as '{format}'; use CompressedImage for pictures"
+        )
+    return ImageFormat(format)

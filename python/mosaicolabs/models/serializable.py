@@ -1,0 +1,126 @@
+"""The base of everything that can be a message's data, and the registry of its subclasses."""
+
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from mosaicolabs.enum import SerializationFormat
+from mosaicolabs.helpers import camel_to_snake
+from mosaicolabs.models.base_model import BaseModel
+
+_CLASS_BY_TAG: dict[str, type["Serializable"]] = {}
+
+
+class Serializable(BaseModel):
+    """Base of all data classes. Defining a subclass registers it under its tag.
+
+    A subclass annotates its fields and describes the same names, in column order, as an Arrow
+    struct. It may set two more class attributes:
+
+    Attributes:
+        __msco_pyarrow_struct__: Arrow struct of the fields; mixins append theirs.
+        __ontology_tag__: Name under which topics store the class; by default derived from the
+            class name with `camel_to_snake`.
+        __serialization_format__: Shape of the payload, a hint for storage.
+
+    Raises:
+        AttributeError: `__msco_pyarrow_struct__` is not an Arrow struct.
+        TypeError: The struct and the annotated fields differ in names.
+        ValueError: The tag is taken, or a mixin's column is already in the struct.
+
+    Example:
+        >>> class WheelSpeed(Serializable):
+        ...     __msco_pyarrow_struct__ = pa.struct([pa.field("rpm", pa.float64(), nullable=False)])
+        ...     rpm: float
+        >>> WheelSpeed.ontology_tag(), WheelSpeed.is_registered()
+        ('wheel_speed', True)
+    """
+
+    __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct([])
+    __serialization_format__: ClassVar[SerializationFormat] = SerializationFormat.Default
+    __ontology_tag__: ClassVar[str | None] = None
+    __class_type__: ClassVar[type["Serializable"]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        # Mixins listed after Serializable append their columns in the call to super.
+        super().__pydantic_init_subclass__(**kwargs)
+        _check_struct(cls)
+        _register(cls)
+
+    @classmethod
+    def is_registered(cls) -> bool:
+        """Whether topics can hold this class; False only for `Serializable` itself."""
+        return _CLASS_BY_TAG.get(cls.__ontology_tag__ or "") is cls
+
+    @classmethod
+    def ontology_tag(cls) -> str:
+        """The name under which topics store this class.
+
+        Raises:
+            TypeError: Called on `Serializable` itself, which has no tag.
+        """
+        if cls.__ontology_tag__ is None:
+            raise TypeError(f"class '{cls.__name__}' has no ontology tag; derive a data class from it")
+        return cls.__ontology_tag__
+
+    @classmethod
+    def _create(cls, tag: str, *args: Any, **kwargs: Any) -> "Serializable":
+        """A new, validated instance of the class registered under `tag`."""
+        class_type = _CLASS_BY_TAG.get(tag)
+        if class_type is None:
+            raise ValueError(f"no ontology class is registered as '{tag}'; import the module that defines it")
+        return class_type(*args, **kwargs)
+
+    @classmethod
+    def _list_registered(cls) -> list[str]:
+        """All tags in the order of registration."""
+        return list(_CLASS_BY_TAG)
+
+    @classmethod
+    def _is_registered(cls, tag: str) -> bool:
+        return tag in _CLASS_BY_TAG
+
+    @classmethod
+    def _get_class_type(cls, tag: str) -> type["Serializable"] | None:
+        return _CLASS_BY_TAG.get(tag)
+
+    @classmethod
+    def _get_ontology_tag(cls, class_type_name: str, case_sensitive: bool = True) -> str | None:
+        """The tag of the first registered class of that name."""
+        wanted = class_type_name if case_sensitive else class_type_name.lower()
+        for tag, class_type in _CLASS_BY_TAG.items():
+            name = class_type.__name__ if case_sensitive else class_type.__name__.lower()
+            if name == wanted:
+                return tag
+        return None
+
+
+def _check_struct(cls: type[Serializable]) -> None:
+    struct = getattr(cls, "__msco_pyarrow_struct__", None)
+    if not isinstance(struct, pa.StructType):
+        raise AttributeError(
+            f"ontology class '{cls.__name__}' has {struct!r} as __msco_pyarrow_struct__; "
+            "set it to a pyarrow.struct with one field per annotated attribute"
+        )
+    columns = {field.name for field in struct}
+    fields = set(cls.model_fields)
+    if columns != fields:
+        raise TypeError(
+            f"Schema mismatch in ontology class '{cls.__name__}': "
+            f"only in the struct: {sorted(columns - fields)}, only annotated: {sorted(fields - columns)}; "
+            "make both agree, and list mixins after Serializable in the bases"
+        )
+
+
+def _register(cls: type[Serializable]) -> None:
+    tag = cls.__ontology_tag__ or camel_to_snake(cls.__name__)
+    taken_by = _CLASS_BY_TAG.get(tag)
+    if taken_by is not None:
+        raise ValueError(
+            f"ontology class '{cls.__name__}' wants the tag '{tag}' of "
+            f"'{taken_by.__module__}.{taken_by.__qualname__}'; give it an __ontology_tag__ of its own"
+        )
+    cls.__ontology_tag__ = tag
+    cls.__class_type__ = cls
+    _CLASS_BY_TAG[tag] = cls
