@@ -62,6 +62,11 @@ impl Merge {
         self.cursors[topic].batch.as_ref()
     }
 
+    /// The topics that [`Merge::refill`] will fetch a batch for.
+    pub fn starved(&self) -> &[usize] {
+        &self.starved
+    }
+
     /// What comes next, without consuming it.
     #[inline]
     pub fn peek(&mut self) -> Step {

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The Python binding: converts between Python objects and the Rust core, and waits. Nothing else.
+//!
+//! Seen from Python as `mosaicolabs._native`; its stub file is `python/mosaicolabs/_native.pyi`.
+
+use pyo3::prelude::*;
+
+mod client;
+mod daemon;
+mod decode;
+mod embedded;
+mod encode;
+mod errors;
+mod lane;
+mod runtime;
+mod stream;
+
+/// The native core of `mosaicolabs`.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<client::PyClient>()?;
+    module.add_class::<lane::PyLane>()?;
+    module.add_class::<stream::PyStream>()?;
+    module.add_function(wrap_pyfunction!(daemon::run_daemon, module)?)?;
+    module.add_function(wrap_pyfunction!(runtime::after_fork_in_child, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+# Everything starts here: `make demo` shows the product, `make test` proves it.
+#
+# One release build serves the wheel, the daemon and all tests. It lives outside the checkout, so that a
+# fresh clone on the same machine only builds what changed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/mosaicolabs/target
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -type f -not -path '*/tests/*')
+PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
+
+.PHONY: demo test test-rust test-python lint bench wheel install clean
+
+demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
+	$(BIN)/mosaico demo
+
+test: lint test-rust test-python  ## Everything CI runs.
+
+test-rust:
+	cargo test --release --workspace --exclude mosaico-py
+
+test-python: install
+	$(BIN)/python -m pytest
+
+lint: install  ## Formatting, lints, types, stubs.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check python tests benches
+	$(BIN)/ruff check python tests benches
+	$(BIN)/mypy
+	PYTHONPATH=python $(BIN)/python -m mypy.stubtest mosaicolabs._native
+
+bench: install  ## One table: ours beside other ways, both sides in one run.
+	$(BIN)/python benches/run.py
+
+wheel: $(VENV)/.wheel  ## dist/mosaicolabs-*.whl
+
+# The venv's own tools come first; the wheel is rebuilt when a source is newer and installed when it changed.
+install: $(VENV)/.installed
+
+$(VENV)/.tools: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet "maturin>=1.9.4,<2" --group dev
+	touch $@
+
+$(VENV)/.wheel: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES) README.md
+	rm -rf dist
+	$(BIN)/maturin build --release --quiet --out dist --interpreter $(BIN)/python
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.wheel
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/mosaicolabs-*.whl
+	$(BIN)/python -m pip install --quiet dist/mosaicolabs-*.whl
+	touch $@
+
+clean:  ## Removes the checkout's products; the shared build folder stays.
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

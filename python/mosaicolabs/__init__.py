@@ -1,0 +1,158 @@
+"""Record and replay sensor data: sequences of typed topics, in a folder or on a `mosaicod` daemon.
+
+Example:
+    Record, find again, replay in time order:
+
+    >>> from mosaicolabs import IMU, Message, MosaicoClient, Vector3d
+    >>> with MosaicoClient.embedded(store) as client:
+    ...     with client.sequence_create("flight", {"site": "north"}) as writer:
+    ...         imu = writer.topic_create("sensors/imu", {"rate_hz": 200}, IMU)
+    ...         for step in range(3):
+    ...             sample = IMU(acceleration=Vector3d(x=0.0, y=0.0, z=9.81))
+    ...             imu.push(Message(timestamp_ns=step * 5_000_000, data=sample))
+    ...     for topic, message in client.sequence_handler("flight").get_data_streamer():
+    ...         print(topic, message.timestamp_ns, message.get_data(IMU).acceleration.z)
+    /sensors/imu 0 9.81
+    /sensors/imu 5000000 9.81
+    /sensors/imu 10000000 9.81
+"""
+
+import os as _os
+
+from mosaicolabs import _native
+from mosaicolabs._native import __version__
+from mosaicolabs.comm import MosaicoClient
+from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat
+from mosaicolabs.handlers import (
+    SequenceDataStreamer,
+    SequenceHandler,
+    SequenceWriter,
+    SystemInfo,
+    TopicDataStreamer,
+    TopicHandler,
+    TopicWriter,
+)
+from mosaicolabs.logging_config import get_logger, setup_sdk_logging
+from mosaicolabs.models import (
+    BaseModel,
+    CovarianceMixin,
+    Header,
+    HeaderMixin,
+    Message,
+    Serializable,
+    Time,
+    VarianceMixin,
+)
+from mosaicolabs.models.data import (
+    ROI,
+    Acceleration,
+    Boolean,
+    Floating16,
+    Floating32,
+    Floating64,
+    ForceTorque,
+    Integer8,
+    Integer16,
+    Integer32,
+    Integer64,
+    LargeString,
+    MotionState,
+    Point2d,
+    Point3d,
+    Pose,
+    Quaternion,
+    String,
+    Transform,
+    Unsigned8,
+    Unsigned16,
+    Unsigned32,
+    Unsigned64,
+    Vector2d,
+    Vector3d,
+    Vector4d,
+    Velocity,
+)
+from mosaicolabs.models.sensors import (
+    GPS,
+    IMU,
+    CameraInfo,
+    CompressedImage,
+    GPSStatus,
+    Image,
+    ImageFormat,
+    Magnetometer,
+    NMEASentence,
+    Pressure,
+    Range,
+    RobotJoint,
+    Temperature,
+)
+
+__all__ = [
+    "GPS",
+    "IMU",
+    "ROI",
+    "Acceleration",
+    "BaseModel",
+    "Boolean",
+    "CameraInfo",
+    "CompressedImage",
+    "CovarianceMixin",
+    "Floating16",
+    "Floating32",
+    "Floating64",
+    "ForceTorque",
+    "GPSStatus",
+    "Header",
+    "HeaderMixin",
+    "Image",
+    "ImageFormat",
+    "Integer8",
+    "Integer16",
+    "Integer32",
+    "Integer64",
+    "LargeString",
+    "Magnetometer",
+    "Message",
+    "MosaicoClient",
+    "MotionState",
+    "NMEASentence",
+    "OnErrorPolicy",
+    "Point2d",
+    "Point3d",
+    "Pose",
+    "Pressure",
+    "Quaternion",
+    "Range",
+    "RobotJoint",
+    "SequenceDataStreamer",
+    "SequenceHandler",
+    "SequenceStatus",
+    "SequenceWriter",
+    "Serializable",
+    "SerializationFormat",
+    "String",
+    "SystemInfo",
+    "Temperature",
+    "Time",
+    "TopicDataStreamer",
+    "TopicHandler",
+    "TopicWriter",
+    "Transform",
+    "Unsigned8",
+    "Unsigned16",
+    "Unsigned32",
+    "Unsigned64",
+    "VarianceMixin",
+    "Vector2d",
+    "Vector3d",
+    "Vector4d",
+    "Velocity",
+    "__version__",
+    "get_logger",
+    "setup_sdk_logging",
+]
+
+# The threads of the native runtime do not survive a fork: children refuse to use it instead of hanging.
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_native.after_fork_in_child)

@@ -1,0 +1,7 @@
+"""Connections to a daemon, and what it tells besides sensor data."""
+
+from mosaicolabs.comm.metadata import SequenceMetadata, TopicMetadata
+from mosaicolabs.comm.mosaico_client import MosaicoClient
+from mosaicolabs.comm.notifications import Notified, NotifyType
+
+__all__ = ["MosaicoClient", "Notified", "NotifyType", "SequenceMetadata", "TopicMetadata"]

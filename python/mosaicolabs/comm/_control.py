@@ -1,0 +1,62 @@
+"""The control calls that the Python layer makes, as typed functions over the native client."""
+
+import json
+from typing import Any
+
+from mosaicolabs import _native
+from mosaicolabs.comm.metadata import parse_datetime
+from mosaicolabs.comm.notifications import Notified, NotifyType
+from mosaicolabs.enum import FlightAction
+from mosaicolabs.exceptions import InternalError, InvalidInputError
+from mosaicolabs.handlers.system_info import SystemInfo
+from mosaicolabs.helpers import unpack_topic_full_path
+
+
+def call(client: _native.Client, action: FlightAction, **body: Any) -> dict[str, Any] | None:
+    """Runs an action; an answer without content is None.
+
+    Raises:
+        InvalidInputError: The body is not JSON.
+        MosaicoError: The daemon refuses.
+    """
+    try:
+        text = json.dumps(body, allow_nan=False)
+    except ValueError as error:
+        raise InvalidInputError(f"{action.value}: {error}; JSON has no NaN or infinities") from error
+    answer = client.action(action.value, text)
+    return None if answer is None else json.loads(answer)
+
+
+def create_key(client: _native.Client, action: FlightAction, **body: Any) -> str:
+    """Runs a create action and returns the key that opens the new resource."""
+    answer = call(client, action, **body)
+    if not answer or not isinstance(answer.get("key"), str):
+        raise InternalError(f"the daemon answered {action.value} of {body.get('name')!r} without a key")
+    return str(answer["key"])
+
+
+def system_info(client: _native.Client, action: FlightAction, name: str) -> SystemInfo:
+    """Size, lock state and creation time of a sequence or topic."""
+    answer = call(client, action, name=name)
+    if answer is None:
+        raise InternalError(f"the daemon answered {action.value} of {name!r} without content")
+    answer["created_datetime"] = parse_datetime(answer["created_datetime"])
+    return SystemInfo(**answer)
+
+
+def list_notifications(client: _native.Client, action: FlightAction, name: str) -> list[Notified]:
+    """Notifications of a sequence or topic, oldest first."""
+    answer = call(client, action, name=name) or {}
+    return [_notified(entry) for entry in answer.get("notifies", [])]
+
+
+def _notified(entry: dict[str, Any]) -> Notified:
+    parts = unpack_topic_full_path(entry["name"])
+    sequence_name, topic_name = parts if parts else (entry["name"].strip("/"), None)
+    return Notified(
+        sequence_name=sequence_name,
+        notify_type=NotifyType(entry["notify_type"]),
+        message=entry["msg"],
+        created_datetime=parse_datetime(entry["created_datetime"]),
+        topic_name=topic_name,
+    )

@@ -1,0 +1,271 @@
+"""The entry point: a client of one daemon."""
+
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mosaicolabs import _native
+from mosaicolabs.comm import _control
+from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
+from mosaicolabs.comm.notifications import Notified
+from mosaicolabs.enum import FlightAction, OnErrorPolicy
+from mosaicolabs.exceptions import ConnectionFailedError, MosaicoError, NotFoundError
+from mosaicolabs.handlers.config import WriterConfig
+from mosaicolabs.handlers.sequence_handler import SequenceHandler
+from mosaicolabs.handlers.sequence_writer import SequenceWriter
+from mosaicolabs.handlers.system_info import SystemInfo
+from mosaicolabs.handlers.topic_handler import TopicHandler
+from mosaicolabs.helpers import (
+    pack_topic_resource_name,
+    sanitize_sequence_name,
+    validate_sequence_name,
+)
+
+__all__ = ["MosaicoClient"]
+
+logger = logging.getLogger(__name__)
+_SENTINEL = object()
+
+
+class MosaicoClient:
+    """A client of one daemon; usable as a context manager.
+
+    Handlers of finalized sequences are cached, since those never change; everything else is asked anew.
+    Methods may be called from several threads.
+
+    Example:
+        >>> with MosaicoClient.embedded(store) as client:
+        ...     client.list_sequences()
+        []
+    """
+
+    def __init__(self, *, _native_client: _native.Client, _sentinel: object = None) -> None:
+        self._native = _native_client
+        self._closed = True
+        if _sentinel is not _SENTINEL:
+            raise RuntimeError("MosaicoClient is opened by MosaicoClient.connect() or .embedded()")
+        self._closed = False
+        self._sequence_handlers: dict[str, SequenceHandler] = {}
+        self._topic_handlers: dict[str, TopicHandler] = {}
+
+    @classmethod
+    def connect(cls, host: str, port: int, timeout: int = 5) -> "MosaicoClient":
+        """Connects to a running daemon, ours or Mosaico's, and waits until it answers.
+
+        Args:
+            host: Host name or address.
+            port: Port; daemons listen on 6726 unless told otherwise.
+            timeout: Seconds to wait for the first answer.
+
+        Raises:
+            ConnectionFailedError: Nobody answered in time (a `ConnectionError`).
+        """
+        try:
+            native = _native.Client.connect(host, port, float(timeout))
+        except MosaicoError as error:
+            raise ConnectionFailedError(
+                f"Connection to Flight server at '{host}:{port}' failed on startup: {error}; "
+                "is `mosaicod run` up there?"
+            ) from error
+        return cls(_native_client=native, _sentinel=_SENTINEL)
+
+    @classmethod
+    def embedded(cls, path: str | os.PathLike[str]) -> "MosaicoClient":
+        """Runs the daemon inside this process on a local folder: no server to start, no port.
+
+        A second client of the same folder in the same process joins the first. Closing the last one ends
+        the daemon and frees the folder.
+
+        Args:
+            path: Folder of the store; made if missing.
+
+        Raises:
+            FailedPreconditionError: Another process has the folder open.
+            MosaicoError: The folder cannot be used.
+        """
+        return cls(_native_client=_native.Client.embedded(Path(path)), _sentinel=_SENTINEL)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def sequence_create(
+        self,
+        sequence_name: str,
+        metadata: dict[str, Any] | None = None,
+        on_error: OnErrorPolicy = OnErrorPolicy.Delete,
+        max_batch_size_bytes: int | None = None,
+        max_batch_size_records: int | None = None,
+    ) -> SequenceWriter:
+        """A writer for a new sequence, to be used in `with`; the daemon hears of it on entering.
+
+        Args:
+            sequence_name: `A-Z a-z 0-9 - _`, beginning with a letter or digit.
+            metadata: Anything JSON can hold, found again by queries.
+            on_error: What becomes of the sequence if the block fails.
+            max_batch_size_bytes: Size at which a topic's batch is sent. None: 10 MiB.
+            max_batch_size_records: Number of records at which it is sent. None: 5000.
+
+        Raises:
+            ValueError: The name is not allowed.
+
+        Example:
+            >>> from mosaicolabs import Message
+            >>> from mosaicolabs.models.sensors import Temperature
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("boiler", {"site": "north"}) as writer:
+            ...         topic = writer.topic_create("temp", {}, Temperature)
+            ...         topic.push(Message(timestamp_ns=1, data=Temperature.from_celsius(value=90.0)))
+            ...     client.sequence_handler("boiler").topics
+            ['/temp']
+        """
+        validate_sequence_name(sequence_name)
+        config = WriterConfig(
+            on_error=on_error,
+            max_batch_size_bytes=_or_default(max_batch_size_bytes, DEFAULT_MAX_BATCH_BYTES),
+            max_batch_size_records=_or_default(max_batch_size_records, DEFAULT_MAX_BATCH_SIZE_RECORDS),
+        )
+        return SequenceWriter(
+            sequence_name=sequence_name, client=self._native, metadata=metadata or {}, config=config
+        )
+
+    def sequence_delete(self, sequence_name: str) -> None:
+        """Removes an unlocked sequence with its data.
+
+        Raises:
+            NotFoundError: There is none of this name.
+            FailedPreconditionError: It is finalized, hence immutable.
+        """
+        name = sanitize_sequence_name(sequence_name)
+        _control.call(self._native, FlightAction.SEQUENCE_DELETE, name=name)
+        self._forget(name)
+
+    # -- catalogue -------------------------------------------------------------------------------
+
+    def list_sequences(self) -> list[str]:
+        """Names of all sequences, also of those being recorded."""
+        return self._native.sequences()
+
+    def sequence_handler(self, sequence_name: str) -> SequenceHandler | None:
+        """The catalogue's view of a sequence; None (and a log line) if there is none of this name."""
+        cached = self._sequence_handlers.get(sequence_name)
+        if cached is not None:
+            return cached
+        try:
+            handler = SequenceHandler._connect(self._native, sanitize_sequence_name(sequence_name))
+        except NotFoundError as error:
+            logger.error("Sequence %r: %s", sequence_name, error)
+            return None
+        if handler.is_locked:
+            self._sequence_handlers[sequence_name] = handler
+        return handler
+
+    def topic_handler(self, sequence_name: str, topic_name: str) -> TopicHandler | None:
+        """The catalogue's view of a topic; None (and a log line) if there is none of this name."""
+        locator = pack_topic_resource_name(sequence_name, topic_name)
+        cached = self._topic_handlers.get(locator)
+        if cached is not None:
+            return cached
+        try:
+            handler = TopicHandler._connect(self._native, locator)
+        except NotFoundError as error:
+            logger.error("Topic %r: %s", locator, error)
+            return None
+        if handler.is_locked:
+            self._topic_handlers[locator] = handler
+        return handler
+
+    def get_topic_handler(self, sequence_name: str, topic_name: str) -> TopicHandler | None:
+        """The same as `topic_handler`."""
+        return self.topic_handler(sequence_name, topic_name)
+
+    def sequence_system_info(self, sequence_name: str) -> SystemInfo:
+        """Size, lock state and creation time of a sequence.
+
+        Raises:
+            NotFoundError: There is none of this name.
+        """
+        name = sanitize_sequence_name(sequence_name)
+        return _control.system_info(self._native, FlightAction.SEQUENCE_SYSTEM_INFO, name)
+
+    def topic_system_info(self, sequence_name: str, topic_name: str) -> SystemInfo:
+        """Size, number of chunks, lock state and creation time of a topic.
+
+        Raises:
+            NotFoundError: There is none of this name.
+        """
+        name = pack_topic_resource_name(sequence_name, topic_name)
+        return _control.system_info(self._native, FlightAction.TOPIC_SYSTEM_INFO, name)
+
+    # -- notifications ---------------------------------------------------------------------------
+
+    def list_sequence_notify(self, sequence_name: str) -> list[Notified]:
+        """Notifications of a sequence, oldest first; none for an unknown sequence."""
+        name = sanitize_sequence_name(sequence_name)
+        return _control.list_notifications(self._native, FlightAction.SEQUENCE_NOTIFY_LIST, name)
+
+    def list_topic_notify(self, sequence_name: str, topic_name: str) -> list[Notified]:
+        """Notifications of a topic, oldest first; none for an unknown topic."""
+        name = pack_topic_resource_name(sequence_name, topic_name)
+        return _control.list_notifications(self._native, FlightAction.TOPIC_NOTIFY_LIST, name)
+
+    def clear_sequence_notify(self, sequence_name: str) -> None:
+        """Removes the notifications of a sequence."""
+        name = sanitize_sequence_name(sequence_name)
+        _control.call(self._native, FlightAction.SEQUENCE_NOTIFY_PURGE, name=name)
+
+    def clear_topic_notify(self, sequence_name: str, topic_name: str) -> None:
+        """Removes the notifications of a topic."""
+        name = pack_topic_resource_name(sequence_name, topic_name)
+        _control.call(self._native, FlightAction.TOPIC_NOTIFY_PURGE, name=name)
+
+    # -- life cycle ------------------------------------------------------------------------------
+
+    def clear_sequence_handlers_cache(self) -> None:
+        """Forgets cached sequence handlers; those handed out stay usable."""
+        self._sequence_handlers.clear()
+
+    def clear_topic_handlers_cache(self) -> None:
+        """Forgets cached topic handlers; those handed out stay usable."""
+        self._topic_handlers.clear()
+
+    def close(self) -> None:
+        """Closes cached handlers and all connections; an embedded daemon ends with its last client."""
+        if self._closed:
+            return
+        self._closed = True
+        for handler in (*self._sequence_handlers.values(), *self._topic_handlers.values()):
+            handler.close()
+        self.clear_sequence_handlers_cache()
+        self.clear_topic_handlers_cache()
+        self._native.close()
+
+    def _forget(self, sequence_name: str) -> None:
+        prefix = f"{sequence_name}/"
+        for key in [key for key in self._sequence_handlers if sanitize_sequence_name(key) == sequence_name]:
+            self._sequence_handlers.pop(key).close()
+        for key in [key for key in self._topic_handlers if key.startswith(prefix)]:
+            self._topic_handlers.pop(key).close()
+
+    def __enter__(self) -> "MosaicoClient":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            logger.warning("MosaicoClient was never closed; use it in `with` or call close()")
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else (self._native.server() or "Mosaico server")
+        return f"<MosaicoClient: {state}>"
+
+
+def _or_default(value: int | None, default: int) -> int:
+    return default if value is None else value

@@ -1,0 +1,123 @@
+"""Every exception that mosaicolabs raises by itself.
+
+Classes say what a handler can do about it, the stable `code` says what happened. Most have a second,
+builtin base, so that `except ConnectionError`, `except ValueError` ... keep working.
+
+Example:
+    >>> from mosaicolabs.exceptions import InvalidInputError
+    >>> try:
+    ...     raise InvalidInputError("speed is 'fast'; give a number")
+    ... except ValueError as error:
+    ...     print(error.code, "-", error)
+    invalid_input - speed is 'fast'; give a number
+"""
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "AlreadyExistsError",
+    "ClosedError",
+    "ConnectionFailedError",
+    "DeadlineError",
+    "FailedPreconditionError",
+    "InternalError",
+    "InvalidInputError",
+    "MosaicoError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "ResourceExhaustedError",
+    "UnsupportedError",
+]
+
+
+class MosaicoError(Exception):
+    """Base of all.
+
+    Attributes:
+        message: What happened, with the offending value and the way out.
+        code: Stable machine code; codes are only ever added.
+    """
+
+    codes: ClassVar[tuple[str, ...]] = ("internal",)
+    """The codes that instances of this class can have; the first is the default."""
+
+    # Builtin bases such as OSError read meaning into their arguments; these classes do not.
+    def __new__(cls, message: str, code: str | None = None) -> "MosaicoError":  # noqa: D102
+        return super().__new__(cls, message)
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.codes[0]
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.code)
+
+
+class NotFoundError(MosaicoError, LookupError):
+    """The named sequence or topic does not exist."""
+
+    codes = ("not_found",)
+
+
+class AlreadyExistsError(MosaicoError):
+    """The name is taken."""
+
+    codes = ("already_exists",)
+
+
+class InvalidInputError(MosaicoError, ValueError):
+    """A name, schema, value or request is malformed."""
+
+    codes = ("invalid_input",)
+
+
+class PermissionDeniedError(MosaicoError, PermissionError):
+    """The key does not open this resource."""
+
+    codes = ("permission_denied",)
+
+
+class FailedPreconditionError(MosaicoError, RuntimeError):
+    """The resource is not in the state that the call needs, such as a locked sequence to delete."""
+
+    codes = ("failed_precondition",)
+
+
+class ConnectionFailedError(MosaicoError, ConnectionError):
+    """The daemon cannot be reached, went away, or cut the call short."""
+
+    codes = ("unavailable", "cancelled")
+
+
+class DeadlineError(MosaicoError, TimeoutError):
+    """Nothing happened in time."""
+
+    codes = ("deadline",)
+
+
+class ResourceExhaustedError(MosaicoError):
+    """A limit of disk, memory or message size was met."""
+
+    codes = ("resource_exhausted",)
+
+
+class UnsupportedError(MosaicoError, NotImplementedError):
+    """The daemon does not know this call."""
+
+    codes = ("unimplemented",)
+
+
+class ClosedError(MosaicoError, ValueError):
+    """The client, writer or streamer was closed before the call."""
+
+    codes = ("closed",)
+
+
+class InternalError(MosaicoError):
+    """A bug or a broken store: worth a report."""
+
+    codes = ("internal",)

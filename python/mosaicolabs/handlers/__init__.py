@@ -1,0 +1,19 @@
+"""Writers record, handlers are the catalogue, streamers replay."""
+
+from mosaicolabs.handlers.sequence_handler import SequenceHandler
+from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
+from mosaicolabs.handlers.sequence_writer import SequenceWriter
+from mosaicolabs.handlers.system_info import SystemInfo
+from mosaicolabs.handlers.topic_handler import TopicHandler
+from mosaicolabs.handlers.topic_reader import TopicDataStreamer
+from mosaicolabs.handlers.topic_writer import TopicWriter
+
+__all__ = [
+    "SequenceDataStreamer",
+    "SequenceHandler",
+    "SequenceWriter",
+    "SystemInfo",
+    "TopicDataStreamer",
+    "TopicHandler",
+    "TopicWriter",
+]

@@ -1,0 +1,235 @@
+"""What every writer of a sequence does: topics, and the end of the recording."""
+
+import logging
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self
+
+from mosaicolabs import _native
+from mosaicolabs.comm import _control
+from mosaicolabs.comm.notifications import NotifyType
+from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
+from mosaicolabs.exceptions import AlreadyExistsError, MosaicoError
+from mosaicolabs.handlers.config import WriterConfig
+from mosaicolabs.handlers.topic_writer import TopicWriter
+from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name
+from mosaicolabs.models._schema import message_schema
+from mosaicolabs.models.serializable import Serializable
+
+__all__ = ["BaseSequenceWriter"]
+
+logger = logging.getLogger(__name__)
+
+
+class BaseSequenceWriter(ABC):
+    """Topics of a sequence being recorded, and the clean end of it.
+
+    Extension point: `_on_context_enter` registers the recording and sets `_key`.
+    """
+
+    def __init__(self, *, sequence_name: str, client: _native.Client, config: WriterConfig) -> None:
+        self._name = sequence_name
+        self._resource = sanitize_sequence_name(sequence_name)
+        self._client = client
+        self._config = config
+        self._status = SequenceStatus.Null
+        self._key = ""
+        self._topics: dict[str, TopicWriter] = {}
+
+    @abstractmethod
+    def _on_context_enter(self) -> None:
+        """Registers the recording with the daemon and sets `_key`."""
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    def topic_create(
+        self, topic_name: str, metadata: dict[str, Any], ontology_type: type[Serializable]
+    ) -> TopicWriter:
+        """Registers a topic and opens its lane.
+
+        Args:
+            topic_name: `A-Z a-z 0-9 - _ /`; a leading slash does not matter.
+            metadata: Anything JSON can hold.
+            ontology_type: Class of its messages.
+
+        Raises:
+            RuntimeError: Outside the `with` block.
+            ValueError: The name is not allowed, or the class is not serializable.
+            AlreadyExistsError: The sequence has a topic of this name.
+            MosaicoError: The daemon refuses.
+        """
+        self._require_open()
+        validate_topic_name(topic_name)
+        if not (isinstance(ontology_type, type) and issubclass(ontology_type, Serializable)):
+            raise ValueError(f"ontology class '{ontology_type!r}' is not serializable: derive it from Serializable")
+        schema = message_schema(ontology_type)
+        locator = pack_topic_resource_name(self._resource, topic_name)
+        if self.topic_writer_exists(topic_name):
+            raise AlreadyExistsError(f"topic `{locator}` already exists in this recording")
+        key = _control.create_key(
+            self._client,
+            FlightAction.TOPIC_CREATE,
+            sequence_key=self._key,
+            name=locator,
+            serialization_format=ontology_type.__serialization_format__.value,
+            ontology_tag=ontology_type.ontology_tag(),
+            user_metadata=metadata or {},
+        )
+        try:
+            lane = self._client.write(
+                locator,
+                key,
+                schema,
+                ontology_type,
+                max_batch_bytes=self._config.max_batch_size_bytes,
+                max_batch_records=self._config.max_batch_size_records,
+                max_batch_age_s=self._config.max_batch_age_s,
+                max_queue_bytes=self._config.max_queue_bytes,
+            )
+        except BaseException:
+            _control.call(self._client, FlightAction.TOPIC_DELETE, name=locator)
+            raise
+        writer = TopicWriter(
+            topic_name=topic_name, sequence_name=self._resource, lane=lane, config=self._config
+        )
+        self._topics[locator] = writer
+        return writer
+
+    def topic_writer_exists(self, topic_name: str) -> bool:
+        """Whether this recording has a topic of this name."""
+        return pack_topic_resource_name(self._resource, topic_name) in self._topics
+
+    def get_topic_writer(self, topic_name: str) -> TopicWriter | None:
+        """The writer of a topic of this recording; None if there is none."""
+        return self._topics.get(pack_topic_resource_name(self._resource, topic_name))
+
+    def list_topic_writers(self) -> list[str]:
+        """Names of the topics being recorded, as given; empty after the block."""
+        return [writer.name for writer in self._topics.values()]
+
+    topic_exists = topic_writer_exists
+    get_topic = get_topic_writer
+    list_topics = list_topic_writers
+
+    @property
+    def sequence_status(self) -> SequenceStatus:
+        """`Null` before the block, `Pending` inside, `Finalized` or `Error` after; may also be called."""
+        return self._status
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Completes every topic and finalizes the sequence; leaving the block does the same.
+
+        Raises:
+            RuntimeError: Outside the `with` block.
+            MosaicoError: Not everything could be stored; the error policy was applied.
+        """
+        if self._status in (SequenceStatus.Finalized, SequenceStatus.Error):
+            return
+        self._require_open()
+        self._close(None)
+
+    def _close(self, error: BaseException | None) -> None:
+        self._on_context_exit(error)
+        self._topics.clear()
+
+    def _on_context_exit(self, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                self._finish_topics()
+                _control.call(
+                    self._client, FlightAction.SEQUENCE_FINALIZE, name=self._resource, key=self._key
+                )
+                self._status = SequenceStatus.Finalized
+                return
+        except BaseException as failure:
+            self._fail(failure)
+            raise
+        self._fail(error)
+
+    def _finish_topics(self) -> None:
+        """Closes all topics, also after one failed; raises the first failure, which lists the others."""
+        failures = []
+        for writer in self._topics.values():
+            try:
+                writer.finalize()
+            except MosaicoError as error:
+                failures.append(error)
+        if failures:
+            for other in failures[1:]:
+                _add_note(failures[0], str(other))
+            raise failures[0]
+
+    def _fail(self, error: BaseException) -> None:
+        """Applies the error policy; what fails here becomes a note of `error`."""
+        self._status = SequenceStatus.Error
+        steps = self._delete if self._config.on_error is OnErrorPolicy.Delete else self._report
+        for failure in steps(error):
+            logger.error("Sequence %r: %s", self._name, failure)
+            _add_note(error, f"while ending sequence `{self._name}`: {failure}")
+
+    def _delete(self, error: BaseException) -> list[MosaicoError]:
+        failures: list[MosaicoError] = []
+        for writer in self._topics.values():
+            writer.finalize(with_error=True)
+        _attempt(failures, self._client, FlightAction.SEQUENCE_ABORT, name=self._resource, key=self._key)
+        return failures
+
+    def _report(self, error: BaseException) -> list[MosaicoError]:
+        failures: list[MosaicoError] = []
+        for locator, writer in self._topics.items():
+            try:
+                writer.finalize()
+            except MosaicoError as failure:
+                failures.append(failure)
+            if writer._error is not None:
+                self._notify(failures, FlightAction.TOPIC_NOTIFY_CREATE, locator, writer._error)
+        self._notify(failures, FlightAction.SEQUENCE_NOTIFY_CREATE, self._resource, error)
+        return failures
+
+    def _notify(
+        self, failures: list[MosaicoError], action: FlightAction, name: str, error: BaseException
+    ) -> None:
+        text = str(error) or type(error).__name__
+        _attempt(failures, self._client, action, name=name, notify_type=NotifyType.ERROR.value, msg=text)
+
+    def _require_open(self) -> None:
+        if self._status is not SequenceStatus.Pending:
+            raise RuntimeError("SequenceWriter must be used within a 'with' block.")
+
+    def __enter__(self) -> Self:
+        if self._status is not SequenceStatus.Null:
+            raise RuntimeError("a SequenceWriter records one sequence; call sequence_create() again")
+        self._on_context_enter()
+        self._status = SequenceStatus.Pending
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        if self._status is SequenceStatus.Pending:
+            self._close(exc_val)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}: {self._status.name}, {len(self._topics)} topics>"
+
+
+def _attempt(
+    failures: list[MosaicoError], client: _native.Client, action: FlightAction, **body: Any
+) -> None:
+    try:
+        _control.call(client, action, **body)
+    except MosaicoError as failure:
+        failures.append(failure)
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    # Python 3.10 has no notes; there the log alone tells.
+    if hasattr(error, "add_note"):
+        error.add_note(note)

@@ -1,0 +1,55 @@
+"""What the catalogue tells about where a topic's data is."""
+
+from dataclasses import dataclass
+
+from mosaicolabs.helpers import unpack_topic_full_path
+
+__all__ = ["TopicParsingError", "TopicResourceManifest"]
+
+
+class TopicParsingError(Exception):
+    """An endpoint does not name a topic."""
+
+
+@dataclass
+class TopicResourceManifest:
+    """One topic of a flight info.
+
+    Attributes:
+        topic_name: The topic with a leading slash.
+        sequence_name: Its sequence.
+        timestamp_ns_min: Lowest time, ns; None without data.
+        timestamp_ns_max: Highest time, ns; None without data.
+        rows_number: Stored messages; None if the server does not tell.
+        ticket: What opens its stream.
+    """
+
+    topic_name: str
+    sequence_name: str
+    timestamp_ns_min: int | None
+    timestamp_ns_max: int | None
+    rows_number: int | None = None
+    ticket: bytes = b""
+
+    @classmethod
+    def from_endpoint(
+        cls, endpoint: tuple[str, bytes, tuple[int, int] | None, int | None]
+    ) -> "TopicResourceManifest":
+        """Reads an endpoint as the native client gives it.
+
+        Raises:
+            TopicParsingError: Its locator has no topic.
+        """
+        locator, ticket, bounds, rows = endpoint
+        parts = unpack_topic_full_path(locator)
+        if parts is None:
+            raise TopicParsingError(f"endpoint {locator!r} does not name a topic; expected sequence/topic")
+        low, high = bounds if bounds is not None else (None, None)
+        return cls(
+            sequence_name=parts[0],
+            topic_name=parts[1],
+            timestamp_ns_min=low,
+            timestamp_ns_max=high,
+            rows_number=rows,
+            ticket=ticket,
+        )

@@ -1,0 +1,200 @@
+"""The catalogue's view of one sequence."""
+
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from mosaicolabs import _native
+from mosaicolabs.comm import _control
+from mosaicolabs.comm.metadata import SequenceMetadata, decode_metadata
+from mosaicolabs.enum import FlightAction
+from mosaicolabs.exceptions import MosaicoError, NotFoundError
+from mosaicolabs.handlers._open import open_stream
+from mosaicolabs.handlers.endpoints import TopicResourceManifest
+from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
+from mosaicolabs.handlers.topic_handler import TopicHandler
+from mosaicolabs.models.platform import Sequence
+
+__all__ = ["SequenceHandler"]
+
+
+class SequenceHandler:
+    """Facts about one sequence, and the factory of its streamers.
+
+    A snapshot: no data moves, nothing refreshes. Usable as a context manager, or without.
+    """
+
+    def __init__(
+        self, *, sequence_model: Sequence, client: _native.Client, manifests: list[TopicResourceManifest]
+    ) -> None:
+        self._model = sequence_model
+        self._client = client
+        self._manifests = {manifest.topic_name: manifest for manifest in manifests}
+        self._streamer: SequenceDataStreamer | None = None
+        self._topic_handlers: dict[str, TopicHandler] = {}
+
+    @classmethod
+    def _connect(cls, client: _native.Client, name: str) -> "SequenceHandler":
+        schema_metadata, endpoints = client.info(name, None, None)
+        decoded = decode_metadata(schema_metadata)
+        if decoded.get("context") != "sequence":
+            raise NotFoundError(f"`{name}` is a topic, not a sequence")
+        metadata = SequenceMetadata.from_dict(decoded)
+        manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
+        system = _control.system_info(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
+        model = Sequence._from_facts(
+            name=name,
+            user_metadata=metadata.user_metadata,
+            created_datetime=system.created_datetime,
+            is_locked=system.is_locked,
+            total_size_bytes=system.total_size_bytes,
+            topics=[manifest.topic_name for manifest in manifests],
+        )
+        return cls(sequence_model=model, client=client, manifests=manifests)
+
+    @property
+    def name(self) -> str:
+        """Name without slashes."""
+        return self._model.name
+
+    @property
+    def topics(self) -> list[str]:
+        """Names of its topics, each with a leading slash."""
+        return self._model.topics
+
+    @property
+    def user_metadata(self) -> dict[str, Any]:
+        """What the user attached when the sequence was created."""
+        return self._model.user_metadata
+
+    @property
+    def sequence_info(self) -> Sequence:
+        """All facts in one object."""
+        return self._model
+
+    @property
+    def created_datetime(self) -> datetime:
+        """Creation time, UTC."""
+        return self._model.created_datetime
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the sequence is finalized, hence immutable."""
+        return self._model.is_locked
+
+    @property
+    def total_size_bytes(self) -> int:
+        """Stored bytes of all topics."""
+        return self._model.total_size_bytes
+
+    @property
+    def timestamp_ns_min(self) -> int | None:
+        """Lowest message time of all topics, ns since the Unix epoch; None without data."""
+        return min(self._times("timestamp_ns_min"), default=None)
+
+    @property
+    def timestamp_ns_max(self) -> int | None:
+        """Highest message time of all topics, ns since the Unix epoch; None without data."""
+        return max(self._times("timestamp_ns_max"), default=None)
+
+    def _times(self, bound: str) -> list[int]:
+        times = (getattr(manifest, bound) for manifest in self._manifests.values())
+        return [time for time in times if time is not None]
+
+    def get_data_streamer(
+        self,
+        topics: list[str] | None = None,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+    ) -> SequenceDataStreamer:
+        """Opens the merged replay; a handler has one live streamer, the previous one is closed.
+
+        Args:
+            topics: Names of the topics wanted. None or empty: all.
+            start_timestamp_ns: First time inside the window, ns.
+            end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
+
+        Raises:
+            ValueError: The sequence has no data, or no topic of a given name.
+            RuntimeError: None of the selected topics has data.
+            ConnectionError: A stream cannot be opened.
+        """
+        if self.timestamp_ns_min is None:
+            raise ValueError(f"Cannot stream sequence '{self.name}': The sequence might contain no data")
+        wanted = {f"/{topic.strip('/')}" for topic in topics or self.topics}
+        unknown = sorted(wanted - set(self._manifests))
+        if unknown:
+            raise ValueError(
+                f"Invalid input topic names {unknown}; sequence '{self.name}' has {sorted(self.topics)}"
+            )
+        filled = {
+            name
+            for name, manifest in self._manifests.items()
+            if name in wanted and manifest.timestamp_ns_min is not None
+        }
+        if not filled:
+            raise RuntimeError(f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data")
+        self._close_streamer()
+        _, endpoints = self._client.info(self.name, start_timestamp_ns, end_timestamp_ns)
+        manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
+        chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
+        stream, _ = open_stream(
+            self._client,
+            [manifest.topic_name for manifest in chosen],
+            [manifest.ticket for manifest in chosen],
+        )
+        self._streamer = SequenceDataStreamer(sequence_name=self.name, stream=stream)
+        return self._streamer
+
+    def get_topic_handler(self, topic_name: str, force_new_instance: bool = False) -> TopicHandler:
+        """The handler of one of its topics.
+
+        Args:
+            topic_name: Name; the leading slash may be left out.
+            force_new_instance: Ask the daemon again even if the handler is known.
+
+        Raises:
+            ValueError: The sequence has no such topic, or it cannot be asked for.
+        """
+        name = f"/{topic_name.strip('/')}"
+        if name not in self._manifests:
+            raise ValueError(
+                f"Topic '{topic_name}' not available in sequence '{self.name}'; it has {sorted(self.topics)}"
+            )
+        handler = self._topic_handlers.get(name)
+        if handler is None or force_new_instance:
+            try:
+                handler = TopicHandler._connect(self._client, f"{self.name}{name}")
+            except MosaicoError as error:
+                raise ValueError(f"Topic '{topic_name}' of sequence '{self.name}': {error}") from error
+            self._topic_handlers[name] = handler
+        return handler
+
+    def close(self) -> None:
+        """Closes the live streamer and the topic handlers; the handler stays usable."""
+        self._close_streamer()
+        for handler in self._topic_handlers.values():
+            handler.close()
+        self._topic_handlers.clear()
+
+    def _close_streamer(self) -> None:
+        if self._streamer is not None:
+            self._streamer.close()
+            self._streamer = None
+
+    def __enter__(self) -> "SequenceHandler":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        low, high = self.timestamp_ns_min, self.timestamp_ns_max
+        span = "no data" if low is None or high is None else f"{(high - low) / 1e9:.1f} s"
+        megabytes = self.total_size_bytes / 1e6
+        return f"<SequenceHandler {self.name}: {len(self.topics)} topics, {span}, {megabytes:.1f} MB>"

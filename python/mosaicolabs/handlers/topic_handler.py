@@ -1,0 +1,159 @@
+"""The catalogue's view of one topic."""
+
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from mosaicolabs import _native
+from mosaicolabs.comm import _control
+from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
+from mosaicolabs.enum import FlightAction
+from mosaicolabs.exceptions import NotFoundError
+from mosaicolabs.handlers._open import open_stream
+from mosaicolabs.handlers.endpoints import TopicResourceManifest
+from mosaicolabs.handlers.topic_reader import TopicDataStreamer
+from mosaicolabs.models.platform import Topic
+
+__all__ = ["TopicHandler"]
+
+
+class TopicHandler:
+    """Facts about one topic, and the factory of its streamers. A snapshot: no data moves, nothing refreshes."""
+
+    def __init__(self, *, client: _native.Client, topic_model: Topic, manifest: TopicResourceManifest) -> None:
+        self._client = client
+        self._model = topic_model
+        self._manifest = manifest
+        self._streamer: TopicDataStreamer | None = None
+
+    @classmethod
+    def _connect(cls, client: _native.Client, locator: str) -> "TopicHandler":
+        schema_metadata, endpoints = client.info(locator, None, None)
+        decoded = decode_metadata(schema_metadata)
+        if decoded.get("context") != "topic":
+            raise NotFoundError(f"`{locator}` is a sequence, not a topic")
+        metadata = TopicMetadata.from_dict(decoded)
+        manifest = TopicResourceManifest.from_endpoint(endpoints[0])
+        system = _control.system_info(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
+        model = Topic._from_facts(
+            name=manifest.topic_name,
+            sequence_name=manifest.sequence_name,
+            user_metadata=metadata.user_metadata,
+            created_datetime=system.created_datetime,
+            is_locked=system.is_locked,
+            total_size_bytes=system.total_size_bytes,
+            ontology_tag=metadata.properties.ontology_tag,
+            serialization_format=metadata.properties.serialization_format,
+            chunks_number=system.chunks_number,
+        )
+        return cls(client=client, topic_model=model, manifest=manifest)
+
+    @property
+    def name(self) -> str:
+        """Name with a leading slash."""
+        return self._model.name
+
+    @property
+    def sequence_name(self) -> str:
+        """The sequence it belongs to."""
+        return self._model.sequence_name
+
+    @property
+    def user_metadata(self) -> dict[str, Any]:
+        """What the user attached when the topic was created."""
+        return self._model.user_metadata
+
+    @property
+    def topic_info(self) -> Topic:
+        """All facts in one object."""
+        return self._model
+
+    @property
+    def created_datetime(self) -> datetime:
+        """Creation time, UTC."""
+        return self._model.created_datetime
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the topic is complete and immutable."""
+        return self._model.is_locked
+
+    @property
+    def total_size_bytes(self) -> int:
+        """Stored bytes."""
+        return self._model.total_size_bytes
+
+    @property
+    def chunks_number(self) -> int | None:
+        """Number of stored chunks."""
+        return self._model.chunks_number
+
+    @property
+    def rows_number(self) -> int | None:
+        """Number of stored messages; None on a Mosaico 0.2 server, which does not tell."""
+        return self._manifest.rows_number
+
+    @property
+    def ontology_tag(self) -> str:
+        """Tag of the class of its messages."""
+        return self._model.ontology_tag
+
+    @property
+    def serialization_format(self) -> str:
+        """Storage profile."""
+        return self._model.serialization_format
+
+    @property
+    def timestamp_ns_min(self) -> int | None:
+        """Lowest message time, ns since the Unix epoch; None without data."""
+        return self._manifest.timestamp_ns_min
+
+    @property
+    def timestamp_ns_max(self) -> int | None:
+        """Highest message time, ns since the Unix epoch; None without data."""
+        return self._manifest.timestamp_ns_max
+
+    def get_data_streamer(
+        self, start_timestamp_ns: int | None = None, end_timestamp_ns: int | None = None
+    ) -> TopicDataStreamer:
+        """Opens the replay of this topic; a handler has one live streamer, the previous one is closed.
+
+        Args:
+            start_timestamp_ns: First time inside the window, ns.
+            end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
+
+        Raises:
+            ValueError: The topic has no data.
+            ConnectionError: The stream cannot be opened.
+        """
+        if self.timestamp_ns_min is None:
+            raise ValueError(f"Cannot stream topic '{self.name}': The topic might contain no data")
+        self.close()
+        locator = f"{self.sequence_name}{self.name}"
+        _, endpoints = self._client.info(locator, start_timestamp_ns, end_timestamp_ns)
+        ticket = TopicResourceManifest.from_endpoint(endpoints[0]).ticket
+        stream, tags = open_stream(self._client, [self.name], [ticket])
+        self._streamer = TopicDataStreamer(topic_name=self.name, ontology_tag=tags[0], stream=stream)
+        return self._streamer
+
+    def close(self) -> None:
+        """Closes the live streamer; the handler stays usable."""
+        if self._streamer is not None:
+            self._streamer.close()
+            self._streamer = None
+
+    def __enter__(self) -> "TopicHandler":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        rows = "" if self.rows_number is None else f"{self.rows_number} "
+        megabytes = self.total_size_bytes / 1e6
+        return f"<TopicHandler {self.sequence_name}{self.name}: {rows}{self.ontology_tag}, {megabytes:.1f} MB>"

@@ -1,0 +1,68 @@
+"""The straight replay of one topic."""
+
+from types import TracebackType
+
+from mosaicolabs import _native
+from mosaicolabs.exceptions import ClosedError
+from mosaicolabs.models.message import Message
+
+__all__ = ["TopicDataStreamer"]
+
+
+class TopicDataStreamer:
+    """Yields the messages of one topic by non-decreasing `timestamp_ns`; runs once, forward."""
+
+    def __init__(self, *, topic_name: str, ontology_tag: str, stream: _native.Stream) -> None:
+        self._name = topic_name
+        self._ontology_tag = ontology_tag
+        self._stream: _native.Stream | None = stream
+
+    def name(self) -> str:
+        """The topic's name with a leading slash."""
+        return self._name
+
+    @property
+    def ontology_tag(self) -> str:
+        """Tag of the class of its messages."""
+        return self._ontology_tag
+
+    def __iter__(self) -> "TopicDataStreamer":
+        self._open()
+        return self
+
+    def __next__(self) -> Message:
+        item = self._open().next()
+        if item is None:
+            raise StopIteration
+        message: Message = item[1]
+        return message
+
+    def next(self) -> Message | None:
+        """The next message, or None at the end."""
+        return next(self, None)
+
+    def next_timestamp(self) -> int | None:
+        """Time of the next message without consuming it, ns since the Unix epoch; None at the end."""
+        return self._open().next_timestamp()
+
+    def close(self) -> None:
+        """Ends the stream; may be called again."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _open(self) -> _native.Stream:
+        if self._stream is None:
+            raise ClosedError(f"Reader closed for topic '{self._name}'; get another streamer")
+        return self._stream
+
+    def __enter__(self) -> "TopicDataStreamer":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,144 @@
+"""The writer of one topic."""
+
+from types import TracebackType
+from typing import Any
+
+from mosaicolabs import _native
+from mosaicolabs.enum import OnErrorPolicy
+from mosaicolabs.handlers.config import WriterConfig
+from mosaicolabs.models.header import Header
+from mosaicolabs.models.message import Message
+from mosaicolabs.models.serializable import Serializable
+
+__all__ = ["TopicWriter"]
+
+
+class TopicWriter:
+    """One topic being recorded; made by `SequenceWriter.topic_create`.
+
+    Each topic is a lane of its own: records are buffered, cut into batches (by bytes, records or age) and
+    sent in the background over the topic's own stream, so that a slow topic never stalls another. One
+    topic is pushed from one thread at a time; different topics may be pushed from different threads.
+    """
+
+    def __init__(self, *, topic_name: str, sequence_name: str, lane: _native.Lane, config: WriterConfig) -> None:
+        self._name = topic_name
+        self._sequence_name = sequence_name
+        self._lane = lane
+        self._config = config
+        self._closed = False
+        self._error: Exception | None = None
+
+    @property
+    def name(self) -> str:
+        """The name as given to `topic_create`."""
+        return self._name
+
+    def push(
+        self,
+        message: Message | None = None,
+        message_timestamp_ns: int | None = None,
+        message_header: Header | None = None,
+        ontology_obj: Serializable | None = None,
+    ) -> None:
+        """Appends one message; returns once it is buffered (`flush()` waits until it is durable).
+
+        Waits while the topic's queue is full, with the GIL released.
+
+        Args:
+            message: A complete message; or, instead of it:
+            message_timestamp_ns: Acquisition time, ns since the Unix epoch. May arrive out of order.
+            message_header: Header of the data object, if it has none.
+            ontology_obj: The data object.
+
+        Raises:
+            ValueError: Neither form is complete.
+            InvalidInputError: The message does not encode; the error names the field. Nothing of it is
+                kept, the messages around it are, and the topic stays open.
+            ClosedError: The topic was closed.
+            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+
+        Example:
+            >>> from mosaicolabs.models.data import Floating64
+            >>> with MosaicoClient.embedded(store) as client, client.sequence_create("run") as writer:
+            ...     speed = writer.topic_create("speed", {}, Floating64)
+            ...     speed.push(ontology_obj=Floating64(data=3.5), message_timestamp_ns=1_700_000_000_000_000_000)
+        """
+        if message is None:
+            message = _message(message_timestamp_ns, message_header, ontology_obj)
+        try:
+            self._lane.push(message)
+        except Exception as error:
+            self._error = error
+            raise
+
+    def flush(self) -> None:
+        """Sends what is buffered and waits until every pushed message is durable.
+
+        Durable: it survives a crash of the daemon. A Mosaico 0.2 server does not acknowledge; there this
+        returns once the messages are handed to the network.
+
+        Raises:
+            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+        """
+        self._guarded(self._lane.flush)
+
+    def finalize(self, with_error: bool = False) -> None:
+        """Stores what is buffered, completes the topic and locks it; further calls do nothing.
+
+        Args:
+            with_error: Break off instead: what is not durable yet may be dropped, the topic stays unlocked.
+
+        Raises:
+            MosaicoError: Not all rows could be stored; the error names them.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if with_error:
+            self._lane.abort()
+        else:
+            self._guarded(self._lane.close)
+
+    def finalized(self) -> bool:
+        """Whether the topic was closed."""
+        return self._closed
+
+    def is_active(self) -> bool:
+        """Whether the topic accepts messages."""
+        return not self._closed
+
+    def _finalize(self, error: BaseException | None = None) -> None:
+        self.finalize(with_error=error is not None and self._config.on_error is OnErrorPolicy.Delete)
+
+    def _guarded(self, call: Any) -> None:
+        try:
+            call()
+        except Exception as error:
+            self._error = error
+            raise
+
+    def __enter__(self) -> "TopicWriter":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Completes this topic; under `Delete` an exception of the block breaks it off instead."""
+        self._finalize(exc_val)
+
+    def __repr__(self) -> str:
+        pushed, _, durable, _ = self._lane.stats()
+        state = "closed" if self._closed else "open"
+        return f"<TopicWriter {self._name}: {state}, {pushed} pushed, {durable} durable>"
+
+
+def _message(timestamp_ns: int | None, header: Header | None, data: Serializable | None) -> Message:
+    if data is None or timestamp_ns is None:
+        raise ValueError("push() needs `message`, or both `ontology_obj` and `message_timestamp_ns`")
+    if header is not None and getattr(data, "header", None) is None:
+        data.header = header  # type: ignore[attr-defined]
+    return Message(timestamp_ns=timestamp_ns, data=data)

@@ -1,0 +1,146 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use mosaico_client::{Client, Error, LaneConfig, Merge, ReadAhead, Target};
+use mosaico_types::{ErrorKind, TimeWindow};
+use mosaico_wire::command::PutCommand;
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyType};
+use pyo3_arrow::PySchema;
+use serde_json::Value;
+
+use crate::embedded::{self, Embedded};
+use crate::errors::to_py_err;
+use crate::lane::PyLane;
+use crate::runtime::wait;
+use crate::stream::PyStream;
+
+type PyEndpoint = (String, Py<PyBytes>, Option<(i64, i64)>, Option<u64>);
+
+/// A connection to a daemon.
+#[pyclass(frozen, name = "Client", module = "mosaicolabs._native")]
+pub(crate) struct PyClient {
+    client: Mutex<Option<Client>>,
+    /// Keeps the daemon in this process running as long as someone is connected to it.
+    embedded: Mutex<Option<Arc<Embedded>>>,
+}
+
+impl PyClient {
+    fn open(&self) -> PyResult<Client> {
+        self.client.lock().clone().ok_or_else(|| {
+            to_py_err(Error::new(ErrorKind::Closed, "the client is closed; connect again to continue"))
+        })
+    }
+
+    fn connected(py: Python<'_>, target: Target, timeout: Duration) -> PyResult<Client> {
+        wait(py, Client::connect(target, timeout))
+    }
+}
+
+#[pymethods]
+impl PyClient {
+    #[staticmethod]
+    fn connect(py: Python<'_>, host: String, port: u16, timeout_s: f64) -> PyResult<Self> {
+        let timeout = Duration::try_from_secs_f64(timeout_s).map_err(|cause| {
+            to_py_err(Error::new(ErrorKind::InvalidInput, format!("timeout {timeout_s} s: {cause}")))
+        })?;
+        let client = Self::connected(py, Target::Tcp { host, port }, timeout)?;
+        Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(None) })
+    }
+
+    #[staticmethod]
+    fn embedded(py: Python<'_>, path: std::path::PathBuf) -> PyResult<Self> {
+        let server = embedded::open(py, path)?;
+        let target = Target::InProcess(server.connector());
+        let client = Self::connected(py, target, Duration::from_secs(30))?;
+        Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(Some(server)) })
+    }
+
+    /// `mosaicolabs/<version>` if the daemon is ours.
+    fn server(&self) -> PyResult<Option<String>> {
+        Ok(self.open()?.server().map(str::to_owned))
+    }
+
+    fn action(&self, py: Python<'_>, name: &str, body: &str) -> PyResult<Option<String>> {
+        let client = self.open()?;
+        let body: Value = serde_json::from_str(body).map_err(|cause| {
+            to_py_err(Error::new(ErrorKind::InvalidInput, format!("`{name}` needs a JSON body: {cause}")))
+        })?;
+        let answer = wait(py, client.action::<Value>(name, &body))?;
+        Ok(answer.map(|answer| answer.to_string()))
+    }
+
+    fn sequences(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        wait(py, self.open()?.sequences())
+    }
+
+    /// `(schema metadata, [(locator, ticket, (min, max) | None, rows | None)])`.
+    #[pyo3(signature = (locator, start, end))]
+    fn info(
+        &self,
+        py: Python<'_>,
+        locator: &str,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> PyResult<(std::collections::HashMap<String, String>, Vec<PyEndpoint>)> {
+        let info = wait(py, self.open()?.info(locator, TimeWindow { start, end }))?;
+        let endpoint = |endpoint: mosaico_client::Endpoint| {
+            let bounds = endpoint.metadata.timestamp.map(|bounds| (bounds.min, bounds.max));
+            let ticket = PyBytes::new(py, &endpoint.ticket).unbind();
+            (endpoint.locator, ticket, bounds, endpoint.metadata.rows)
+        };
+        Ok((info.schema.metadata, info.endpoints.into_iter().map(endpoint).collect()))
+    }
+
+    #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, max_queue_bytes))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
+    fn write(
+        &self,
+        py: Python<'_>,
+        locator: String,
+        key: String,
+        schema: PySchema,
+        data_class: Py<PyType>,
+        max_batch_bytes: usize,
+        max_batch_records: usize,
+        max_batch_age_s: f64,
+        max_queue_bytes: usize,
+    ) -> PyResult<PyLane> {
+        let max_batch_age = Duration::try_from_secs_f64(max_batch_age_s)
+            .ok()
+            .filter(|age| *age >= Duration::from_millis(1))
+            .ok_or_else(|| {
+                let message = format!("max_batch_age_s is {max_batch_age_s}; give at least 0.001 s");
+                to_py_err(Error::new(ErrorKind::InvalidInput, message))
+            })?;
+        let config = LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, max_queue_bytes };
+        let schema = schema.into_inner();
+        let put = PutCommand { resource_locator: locator.clone(), key };
+        let lane = wait(py, self.open()?.write(put, Arc::clone(&schema), config))?;
+        Ok(PyLane::new(py, lane, locator, data_class, &schema))
+    }
+
+    fn read(&self, py: Python<'_>, tickets: Vec<Vec<u8>>, read_ahead_bytes: usize) -> PyResult<PyStream> {
+        let client = self.open()?;
+        let read_ahead = ReadAhead::new(read_ahead_bytes);
+        let streams = wait(py, async {
+            let mut streams = Vec::with_capacity(tickets.len());
+            for ticket in tickets {
+                streams.push(client.read(ticket, read_ahead.clone()).await?);
+            }
+            Ok(streams)
+        })?;
+        let schemas = streams.iter().map(|stream| Arc::clone(stream.schema())).collect();
+        Ok(PyStream::new(Merge::new(streams), schemas))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        drop(self.client.lock().take());
+        let server = self.embedded.lock().take();
+        match server.and_then(Arc::into_inner) {
+            Some(server) => wait(py, server.shutdown()),
+            None => Ok(()),
+        }
+    }
+}

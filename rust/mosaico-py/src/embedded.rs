@@ -1,0 +1,92 @@
+//! The daemon inside this process, on a local folder, without a port.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use mosaico_client::{Connector, Error};
+use mosaico_server::{Config, Server, StoreLocation};
+use mosaico_types::ErrorKind;
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::errors::to_py_err;
+use crate::runtime::{runtime, wait};
+
+/// Bytes in flight per direction of one in-process connection.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Daemons that run in this process, so that a second client of the same folder joins the first.
+static RUNNING: Mutex<Option<HashMap<PathBuf, Weak<Embedded>>>> = Mutex::new(None);
+
+/// A running daemon; [`Embedded::shutdown`] ends it once the last client closes.
+pub(crate) struct Embedded {
+    connector: Arc<Pipes>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    task: Mutex<Option<JoinHandle<Result<(), Error>>>>,
+}
+
+struct Pipes(mpsc::UnboundedSender<io::Result<DuplexStream>>);
+
+impl Connector for Pipes {
+    fn open(&self) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the embedded daemon has stopped");
+        self.0.send(Ok(theirs)).map_err(gone)?;
+        Ok(ours)
+    }
+}
+
+/// Starts the daemon on `path`, or joins the one that this process runs there already.
+pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<Arc<Embedded>> {
+    let path = std::path::absolute(&path).map_err(|cause| {
+        to_py_err(Error::new(ErrorKind::InvalidInput, format!("`{}` is no path: {cause}", path.display())))
+    })?;
+    let running = |path: &PathBuf| RUNNING.lock().as_ref()?.get(path)?.upgrade();
+    if let Some(server) = running(&path) {
+        return Ok(server);
+    }
+    runtime()?;
+    let config = Config::new(StoreLocation::Local(path.clone()));
+    let server = wait(py, async { Server::open(config).await.map_err(core_error) })?;
+    let (pipes, incoming) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = runtime()?.spawn(async move {
+        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
+        let stopped = async { drop(stopped.await) };
+        server.serve(incoming, stopped).await.map_err(core_error)
+    });
+    let server = Arc::new(Embedded {
+        connector: Arc::new(Pipes(pipes)),
+        stop: Mutex::new(Some(stop)),
+        task: Mutex::new(Some(task)),
+    });
+    RUNNING.lock().get_or_insert_default().insert(path, Arc::downgrade(&server));
+    Ok(server)
+}
+
+impl Embedded {
+    pub(crate) fn connector(&self) -> Arc<dyn Connector> {
+        Arc::clone(&self.connector) as Arc<dyn Connector>
+    }
+
+    /// Ends the daemon and waits until everything it holds is stored and the folder is free.
+    pub(crate) async fn shutdown(self) -> Result<(), Error> {
+        drop(self.stop.lock().take());
+        let task = self.task.lock().take();
+        match task {
+            Some(task) => task.await.map_err(|cause| {
+                Error::new(ErrorKind::Internal, format!("the embedded daemon failed: {cause}"))
+            })?,
+            None => Ok(()),
+        }
+    }
+}
+
+fn core_error(error: mosaico_server::Error) -> Error {
+    Error::new(error.kind(), error.to_string())
+}

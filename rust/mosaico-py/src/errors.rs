@@ -1,0 +1,37 @@
+//! All mapping of core errors to Python exceptions.
+//!
+//! The classes live in `mosaicolabs/exceptions.py`, because most have a second, builtin base. To add a
+//! kind: add it to `mosaico_types::ErrorKind`, to `class_name` here and to the class's `codes` there.
+
+use mosaico_client::Error;
+use mosaico_types::ErrorKind;
+use pyo3::prelude::*;
+
+const fn class_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "NotFoundError",
+        ErrorKind::AlreadyExists => "AlreadyExistsError",
+        ErrorKind::InvalidInput => "InvalidInputError",
+        ErrorKind::PermissionDenied => "PermissionDeniedError",
+        ErrorKind::FailedPrecondition => "FailedPreconditionError",
+        ErrorKind::Cancelled | ErrorKind::Unavailable => "ConnectionFailedError",
+        ErrorKind::Deadline => "DeadlineError",
+        ErrorKind::ResourceExhausted => "ResourceExhaustedError",
+        ErrorKind::Unimplemented => "UnsupportedError",
+        ErrorKind::Closed => "ClosedError",
+        ErrorKind::Internal => "InternalError",
+    }
+}
+
+pub(crate) fn to_py_err(error: Error) -> PyErr {
+    Python::attach(|py| {
+        let raise = || {
+            let class = py.import("mosaicolabs.exceptions")?.getattr(class_name(error.kind))?;
+            class.call1((error.message.as_str(), error.kind.code()))
+        };
+        match raise() {
+            Ok(instance) => PyErr::from_value(instance),
+            Err(failed) => failed,
+        }
+    })
+}

@@ -1,0 +1,167 @@
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow::datatypes::{Field, SchemaRef};
+use mosaico_client::{Error, Merge, Step};
+use mosaico_types::ErrorKind;
+use mosaico_wire::metadata::{PROPERTIES, Properties};
+use parking_lot::Mutex;
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::decode::{Plan, Reader};
+use crate::errors::to_py_err;
+use crate::runtime::wait;
+
+/// What is needed to hand out a topic's rows.
+struct Topic {
+    name: Py<PyString>,
+    plan: Plan,
+    batch: Option<BoundBatch>,
+}
+
+/// Readers of a topic's current batch: the payload and the envelope's second time.
+struct BoundBatch {
+    payload: Reader,
+    recording: Option<Reader>,
+}
+
+struct State {
+    merge: Merge,
+    topics: Vec<Option<Topic>>,
+    message: Option<Plan>,
+}
+
+/// Topics being read, merged by time.
+#[pyclass(frozen, name = "Stream", module = "mosaicolabs._native")]
+pub(crate) struct PyStream {
+    state: Mutex<Option<State>>,
+    schemas: Vec<SchemaRef>,
+}
+
+impl PyStream {
+    pub(crate) fn new(merge: Merge, schemas: Vec<SchemaRef>) -> Self {
+        let topics = schemas.iter().map(|_| None).collect();
+        Self { state: Mutex::new(Some(State { merge, topics, message: None })), schemas }
+    }
+
+    /// Runs `read` on the state, which is taken out meanwhile: two threads cannot share a stream.
+    fn with_state<T>(&self, read: impl FnOnce(&mut State) -> PyResult<T>) -> PyResult<T> {
+        let mut state = self.state.lock().take().ok_or_else(|| {
+            let message = "the stream is closed, or another thread is reading it";
+            to_py_err(Error::new(ErrorKind::Closed, message))
+        })?;
+        let outcome = read(&mut state);
+        *self.state.lock() = Some(state);
+        outcome
+    }
+}
+
+#[pymethods]
+impl PyStream {
+    /// The ontology tag of each topic; None where the server sent none.
+    fn tags(&self) -> Vec<Option<String>> {
+        let tag = |schema: &SchemaRef| {
+            let properties: Properties = serde_json::from_str(schema.metadata().get(PROPERTIES)?).ok()?;
+            Some(properties.ontology_tag)
+        };
+        self.schemas.iter().map(tag).collect()
+    }
+
+    /// Gives the topics their names and decode plans: `message` for the envelope, one per topic for the data.
+    fn bind(
+        &self,
+        message: &Bound<'_, PyAny>,
+        names: Vec<Py<PyString>>,
+        plans: Vec<Option<Bound<'_, PyAny>>>,
+    ) -> PyResult<()> {
+        self.with_state(|state| {
+            state.message = Some(Plan::parse(message)?);
+            for ((topic, name), plan) in state.topics.iter_mut().zip(names).zip(plans) {
+                *topic = match plan {
+                    Some(plan) => Some(Topic { name, plan: Plan::parse(&plan)?, batch: None }),
+                    None => None,
+                };
+            }
+            Ok(())
+        })
+    }
+
+    /// The next `(topic, message)`, or None at the end.
+    fn next(&self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, Py<PyAny>)>> {
+        self.with_state(|state| state.next(py))
+    }
+
+    /// The time of the next message without consuming it, or None at the end.
+    fn next_timestamp(&self, py: Python<'_>) -> PyResult<Option<i64>> {
+        self.with_state(|state| Ok(state.peek(py)?.map(|(_, _, timestamp_ns)| timestamp_ns)))
+    }
+
+    /// Ends the calls behind the stream.
+    fn close(&self) {
+        drop(self.state.lock().take());
+    }
+}
+
+impl State {
+    fn peek(&mut self, py: Python<'_>) -> PyResult<Option<(usize, usize, i64)>> {
+        loop {
+            match self.merge.peek() {
+                Step::Row { topic, row, timestamp_ns } => return Ok(Some((topic, row, timestamp_ns))),
+                Step::End => return Ok(None),
+                Step::Refill => {
+                    let starved = self.merge.starved().to_vec();
+                    wait(py, self.merge.refill())?;
+                    for index in starved {
+                        self.rebind(py, index)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn rebind(&mut self, py: Python<'_>, index: usize) -> PyResult<()> {
+        if let (Some(topic), Some(batch)) = (&mut self.topics[index], self.merge.batch(index)) {
+            topic.batch = Some(BoundBatch::new(py, &topic.plan, batch)?);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, Py<PyAny>)>> {
+        let Some((index, row, timestamp_ns)) = self.peek(py)? else { return Ok(None) };
+        let (Some(topic), Some(Plan::Model(message))) = (&self.topics[index], &self.message) else {
+            return Err(PyValueError::new_err(format!(
+                "topic number {index} holds an ontology that is not registered in this process; import or \
+                 define its class before reading"
+            )));
+        };
+        let batch = topic.batch.as_ref().expect("a batch is bound before its rows are handed out");
+        let data = batch.payload.get(py, row)?;
+        let recording = match &batch.recording {
+            Some(reader) => reader.get(py, row)?,
+            None => py.None().into_bound(py),
+        };
+        let dict = PyDict::new(py);
+        dict.set_item(intern!(py, "data"), data)?;
+        dict.set_item(intern!(py, "timestamp_ns"), timestamp_ns)?;
+        dict.set_item(intern!(py, "recording_timestamp_ns"), recording)?;
+        let message = message.build(py, &dict)?;
+        self.merge.advance();
+        Ok(Some((topic.name.clone_ref(py), message.unbind())))
+    }
+}
+
+impl BoundBatch {
+    fn new(py: Python<'_>, plan: &Plan, batch: &RecordBatch) -> PyResult<Self> {
+        let leaf = |name: &str| {
+            let (index, field) = batch.schema_ref().fields().find(name)?;
+            Some(Reader::new(py, &Plan::Leaf, batch.column(index), field))
+        };
+        let recording = leaf("recording_timestamp_ns").transpose()?;
+        let payload: ArrayRef = Arc::new(StructArray::from(batch.clone()));
+        let field = Arc::new(Field::new("data", payload.data_type().clone(), false));
+        Ok(Self { payload: Reader::new(py, plan, &payload, &field)?, recording })
+    }
+}
