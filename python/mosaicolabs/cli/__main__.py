@@ -1,0 +1,5 @@
+"""`python -m mosaicolabs.cli` is the command `mosaico`."""
+
+from . import main
+
+main()

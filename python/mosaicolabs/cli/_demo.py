@@ -1,0 +1,137 @@
+"""`mosaico demo`."""
+
+import shutil
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mosaicolabs.demo import Flight, ReplayResult, record, replay
+from mosaicolabs.ingest import IngestResult
+
+from ._options import Target, with_target
+from ._output import console, human_bytes, print_json, rate_hz, table
+from ._progress import progress_bar
+
+_EPILOG = """\
+\b
+--json prints one document:
+  sequence, place, kept, messages, bytes_in, bytes_stored, span_s, record_seconds, replay_seconds, verified
+  topics[]: name, ontology, messages, rate_hz, bytes_in, bytes_stored
+`verified` counts the messages that were replayed and found equal; a difference is a failure.
+"""
+
+
+def _fresh_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="mosaico-demo-"))
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="Length of the flight."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of noise and images."
+)
+@click.option(
+    "--keep/--no-keep", default=True, help="Keep the folder that the demo made, to try the next commands."
+)
+@with_target(_fresh_folder)
+@click.pass_context
+def demo(ctx: click.Context, target: Target, as_json: bool, seconds: int, seed: int, keep: bool) -> None:
+    """Record a generated flight, replay it, and check every message.
+
+    IMU 200 Hz, GPS 5 Hz, pressure and pose 50 Hz, a mono camera 752x480 at 20 Hz. Without --store or --host
+    it works in a new folder, which it names at the end.
+    """
+    own_folder = all(ctx.params[option] is None for option in ("store", "host", "port"))
+    if not keep and not own_folder:
+        raise click.UsageError(
+            "--no-keep removes the demo's own folder: leave out --store, --host and --port"
+        )
+    try:
+        document = _run(target, Flight(seconds, seed), keep=keep)
+    finally:
+        if not keep and target.store is not None:
+            shutil.rmtree(target.store)
+    if as_json:
+        print_json(document)
+    else:
+        _print(document, target)
+
+
+def _run(target: Target, flight: Flight, *, keep: bool) -> dict[str, Any]:
+    name = f"demo-{datetime.now(timezone.utc):%Y%m%d-%H%M%S-%f}"
+    size_bytes = flight.recording().size_bytes
+    with target.open(create=True) as client:
+        with progress_bar("recording", size_bytes) as progress:
+            recorded = record(client, flight, name, progress)
+        with progress_bar("replaying", size_bytes) as progress:
+            replayed = replay(recorded.handler, flight, progress)
+        return _document(target, flight, recorded, replayed, keep=keep)
+
+
+def _document(
+    target: Target, flight: Flight, recorded: IngestResult, replayed: ReplayResult, *, keep: bool
+) -> dict[str, Any]:
+    handler = recorded.handler
+    recording = flight.recording()
+    start_ns, end_ns = handler.timestamp_ns_min, handler.timestamp_ns_max
+    topics = []
+    for spec in recording.topics:
+        topic = handler.get_topic_handler(spec.name)
+        rate = rate_hz(recorded.messages[spec.name], topic.timestamp_ns_min, topic.timestamp_ns_max)
+        topics.append(
+            {
+                "name": spec.name,
+                "ontology": spec.ontology.ontology_tag(),
+                "messages": recorded.messages[spec.name],
+                "rate_hz": None if rate is None else round(rate, 3),
+                "bytes_in": spec.size_bytes,
+                "bytes_stored": topic.total_size_bytes,
+            }
+        )
+    return {
+        "sequence": handler.name,
+        "place": target.place,
+        "kept": keep,
+        "messages": sum(recorded.messages.values()),
+        "bytes_in": recording.size_bytes,
+        "bytes_stored": handler.total_size_bytes,
+        "span_s": 0.0 if start_ns is None or end_ns is None else (end_ns - start_ns) / 1e9,
+        "record_seconds": round(recorded.seconds, 3),
+        "replay_seconds": round(replayed.seconds, 3),
+        "verified": sum(replayed.messages.values()),
+        "topics": topics,
+    }
+
+
+def _print(document: dict[str, Any], target: Target) -> None:
+    out = console()
+    topics = table(
+        "topic", "ontology", "messages", "rate", "in", "stored", numbers=("messages", "rate", "in", "stored")
+    )
+    for topic in document["topics"]:
+        rate = "-" if topic["rate_hz"] is None else f"{topic['rate_hz']:.1f} Hz"
+        sizes = human_bytes(topic["bytes_in"]), human_bytes(topic["bytes_stored"])
+        topics.add_row(topic["name"], topic["ontology"], f"{topic['messages']:,}", rate, *sizes)
+    out.print(topics)
+    out.print()
+    size_in, size_stored = document["bytes_in"], document["bytes_stored"]
+    for done, seconds in (("recorded", document["record_seconds"]), ("replayed", document["replay_seconds"])):
+        rates = f"{document['messages'] / seconds:,.0f} msg/s, {size_in / seconds / 1e6:,.1f} MB/s"
+        out.print(f"{done} {document['messages']:,} messages in {seconds:.1f} s ({rates})")
+    counts = f"{document['verified']:,} of {document['messages']:,}"
+    out.print(f"verified {counts} messages: all equal to what was written")
+    out.print(
+        f"span {document['span_s']:.3f} s, {human_bytes(size_in)} in, {human_bytes(size_stored)} stored"
+    )
+    if not document["kept"]:
+        return
+    name = document["sequence"]
+    out.print(f"\nIt lies in {document['place']}. Try next:")
+    out.print(f"  mosaico info {name} {target.flags}")
+    out.print(f"  mosaico cat {name} --topics /gps --from +10s --to +12s {target.flags}")
+    out.print(f"  mosaico ingest PATH --name my-flight {target.flags}")

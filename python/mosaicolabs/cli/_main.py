@@ -1,0 +1,61 @@
+"""Assembles the commands; turns every failure into one line and an exit code."""
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from ._cat import cat
+from ._catalogue import info, ls, rm
+from ._demo import demo
+from ._ingest import ingest
+
+DEBUG_ENV = "MOSAICO_DEBUG"
+
+_EPILOG = """\
+Where: `--store DIR` works on a folder without any server, `--host`/`--port` on a running mosaicod. With
+neither it is the folder named by MOSAICO_STORE, else ~/.mosaico/store.
+
+Exit codes: 0 done, 1 failed (one line on stderr says why; MOSAICO_DEBUG=1 adds the traceback), 2 wrong usage.
+"""
+
+
+@click.group(
+    epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="mosaicolabs", prog_name="mosaico")
+def mosaico() -> None:
+    """Record, find and replay sensor data of robots."""
+
+
+for command in (ingest, ls, info, cat, rm, demo):
+    mosaico.add_command(command)
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Entry point of the console script."""
+    try:
+        code = mosaico.main(args=args, prog_name="mosaico", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", code=130)
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; Python must not flush into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get(DEBUG_ENV):
+            raise
+        # Notes tell what else went wrong while the failure was dealt with.
+        reason = str(error) or type(error).__name__
+        _fail("; ".join([reason, *getattr(error, "__notes__", [])]), code=1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(reason: str, *, code: int) -> NoReturn:
+    click.echo(f"mosaico: {' '.join(reason.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,53 @@
+"""Messages as JSON types, and as one line of text."""
+
+import base64
+import math
+from enum import Enum
+from typing import Any
+
+from mosaicolabs.models import Message
+
+
+def to_json(value: Any, *, summarise_bytes: bool) -> Any:
+    """JSON types for any field value. JSON has no NaN and no infinities: they become strings."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, bytes):
+        return {"bytes": len(value)} if summarise_bytes else base64.b64encode(value).decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: to_json(item, summarise_bytes=summarise_bytes) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item, summarise_bytes=summarise_bytes) for item in value]
+    return value
+
+
+def message_json(topic: str, message: Message, *, summarise_bytes: bool) -> dict[str, Any]:
+    """The document that `cat --json` prints for a message."""
+    return {
+        "topic": topic,
+        "timestamp_ns": message.timestamp_ns,
+        "recording_timestamp_ns": message.recording_timestamp_ns,
+        "ontology": message.ontology_tag(),
+        "data": to_json(message.data.model_dump(), summarise_bytes=summarise_bytes),
+    }
+
+
+def message_text(message: Message) -> str:
+    """The fields that are set, without the header, whose time repeats the message's."""
+    return _text({key: value for key, value in message.data.model_dump().items() if key != "header"})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_nested(item)}" for key, item in value.items() if item is not None)
+    return str(value)
+
+
+def _nested(value: Any) -> str:
+    return f"({_text(value)})" if isinstance(value, dict) else _text(value)

@@ -1,0 +1,60 @@
+"""Finds readers: ours and those of other packages are registered alike, as entry points."""
+
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from ._types import Reader, RecordingError
+
+READERS_GROUP = "mosaicolabs.readers"
+
+
+def reader_names() -> list[str]:
+    """Names of all installed readers."""
+    return sorted({entry.name for entry in entry_points(group=READERS_GROUP)})
+
+
+def load_reader(name: str) -> Reader:
+    """The reader registered under `name`.
+
+    Raises:
+        RecordingError: No such reader, or its package cannot be imported.
+    """
+    for entry in entry_points(group=READERS_GROUP):
+        if entry.name == name:
+            return _load(entry)
+    raise RecordingError(f"no reader `{name}`; installed readers: {_listed()}")
+
+
+def find_reader(path: Path) -> Reader:
+    """The one reader that recognises `path`.
+
+    Raises:
+        RecordingError: Nothing lies there, no reader knows it, or several do.
+    """
+    if not path.exists():
+        raise RecordingError(f"{path}: no such file or folder")
+    matches = [reader for reader in map(load_reader, reader_names()) if reader.sniff(path)]
+    if not matches:
+        raise RecordingError(f"{path}: format not recognised; installed readers: {_listed()}")
+    if len(matches) > 1:
+        names = ", ".join(reader.name for reader in matches)
+        raise RecordingError(f"{path}: several readers recognise it ({names}); choose one with --format")
+    return matches[0]
+
+
+def _load(entry: EntryPoint) -> Reader:
+    try:
+        reader = entry.load()()
+    except Exception as error:  # whatever the import of a foreign package may raise
+        raise RecordingError(
+            f"reader `{entry.name}` ({entry.value}) cannot be loaded: {error}; repair or uninstall its "
+            "package, or choose another reader with --format"
+        ) from error
+    if not isinstance(reader, Reader):
+        missing = "lacks name, description, sniff or open"
+        raise RecordingError(f"reader `{entry.name}` ({entry.value}) {missing}")
+    return reader
+
+
+def _listed() -> str:
+    return ", ".join(reader_names()) or "none (is the package installed?)"
