@@ -78,7 +78,7 @@ def _value_node(annotation: Any, type_: pa.DataType) -> Node | None:
         (item,) = get_args(annotation)
         node = _value_node(item, type_.value_type)
         return node if node is None or node == LEAF else ("list", node)
-    if not isinstance(annotation, type):
+    if get_origin(annotation) is not None or not isinstance(annotation, type):
         return None
     if annotation in _LEAF_TESTS:
         return LEAF if _LEAF_TESTS[annotation](type_) else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from copy import copy
-from typing import Any, Final, Protocol, TypeVar, get_args
+from typing import Any, Final, Protocol, TypeVar, cast, get_args
 
 from mosaicolabs.logging_config import get_logger
 from mosaicolabs.models._rows import data_from_columns
@@ -25,7 +25,8 @@ _HAS_HEADER: dict[type, bool] = {}
 class DataFrameRow(Protocol):
     """What `from_dataframe_row` needs of a pandas Series: its (column name, value) pairs."""
 
-    def items(self) -> Iterable[tuple[Any, Any]]: ...
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """Pairs of column name and value."""
 
 
 class Message(BaseModel):
@@ -104,8 +105,7 @@ class Message(BaseModel):
     @property
     def timestamp(self) -> int:
         """The message time, ns since the Unix epoch; the same as `timestamp_ns`."""
-        assert self.timestamp_ns is not None  # settled by __init__
-        return self.timestamp_ns
+        return cast(int, self.timestamp_ns)  # settled by __init__
 
     def get_data(self, target_type: type[SerializableT]) -> SerializableT:
         """The data as an instance of the class that the caller expects.
@@ -175,11 +175,14 @@ def _has_header(cls: type[Serializable]) -> bool:
 
 def _with_header(data: Serializable, timestamp_ns: int) -> Serializable:
     """The data with a header: itself, or a copy if its header was filled in for another time."""
+    # The fields-set tells whose header it is: what the user sets is in it, and filling takes it out
+    # (an explicit `header=None` had put it in).
     header = data.__dict__["header"]
+    fields_set = data.__pydantic_fields_set__
     if header is None:
         data.__dict__["header"] = header_at(timestamp_ns)
-    elif "header" not in data.__pydantic_fields_set__ and header.stamp.to_nanoseconds() != timestamp_ns:
-        # What the user sets is in the fields-set; a header outside of it came from a message.
+        fields_set.discard("header")
+    elif "header" not in fields_set and header.stamp.to_nanoseconds() != timestamp_ns:
         data = copy(data)
         data.__dict__["header"] = header_at(timestamp_ns)
     return data
