@@ -140,3 +140,75 @@ fn timestamps(batch: &RecordBatch) -> Result<ScalarBuffer<i64>> {
             Error::new(ErrorKind::Internal, "the stream has no `timestamp_ns` column of non-null int64")
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ReadAhead;
+
+    /// A topic whose batches are `lengths` long and whose times are `times`.
+    fn topic(times: &[i64], lengths: &[usize], read_ahead: &ReadAhead) -> TopicStream {
+        let field = Field::new("timestamp_ns", DataType::Int64, false);
+        let schema = Arc::new(Schema::new(vec![field]));
+        let mut rest = times;
+        let mut batches = Vec::new();
+        for length in lengths.iter().copied().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (head, tail) = rest.split_at(length.clamp(1, rest.len()));
+            let column = Arc::new(Int64Array::from(head.to_vec()));
+            batches.push(Ok(RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap()));
+            rest = tail;
+        }
+        TopicStream::spawn(schema, futures::stream::iter(batches), read_ahead.clone())
+    }
+
+    async fn drain(mut merge: Merge) -> Vec<(i64, usize)> {
+        let mut seen = Vec::new();
+        loop {
+            match merge.peek() {
+                Step::Row { topic, timestamp_ns, .. } => {
+                    seen.push((timestamp_ns, topic));
+                    merge.advance();
+                }
+                Step::Refill => merge.refill().await.unwrap(),
+                Step::End => return seen,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Any topics in any batches come out sorted, ties by topic, each row once; even a budget of one
+        /// byte does not stop the merge.
+        #[test]
+        fn merges_like_a_sort(
+            mut topics in proptest::collection::vec(proptest::collection::vec(-20_i64..20, 0..40), 0..8),
+            lengths in proptest::collection::vec(1_usize..9, 1..4),
+            budget in prop_oneof![Just(1_usize), Just(1 << 20)],
+        ) {
+            topics.iter_mut().for_each(|times| times.sort_unstable());
+            let mut expected: Vec<(i64, usize)> = topics
+                .iter()
+                .enumerate()
+                .flat_map(|(topic, times)| times.iter().map(move |&time| (time, topic)))
+                .collect();
+            expected.sort_unstable();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let seen = runtime.block_on(async {
+                let read_ahead = ReadAhead::new(budget);
+                let streams = topics.iter().map(|times| topic(times, &lengths, &read_ahead)).collect();
+                drain(Merge::new(streams)).await
+            });
+            prop_assert_eq!(seen, expected);
+        }
+    }
+}

@@ -94,3 +94,6 @@ impl RawRows {
         Ok(RecordBatch::try_new_with_options(self.schema, arrays, &options)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::Ticket;
 use arrow_flight::decode::FlightRecordBatchStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_types::ErrorKind;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
@@ -38,16 +38,27 @@ impl TopicStream {
         let schema = batches.schema().cloned().ok_or_else(|| {
             Error::new(ErrorKind::Internal, "the server ended the stream without sending a schema")
         })?;
+        let rest = batches.map_err(Error::from);
+        let batches = futures::stream::iter(first.map(Ok)).chain(rest);
+        Ok(Self::spawn(schema, batches, read_ahead))
+    }
+
+    /// Reads `batches` ahead in a task of its own.
+    pub(crate) fn spawn(
+        schema: SchemaRef,
+        batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
+        read_ahead: ReadAhead,
+    ) -> Self {
         let (sender, queue) = mpsc::channel(QUEUED_BATCHES);
         let starving = Arc::new(Notify::new());
         let wanted = Arc::clone(&starving);
         let task = tokio::spawn(async move {
-            let mut batches = futures::stream::iter(first.map(Ok)).chain(batches);
+            let mut batches = std::pin::pin!(batches);
             while let Some(batch) = batches.next().await {
                 let queued = match batch {
                     Ok(batch) if batch.num_rows() == 0 => continue,
                     Ok(batch) => Ok(admit(batch, &read_ahead, &wanted).await),
-                    Err(error) => Err(Error::from(error)),
+                    Err(error) => Err(error),
                 };
                 let failed = queued.is_err();
                 if sender.send(queued).await.is_err() || failed {
@@ -55,7 +66,7 @@ impl TopicStream {
                 }
             }
         });
-        Ok(Self { schema, queue, starving, task })
+        Self { schema, queue, starving, task }
     }
 
     /// The schema, with the topic's metadata.
