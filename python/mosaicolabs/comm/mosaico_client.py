@@ -234,8 +234,10 @@ class MosaicoClient:
         if self._closed:
             return
         self._closed = True
-        for handler in (*self._sequence_handlers.values(), *self._topic_handlers.values()):
-            handler.close()
+        for sequence in self._sequence_handlers.values():
+            sequence.close()
+        for topic in self._topic_handlers.values():
+            topic.close()
         self.clear_sequence_handlers_cache()
         self.clear_topic_handlers_cache()
         self._native.close()

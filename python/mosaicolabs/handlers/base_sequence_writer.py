@@ -63,7 +63,9 @@ class BaseSequenceWriter(ABC):
         self._require_open()
         validate_topic_name(topic_name)
         if not (isinstance(ontology_type, type) and issubclass(ontology_type, Serializable)):
-            raise ValueError(f"ontology class '{ontology_type!r}' is not serializable: derive it from Serializable")
+            raise ValueError(
+                f"ontology class '{ontology_type!r}' is not serializable: derive it from Serializable"
+            )
         schema = message_schema(ontology_type)
         locator = pack_topic_resource_name(self._resource, topic_name)
         if self.topic_writer_exists(topic_name):
@@ -220,9 +222,7 @@ class BaseSequenceWriter(ABC):
         return f"<{type(self).__name__} {self._name}: {self._status.name}, {len(self._topics)} topics>"
 
 
-def _attempt(
-    failures: list[MosaicoError], client: _native.Client, action: FlightAction, **body: Any
-) -> None:
+def _attempt(failures: list[MosaicoError], client: _native.Client, action: FlightAction, **body: Any) -> None:
     try:
         _control.call(client, action, **body)
     except MosaicoError as failure:

@@ -27,6 +27,10 @@ class WriterConfig:
     max_queue_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name, least in (("max_batch_size_bytes", 0), ("max_batch_size_records", 1), ("max_queue_bytes", 0)):
+        for name, least in (
+            ("max_batch_size_bytes", 0),
+            ("max_batch_size_records", 1),
+            ("max_queue_bytes", 0),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")

@@ -18,9 +18,11 @@ __all__ = ["TopicHandler"]
 
 
 class TopicHandler:
-    """Facts about one topic, and the factory of its streamers. A snapshot: no data moves, nothing refreshes."""
+    """Facts about one topic, and the factory of its streamers; a snapshot that never refreshes."""
 
-    def __init__(self, *, client: _native.Client, topic_model: Topic, manifest: TopicResourceManifest) -> None:
+    def __init__(
+        self, *, client: _native.Client, topic_model: Topic, manifest: TopicResourceManifest
+    ) -> None:
         self._client = client
         self._model = topic_model
         self._manifest = manifest
@@ -156,4 +158,6 @@ class TopicHandler:
     def __repr__(self) -> str:
         rows = "" if self.rows_number is None else f"{self.rows_number} "
         megabytes = self.total_size_bytes / 1e6
-        return f"<TopicHandler {self.sequence_name}{self.name}: {rows}{self.ontology_tag}, {megabytes:.1f} MB>"
+        return (
+            f"<TopicHandler {self.sequence_name}{self.name}: {rows}{self.ontology_tag}, {megabytes:.1f} MB>"
+        )

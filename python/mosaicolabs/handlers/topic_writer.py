@@ -21,7 +21,9 @@ class TopicWriter:
     topic is pushed from one thread at a time; different topics may be pushed from different threads.
     """
 
-    def __init__(self, *, topic_name: str, sequence_name: str, lane: _native.Lane, config: WriterConfig) -> None:
+    def __init__(
+        self, *, topic_name: str, sequence_name: str, lane: _native.Lane, config: WriterConfig
+    ) -> None:
         self._name = topic_name
         self._sequence_name = sequence_name
         self._lane = lane
@@ -62,7 +64,7 @@ class TopicWriter:
             >>> from mosaicolabs.models.data import Floating64
             >>> with MosaicoClient.embedded(store) as client, client.sequence_create("run") as writer:
             ...     speed = writer.topic_create("speed", {}, Floating64)
-            ...     speed.push(ontology_obj=Floating64(data=3.5), message_timestamp_ns=1_700_000_000_000_000_000)
+            ...     speed.push(ontology_obj=Floating64(data=3.5), message_timestamp_ns=5_000_000)
         """
         if message is None:
             message = _message(message_timestamp_ns, message_header, ontology_obj)
