@@ -152,6 +152,17 @@ def test_a_copy_of_filled_data_gets_a_header_of_its_own(envelope: Any) -> None:
     assert second.data.header.stamp.nanosec == 2
 
 
+def test_filling_leaves_a_shared_fields_set_alone(envelope: Any) -> None:
+    shared = {"header", "acceleration", "angular_velocity", "orientation"}
+    read, other = imu(), imu(STAMP)
+    for data in (read, other):
+        object.__setattr__(data, "__pydantic_fields_set__", shared)
+    envelope(data=read, timestamp_ns=1)
+    assert envelope(data=other, timestamp_ns=1).data is other
+    assert envelope(data=read, timestamp_ns=2).data.header.stamp.nanosec == 2
+    assert "header" in shared
+
+
 def test_nested_objects_get_no_header(envelope: Any) -> None:
     assert envelope(data=imu(), timestamp_ns=1).data.acceleration.header is None
 

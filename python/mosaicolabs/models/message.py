@@ -175,13 +175,14 @@ def _has_header(cls: type[Serializable]) -> bool:
 
 def _with_header(data: Serializable, timestamp_ns: int) -> Serializable:
     """The data with a header: itself, or a copy if its header was filled in for another time."""
-    # The fields-set tells whose header it is: what the user sets is in it, and filling takes it out
-    # (an explicit `header=None` had put it in).
+    # The fields-set tells whose header it is: what the user sets is in it, what a message fills in
+    # is not (an explicit `header=None` had put it in). Objects that were read share one set.
     header = data.__dict__["header"]
     fields_set = data.__pydantic_fields_set__
     if header is None:
         data.__dict__["header"] = header_at(timestamp_ns)
-        fields_set.discard("header")
+        if "header" in fields_set:
+            object.__setattr__(data, "__pydantic_fields_set__", fields_set - {"header"})
     elif "header" not in fields_set and header.stamp.to_nanoseconds() != timestamp_ns:
         data = copy(data)
         data.__dict__["header"] = header_at(timestamp_ns)
