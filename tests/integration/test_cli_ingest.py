@@ -232,7 +232,7 @@ def test_unknown_input_creates_nothing(tmp_path: Path) -> None:
 @pytest.fixture
 def cut_log(tmp_path: Path) -> Path:
     path = tmp_path / "cut.ulg"
-    path.write_bytes(ULG.read_bytes()[:2_000_001])
+    path.write_bytes(ULG.read_bytes()[:2_000_000])
     return path
 
 

@@ -129,9 +129,10 @@ def _print(document: dict[str, Any], target: Target) -> None:
         f"span {document['span_s']:.3f} s, {human_bytes(size_in)} in, {human_bytes(size_stored)} stored"
     )
     if not document["kept"]:
+        out.print("its folder is removed again (--no-keep)")
         return
     name = document["sequence"]
     out.print(f"\nIt lies in {document['place']}. Try next:")
     out.print(f"  mosaico info {name} {target.flags}")
-    out.print(f"  mosaico cat {name} --topics /gps --from +10s --to +12s {target.flags}")
+    out.print(f"  mosaico cat {name} --topics /gps --to +1s {target.flags}")
     out.print(f"  mosaico ingest PATH --name my-flight {target.flags}")

@@ -37,16 +37,11 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of the console script."""
     try:
         code = mosaico.main(args=args, prog_name="mosaico", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", code=130)
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; Python must not flush into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         if os.environ.get(DEBUG_ENV):
             raise

@@ -102,9 +102,9 @@ class UlogReader:
 
 def _parse(path: Path) -> ULog:
     # pyulog prints what it finds broken; stdout belongs to the caller, and `_damage` tells.
-    with contextlib.redirect_stdout(io.StringIO()):
+    with path.open("rb") as file, contextlib.redirect_stdout(io.StringIO()):
         try:
-            return ULog(str(path))
+            return ULog(file)
         except Exception as error:  # pyulog raises many kinds for broken files
             raise RecordingError(
                 f"{path}: not a readable ULog file: {error or type(error).__name__}"
