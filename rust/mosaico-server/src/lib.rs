@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The Mosaico daemon as a library: a Flight service on a store folder.
+//!
+//! It records topics into sequences, keeps them as Parquet chunks with JSON records beside them, and reads them
+//! back in time order. A put is appended to a local log and acknowledged when it would survive a power cut; chunks
+//! are made of the log in the background. It installs no handlers and no runtime: it runs on the caller's tokio.
+//! It is *not* the command line (see the crate `mosaicod`) and not a client.
+//!
+//! Start with [`Config`] and [`Server`]:
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use mosaico_server::{Config, Server, StoreLocation};
+//!
+//! let server = Server::open(Config::new(StoreLocation::parse("recordings")?)).await?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:6726").await?;
+//! server.serve_tcp(listener, async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await?;
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod batch;
+mod catalog;
+mod config;
+mod core;
+mod error;
+mod id;
+mod ingest;
+mod lifecycle;
+mod read;
+mod server;
+mod service;
+mod store;
+
+pub use config::{Config, StoreLocation};
+pub use error::{Error, Result};
+pub use server::Server;
+pub use service::Service;

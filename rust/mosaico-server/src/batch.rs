@@ -1,0 +1,308 @@
+//! Arrow helpers: what a topic's schema must be, times of a batch, sizes of slices, and cutting by size.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, Int64Array, OffsetSizeTrait, RecordBatch,
+    RecordBatchOptions,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{ArrowNativeType, DataType, Field, Fields, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+
+use crate::error::{Error, Result};
+
+/// The index column of every topic.
+pub(crate) const TIMESTAMP: &str = "timestamp_ns";
+
+/// Checks what every topic needs and turns the schema into the one that is stored: dictionaries decoded, and
+/// without schema metadata, which belongs to the transport.
+pub(crate) fn stored_schema(schema: &Schema) -> Result<SchemaRef> {
+    match schema.fields().iter().filter(|field| field.name() == TIMESTAMP).collect::<Vec<_>>()[..] {
+        [] => return Err(Error::Invalid(format!("the schema has no column `{TIMESTAMP}`; add it as int64"))),
+        [field] if *field.data_type() == DataType::Int64 => {}
+        [field] => {
+            let found = field.data_type();
+            return Err(Error::Invalid(format!("column `{TIMESTAMP}` is {found}; it must be int64")));
+        }
+        _ => return Err(Error::Invalid(format!("the schema has several columns `{TIMESTAMP}`"))),
+    }
+    for (index, field) in schema.fields().iter().enumerate() {
+        check_storable(field.name(), field.data_type())?;
+        if schema.fields()[..index].iter().any(|other| other.name() == field.name()) {
+            return Err(Error::Invalid(format!("the schema has several columns `{}`", field.name())));
+        }
+    }
+    Ok(Arc::new(Schema::new(map_fields(schema.fields(), &|field| field))))
+}
+
+/// Parquet has no form for a few types; they are refused before the first row.
+fn check_storable(column: &str, data_type: &DataType) -> Result<()> {
+    match data_type {
+        DataType::Union(..)
+        | DataType::RunEndEncoded(..)
+        | DataType::Interval(_)
+        | DataType::ListView(_)
+        | DataType::LargeListView(_) => {
+            Err(Error::Invalid(format!("column `{column}` is {data_type}, which cannot be stored")))
+        }
+        DataType::Struct(fields) if fields.is_empty() => Err(Error::Invalid(format!(
+            "column `{column}` is a struct without fields, which cannot be stored"
+        ))),
+        DataType::Struct(fields) => fields
+            .iter()
+            .try_for_each(|field| check_storable(&format!("{column}.{}", field.name()), field.data_type())),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => check_storable(column, field.data_type()),
+        DataType::Dictionary(_, values) => check_storable(column, values),
+        _ => Ok(()),
+    }
+}
+
+fn map_fields(fields: &Fields, change: &dyn Fn(Field) -> Field) -> Fields {
+    fields.iter().map(|field| map_field(field, change)).collect()
+}
+
+fn map_field(field: &Field, change: &dyn Fn(Field) -> Field) -> Arc<Field> {
+    let data_type = map_type(field.data_type(), change);
+    let plain =
+        Field::new(field.name(), data_type, field.is_nullable()).with_metadata(field.metadata().clone());
+    Arc::new(change(plain))
+}
+
+fn map_type(data_type: &DataType, change: &dyn Fn(Field) -> Field) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => map_type(values, change),
+        DataType::Struct(fields) => DataType::Struct(map_fields(fields, change)),
+        DataType::List(field) => DataType::List(map_field(field, change)),
+        DataType::LargeList(field) => DataType::LargeList(map_field(field, change)),
+        DataType::FixedSizeList(field, size) => DataType::FixedSizeList(map_field(field, change), *size),
+        DataType::Map(field, sorted) => DataType::Map(map_field(field, change), *sorted),
+        other => other.clone(),
+    }
+}
+
+/// Whether rows of `a` may follow rows of `b`: same names, types and nullability; descriptions may differ.
+pub(crate) fn same_shape(a: &Schema, b: &Schema) -> bool {
+    let bare =
+        |schema: &Schema| map_fields(schema.fields(), &|field| field.with_metadata(Default::default()));
+    bare(a) == bare(b)
+}
+
+/// Decodes dictionaries so that `batch` has exactly `schema`.
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            Ok(Arc::clone(column))
+        } else {
+            cast(column, field.data_type())
+        }
+    });
+    let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+}
+
+/// The IPC message that carries `schema`.
+pub(crate) fn schema_message(schema: &Schema) -> Vec<u8> {
+    let mut tracker = DictionaryTracker::new(false);
+    IpcDataGenerator::default()
+        .schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &IpcWriteOptions::default())
+        .ipc_message
+}
+
+/// Reads what [`schema_message`] wrote.
+pub(crate) fn parse_schema_message(bytes: &[u8]) -> Result<SchemaRef> {
+    arrow::ipc::convert::try_schema_from_flatbuffer_bytes(bytes)
+        .map(Arc::new)
+        .map_err(|e| Error::internal("reading a stored schema", e))
+}
+
+/// The time column of a batch with a stored schema.
+pub(crate) fn times(batch: &RecordBatch) -> Result<&Int64Array> {
+    batch
+        .column_by_name(TIMESTAMP)
+        .and_then(|column| column.as_primitive_opt::<Int64Type>())
+        .ok_or_else(|| Error::Internal("looking for the time column of stored rows".into()))
+}
+
+/// Bounds and order of the times of some rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimeSpan {
+    pub min: i64,
+    pub max: i64,
+    pub sorted: bool,
+    pub last: i64,
+}
+
+impl TimeSpan {
+    /// Of `times`; `None` without rows.
+    pub(crate) fn of(times: &[i64]) -> Option<Self> {
+        let (&first, &last) = (times.first()?, times.last()?);
+        if times.is_sorted() {
+            return Some(Self { min: first, max: last, sorted: true, last });
+        }
+        let (min, max) = times.iter().fold((first, first), |(min, max), &t| (min.min(t), max.max(t)));
+        Some(Self { min, max, sorted: false, last })
+    }
+
+    /// Of these rows and the ones that arrived after them.
+    pub(crate) fn then(self, next: Self) -> Self {
+        Self {
+            min: self.min.min(next.min),
+            max: self.max.max(next.max),
+            sorted: self.sorted && next.sorted && self.last <= next.min,
+            last: next.last,
+        }
+    }
+}
+
+/// Bytes of the rows of a batch, also when it is a slice of larger buffers.
+pub(crate) fn data_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| array_bytes(column)).sum()
+}
+
+fn array_bytes(array: &dyn Array) -> usize {
+    let rows = array.len();
+    let validity = if array.nulls().is_some() { rows.div_ceil(8) } else { 0 };
+    validity
+        + match array.data_type() {
+            DataType::Null => 0,
+            DataType::Boolean => rows.div_ceil(8),
+            DataType::Utf8 => spanned(array.as_string::<i32>().value_offsets()) + 4 * rows,
+            DataType::LargeUtf8 => spanned(array.as_string::<i64>().value_offsets()) + 8 * rows,
+            DataType::Binary => spanned(array.as_binary::<i32>().value_offsets()) + 4 * rows,
+            DataType::LargeBinary => spanned(array.as_binary::<i64>().value_offsets()) + 8 * rows,
+            DataType::Utf8View => array.as_string_view().lengths().sum::<u32>() as usize + 16 * rows,
+            DataType::BinaryView => array.as_binary_view().lengths().sum::<u32>() as usize + 16 * rows,
+            DataType::Struct(_) => array.as_struct().columns().iter().map(|child| array_bytes(child)).sum(),
+            DataType::List(_) => list_bytes(array.as_list::<i32>()),
+            DataType::LargeList(_) => list_bytes(array.as_list::<i64>()),
+            DataType::FixedSizeList(..) => fixed_list_bytes(array.as_fixed_size_list()),
+            DataType::Map(..) => {
+                let map = array.as_map();
+                let (from, length) = range(map.value_offsets());
+                4 * rows + array_bytes(&map.entries().slice(from, length))
+            }
+            DataType::FixedSizeBinary(width) => rows * usize::try_from(*width).unwrap_or(0),
+            other => other.primitive_width().map_or_else(|| array.get_array_memory_size(), |w| w * rows),
+        }
+}
+
+fn range<O: ArrowNativeType>(offsets: &[O]) -> (usize, usize) {
+    let at = |offset: Option<&O>| offset.map_or(0, |offset| offset.as_usize());
+    let (from, to) = (at(offsets.first()), at(offsets.last()));
+    (from, to.saturating_sub(from))
+}
+
+fn spanned<O: ArrowNativeType>(offsets: &[O]) -> usize {
+    range(offsets).1
+}
+
+fn list_bytes<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> usize {
+    let (from, length) = range(list.value_offsets());
+    size_of::<O>() * list.len() + array_bytes(&list.values().slice(from, length))
+}
+
+fn fixed_list_bytes(list: &FixedSizeListArray) -> usize {
+    let width = usize::try_from(list.value_length()).unwrap_or(0);
+    array_bytes(&list.values().slice(list.value_offset(0).try_into().unwrap_or(0), width * list.len()))
+}
+
+/// Cuts `batch` into slices of at most about `limit` bytes, one row at least.
+pub(crate) fn split(batch: RecordBatch, limit: usize) -> Vec<RecordBatch> {
+    let mut out = Vec::new();
+    split_into(batch, limit, &mut out);
+    out
+}
+
+fn split_into(batch: RecordBatch, limit: usize, out: &mut Vec<RecordBatch>) {
+    let (rows, bytes) = (batch.num_rows(), data_bytes(&batch));
+    if rows == 0 {
+        return;
+    }
+    // A little over the limit is better than a tiny rest.
+    if rows == 1 || bytes <= limit + limit / 4 {
+        out.push(batch);
+        return;
+    }
+    let parts = bytes.div_ceil(limit).min(rows);
+    let step = rows.div_ceil(parts);
+    for from in (0..rows).step_by(step) {
+        split_into(batch.slice(from, step.min(rows - from)), limit, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{BinaryArray, DictionaryArray, StringArray};
+    use arrow::datatypes::Int32Type;
+
+    fn batch(rows: usize, payload: usize) -> RecordBatch {
+        let times: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
+        let payload = vec![7u8; payload];
+        let data: ArrayRef = Arc::new(BinaryArray::from_iter_values((0..rows).map(|_| &payload)));
+        RecordBatch::try_from_iter([(TIMESTAMP, times), ("data", data)]).unwrap()
+    }
+
+    #[test]
+    fn slices_weigh_what_they_hold() {
+        let whole = batch(1000, 100);
+        assert_eq!(data_bytes(&whole), 1000 * (8 + 4 + 100));
+        assert_eq!(data_bytes(&whole.slice(500, 10)), 10 * (8 + 4 + 100));
+    }
+
+    #[test]
+    fn split_keeps_every_row_in_order() {
+        let parts = split(batch(1000, 100), 10_000);
+        assert!(parts.len() > 5);
+        assert!(parts.iter().all(|part| data_bytes(part) <= 12_500));
+        let rows: Vec<i64> = parts.iter().flat_map(|p| times(p).unwrap().values().to_vec()).collect();
+        assert_eq!(rows, (0..1000).collect::<Vec<_>>());
+        assert_eq!(split(batch(3, 100_000), 1000).len(), 3);
+        assert!(split(batch(0, 1), 10).is_empty());
+    }
+
+    #[test]
+    fn schemas_are_checked_and_made_plain() {
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let schema = Schema::new(vec![
+            Field::new(TIMESTAMP, DataType::Int64, false),
+            Field::new("s", DataType::Struct(vec![Field::new("d", dictionary.clone(), true)].into()), true),
+        ]);
+        let plain = stored_schema(&schema).unwrap();
+        let expected = DataType::Struct(vec![Field::new("d", DataType::Utf8, true)].into());
+        assert_eq!(plain.field(1).data_type(), &expected);
+
+        let missing = Schema::new(vec![Field::new("d", dictionary, true)]);
+        assert!(stored_schema(&missing).unwrap_err().to_string().contains(TIMESTAMP));
+        let wrong = Schema::new(vec![Field::new(TIMESTAMP, DataType::Float64, true)]);
+        assert!(stored_schema(&wrong).unwrap_err().to_string().contains("Float64"));
+    }
+
+    #[test]
+    fn dictionaries_are_decoded() {
+        let times: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let words: DictionaryArray<Int32Type> = vec!["a", "b"].into_iter().collect();
+        let words: ArrayRef = Arc::new(words);
+        let batch = RecordBatch::try_from_iter([(TIMESTAMP, times), ("w", words)]).unwrap();
+        let schema = stored_schema(&batch.schema()).unwrap();
+        let plain = conform(&batch, &schema).unwrap();
+        assert_eq!(plain.column(1).as_ref(), &StringArray::from(vec!["a", "b"]) as &dyn Array);
+    }
+
+    #[test]
+    fn spans() {
+        let a = TimeSpan::of(&[1, 2, 2]).unwrap();
+        let b = TimeSpan::of(&[2, 9]).unwrap();
+        assert!(a.then(b).sorted);
+        assert!(!b.then(a).sorted);
+        assert_eq!((b.then(a).min, b.then(a).max), (1, 9));
+        assert!(!TimeSpan::of(&[3, 1]).unwrap().sorted);
+        assert_eq!(TimeSpan::of(&[]), None);
+    }
+}

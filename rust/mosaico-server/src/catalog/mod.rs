@@ -1,0 +1,87 @@
+//! The catalogue: what readers ask, derived from the store's records. All SQL is in this folder.
+//!
+//! A change begins with [`Catalog::begin`], goes to the store, and ends with one of the methods that take the
+//! [`Change`]. Changes that a crash cut short are found by [`Catalog::pending`] and redone from the store.
+
+mod read;
+mod write;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::error::{Error, Result};
+pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
+pub(crate) use write::{SequenceState, TopicState};
+
+/// Migrations in order; the number applied is SQLite's `user_version`.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_init.sql")];
+
+/// The catalogue in a SQLite file.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalog {
+    readers: SqlitePool,
+    /// One connection: SQLite has one writer, and waiting for it here is fair.
+    writer: SqlitePool,
+}
+
+impl Catalog {
+    /// Opens or creates the file and brings its tables up to date. The flag tells that it is new.
+    pub(crate) async fn open(file: &Path) -> Result<(Self, bool)> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(30));
+        let failed = |e| Error::internal("opening the catalogue", e);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(failed)?;
+        let new = migrate(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(failed)?;
+        Ok((Self { readers, writer }, new))
+    }
+
+    /// Closes the file.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Applies what is missing; tells whether nothing was there.
+async fn migrate(pool: &SqlitePool) -> Result<bool> {
+    let failed = |e| Error::internal("migrating the catalogue", e);
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await.map_err(failed)?;
+    let applied = usize::try_from(version).unwrap_or(usize::MAX);
+    if applied > MIGRATIONS.len() {
+        return Err(Error::Startup(format!(
+            "the catalogue has version {version}, this program knows up to {}; use a newer program",
+            MIGRATIONS.len()
+        )));
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(applied) {
+        let mut transaction = pool.begin().await.map_err(failed)?;
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(failed)?;
+        let version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", index + 1));
+        sqlx::raw_sql(version).execute(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(applied == 0)
+}
+
+fn failed(e: sqlx::Error) -> Error {
+    Error::internal("using the catalogue", e)
+}
+

@@ -1,0 +1,352 @@
+//! Changes of the catalogue, each one transaction.
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Sqlite, Transaction};
+
+use super::{Catalog, failed};
+use crate::error::Result;
+use crate::id::{SequenceId, TopicId};
+use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
+
+/// A change that was announced and has to be taken over. Dropping it leaves the announcement: the next start
+/// looks into the store for what became of it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Change(i64);
+
+/// Everything that the store says about one topic.
+#[derive(Debug)]
+pub(crate) struct TopicState {
+    pub record: TopicRecord,
+    pub schema: Option<Vec<u8>>,
+    pub committed_ns: Option<i64>,
+    pub chunks: Vec<ChunkRecord>,
+}
+
+/// Everything that the store says about one sequence.
+#[derive(Debug)]
+pub(crate) struct SequenceState {
+    pub record: SequenceRecord,
+    pub finalized_ns: Option<i64>,
+    pub topics: Vec<TopicState>,
+    pub notifications: Vec<NotificationRecord>,
+}
+
+impl Catalog {
+    async fn transaction(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+    }
+
+    async fn finish(&self, mut transaction: Transaction<'static, Sqlite>, change: Change) -> Result<()> {
+        sqlx::query("DELETE FROM pending WHERE id = ?")
+            .bind(change.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Announces a change of a sequence's records.
+    pub(crate) async fn begin(&self, sequence: SequenceId) -> Result<Change> {
+        let result = sqlx::query("INSERT INTO pending (sequence_id) VALUES (?)")
+            .bind(sequence.to_string())
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        Ok(Change(result.last_insert_rowid()))
+    }
+
+    /// Takes over a created sequence.
+    pub(crate) async fn sequence_created(&self, change: Change, record: &SequenceRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_sequence(&mut transaction, record).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a finalization.
+    pub(crate) async fn sequence_finalized(&self, change: Change, id: SequenceId, at_ns: i64) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        set_finalized(&mut transaction, id, at_ns).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a created topic.
+    pub(crate) async fn topic_created(&self, change: Change, record: &TopicRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_topic(&mut transaction, record).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a schema snapshot.
+    pub(crate) async fn topic_schema(&self, change: Change, id: TopicId, schema: &[u8]) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        set_schema(&mut transaction, id, schema).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a completed upload.
+    pub(crate) async fn topic_committed(&self, change: Change, id: TopicId, at_ns: i64) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        set_committed(&mut transaction, id, at_ns).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a chunk. It needs no announcement: its log segment is one. Doing it twice changes nothing.
+    pub(crate) async fn chunk_stored(&self, topic: TopicId, chunk: &ChunkRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_chunk(&mut transaction, topic, chunk).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Takes over a notification.
+    pub(crate) async fn notified(
+        &self,
+        change: Change,
+        sequence: SequenceId,
+        record: &NotificationRecord,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_notification(&mut transaction, sequence, record).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over the removal of notifications.
+    pub(crate) async fn notifications_purged(
+        &self,
+        change: Change,
+        sequence: SequenceId,
+        topic: Option<TopicId>,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        sqlx::query("DELETE FROM notification WHERE sequence_id = ? AND topic_id IS ?")
+            .bind(sequence.to_string())
+            .bind(topic.map(|id| id.to_string()))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        self.finish(transaction, change).await
+    }
+
+    /// Hides a sequence that is being removed.
+    pub(crate) async fn sequence_deleting(&self, change: Change, id: SequenceId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        sqlx::query("UPDATE sequence SET deleting = 1 WHERE id = ?")
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        self.finish(transaction, change).await
+    }
+
+    /// Hides a topic that is being removed.
+    pub(crate) async fn topic_deleting(&self, change: Change, id: TopicId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        sqlx::query("UPDATE topic SET deleting = 1 WHERE id = ?")
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        self.finish(transaction, change).await
+    }
+
+    /// Forgets a sequence whose files are gone.
+    pub(crate) async fn forget_sequence(&self, id: SequenceId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        delete_sequence(&mut transaction, id).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Forgets a topic whose files are gone.
+    pub(crate) async fn forget_topic(&self, id: TopicId) -> Result<()> {
+        sqlx::query("DELETE FROM topic WHERE id = ?")
+            .bind(id.to_string())
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Replaces what is known about a sequence by what the store says; `None`: it holds no such sequence.
+    pub(crate) async fn replace_sequence(&self, id: SequenceId, state: Option<&SequenceState>) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        delete_sequence(&mut transaction, id).await?;
+        if let Some(state) = state {
+            insert_state(&mut transaction, state).await?;
+        }
+        sqlx::query("DELETE FROM pending WHERE sequence_id = ?")
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+}
+
+async fn insert_state(db: &mut SqliteConnection, state: &SequenceState) -> Result<()> {
+    insert_sequence(db, &state.record).await?;
+    for topic in &state.topics {
+        insert_topic(db, &topic.record).await?;
+        if let Some(schema) = &topic.schema {
+            set_schema(db, topic.record.id, schema).await?;
+        }
+        for chunk in &topic.chunks {
+            insert_chunk(db, topic.record.id, chunk).await?;
+        }
+        if let Some(at_ns) = topic.committed_ns {
+            set_committed(db, topic.record.id, at_ns).await?;
+        }
+    }
+    if let Some(at_ns) = state.finalized_ns {
+        set_finalized(db, state.record.id, at_ns).await?;
+    }
+    for notification in &state.notifications {
+        insert_notification(db, state.record.id, notification).await?;
+    }
+    Ok(())
+}
+
+async fn insert_sequence(db: &mut SqliteConnection, record: &SequenceRecord) -> Result<()> {
+    sqlx::query("INSERT INTO sequence (id, name, key, user_metadata, created_ns) VALUES (?, ?, ?, ?, ?)")
+        .bind(record.id.to_string())
+        .bind(record.name.as_str())
+        .bind(&record.key)
+        .bind(record.user_metadata.to_string())
+        .bind(record.created_ns)
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn set_finalized(db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<()> {
+    sqlx::query("UPDATE sequence SET finalized_ns = ? WHERE id = ?")
+        .bind(at_ns)
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn delete_sequence(db: &mut SqliteConnection, id: SequenceId) -> Result<()> {
+    sqlx::query("DELETE FROM sequence WHERE id = ?")
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn insert_topic(db: &mut SqliteConnection, record: &TopicRecord) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, \
+         created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(record.id.to_string())
+    .bind(record.sequence.to_string())
+    .bind(record.path.as_str())
+    .bind(&record.ontology_tag)
+    .bind(record.serialization_format.as_str())
+    .bind(record.user_metadata.to_string())
+    .bind(&record.key)
+    .bind(record.created_ns)
+    .execute(db)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &[u8]) -> Result<()> {
+    sqlx::query("UPDATE topic SET schema = ? WHERE id = ?")
+        .bind(schema)
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn set_committed(db: &mut SqliteConnection, id: TopicId, at_ns: i64) -> Result<()> {
+    sqlx::query("UPDATE topic SET committed_ns = ? WHERE id = ?")
+        .bind(at_ns)
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn insert_chunk(db: &mut SqliteConnection, topic: TopicId, chunk: &ChunkRecord) -> Result<()> {
+    let inserted = sqlx::query(
+        "INSERT INTO chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(topic.to_string())
+    .bind(chunk.index)
+    .bind(chunk.row_start.cast_signed())
+    .bind(chunk.rows.cast_signed())
+    .bind(chunk.bytes.cast_signed())
+    .bind(chunk.data_bytes.cast_signed())
+    .bind(chunk.ts_min)
+    .bind(chunk.ts_max)
+    .bind(chunk.crc32)
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    if inserted.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE topic SET chunks = chunks + 1, row_count = row_count + ?1, stored_bytes = stored_bytes + ?2, \
+         data_bytes = data_bytes + ?3, ts_min = min(ifnull(ts_min, ?4), ?4), ts_max = max(ifnull(ts_max, ?5), ?5) \
+         WHERE id = ?6",
+    )
+    .bind(chunk.rows.cast_signed())
+    .bind(chunk.bytes.cast_signed())
+    .bind(chunk.data_bytes.cast_signed())
+    .bind(chunk.ts_min)
+    .bind(chunk.ts_max)
+    .bind(topic.to_string())
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    for column in &chunk.columns {
+        let (lo, hi) = column.bounds.as_ref().map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
+        sqlx::query(
+            "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(topic.to_string())
+        .bind(chunk.index)
+        .bind(serde_json::json!(column.path).to_string())
+        .bind(column.kind.as_str())
+        .bind(column.nulls.cast_signed())
+        .bind(column.has_nan)
+        .bind(lo)
+        .bind(hi)
+        .execute(&mut *db)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn insert_notification(
+    db: &mut SqliteConnection,
+    sequence: SequenceId,
+    record: &NotificationRecord,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO notification (id, sequence_id, topic_id, notify_type, msg, created_ns) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(record.id.to_string())
+    .bind(sequence.to_string())
+    .bind(record.topic.map(|id| id.to_string()))
+    .bind(&record.notify_type)
+    .bind(&record.msg)
+    .bind(record.created_ns)
+    .execute(db)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What a server is told at start.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// Where sequences are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A folder of this machine.
+    Local(PathBuf),
+}
+
+impl StoreLocation {
+    /// Reads a folder path or a `file://` URL.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] for other schemes, naming what is supported.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.split_once("://") {
+            None if text.is_empty() => Err(Error::Startup("the store location is empty".into())),
+            None => Ok(Self::Local(PathBuf::from(text))),
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::Local(PathBuf::from(path))),
+            Some(("file", _)) => {
+                Err(Error::Startup(format!("`{text}` names a host; write file:///absolute/path")))
+            }
+            Some((scheme, _)) => Err(Error::Startup(format!(
+                "`{scheme}://` stores are not supported; use a folder or file:///absolute/path"
+            ))),
+        }
+    }
+}
+
+const MIB: usize = 1 << 20;
+
+/// Configuration of a [`crate::Server`]. Sizes are bytes; the defaults keep a busy daemon below 256 MiB.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where sequences are kept.
+    pub store: StoreLocation,
+    /// Arrow data per chunk: a log segment that reaches it becomes a Parquet file.
+    pub chunk_bytes: usize,
+    /// Arrow data per Parquet row group.
+    pub row_group_bytes: usize,
+    /// Arrow data per message of `do_get`; one row travels whole, whatever its size.
+    pub message_bytes: usize,
+    /// Largest message that is accepted.
+    pub max_message_bytes: usize,
+    /// Received data of all lanes together that may wait for the disk.
+    pub ingest_bytes: usize,
+    /// Chunks that are encoded at the same time.
+    pub chunk_jobs: usize,
+    /// Closed log segments of one topic that may wait for encoding before its put waits.
+    pub pending_segments: usize,
+    /// Memory for Parquet footers.
+    pub footer_cache_bytes: usize,
+    /// How long open reads may go on after shutdown was asked for.
+    pub shutdown_grace: Duration,
+}
+
+impl Config {
+    /// The defaults on `store`.
+    pub fn new(store: StoreLocation) -> Self {
+        Self {
+            store,
+            chunk_bytes: 32 * MIB,
+            row_group_bytes: 8 * MIB,
+            message_bytes: MIB,
+            max_message_bytes: 1024 * MIB,
+            ingest_bytes: 64 * MIB,
+            chunk_jobs: 2,
+            pending_segments: 4,
+            footer_cache_bytes: 16 * MIB,
+            shutdown_grace: Duration::from_secs(5),
+        }
+    }
+
+    /// Refuses values that no server can work with.
+    pub(crate) fn check(&self) -> Result<()> {
+        let positive = [
+            ("chunk_bytes", self.chunk_bytes),
+            ("row_group_bytes", self.row_group_bytes),
+            ("message_bytes", self.message_bytes),
+            ("max_message_bytes", self.max_message_bytes),
+            ("ingest_bytes", self.ingest_bytes),
+            ("chunk_jobs", self.chunk_jobs),
+            ("pending_segments", self.pending_segments),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(Error::Startup(format!("{name} is 0; it must be at least 1"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations() {
+        assert_eq!(StoreLocation::parse("a/b").unwrap(), StoreLocation::Local("a/b".into()));
+        assert_eq!(StoreLocation::parse("file:///a").unwrap(), StoreLocation::Local("/a".into()));
+        let error = StoreLocation::parse("s3://bucket").unwrap_err().to_string();
+        assert!(error.contains("s3://") && error.contains("file:///"), "{error}");
+        assert!(StoreLocation::parse("file://host/a").is_err());
+        assert!(StoreLocation::parse("").is_err());
+    }
+}

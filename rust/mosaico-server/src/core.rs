@@ -1,0 +1,72 @@
+//! What all calls of one server share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::id::{SequenceId, TopicId};
+use crate::ingest::live::LiveTopics;
+use crate::read::footer::FooterCache;
+use crate::store::Store;
+
+/// The inside of a server.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub config: Config,
+    pub store: Store,
+    pub catalog: Catalog,
+    /// Folder of the ingest log.
+    pub log: PathBuf,
+    pub live: Arc<LiveTopics>,
+    pub footers: FooterCache,
+    /// One creation at a time: names are unique.
+    pub creating: tokio::sync::Mutex<()>,
+    pub locks: SequenceLocks,
+    /// Permits of the chunker.
+    pub chunk_jobs: Semaphore,
+    /// Bytes that may wait for the disk.
+    pub ingest_budget: Arc<Semaphore>,
+    /// Shutdown was asked for.
+    pub stopping: CancellationToken,
+    /// Reads are cut short.
+    pub halting: CancellationToken,
+    /// Work that shutdown waits for.
+    pub tasks: TaskTracker,
+}
+
+impl Core {
+    /// Where the segments of a topic lie.
+    pub(crate) fn log_folder(&self, topic: TopicId) -> PathBuf {
+        self.log.join(topic.to_string())
+    }
+}
+
+/// One lock per sequence: creation of topics, finalization, commit and removal exclude each other.
+#[derive(Debug, Default)]
+pub(crate) struct SequenceLocks(Mutex<HashMap<SequenceId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl SequenceLocks {
+    /// Waits for the lock of a sequence.
+    pub(crate) async fn lock(&self, sequence: SequenceId) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock();
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            match locks.get(&sequence).and_then(Weak::upgrade) {
+                Some(lock) => lock,
+                None => {
+                    let lock = Arc::new(tokio::sync::Mutex::new(()));
+                    locks.insert(sequence, Arc::downgrade(&lock));
+                    lock
+                }
+            }
+        };
+        lock.lock_owned().await
+    }
+}

@@ -1,0 +1,163 @@
+//! What can go wrong, in the words that callers read. [`Error::kind`] is the one table to gRPC codes.
+
+use std::io;
+
+use mosaico_types::{ErrorKind, NameError};
+use mosaico_wire::status;
+use tonic::Status;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A refused request or a failed piece of work. Texts name the offending value and the way out; causes that
+/// only an operator can act on (paths, SQL, library errors) go to the log instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A name or locator is malformed.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A request that cannot be understood.
+    #[error("{0}")]
+    Invalid(String),
+    /// No such sequence.
+    #[error("sequence `{0}` does not exist; list the sequences to see what does")]
+    SequenceNotFound(String),
+    /// No such topic.
+    #[error("topic `{0}` does not exist; look at its sequence to see what does")]
+    TopicNotFound(String),
+    /// The sequence name is taken.
+    #[error("sequence `{0}` already exists; choose another name or delete it first")]
+    SequenceExists(String),
+    /// The topic name is taken.
+    #[error("topic `{0}` already exists; choose another name or delete it first")]
+    TopicExists(String),
+    /// The key does not open the resource.
+    #[error("the key does not open `{0}`; use the key that its creation returned")]
+    WrongKey(String),
+    /// The sequence is finalized.
+    #[error("sequence `{0}` is locked: finalized data is immutable; write to a new sequence")]
+    SequenceLocked(String),
+    /// The topic is committed.
+    #[error("topic `{0}` is locked: its upload is complete and immutable; write to a new topic")]
+    TopicLocked(String),
+    /// A topic is still open, so its sequence cannot be finalized.
+    #[error("topic `{0}` is unlocked: end its upload, or delete it, before finalizing its sequence")]
+    TopicUnlocked(String),
+    /// Another put is open on the topic.
+    #[error("topic `{0}` is being written by another stream; end that one first")]
+    TopicBusy(String),
+    /// The resource is being removed, or was removed while the call ran.
+    #[error("`{0}` was deleted while the call ran")]
+    Deleted(String),
+    /// The client's stream broke.
+    #[error("the stream of topic `{topic}` broke after {durable_rows} durable rows: {cause}")]
+    Broken {
+        /// Topic locator.
+        topic: String,
+        /// Rows that are kept.
+        durable_rows: u64,
+        /// What the transport said.
+        cause: String,
+    },
+    /// The store's device is full.
+    #[error("the store is full: {0}; free space and write again, acknowledged rows are kept")]
+    Full(String),
+    /// The server ends.
+    #[error("the server is shutting down; connect again later")]
+    ShuttingDown,
+    /// An action or call that this server does not know.
+    #[error("{0}")]
+    Unimplemented(String),
+    /// The daemon cannot start with this configuration or store.
+    #[error("{0}")]
+    Startup(String),
+    /// A bug or a broken store; the details are in the server's log.
+    #[error("internal error while {0}; the server's log has the details")]
+    Internal(String),
+}
+
+impl Error {
+    /// The kind that callers act on.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Name(_) | Self::Invalid(_) => ErrorKind::InvalidInput,
+            Self::SequenceNotFound(_) | Self::TopicNotFound(_) => ErrorKind::NotFound,
+            Self::SequenceExists(_) | Self::TopicExists(_) => ErrorKind::AlreadyExists,
+            Self::WrongKey(_) => ErrorKind::PermissionDenied,
+            Self::SequenceLocked(_)
+            | Self::TopicLocked(_)
+            | Self::TopicUnlocked(_)
+            | Self::TopicBusy(_)
+            | Self::Startup(_) => ErrorKind::FailedPrecondition,
+            Self::Deleted(_) | Self::Broken { .. } => ErrorKind::Cancelled,
+            Self::Full(_) => ErrorKind::ResourceExhausted,
+            Self::ShuttingDown => ErrorKind::Unavailable,
+            Self::Unimplemented(_) => ErrorKind::Unimplemented,
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// A failure inside the server: `cause` goes to the log, `doing` to the caller. A full device is told apart.
+    pub(crate) fn internal(doing: impl Into<String>, cause: impl Cause) -> Self {
+        let doing = doing.into();
+        tracing::error!(%doing, cause = %cause.text(), "internal error");
+        if cause.is_full() { Self::Full(doing) } else { Self::Internal(doing) }
+    }
+}
+
+/// A foreign error, as far as this crate tells them apart.
+pub(crate) trait Cause {
+    /// For the log.
+    fn text(&self) -> String;
+    /// Whether the device is full.
+    fn is_full(&self) -> bool;
+}
+
+fn chain_is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            let full =
+                [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+            // An io::Error may wrap another one without naming it as its source.
+            let inner = io.get_ref().is_some_and(|inner| chain_is_full(inner));
+            if full.contains(&io.kind()) || inner {
+                return true;
+            }
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl<E: std::error::Error + 'static> Cause for E {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+    fn is_full(&self) -> bool {
+        chain_is_full(self)
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        status::status(error.kind(), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_device_is_told_apart() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Error::internal("writing", full).kind(), ErrorKind::ResourceExhausted);
+        let wrapped = io::Error::other(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(Error::internal("writing", wrapped).kind(), ErrorKind::ResourceExhausted);
+        let other = io::Error::from(io::ErrorKind::NotFound);
+        let error = Error::internal("writing", other);
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(!error.to_string().contains("entity"), "causes stay in the log: {error}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Turns closed log segments into Parquet chunks, a few at a time.
+
+use std::sync::Arc;
+
+use tokio::select;
+
+use super::live::{LiveTopic, Segment};
+use super::segment::read_sorted;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::store::durable::discard;
+use crate::store::layout::SequencePaths;
+use crate::store::parquet::{ChunkError, ChunkLabel, WrittenChunk, write_chunk};
+use crate::store::records::{ChunkRecord, FORMAT_VERSION};
+
+impl From<ChunkError> for Error {
+    fn from(error: ChunkError) -> Self {
+        Self::internal("writing a chunk", error)
+    }
+}
+
+/// Starts the job for a closed segment.
+pub(crate) fn spawn(core: &Arc<Core>, topic: &Arc<LiveTopic>, index: u32) {
+    let (core, topic) = (Arc::clone(core), Arc::clone(topic));
+    let tokens = [core.tasks.token(), topic.tasks.token()];
+    tokio::spawn(async move {
+        let _tokens = tokens;
+        let permit = select! {
+            permit = core.chunk_jobs.acquire() => permit,
+            // What waits here lies in the log: the next start picks it up.
+            () = core.stopping.cancelled() => return,
+            () = topic.cancel.cancelled() => return,
+        };
+        let Ok(_permit) = permit else { return };
+        match run(&core, &topic, index).await {
+            Ok(()) => core.live.release(topic.id()),
+            Err(error) => topic.fail(index, error),
+        }
+    });
+}
+
+async fn run(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
+    let Some(segment) = topic.segment(index) else { return Ok(()) };
+    let scratch = core.store.scratch_file();
+    let written = {
+        let (live, scratch) = (Arc::clone(topic), scratch.clone());
+        let limits = (core.config.row_group_bytes, core.config.message_bytes);
+        let work = move || encode(&live, index, segment, &scratch, limits);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(written) => written,
+            Err(e) => Err(Error::internal(format!("encoding a chunk of topic `{}`", topic.row.locator), e)),
+        }
+    };
+    let written = match written {
+        Ok(written) => written,
+        Err(error) => {
+            discard(&scratch);
+            return Err(error);
+        }
+    };
+    let record = ChunkRecord {
+        format_version: FORMAT_VERSION,
+        index,
+        row_start: segment.rows.row_start,
+        rows: written.rows,
+        bytes: written.bytes,
+        data_bytes: segment.rows.data_bytes,
+        ts_min: segment.rows.times.min,
+        ts_max: segment.rows.times.max,
+        crc32: written.crc32,
+        columns: written.columns,
+    };
+    let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
+    core.store.publish(scratch, &paths.chunk(index)).await?;
+    core.store.put_json(&paths.chunk_record(index), &record).await?;
+    core.catalog.chunk_stored(topic.id(), &record).await?;
+    // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.
+    topic.chunked(index);
+    Ok(())
+}
+
+fn encode(
+    topic: &LiveTopic,
+    index: u32,
+    segment: Segment,
+    scratch: &std::path::Path,
+    (row_group_bytes, piece_bytes): (usize, usize),
+) -> Result<WrittenChunk> {
+    let label = ChunkLabel {
+        sequence: topic.row.locator.sequence.to_string(),
+        topic: topic.row.locator.topic.to_string(),
+        ontology_tag: topic.row.ontology_tag.clone(),
+        serialization_format: topic.row.serialization_format.as_str(),
+        index,
+        row_start: segment.rows.row_start,
+        rows: segment.rows.rows,
+    };
+    let file =
+        std::fs::File::open(topic.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+    let batches = read_sorted(file, segment.end, segment.rows.times.sorted, piece_bytes)?;
+    let written = write_chunk(scratch, &topic.schema, &label, row_group_bytes, batches)?;
+    if written.rows == segment.rows.rows {
+        Ok(written)
+    } else {
+        let found = std::io::Error::other(format!("{} of {} rows", written.rows, segment.rows.rows));
+        Err(Error::internal(format!("reading back the log of topic `{}`", topic.row.locator), found))
+    }
+}

@@ -1,0 +1,262 @@
+//! Topics with rows that are not in chunks yet, or with an open put.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::datatypes::SchemaRef;
+use mosaico_wire::command::PutAck;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::log::SegmentRows;
+use super::segment::segment_file;
+use crate::catalog::TopicRow;
+use crate::error::{Error, Result};
+use crate::id::{SequenceId, TopicId};
+use crate::store::durable::discard;
+
+/// A segment, as far as it is durable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    /// Bytes that readers may look at.
+    pub end: u64,
+    pub rows: SegmentRows,
+    /// Nothing is appended any more.
+    pub closed: bool,
+}
+
+/// A segment that was opened for reading; it stays readable when the chunker removes it.
+#[derive(Debug)]
+pub(crate) struct SegmentView {
+    pub index: u32,
+    pub file: File,
+    pub segment: Segment,
+}
+
+#[derive(Debug)]
+struct State {
+    segments: BTreeMap<u32, Segment>,
+    /// Segments whose background job gave up, and why; they are kept.
+    failed: BTreeMap<u32, Error>,
+    durable: PutAck,
+}
+
+/// A topic that is being written.
+#[derive(Debug)]
+pub(crate) struct LiveTopic {
+    pub row: TopicRow,
+    pub schema: SchemaRef,
+    /// Where its segments lie.
+    pub folder: PathBuf,
+    /// The topic is being deleted.
+    pub cancel: CancellationToken,
+    /// Its put and its background jobs.
+    pub tasks: TaskTracker,
+    writing: AtomicBool,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl LiveTopic {
+    pub(crate) fn new(
+        row: TopicRow,
+        schema: SchemaRef,
+        folder: PathBuf,
+        found: BTreeMap<u32, Segment>,
+    ) -> Self {
+        let durable = found.values().fold(
+            PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes },
+            |ack, segment| PutAck {
+                durable_rows: ack.durable_rows + segment.rows.rows,
+                durable_bytes: ack.durable_bytes + segment.rows.data_bytes,
+            },
+        );
+        Self {
+            row,
+            schema,
+            folder,
+            cancel: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            writing: AtomicBool::new(false),
+            state: Mutex::new(State { segments: found, failed: BTreeMap::new(), durable }),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The topic's id.
+    pub(crate) fn id(&self) -> TopicId {
+        self.row.id
+    }
+
+    /// The path of a segment.
+    pub(crate) fn file(&self, index: u32) -> PathBuf {
+        segment_file(&self.folder, index)
+    }
+
+    /// What is durable, counted from the topic's first row.
+    pub(crate) fn durable(&self) -> PutAck {
+        self.state.lock().durable
+    }
+
+    /// The highest segment index in use.
+    pub(crate) fn last_index(&self) -> Option<u32> {
+        self.state.lock().segments.keys().next_back().copied()
+    }
+
+    /// A segment that is known.
+    pub(crate) fn segment(&self, index: u32) -> Option<Segment> {
+        self.state.lock().segments.get(&index).copied()
+    }
+
+    /// Notes that the segment's file is durable up to `end`, with `rows` more; returns the sums.
+    pub(crate) fn appended(&self, index: u32, end: u64, new: SegmentRows) -> PutAck {
+        let mut state = self.state.lock();
+        state.durable.durable_rows += new.rows;
+        state.durable.durable_bytes += new.data_bytes;
+        state
+            .segments
+            .entry(index)
+            .and_modify(|segment| {
+                segment.end = end;
+                segment.rows = segment.rows.then(new.rows, new.data_bytes, new.times);
+            })
+            .or_insert(Segment { end, rows: new, closed: false });
+        state.durable
+    }
+
+    /// Marks a segment as complete.
+    pub(crate) fn close(&self, index: u32) {
+        if let Some(segment) = self.state.lock().segments.get_mut(&index) {
+            segment.closed = true;
+        }
+    }
+
+    /// Removes a segment whose rows are in a chunk now.
+    pub(crate) fn chunked(&self, index: u32) {
+        let mut state = self.state.lock();
+        state.segments.remove(&index);
+        // Under the lock: whoever sees a segment can open its file.
+        discard(&self.file(index));
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Notes that the background job of a segment gave up.
+    pub(crate) fn fail(&self, index: u32, error: Error) {
+        self.state.lock().failed.insert(index, error);
+        self.changed.notify_waiters();
+    }
+
+    /// Forgets failures and returns their segments, to be tried again.
+    pub(crate) fn take_failed(&self) -> Vec<u32> {
+        std::mem::take(&mut self.state.lock().failed).into_keys().collect()
+    }
+
+    /// Waits until fewer than `limit` closed segments are left.
+    pub(crate) async fn wait_below(&self, limit: usize) -> Result<()> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.state.lock();
+                if let Some(error) = state.failed.values().next() {
+                    return Err(error.clone());
+                }
+                if state.segments.values().filter(|segment| segment.closed).count() < limit {
+                    return Ok(());
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Opens what is durable for reading, in the order of arrival.
+    pub(crate) fn views(&self) -> Result<Vec<SegmentView>> {
+        let state = self.state.lock();
+        let open = |(&index, &segment): (&u32, &Segment)| {
+            let file =
+                File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+            Ok(SegmentView { index, file, segment })
+        };
+        state.segments.iter().map(open).collect()
+    }
+
+    /// Rows and bounds of what is not in chunks yet, and the indices of the segments.
+    pub(crate) fn segments(&self) -> Vec<(u32, Segment)> {
+        self.state.lock().segments.iter().map(|(&index, &segment)| (index, segment)).collect()
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.writing.load(Ordering::Acquire) && self.state.lock().segments.is_empty()
+    }
+}
+
+/// The right to append to a topic; one at a time.
+#[derive(Debug)]
+pub(crate) struct WriterGuard {
+    topics: Arc<LiveTopics>,
+    topic: Arc<LiveTopic>,
+}
+
+impl Drop for WriterGuard {
+    fn drop(&mut self) {
+        self.topic.writing.store(false, Ordering::Release);
+        self.topics.release(self.topic.id());
+    }
+}
+
+/// All live topics.
+#[derive(Debug, Default)]
+pub(crate) struct LiveTopics {
+    topics: Mutex<HashMap<TopicId, Arc<LiveTopic>>>,
+}
+
+impl LiveTopics {
+    /// A topic, if it is live.
+    pub(crate) fn get(&self, topic: TopicId) -> Option<Arc<LiveTopic>> {
+        self.topics.lock().get(&topic).cloned()
+    }
+
+    /// All live topics of a sequence.
+    pub(crate) fn of_sequence(&self, sequence: SequenceId) -> Vec<Arc<LiveTopic>> {
+        self.topics.lock().values().filter(|topic| topic.row.sequence_id == sequence).cloned().collect()
+    }
+
+    /// Adds a topic that recovery found.
+    pub(crate) fn insert(&self, topic: Arc<LiveTopic>) {
+        self.topics.lock().insert(topic.id(), topic);
+    }
+
+    /// Makes the topic live, with the caller as its one writer.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        id: TopicId,
+        create: impl FnOnce() -> LiveTopic,
+    ) -> Option<(Arc<LiveTopic>, WriterGuard)> {
+        let mut topics = self.topics.lock();
+        let topic = Arc::clone(topics.entry(id).or_insert_with(|| Arc::new(create())));
+        if topic.writing.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let guard = WriterGuard { topics: Arc::clone(self), topic: Arc::clone(&topic) };
+        Some((topic, guard))
+    }
+
+    /// Lets go of a topic that has neither a writer nor segments.
+    pub(crate) fn release(&self, id: TopicId) {
+        let mut topics = self.topics.lock();
+        if topics.get(&id).is_some_and(|topic| topic.is_idle()) {
+            topics.remove(&id);
+        }
+    }
+
+    /// Lets go of a deleted topic.
+    pub(crate) fn remove(&self, id: TopicId) {
+        self.topics.lock().remove(&id);
+    }
+}

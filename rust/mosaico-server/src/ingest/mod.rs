@@ -1,0 +1,12 @@
+//! From a put stream to durable chunks: log segments first, Parquet in the background.
+//!
+//! [`put::PutSession`] appends to the log and acknowledges, [`chunker`] turns closed segments into chunks,
+//! [`live`] is what readers, writers and the chunker share about a topic, [`recover`] picks up what an earlier
+//! process left.
+
+pub(crate) mod chunker;
+pub(crate) mod live;
+pub(crate) mod log;
+pub(crate) mod put;
+pub(crate) mod recover;
+pub(crate) mod segment;

@@ -1,0 +1,382 @@
+//! One put stream: append to the log, sync in groups, acknowledge, cut segments, commit at the end.
+
+use std::io;
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use mosaico_types::{TopicLocator, now_ns};
+use mosaico_wire::command::PutAck;
+use tokio::select;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinHandle;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::live::{LiveTopic, WriterGuard};
+use super::log::{Frame, SegmentRows};
+use super::segment::SegmentWriter;
+use super::{chunker, live};
+use crate::batch::{TimeSpan, parse_schema_message, same_shape, schema_message, stored_schema};
+use crate::catalog::TopicRow;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::store::layout::SequencePaths;
+use crate::store::parquet::check_schema;
+use crate::store::records::{CommitRecord, FORMAT_VERSION, TopicRecord};
+
+/// Data that is gathered while the disk is busy, per stream.
+const GROUP_BYTES: u64 = 4 << 20;
+
+/// A checked batch on its way into the log.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub frame: Frame,
+    pub rows: u64,
+    pub data_bytes: u64,
+    pub times: TimeSpan,
+}
+
+/// Frames that are synced together.
+#[derive(Debug, Default)]
+struct Group {
+    frames: Vec<Frame>,
+    bytes: u64,
+    rows: Option<SegmentRows>,
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Group {
+    fn push(&mut self, incoming: Incoming, permit: OwnedSemaphorePermit) {
+        let Incoming { frame, rows, data_bytes, times } = incoming;
+        self.bytes += frame.len();
+        self.frames.push(frame);
+        self.permits.push(permit);
+        self.rows = Some(match self.rows.take() {
+            Some(sum) => sum.then(rows, data_bytes, times),
+            None => SegmentRows { row_start: 0, rows, data_bytes, times },
+        });
+    }
+}
+
+/// The file of the open segment, on loan to the blocking thread while it syncs.
+#[derive(Debug)]
+struct OpenSegment {
+    index: u32,
+    writer: SegmentWriter,
+}
+
+type Synced = (Option<OpenSegment>, io::Result<u64>, SegmentRows);
+
+/// An open put.
+#[derive(Debug)]
+pub(crate) struct PutSession {
+    core: Arc<Core>,
+    topic: Arc<LiveTopic>,
+    _writer: WriterGuard,
+    /// Shutdown and removal of the topic wait for the put.
+    _tokens: [TaskTrackerToken; 2],
+    schema: Frame,
+    segment: Option<OpenSegment>,
+    next_index: u32,
+    acks: watch::Sender<PutAck>,
+}
+
+/// Checks that `key` opens the topic for a put with `schema`, and takes the topic's one writer.
+pub(crate) async fn begin(
+    core: &Arc<Core>,
+    locator: &TopicLocator,
+    key: &str,
+    schema: &Schema,
+    acks: watch::Sender<PutAck>,
+) -> Result<PutSession> {
+    let stored = stored_schema(schema)?;
+    check_schema(&stored)
+        .map_err(|e| Error::Invalid(format!("the schema cannot be stored as Parquet: {e}")))?;
+    let sequence = core.catalog.sequence(&locator.sequence).await?;
+    let _lock = core.locks.lock(sequence.id).await;
+    let row = core.catalog.topic(locator).await?;
+    check_key(&row.key, key, &locator.to_string())?;
+    if row.committed_ns.is_some() {
+        return Err(Error::TopicLocked(locator.to_string()));
+    }
+    let stored = match &row.schema {
+        None => {
+            save_schema(core, &row, &schema_message(&stored)).await?;
+            stored
+        }
+        Some(bytes) => {
+            let snapshot = parse_schema_message(bytes)?;
+            if !same_shape(&snapshot, &stored) {
+                return Err(Error::Invalid(schema_difference(locator, &snapshot, &stored)));
+            }
+            snapshot
+        }
+    };
+    let chunks = core.catalog.chunks(row.id).await?;
+    let message = schema_message(&stored);
+    let folder = core.log_folder(row.id);
+    let id = row.id;
+    let create = || LiveTopic::new(row, stored, folder, Default::default());
+    let opened = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()));
+    let (topic, writer) = opened?;
+    let last = topic.last_index().max(chunks.last().map(|chunk| chunk.index));
+    for index in topic.take_failed() {
+        chunker::spawn(core, &topic, index);
+    }
+    acks.send_replace(topic.durable());
+    Ok(PutSession {
+        core: Arc::clone(core),
+        _tokens: [core.tasks.token(), topic.tasks.token()],
+        topic,
+        _writer: writer,
+        schema: Frame { header: message.into(), body: Bytes::new() },
+        segment: None,
+        next_index: last.map_or(0, |last| last + 1),
+        acks,
+    })
+}
+
+/// Compares keys as UUIDs, so that spellings do not matter.
+pub(crate) fn check_key(expected: &str, given: &str, resource: &str) -> Result<()> {
+    let parsed = uuid::Uuid::parse_str(given)
+        .map_err(|_| Error::Invalid(format!("the key `{given}` of `{resource}` is not a UUID")))?;
+    if uuid::Uuid::parse_str(expected).is_ok_and(|expected| expected == parsed) {
+        Ok(())
+    } else {
+        Err(Error::WrongKey(resource.to_owned()))
+    }
+}
+
+fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) -> String {
+    let text = |schema: &Schema| {
+        let fields = schema.fields().iter().map(|field| {
+            let null = if field.is_nullable() { "?" } else { "" };
+            format!("{}: {}{null}", field.name(), field.data_type())
+        });
+        fields.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "the schema of topic `{locator}` was fixed by its first upload as [{}]; this stream has [{}]",
+        text(snapshot),
+        text(given)
+    )
+}
+
+async fn save_schema(core: &Core, row: &TopicRow, message: &[u8]) -> Result<()> {
+    let change = core.catalog.begin(row.sequence_id).await?;
+    let path = SequencePaths(row.sequence_id).topic(row.id).schema();
+    core.store.put(&path, message.to_vec()).await?;
+    core.catalog.topic_schema(change, row.id, message).await
+}
+
+impl PutSession {
+    /// The topic, for checks of batches.
+    pub(crate) fn topic(&self) -> &Arc<live::LiveTopic> {
+        &self.topic
+    }
+
+    /// Stores `batches`. If they end without an error the topic is committed; otherwise what was received stays,
+    /// and a later put with the same key goes on.
+    pub(crate) async fn run(
+        mut self,
+        batches: impl Stream<Item = Result<Incoming>> + Send + Unpin,
+    ) -> Result<()> {
+        let received = self.receive(batches).await;
+        if let Some(segment) = self.segment.take() {
+            self.close(segment.index);
+        }
+        received?;
+        let settled = self.topic.wait_below(1);
+        let (topic, core) = (&self.topic, &self.core);
+        select! {
+            settled = settled => settled?,
+            () = topic.cancel.cancelled() => return Err(Error::Deleted(topic.row.locator.to_string())),
+            () = core.stopping.cancelled() => return Err(Error::ShuttingDown),
+        }
+        self.commit().await
+    }
+
+    fn close(&self, index: u32) {
+        self.topic.close(index);
+        chunker::spawn(&self.core, &self.topic, index);
+    }
+
+    async fn receive(
+        &mut self,
+        mut batches: impl Stream<Item = Result<Incoming>> + Send + Unpin,
+    ) -> Result<()> {
+        let mut group = Group::default();
+        // A batch that found no room in the budget. Nothing more is read until it has.
+        let mut held: Option<Incoming> = None;
+        let mut syncing: Option<JoinHandle<Synced>> = None;
+        let mut ended: Option<Result<()>> = None;
+        let (topic, core) = (Arc::clone(&self.topic), Arc::clone(&self.core));
+        loop {
+            if let Some(incoming) = held.take() {
+                let permits = self.permits(&incoming);
+                let budget = Arc::clone(&core.ingest_budget);
+                // Only a stream that holds nothing itself may wait for the others.
+                let permit = if syncing.is_none() && group.frames.is_empty() {
+                    select! {
+                        permit = budget.acquire_many_owned(permits) => permit.ok(),
+                        () = topic.cancel.cancelled() => None,
+                        () = core.stopping.cancelled() => None,
+                    }
+                } else {
+                    budget.try_acquire_many_owned(permits).ok()
+                };
+                match permit {
+                    Some(permit) => group.push(incoming, permit),
+                    None => held = Some(incoming),
+                }
+            }
+            if syncing.is_none() && !group.frames.is_empty() {
+                syncing = Some(self.start_sync(std::mem::take(&mut group)).await?);
+            }
+            if let (None, Some(result)) = (&syncing, &ended)
+                && group.frames.is_empty()
+                && held.is_none()
+            {
+                return result.clone();
+            }
+            let reading = ended.is_none() && held.is_none() && group.bytes < GROUP_BYTES;
+            select! {
+                biased;
+                () = topic.cancel.cancelled() => {
+                    // The segment is on its way to removal; the sync is let finish so that nothing writes later.
+                    if let Some(job) = syncing.take() { self.synced(job.await)?; }
+                    return Err(Error::Deleted(topic.row.locator.to_string()));
+                }
+                done = async { syncing.as_mut().expect("guarded").await }, if syncing.is_some() => {
+                    syncing = None;
+                    self.synced(done)?;
+                }
+                () = core.stopping.cancelled(), if ended.is_none() => {
+                    held = None;
+                    ended = Some(Err(Error::ShuttingDown));
+                }
+                next = batches.next(), if reading => match next {
+                    Some(Ok(incoming)) => held = Some(incoming),
+                    Some(Err(error)) => ended = Some(Err(error)),
+                    None => ended = Some(Ok(())),
+                },
+            }
+        }
+    }
+
+    fn permits(&self, incoming: &Incoming) -> u32 {
+        let all = self.core.config.ingest_bytes as u64;
+        u32::try_from(incoming.frame.len().min(all)).unwrap_or(u32::MAX)
+    }
+
+    /// Hands a group to a blocking thread; the segment comes back with the result.
+    async fn start_sync(&mut self, group: Group) -> Result<JoinHandle<Synced>> {
+        let mut segment = self.segment.take();
+        let index = match &segment {
+            Some(segment) => segment.index,
+            None => {
+                self.wait_for_room().await?;
+                let index = self.next_index;
+                self.next_index += 1;
+                index
+            }
+        };
+        let (path, schema) = (self.topic.file(index), self.schema.clone());
+        let Group { frames, rows, permits, .. } = group;
+        let mut rows = rows.ok_or_else(|| Error::Internal("syncing an empty group".into()))?;
+        rows.row_start = self.topic.durable().durable_rows;
+        Ok(tokio::task::spawn_blocking(move || {
+            let mut write = || {
+                if segment.is_none() {
+                    segment = Some(OpenSegment { index, writer: SegmentWriter::create(&path, &schema)? });
+                }
+                let writer = &mut segment.as_mut().expect("created above").writer;
+                writer.append(&frames)
+            };
+            let result = write();
+            drop(permits);
+            (segment, result, rows)
+        }))
+    }
+
+    async fn wait_for_room(&self) -> Result<()> {
+        let (topic, core) = (&self.topic, &self.core);
+        select! {
+            room = topic.wait_below(core.config.pending_segments) => room,
+            () = topic.cancel.cancelled() => Err(Error::Deleted(topic.row.locator.to_string())),
+            () = core.stopping.cancelled() => Err(Error::ShuttingDown),
+        }
+    }
+
+    /// Takes over a finished sync: acknowledges, and cuts the segment when it is large enough.
+    fn synced(&mut self, done: Result<Synced, tokio::task::JoinError>) -> Result<()> {
+        let doing = || format!("writing the log of topic `{}`", self.topic.row.locator);
+        let (segment, result, rows) = done.map_err(|e| Error::internal(doing(), e))?;
+        let end = result.map_err(|e| Error::internal(doing(), e));
+        let Some(segment) = segment else { return end.map(drop) };
+        let index = segment.index;
+        self.segment = Some(segment);
+        self.acks.send_replace(self.topic.appended(index, end?, rows));
+        let full = |segment: live::Segment| segment.rows.data_bytes >= self.core.config.chunk_bytes as u64;
+        if self.topic.segment(index).is_some_and(full) {
+            self.segment = None;
+            self.close(index);
+        }
+        Ok(())
+    }
+
+    async fn commit(self) -> Result<()> {
+        let (core, topic) = (&self.core, &self.topic);
+        let row = &topic.row;
+        let gone = || Error::Deleted(row.locator.to_string());
+        let _lock = select! {
+            lock = core.locks.lock(row.sequence_id) => lock,
+            // Whoever deletes the topic holds the lock and waits for this put.
+            () = topic.cancel.cancelled() => return Err(gone()),
+        };
+        core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
+        let paths = SequencePaths(row.sequence_id).topic(row.id);
+        let mut chunks = Vec::new();
+        for chunk in core.catalog.chunks(row.id).await? {
+            let path = paths.chunk_record(chunk.index);
+            let record = core.store.get_json(&path).await?;
+            chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}")))?);
+        }
+        let record = CommitRecord {
+            format_version: FORMAT_VERSION,
+            topic: topic_record(row),
+            schema: schema_message(&topic.schema),
+            committed_ns: now_ns(),
+            chunks,
+        };
+        let change = core.catalog.begin(row.sequence_id).await?;
+        core.store.put_json(&paths.committed(), &record).await?;
+        core.catalog.topic_committed(change, row.id, record.committed_ns).await?;
+        remove_log(&topic.folder);
+        Ok(())
+    }
+}
+
+/// Removes the emptied folder of a complete topic. A folder that stays is removed at the next start.
+fn remove_log(folder: &std::path::Path) {
+    if let Err(e) = std::fs::remove_dir(folder)
+        && e.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), cause = %e, "cannot remove a log folder");
+    }
+}
+
+fn topic_record(row: &TopicRow) -> TopicRecord {
+    TopicRecord {
+        format_version: FORMAT_VERSION,
+        id: row.id,
+        sequence: row.sequence_id,
+        path: row.locator.topic.clone(),
+        ontology_tag: row.ontology_tag.clone(),
+        serialization_format: row.serialization_format,
+        user_metadata: row.user_metadata.clone(),
+        key: row.key.clone(),
+        created_ns: row.created_ns,
+    }
+}

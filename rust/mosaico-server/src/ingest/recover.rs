@@ -1,0 +1,163 @@
+//! What a start does after a crash: finish removals, redo changes that the catalogue missed, pick up the log.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::chunker;
+use super::live::{LiveTopic, Segment};
+use super::segment::{Scan, list_segments, scan, segment_file};
+use crate::batch::parse_schema_message;
+use crate::catalog::TopicRow;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::id::{SequenceId, TopicId};
+use crate::store::blocking;
+use crate::store::layout::SequencePaths;
+use crate::store::records::ChunkRecord;
+
+/// Brings catalogue, store and log together again.
+pub(crate) async fn recover(core: &Arc<Core>, catalog_is_new: bool) -> Result<()> {
+    if catalog_is_new {
+        for id in core.store.sequences().await? {
+            restore(core, id).await?;
+        }
+    }
+    for id in core.catalog.pending().await? {
+        redo(core, id).await?;
+    }
+    for id in core.catalog.deleting_sequences().await? {
+        core.finish_sequence_removal(id).await?;
+    }
+    for topic in core.catalog.deleting_topics().await? {
+        core.finish_topic_removal(topic.sequence_id, topic.id).await?;
+    }
+    recover_log(core).await
+}
+
+/// Takes a sequence over into an empty catalogue.
+async fn restore(core: &Core, id: SequenceId) -> Result<()> {
+    match core.store.load_sequence(id).await? {
+        Some(state) => core.catalog.replace_sequence(id, Some(&state)).await,
+        None => core.finish_sequence_removal(id).await,
+    }
+}
+
+/// Looks what became of a change that was announced. What was created without an answer to the client is removed:
+/// nobody holds its key.
+async fn redo(core: &Core, id: SequenceId) -> Result<()> {
+    let known = core.catalog.sequence_by_id(id).await?;
+    let state = core.store.load_sequence(id).await?;
+    let (Some(_), Some(mut state)) = (known, state) else {
+        core.finish_sequence_removal(id).await?;
+        return core.catalog.replace_sequence(id, None).await;
+    };
+    let known: HashSet<TopicId> = core.catalog.topics(id).await?.iter().map(|topic| topic.id).collect();
+    let (kept, unknown): (Vec<_>, Vec<_>) =
+        state.topics.into_iter().partition(|topic| known.contains(&topic.record.id));
+    state.topics = kept;
+    for topic in unknown {
+        core.finish_topic_removal(id, topic.record.id).await?;
+    }
+    for topic in known.iter().filter(|id| !state.topics.iter().any(|topic| topic.record.id == **id)) {
+        core.finish_topic_removal(id, *topic).await?;
+    }
+    core.catalog.replace_sequence(id, Some(&state)).await
+}
+
+async fn recover_log(core: &Arc<Core>) -> Result<()> {
+    let folder = core.log.clone();
+    let topics = blocking("listing the ingest log", move || {
+        let names = folder.read_dir()?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<io::Result<Vec<String>>>()
+    });
+    for id in topics.await?.iter().filter_map(|name| name.parse::<TopicId>().ok()) {
+        recover_topic(core, id).await?;
+    }
+    Ok(())
+}
+
+async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
+    let folder = core.log_folder(id);
+    let Some(row) = core.catalog.topic_by_id(id).await? else {
+        return blocking("removing the log of a deleted topic", move || fs::remove_dir_all(folder)).await;
+    };
+    let doing = format!("recovering the log of topic `{}`", row.locator);
+    let schema = row.schema.as_deref().map(parse_schema_message).transpose()?;
+    let Some(schema) = schema else {
+        return Err(Error::internal(doing, io::Error::other("the topic has rows and no schema")));
+    };
+    let stored = stored_chunks(core, &row).await?;
+    let scanned = {
+        let folder = folder.clone();
+        tokio::task::spawn_blocking(move || scan_folder(&folder, &stored))
+    };
+    let scanned = scanned.await.map_err(|e| Error::internal(doing.as_str(), e))?;
+    let found = scanned.map_err(|e| Error::internal(doing.as_str(), e))?;
+    // Chunks that the catalogue missed are counted now.
+    let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
+    let mut segments = BTreeMap::new();
+    let mut row_start = row.rows;
+    for (index, scan) in found {
+        let Some(mut rows) = scan.rows else { continue };
+        if scan.length > scan.whole {
+            let lost = scan.length - scan.whole;
+            tracing::warn!(topic = %row.locator, segment = index, bytes = lost, "cut unfinished bytes off the log");
+        }
+        rows.row_start = row_start;
+        row_start += rows.rows;
+        segments.insert(index, Segment { end: scan.whole, rows, closed: true });
+    }
+    if segments.is_empty() {
+        return blocking("removing an empty log", move || fs::remove_dir_all(folder)).await;
+    }
+    let indices: Vec<u32> = segments.keys().copied().collect();
+    let topic = Arc::new(LiveTopic::new(row, schema, folder, segments));
+    core.live.insert(Arc::clone(&topic));
+    for index in indices {
+        chunker::spawn(core, &topic, index);
+    }
+    Ok(())
+}
+
+/// The chunks of a topic, with those that the store has and the catalogue missed.
+async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
+    let mut stored: HashSet<u32> =
+        core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.index).collect();
+    let folder = core.log_folder(row.id);
+    let segments = blocking("listing the ingest log", move || list_segments(&folder)).await?;
+    for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
+        let path = SequencePaths(row.sequence_id).topic(row.id).chunk_record(index);
+        if let Some(record) = core.store.get_json::<ChunkRecord>(&path).await? {
+            core.catalog.chunk_stored(row.id, &record).await?;
+            stored.insert(index);
+        }
+    }
+    Ok(stored)
+}
+
+/// Scans the segments that are not stored; removes the others and cuts torn tails.
+fn scan_folder(folder: &Path, stored: &HashSet<u32>) -> Result<Vec<(u32, Scan)>, super::log::LogError> {
+    let mut found = Vec::new();
+    for index in list_segments(folder)? {
+        let file = segment_file(folder, index);
+        if stored.contains(&index) {
+            fs::remove_file(file)?;
+            continue;
+        }
+        let scan = scan(&file)?;
+        if scan.rows.is_none() {
+            fs::remove_file(file)?;
+            continue;
+        }
+        if scan.length > scan.whole {
+            let file = OpenOptions::new().write(true).open(file)?;
+            file.set_len(scan.whole)?;
+            file.sync_all()?;
+        }
+        found.push((index, scan));
+    }
+    Ok(found)
+}

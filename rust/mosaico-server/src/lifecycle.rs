@@ -1,0 +1,244 @@
+//! Creation, finalization, removal and notifications: the store first, the catalogue second.
+
+use std::sync::Arc;
+
+use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, now_ns};
+use serde_json::Value;
+
+use crate::catalog::{NotificationRow, SequenceRow, TopicRow};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::id::{NotificationId, SequenceId, TopicId};
+use crate::ingest::live::LiveTopic;
+use crate::ingest::put::check_key;
+use crate::store::blocking;
+use crate::store::layout::SequencePaths;
+use crate::store::records::{
+    DeletedRecord, FORMAT_VERSION, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord,
+};
+
+/// What a client says about a new topic.
+#[derive(Debug)]
+pub(crate) struct NewTopic {
+    pub locator: TopicLocator,
+    pub ontology_tag: String,
+    pub serialization_format: SerializationFormat,
+    pub user_metadata: Value,
+}
+
+/// What a notification is about.
+#[derive(Debug, Clone)]
+pub(crate) enum Subject {
+    Sequence(SequenceName),
+    Topic(TopicLocator),
+}
+
+fn new_key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn check_unlocked(sequence: &SequenceRow) -> Result<()> {
+    match sequence.finalized_ns {
+        None => Ok(()),
+        Some(_) => Err(Error::SequenceLocked(sequence.name.to_string())),
+    }
+}
+
+impl Core {
+    /// Creates a sequence and returns its key.
+    pub(crate) async fn create_sequence(&self, name: SequenceName, user_metadata: Value) -> Result<String> {
+        let _one = self.creating.lock().await;
+        if self.catalog.find_sequence(&name).await?.is_some() {
+            return Err(Error::SequenceExists(name.to_string()));
+        }
+        let record = SequenceRecord {
+            format_version: FORMAT_VERSION,
+            id: SequenceId::generate(),
+            name,
+            key: new_key(),
+            user_metadata,
+            created_ns: now_ns(),
+        };
+        let change = self.catalog.begin(record.id).await?;
+        self.store.put_json(&SequencePaths(record.id).created(), &record).await?;
+        self.catalog.sequence_created(change, &record).await?;
+        Ok(record.key)
+    }
+
+    /// Locks a sequence for good.
+    pub(crate) async fn finalize_sequence(&self, name: &SequenceName, key: &str) -> Result<()> {
+        let id = self.catalog.sequence(name).await?.id;
+        let _lock = self.locks.lock(id).await;
+        let sequence = self.catalog.sequence(name).await?;
+        check_key(&sequence.key, key, name.as_str())?;
+        check_unlocked(&sequence)?;
+        let topics = self.catalog.topics(id).await?;
+        if let Some(open) = topics.iter().find(|topic| topic.committed_ns.is_none()) {
+            return Err(Error::TopicUnlocked(open.locator.to_string()));
+        }
+        let record = FinalRecord {
+            format_version: FORMAT_VERSION,
+            finalized_ns: now_ns(),
+            topics: topics.iter().map(|topic| topic.id).collect(),
+        };
+        let change = self.catalog.begin(id).await?;
+        self.store.put_json(&SequencePaths(id).finalized(), &record).await?;
+        self.catalog.sequence_finalized(change, id, record.finalized_ns).await
+    }
+
+    /// Removes an unlocked sequence with everything in it; open puts are cut short. `key` is checked if given.
+    pub(crate) async fn remove_sequence(&self, name: &SequenceName, key: Option<&str>) -> Result<()> {
+        let id = self.catalog.sequence(name).await?.id;
+        let _lock = self.locks.lock(id).await;
+        let sequence = self.catalog.sequence(name).await?;
+        if let Some(key) = key {
+            check_key(&sequence.key, key, name.as_str())?;
+        }
+        check_unlocked(&sequence)?;
+        let change = self.catalog.begin(id).await?;
+        self.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
+        self.catalog.sequence_deleting(change, id).await?;
+        for topic in self.live.of_sequence(id) {
+            self.stop(&topic).await;
+        }
+        self.finish_sequence_removal(id).await
+    }
+
+    /// Creates a topic and returns its key.
+    pub(crate) async fn create_topic(&self, topic: NewTopic, sequence_key: &str) -> Result<String> {
+        let id = self.catalog.sequence(&topic.locator.sequence).await?.id;
+        let _lock = self.locks.lock(id).await;
+        let sequence = self.catalog.sequence(&topic.locator.sequence).await?;
+        check_key(&sequence.key, sequence_key, sequence.name.as_str())?;
+        check_unlocked(&sequence)?;
+        if self.catalog.find_topic(&topic.locator).await?.is_some() {
+            return Err(Error::TopicExists(topic.locator.to_string()));
+        }
+        let record = TopicRecord {
+            format_version: FORMAT_VERSION,
+            id: TopicId::generate(),
+            sequence: id,
+            path: topic.locator.topic,
+            ontology_tag: topic.ontology_tag,
+            serialization_format: topic.serialization_format,
+            user_metadata: topic.user_metadata,
+            key: new_key(),
+            created_ns: now_ns(),
+        };
+        let change = self.catalog.begin(id).await?;
+        self.store.put_json(&SequencePaths(id).topic(record.id).created(), &record).await?;
+        self.catalog.topic_created(change, &record).await?;
+        Ok(record.key)
+    }
+
+    /// Removes an unlocked topic; an open put is cut short.
+    pub(crate) async fn remove_topic(&self, locator: &TopicLocator) -> Result<()> {
+        let id = self.catalog.sequence(&locator.sequence).await?.id;
+        let _lock = self.locks.lock(id).await;
+        check_unlocked(&self.catalog.sequence(&locator.sequence).await?)?;
+        let topic = self.catalog.topic(locator).await?;
+        if topic.committed_ns.is_some() {
+            return Err(Error::TopicLocked(locator.to_string()));
+        }
+        let change = self.catalog.begin(id).await?;
+        self.store.put_json(&SequencePaths(id).topic(topic.id).deleted(), &deleted()).await?;
+        self.catalog.topic_deleting(change, topic.id).await?;
+        if let Some(live) = self.live.get(topic.id) {
+            self.stop(&live).await;
+        }
+        self.finish_topic_removal(id, topic.id).await
+    }
+
+    /// Ends the put and the background jobs of a topic that is being removed.
+    async fn stop(&self, topic: &Arc<LiveTopic>) {
+        topic.cancel.cancel();
+        topic.tasks.close();
+        topic.tasks.wait().await;
+        self.live.remove(topic.id());
+    }
+
+    /// Removes the files of a sequence that is marked as deleted, then forgets it.
+    pub(crate) async fn finish_sequence_removal(&self, id: SequenceId) -> Result<()> {
+        let paths = SequencePaths(id);
+        // The log has no sequence ids in it; the store still has the topics.
+        for name in self.store.list_folders(&paths.topics()).await? {
+            if let Ok(topic) = name.parse() {
+                self.remove_log(topic).await?;
+            }
+        }
+        self.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+        self.catalog.forget_sequence(id).await
+    }
+
+    /// Removes the files of a topic that is marked as deleted, then forgets it.
+    pub(crate) async fn finish_topic_removal(&self, sequence: SequenceId, topic: TopicId) -> Result<()> {
+        let paths = SequencePaths(sequence).topic(topic);
+        self.remove_log(topic).await?;
+        for row in self.catalog.notifications(sequence, Some(topic)).await? {
+            self.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
+        }
+        self.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+        self.catalog.forget_topic(topic).await
+    }
+
+    async fn remove_log(&self, topic: TopicId) -> Result<()> {
+        let folder = self.log_folder(topic);
+        blocking("removing the log of a deleted topic", move || match std::fs::remove_dir_all(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    /// Finds what a notification is about.
+    async fn subject(&self, subject: &Subject) -> Result<(SequenceId, Option<TopicRow>)> {
+        match subject {
+            Subject::Sequence(name) => Ok((self.catalog.sequence(name).await?.id, None)),
+            Subject::Topic(locator) => {
+                let topic = self.catalog.topic(locator).await?;
+                Ok((topic.sequence_id, Some(topic)))
+            }
+        }
+    }
+
+    /// Adds a notification.
+    pub(crate) async fn notify(&self, subject: &Subject, notify_type: String, msg: String) -> Result<()> {
+        let (sequence, _) = self.subject(subject).await?;
+        let _lock = self.locks.lock(sequence).await;
+        let (sequence, topic) = self.subject(subject).await?;
+        let record = NotificationRecord {
+            format_version: FORMAT_VERSION,
+            id: NotificationId::generate(),
+            topic: topic.map(|topic| topic.id),
+            notify_type,
+            msg,
+            created_ns: now_ns(),
+        };
+        let change = self.catalog.begin(sequence).await?;
+        self.store.put_json(&SequencePaths(sequence).notification(record.id), &record).await?;
+        self.catalog.notified(change, sequence, &record).await
+    }
+
+    /// Lists notifications, oldest first.
+    pub(crate) async fn notifications(&self, subject: &Subject) -> Result<Vec<NotificationRow>> {
+        let (sequence, topic) = self.subject(subject).await?;
+        self.catalog.notifications(sequence, topic.map(|topic| topic.id)).await
+    }
+
+    /// Removes notifications.
+    pub(crate) async fn purge_notifications(&self, subject: &Subject) -> Result<()> {
+        let (sequence, _) = self.subject(subject).await?;
+        let _lock = self.locks.lock(sequence).await;
+        let (sequence, topic) = self.subject(subject).await?;
+        let topic = topic.map(|topic| topic.id);
+        let change = self.catalog.begin(sequence).await?;
+        for row in self.catalog.notifications(sequence, topic).await? {
+            self.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
+        }
+        self.catalog.notifications_purged(change, sequence, topic).await
+    }
+}
+
+fn deleted() -> DeletedRecord {
+    DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() }
+}

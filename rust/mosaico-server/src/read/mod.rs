@@ -1,0 +1,103 @@
+//! Rows of a topic in time order, ties in the order of arrival, in bounded memory.
+
+pub(crate) mod chunk;
+pub(crate) mod file;
+pub(crate) mod footer;
+pub(crate) mod merge;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, stream};
+use mosaico_types::TimeWindow;
+
+use crate::batch::times;
+use crate::catalog::{ChunkRow, TopicRow};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::ingest::live::SegmentView;
+use crate::ingest::segment::{SortedBatches, read_sorted};
+use arrow::array::RecordBatch;
+use merge::{Source, merge};
+
+/// Batches of rows.
+pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// Everything durable of a topic inside `window`; batches are about one message large and never empty.
+pub(crate) async fn read_topic(
+    core: &Arc<Core>,
+    topic: &TopicRow,
+    window: TimeWindow,
+) -> Result<BatchStream> {
+    // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
+    let views = match core.live.get(topic.id) {
+        Some(live) => live.views()?,
+        None => Vec::new(),
+    };
+    let seen: HashSet<u32> = views.iter().map(|view| view.index).collect();
+    let mut sources = Vec::new();
+    for chunk in core.catalog.chunks(topic.id).await? {
+        if !seen.contains(&chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
+            sources.push(chunk_source(core, topic, chunk, window));
+        }
+    }
+    for view in views {
+        let span = view.segment.rows.times;
+        if window.overlaps(span.min, span.max) {
+            sources.push(segment_source(view, window, core.config.message_bytes));
+        }
+    }
+    Ok(merge(sources, core.config.message_bytes))
+}
+
+fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, window: TimeWindow) -> Source {
+    let (core, sequence, topic) = (Arc::clone(core), topic.sequence_id, topic.id);
+    let lower_bound = chunk.ts_min.max(window.start.unwrap_or(i64::MIN));
+    let open = async move { chunk::open(&core, sequence, topic, chunk, window).await };
+    Source { order: chunk.index, lower_bound, open: open.boxed() }
+}
+
+fn segment_source(view: SegmentView, window: TimeWindow, piece_bytes: usize) -> Source {
+    let SegmentView { index, file, segment } = view;
+    let span = segment.rows.times;
+    let open = async move {
+        let work = move || read_sorted(file, segment.end, span.sorted, piece_bytes);
+        let batches = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|e| Error::internal("reading the ingest log", e))??;
+        Ok(trimmed(blocking_stream(batches), window))
+    };
+    let lower_bound = span.min.max(window.start.unwrap_or(i64::MIN));
+    Source { order: index, lower_bound, open: open.boxed() }
+}
+
+/// Runs an iterator that blocks off the async threads.
+fn blocking_stream(batches: SortedBatches) -> BatchStream {
+    let next = |mut batches: SortedBatches| async move {
+        let work = move || batches.next().map(|batch| (batch, batches));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(next) => next,
+            Err(e) => {
+                let error = Error::internal("reading the ingest log", e);
+                Some((Err(error), Box::new(std::iter::empty()) as SortedBatches))
+            }
+        }
+    };
+    stream::unfold(batches, next).boxed()
+}
+
+/// Cuts batches that are sorted by time to the window.
+fn trimmed(batches: BatchStream, window: TimeWindow) -> BatchStream {
+    if window == TimeWindow::ALL {
+        return batches;
+    }
+    batches.map(move |batch| batch.and_then(|batch| trim(&batch, window))).boxed()
+}
+
+fn trim(batch: &RecordBatch, window: TimeWindow) -> Result<RecordBatch> {
+    let times = times(batch)?.values();
+    let from = window.start.map_or(0, |start| times.partition_point(|&t| t < start));
+    let to = window.end.map_or(times.len(), |end| times.partition_point(|&t| t < end));
+    Ok(batch.slice(from, to.saturating_sub(from)))
+}

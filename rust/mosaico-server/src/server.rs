@@ -1,0 +1,161 @@
+//! Opening, serving, ending.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::select;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::{Connected, TcpIncoming};
+
+use crate::catalog::Catalog;
+use crate::config::{Config, StoreLocation};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::ingest::recover::recover;
+use crate::read::footer::FooterCache;
+use crate::service::Service;
+use crate::store::Store;
+use crate::store::durable::create_folders;
+
+/// What one stream may have in flight; a lane that waits for the disk holds no more than this.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// Per connection: large, so that lanes that wait do not hold up the others of their connection.
+const CONNECTION_WINDOW: u32 = 1 << 30;
+const FRAME_BYTES: u32 = 256 << 10;
+/// A client that vanished without a word is noticed after these two.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A server on a store that it has for itself.
+#[derive(Debug)]
+pub struct Server {
+    core: Arc<Core>,
+    /// Held until the server is dropped.
+    _lock: File,
+}
+
+impl Server {
+    /// Takes the store, and recovers what an earlier process left.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if the store cannot be used: not writable, or taken by another server.
+    pub async fn open(config: Config) -> Result<Self> {
+        config.check()?;
+        let StoreLocation::Local(root) = &config.store;
+        let lock = take(root)?;
+        let log = root.join("log");
+        create_folders(&log).map_err(|e| startup(root, &e))?;
+        let store = Store::open_local(root)?;
+        let (catalog, catalog_is_new) = Catalog::open(&root.join("catalog.db")).await?;
+        let core = Arc::new(Core {
+            store,
+            catalog,
+            log,
+            live: Arc::default(),
+            footers: FooterCache::new(config.footer_cache_bytes),
+            creating: tokio::sync::Mutex::default(),
+            locks: Default::default(),
+            chunk_jobs: Semaphore::new(config.chunk_jobs),
+            ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
+            stopping: CancellationToken::new(),
+            halting: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            config,
+        });
+        recover(&core, catalog_is_new).await?;
+        Ok(Self { core, _lock: lock })
+    }
+
+    /// The Flight service, for a transport of the caller's.
+    pub fn service(&self) -> FlightServiceServer<Service> {
+        FlightServiceServer::new(Service(Arc::clone(&self.core)))
+            .max_decoding_message_size(self.core.config.max_message_bytes)
+            .max_encoding_message_size(usize::MAX)
+    }
+
+    /// Serves TCP connections until `shutdown` is ready. Then puts are cut short (what they stored stays, a later
+    /// put goes on), and reads may go on for the configured grace.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the transport fails.
+    pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
+        self.serve(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown).await
+    }
+
+    /// Serves any connections, such as the halves of [`tokio::io::duplex`]; see [`Self::serve_tcp`].
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the transport fails.
+    pub async fn serve<IO>(
+        &self,
+        incoming: impl Stream<Item = io::Result<IO>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<()>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let stopping = &self.core.stopping;
+        let signal = async {
+            select! {
+                () = shutdown => stopping.cancel(),
+                () = stopping.cancelled() => {}
+            }
+        };
+        let served = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_BYTES)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .add_service(self.service())
+            .serve_with_incoming_shutdown(incoming, signal);
+        let grace = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(self.core.config.shutdown_grace).await;
+        };
+        select! {
+            served = served => served.map_err(|e| Error::internal("serving connections", e)),
+            () = grace => Ok(()),
+        }
+    }
+
+    /// Ends the server: puts and reads are cut short, chunks that are being written are finished, the store is
+    /// released. Rows that were acknowledged and are not in a chunk yet stay in the log; the next start goes on.
+    pub async fn shutdown(self) {
+        self.core.stopping.cancel();
+        self.core.halting.cancel();
+        self.core.tasks.close();
+        self.core.tasks.wait().await;
+        self.core.catalog.close().await;
+    }
+}
+
+fn startup(root: &Path, error: &io::Error) -> Error {
+    Error::Startup(format!("cannot use the store folder {}: {error}", root.display()))
+}
+
+/// Creates the folder if needed and locks it.
+fn take(root: &Path) -> Result<File> {
+    let failed = |e: io::Error| startup(root, &e);
+    create_folders(root).map_err(failed)?;
+    let path = root.join("mosaicod.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Startup(format!(
+            "the store folder {} is in use by another server; stop that one or choose another folder",
+            root.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}

@@ -1,0 +1,161 @@
+//! `DoAction`: JSON in, JSON out.
+
+use mosaico_types::{SequenceName, TopicLocator, format_utc};
+use mosaico_wire::action::{
+    KeyResponse, NOTIFY_ERROR, Named, Notify, NotifyCreate, NotifyList, SequenceCreate, SequenceKey,
+    SequenceSystemInfo, TopicCreate, TopicSystemInfo, empty_answer, encode_answer, name,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::lifecycle::{NewTopic, Subject};
+
+/// Runs an action and returns the body of its one answer.
+pub(super) async fn run(core: &Core, action: &str, body: &[u8]) -> Result<Vec<u8>> {
+    match action {
+        name::SEQUENCE_CREATE => {
+            let SequenceCreate { name, user_metadata } = parse(action, body)?;
+            let key = core.create_sequence(SequenceName::parse(&name)?, user_metadata).await?;
+            respond(action, &KeyResponse { key })
+        }
+        name::SEQUENCE_FINALIZE => {
+            let SequenceKey { name, key } = parse(action, body)?;
+            core.finalize_sequence(&SequenceName::parse(&name)?, &key).await?;
+            Ok(empty_answer())
+        }
+        name::SEQUENCE_ABORT => {
+            let SequenceKey { name, key } = parse(action, body)?;
+            core.remove_sequence(&SequenceName::parse(&name)?, Some(&key)).await?;
+            Ok(empty_answer())
+        }
+        name::SEQUENCE_DELETE => {
+            core.remove_sequence(&sequence(action, body)?, None).await?;
+            Ok(empty_answer())
+        }
+        name::SEQUENCE_SYSTEM_INFO => respond(action, &sequence_info(core, &sequence(action, body)?).await?),
+        name::TOPIC_CREATE => {
+            let request: TopicCreate = parse(action, body)?;
+            let topic = NewTopic {
+                locator: TopicLocator::parse(&request.name)?,
+                ontology_tag: request.ontology_tag,
+                serialization_format: request.serialization_format,
+                user_metadata: request.user_metadata,
+            };
+            let key = core.create_topic(topic, &request.sequence_key).await?;
+            respond(action, &KeyResponse { key })
+        }
+        name::TOPIC_DELETE => {
+            core.remove_topic(&topic(action, body)?).await?;
+            Ok(empty_answer())
+        }
+        name::TOPIC_SYSTEM_INFO => respond(action, &topic_info(core, &topic(action, body)?).await?),
+        name::SEQUENCE_NOTIFY_CREATE => notify(core, action, body, sequence_subject).await,
+        name::TOPIC_NOTIFY_CREATE => notify(core, action, body, topic_subject).await,
+        name::SEQUENCE_NOTIFY_LIST => notifications(core, action, body, sequence_subject).await,
+        name::TOPIC_NOTIFY_LIST => notifications(core, action, body, topic_subject).await,
+        name::SEQUENCE_NOTIFY_PURGE => purge(core, action, body, sequence_subject).await,
+        name::TOPIC_NOTIFY_PURGE => purge(core, action, body, topic_subject).await,
+        _ => Err(Error::Unimplemented(format!(
+            "there is no action `{}` here; a newer server may have it",
+            action.chars().take(80).collect::<String>()
+        ))),
+    }
+}
+
+fn parse<T: DeserializeOwned>(action: &str, body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body)
+        .map_err(|e| Error::Invalid(format!("the body of `{action}` is malformed: {e}")))
+}
+
+fn respond<T: Serialize>(action: &str, response: &T) -> Result<Vec<u8>> {
+    encode_answer(action, response).map_err(|e| Error::internal(format!("answering `{action}`"), e))
+}
+
+fn sequence(action: &str, body: &[u8]) -> Result<SequenceName> {
+    Ok(SequenceName::parse(&parse::<Named>(action, body)?.name)?)
+}
+
+fn topic(action: &str, body: &[u8]) -> Result<TopicLocator> {
+    Ok(TopicLocator::parse(&parse::<Named>(action, body)?.name)?)
+}
+
+fn sequence_subject(name: &str) -> Result<Subject> {
+    Ok(Subject::Sequence(SequenceName::parse(name)?))
+}
+
+fn topic_subject(name: &str) -> Result<Subject> {
+    Ok(Subject::Topic(TopicLocator::parse(name)?))
+}
+
+async fn sequence_info(core: &Core, name: &SequenceName) -> Result<SequenceSystemInfo> {
+    let sequence = core.catalog.sequence(name).await?;
+    let topics = core.catalog.topics(sequence.id).await?;
+    Ok(SequenceSystemInfo {
+        total_size_bytes: topics.iter().map(|topic| topic.stored_bytes).sum(),
+        is_locked: sequence.finalized_ns.is_some(),
+        created_datetime: format_utc(sequence.created_ns),
+    })
+}
+
+async fn topic_info(core: &Core, locator: &TopicLocator) -> Result<TopicSystemInfo> {
+    let topic = core.catalog.topic(locator).await?;
+    Ok(TopicSystemInfo {
+        chunks_number: topic.chunks,
+        total_size_bytes: topic.stored_bytes,
+        is_locked: topic.committed_ns.is_some(),
+        created_datetime: format_utc(topic.created_ns),
+    })
+}
+
+async fn notify(
+    core: &Core,
+    action: &str,
+    body: &[u8],
+    subject: fn(&str) -> Result<Subject>,
+) -> Result<Vec<u8>> {
+    let NotifyCreate { name, notify_type, msg } = parse(action, body)?;
+    if notify_type != NOTIFY_ERROR {
+        return Err(Error::Invalid(format!("there is no notify_type `{notify_type}`; use `{NOTIFY_ERROR}`")));
+    }
+    core.notify(&subject(&name)?, notify_type, msg).await?;
+    Ok(empty_answer())
+}
+
+async fn notifications(
+    core: &Core,
+    action: &str,
+    body: &[u8],
+    subject: fn(&str) -> Result<Subject>,
+) -> Result<Vec<u8>> {
+    let subject = subject(&parse::<Named>(action, body)?.name)?;
+    let found = match core.notifications(&subject).await {
+        // 0.2 clients ask without knowing whether the resource still exists.
+        Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => Vec::new(),
+        found => found?,
+    };
+    let name = match subject {
+        Subject::Sequence(name) => name.to_string(),
+        Subject::Topic(locator) => locator.to_string(),
+    };
+    let notify = |row: crate::catalog::NotificationRow| Notify {
+        name: name.clone(),
+        notify_type: row.notify_type,
+        msg: row.msg,
+        created_datetime: format_utc(row.created_ns),
+    };
+    respond(action, &NotifyList { notifies: found.into_iter().map(notify).collect() })
+}
+
+async fn purge(
+    core: &Core,
+    action: &str,
+    body: &[u8],
+    subject: fn(&str) -> Result<Subject>,
+) -> Result<Vec<u8>> {
+    match core.purge_notifications(&subject(&parse::<Named>(action, body)?.name)?).await {
+        Ok(()) | Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => Ok(empty_answer()),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,104 @@
+//! `ListFlights` and `GetFlightInfo`.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{Fields, Schema};
+use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
+use mosaico_types::{SequenceName, TimeWindow, TopicLocator};
+use mosaico_wire::command::InfoCommand;
+use mosaico_wire::metadata::{
+    Bounds, EndpointMetadata, Properties, location, sequence_metadata, topic_metadata,
+};
+use mosaico_wire::ticket;
+
+use crate::batch::parse_schema_message;
+use crate::catalog::TopicRow;
+use crate::core::Core;
+use crate::error::{Error, Result};
+
+/// All sequences by name.
+pub(super) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
+    if !matches!(criteria, b"" | b"/") {
+        let criteria = String::from_utf8_lossy(criteria);
+        return Err(Error::Invalid(format!(
+            "sequences cannot be listed by `{criteria}`; leave the criteria empty"
+        )));
+    }
+    let names = core.catalog.sequence_names().await?;
+    Ok(names
+        .into_iter()
+        .map(|name| {
+            FlightInfo::new()
+                .with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(name.clone())))
+                .with_descriptor(FlightDescriptor::new_path(vec![name]))
+        })
+        .collect())
+}
+
+/// Schema, metadata and endpoints of a sequence or topic.
+pub(super) async fn describe(core: &Core, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+    if descriptor.r#type() != DescriptorType::Cmd {
+        return Err(Error::Invalid(
+            "the descriptor is not a command; send one with `resource_locator`".into(),
+        ));
+    }
+    let command: InfoCommand = serde_json::from_slice(&descriptor.cmd)
+        .map_err(|e| Error::Invalid(format!("the descriptor's command is malformed: {e}")))?;
+    let window = command.window();
+    let locator = command.resource_locator.as_str();
+    let (schema, topics) = if locator.trim_start_matches('/').contains('/') {
+        let topic = core.catalog.topic(&TopicLocator::parse(locator)?).await?;
+        (topic_schema(&topic)?, vec![topic])
+    } else {
+        let sequence = core.catalog.sequence(&SequenceName::parse(locator)?).await?;
+        let metadata = sequence_metadata(&sequence.user_metadata);
+        (Schema::new_with_metadata(Fields::empty(), metadata), core.catalog.topics(sequence.id).await?)
+    };
+    let mut info = FlightInfo::new()
+        .try_with_schema(&schema)
+        .map_err(|e| Error::internal("encoding a schema", e))?
+        .with_descriptor(descriptor);
+    for topic in &topics {
+        info = info.with_endpoint(endpoint(core, topic, window)?);
+    }
+    Ok(info)
+}
+
+/// The schema that readers of a topic get; without fields before its first upload.
+pub(super) fn topic_schema(topic: &TopicRow) -> Result<Schema> {
+    let properties = Properties {
+        serialization_format: topic.serialization_format,
+        ontology_tag: topic.ontology_tag.clone(),
+    };
+    let metadata: HashMap<String, String> = topic_metadata(&topic.user_metadata, &properties);
+    let fields = match &topic.schema {
+        Some(bytes) => parse_schema_message(bytes)?.fields().clone(),
+        None => Fields::empty(),
+    };
+    Ok(Schema::new_with_metadata(fields, metadata))
+}
+
+fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<FlightEndpoint> {
+    let locator = topic.locator.to_string();
+    let (mut rows, mut bounds) = (topic.rows, topic.bounds);
+    if topic.committed_ns.is_none()
+        && let Some(live) = core.live.get(topic.id)
+    {
+        rows = live.durable().durable_rows;
+        for (_, segment) in live.segments() {
+            let (min, max) = bounds.unwrap_or((i64::MAX, i64::MIN));
+            bounds = Some((min.min(segment.rows.times.min), max.max(segment.rows.times.max)));
+        }
+    }
+    let metadata =
+        EndpointMetadata { timestamp: bounds.map(|(min, max)| Bounds { min, max }), rows: Some(rows) };
+    let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
+    let ticket = ticket::Ticket { locator: locator.clone(), window }.encode();
+    Ok(FlightEndpoint {
+        ticket: Some(Ticket::new(ticket)),
+        location: vec![Location { uri: location(&locator) }],
+        expiration_time: None,
+        app_metadata: metadata.into(),
+    })
+}

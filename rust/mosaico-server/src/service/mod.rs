@@ -1,0 +1,98 @@
+//! The Flight service: what arrives on the wire, checked and handed on.
+
+mod actions;
+mod get;
+mod info;
+mod put;
+
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket,
+};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use mosaico_wire::{ACKS_HEADER, SERVER_HEADER};
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::core::Core;
+use crate::error::Error;
+
+/// The value of the response header by which clients recognise this server.
+const SERVER: &str = concat!("mosaicolabs/", env!("CARGO_PKG_VERSION"));
+
+/// The Flight service of one [`crate::Server`].
+#[derive(Debug, Clone)]
+pub struct Service(pub(crate) Arc<Core>);
+
+type Answer<T> = Result<Response<T>, Status>;
+type Items<T> = BoxStream<'static, Result<T, Status>>;
+
+fn answer<T>(body: T) -> Response<T> {
+    let mut response = Response::new(body);
+    response.metadata_mut().insert(SERVER_HEADER, MetadataValue::from_static(SERVER));
+    response
+}
+
+fn not_served<T>(call: &str) -> Answer<T> {
+    Err(Error::Unimplemented(format!("{call} is not served; use the calls of the Mosaico protocol")).into())
+}
+
+#[tonic::async_trait]
+impl FlightService for Service {
+    type HandshakeStream = Items<HandshakeResponse>;
+    type ListFlightsStream = Items<FlightInfo>;
+    type DoGetStream = Items<FlightData>;
+    type DoPutStream = Items<PutResult>;
+    type DoExchangeStream = Items<FlightData>;
+    type DoActionStream = Items<ActionResult>;
+    type ListActionsStream = Items<ActionType>;
+
+    async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        let infos = info::list(&self.0, &request.into_inner().expression).await?;
+        Ok(answer(stream::iter(infos.into_iter().map(Ok)).boxed()))
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        Ok(answer(info::describe(&self.0, request.into_inner()).await?))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        Ok(answer(get::stream(&self.0, &request.into_inner().ticket).await?))
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
+        let mut response = answer(put::stream(&self.0, request.into_inner()));
+        response.metadata_mut().insert(ACKS_HEADER, MetadataValue::from_static("1"));
+        Ok(response)
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        let Action { r#type, body } = request.into_inner();
+        let body = actions::run(&self.0, &r#type, &body).await?;
+        Ok(answer(stream::iter([Ok(ActionResult { body: body.into() })]).boxed()))
+    }
+
+    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Answer<Self::HandshakeStream> {
+        not_served("Handshake")
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<PollInfo> {
+        not_served("PollFlightInfo")
+    }
+
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Answer<SchemaResult> {
+        not_served("GetSchema")
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
+        not_served("ListActions")
+    }
+
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {
+        not_served("DoExchange")
+    }
+}

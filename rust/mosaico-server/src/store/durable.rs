@@ -1,0 +1,89 @@
+//! Writes to a local folder that survive a power cut: a file and the folders that name it are synced.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A store's root folder.
+#[derive(Debug)]
+pub(crate) struct LocalFolder {
+    root: PathBuf,
+    scratch: PathBuf,
+}
+
+impl LocalFolder {
+    /// Opens `root`; files that an earlier process left unfinished are dropped.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let scratch = root.join("tmp");
+        create_folders(&scratch)?;
+        for entry in fs::read_dir(&scratch)? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(Self { root: root.to_owned(), scratch })
+    }
+
+    /// A fresh file name on the store's device.
+    pub(crate) fn scratch_file(&self) -> PathBuf {
+        self.scratch.join(uuid::Uuid::new_v4().to_string())
+    }
+
+    /// Writes `bytes` to `path`.
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let scratch = self.scratch_file();
+        let written = File::create_new(&scratch).and_then(|mut file| file.write_all(bytes));
+        match written.and_then(|()| self.publish(&scratch, path)) {
+            Ok(()) => Ok(()),
+            Err(e) => {
+                discard(&scratch);
+                Err(e)
+            }
+        }
+    }
+
+    /// Moves `file` to `path`.
+    pub(crate) fn publish(&self, file: &Path, path: &str) -> io::Result<()> {
+        let target = self.root.join(path);
+        let parent = target.parent().unwrap_or(&self.root);
+        File::open(file)?.sync_all()?;
+        create_folders(parent)?;
+        fs::rename(file, &target)?;
+        sync_folder(parent)
+    }
+
+    /// Removes the emptied folders below and including `path`.
+    pub(crate) fn remove_folders(&self, path: &str) -> io::Result<()> {
+        let target = self.root.join(path);
+        match fs::remove_dir_all(&target) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => target.parent().map_or(Ok(()), sync_folder),
+        }
+    }
+}
+
+/// Removes a file that is of no use any more. What cannot be removed now is dropped at the next start.
+pub(crate) fn discard(file: &Path) {
+    if let Err(e) = fs::remove_file(file)
+        && e.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(file = %file.display(), cause = %e, "cannot remove a scratch file");
+    }
+}
+
+/// Creates a folder and its ancestors, each durably.
+pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new("."));
+    create_folders(parent)?;
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => sync_folder(parent),
+    }
+}
+
+/// Makes the entries of a folder durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,91 @@
+//! Where things lie below the store's root.
+//!
+//! ```text
+//! seq/<sequence id>/sequence.json                          creation
+//!                   final.json                             finalization, names the topics
+//!                   deleted.json                           removal has begun
+//!                   notify/<id>.json                       notification
+//!                   topic/<topic id>/topic.json            creation
+//!                                    schema.arrow          schema snapshot, IPC message of the first put
+//!                                    chunk-00000.parquet   rows, sorted by time
+//!                                    chunk-00000.json      what the chunk holds
+//!                                    commit.json           complete upload, names the chunks
+//!                                    deleted.json          removal has begun
+//! ```
+
+use object_store::path::Path;
+
+use crate::id::{NotificationId, SequenceId, TopicId};
+
+/// Root of all sequences.
+pub(crate) const ROOT: &str = "seq";
+
+/// Paths of one sequence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SequencePaths(pub SequenceId);
+
+impl SequencePaths {
+    pub(crate) fn folder(self) -> Path {
+        Path::from(format!("{ROOT}/{}", self.0))
+    }
+    pub(crate) fn created(self) -> Path {
+        Path::from(format!("{ROOT}/{}/sequence.json", self.0))
+    }
+    pub(crate) fn finalized(self) -> Path {
+        Path::from(format!("{ROOT}/{}/final.json", self.0))
+    }
+    pub(crate) fn deleted(self) -> Path {
+        Path::from(format!("{ROOT}/{}/deleted.json", self.0))
+    }
+    pub(crate) fn notifications(self) -> Path {
+        Path::from(format!("{ROOT}/{}/notify", self.0))
+    }
+    pub(crate) fn notification(self, id: NotificationId) -> Path {
+        Path::from(format!("{ROOT}/{}/notify/{id}.json", self.0))
+    }
+    pub(crate) fn topics(self) -> Path {
+        Path::from(format!("{ROOT}/{}/topic", self.0))
+    }
+    pub(crate) fn topic(self, topic: TopicId) -> TopicPaths {
+        TopicPaths { sequence: self.0, topic }
+    }
+}
+
+/// Paths of one topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TopicPaths {
+    pub(crate) sequence: SequenceId,
+    pub(crate) topic: TopicId,
+}
+
+impl TopicPaths {
+    fn file(self, name: &str) -> Path {
+        Path::from(format!("{ROOT}/{}/topic/{}/{name}", self.sequence, self.topic))
+    }
+    pub(crate) fn folder(self) -> Path {
+        Path::from(format!("{ROOT}/{}/topic/{}", self.sequence, self.topic))
+    }
+    pub(crate) fn created(self) -> Path {
+        self.file("topic.json")
+    }
+    pub(crate) fn schema(self) -> Path {
+        self.file("schema.arrow")
+    }
+    pub(crate) fn committed(self) -> Path {
+        self.file("commit.json")
+    }
+    pub(crate) fn deleted(self) -> Path {
+        self.file("deleted.json")
+    }
+    pub(crate) fn chunk(self, index: u32) -> Path {
+        self.file(&format!("chunk-{index:05}.parquet"))
+    }
+    pub(crate) fn chunk_record(self, index: u32) -> Path {
+        self.file(&format!("chunk-{index:05}.json"))
+    }
+}
+
+/// The index of a chunk record's file name.
+pub(crate) fn parse_chunk_record(name: &str) -> Option<u32> {
+    name.strip_prefix("chunk-")?.strip_suffix(".json")?.parse().ok()
+}

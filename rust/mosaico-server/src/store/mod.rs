@@ -1,0 +1,142 @@
+//! The store: the truth about sequences, as immutable objects under ids. Start with [`Store`].
+
+pub(crate) mod durable;
+pub(crate) mod layout;
+mod load;
+pub(crate) mod parquet;
+pub(crate) mod records;
+pub(crate) mod stats;
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use durable::LocalFolder;
+
+/// Objects under ids. Reads go through [`ObjectStore`]; writes return when they would survive a power cut.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    objects: Arc<dyn ObjectStore>,
+    folder: Arc<LocalFolder>,
+}
+
+impl Store {
+    /// Opens the store in `root`, which exists.
+    pub(crate) fn open_local(root: &FilePath) -> Result<Self> {
+        let objects = LocalFileSystem::new_with_prefix(root)
+            .map_err(|e| Error::internal("opening the store", e))?
+            .with_automatic_cleanup(false);
+        let folder = LocalFolder::open(root).map_err(|e| Error::internal("opening the store", e))?;
+        Ok(Self { objects: Arc::new(objects), folder: Arc::new(folder) })
+    }
+
+    /// For readers of Parquet.
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects)
+    }
+
+    /// A fresh local file name for [`Self::publish`]; on the same device as a local store.
+    pub(crate) fn scratch_file(&self) -> PathBuf {
+        self.folder.scratch_file()
+    }
+
+    /// Moves a finished local file to `path`, durably.
+    pub(crate) async fn publish(&self, file: PathBuf, path: &Path) -> Result<()> {
+        let (folder, target) = (Arc::clone(&self.folder), path.clone());
+        blocking("writing to the store", move || folder.publish(&file, target.as_ref())).await
+    }
+
+    /// Writes `bytes` to `path`, durably; replaces what was there.
+    pub(crate) async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        let (folder, target) = (Arc::clone(&self.folder), path.clone());
+        blocking("writing to the store", move || folder.write(target.as_ref(), &bytes)).await
+    }
+
+    /// Writes a JSON record, durably.
+    pub(crate) async fn put_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
+        let bytes = serde_json::to_vec(record).map_err(|e| Error::internal("encoding a record", e))?;
+        self.put(path, bytes).await
+    }
+
+    /// Reads an object; `None` if there is none.
+    pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
+        let failed = |e| Error::internal(format!("reading {path}"), e);
+        match self.objects.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(failed(e)),
+        }
+    }
+
+    /// Reads a JSON record; `None` if there is none.
+    pub(crate) async fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
+        let Some(bytes) = self.get(path).await? else { return Ok(None) };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| Error::internal(format!("reading the record {path}"), e))
+    }
+
+    /// The names of folders directly below `path`. For recovery only: nothing else derives facts from listings.
+    pub(crate) async fn list_folders(&self, path: &Path) -> Result<Vec<String>> {
+        let listing = self.objects.list_with_delimiter(Some(path)).await;
+        let listing = listing.map_err(|e| Error::internal(format!("listing {path}"), e))?;
+        Ok(listing.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
+    }
+
+    /// The names of objects directly below `path`. For recovery only.
+    pub(crate) async fn list_files(&self, path: &Path) -> Result<Vec<String>> {
+        let listing = self.objects.list_with_delimiter(Some(path)).await;
+        let listing = listing.map_err(|e| Error::internal(format!("listing {path}"), e))?;
+        Ok(listing.objects.iter().filter_map(|o| o.location.filename().map(str::to_owned)).collect())
+    }
+
+    /// Removes one object; none is fine.
+    pub(crate) async fn remove(&self, path: &Path) -> Result<()> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(Error::internal(format!("deleting {path}"), e)),
+        }
+    }
+
+    /// Removes everything below the folder of an id, its tombstone last.
+    pub(crate) async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        let failed = |e| Error::internal(format!("deleting {path}"), e);
+        let found: Vec<Path> = self
+            .objects
+            .list(Some(path))
+            .map_ok(|object| object.location)
+            .try_collect()
+            .await
+            .map_err(failed)?;
+        let others: Vec<_> = found.into_iter().filter(|found| found != tombstone).map(Ok).collect();
+        let mut removed = self.objects.delete_stream(futures::stream::iter(others).boxed());
+        while let Some(result) = removed.next().await {
+            match result {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        self.remove(tombstone).await?;
+        let (folder, target) = (Arc::clone(&self.folder), path.clone());
+        blocking("deleting a folder", move || folder.remove_folders(target.as_ref())).await
+    }
+}
+
+/// Runs blocking file work off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(|e| Error::internal(doing, e)),
+        Err(e) => Err(Error::internal(doing, e)),
+    }
+}

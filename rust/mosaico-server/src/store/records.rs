@@ -1,0 +1,104 @@
+//! The JSON records beside the data. Together they hold everything that the catalogue knows.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mosaico_types::{SequenceName, SerializationFormat, TopicPath};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::stats::ColumnStats;
+use crate::id::{NotificationId, SequenceId, TopicId};
+
+/// Version of the record formats in this file.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// `sequence.json`: written at creation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SequenceRecord {
+    pub format_version: u32,
+    pub id: SequenceId,
+    pub name: SequenceName,
+    pub key: String,
+    pub user_metadata: Value,
+    pub created_ns: i64,
+}
+
+/// `final.json`: written once, when the sequence becomes immutable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FinalRecord {
+    pub format_version: u32,
+    pub finalized_ns: i64,
+    pub topics: Vec<TopicId>,
+}
+
+/// `topic.json`: written at creation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TopicRecord {
+    pub format_version: u32,
+    pub id: TopicId,
+    pub sequence: SequenceId,
+    pub path: TopicPath,
+    pub ontology_tag: String,
+    pub serialization_format: SerializationFormat,
+    pub user_metadata: Value,
+    pub key: String,
+    pub created_ns: i64,
+}
+
+/// `chunk-<index>.json`: written after the Parquet file beside it is durable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ChunkRecord {
+    pub format_version: u32,
+    pub index: u32,
+    /// Rows of the topic that lie in earlier chunks.
+    pub row_start: u64,
+    pub rows: u64,
+    /// Size of the Parquet file.
+    pub bytes: u64,
+    /// Arrow bytes as received.
+    pub data_bytes: u64,
+    pub ts_min: i64,
+    pub ts_max: i64,
+    /// CRC-32 (IEEE) of the Parquet file.
+    pub crc32: u32,
+    pub columns: Vec<ColumnStats>,
+}
+
+/// `commit.json`: written once, at the end of the upload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CommitRecord {
+    pub format_version: u32,
+    pub topic: TopicRecord,
+    /// IPC schema message.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub schema: Vec<u8>,
+    pub committed_ns: i64,
+    pub chunks: Vec<ChunkRecord>,
+}
+
+/// `notify/<id>.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NotificationRecord {
+    pub format_version: u32,
+    pub id: NotificationId,
+    /// `None`: about the sequence.
+    pub topic: Option<TopicId>,
+    pub notify_type: String,
+    pub msg: String,
+    pub created_ns: i64,
+}
+
+/// `deleted.json`: the folder is being removed; a rebuild finishes the removal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DeletedRecord {
+    pub format_version: u32,
+    pub deleted_ns: i64,
+}
+
+fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    STANDARD.decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
