@@ -1,1 +1,91 @@
-//! Placeholder.
+//! The daemon `mosaicod`: arguments, logging, signals. It wires [`mosaico_server`] and decides nothing itself.
+//!
+//! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
+
+mod args;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use clap::Parser;
+use mosaico_server::{Error, Server};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use args::{Cli, Command, RunArgs};
+
+/// Runs the program with `args`, the first of which is its name. Returns the exit code: 0 after a graceful end, 1 for
+/// a start that failed, 2 for arguments that cannot be understood.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not errors, and clap knows where each text belongs.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return if error.print().is_ok() { code } else { 1 };
+        }
+    };
+    let Command::Run(args) = cli.command;
+    start_logging();
+    let served = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Startup(format!("cannot start: {e}")))
+        .and_then(|runtime| runtime.block_on(serve(&args)));
+    match served {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("mosaicod: {error}");
+            1
+        }
+    }
+}
+
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A program that embeds this one may log already; its choice stands.
+    if let Err(e) = logging.try_init() {
+        tracing::debug!(cause = %e, "logging is set up already");
+    }
+}
+
+async fn serve(args: &RunArgs) -> Result<(), Error> {
+    let (config, store) = args.config()?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let address = (args.host.as_str(), args.port);
+    let refused = |e: io::Error| {
+        Error::Startup(format!(
+            "cannot listen on {}:{}: {e}; choose another --host or --port",
+            address.0, address.1
+        ))
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    let server = Server::open(config).await?;
+    announce(&format!("mosaicod {} listening on grpc://{bound}, store {store}", env!("CARGO_PKG_VERSION")));
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("shutting down");
+    };
+    let served = server.serve_tcp(listener, stop).await;
+    server.shutdown().await;
+    served
+}
+
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Error> {
+    signal(kind).map_err(|e| Error::Startup(format!("cannot listen for signals: {e}")))
+}
+
+/// Whoever started the daemon may wait for this line, or may have closed the pipe: both are fine.
+fn announce(line: &str) {
+    let mut out = io::stdout().lock();
+    if let Err(e) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+        tracing::info!(cause = %e, "nobody reads standard output");
+    }
+}

@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use mosaico_server::{Config, Error, StoreLocation};
+
+/// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
+#[derive(Debug, Parser)]
+#[command(name = "mosaicod", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a store until SIGINT or SIGTERM.
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Address to listen on; without a value all addresses of this machine.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", num_args = 0..=1, default_missing_value = "0.0.0.0")]
+    pub(crate) host: String,
+    /// Port to listen on; 0 picks a free one.
+    #[arg(long, default_value_t = 6726)]
+    pub(crate) port: u16,
+    /// Folder of the store; created if needed.
+    #[arg(long, value_name = "DIR", conflicts_with = "store")]
+    local_store: Option<PathBuf>,
+    /// Store as a folder or file:// URL.
+    #[arg(long, value_name = "URL", env = "MOSAICO_STORE")]
+    store: Option<String>,
+    /// Arrow bytes per stored chunk.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES")]
+    chunk_bytes: Option<usize>,
+    /// Arrow bytes per Parquet row group.
+    #[arg(long, value_name = "BYTES")]
+    row_group_bytes: Option<usize>,
+    /// Largest message that is accepted.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_MESSAGE_SIZE_IN_BYTES")]
+    max_message_bytes: Option<usize>,
+    /// Arrow bytes per message that is sent.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES")]
+    message_bytes: Option<usize>,
+    /// Received bytes of all lanes together that may wait for the disk.
+    #[arg(long, value_name = "BYTES")]
+    ingest_bytes: Option<usize>,
+    /// Chunks that are encoded at the same time.
+    #[arg(long, value_name = "N")]
+    chunk_jobs: Option<usize>,
+}
+
+impl RunArgs {
+    /// The server's configuration, and the store as people read it.
+    pub(crate) fn config(&self) -> Result<(Config, String), Error> {
+        let (location, shown) = match (&self.local_store, &self.store) {
+            (Some(folder), _) => (StoreLocation::Local(folder.clone()), folder.display().to_string()),
+            (None, Some(url)) => (StoreLocation::parse(url)?, url.clone()),
+            (None, None) => {
+                return Err(Error::Startup("no store is named; add --local-store DIR or --store URL".into()));
+            }
+        };
+        let mut config = Config::new(location);
+        let settings = [
+            (&mut config.chunk_bytes, self.chunk_bytes),
+            (&mut config.row_group_bytes, self.row_group_bytes),
+            (&mut config.max_message_bytes, self.max_message_bytes),
+            (&mut config.message_bytes, self.message_bytes),
+            (&mut config.ingest_bytes, self.ingest_bytes),
+            (&mut config.chunk_jobs, self.chunk_jobs),
+        ];
+        for (setting, given) in settings {
+            if let Some(value) = given {
+                *setting = value;
+            }
+        }
+        Ok((config, shown))
+    }
+}
