@@ -58,7 +58,9 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<Arc<Embedded>> {
     let task = runtime()?.spawn(async move {
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
         let stopped = async { drop(stopped.await) };
-        server.serve(incoming, stopped).await.map_err(core_error)
+        let served = server.serve(incoming, stopped).await.map_err(core_error);
+        server.shutdown().await;
+        served
     });
     let server = Arc::new(Embedded {
         connector: Arc::new(Pipes(pipes)),
