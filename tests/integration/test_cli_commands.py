@@ -42,6 +42,7 @@ def failure(*args: object, code: int = 1) -> str:
     assert (done.returncode, done.stdout) == (code, ""), (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     if code == 1:
+        assert done.stderr.startswith("mosaico: ")
         assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr
 

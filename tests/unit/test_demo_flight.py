@@ -109,7 +109,7 @@ class Handler:
         self._change = change
 
     def get_data_streamer(self) -> Replayed:
-        return self._change(Flight(1).recording().messages())
+        yield from self._change(Flight(1).recording().messages())
 
 
 def check(change: Callable[[Replayed], Replayed]) -> dict[str, int]:

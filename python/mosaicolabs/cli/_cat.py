@@ -1,5 +1,6 @@
 """`mosaico cat`."""
 
+from contextlib import closing
 from itertools import islice
 
 import click
@@ -56,12 +57,13 @@ def cat(
         streamer = handler.get_data_streamer(
             topics=selected, start_timestamp_ns=start_ns, end_timestamp_ns=end_ns
         )
-        for topic, message in islice(streamer, limit):
-            if as_json:
-                print_json(message_json(topic, message, summarise_bytes=summarise_bytes))
-            else:
-                offset_s = (message.timestamp - origin_ns) / 1e9
-                click.echo(f"{offset_s:+.6f}s {topic} {message_text(message)}")
+        with closing(streamer):
+            for topic, message in islice(streamer, limit):
+                if as_json:
+                    print_json(message_json(topic, message, summarise_bytes=summarise_bytes))
+                else:
+                    offset_s = (message.timestamp - origin_ns) / 1e9
+                    click.echo(f"{offset_s:+.6f}s {topic} {message_text(message)}")
 
 
 def _topic(handler: SequenceHandler, name: str) -> str:

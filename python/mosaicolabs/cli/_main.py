@@ -37,7 +37,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of the console script."""
     try:
         code = mosaico.main(args=args, prog_name="mosaico", standalone_mode=False)
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -45,6 +45,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     except Exception as error:
         if os.environ.get(DEBUG_ENV):
             raise
+        if isinstance(error, click.ClickException):
+            _fail(error.format_message(), code=error.exit_code)
         # Notes tell what else went wrong while the failure was dealt with.
         reason = str(error) or type(error).__name__
         _fail("; ".join([reason, *getattr(error, "__notes__", [])]), code=1)

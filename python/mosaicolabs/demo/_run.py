@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from mosaicolabs.comm import MosaicoClient
@@ -41,15 +42,18 @@ def replay(handler: SequenceHandler, flight: Flight, progress: Progress) -> Repl
     expected = flight.topics()
     counts = dict.fromkeys(expected, 0)
     previous_ns = 0
-    for topic, message in handler.get_data_streamer():
-        if topic not in expected:
-            raise DemoError(f"topic `{topic}` was never written")
-        if message.timestamp < previous_ns:
-            raise DemoError(f"topic `{topic}`: {message.timestamp} ns was replayed after {previous_ns} ns")
-        previous_ns = message.timestamp
-        _compare(topic, counts[topic], message, expected[topic])
-        counts[topic] += 1
-        progress(1, sizes[topic])
+    with closing(handler.get_data_streamer()) as streamer:
+        for topic, message in streamer:
+            if topic not in expected:
+                raise DemoError(f"topic `{topic}` was never written")
+            if message.timestamp < previous_ns:
+                raise DemoError(
+                    f"topic `{topic}`: {message.timestamp} ns was replayed after {previous_ns} ns"
+                )
+            previous_ns = message.timestamp
+            _compare(topic, counts[topic], message, expected[topic])
+            counts[topic] += 1
+            progress(1, sizes[topic])
     for topic, rest in expected.items():
         if next(rest, None) is not None:
             raise DemoError(
