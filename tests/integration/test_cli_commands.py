@@ -4,8 +4,10 @@ import base64
 import json
 import math
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,36 @@ def test_ls(store: Path) -> None:
 
 def test_store_from_the_environment(store: Path) -> None:
     assert mosaico("ls", MOSAICO_STORE=str(store)) == mosaico("ls", "--store", store)
+
+
+def test_store_of_the_environment_may_be_a_file_url(store: Path) -> None:
+    assert mosaico("ls", MOSAICO_STORE=store.as_uri()) == mosaico("ls", "--store", store)
+    refused = run("ls", MOSAICO_STORE="s3://bucket/robots")
+    assert refused.returncode == 2
+    assert "`s3://bucket/robots`, which is no folder" in refused.stderr
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[str]:
+    """A daemon on a free port."""
+    command = [sys.executable, "-c", "from mosaicolabs._daemon import main; main()", "run", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--local-store", str(tmp_path / "served")], stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        listening = re.search(r"grpc://127\.0\.0\.1:(\d+)", daemon.stdout.readline())
+        assert listening is not None
+        yield listening[1]
+        daemon.terminate()
+
+
+def test_the_same_on_a_daemon(port: str) -> None:
+    document = json.loads(mosaico("demo", "--seconds", 1, "--port", port, "--json"))
+
+    assert document["verified"] == 325
+    assert document["place"] == f"localhost:{port}"
+    listed = json.loads(mosaico("ls", "--host", "127.0.0.1", "--port", port, "--json"))
+    assert [row["name"] for row in listed["sequences"]] == [document["sequence"]]
 
 
 def test_info(store: Path) -> None:

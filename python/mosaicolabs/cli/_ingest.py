@@ -60,7 +60,7 @@ def ingest(
     reader = load_reader(format_name) if format_name else find_reader(path)
     recording = reader.open(path)
     with target.open(create=True) as client:
-        with progress_bar(f"ingesting {path.name}", recording.size_bytes) as progress:
+        with progress_bar("ingesting", recording.size_bytes) as progress:
             result = run_ingest(
                 client,
                 recording,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -55,7 +56,16 @@ class Target:
 
 def default_store() -> Path:
     """The folder that is used when a command names none."""
-    return Path(os.environ.get(STORE_ENV) or DEFAULT_STORE).expanduser()
+    named = os.environ.get(STORE_ENV)
+    if not named:
+        return DEFAULT_STORE.expanduser()
+    # mosaicod reads the same variable, and takes URLs.
+    url = urlsplit(named)
+    if url.scheme not in ("", "file"):
+        raise click.UsageError(
+            f"{STORE_ENV} is `{named}`, which is no folder: give --store DIR, or --host of its mosaicod"
+        )
+    return Path(unquote(url.path) if url.scheme else named).expanduser()
 
 
 def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:

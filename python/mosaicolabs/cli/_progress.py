@@ -4,20 +4,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from mosaicolabs.ingest import Progress as Advance
 
 from ._output import error_console
 
 _REFRESH_S = 0.1
+# Leaves room for the figures on a terminal of 80 columns.
+_BAR_WIDTH = 12
 
 
 class _Meter:
     """Sums up what arrives and redraws now and then: redrawing costs more than a message."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
+    def __init__(self, progress: Progress, title: str, size_bytes: int) -> None:
+        self._progress, self._total = progress, size_bytes
+        self._task = progress.add_task(title, total=size_bytes, done="", rates="")
         self._messages, self._bytes = 0, 0.0
         self._started = self._drawn = time.monotonic()
 
@@ -31,25 +35,24 @@ class _Meter:
 
     def draw(self) -> None:
         elapsed = max(time.monotonic() - self._started, 1e-9)
-        rates = f"{self._messages / elapsed:,.0f} msg/s  {self._bytes / elapsed / 1e6:,.1f} MB/s"
-        self._progress.update(
-            self._task, completed=round(self._bytes), messages=f"{self._messages:,} messages", rates=rates
-        )
+        done = f"{self._bytes / 1e6:,.1f}/{self._total / 1e6:,.1f} MB {self._messages:,} msg"
+        rates = f"{self._messages / elapsed:,.0f} msg/s {self._bytes / elapsed / 1e6:,.1f} MB/s"
+        self._progress.update(self._task, completed=round(self._bytes), done=done, rates=rates)
 
 
 @contextmanager
 def progress_bar(title: str, size_bytes: int) -> Iterator[Advance]:
     """Shows a bar while the block runs, when stderr is a terminal."""
     console = error_console()
+    one_line = Column(no_wrap=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[messages]}"),
-        TextColumn("{task.fields[rates]}"),
+        TextColumn("{task.description}", table_column=one_line),
+        BarColumn(_BAR_WIDTH),
+        TextColumn("{task.fields[done]}", table_column=one_line),
+        TextColumn("{task.fields[rates]}", table_column=one_line),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        meter = _Meter(progress, progress.add_task(title, total=size_bytes, messages="", rates=""))
+        meter = _Meter(progress, title, size_bytes)
         yield meter.advance
         meter.draw()
