@@ -1,0 +1,21 @@
+"""Hypothesis profiles and the material that lies beside the checkout."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples end to end cost milliseconds each, and the first ones pay for starting a daemon.
+_SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+settings.register_profile("dev", max_examples=15, **_SLOW)
+settings.register_profile("ci", max_examples=40, print_blob=True, **_SLOW)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of contracts, seeds and recordings; `MOSAICO_SHARED` overrides where it lies."""
+    folder = Path(os.environ.get("MOSAICO_SHARED", Path(__file__).parents[2] / "shared"))
+    assert folder.is_dir(), f"{folder} is missing; it lies beside the checkout, or set MOSAICO_SHARED"
+    return folder

@@ -1,0 +1,95 @@
+"""The real `mosaicod` as a child process."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mosaicolabs import MosaicoClient
+
+MOSAICOD = Path(sys.executable).with_name("mosaicod")
+START_SECONDS = 20
+
+
+def run_mosaicod(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end; for starts that are refused."""
+    command = [str(MOSAICOD), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+
+
+class Daemon:
+    """`mosaicod run` on a folder; killed at the end of the `with` block."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.log = folder.parent / f"{folder.name}.log"
+        self._arguments = arguments
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Starts it, on the port it had before if any, and waits for its ready line."""
+        command = [str(MOSAICOD), "run", "--port", str(self.port), "--local-store", str(self.folder)]
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, *self._arguments], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        line = self._ready_line()
+        ready = re.fullmatch(r"mosaicod \S+ listening on grpc://([\d.]+):(\d+), store (.+)\n", line)
+        assert ready, f"ready line {line!r}, log: {self.log.read_text()}"
+        assert Path(ready[3]) == self.folder
+        self.host, self.port = ready[1], int(ready[2])
+
+    def _ready_line(self) -> str:
+        stdout = self.process.stdout
+        assert stdout is not None
+        readable, _, _ = select.select([stdout], [], [], START_SECONDS)
+        assert readable, f"mosaicod was not ready within {START_SECONDS} s; log: {self.log.read_text()}"
+        return stdout.readline()
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._process is not None, "the daemon was not started"
+        return self._process
+
+    def connect(self, **arguments: Any) -> MosaicoClient:
+        return MosaicoClient.connect(self.host, self.port, **arguments)
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+    def stop(self, number: signal.Signals) -> int:
+        """Sends a signal, waits for the end, returns the exit code."""
+        self.send(number)
+        return self.process.wait(START_SECONDS)
+
+    def kill(self) -> None:
+        """kill -9, as a power cut would end it."""
+        self.stop(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Starts it again after `kill` or `stop`, on the same folder and port."""
+        assert self.process.poll() is not None, "the daemon still runs"
+        self.start()
+
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        return psutil.Process(self.process.pid).memory_info().rss
+
+    def __enter__(self) -> "Daemon":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.kill()
+        if self.process.stdout:
+            self.process.stdout.close()

@@ -1,0 +1,56 @@
+"""The exception tree: builtin bases, stable codes, pickling; equal to the kinds of the Rust core."""
+
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+
+from mosaicolabs import exceptions
+from mosaicolabs.exceptions import MosaicoError
+
+CLASSES = [getattr(exceptions, name) for name in exceptions.__all__]
+BUILTIN_BASES = {
+    "NotFoundError": LookupError,
+    "InvalidInputError": ValueError,
+    "PermissionDeniedError": PermissionError,
+    "FailedPreconditionError": RuntimeError,
+    "ConnectionFailedError": ConnectionError,
+    "DeadlineError": TimeoutError,
+    "UnsupportedError": NotImplementedError,
+    "ClosedError": ValueError,
+}
+KINDS = Path(__file__).parents[2] / "rust" / "mosaico-types" / "src" / "error.rs"
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_each_can_be_raised_and_caught(cls: type[MosaicoError]) -> None:
+    for base in (cls, MosaicoError, BUILTIN_BASES.get(cls.__name__, Exception)):
+        with pytest.raises(base) as raised:
+            raise cls("topic `imu` is closed")
+        assert str(raised.value) == raised.value.message == "topic `imu` is closed"
+        assert raised.value.code == cls.codes[0]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_each_can_be_pickled(cls: type[MosaicoError]) -> None:
+    for code in cls.codes:
+        twin = pickle.loads(pickle.dumps(cls("text", code)))
+        assert (type(twin), twin.message, twin.code, str(twin)) == (cls, "text", code, "text")
+
+
+def test_builtin_bases_are_all_tested() -> None:
+    own = {cls.__name__ for cls in CLASSES if len(cls.__bases__) > 1}
+    assert own == set(BUILTIN_BASES)
+
+
+def test_codes_are_those_of_the_core() -> None:
+    core = re.findall(r'Self::\w+ => "(\w+)"', KINDS.read_text())
+    ours = [code for cls in CLASSES if cls is not MosaicoError for code in cls.codes]
+    assert len(core) >= 12
+    assert sorted(ours) == sorted(core)
+
+
+def test_operating_system_errors_read_no_meaning_into_the_text() -> None:
+    error = exceptions.ConnectionFailedError("cannot reach it", "cancelled")
+    assert (error.errno, error.code, str(error)) == (None, "cancelled", "cannot reach it")
