@@ -122,8 +122,8 @@ impl Client {
     /// # Errors
     /// If no connection can be opened, or a column of `schema` cannot be built row by row.
     pub async fn write(&self, put: PutCommand, schema: Arc<Schema>, config: LaneConfig) -> Result<Lane> {
-        let flight = self.pool.get().await?;
-        Lane::open(flight, put, schema, config, self.server.is_some())
+        let lease = self.pool.get().await?;
+        Lane::open(lease, put, schema, config, self.server.is_some())
     }
 
     /// Opens the stream behind a ticket.

@@ -1,6 +1,5 @@
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -15,9 +14,15 @@ use crate::{Error, Result};
 /// A Flight client over one of our channels.
 pub(crate) type Flight = FlightServiceClient<Channel>;
 
-/// Bytes a peer may send on one stream, and on one connection, before we read them.
-const STREAM_WINDOW: u32 = 2 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Bytes a peer may send on one stream before we read them.
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// The window of a whole connection must never be what stops a stream: streams that wait for their turn in
+/// a merge would then starve the one that the merge waits for. HTTP/2's maximum leaves it to the streams.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// Long-lived calls on one connection; servers refuse more than 100 to 200.
+const STREAMS_PER_CONNECTION: usize = 64;
 
 /// Opens in-process connections to a daemon in the same process.
 pub trait Connector: Send + Sync {
@@ -103,32 +108,59 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// Connections for data, opened one by one as topics ask for them, then shared round robin.
+/// Connections for data. Topics get one of their own as long as there are few; then the least busy one.
 pub(crate) struct Pool {
     target: Target,
     timeout: Duration,
     size: usize,
-    next: AtomicUsize,
-    open: Mutex<Vec<Channel>>,
+    open: Mutex<Vec<Pooled>>,
+}
+
+struct Pooled {
+    channel: Channel,
+    /// One clone per call in progress.
+    calls: Arc<()>,
+}
+
+/// A pooled connection in use; dropping it makes room for another call.
+pub(crate) struct Lease {
+    pub(crate) flight: Flight,
+    _call: Arc<()>,
+}
+
+impl Pooled {
+    fn lease(&self) -> Lease {
+        Lease { flight: flight(self.channel.clone()), _call: Arc::clone(&self.calls) }
+    }
+
+    fn load(&self) -> usize {
+        Arc::strong_count(&self.calls) - 1
+    }
 }
 
 impl Pool {
     pub(crate) fn new(target: Target, timeout: Duration) -> Self {
         let size = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
-        Self { target, timeout, size, next: AtomicUsize::new(0), open: Mutex::new(Vec::new()) }
+        Self { target, timeout, size, open: Mutex::new(Vec::new()) }
     }
 
-    pub(crate) async fn get(&self) -> Result<Flight> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        {
-            let open = self.open.lock();
-            if open.len() >= self.size {
-                return Ok(flight(open[turn % open.len()].clone()));
-            }
+    pub(crate) async fn get(&self) -> Result<Lease> {
+        if let Some(lease) = self.idle() {
+            return Ok(lease);
         }
         let channel = self.target.connect(self.timeout).await?;
-        self.open.lock().push(channel.clone());
-        Ok(flight(channel))
+        let pooled = Pooled { channel, calls: Arc::new(()) };
+        let lease = pooled.lease();
+        self.open.lock().push(pooled);
+        Ok(lease)
+    }
+
+    /// The least busy connection, unless a new one is due.
+    fn idle(&self) -> Option<Lease> {
+        let open = self.open.lock();
+        let least = open.iter().min_by_key(|pooled| pooled.load())?;
+        let due = least.load() > 0 && open.len() < self.size;
+        (!due && least.load() < STREAMS_PER_CONNECTION).then(|| least.lease())
     }
 
     pub(crate) async fn connect(&self) -> Result<Flight> {

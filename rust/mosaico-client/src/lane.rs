@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use crate::columns::{Column, ColumnError};
-use crate::connection::Flight;
+use crate::connection::Lease;
 use crate::rows::{RawRows, RowBuffer};
 use crate::{Error, Result};
 
@@ -81,7 +81,7 @@ pub struct Lane {
 
 impl Lane {
     pub(crate) fn open(
-        flight: Flight,
+        lease: Lease,
         command: PutCommand,
         schema: SchemaRef,
         config: LaneConfig,
@@ -99,7 +99,7 @@ impl Lane {
             open: Mutex::new(open),
             progress: watch::Sender::new(Progress::default()),
         });
-        let put = tokio::spawn(put(flight, command, schema, batches, Arc::clone(&shared))).abort_handle();
+        let put = tokio::spawn(put(lease, command, schema, batches, Arc::clone(&shared))).abort_handle();
         let clock = tokio::spawn(cut_by_age(Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, put, clock })
     }
@@ -292,7 +292,7 @@ async fn cut_by_age(shared: Arc<Shared>) {
 
 /// Runs the put call to its end and leaves the outcome in the progress.
 async fn put(
-    mut flight: Flight,
+    mut lease: Lease,
     command: PutCommand,
     schema: SchemaRef,
     batches: mpsc::UnboundedReceiver<RawRows>,
@@ -310,7 +310,7 @@ async fn put(
             let message = message.map_err(|error| *broken.lock() = Some(Error::from(error))).ok();
             std::future::ready(message)
         });
-        let mut answers = flight.do_put(messages).await?.into_inner();
+        let mut answers = lease.flight.do_put(messages).await?.into_inner();
         while let Some(answer) = answers.message().await? {
             // Answers without our JSON come from servers that do not acknowledge.
             if let Ok(ack) = serde_json::from_slice::<PutAck>(&answer.app_metadata) {

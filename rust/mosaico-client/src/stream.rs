@@ -9,7 +9,7 @@ use mosaico_types::ErrorKind;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::connection::Flight;
+use crate::connection::Lease;
 use crate::{Error, ReadAhead, Result};
 
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
@@ -30,8 +30,8 @@ pub struct TopicStream {
 }
 
 impl TopicStream {
-    pub(crate) async fn open(mut flight: Flight, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<Self> {
-        let response = flight.do_get(Ticket { ticket: ticket.into() }).await?;
+    pub(crate) async fn open(mut lease: Lease, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<Self> {
+        let response = lease.flight.do_get(Ticket { ticket: ticket.into() }).await?;
         let mut batches =
             FlightRecordBatchStream::new_from_flight_data(response.into_inner().map_err(Into::into));
         let first = batches.next().await.transpose()?;
@@ -39,7 +39,7 @@ impl TopicStream {
             Error::new(ErrorKind::Internal, "the server ended the stream without sending a schema")
         })?;
         let rest = batches.map_err(Error::from);
-        let batches = futures::stream::iter(first.map(Ok)).chain(rest);
+        let batches = futures::stream::iter(first.map(Ok)).chain(rest).inspect(move |_| _ = &lease);
         Ok(Self::spawn(schema, batches, read_ahead))
     }
 
