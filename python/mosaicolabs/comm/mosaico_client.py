@@ -11,7 +11,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.notifications import Notified
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
-from mosaicolabs.exceptions import ConnectionFailedError, MosaicoError, NotFoundError
+from mosaicolabs.exceptions import ConnectionFailedError, FailedPreconditionError, MosaicoError, NotFoundError
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
@@ -64,6 +64,8 @@ class MosaicoClient:
         """
         try:
             native = _native.Client.connect(host, port, float(timeout))
+        except FailedPreconditionError:  # this process cannot connect anywhere: it was forked
+            raise
         except MosaicoError as error:
             raise ConnectionFailedError(
                 f"Connection to Flight server at '{host}:{port}' failed on startup: {error}; "
@@ -85,7 +87,7 @@ class MosaicoClient:
             FailedPreconditionError: Another process has the folder open.
             MosaicoError: The folder cannot be used.
         """
-        return cls(_native_client=_native.Client.embedded(Path(path)), _sentinel=_SENTINEL)
+        return cls(_native_client=_native.Client.embedded(Path(path).resolve()), _sentinel=_SENTINEL)
 
     # -- writing ---------------------------------------------------------------------------------
 

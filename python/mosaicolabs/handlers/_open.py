@@ -1,6 +1,7 @@
 """Opens the streams behind tickets and binds them to the classes of their messages."""
 
 import logging
+from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs.exceptions import ConnectionFailedError, MosaicoError
@@ -10,7 +11,7 @@ from mosaicolabs.models.serializable import Serializable
 
 logger = logging.getLogger(__name__)
 
-READ_AHEAD_BYTES = 64 * 1024 * 1024
+READ_AHEAD_BYTES = 32 * 1024 * 1024
 """Decoded batches that may wait beyond the one that each topic hands out, for all topics of a streamer."""
 
 _MESSAGE_PLAN = (
@@ -38,6 +39,18 @@ def open_stream(
         cls = Serializable._get_class_type(tag)
         if cls is None:
             logger.warning("%s: ontology %r is not registered; define or import its class", name, tag)
-        plans.append(None if cls is None else decode_plan(cls))
+        plans.append(_refusal(name, tag) if cls is None else decode_plan(cls))
     stream.bind(_MESSAGE_PLAN, names, plans)
     return stream, tags
+
+
+def _refusal(name: str, tag: str) -> tuple[Any, ...]:
+    """A plan that raises at the topic's first message, so that the other topics stay readable."""
+
+    def refuse(_: object) -> None:
+        raise ValueError(
+            f"topic {name!r} holds ontology {tag!r}, which is not registered in this process; "
+            "import or define its class before reading"
+        )
+
+    return ("convert", refuse)
