@@ -68,7 +68,8 @@ class Daemon:
     def stop(self, number: signal.Signals) -> int:
         """Sends a signal, waits for the end, returns the exit code."""
         self.send(number)
-        return self.process.wait(START_SECONDS)
+        with self.process:
+            return self.process.wait(START_SECONDS)
 
     def kill(self) -> None:
         """kill -9, as a power cut would end it."""
@@ -91,5 +92,3 @@ class Daemon:
         if self.process.poll() is None:
             self.send(signal.SIGCONT)
             self.kill()
-        if self.process.stdout:
-            self.process.stdout.close()
