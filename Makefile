@@ -33,7 +33,7 @@ lint: install  ## Formatting, lints, types, stubs.
 	$(BIN)/ruff format --check python tests benches
 	$(BIN)/ruff check python tests benches
 	$(BIN)/mypy
-	PYTHONPATH=python $(BIN)/python -m mypy.stubtest mosaicolabs._native
+	$(BIN)/python -m mypy.stubtest mosaicolabs._native
 
 bench: install  ## One table: ours beside other ways, both sides in one run.
 	$(BIN)/python benches/run.py

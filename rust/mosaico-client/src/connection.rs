@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub(crate) type Flight = FlightServiceClient<Channel>;
 
 /// Bytes a peer may send on one stream before we read them.
-const STREAM_WINDOW: u32 = 1 << 20;
+const STREAM_WINDOW: u32 = 1 << 19;
 
 /// The window of a whole connection must never be what stops a stream: streams that wait for their turn in
 /// a merge would then starve the one that the merge waits for. HTTP/2's maximum leaves it to the streams.

@@ -6,7 +6,7 @@ use mosaico_client::{Error, Merge, Step};
 use mosaico_types::ErrorKind;
 use mosaico_wire::metadata::{PROPERTIES, Properties};
 use parking_lot::Mutex;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -75,15 +75,12 @@ impl PyStream {
         &self,
         message: &Bound<'_, PyAny>,
         names: Vec<Py<PyString>>,
-        plans: Vec<Option<Bound<'_, PyAny>>>,
+        plans: Vec<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         self.with_state(|state| {
             state.message = Some(Plan::parse(message)?);
             for ((topic, name), plan) in state.topics.iter_mut().zip(names).zip(plans) {
-                *topic = match plan {
-                    Some(plan) => Some(Topic { name, plan: Plan::parse(&plan)?, batch: None }),
-                    None => None,
-                };
+                *topic = Some(Topic { name, plan: Plan::parse(&plan)?, batch: None });
             }
             Ok(())
         })
@@ -132,10 +129,7 @@ impl State {
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, Py<PyAny>)>> {
         let Some((index, row, timestamp_ns)) = self.peek(py)? else { return Ok(None) };
         let (Some(topic), Some(Plan::Model(message))) = (&self.topics[index], &self.message) else {
-            return Err(PyValueError::new_err(format!(
-                "topic number {index} holds an ontology that is not registered in this process; import or \
-                 define its class before reading"
-            )));
+            return Err(PyRuntimeError::new_err("bind() gives the stream its plans before it is read"));
         };
         let batch = topic.batch.as_ref().expect("a batch is bound before its rows are handed out");
         let data = batch.payload.get(py, row)?;

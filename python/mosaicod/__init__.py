@@ -1,0 +1,33 @@
+"""The console script `mosaicod`: the daemon that the wheel carries.
+
+It loads the native module alone. Importing `mosaicolabs` would load pydantic, pyarrow and numpy too: half a
+second and some 80 MB that a daemon has no use for.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec, module_from_spec
+
+_NATIVE = "mosaicolabs._native"
+
+
+def _native_spec() -> ModuleSpec:
+    package = find_spec(_NATIVE.partition(".")[0])
+    locations = package.submodule_search_locations if package is not None else None
+    spec = PathFinder.find_spec(_NATIVE, locations)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{_NATIVE} is not installed; reinstall the wheel of mosaicolabs")
+    return spec
+
+
+def main() -> None:
+    """Runs `mosaicod` with the command line's arguments and exits with its code."""
+    spec = _native_spec()
+    native = module_from_spec(spec)
+    if spec.loader is not None:
+        spec.loader.exec_module(native)
+    sys.exit(native.run_daemon(["mosaicod", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()
