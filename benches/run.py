@@ -1,0 +1,101 @@
+"""Measures ours beside other ways in one run and prints one table; see README.md.
+
+python benches/run.py [--quick] [--json] [--only push replay images memory]
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import images
+import memory
+import push
+import replay
+from _harness import Options, Row, isolated
+
+GROUPS = {"push": push.rows, "replay": replay.rows, "images": images.rows, "memory": memory.rows}
+HEADINGS = ("", "case", "size", "unit", "ours", "embedded", "other", "other way", "ratio", "goal", "verdict")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Ours beside other ways, both sides in one run.")
+    parser.add_argument(
+        "--quick", action="store_true", help="a hundredth of the work, once; measures nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="groups to run")
+    parser.add_argument("--repetitions", type=int, default=5, help="timed runs of each side (default: 5)")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to write")
+    parser.add_argument(
+        "--mosaicod",
+        type=Path,
+        default=Path(sys.executable).with_name("mosaicod"),
+        help="the daemon's executable (default: the one installed beside this Python)",
+    )
+    given = parser.parse_args()
+    options = Options(
+        folder=given.folder,
+        mosaicod=given.mosaicod,
+        repetitions=1 if given.quick else given.repetitions,
+        quick=given.quick,
+    )
+    rows: list[Row] = []
+    for name in given.only:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows += isolated(GROUPS[name], options)
+    print(as_json(rows, options) if given.json else as_table(rows, options))
+
+
+def as_json(rows: list[Row], options: Options) -> str:
+    lines = [{**asdict(row), "ratio": row.ratio, "verdict": verdict(row, options)} for row in rows]
+    return json.dumps({"quick": options.quick, "machine": machine(), "rows": lines}, indent=2)
+
+
+def as_table(rows: list[Row], options: Options) -> str:
+    cells = [HEADINGS, *(cells_of(row, options) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numeric = {HEADINGS.index(name) for name in ("ours", "embedded", "other", "ratio", "goal")}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if index in numeric else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    how = "quick: these figures mean nothing" if options.quick else f"medians of {options.repetitions}"
+    return "\n".join([*lines, "", f"{machine()}; {how}"])
+
+
+def cells_of(row: Row, options: Options) -> tuple[str, ...]:
+    goal = "" if row.least_ratio is None else f">= {row.least_ratio:g}x"
+    goal = goal if row.most is None else f"<= {row.most:g}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
+    figures = (number(row.ours), number(row.embedded), number(row.other))
+    return (
+        *(row.goal, row.case, row.size, row.unit),
+        *figures,
+        *(row.other_way, ratio, goal, verdict(row, options)),
+    )
+
+
+def verdict(row: Row, options: Options) -> str:
+    return "-" if options.quick else row.verdict
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
+
+
+def machine() -> str:
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The benchmarks run and show every row; what they measure is not judged here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RUN = Path(__file__).parents[2] / "benches" / "run.py"
+
+# Goal and number of rows: G3 with 16 and 64 topics, G14 for two kinds of data, two jobs, two processes.
+ROWS = {"G1": 1, "G2": 1, "G3": 2, "-": 1, "G7": 1, "G8": 1, "G5": 1, "G10": 1, "G14": 8}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("benches")
+    command = [sys.executable, RUN, "--quick", "--json", "--folder", folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert not list(folder.iterdir()), "the benchmarks clean up after themselves"
+    parsed: dict[str, Any] = json.loads(done.stdout)
+    return parsed
+
+
+def test_every_goal_has_its_rows(report: dict[str, Any]) -> None:
+    goals = [row["goal"] for row in report["rows"]]
+    assert {goal: goals.count(goal) for goal in goals} == ROWS
+
+
+def test_both_sides_were_measured(report: dict[str, Any]) -> None:
+    for row in report["rows"]:
+        assert row["other"] > 0, row
+        if row["goal"] != "-":
+            assert row["ours"] > 0, row
+            assert row["ratio"] == pytest.approx(row["ours"] / row["other"])
+
+
+def test_a_quick_run_claims_nothing(report: dict[str, Any]) -> None:
+    assert report["quick"] is True
+    assert {row["verdict"] for row in report["rows"]} == {"-"}
