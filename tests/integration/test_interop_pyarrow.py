@@ -23,6 +23,7 @@ REFUSED = (pa.ArrowException, flight.FlightError, KeyError, OSError)
 def wire(standing_daemon: Daemon) -> Iterator[flight.FlightClient]:
     with flight.connect(f"grpc://{standing_daemon.host}:{standing_daemon.port}") as wire:
         yield wire
+    assert standing_daemon.process.poll() is None, "the daemon ended instead of refusing"
 
 
 @pytest.fixture

@@ -76,8 +76,9 @@ def read(daemon: Daemon) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def busy_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A daemon that has recorded a sequence `many` of 64 topics, half a gigabyte."""
+    """A daemon that has recorded a sequence `many` of 64 topics, half a gigabyte, and its like before."""
     with Daemon(tmp_path_factory.mktemp("memory") / "store") as daemon:
+        write(daemon, "before")  # the allocator of the daemon reaches its working size
         write(daemon, "many")
         yield daemon
 
