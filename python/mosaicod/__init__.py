@@ -4,6 +4,7 @@ It loads the native module alone. Importing `mosaicolabs` would load pydantic, p
 second and some 80 MB that a daemon has no use for.
 """
 
+import signal
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, module_from_spec
@@ -26,6 +27,8 @@ def main() -> None:
     native = module_from_spec(spec)
     if spec.loader is not None:
         spec.loader.exec_module(native)
+    # The daemon handles Ctrl-C itself; Python's handler would answer a second time.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(native.run_daemon(["mosaicod", *sys.argv[1:]]))
 
 

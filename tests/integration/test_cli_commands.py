@@ -108,7 +108,7 @@ def test_store_of_the_environment_may_be_a_file_url(store: Path) -> None:
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[str]:
     """A daemon on a free port."""
-    command = [sys.executable, "-c", "from mosaicolabs._daemon import main; main()", "run", "--port", "0"]
+    command = [sys.executable, "-m", "mosaicod", "run", "--port", "0"]
     with subprocess.Popen(
         [*command, "--local-store", str(tmp_path / "served")], stdout=subprocess.PIPE, text=True
     ) as daemon:

@@ -37,9 +37,12 @@ impl std::error::Error for Error {}
 
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
-        let kind = mosaico_wire::status::kind(&status);
+        // A status with a source was made on this side, out of a transport that broke.
+        let broken = std::error::Error::source(&status).is_some();
+        let kind = if broken { ErrorKind::Unavailable } else { mosaico_wire::status::kind(&status) };
         let message = match status.message() {
             "" => format!("the server answered {}", status.code()),
+            text if broken => format!("the connection broke: {text}"),
             text => text.to_owned(),
         };
         Self { kind, message }
