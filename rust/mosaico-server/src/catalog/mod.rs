@@ -84,4 +84,3 @@ async fn migrate(pool: &SqlitePool) -> Result<bool> {
 fn failed(e: sqlx::Error) -> Error {
     Error::internal("using the catalogue", e)
 }
-

@@ -103,6 +103,11 @@ impl LiveTopic {
         self.state.lock().durable
     }
 
+    /// Corrects what is durable, for a topic that has just become live.
+    fn set_durable(&self, durable: PutAck) {
+        self.state.lock().durable = durable;
+    }
+
     /// The highest segment index in use.
     pub(crate) fn last_index(&self) -> Option<u32> {
         self.state.lock().segments.keys().next_back().copied()
@@ -201,6 +206,22 @@ impl LiveTopic {
 pub(crate) struct WriterGuard {
     topics: Arc<LiveTopics>,
     topic: Arc<LiveTopic>,
+    created: bool,
+}
+
+impl WriterGuard {
+    /// The topic.
+    pub(crate) fn topic(&self) -> &Arc<LiveTopic> {
+        &self.topic
+    }
+
+    /// Takes the sums of the catalogue over if the topic was not live before. `row` was read while this guard was
+    /// held, so that no background job can have moved rows meanwhile.
+    pub(crate) fn settle(&self, row: &TopicRow) {
+        if self.created {
+            self.topic.set_durable(PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes });
+        }
+    }
 }
 
 impl Drop for WriterGuard {
@@ -232,19 +253,21 @@ impl LiveTopics {
         self.topics.lock().insert(topic.id(), topic);
     }
 
-    /// Makes the topic live, with the caller as its one writer.
+    /// Makes the topic live, with the caller as its one writer. `None`: somebody else is.
     pub(crate) fn open(
         self: &Arc<Self>,
         id: TopicId,
         create: impl FnOnce() -> LiveTopic,
-    ) -> Option<(Arc<LiveTopic>, WriterGuard)> {
+    ) -> Option<WriterGuard> {
         let mut topics = self.topics.lock();
-        let topic = Arc::clone(topics.entry(id).or_insert_with(|| Arc::new(create())));
-        if topic.writing.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        let guard = WriterGuard { topics: Arc::clone(self), topic: Arc::clone(&topic) };
-        Some((topic, guard))
+        let mut created = false;
+        let topic = topics.entry(id).or_insert_with(|| {
+            created = true;
+            Arc::new(create())
+        });
+        let topic = Arc::clone(topic);
+        let free = !topic.writing.swap(true, Ordering::AcqRel);
+        free.then(|| WriterGuard { topics: Arc::clone(self), topic, created })
     }
 
     /// Lets go of a topic that has neither a writer nor segments.

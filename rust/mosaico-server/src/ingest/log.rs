@@ -228,7 +228,9 @@ mod tests {
 
     use super::*;
 
-    fn segment(frames: &[(Vec<u8>, Vec<u8>)]) -> (Vec<u8>, Vec<u64>) {
+    type Parts = (Vec<u8>, Vec<u8>);
+
+    fn segment(frames: &[Parts]) -> (Vec<u8>, Vec<u64>) {
         let (mut bytes, mut ends) = (MAGIC.to_vec(), vec![MAGIC.len() as u64]);
         for (header, body) in frames {
             let frame = Frame { header: header.clone().into(), body: body.clone().into() };
@@ -240,7 +242,7 @@ mod tests {
     }
 
     /// The frames that can be read, and where reading stopped.
-    fn read(bytes: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>)>, Option<u64>) {
+    fn read(bytes: &[u8]) -> (Vec<Parts>, Option<u64>) {
         let mut found = Vec::new();
         let mut reader = match FrameReader::new(bytes, bytes.len() as u64) {
             Ok(reader) => reader,
@@ -260,7 +262,7 @@ mod tests {
         }
     }
 
-    fn frames() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+    fn frames() -> impl Strategy<Value = Vec<Parts>> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..80);
         proptest::collection::vec((bytes(), bytes()), 0..6)
     }

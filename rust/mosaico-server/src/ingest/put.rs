@@ -113,14 +113,16 @@ pub(crate) async fn begin(
             snapshot
         }
     };
-    let chunks = core.catalog.chunks(row.id).await?;
     let message = schema_message(&stored);
-    let folder = core.log_folder(row.id);
-    let id = row.id;
+    let (id, folder) = (row.id, core.log_folder(row.id));
     let create = || LiveTopic::new(row, stored, folder, Default::default());
-    let opened = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()));
-    let (topic, writer) = opened?;
-    let last = topic.last_index().max(chunks.last().map(|chunk| chunk.index));
+    let writer = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()))?;
+    let topic = Arc::clone(writer.topic());
+    // Segments before chunks: a background job moves rows from the former to the latter.
+    let last_segment = topic.last_index();
+    let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.index);
+    let last = last_segment.max(last_chunk);
+    writer.settle(&core.catalog.topic(locator).await?);
     for index in topic.take_failed() {
         chunker::spawn(core, &topic, index);
     }
@@ -212,6 +214,7 @@ impl PutSession {
         let mut syncing: Option<JoinHandle<Synced>> = None;
         let mut ended: Option<Result<()>> = None;
         let (topic, core) = (Arc::clone(&self.topic), Arc::clone(&self.core));
+        let group_bytes = GROUP_BYTES.min(core.config.chunk_bytes as u64);
         loop {
             if let Some(incoming) = held.take() {
                 let permits = self.permits(&incoming);
@@ -240,7 +243,7 @@ impl PutSession {
             {
                 return result.clone();
             }
-            let reading = ended.is_none() && held.is_none() && group.bytes < GROUP_BYTES;
+            let reading = ended.is_none() && held.is_none() && group.bytes < group_bytes;
             select! {
                 biased;
                 () = topic.cancel.cancelled() => {

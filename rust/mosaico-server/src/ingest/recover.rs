@@ -74,7 +74,10 @@ async fn recover_log(core: &Arc<Core>) -> Result<()> {
         names.collect::<io::Result<Vec<String>>>()
     });
     for id in topics.await?.iter().filter_map(|name| name.parse::<TopicId>().ok()) {
-        recover_topic(core, id).await?;
+        // One damaged log must not keep everything else from starting; its files stay for a closer look.
+        if let Err(error) = recover_topic(core, id).await {
+            tracing::error!(topic = %id, %error, "the log of a topic is left aside");
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
+use arrow::error::ArrowError;
 
 use super::log::{BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use crate::batch::{TimeSpan, data_bytes, split, times};
@@ -98,8 +99,10 @@ pub(crate) fn scan(path: &Path) -> Result<Scan, LogError> {
             None | Some(Err(LogError::Torn(_))) => break,
             Some(batch) => batch?,
         };
-        let span = times(&batch).ok().and_then(|times| TimeSpan::of(times.values()));
-        let Some(span) = span else { continue };
+        let Ok(times) = times(&batch) else {
+            return Err(ArrowError::SchemaError("a batch without a time column".into()).into());
+        };
+        let Some(span) = TimeSpan::of(times.values()) else { continue };
         let (count, bytes) = (batch.num_rows() as u64, data_bytes(&batch) as u64);
         rows = Some(
             rows.map_or(SegmentRows { row_start: 0, rows: count, data_bytes: bytes, times: span }, |rows| {

@@ -1,0 +1,8 @@
+//! The server seen through a Flight client. One binary: linking is what takes time.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+
+mod common;
+mod lifecycle;
+mod recovery;
+mod service;
