@@ -30,7 +30,3 @@ def main() -> None:
     # The daemon handles Ctrl-C itself; Python's handler would answer a second time.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(native.run_daemon(["mosaicod", *sys.argv[1:]]))
-
-
-if __name__ == "__main__":
-    main()

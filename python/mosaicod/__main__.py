@@ -1,0 +1,6 @@
+"""`python -m mosaicod`."""
+
+from mosaicod import main
+
+if __name__ == "__main__":
+    main()
