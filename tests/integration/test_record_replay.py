@@ -151,6 +151,14 @@ def test_keys_of_ros_are_hidden(either: MosaicoClient, name: str) -> None:
     assert topic_of(either, name, "t").user_metadata == {"site": "y"}
 
 
+def test_metadata_of_megabytes(either: MosaicoClient, name: str) -> None:
+    metadata = {"calibration": "é" * 1_500_000}
+    with either.sequence_create(name, metadata) as sequence:
+        sequence.topic_create("t", metadata, Integer64)
+    assert sequence_of(either, name).user_metadata == metadata
+    assert topic_of(either, name, "t").user_metadata == metadata
+
+
 @pytest.mark.parametrize("spelling", ["{}", "/{}", "{}/", "/{}/"])
 def test_readers_accept_slashes_around_names(either: MosaicoClient, name: str, spelling: str) -> None:
     record_numbers(either, name, {"a/b": [(1, 1)]})
@@ -458,6 +466,8 @@ def test_times_before_the_epoch_and_at_the_limits(either: MosaicoClient, name: s
     handler = sequence_of(either, name)
     assert (handler.timestamp_ns_min, handler.timestamp_ns_max) == (times[0], times[-1])
     assert [row[1] for row in replay(either, name, start_timestamp_ns=-1, end_timestamp_ns=1)] == [-1, 0]
+    assert [row[1] for row in replay(either, name, start_timestamp_ns=0)] == times[2:]
+    assert [row[1] for row in replay(either, name, end_timestamp_ns=0)] == times[:2]
 
 
 def test_two_streamers_of_different_handlers_are_independent(either: MosaicoClient, name: str) -> None:
