@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Protocol, final
 
+__all__ = ["Client", "Lane", "Stream", "__version__", "after_fork_in_child", "run_daemon"]
+
 __version__: str
 
 class _ArrowSchema(Protocol):
