@@ -72,6 +72,8 @@ class Row:
 
 def alternate(sides: dict[str, Callable[[], float]], options: Options) -> dict[str, float]:
     """The median seconds of each side; the sides take turns, so that a busy moment touches all of them."""
+    gc.collect()
+    gc.freeze()  # data made beforehand would cost every side a walk of the collector
     if not options.quick:
         for side in sides.values():
             side()

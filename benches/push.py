@@ -21,7 +21,7 @@ TOPICS = (1, 16, 64)
 
 
 def rows(options: Options) -> list[Row]:
-    count = options.sized(200_000)
+    count = options.sized(100_000)
     data = ImuRows.make(count)
     ready = data.messages()
     with TemporaryDirectory(dir=options.folder) as folder, clients(options) as sides:

@@ -14,7 +14,7 @@ from mosaicolabs import IMU
 
 
 def rows(options: Options) -> list[Row]:
-    count = options.sized(200_000)
+    count = options.sized(100_000)
     data = ImuRows.make(count)
     with TemporaryDirectory(dir=options.folder) as folder, clients(options) as sides:
         file = Path(folder, "imu.mcap")
