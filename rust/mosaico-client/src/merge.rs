@@ -170,6 +170,18 @@ mod tests {
         TopicStream::spawn(schema, futures::stream::iter(batches), read_ahead.clone())
     }
 
+    #[tokio::test]
+    async fn a_broken_stream_stays_broken() {
+        let broken = Error::new(ErrorKind::Unavailable, "the connection broke");
+        let schema = Arc::new(Schema::empty());
+        let stream = futures::stream::iter([Err(broken.clone())]);
+        let mut merge = Merge::new(vec![TopicStream::spawn(schema, stream, ReadAhead::new(1))]);
+        for _ in 0..2 {
+            assert_eq!(merge.peek(), Step::Refill);
+            assert_eq!(merge.refill().await, Err(broken.clone()));
+        }
+    }
+
     async fn drain(mut merge: Merge) -> Vec<(i64, usize)> {
         let mut seen = Vec::new();
         loop {

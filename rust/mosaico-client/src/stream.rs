@@ -27,6 +27,8 @@ pub struct TopicStream {
     queue: mpsc::Receiver<Result<Queued>>,
     starving: Arc<Notify>,
     task: JoinHandle<()>,
+    /// What ended the stream early; it is never taken for the end of the data later on.
+    failed: Option<Error>,
 }
 
 impl TopicStream {
@@ -66,7 +68,7 @@ impl TopicStream {
                 }
             }
         });
-        Self { schema, queue, starving, task }
+        Self { schema, queue, starving, task, failed: None }
     }
 
     /// The schema, with the topic's metadata.
@@ -77,12 +79,19 @@ impl TopicStream {
     /// The next batch (never empty), or `None` at the end.
     ///
     /// # Errors
-    /// Whatever ended the stream early.
+    /// Whatever ended the stream early, again at every later call.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         if self.queue.is_empty() {
             self.starving.notify_one();
         }
-        self.queue.recv().await.transpose().map(|queued| queued.map(|queued| queued.batch))
+        match self.queue.recv().await {
+            Some(Ok(queued)) => Ok(Some(queued.batch)),
+            Some(Err(error)) => Err(self.failed.insert(error).clone()),
+            None => Ok(None),
+        }
     }
 }
 
