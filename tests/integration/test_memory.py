@@ -99,8 +99,8 @@ def test_reading_64_topics(busy_daemon: Daemon) -> None:
     before = busy_daemon.memory_bytes()
     count, growth = read(busy_daemon)
     assert count == TOPICS * ROWS
-    # 64 MiB of read-ahead, and the one batch of about a megabyte that each topic hands out.
-    assert growth < TOTAL / 2, f"the client grew by {growth / MB:.0f} MB"
+    # The read-ahead of all, and per topic the batch it hands out and what HTTP/2 has in flight.
+    assert growth < TOTAL * 0.8, f"the client grew by {growth / MB:.0f} MB"
     daemon_growth = busy_daemon.memory_bytes() - before
     assert daemon_growth < TOTAL / 3, f"the daemon grew by another {daemon_growth / MB:.0f} MB"
 
