@@ -1,6 +1,9 @@
 """G5, G10: recording and replaying raw images."""
 
+import os
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import pyarrow as pa
@@ -20,8 +23,16 @@ def rows(options: Options) -> list[Row]:
     pixels = list(frames(count))
     ready = [image_message(number, frame) for number, frame in enumerate(pixels)]
     batches = pa.table({"data": pa.array(pixels, pa.binary())}).to_batches(max_chunksize=FRAMES_PER_BATCH)
-    with bare_flight() as bare, clients(options) as sides:
-        runs = {"put": partial(_put, bare, batches), "get": partial(_get, bare, count)}
+    with (
+        TemporaryDirectory(dir=options.folder) as folder,
+        bare_flight() as bare,
+        clients(options) as sides,
+    ):
+        runs = {
+            "put": partial(_put, bare, batches),
+            "get": partial(_get, bare, count),
+            "disk": partial(_disk, Path(folder, "pixels"), pixels),
+        }
         for side, client in sides.items():
             push(client, "images", Image, ready)
             runs[f"{side} push"] = partial(_push, client, ready)
@@ -29,11 +40,13 @@ def rows(options: Options) -> list[Row]:
         seconds = alternate(runs, options)
     rate = {name: count * FRAME_BYTES / taken / 1e6 for name, taken in seconds.items()}
 
+    size = f"{count} x 752x480 mono"
+
     def row(goal: str, case: str, run: str, other: str) -> Row:
         return Row(
             goal=goal,
             case=case,
-            size=f"{count} x 752x480 mono",
+            size=size,
             unit="MB/s",
             ours=rate[f"daemon {run}"],
             embedded=rate[f"embedded {run}"],
@@ -45,6 +58,16 @@ def rows(options: Options) -> list[Row]:
     return [
         row("G5", "push ready raw images", "push", "put"),
         row("G10", "replay raw images", "replay", "get"),
+        Row(
+            goal="-",
+            case="write the bytes to a file",
+            size=size,
+            unit="MB/s",
+            ours=None,
+            embedded=None,
+            other=rate["disk"],
+            other_way="write and fsync",
+        ),
     ]
 
 
@@ -68,3 +91,12 @@ def _get(client: flight.FlightClient, count: int) -> float:
     if found != count:
         raise RuntimeError(f"bare Flight gave {found} of {count} frames")
     return seconds
+
+
+def _disk(path: Path, pixels: list[bytes]) -> float:
+    start = perf_counter()
+    with path.open("wb") as file:
+        file.writelines(pixels)
+        file.flush()
+        os.fsync(file.fileno())
+    return perf_counter() - start
