@@ -34,6 +34,7 @@ class BaseSequenceWriter(ABC):
         self._resource = sanitize_sequence_name(sequence_name)
         self._client = client
         self._config = config
+        self._budget = _native.LaneBudget(config.max_buffered_bytes)
         self._status = SequenceStatus.Null
         self._key = ""
         self._topics: dict[str, TopicWriter] = {}
@@ -88,7 +89,7 @@ class BaseSequenceWriter(ABC):
                 max_batch_bytes=self._config.max_batch_size_bytes,
                 max_batch_records=self._config.max_batch_size_records,
                 max_batch_age_s=self._config.max_batch_age_s,
-                max_queue_bytes=self._config.max_queue_bytes,
+                budget=self._budget,
             )
         except BaseException:
             _control.call(self._client, FlightAction.TOPIC_DELETE, name=locator)
@@ -155,6 +156,8 @@ class BaseSequenceWriter(ABC):
     def _finish_topics(self) -> None:
         """Closes all topics, also after one failed; raises the first failure, which lists the others."""
         failures = []
+        for writer in self._topics.values():
+            writer._end()
         for writer in self._topics.values():
             try:
                 writer.finalize()

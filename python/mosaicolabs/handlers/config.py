@@ -9,7 +9,7 @@ __all__ = ["WriterConfig"]
 
 @dataclass
 class WriterConfig:
-    """How a sequence is written. Memory per topic is bounded by one batch plus the queue.
+    """How a sequence is written.
 
     Attributes:
         on_error: What becomes of the sequence if recording fails.
@@ -17,20 +17,21 @@ class WriterConfig:
             by itself. A single record may be larger.
         max_batch_size_records: It is sent when it holds this many records.
         max_batch_age_s: It is sent when its first record is this old, s.
-        max_queue_bytes: `push` waits while more than this many bytes of its topic wait to be sent.
+        max_buffered_bytes: What all topics of the recording may hold in memory together. Each has an equal
+            share: `push` waits while its topic's share is used up, whatever the others do.
     """
 
     on_error: OnErrorPolicy
     max_batch_size_bytes: int
     max_batch_size_records: int
     max_batch_age_s: float = 0.2
-    max_queue_bytes: int = 16 * 1024 * 1024
+    max_buffered_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for name, least in (
             ("max_batch_size_bytes", 0),
             ("max_batch_size_records", 1),
-            ("max_queue_bytes", 0),
+            ("max_buffered_bytes", 1),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")

@@ -110,6 +110,11 @@ class TopicWriter:
         """Whether the topic accepts messages."""
         return not self._closed
 
+    def _end(self) -> None:
+        """Begins to complete the topic without waiting; `finalize` waits."""
+        if not self._closed:
+            self._lane.end()
+
     def _finalize(self, error: BaseException | None = None) -> None:
         self.finalize(with_error=error is not None and self._config.on_error is OnErrorPolicy.Delete)
 

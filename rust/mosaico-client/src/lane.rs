@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
@@ -28,8 +29,28 @@ pub struct LaneConfig {
     pub max_batch_records: usize,
     /// A batch is cut when its first row is this old.
     pub max_batch_age: Duration,
-    /// Pushing waits while more than this many bytes are queued.
-    pub max_queue_bytes: usize,
+    /// What may wait, together with the other lanes of the same recording.
+    pub budget: LaneBudget,
+}
+
+/// Bytes that the lanes of one recording may hold: each lane has an equal share, so that memory is bounded
+/// whatever their number, and a slow lane never takes the room of another.
+#[derive(Debug, Clone)]
+pub struct LaneBudget {
+    bytes: usize,
+    lanes: Arc<AtomicUsize>,
+}
+
+impl LaneBudget {
+    /// A budget of `bytes` for all lanes that are opened with it.
+    pub fn new(bytes: usize) -> Self {
+        Self { bytes, lanes: Arc::new(AtomicUsize::new(0)) }
+    }
+
+    /// What one lane may hold now.
+    fn share(&self) -> usize {
+        self.bytes / self.lanes.load(Ordering::Relaxed).max(1)
+    }
 }
 
 /// What became of the rows so far; `pushed >= sent >= durable`.
@@ -92,6 +113,7 @@ impl Lane {
             .map_err(|cause| Error::new(ErrorKind::InvalidInput, cause.to_string()))?;
         let (queue, batches) = mpsc::unbounded_channel();
         let open = Open { rows, pushed: 0, first_row: None, queue: Some(queue) };
+        config.budget.lanes.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::new(Shared {
             topic,
             config,
@@ -121,10 +143,12 @@ impl Lane {
         }
         open.rows.push(append)?;
         open.pushed += 1;
+        let share = shared.config.budget.share();
+        // Half of a share is being filled while the other half is on its way.
         let full = open.rows.rows() >= shared.config.max_batch_records
-            || open.rows.bytes() >= shared.config.max_batch_bytes;
+            || open.rows.bytes() >= shared.config.max_batch_bytes.min(share / 2);
         if full {
-            return Ok(shared.cut(&mut open) > shared.config.max_queue_bytes);
+            return Ok(shared.cut(&mut open) > share / 2);
         }
         if open.first_row.is_none() {
             open.first_row = Some(Instant::now());
@@ -137,8 +161,8 @@ impl Lane {
     /// # Errors
     /// What ended the lane.
     pub async fn room(&self) -> Result<()> {
-        let limit = self.shared.config.max_queue_bytes;
-        self.wait(|progress| progress.queued_bytes <= limit).await
+        let budget = &self.shared.config.budget;
+        self.wait(|progress| progress.queued_bytes <= budget.share() / 2).await
     }
 
     /// Waits until every row pushed so far is durable; on a server without acknowledgements, sent.
@@ -158,17 +182,20 @@ impl Lane {
         self.wait(done).await
     }
 
+    /// Sends the rest and ends the upload, without waiting: several lanes can end side by side.
+    pub fn end(&self) {
+        let mut open = self.shared.open.lock();
+        self.shared.cut(&mut open);
+        open.queue = None;
+        self.clock.abort();
+    }
+
     /// Sends the rest and waits until the server has stored and locked the topic.
     ///
     /// # Errors
     /// What ended the lane, with the rows that are not stored.
     pub async fn close(&self) -> Result<()> {
-        {
-            let mut open = self.shared.open.lock();
-            self.shared.cut(&mut open);
-            open.queue = None;
-        }
-        self.clock.abort();
+        self.end();
         self.wait(|_| false).await
     }
 
@@ -226,6 +253,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        self.shared.config.budget.lanes.fetch_sub(1, Ordering::Relaxed);
         self.abort();
     }
 }
@@ -261,8 +289,14 @@ impl Shared {
             return error;
         }
         let LaneStats { pushed, durable, .. } = stats;
+        if self.acknowledged && durable >= pushed {
+            return error.context(format_args!(
+                "topic `{}`: all {pushed} pushed rows are stored, later ones are not accepted",
+                self.topic
+            ));
+        }
         let lost = if self.acknowledged {
-            format!("rows {durable}..{pushed} ({} of {pushed})", pushed - durable.min(pushed))
+            format!("rows {durable}..{pushed} ({} of {pushed})", pushed - durable)
         } else {
             format!("some of the {pushed} pushed rows")
         };
@@ -279,7 +313,7 @@ async fn cut_by_age(shared: Arc<Shared>) {
         let mut open = shared.open.lock();
         pause = match open.first_row.map(|first| first.elapsed()) {
             Some(elapsed) if elapsed >= age => {
-                if shared.progress.borrow().queued_bytes <= shared.config.max_queue_bytes {
+                if shared.progress.borrow().queued_bytes <= shared.config.budget.share() / 2 {
                     shared.cut(&mut open);
                 }
                 age

@@ -17,7 +17,7 @@ mod stream;
 pub use client::{Client, Endpoint, Info};
 pub use connection::{Connector, Target};
 pub use error::{Error, Result};
-pub use lane::{Lane, LaneConfig, LaneStats};
+pub use lane::{Lane, LaneBudget, LaneConfig, LaneStats};
 pub use merge::{Merge, Step};
 pub use read_ahead::ReadAhead;
 pub use rows::{RawRows, RowBuffer};

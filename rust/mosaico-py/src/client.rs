@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::embedded::{self, Embedded};
 use crate::errors::to_py_err;
-use crate::lane::PyLane;
+use crate::lane::{PyLane, PyLaneBudget};
 use crate::runtime::wait;
 use crate::stream::PyStream;
 
@@ -93,7 +93,7 @@ impl PyClient {
         Ok((info.schema.metadata, info.endpoints.into_iter().map(endpoint).collect()))
     }
 
-    #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, max_queue_bytes))]
+    #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, budget))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
     fn write(
         &self,
@@ -105,7 +105,7 @@ impl PyClient {
         max_batch_bytes: usize,
         max_batch_records: usize,
         max_batch_age_s: f64,
-        max_queue_bytes: usize,
+        budget: &PyLaneBudget,
     ) -> PyResult<PyLane> {
         let max_batch_age = Duration::try_from_secs_f64(max_batch_age_s)
             .ok()
@@ -114,7 +114,8 @@ impl PyClient {
                 let message = format!("max_batch_age_s is {max_batch_age_s}; give at least 0.001 s");
                 to_py_err(Error::new(ErrorKind::InvalidInput, message))
             })?;
-        let config = LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, max_queue_bytes };
+        let config =
+            LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, budget: budget.0.clone() };
         let schema = schema.into_inner();
         let put = PutCommand { resource_locator: locator.clone(), key };
         let lane = wait(py, self.open()?.write(put, Arc::clone(&schema), config))?;

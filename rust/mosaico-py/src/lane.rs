@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mosaico_client::{Error, Lane};
+use mosaico_client::{Error, Lane, LaneBudget};
 use mosaico_types::ErrorKind;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,6 +12,18 @@ use crate::runtime::{refuse_after_fork, wait};
 
 /// Columns of the envelope, which stand before those of the data class.
 const ENVELOPE: usize = 2;
+
+/// What the lanes of one recording may hold together.
+#[pyclass(frozen, name = "LaneBudget", module = "mosaicolabs._native")]
+pub(crate) struct PyLaneBudget(pub(crate) LaneBudget);
+
+#[pymethods]
+impl PyLaneBudget {
+    #[new]
+    fn new(bytes: usize) -> Self {
+        Self(LaneBudget::new(bytes))
+    }
+}
 
 /// One topic being written.
 #[pyclass(frozen, name = "Lane", module = "mosaicolabs._native")]
@@ -78,6 +90,10 @@ impl PyLane {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         wait(py, self.lane.close())
+    }
+
+    fn end(&self) {
+        self.lane.end();
     }
 
     fn abort(&self) {

@@ -14,12 +14,17 @@ mod lane;
 mod runtime;
 mod stream;
 
+/// Gives memory back to the system sooner than glibc's, which keeps what many threads freed.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The native core of `mosaicolabs`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<client::PyClient>()?;
     module.add_class::<lane::PyLane>()?;
+    module.add_class::<lane::PyLaneBudget>()?;
     module.add_class::<stream::PyStream>()?;
     module.add_function(wrap_pyfunction!(daemon::run_daemon, module)?)?;
     module.add_function(wrap_pyfunction!(runtime::after_fork_in_child, module)?)?;

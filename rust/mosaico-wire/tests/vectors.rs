@@ -16,7 +16,8 @@ fn recorded(name: &str) -> Value {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    let digits = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("bytes are recorded in hex");
+    (0..hex.len()).step_by(2).map(digits).collect()
 }
 
 #[test]
