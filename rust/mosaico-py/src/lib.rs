@@ -14,10 +14,6 @@ mod lane;
 mod runtime;
 mod stream;
 
-/// Gives memory back to the system sooner than glibc's, which keeps what many threads freed.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The native core of `mosaicolabs`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -11,6 +11,9 @@ use tokio::runtime::Runtime;
 
 use crate::errors::to_py_err;
 
+/// Threads for file work. Each keeps freed memory for itself, so there are few.
+const BLOCKING_THREADS: usize = 8;
+
 /// How long Ctrl-C may go unnoticed.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 

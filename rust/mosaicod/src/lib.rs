@@ -3,6 +3,7 @@
 //! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
 
 mod args;
+mod memory;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -14,6 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, RunArgs};
+
+/// Threads for file work. Each keeps freed memory for itself, so there are few.
+const BLOCKING_THREADS: usize = 8;
 
 /// Runs the program with `args`, the first of which is its name. Returns the exit code: 0 after a graceful end, 1 for
 /// a start that failed, 2 for arguments that cannot be understood.
@@ -28,7 +32,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let Command::Run(args) = cli.command;
     start_logging();
+    memory::return_freed();
     let served = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|e| Error::Startup(format!("cannot start: {e}")))
