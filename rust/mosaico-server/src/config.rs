@@ -45,6 +45,8 @@ pub struct Config {
     pub row_group_bytes: usize,
     /// Arrow data per message of `do_get`; one row travels whole, whatever its size.
     pub message_bytes: usize,
+    /// What all open reads together may hold: with many of them, messages become smaller.
+    pub read_bytes: usize,
     /// Largest message that is accepted.
     pub max_message_bytes: usize,
     /// Received data of all lanes together that may wait for the disk.
@@ -66,7 +68,8 @@ impl Config {
             store,
             chunk_bytes: 32 * MIB,
             row_group_bytes: 8 * MIB,
-            message_bytes: MIB,
+            message_bytes: MIB / 2,
+            read_bytes: 64 * MIB,
             max_message_bytes: 1024 * MIB,
             ingest_bytes: 64 * MIB,
             chunk_jobs: 2,

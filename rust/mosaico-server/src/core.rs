@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub chunk_jobs: Semaphore,
     /// Bytes that may wait for the disk.
     pub ingest_budget: Arc<Semaphore>,
+    /// Reads in progress.
+    pub readers: Arc<()>,
     /// Shutdown was asked for.
     pub stopping: CancellationToken,
     /// Reads are cut short.
@@ -42,6 +44,16 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Arrow data per message of a read that is opened now.
+    pub(crate) fn piece_bytes(&self) -> usize {
+        // A message is in the decoder, in the encoder and on its way at the same time, some of it twice.
+        const COPIES: usize = 8;
+        const LEAST: usize = 64 << 10;
+        let open = (Arc::strong_count(&self.readers) - 1).max(1);
+        let most = self.config.message_bytes;
+        (self.config.read_bytes / COPIES / open).clamp(LEAST.min(most), most)
+    }
+
     /// Where the segments of a topic lie.
     pub(crate) fn log_folder(&self, topic: TopicId) -> PathBuf {
         self.log.join(topic.to_string())

@@ -69,6 +69,7 @@ impl Server {
             ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
             halting: CancellationToken::new(),
+            readers: Arc::default(),
             tasks: TaskTracker::new(),
             config,
         });

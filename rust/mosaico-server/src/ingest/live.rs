@@ -191,9 +191,9 @@ impl LiveTopic {
         state.segments.iter().map(open).collect()
     }
 
-    /// Rows and bounds of what is not in chunks yet, and the indices of the segments.
-    pub(crate) fn segments(&self) -> Vec<(u32, Segment)> {
-        self.state.lock().segments.iter().map(|(&index, &segment)| (index, segment)).collect()
+    /// What is not in chunks yet.
+    pub(crate) fn segments(&self) -> Vec<Segment> {
+        self.state.lock().segments.values().copied().collect()
     }
 
     fn is_idle(&self) -> bool {

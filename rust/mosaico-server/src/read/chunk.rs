@@ -1,8 +1,9 @@
-//! Rows of one chunk inside a window: row groups and pages that cannot hold any are not read.
+//! Rows of one chunk inside a window, piece by piece: what cannot hold any is not read, and between two pieces a
+//! reader holds nothing.
 
 use std::ops::Range;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_types::TimeWindow;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
@@ -28,51 +29,57 @@ pub(crate) async fn open(
     window: TimeWindow,
 ) -> Result<BatchStream> {
     let path = SequencePaths(sequence).topic(topic).chunk(chunk.index);
-    let mut file = ParquetFile { objects: core.store.objects(), path: path.clone(), bytes: chunk.bytes };
+    let mut file = ParquetFile { objects: core.store.objects(), path, bytes: chunk.bytes };
     let footer = core.footers.load(&mut file).await?;
-    let failed = move |e| Error::internal(format!("reading {path}"), e);
-    let selected = select(&footer, window);
     let row_bytes = (chunk.data_bytes / chunk.rows.max(1)).max(1);
-    let rows_per_batch = (core.config.message_bytes as u64 / row_bytes).max(1);
-    let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, footer)
-        .with_batch_size(usize::try_from(rows_per_batch).unwrap_or(usize::MAX))
-        .with_row_groups(selected.row_groups);
-    if let Some(rows) = selected.rows {
-        builder = builder.with_row_selection(rows);
-    }
-    let batches = builder.build().map_err(failed.clone())?;
-    Ok(trimmed(batches.map_err(failed).boxed(), window))
+    let piece_rows = usize::try_from(core.piece_bytes() as u64 / row_bytes).unwrap_or(usize::MAX).max(1);
+    let pieces = stream::iter(pieces(&footer, window, piece_rows));
+    let batches = pieces.then(move |piece| read(file.clone(), footer.clone(), piece)).try_flatten();
+    Ok(trimmed(batches.boxed(), window))
 }
 
-/// What has to be read.
-#[derive(Debug, PartialEq)]
-struct Selected {
-    row_groups: Vec<usize>,
-    /// Within the row groups; `None`: all rows.
-    rows: Option<RowSelection>,
+/// Rows of one row group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    group: usize,
+    rows: Range<usize>,
 }
 
-fn select(footer: &ArrowReaderMetadata, window: TimeWindow) -> Selected {
+async fn read(file: ParquetFile, footer: ArrowReaderMetadata, piece: Piece) -> Result<BatchStream> {
+    let path = file.path.clone();
+    let failed = move |e| Error::internal(format!("reading {path}"), e);
+    let in_group = group_rows(footer.metadata(), piece.group);
+    let selected = RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), in_group);
+    let batches = ParquetRecordBatchStreamBuilder::new_with_metadata(file, footer)
+        .with_batch_size(piece.rows.len())
+        .with_row_groups(vec![piece.group])
+        .with_row_selection(selected)
+        .build()
+        .map_err(failed.clone())?;
+    Ok(batches.map_err(failed).boxed())
+}
+
+fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
+    usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0)
+}
+
+/// What has to be read, in pieces of about `piece_rows` that end where pages end.
+fn pieces(footer: &ArrowReaderMetadata, window: TimeWindow, piece_rows: usize) -> Vec<Piece> {
     let metadata = footer.metadata();
-    let groups = 0..metadata.num_row_groups();
     let leaf =
         footer.parquet_schema().columns().iter().position(|column| column.path().string() == TIMESTAMP);
-    let (Some(leaf), true) = (leaf, window != TimeWindow::ALL) else {
-        return Selected { row_groups: groups.collect(), rows: None };
-    };
-    let (mut row_groups, mut ranges, mut offset) = (Vec::new(), Vec::new(), 0);
-    for group in groups {
-        if !may_hold(metadata, group, leaf, window) {
-            continue;
+    let mut pieces = Vec::new();
+    for group in 0..metadata.num_row_groups() {
+        let pages = match leaf {
+            Some(leaf) if !may_hold(metadata, group, leaf, window) => continue,
+            Some(leaf) => pages(metadata, group, leaf, window),
+            None => std::iter::once(0..group_rows(metadata, group)).collect(),
+        };
+        for rows in cut(pages, piece_rows) {
+            pieces.push(Piece { group, rows });
         }
-        let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
-        let pages = page_range(metadata, group, leaf, window, rows);
-        row_groups.push(group);
-        ranges.push(offset + pages.start..offset + pages.end);
-        offset += rows;
     }
-    let rows = RowSelection::from_consecutive_ranges(ranges.into_iter(), offset);
-    Selected { row_groups, rows: Some(rows) }
+    pieces
 }
 
 fn may_hold(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeWindow) -> bool {
@@ -85,32 +92,75 @@ fn may_hold(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeW
     }
 }
 
-/// The rows of a row group from the first to the last page that may hold rows of the window.
-fn page_range(
-    metadata: &ParquetMetaData,
-    group: usize,
-    leaf: usize,
-    window: TimeWindow,
-    rows: usize,
-) -> Range<usize> {
+/// The rows of the time column's pages that may lie in the window.
+fn pages(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeWindow) -> Vec<Range<usize>> {
+    let rows = group_rows(metadata, group);
     let index = metadata.column_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
-    let pages = metadata.offset_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
-    let (Some(ColumnIndexMetaData::INT64(index)), Some(pages)) = (index, pages) else { return 0..rows };
-    let starts: Vec<usize> = pages
-        .page_locations()
-        .iter()
-        .map(|page| usize::try_from(page.first_row_index).unwrap_or(0))
-        .collect();
-    let mut found: Option<Range<usize>> = None;
-    for (page, &start) in starts.iter().enumerate() {
-        let end = starts.get(page + 1).copied().unwrap_or(rows);
-        let inside = match (index.min_value(page), index.max_value(page)) {
-            (Some(&min), Some(&max)) => window.overlaps(min, max),
-            _ => true,
-        };
-        if inside {
-            found = Some(found.map_or(start, |range| range.start)..end);
+    let places = metadata.offset_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
+    let (Some(ColumnIndexMetaData::INT64(index)), Some(places)) = (index, places) else {
+        return std::iter::once(0..rows).collect();
+    };
+    let start = |page: usize| {
+        let place = places.page_locations().get(page)?;
+        usize::try_from(place.first_row_index).ok()
+    };
+    let inside = |page: &usize| match (index.min_value(*page), index.max_value(*page)) {
+        (Some(&min), Some(&max)) => window.overlaps(min, max),
+        _ => true,
+    };
+    let range = |page: usize| Some(start(page)?..start(page + 1).unwrap_or(rows));
+    (0..places.page_locations().len()).filter(inside).filter_map(range).collect()
+}
+
+/// Joins adjacent pages and cuts long ones so that each piece has about `piece_rows`.
+fn cut(pages: Vec<Range<usize>>, piece_rows: usize) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    for page in pages {
+        match pieces.last_mut() {
+            Some(last) if last.end == page.start && page.end - last.start <= piece_rows => {
+                last.end = page.end
+            }
+            _ => {
+                let parts = page.len().div_ceil(piece_rows).max(1);
+                let step = page.len().div_ceil(parts).max(1);
+                pieces.extend(page.clone().step_by(step).map(|from| from..page.end.min(from + step)));
+            }
         }
     }
-    found.unwrap_or(0..0)
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn small_pages_are_joined_and_long_ones_cut() {
+        assert_eq!(cut(vec![0..10, 10..20, 20..30], 20), [0..20, 20..30]);
+        assert_eq!(cut(vec![0..100, 200..210], 40), [0..34, 34..68, 68..100, 200..210]);
+        assert_eq!(cut(vec![0..10, 20..30], 100), [0..10, 20..30]);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_hold_every_row_once(
+            pages in proptest::collection::vec((1usize..50, any::<bool>()), 0..20),
+            piece_rows in 1usize..100,
+        ) {
+            let mut start = 0;
+            let mut chosen = Vec::new();
+            for (length, wanted) in pages {
+                if wanted {
+                    chosen.push(start..start + length);
+                }
+                start += length;
+            }
+            let pieces = cut(chosen.clone(), piece_rows);
+            prop_assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= piece_rows));
+            let rows = |ranges: Vec<Range<usize>>| ranges.into_iter().flatten().collect::<Vec<_>>();
+            prop_assert_eq!(rows(pieces), rows(chosen));
+        }
+    }
 }

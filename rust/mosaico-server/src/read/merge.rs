@@ -129,14 +129,9 @@ pub(crate) fn merge(mut sources: Vec<Source>, target_bytes: usize) -> BatchStrea
             let end = head.run_end([rival, unopened].into_iter().flatten().min())?;
             gathered.push(&mut head, end);
             head.row = end;
-            let left = head.row < head.batch.num_rows();
-            let head = if left { Some(head) } else { Head::advance(head.order, head.rest).await? };
-            if let Some(head) = head {
-                heap.push(Reverse((head.time()?, head.order, slot)));
-                heads[slot] = Some(head);
-            }
+            // Handed out before anything more is read: a reader that waits for its client holds little.
             if gathered.bytes >= target_bytes {
-                for head in heads.iter_mut().flatten() {
+                for head in heads.iter_mut().flatten().chain([&mut head]) {
                     head.gathered = None;
                 }
                 if let Some(batch) = std::mem::take(&mut gathered).finish()? {
@@ -144,6 +139,12 @@ pub(crate) fn merge(mut sources: Vec<Source>, target_bytes: usize) -> BatchStrea
                         yield part;
                     }
                 }
+            }
+            let left = head.row < head.batch.num_rows();
+            let head = if left { Some(head) } else { Head::advance(head.order, head.rest).await? };
+            if let Some(head) = head {
+                heap.push(Reverse((head.time()?, head.order, slot)));
+                heads[slot] = Some(head);
             }
         }
         if let Some(batch) = gathered.finish()? {

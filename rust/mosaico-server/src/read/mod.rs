@@ -36,6 +36,7 @@ pub(crate) async fn read_topic(
         None => Vec::new(),
     };
     let seen: HashSet<u32> = views.iter().map(|view| view.index).collect();
+    let piece_bytes = core.piece_bytes();
     let mut sources = Vec::new();
     for chunk in core.catalog.chunks(topic.id).await? {
         if !seen.contains(&chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
@@ -45,10 +46,10 @@ pub(crate) async fn read_topic(
     for view in views {
         let span = view.segment.rows.times;
         if window.overlaps(span.min, span.max) {
-            sources.push(segment_source(view, window, core.config.message_bytes));
+            sources.push(segment_source(view, window, piece_bytes));
         }
     }
-    Ok(merge(sources, core.config.message_bytes))
+    Ok(merge(sources, piece_bytes))
 }
 
 fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, window: TimeWindow) -> Source {

@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_types::TopicLocator;
 use mosaico_wire::ticket::Ticket;
 use tokio::select;
@@ -24,15 +24,20 @@ use crate::read::read_topic;
 const READY_MESSAGES: usize = 1;
 
 /// The messages for a ticket.
-pub(super) async fn stream(core: &Arc<Core>, ticket: &[u8]) -> Result<Items<FlightData>> {
+pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8]) -> Result<Items<FlightData>> {
     let ticket = Ticket::decode(ticket).map_err(|e| {
         Error::Invalid(format!("the ticket is malformed: {e}; take tickets from GetFlightInfo as they are"))
     })?;
     let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
+    let reading = Arc::clone(&core.readers);
     let schema = SchemaRef::new(info::topic_schema(&topic)?);
-    let batches = read_topic(core, &topic, ticket.window).await?;
+    // Rows may only follow a schema that was announced.
+    let batches = match topic.schema {
+        Some(_) => read_topic(core, &topic, ticket.window).await?,
+        None => stream::empty().boxed(),
+    };
     // Batches are cut to size already, and the encoder would measure whole buffers instead of slices.
-    let mut messages = FlightDataEncoderBuilder::new()
+    let mut encoded = FlightDataEncoderBuilder::new()
         .with_schema(schema)
         .with_max_flight_data_size(usize::MAX)
         .build(batches.map_err(|e| FlightError::ExternalError(Box::new(e))));
@@ -40,9 +45,11 @@ pub(super) async fn stream(core: &Arc<Core>, ticket: &[u8]) -> Result<Items<Flig
     let core = Arc::clone(core);
     // A task of its own: decoding must not hold up the other streams of the connection.
     tokio::spawn(async move {
-        loop {
+        let _reading = reading;
+        // A message is made when there is room for it, not before.
+        while let Ok(room) = sender.reserve().await {
             let message = select! {
-                message = messages.next() => message,
+                message = encoded.next() => message,
                 () = sender.closed() => return,
                 () = core.halting.cancelled() => Some(Err(FlightError::from(Status::from(Error::ShuttingDown)))),
             };
@@ -52,7 +59,8 @@ pub(super) async fn stream(core: &Arc<Core>, ticket: &[u8]) -> Result<Items<Flig
                 Ok(message) => Ok(message),
                 Err(error) => Err(status(&core, &topic, error).await),
             };
-            if sender.send(message).await.is_err() || failed {
+            room.send(message);
+            if failed {
                 return;
             }
         }

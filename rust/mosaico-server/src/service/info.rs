@@ -60,7 +60,7 @@ pub(super) async fn describe(core: &Core, descriptor: FlightDescriptor) -> Resul
         .map_err(|e| Error::internal("encoding a schema", e))?
         .with_descriptor(descriptor);
     for topic in &topics {
-        info = info.with_endpoint(endpoint(core, topic, window)?);
+        info = info.with_endpoint(endpoint(core, topic, window).await?);
     }
     Ok(info)
 }
@@ -79,18 +79,26 @@ pub(super) fn topic_schema(topic: &TopicRow) -> Result<Schema> {
     Ok(Schema::new_with_metadata(fields, metadata))
 }
 
-fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<FlightEndpoint> {
-    let locator = topic.locator.to_string();
-    let (mut rows, mut bounds) = (topic.rows, topic.bounds);
-    if topic.committed_ns.is_none()
-        && let Some(live) = core.live.get(topic.id)
-    {
-        rows = live.durable().durable_rows;
-        for (_, segment) in live.segments() {
-            let (min, max) = bounds.unwrap_or((i64::MAX, i64::MIN));
-            bounds = Some((min.min(segment.rows.times.min), max.max(segment.rows.times.max)));
-        }
+/// Rows and bounds of a topic with what is still in the log.
+async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)>)> {
+    if topic.committed_ns.is_some() {
+        return Ok((topic.rows, topic.bounds));
     }
+    // Segments before chunks: a background job moves rows from the former to the latter.
+    let live = core.live.get(topic.id).map(|live| (live.durable().durable_rows, live.segments()));
+    let row = core.catalog.topic_by_id(topic.id).await?;
+    let (stored, mut bounds) = row.map_or((topic.rows, topic.bounds), |row| (row.rows, row.bounds));
+    let Some((durable, segments)) = live else { return Ok((stored, bounds)) };
+    for segment in segments {
+        let (min, max) = bounds.unwrap_or((i64::MAX, i64::MIN));
+        bounds = Some((min.min(segment.rows.times.min), max.max(segment.rows.times.max)));
+    }
+    Ok((durable, bounds))
+}
+
+async fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<FlightEndpoint> {
+    let locator = topic.locator.to_string();
+    let (rows, bounds) = extent(core, topic).await?;
     let metadata =
         EndpointMetadata { timestamp: bounds.map(|(min, max)| Bounds { min, max }), rows: Some(rows) };
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;

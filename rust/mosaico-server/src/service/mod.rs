@@ -61,7 +61,7 @@ impl FlightService for Service {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
-        Ok(answer(get::stream(&self.0, &request.into_inner().ticket).await?))
+        Ok(answer(get::messages(&self.0, &request.into_inner().ticket).await?))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {

@@ -19,6 +19,10 @@ use parquet::schema::types::ColumnPath;
 use super::stats::{ColumnStats, StatsBuilder};
 use crate::batch::{TIMESTAMP, data_bytes, split};
 
+/// Small pages, the same rows in every column: readers fetch and decode a few of them at a time.
+const PAGE_ROWS: usize = 4096;
+const PAGE_BYTES: usize = 256 << 10;
+
 /// What a chunk says about itself, so that a lone file explains itself.
 #[derive(Debug, Clone)]
 pub(crate) struct ChunkLabel {
@@ -105,7 +109,8 @@ fn properties(schema: &SchemaRef, label: &ChunkLabel) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(64))
         .set_column_index_truncate_length(Some(64))
-        .set_data_page_row_count_limit(16 * 1024)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_max_row_group_row_count(None)
         .set_key_value_metadata(Some(pairs));
     builder = fields_properties(builder, schema.fields(), &mut Vec::new());
