@@ -3,7 +3,7 @@
 
 /// Buffers of messages and row groups: above this they come from the system and go back to it at once.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE: i32 = 4 << 20;
+const LARGE: i32 = 256 << 10;
 
 /// Sets the process's allocator up; elsewhere than on glibc its defaults stay.
 pub(crate) fn return_freed() {

@@ -1,0 +1,109 @@
+//! The real binary: what it prints, how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mosaicod"));
+    command.env_remove("RUST_LOG").env_remove("MOSAICO_STORE");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    command().args(args).output().unwrap()
+}
+
+/// Starts a daemon on a free port and returns the line that it printed.
+fn start(store: &Path, more: &[&str]) -> (Child, String) {
+    let mut child = command()
+        .args(["run", "--port", "0", "--local-store"])
+        .arg(store)
+        .args(more)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, line)
+}
+
+fn stop(mut child: Child, signal: &str) -> Option<i32> {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    child.wait().unwrap().code()
+}
+
+/// The one line on standard error of a start that has to fail.
+fn refusal(output: &Output, code: i32) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(output.stdout.is_empty());
+    text
+}
+
+#[test]
+fn one_line_when_ready_and_a_graceful_end() {
+    for signal in ["-TERM", "-INT"] {
+        let folder = TempDir::new().unwrap();
+        let (child, line) = start(folder.path(), &[]);
+        let expected = concat!("mosaicod ", env!("CARGO_PKG_VERSION"), " listening on grpc://127.0.0.1:");
+        assert!(line.starts_with(expected), "{line}");
+        assert!(line.trim_end().ends_with(&format!(", store {}", folder.path().display())), "{line}");
+        assert_eq!(stop(child, signal), Some(0));
+    }
+}
+
+#[test]
+fn host_without_a_value_means_all_addresses() {
+    let folder = TempDir::new().unwrap();
+    let (child, line) = start(folder.path(), &["--host"]);
+    assert!(line.contains("grpc://0.0.0.0:"), "{line}");
+    assert_eq!(stop(child, "-TERM"), Some(0));
+}
+
+#[test]
+fn a_store_folder_has_one_daemon() {
+    let folder = TempDir::new().unwrap();
+    let (child, _) = start(folder.path(), &[]);
+    let second = command().args(["run", "--port", "0", "--local-store"]).arg(folder.path()).output().unwrap();
+    assert!(refusal(&second, 1).contains("in use by another server"));
+    assert_eq!(stop(child, "-KILL"), None);
+    let (child, _) = start(folder.path(), &[]);
+    assert_eq!(stop(child, "-TERM"), Some(0));
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let folder = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let store = folder.path().to_str().unwrap();
+    assert!(refusal(&run(&["run", "--port", &port, "--local-store", store]), 1).contains(&port));
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let output = run(&["run", "--port", "0", "--local-store", file.to_str().unwrap()]);
+    assert!(refusal(&output, 1).contains("cannot use the store folder"));
+    assert!(refusal(&run(&["run", "--port", "0", "--store", "s3://bucket"]), 1).contains("s3://"));
+    assert!(refusal(&run(&["run", "--port", "0"]), 1).contains("--local-store"));
+    let output = run(&["run", "--port", "0", "--local-store", store, "--chunk-bytes", "0"]);
+    assert!(refusal(&output, 1).contains("chunk_bytes"));
+}
+
+#[test]
+fn usage() {
+    let version = run(&["--version"]);
+    assert_eq!(
+        String::from_utf8(version.stdout).unwrap(),
+        concat!("mosaicod ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    assert_eq!(run(&["--help"]).status.code(), Some(0));
+    assert_eq!(run(&["run", "--no-such-flag"]).status.code(), Some(2));
+    assert_eq!(run(&["run", "--port", "70000"]).status.code(), Some(2));
+}
