@@ -44,12 +44,14 @@ pub(crate) fn runtime() -> PyResult<&'static Runtime> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().thread_name("mosaico").enable_all().build().map_err(
-            |cause| {
-                to_py_err(Error::new(ErrorKind::ResourceExhausted, format!("cannot start threads: {cause}")))
-            },
-        )?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("mosaico")
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|cause| {
+            to_py_err(Error::new(ErrorKind::ResourceExhausted, format!("cannot start threads: {cause}")))
+        })?;
     Ok(RUNTIME.get_or_init(|| runtime))
 }
 
