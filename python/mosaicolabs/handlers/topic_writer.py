@@ -45,7 +45,7 @@ class TopicWriter:
     ) -> None:
         """Appends one message; returns once it is buffered (`flush()` waits until it is durable).
 
-        Waits while the topic's queue is full, with the GIL released.
+        Waits while the topic's share of the recording's buffer is used up, with the GIL released.
 
         Args:
             message: A complete message; or, instead of it:
