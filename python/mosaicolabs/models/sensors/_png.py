@@ -59,7 +59,8 @@ def decode(payload: bytes, stride: int, height: int) -> bytes:
         with PngImageFile(io.BytesIO(payload)) as png:
             if png.mode != "L" or png.size != (stride, height):
                 raise ValueError(f"PNG is '{png.mode}' {png.size}, not 'L' {(stride, height)}")
-            return png.tobytes()
+            pixels: bytes = png.tobytes()
+            return pixels
     except (OSError, SyntaxError, EOFError, struct.error, zlib.error) as error:
         raise ValueError(f"PNG container is damaged: {error}") from error
 
