@@ -1,6 +1,7 @@
 //! `DoPut`: checks what arrives and hands it to the log; answers with what is durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -42,6 +43,9 @@ pub(super) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<Pu
     answers
 }
 
+/// How long the rest of a failed put is read and thrown away.
+const DRAIN: Duration = Duration::from_secs(2);
+
 async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::Sender<PutAck>) -> Result<()> {
     let limit = core.config.max_message_bytes;
     let first = input.message().await.map_err(|status| refused(&status, limit))?.ok_or_else(|| {
@@ -77,7 +81,14 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
         };
         std::future::ready(incoming)
     });
-    session.run(Box::pin(incoming)).await
+    let mut incoming = Box::pin(incoming);
+    let outcome = session.run(&mut incoming).await;
+    if outcome.is_err() {
+        // Dropping a stream that the client still writes resets it, and the reset can overtake the error.
+        let drain = async move { while incoming.next().await.is_some() {} };
+        tokio::spawn(tokio::time::timeout(DRAIN, drain));
+    }
+    outcome
 }
 
 fn command(first: &FlightData) -> Result<PutCommand> {
