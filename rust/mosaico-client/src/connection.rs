@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use crate::error::root_cause;
 use crate::{Error, Result};
 
 /// A Flight client over one of our channels.
@@ -98,14 +99,6 @@ impl Target {
             }
         }
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// Connections for data. Topics get one of their own as long as there are few; then the least busy one.

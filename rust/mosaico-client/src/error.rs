@@ -38,11 +38,13 @@ impl std::error::Error for Error {}
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
         // A status with a source was made on this side, out of a transport that broke.
-        let broken = std::error::Error::source(&status).is_some();
-        let kind = if broken { ErrorKind::Unavailable } else { mosaico_wire::status::kind(&status) };
+        if let Some(source) = std::error::Error::source(&status) {
+            let message = format!("the connection broke: {}", root_cause(source));
+            return Self { kind: ErrorKind::Unavailable, message };
+        }
+        let kind = mosaico_wire::status::kind(&status);
         let message = match status.message() {
             "" => format!("the server answered {}", status.code()),
-            text if broken => format!("the connection broke: {text}"),
             text => text.to_owned(),
         };
         Self { kind, message }
@@ -62,4 +64,13 @@ impl From<arrow::error::ArrowError> for Error {
     fn from(error: arrow::error::ArrowError) -> Self {
         Self::new(ErrorKind::Internal, format!("the rows do not form a batch: {error}"))
     }
+}
+
+/// The innermost cause; the outer ones only say that something failed.
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }

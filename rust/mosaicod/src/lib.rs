@@ -50,7 +50,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        // It would report a log that cannot be written (a full disk) on the same log, and panic.
+        .log_internal_errors(false);
     // A program that embeds this one may log already; its choice stands.
     if let Err(e) = logging.try_init() {
         tracing::debug!(cause = %e, "logging is set up already");

@@ -9,6 +9,7 @@ mod write;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -41,6 +42,8 @@ impl Catalog {
         let failed = |e| Error::internal("opening the catalogue", e);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            // SQLite ends a transaction itself when the disk is full; sqlx then believes that it is still open.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -81,6 +84,39 @@ async fn migrate(pool: &SqlitePool) -> Result<bool> {
     Ok(applied == 0)
 }
 
+/// SQLite's code for a full disk.
+const SQLITE_FULL: &str = "13";
+
 fn failed(e: sqlx::Error) -> Error {
-    Error::internal("using the catalogue", e)
+    let full = e.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == SQLITE_FULL);
+    let error = Error::internal("using the catalogue", e);
+    if full { Error::Full("using the catalogue".into()) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use mosaico_types::ErrorKind;
+
+    use super::*;
+    use crate::id::SequenceId;
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_apart_and_passes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (catalog, _) = Catalog::open(&folder.path().join("catalog.db")).await.expect("a catalogue");
+        let pages = |count: u32| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {count}"));
+        sqlx::raw_sql(pages(1)).execute(&catalog.writer).await.expect("a limit");
+        let error = loop {
+            let mut transaction = catalog.transaction().await.expect("a transaction");
+            let filler = sqlx::query("INSERT INTO pending (sequence_id) VALUES (hex(zeroblob(10000)))");
+            if let Err(error) = filler.execute(&mut *transaction).await {
+                break failed(error);
+            }
+            transaction.commit().await.expect("room");
+        };
+        assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
+        sqlx::raw_sql(pages(1_000_000)).execute(&catalog.writer).await.expect("no limit");
+        catalog.transaction().await.expect("a transaction after the failed one");
+        assert!(catalog.begin(SequenceId::generate()).await.is_ok());
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) struct SequenceState {
 }
 
 impl Catalog {
-    async fn transaction(&self) -> Result<Transaction<'static, Sqlite>> {
+    pub(super) async fn transaction(&self) -> Result<Transaction<'static, Sqlite>> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
     }
 
