@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_types::TimeWindow;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
@@ -34,8 +35,8 @@ pub(crate) async fn open(
     let row_bytes = (chunk.data_bytes / chunk.rows.max(1)).max(1);
     let piece_rows = usize::try_from(core.piece_bytes() as u64 / row_bytes).unwrap_or(usize::MAX).max(1);
     let pieces = stream::iter(pieces(&footer, window, piece_rows));
-    let batches = pieces.then(move |piece| read(file.clone(), footer.clone(), piece)).try_flatten();
-    Ok(trimmed(batches.boxed(), window))
+    let batches = pieces.then(move |piece| read(file.clone(), footer.clone(), piece));
+    Ok(trimmed(batches.map_ok(|batches| stream::iter(batches).map(Ok)).try_flatten().boxed(), window))
 }
 
 /// Rows of one row group.
@@ -45,7 +46,8 @@ struct Piece {
     rows: Range<usize>,
 }
 
-async fn read(file: ParquetFile, footer: ArrowReaderMetadata, piece: Piece) -> Result<BatchStream> {
+/// Decodes a piece as a whole: a decoder that waits for its client would hold a zstd context for each column.
+async fn read(file: ParquetFile, footer: ArrowReaderMetadata, piece: Piece) -> Result<Vec<RecordBatch>> {
     let path = file.path.clone();
     let failed = move |e| Error::internal(format!("reading {path}"), e);
     let in_group = group_rows(footer.metadata(), piece.group);
@@ -56,7 +58,7 @@ async fn read(file: ParquetFile, footer: ArrowReaderMetadata, piece: Piece) -> R
         .with_row_selection(selected)
         .build()
         .map_err(failed.clone())?;
-    Ok(batches.map_err(failed).boxed())
+    batches.try_collect().await.map_err(failed)
 }
 
 fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
