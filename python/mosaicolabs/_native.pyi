@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Protocol, final
 
-__all__ = ["Client", "Lane", "LaneBudget", "Stream", "__version__", "after_fork_in_child", "run_daemon"]
+__all__ = [
+    "Client",
+    "Lane",
+    "LaneBudget",
+    "Stream",
+    "__version__",
+    "after_fork_in_child",
+    "finish_within",
+    "run_daemon",
+]
 
 __version__: str
 
@@ -64,3 +73,4 @@ class Stream:
 
 def run_daemon(arguments: Sequence[str]) -> int: ...
 def after_fork_in_child() -> None: ...
+def finish_within(seconds: int) -> None: ...

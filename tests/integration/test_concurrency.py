@@ -1,10 +1,14 @@
 """Many at once: recordings, deletions, readers beside a writer, and ends that nobody planned."""
 
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from harness.daemon import Daemon
 from harness.record import number, record_numbers, replay, sequence_of, topic_of
 from harness.script import Script, finish
 
@@ -111,7 +115,10 @@ sequence = client.sequence_create("s").__enter__()
 topic = sequence.topic_create("t", {}, Integer64)
 for i in range(100):
     topic.push(ontology_obj=Integer64(data=i), message_timestamp_ns=i)
-topic.flush()
+    if i == 50:
+        topic.flush()
+if sys.argv[2] == "wait":
+    topic.flush()
 streamer = client.sequence_handler("s").get_data_streamer()
 next(streamer)
 print("confirmed", flush=True)
@@ -123,6 +130,30 @@ if sys.argv[2] == "wait":
 def test_an_interpreter_that_ends_with_everything_open(tmp_path: Path) -> None:
     assert finish(NEVER_CLOSED, tmp_path / "store", "leave") == "confirmed"
     assert_hundred_rows(tmp_path / "store")
+
+
+NEVER_CLOSED_REMOTE = """
+import os, signal, sys
+from mosaicolabs import Integer64, MosaicoClient
+client = MosaicoClient.connect("127.0.0.1", int(sys.argv[1]))
+sequence = client.sequence_create("s").__enter__()
+topic = sequence.topic_create("t", {}, Integer64)
+topic.push(ontology_obj=Integer64(data=1), message_timestamp_ns=1)
+topic.flush()
+topic.push(ontology_obj=Integer64(data=2), message_timestamp_ns=2)
+os.kill(int(sys.argv[2]), getattr(signal, sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("fate", ["SIGCONT", "SIGKILL", "SIGSTOP"])
+def test_an_interpreter_that_ends_says_what_is_not_stored(daemon: Daemon, fate: str) -> None:
+    command = [sys.executable, "-c", NEVER_CLOSED_REMOTE, str(daemon.port), str(daemon.process.pid), fate]
+    start = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert time.monotonic() - start < 30
+    assert "`s` was not closed" in done.stderr
+    assert ("every pushed row is stored" in done.stderr) == (fate == "SIGCONT")
+    assert ("of topic `s/t` rows 1..2 may be lost" in done.stderr) == (fate != "SIGCONT")
 
 
 def test_an_embedded_store_survives_kill_9(tmp_path: Path) -> None:

@@ -67,6 +67,37 @@ def write(daemon: Daemon, name: str) -> int:
         return int(script.hear())
 
 
+IMUS = """
+import sys
+from mosaicolabs import IMU, MosaicoClient, Vector3d
+client = MosaicoClient.connect("127.0.0.1", int(sys.argv[1]))
+with client.sequence_create("imus") as sequence:
+    writers = [sequence.topic_create(f"t{i:02}", {}, IMU) for i in range(64)]
+    for row in range(int(sys.argv[2])):
+        x = row * 1e-3
+        turn = Vector3d(x=x / 7, y=x / 11, z=x / 13)
+        sample = IMU(acceleration=Vector3d(x=x, y=-x, z=9.81), angular_velocity=turn)
+        for writer in writers:
+            writer.push(ontology_obj=sample, message_timestamp_ns=row)
+print("done", flush=True)
+"""
+
+
+def test_a_merged_reader_costs_the_daemon_no_decoder_per_column(
+    daemon: Daemon, remote: MosaicoClient
+) -> None:
+    rows = 20_000
+    with Script(IMUS, daemon.port, rows) as script:
+        assert script.hear() == "done"
+    handler = remote.sequence_handler("imus")
+    assert handler is not None
+    daemon.reset_peak()
+    before = daemon.memory_bytes()
+    assert sum(1 for _ in handler.get_data_streamer()) == rows * TOPICS
+    growth = daemon.peak_bytes() - before
+    assert growth < 160 * MB, f"the daemon grew by {growth / MB:.0f} MB"
+
+
 def read(daemon: Daemon) -> tuple[int, int]:
     """Replays it in another process; returns the messages, and the bytes that it grew by."""
     with Script(READ, daemon.port) as script:

@@ -1,6 +1,7 @@
 """What every writer of a sequence does: topics, and the end of the recording."""
 
 import logging
+import sys
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any
@@ -12,6 +13,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.comm.notifications import NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
 from mosaicolabs.exceptions import AlreadyExistsError, MosaicoError
+from mosaicolabs.handlers import _at_exit
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.topic_writer import TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name
@@ -136,8 +138,25 @@ class BaseSequenceWriter(ABC):
         self._close(None)
 
     def _close(self, error: BaseException | None) -> None:
+        _at_exit.forget(self)
         self._on_context_exit(error)
         self._topics.clear()
+
+    def _flush_at_exit(self) -> None:
+        """The interpreter ends inside the block: stores what was pushed, says on stderr what it could not."""
+        lost: list[str] = []
+        for locator, writer in self._topics.items():
+            try:
+                writer.flush()
+            except MosaicoError as failure:
+                pushed, _, durable, _ = writer._lane.stats()
+                lost.append(f"of topic `{locator}` rows {durable}..{pushed} may be lost ({failure})")
+        stored = "; ".join(lost) or "every pushed row is stored"
+        print(
+            f"mosaicolabs: sequence `{self._name}` was not closed before the interpreter ended: {stored}."
+            " It stays unlocked; end recordings with their `with` block.",
+            file=sys.stderr,
+        )
 
     def _on_context_exit(self, error: BaseException | None) -> None:
         try:
@@ -210,6 +229,7 @@ class BaseSequenceWriter(ABC):
             raise RuntimeError("a SequenceWriter records one sequence; call sequence_create() again")
         self._on_context_enter()
         self._status = SequenceStatus.Pending
+        _at_exit.remember(self)
         return self
 
     def __exit__(

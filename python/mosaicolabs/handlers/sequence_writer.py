@@ -17,7 +17,8 @@ class SequenceWriter(BaseSequenceWriter):
     Entering registers the sequence. Leaving stores what is buffered, completes every topic and finalizes
     the sequence: from then on it is immutable. If the block or that work fails, the `OnErrorPolicy` decides:
     `Delete` leaves nothing behind; `Report` keeps everything that was pushed, notes the error, and leaves the
-    sequence unlocked: readable and deletable.
+    sequence unlocked: readable and deletable. An interpreter that ends inside the block stores what was
+    pushed, within five seconds, and says on stderr what it could not.
     """
 
     def __init__(

@@ -24,5 +24,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::PyStream>()?;
     module.add_function(wrap_pyfunction!(daemon::run_daemon, module)?)?;
     module.add_function(wrap_pyfunction!(runtime::after_fork_in_child, module)?)?;
+    module.add_function(wrap_pyfunction!(runtime::finish_within, module)?)?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mosaico_client::Error;
 use mosaico_types::ErrorKind;
@@ -20,11 +20,30 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
 
+/// When the interpreter wants to be gone.
+static DEADLINE: OnceLock<Instant> = OnceLock::new();
+
 /// Called by Python in the child of a fork, where the runtime's threads do not exist.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     if RUNTIME.get().is_some() {
         FORKED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Called by Python when the interpreter ends: whatever waits later than that gives up.
+#[pyfunction]
+pub(crate) fn finish_within(seconds: u32) {
+    DEADLINE.get_or_init(|| Instant::now() + Duration::from_secs(seconds.into()));
+}
+
+fn refuse_after_deadline() -> Result<(), Error> {
+    match DEADLINE.get() {
+        Some(deadline) if Instant::now() > *deadline => Err(Error::new(
+            ErrorKind::Deadline,
+            "the interpreter ended before the daemon answered; end recordings with their `with` block",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -68,7 +87,10 @@ pub(crate) fn wait<T: Send>(
                 tokio::select! {
                     biased;
                     outcome = &mut future => return outcome.map_err(to_py_err),
-                    () = tokio::time::sleep(SIGNAL_CHECK) => Python::attach(|py| py.check_signals())?,
+                    () = tokio::time::sleep(SIGNAL_CHECK) => {
+                        Python::attach(|py| py.check_signals())?;
+                        refuse_after_deadline().map_err(to_py_err)?;
+                    }
                 }
             }
         })

@@ -84,11 +84,21 @@ class Daemon:
         """Resident memory."""
         return psutil.Process(self.process.pid).memory_info().rss
 
+    def reset_peak(self) -> None:
+        """`peak_bytes` counts from here."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def peak_bytes(self) -> int:
+        """The most resident memory since the start or the last reset."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found, "the kernel does not tell the peak of memory"
+        return int(found[1]) * 1024
+
     def __enter__(self) -> "Daemon":
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.send(signal.SIGCONT)
-            self.kill()
+        with self.process:
+            self.process.kill()
