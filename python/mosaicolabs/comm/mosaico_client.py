@@ -2,12 +2,13 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
+from mosaicolabs.comm import _control, _query
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.notifications import Notified
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
@@ -22,6 +23,8 @@ from mosaicolabs.helpers import (
     sanitize_sequence_name,
     validate_sequence_name,
 )
+from mosaicolabs.models.query import Query, QueryResponse
+from mosaicolabs.models.query.protocols import QueryableProtocol
 
 __all__ = ["MosaicoClient"]
 
@@ -198,6 +201,39 @@ class MosaicoClient:
         """
         name = pack_topic_resource_name(sequence_name, topic_name)
         return _control.system_info(self._native, FlightAction.TOPIC_SYSTEM_INFO, name)
+
+    # -- queries ---------------------------------------------------------------------------------
+
+    def query(
+        self,
+        *queries: QueryableProtocol | Query,
+        query: Query | None = None,
+        order_by: _query.OrderBy | Iterable[_query.OrderBy] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        explain: bool = False,
+    ) -> QueryResponse:
+        """Finds sequences and topics.
+
+        Args:
+            queries: Builders that all have to hold, at most one of a kind; or combinations by `&`, `|`, `~`.
+            query: A query made beforehand; passed over if there are positional ones.
+            order_by: Fields of `Sequence.Q`, or their `.desc()`. None: by name. Topics are always by name.
+            limit: Sequences per page. None: all at once.
+            cursor: `cursor` of an earlier response to this query with this limit: where to go on.
+                `response.pages()` does it by itself.
+            explain: Fill `response.explain`.
+
+        Raises:
+            TypeError: `order_by` is not made of fields of `Sequence.Q`.
+            ValueError: Nothing is asked for, two builders are of one kind, or the limit is not positive.
+            MosaicoError: The daemon refuses.
+        """
+        if queries:
+            query = Query(*queries)
+        elif query is None:
+            raise ValueError("query() needs builders such as QuerySequence(...), or query=Query(...)")
+        return _query.run(self._native, query, _query.paging(order_by, limit, cursor, explain))
 
     # -- notifications ---------------------------------------------------------------------------
 

@@ -10,6 +10,13 @@ def column(name: str, type_: pa.DataType, description: str, *, required: bool = 
     return pa.field(name, type_, nullable=not required, metadata={"description": description})
 
 
+ENVELOPE_COLUMNS = (
+    column("timestamp_ns", pa.int64(), "Message time, ns since the Unix epoch.", required=True),
+    column("recording_timestamp_ns", pa.int64(), "Time of recording, ns since the Unix epoch."),
+)
+"""Columns of the envelope, which come before those of the data class."""
+
+
 def append_columns(cls: Any, columns: list[pa.Field]) -> None:
     """Adds the columns of a mixin to the struct of a class that is being defined.
 

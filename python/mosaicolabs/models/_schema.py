@@ -4,13 +4,9 @@ from functools import cache
 
 import pyarrow as pa
 
-from mosaicolabs.models._arrow import column
+from mosaicolabs.models._arrow import ENVELOPE_COLUMNS
 from mosaicolabs.models.serializable import Serializable
 
-ENVELOPE_COLUMNS = (
-    column("timestamp_ns", pa.int64(), "Message time, ns since the Unix epoch.", required=True),
-    column("recording_timestamp_ns", pa.int64(), "Time of recording, ns since the Unix epoch."),
-)
 _ENVELOPE_NAMES = frozenset(field.name for field in ENVELOPE_COLUMNS)
 
 

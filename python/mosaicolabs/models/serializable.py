@@ -7,6 +7,9 @@ import pyarrow as pa
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.helpers import camel_to_snake
 from mosaicolabs.models.base_model import BaseModel
+from mosaicolabs.models.query.expressions import _QueryCatalogExpression
+from mosaicolabs.models.query.generation.api import LazyQueryProxy
+from mosaicolabs.models.query.generation.mappers import ArrowFieldMapper
 
 _CLASS_BY_TAG: dict[str, type["Serializable"]] = {}
 
@@ -22,6 +25,7 @@ class Serializable(BaseModel):
         __ontology_tag__: Name under which topics store the class; by default derived from the
             class name with `camel_to_snake`.
         __serialization_format__: Shape of the payload, a hint for storage.
+        Q: Fields for queries, found by the columns: `IMU.Q.acceleration.x.gt(2.0)`.
 
     Raises:
         AttributeError: `__msco_pyarrow_struct__` is not an Arrow struct.
@@ -40,6 +44,7 @@ class Serializable(BaseModel):
     __serialization_format__: ClassVar[SerializationFormat] = SerializationFormat.Default
     __ontology_tag__: ClassVar[str | None] = None
     __class_type__: ClassVar[type["Serializable"]]
+    Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(ArrowFieldMapper(), _QueryCatalogExpression)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

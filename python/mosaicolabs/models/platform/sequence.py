@@ -1,16 +1,28 @@
 """A stored sequence."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 from typing_extensions import Self
 
 from mosaicolabs.models.platform.platform_base import PlatformBase
+from mosaicolabs.models.query.expressions import _QuerySequenceExpression
+from mosaicolabs.models.query.generation.api import LazyQueryProxy
+from mosaicolabs.models.query.generation.mappers import CatalogueFieldMapper
 
 
 class Sequence(PlatformBase):
-    """Facts about a sequence. Made by the handlers, not by users."""
+    """Facts about a sequence. Made by the handlers, not by users.
+
+    Attributes:
+        Q: Fields for queries: `Sequence.Q.user_metadata["site"].eq("north")`. Creation times are
+            in ns since the Unix epoch.
+    """
+
+    Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
+        CatalogueFieldMapper(texts=("name",), numbers=("created_timestamp",)), _QuerySequenceExpression
+    )
 
     _topics: list[str] = PrivateAttr(default_factory=list)
 

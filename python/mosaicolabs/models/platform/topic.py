@@ -1,16 +1,31 @@
 """A stored topic."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 from typing_extensions import Self
 
 from mosaicolabs.models.platform.platform_base import PlatformBase
+from mosaicolabs.models.query.expressions import _QueryTopicExpression
+from mosaicolabs.models.query.generation.api import LazyQueryProxy
+from mosaicolabs.models.query.generation.mappers import CatalogueFieldMapper
 
 
 class Topic(PlatformBase):
-    """Facts about a topic. Made by the handlers, not by users."""
+    """Facts about a topic. Made by the handlers, not by users.
+
+    Attributes:
+        Q: Fields for queries: `Topic.Q.ontology_tag.in_("imu", "gps")`. Creation times are
+            in ns since the Unix epoch.
+    """
+
+    Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
+        CatalogueFieldMapper(
+            texts=("name", "ontology_tag", "serialization_format"), numbers=("created_timestamp",)
+        ),
+        _QueryTopicExpression,
+    )
 
     _sequence_name: str = PrivateAttr()
     _ontology_tag: str = PrivateAttr()

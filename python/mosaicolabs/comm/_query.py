@@ -1,0 +1,126 @@
+"""Runs queries: what is sent, and what the answer becomes."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mosaicolabs import _native
+from mosaicolabs.comm import _control
+from mosaicolabs.enum import FlightAction
+from mosaicolabs.exceptions import InternalError, UnsupportedError
+from mosaicolabs.helpers import unpack_topic_full_path
+from mosaicolabs.models.query import (
+    Query,
+    QueryResponse,
+    QueryResponseItem,
+    QueryResponseItemSequence,
+    QueryResponseItemTopic,
+    TimestampRange,
+)
+from mosaicolabs.models.query.expressions import COMBINATIONS, OR, _QuerySequenceExpression
+from mosaicolabs.models.query.generation.mixins import Descending, _QueryableField
+
+OrderBy = _QueryableField | Descending
+"""A field of `Sequence.Q`, or its `.desc()`."""
+
+
+def paging(
+    order_by: OrderBy | Iterable[OrderBy] | None, limit: int | None, cursor: str | None, explain: bool
+) -> dict[str, Any]:
+    """The part of a request that says how the answer is to be given.
+
+    Raises:
+        TypeError: `order_by` is not made of fields of `Sequence.Q`.
+        ValueError: The limit is not positive, or there is a cursor without a limit.
+    """
+    request: dict[str, Any] = {}
+    if order_by is not None:
+        fields = [order_by] if isinstance(order_by, _QueryableField | Descending) else list(order_by)
+        request["order"] = [_order(field) for field in fields]
+    if limit is not None:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ValueError(f"limit is {limit!r}; give a positive number of sequences per page")
+        request["limit"] = limit
+    if cursor is not None:
+        if limit is None:
+            raise ValueError("a cursor continues a query with a limit; give the same limit again")
+        request["cursor"] = cursor
+    if explain:
+        request["explain"] = True
+    return request
+
+
+def run(client: _native.Client, query: Query, request: dict[str, Any]) -> QueryResponse:
+    """Sends a query and reads the answer.
+
+    Raises:
+        UnsupportedError: The server is Mosaico's, and the query needs what only ours has.
+        MosaicoError: The daemon refuses.
+    """
+    body = query.to_dict() | request
+    if client.server() is not None:
+        return _send(client, body)
+    if len(query._pins) > 1:
+        del body[OR]  # Mosaico's servers pass over what they do not know: unwanted topics are dropped below
+    _refuse_extensions(body)
+    return _keep_pinned(_send(client, body), query._pins)
+
+
+def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
+    answer = _control.call(client, FlightAction.QUERY, **body)
+    if answer is None:
+        raise InternalError("the daemon answered the query without content")
+    return QueryResponse._of(
+        [_item(entry) for entry in answer["items"]],
+        cursor=answer.get("cursor"),
+        explain=answer.get("explain"),
+        fetch=lambda cursor: _send(client, {**body, "cursor": cursor}),
+    )
+
+
+def _item(entry: dict[str, Any]) -> QueryResponseItem:
+    return QueryResponseItem(
+        sequence=QueryResponseItemSequence(name=entry["sequence"].strip("/")),
+        topics=[_topic(topic) for topic in entry["topics"]],
+    )
+
+
+def _topic(entry: dict[str, Any]) -> QueryResponseItemTopic:
+    parts = unpack_topic_full_path(entry["locator"])
+    if parts is None:
+        raise InternalError(f"the daemon answered the query with {entry['locator']!r}, which names no topic")
+    bounds = entry.get("timestamp_range")
+    return QueryResponseItemTopic(name=parts[1], timestamp_range=TimestampRange(*bounds) if bounds else None)
+
+
+def _order(by: object) -> dict[str, Any]:
+    field = by.field if isinstance(by, Descending) else by
+    if not isinstance(field, _QueryableField) or field._expr_cls is not _QuerySequenceExpression:
+        raise TypeError(f"cannot order by {by!r}; give fields of Sequence.Q or their .desc()")
+    return {"by": f"sequence.{field.full_path}", "desc": isinstance(by, Descending)}
+
+
+def _refuse_extensions(body: dict[str, Any]) -> None:
+    unknown = sorted({*_combinations(body), *(body.keys() & {"order", "limit", "cursor", "explain"})})
+    if unknown:
+        raise UnsupportedError(
+            f"this Mosaico server knows no {', '.join(unknown)} in queries; "
+            "ask without combinations, order, limit and explain, or use mosaicod of this package"
+        )
+
+
+def _combinations(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, below in node.items():
+            if key in COMBINATIONS:
+                yield key
+            yield from _combinations(below)
+
+
+def _keep_pinned(response: QueryResponse, pins: tuple[tuple[list[str], list[str]], ...]) -> QueryResponse:
+    if not pins:
+        return response
+    topics = {sequence: set(names) for sequences, names in pins for sequence in sequences}
+    for item in response.items:
+        item.topics = [topic for topic in item.topics if topic.name in topics[item.sequence.name]]
+    response.items = [item for item in response.items if item.topics]
+    return response

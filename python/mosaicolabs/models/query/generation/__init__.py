@@ -1,0 +1,1 @@
+"""The `.Q` of classes: which fields queries can name, and their operators."""

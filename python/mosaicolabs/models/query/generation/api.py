@@ -1,0 +1,118 @@
+"""The proxy behind `.Q`, built at first use, and the decorator that gives a class of your own one."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+from mosaicolabs.models.query.expressions import _QueryExpression
+from mosaicolabs.models.query.generation.mixins import _QueryableUnsupported
+from mosaicolabs.models.query.protocols import FieldMapperProtocol
+
+ClassT = TypeVar("ClassT", bound=type)
+
+
+class _QueryProxy:
+    """The fields below a path, as attributes.
+
+    Example:
+        >>> from mosaicolabs import GPS
+        >>> GPS.Q.position.x.between(44.0, 46.0)
+        _QueryCatalogExpression({'gps.position.x': {'$between': [44.0, 46.0]}})
+        >>> GPS.Q.position.queryable_fields
+        ['x', 'y', 'z', 'covariance', 'covariance_type', 'header']
+    """
+
+    __slots__ = ("_field_map", "_full_path")
+
+    def __init__(self, full_path: str, field_map: dict[str, Any]) -> None:
+        self._full_path = full_path
+        self._field_map = field_map
+
+    @property
+    def queryable_fields(self) -> list[str]:
+        """Names of the fields that have operators or lie above such."""
+        fields = self._field_map.items()
+        return [name for name, below in fields if not isinstance(below, _QueryableUnsupported)]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            below = self._field_map[name]
+        except KeyError:
+            raise AttributeError(
+                f"{self._full_path or 'Q'} has no field {name!r}; it has: {', '.join(self._field_map)}"
+            ) from None
+        return _QueryProxy(_joined(self._full_path, name), below) if isinstance(below, dict) else below
+
+    def __dir__(self) -> Iterator[str]:
+        yield from self._field_map
+        yield "queryable_fields"
+
+    def __repr__(self) -> str:
+        return f"<{_joined(self._full_path, 'Q')}: {', '.join(self.queryable_fields)}>"
+
+
+class LazyQueryProxy:
+    """The class attribute `Q`: a proxy per class, built when it is first asked for."""
+
+    def __init__(
+        self,
+        mapper: FieldMapperProtocol,
+        query_expression_type: type[_QueryExpression],
+        prefix: str | None = None,
+    ) -> None:
+        self._mapper = mapper
+        self._query_expression_type = query_expression_type
+        self._prefix = prefix
+        self._proxies: dict[type, _QueryProxy] = {}
+
+    def __get__(self, instance: object, owner: type) -> _QueryProxy:
+        proxy = self._proxies.get(owner)
+        if proxy is None:
+            prefix, field_map = self._mapper.build_map(owner, self._query_expression_type, self._prefix)
+            proxy = self._proxies[owner] = _QueryProxy(prefix, field_map)
+        return proxy
+
+
+class _QueryProxyMixin:
+    """Marks a class that has a `Q`; for annotations of classes under `queryable`."""
+
+    Q: ClassVar[LazyQueryProxy]
+
+
+def queryable(
+    mapper_type: type[FieldMapperProtocol],
+    query_expression_type: type[_QueryExpression],
+    prefix: str | None = None,
+    **kwargs: Any,
+) -> Callable[[ClassT], ClassT]:
+    """Gives a class a `Q` whose fields the mapper finds.
+
+    Data classes have theirs already.
+
+    Args:
+        mapper_type: Class of the mapper.
+        query_expression_type: What the fields make; it decides which builder takes them.
+        prefix: Prefix of all paths. None: the mapper chooses.
+        **kwargs: Arguments of the mapper's constructor.
+    """
+
+    def decorate(cls: ClassT) -> ClassT:
+        proxy = LazyQueryProxy(mapper_type(**kwargs), query_expression_type, prefix)
+        type.__setattr__(cls, "Q", proxy)
+        return cls
+
+    return decorate
+
+
+def is_model_queryable(model: type[Any]) -> bool:
+    """Whether a class has a `Q`.
+
+    Example:
+        >>> from mosaicolabs import IMU
+        >>> is_model_queryable(IMU), is_model_queryable(int)
+        (True, False)
+    """
+    return isinstance(getattr(model, "Q", None), _QueryProxy)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,106 @@
+"""Where the fields of a `Q` come from: the Arrow columns of a data class, or the facts of the catalogue."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from mosaicolabs.models._arrow import ENVELOPE_COLUMNS
+from mosaicolabs.models.query.expressions import USER_METADATA, _QueryExpression
+from mosaicolabs.models.query.generation.mixins import (
+    _DynamicFieldFactoryMixin,
+    _QueryableBool,
+    _QueryableDateTime,
+    _QueryableField,
+    _QueryableNumeric,
+    _QueryableString,
+    _QueryableUnsupported,
+)
+
+
+class ArrowFieldMapper:
+    """Fields of a data class: the columns of its messages. A list stands for any of its elements."""
+
+    def build_map(
+        self,
+        class_type: type[Any],
+        query_expression_type: type[_QueryExpression],
+        path_prefix: str | None = None,
+    ) -> tuple[str, dict[str, Any]]:
+        """Paths begin with the tag of the class, as messages are found by it."""
+        if class_type.__ontology_tag__ is None:
+            raise AttributeError(
+                f"class '{class_type.__name__}' has no Q; the data classes derived from it do"
+            )
+        prefix = path_prefix or class_type.ontology_tag()
+        columns = (*ENVELOPE_COLUMNS, *class_type.__msco_pyarrow_struct__)
+        return prefix, _columns(columns, prefix, query_expression_type)
+
+
+class CatalogueFieldMapper:
+    """Facts of sequences or topics.
+
+    Args:
+        numbers: Names of the facts that are numbers.
+        texts: Names of those that are text.
+    """
+
+    def __init__(self, *, numbers: tuple[str, ...], texts: tuple[str, ...]) -> None:
+        self._kinds: dict[str, type[_QueryableField]] = {
+            **dict.fromkeys(texts, _QueryableString),
+            **dict.fromkeys(numbers, _QueryableNumeric),
+        }
+
+    def build_map(
+        self,
+        class_type: type[Any],
+        query_expression_type: type[_QueryExpression],
+        path_prefix: str | None = None,
+    ) -> tuple[str, dict[str, Any]]:
+        """Paths have no prefix: the section of the query tells what they belong to."""
+        prefix = path_prefix or ""
+        fields: dict[str, Any] = {
+            name: kind(f"{prefix}{name}", query_expression_type) for name, kind in self._kinds.items()
+        }
+        fields[USER_METADATA] = _DynamicFieldFactoryMixin(f"{prefix}{USER_METADATA}", query_expression_type)
+        return prefix, fields
+
+
+def _columns(columns: Iterable[pa.Field], path: str, expression: type[_QueryExpression]) -> dict[str, Any]:
+    return {column.name: _field(column.type, f"{path}.{column.name}", expression) for column in columns}
+
+
+def _field(type_: pa.DataType, path: str, expression: type[_QueryExpression]) -> Any:
+    type_ = _element(type_)
+    if pt.is_struct(type_):
+        return _columns(type_, path, expression)
+    return _kind(type_)(path, expression)
+
+
+def _element(type_: pa.DataType) -> pa.DataType:
+    """What a condition is about: the elements of lists, the values behind dictionaries and extensions."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return _element(type_.storage_type)
+    if (
+        pt.is_list(type_)
+        or pt.is_large_list(type_)
+        or pt.is_fixed_size_list(type_)
+        or pt.is_list_view(type_)
+        or pt.is_large_list_view(type_)
+        or pt.is_dictionary(type_)
+    ):
+        return _element(type_.value_type)
+    return type_
+
+
+def _kind(type_: pa.DataType) -> type[_QueryableField]:
+    if pt.is_integer(type_) or pt.is_floating(type_):
+        return _QueryableNumeric
+    if pt.is_boolean(type_):
+        return _QueryableBool
+    if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_):
+        return _QueryableString
+    if pt.is_date(type_) or pt.is_time(type_) or pt.is_timestamp(type_):
+        return _QueryableDateTime
+    return _QueryableUnsupported

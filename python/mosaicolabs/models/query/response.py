@@ -1,0 +1,162 @@
+"""What a query found."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from mosaicolabs.models.platform import Sequence
+from mosaicolabs.models.query.builders import QuerySequence, QueryTopic
+
+__all__ = [
+    "QueryResponse",
+    "QueryResponseItem",
+    "QueryResponseItemSequence",
+    "QueryResponseItemTopic",
+    "TimestampRange",
+]
+
+
+@dataclass
+class TimestampRange:
+    """When messages matched.
+
+    Attributes:
+        start: Time of the first matching message, ns since the Unix epoch.
+        end: Time of the last one.
+    """
+
+    start: int
+    end: int
+
+
+@dataclass
+class QueryResponseItemSequence:
+    """A sequence that was found.
+
+    Attributes:
+        name: Name without slashes.
+    """
+
+    name: str
+
+
+@dataclass
+class QueryResponseItemTopic:
+    """A topic that was found.
+
+    Attributes:
+        name: Name with a leading slash.
+        timestamp_range: When its messages matched. None: the query did not ask for it.
+    """
+
+    name: str
+    timestamp_range: TimestampRange | None
+
+
+@dataclass
+class QueryResponseItem:
+    """A sequence and those of its topics that match.
+
+    Attributes:
+        sequence: The sequence.
+        topics: Its matching topics.
+    """
+
+    sequence: QueryResponseItemSequence
+    topics: list[QueryResponseItemTopic]
+
+
+@dataclass
+class QueryResponse:
+    """The answer to a query: a sequence of items, falsy if nothing was found.
+
+    Attributes:
+        items: One per sequence.
+
+    Example:
+        >>> imu = QueryResponseItemTopic("/imu", TimestampRange(start=0, end=5_000_000))
+        >>> response = QueryResponse([QueryResponseItem(QueryResponseItemSequence("run-1"), [imu])])
+        >>> [(item.sequence.name, topic.name) for item in response for topic in item.topics]
+        [('run-1', '/imu')]
+        >>> response.to_query_sequence().to_dict()
+        {'name': {'$in': ['run-1']}}
+    """
+
+    items: list[QueryResponseItem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._cursor: str | None = None
+        self._explain: dict[str, Any] | None = None
+        self._fetch: Callable[[str], QueryResponse] | None = None
+
+    @classmethod
+    def _of(
+        cls,
+        items: list[QueryResponseItem],
+        *,
+        cursor: str | None,
+        explain: dict[str, Any] | None,
+        fetch: "Callable[[str], QueryResponse]",
+    ) -> "QueryResponse":
+        response = cls(items)
+        response._cursor, response._explain, response._fetch = cursor, explain, fetch
+        return response
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins, for `client.query(..., cursor=...)`; None on the last page."""
+        return self._cursor
+
+    @property
+    def explain(self) -> dict[str, Any] | None:
+        """What the daemon looked at, if the query asked for it."""
+        return self._explain
+
+    def pages(self) -> Iterator["QueryResponse"]:
+        """This page and all that follow, each fetched when its turn comes."""
+        page: QueryResponse | None = self
+        while page is not None:
+            yield page
+            page = page._next()
+
+    def _next(self) -> "QueryResponse | None":
+        if self._cursor is None or self._fetch is None:
+            return None
+        return self._fetch(self._cursor)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[QueryResponseItem]:
+        return iter(self.items)
+
+    def __getitem__(self, index: int) -> QueryResponseItem:
+        return self.items[index]
+
+    def is_empty(self) -> bool:
+        """Whether nothing was found."""
+        return not self.items
+
+    def to_query_sequence(self) -> QuerySequence:
+        """A builder for these sequences, to ask further.
+
+        Raises:
+            ValueError: Nothing was found.
+        """
+        if self.is_empty():
+            raise ValueError("the response is empty: no sequences to ask further; test is_empty() first")
+        return QuerySequence(Sequence.Q.name.in_([item.sequence.name for item in self.items]))
+
+    def to_query_topic(self) -> QueryTopic:
+        """A builder for exactly these topics of these sequences, to ask further.
+
+        Topics of the same name in other sequences are not meant.
+
+        Raises:
+            ValueError: No topic was found.
+        """
+        found = [item for item in self.items if item.topics]
+        topics = {item.sequence.name: [topic.name for topic in item.topics] for item in found}
+        if not topics:
+            raise ValueError("the response has no topics to ask further; test is_empty() first")
+        return QueryTopic._pinned_to(topics)
