@@ -1,12 +1,13 @@
 //! What travels between clients and daemons, with one encoder and one decoder for both ends.
 //!
-//! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`]); what is ours
+//! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`], [`query`]); what is ours
 //! alone is additive and ignorable: acknowledgements on the put stream ([`command::PutAck`]), the error
 //! code header ([`status`]) and the server header ([`SERVER_HEADER`]).
 
 pub mod action;
 pub mod command;
 pub mod metadata;
+pub mod query;
 pub mod status;
 pub mod ticket;
 
