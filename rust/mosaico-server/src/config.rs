@@ -53,6 +53,8 @@ pub struct Config {
     pub ingest_bytes: usize,
     /// Chunks that are encoded at the same time.
     pub chunk_jobs: usize,
+    /// Chunks that queries search at the same time.
+    pub query_jobs: usize,
     /// Closed log segments of one topic that may wait for encoding before its put waits.
     pub pending_segments: usize,
     /// Memory for Parquet footers.
@@ -73,6 +75,7 @@ impl Config {
             max_message_bytes: 1024 * MIB,
             ingest_bytes: 64 * MIB,
             chunk_jobs: 2,
+            query_jobs: std::thread::available_parallelism().map_or(2, usize::from),
             pending_segments: 4,
             footer_cache_bytes: 16 * MIB,
             shutdown_grace: Duration::from_secs(5),
@@ -88,6 +91,7 @@ impl Config {
             ("max_message_bytes", self.max_message_bytes),
             ("ingest_bytes", self.ingest_bytes),
             ("chunk_jobs", self.chunk_jobs),
+            ("query_jobs", self.query_jobs),
             ("pending_segments", self.pending_segments),
         ];
         match positive.iter().find(|(_, value)| *value == 0) {

@@ -31,6 +31,8 @@ pub(crate) struct Core {
     pub locks: SequenceLocks,
     /// Permits of the chunker.
     pub chunk_jobs: Semaphore,
+    /// Permits of queries: chunks that are searched at the same time.
+    pub scans: Semaphore,
     /// Bytes that may wait for the disk.
     pub ingest_budget: Arc<Semaphore>,
     /// Reads in progress.

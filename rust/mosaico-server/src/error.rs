@@ -3,6 +3,7 @@
 use std::io;
 
 use mosaico_types::{ErrorKind, NameError};
+use mosaico_wire::query::QueryError;
 use mosaico_wire::status;
 use tonic::Status;
 
@@ -16,6 +17,9 @@ pub enum Error {
     /// A name or locator is malformed.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A query that cannot be understood.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// A request that cannot be understood.
     #[error("{0}")]
     Invalid(String),
@@ -80,7 +84,7 @@ impl Error {
     /// The kind that callers act on.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Name(_) | Self::Invalid(_) => ErrorKind::InvalidInput,
+            Self::Name(_) | Self::Query(_) | Self::Invalid(_) => ErrorKind::InvalidInput,
             Self::SequenceNotFound(_) | Self::TopicNotFound(_) => ErrorKind::NotFound,
             Self::SequenceExists(_) | Self::TopicExists(_) => ErrorKind::AlreadyExists,
             Self::WrongKey(_) => ErrorKind::PermissionDenied,

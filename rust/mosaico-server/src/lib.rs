@@ -27,6 +27,7 @@ mod error;
 mod id;
 mod ingest;
 mod lifecycle;
+mod query;
 mod read;
 mod server;
 mod service;

@@ -66,6 +66,7 @@ impl Server {
             creating: tokio::sync::Mutex::default(),
             locks: Default::default(),
             chunk_jobs: Semaphore::new(config.chunk_jobs),
+            scans: Semaphore::new(config.query_jobs),
             ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
             halting: CancellationToken::new(),

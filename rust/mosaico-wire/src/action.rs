@@ -36,6 +36,8 @@ pub mod name {
     pub const TOPIC_NOTIFY_LIST: &str = "topic_notify_list";
     /// Removes notifications: [`super::Named`].
     pub const TOPIC_NOTIFY_PURGE: &str = "topic_notify_purge";
+    /// Finds sequences and topics: [`crate::query::Query`] → [`crate::query::QueryAnswer`].
+    pub const QUERY: &str = "query";
     /// The value of `action` in an answer without a response.
     pub const EMPTY: &str = "empty";
 }

@@ -3,6 +3,8 @@
 //! A change begins with [`Catalog::begin`], goes to the store, and ends with one of the methods that take the
 //! [`Change`]. Changes that a crash cut short are found by [`Catalog::pending`] and redone from the store.
 
+mod candidates;
+mod query;
 mod read;
 mod write;
 
@@ -15,11 +17,13 @@ use sqlx::sqlite::{
 };
 
 use crate::error::{Error, Result};
+pub(crate) use query::{ChunkStats, FoundSequence, FoundTopic};
 pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub(crate) use write::{SequenceState, TopicState};
 
 /// Migrations in order; the number applied is SQLite's `user_version`.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_init.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/0001_init.sql"), include_str!("../../migrations/0002_query.sql")];
 
 /// The catalogue in a SQLite file.
 #[derive(Debug, Clone)]

@@ -232,18 +232,22 @@ fn ids(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<SequenceId>> {
     found.map_err(failed)?.into_iter().map(parse).collect()
 }
 
-fn count(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
+pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
     let value: i64 = row.try_get(column)?;
     u64::try_from(value).map_err(|e| sqlx::Error::Decode(e.into()))
 }
 
 /// Reads a text column into a type that checks it.
-fn text<T>(row: &SqliteRow, column: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, sqlx::Error> {
+pub(super) fn text<T>(
+    row: &SqliteRow,
+    column: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, sqlx::Error> {
     let value: &str = row.try_get(column)?;
     parse(value).ok_or_else(|| sqlx::Error::Decode(format!("column {column} holds `{value}`").into()))
 }
 
-fn json(text: &str) -> Option<Value> {
+pub(super) fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 

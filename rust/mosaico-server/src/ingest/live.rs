@@ -248,6 +248,16 @@ impl LiveTopics {
         self.topics.lock().values().filter(|topic| topic.row.sequence_id == sequence).cloned().collect()
     }
 
+    /// First and last times of the rows that are not in chunks yet, segment by segment.
+    pub(crate) fn spans(&self) -> Vec<(TopicId, (i64, i64))> {
+        let topics: Vec<Arc<LiveTopic>> = self.topics.lock().values().cloned().collect();
+        let times = |topic: &Arc<LiveTopic>| {
+            let id = topic.id();
+            topic.segments().into_iter().map(move |one| (id, (one.rows.times.min, one.rows.times.max)))
+        };
+        topics.iter().flat_map(times).collect()
+    }
+
     /// Adds a topic that recovery found.
     pub(crate) fn insert(&self, topic: Arc<LiveTopic>) {
         self.topics.lock().insert(topic.id(), topic);

@@ -1,5 +1,7 @@
 //! `DoAction`: JSON in, JSON out.
 
+use std::sync::Arc;
+
 use mosaico_types::{SequenceName, TopicLocator, format_utc};
 use mosaico_wire::action::{
     KeyResponse, NOTIFY_ERROR, Named, Notify, NotifyCreate, NotifyList, SequenceCreate, SequenceKey,
@@ -11,9 +13,10 @@ use serde::de::DeserializeOwned;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::lifecycle::{NewTopic, Subject};
+use crate::query;
 
 /// Runs an action and returns the body of its one answer.
-pub(super) async fn run(core: &Core, action: &str, body: &[u8]) -> Result<Vec<u8>> {
+pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<Vec<u8>> {
     match action {
         name::SEQUENCE_CREATE => {
             let SequenceCreate { name, user_metadata } = parse(action, body)?;
@@ -51,6 +54,7 @@ pub(super) async fn run(core: &Core, action: &str, body: &[u8]) -> Result<Vec<u8
             Ok(empty_answer())
         }
         name::TOPIC_SYSTEM_INFO => respond(action, &topic_info(core, &topic(action, body)?).await?),
+        name::QUERY => respond(action, &query::run(core, body).await?),
         name::SEQUENCE_NOTIFY_CREATE => notify(core, action, body, sequence_subject).await,
         name::TOPIC_NOTIFY_CREATE => notify(core, action, body, topic_subject).await,
         name::SEQUENCE_NOTIFY_LIST => notifications(core, action, body, sequence_subject).await,

@@ -42,6 +42,10 @@ impl ColumnKind {
             Self::Bool => "bool",
         }
     }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Int, Self::Float, Self::Text, Self::Bool].into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 #[derive(Debug)]

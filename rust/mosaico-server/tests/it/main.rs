@@ -4,5 +4,6 @@
 
 mod common;
 mod lifecycle;
+mod query_vectors;
 mod recovery;
 mod service;

@@ -99,7 +99,7 @@ pub struct Condition {
 /// A property of a sequence or topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field {
-    /// Sequence name, or topic path with a leading `/`.
+    /// Sequence name, or topic path without leading `/`; patterns see topic paths with it.
     Name,
     /// Creation time in ns.
     CreatedNs,

@@ -232,7 +232,8 @@ fn topic_field(place: &str, key: &str, value: Json) -> Result<Option<Expr<Condit
     match key {
         "ontology_tag" => Ok(is(Field::OntologyTag, text(place, test(place, value)?)?)),
         "serialization_format" => Ok(is(Field::SerializationFormat, text(place, test(place, value)?)?)),
-        "name" | "created_timestamp" | "user_metadata" => sequence_field(place, key, value),
+        "name" => Ok(is(Field::Name, bare(text(place, test(place, value)?)?))),
+        "created_timestamp" | "user_metadata" => sequence_field(place, key, value),
         _ => refuse(
             place,
             "topics have `name`, `created_timestamp`, `ontology_tag`, `serialization_format`, `user_metadata`",
@@ -279,7 +280,10 @@ fn test(place: &str, json: Json) -> Result<Test> {
         return refuse(place, format!("{json} is not a condition; write {{\"$eq\": {json}}}"));
     };
     let Some((operator, value)) = entries.pop().filter(|_| entries.is_empty()) else {
-        return refuse(place, format!("a condition has exactly one operator; join several with {CONNECTIVES}"));
+        return refuse(
+            place,
+            format!("a condition has exactly one operator; join several with {CONNECTIVES}"),
+        );
     };
     let place = &below(place, &operator);
     Ok(match operator.as_str() {
@@ -367,6 +371,26 @@ fn text(place: &str, test: Test) -> Result<Test> {
         return Ok(test);
     }
     refuse(place, "this field is a text; compare it with texts")
+}
+
+/// Topic names may be written with a leading `/`.
+fn bare(test: Test) -> Test {
+    fn cut(value: Scalar) -> Scalar {
+        match value {
+            Scalar::Text(text) if text.starts_with('/') => Scalar::Text(text[1..].to_owned()),
+            value => value,
+        }
+    }
+    match test {
+        Test::Within(low, high) => Test::Within(low.map(cut), high.map(cut)),
+        Test::Differs(value) => Test::Differs(cut(value)),
+        Test::OneOf(values) => {
+            let mut values: Vec<Scalar> = values.into_iter().map(cut).collect();
+            values.sort_by(|a, b| a.view().sort_order(&b.view()));
+            Test::OneOf(values)
+        }
+        test => test,
+    }
 }
 
 fn integer(place: &str, test: Test) -> Result<Test> {

@@ -53,7 +53,8 @@ fn nothing_to_filter_by_finds_nothing() {
 
 #[test]
 fn ranges_are_kept_beside_other_sections() {
-    let query = parsed(r#"{"topic": {"name": {"$ex": null}}, "ontology": {"include_timestamp_range": true}}"#);
+    let query =
+        parsed(r#"{"topic": {"name": {"$ex": null}}, "ontology": {"include_timestamp_range": true}}"#);
     let Expr::Is(sections) = query.select else { panic!("{query:?}") };
     assert!(sections.ranges && sections.values.is_none() && sections.topic.is_some());
 }
@@ -126,6 +127,17 @@ fn what_is_not_understood_is_named() {
 }
 
 #[test]
+fn topic_names_may_begin_with_a_slash() {
+    let one_of = |text: &str| match parsed(text).select {
+        Expr::Is(Sections { topic: Some(Expr::Is(condition)), .. }) => condition.test,
+        other => panic!("{other:?}"),
+    };
+    let texts = |all: &[&str]| Test::OneOf(all.iter().map(|text| Scalar::Text((*text).into())).collect());
+    assert_eq!(one_of(r#"{"topic": {"name": {"$in": ["b", "/a/b", "//c"]}}}"#), texts(&["/c", "a/b", "b"]));
+    assert_eq!(one_of(r#"{"topic": {"name": {"$match": "/a"}}}"#), Test::Contains("/a".into()));
+}
+
+#[test]
 fn orders_and_pages() {
     let query = parsed(
         r#"{"order": [{"by": "sequence.user_metadata.a.b", "desc": true}, {"by": "sequence.name"}],
@@ -148,9 +160,20 @@ fn numbers_are_read_exactly() {
 
 fn json() -> impl Strategy<Value = String> {
     let key = prop_oneof![
-        Just("sequence"), Just("topic"), Just("ontology"), Just("$and"), Just("$or"), Just("$not"),
-        Just("$eq"), Just("$in"), Just("$between"), Just("name"), Just("user_metadata"), Just("q.v"),
-        Just("order"), Just("limit"),
+        Just("sequence"),
+        Just("topic"),
+        Just("ontology"),
+        Just("$and"),
+        Just("$or"),
+        Just("$not"),
+        Just("$eq"),
+        Just("$in"),
+        Just("$between"),
+        Just("name"),
+        Just("user_metadata"),
+        Just("q.v"),
+        Just("order"),
+        Just("limit"),
     ];
     let leaf = prop_oneof![
         Just("null".to_owned()),

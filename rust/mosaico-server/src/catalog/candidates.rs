@@ -1,0 +1,228 @@
+//! Conditions of queries as SQL that lets through whatever may match, and mostly nothing else. Users' texts are bound,
+//! never pasted; the exact decision is made on the rows that come out.
+
+use std::ops::Bound;
+
+use mosaico_wire::query::{Condition, Expr, Field, Number, Scalar, Sections, Test};
+use sqlx::{QueryBuilder, Sqlite};
+
+/// Texts of metadata are indexed up to this length.
+const INDEXED_CHARS: usize = 200;
+/// Longest pattern that is handed to SQLite, which has a limit of its own.
+const MAX_PATTERN_BYTES: usize = 4096;
+
+type Sql = QueryBuilder<Sqlite>;
+
+/// Which table conditions are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    Sequence,
+    Topic,
+}
+
+/// `s` may hold matching topics; `tags` tells which tags the conditions on values of some sections can mean.
+pub(super) fn push_sequences(
+    sql: &mut Sql,
+    select: &Expr<Sections>,
+    tags: &dyn Fn(&Sections) -> Vec<String>,
+) {
+    push_expr(sql, select, &mut |sql, sections| {
+        sql.push("(");
+        push_conditions(sql, Table::Sequence, sections.sequence.as_ref());
+        if sections.topic.is_some() || sections.values.is_some() {
+            sql.push(" AND s.id IN (SELECT t.sequence_id FROM topic t WHERE ");
+            push_topics(sql, sections, tags);
+            sql.push(")");
+        }
+        sql.push(")");
+    });
+}
+
+/// `t` may match.
+pub(super) fn push_topics(sql: &mut Sql, sections: &Sections, tags: &dyn Fn(&Sections) -> Vec<String>) {
+    push_conditions(sql, Table::Topic, sections.topic.as_ref());
+    if sections.values.is_some() {
+        sql.push(" AND t.ontology_tag IN ").push(LIST).push_bind(list(&tags(sections))).push("))");
+    }
+}
+
+const LIST: &str = "(SELECT value FROM json_each(";
+
+/// The items of `LIST`.
+pub(super) fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    serde_json::json!(items).to_string()
+}
+
+fn push_conditions(sql: &mut Sql, table: Table, conditions: Option<&Expr<Condition>>) {
+    match conditions {
+        Some(conditions) => push_expr(sql, conditions, &mut |sql, condition| {
+            push_condition(sql, table, condition);
+        }),
+        None => drop(sql.push("TRUE")),
+    }
+}
+
+fn push_expr<L>(sql: &mut Sql, expr: &Expr<L>, leaf: &mut impl FnMut(&mut Sql, &L)) {
+    match expr {
+        Expr::Is(condition) => leaf(sql, condition),
+        // What may match is no complement of what may match.
+        Expr::Not(_) => drop(sql.push("TRUE")),
+        Expr::All(children) => push_joined(sql, children, ("TRUE", " AND "), leaf),
+        Expr::Any(children) => push_joined(sql, children, ("FALSE", " OR "), leaf),
+    }
+}
+
+fn push_joined<L>(
+    sql: &mut Sql,
+    children: &[Expr<L>],
+    (empty, and): (&str, &str),
+    leaf: &mut impl FnMut(&mut Sql, &L),
+) {
+    sql.push("(").push(empty);
+    for child in children {
+        sql.push(and);
+        push_expr(sql, child, leaf);
+    }
+    sql.push(")");
+}
+
+fn push_condition(sql: &mut Sql, table: Table, Condition { field, test }: &Condition) {
+    match (field, table) {
+        (Field::Name, Table::Sequence) => push_text(sql, "s.name", test),
+        (Field::Name, Table::Topic) => match test {
+            Test::Contains(pattern) => push_pattern(sql, "'/' || t.path", pattern),
+            test => push_text(sql, "t.path", test),
+        },
+        (Field::OntologyTag, _) => push_text(sql, "t.ontology_tag", test),
+        (Field::SerializationFormat, _) => push_text(sql, "t.serialization_format", test),
+        (Field::CreatedNs, Table::Sequence) => push_time(sql, "s.created_ns", test),
+        (Field::CreatedNs, Table::Topic) => push_time(sql, "t.created_ns", test),
+        (Field::Metadata(path), table) => push_metadata(sql, table, path, test),
+    }
+}
+
+fn push_text(sql: &mut Sql, column: &str, test: &Test) {
+    let text = |bound: &Bound<Scalar>| match bound {
+        Bound::Included(Scalar::Text(text)) | Bound::Excluded(Scalar::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    match test {
+        Test::Within(low, high) => match (text(low), text(high)) {
+            (Some(low), Some(high)) if low == high => drop(sql.push(column).push(" = ").push_bind(low)),
+            (low, high) => {
+                sql.push("(TRUE");
+                for (bound, operator) in [(low, " >= "), (high, " <= ")] {
+                    if let Some(bound) = bound {
+                        sql.push(" AND ").push(column).push(operator).push_bind(bound);
+                    }
+                }
+                sql.push(")");
+            }
+        },
+        Test::OneOf(values) => {
+            let texts = values.iter().filter_map(|value| match value {
+                Scalar::Text(text) => Some(text.clone()),
+                _ => None,
+            });
+            let texts: Vec<String> = texts.collect();
+            sql.push(column).push(" IN ").push(LIST).push_bind(list(&texts)).push("))");
+        }
+        Test::Contains(pattern) => push_pattern(sql, column, pattern),
+        Test::Missing => drop(sql.push("FALSE")),
+        Test::Differs(_) | Test::Exists => drop(sql.push("TRUE")),
+    }
+}
+
+/// SQLite's `LIKE` takes ASCII capitals and small letters for the same: it lets through more.
+fn push_pattern(sql: &mut Sql, column: &str, pattern: &str) {
+    let escapes = pattern.chars().rev().take_while(|c| *c == '\\').count();
+    if pattern.len() > MAX_PATTERN_BYTES || escapes % 2 == 1 {
+        sql.push("TRUE");
+        return;
+    }
+    sql.push("(").push(column).push(") LIKE ").push_bind(format!("%{pattern}%")).push(" ESCAPE '\\'");
+}
+
+fn push_time(sql: &mut Sql, column: &str, test: &Test) {
+    let time = |bound: &Bound<Scalar>| match bound {
+        Bound::Included(Scalar::Number(Number::Int(time)))
+        | Bound::Excluded(Scalar::Number(Number::Int(time))) => {
+            Some((*time).clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+        }
+        _ => None,
+    };
+    match test {
+        Test::Within(low, high) => {
+            sql.push("(TRUE");
+            for (bound, operator) in [(time(low), " >= "), (time(high), " <= ")] {
+                if let Some(bound) = bound {
+                    sql.push(" AND ").push(column).push(operator).push_bind(bound);
+                }
+            }
+            sql.push(")");
+        }
+        Test::Missing => drop(sql.push("FALSE")),
+        _ => drop(sql.push("TRUE")),
+    }
+}
+
+fn push_metadata(sql: &mut Sql, table: Table, path: &str, test: &Test) {
+    if *test == Test::Missing || !is_indexed(path) {
+        sql.push("TRUE");
+        return;
+    }
+    sql.push(match table {
+        Table::Sequence => "s.id IN (SELECT owner FROM sequence_metadata WHERE path = ",
+        Table::Topic => "t.id IN (SELECT owner FROM topic_metadata WHERE path = ",
+    });
+    sql.push_bind(path.to_owned());
+    let bounds = match test {
+        Test::Within(low, high) => (indexed(low, -1.0), indexed(high, 1.0)),
+        Test::OneOf(values) => match (values.first(), values.last()) {
+            (Some(Scalar::Number(_)), Some(Scalar::Number(_))) | (Some(Scalar::Text(_)), _) => {
+                let bound = |value: Option<&Scalar>| value.cloned().map_or(Bound::Unbounded, Bound::Included);
+                (indexed(&bound(values.first()), -1.0), indexed(&bound(values.last()), 1.0))
+            }
+            _ => (None, None),
+        },
+        _ => (None, None),
+    };
+    for (bound, operator) in [(bounds.0, " AND value >= "), (bounds.1, " AND value <= ")] {
+        match bound {
+            Some(Indexed::Number(value)) => drop(sql.push(operator).push_bind(value)),
+            Some(Indexed::Text(value)) => drop(sql.push(operator).push_bind(value)),
+            None => {}
+        }
+    }
+    sql.push(")");
+}
+
+/// A bound as the index has it.
+enum Indexed {
+    Number(f64),
+    Text(String),
+}
+
+/// Widens a bound towards `side` by what reading a number twice may differ, and shortens texts as the index does.
+fn indexed(bound: &Bound<Scalar>, side: f64) -> Option<Indexed> {
+    let (Bound::Included(value) | Bound::Excluded(value)) = bound else { return None };
+    Some(match value {
+        Scalar::Bool(value) => Indexed::Number(f64::from(u8::from(*value))),
+        Scalar::Text(text) => Indexed::Text(text.chars().take(INDEXED_CHARS).collect()),
+        Scalar::Number(number) => {
+            let float = match number {
+                Number::Int(value) => *value as f64,
+                Number::Float(value) => *value,
+            };
+            Indexed::Number(float + side * (float.abs() * 1e-14 + f64::MIN_POSITIVE))
+        }
+    })
+}
+
+/// Whether the index has all values at a path: there are none of arrays, nor of names that JSON escapes.
+fn is_indexed(path: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || " .-_/:@+".contains(c);
+    let position = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    path.chars().all(plain) && !path.split('.').any(position)
+}

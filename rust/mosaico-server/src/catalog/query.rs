@@ -1,0 +1,184 @@
+//! What the catalogue knows about queries: candidates, and the statistics of their chunks. The number of statements
+//! depends on the query, not on the number of sequences, topics or chunks.
+
+use std::collections::HashMap;
+
+use mosaico_wire::query::{Expr, Sections};
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
+
+use super::candidates::{list, push_sequences, push_topics};
+use super::read::{count, json, text};
+use super::{Catalog, ChunkRow, failed};
+use crate::error::Result;
+use crate::id::{SequenceId, TopicId};
+use crate::store::stats::{ColumnKind, ColumnStats};
+
+/// A sequence that may match.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundSequence {
+    pub id: SequenceId,
+    pub name: String,
+    pub created_ns: i64,
+    pub user_metadata: Value,
+}
+
+/// A topic that may match.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundTopic {
+    pub id: TopicId,
+    pub sequence: SequenceId,
+    /// Without leading slash.
+    pub path: String,
+    pub ontology_tag: String,
+    pub serialization_format: String,
+    pub created_ns: i64,
+    pub user_metadata: Value,
+    /// Of a query that looks at values: IPC schema message.
+    pub schema: Option<Vec<u8>>,
+    /// Lowest and highest time in chunks.
+    pub bounds: Option<(i64, i64)>,
+}
+
+/// A chunk with the statistics asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkStats {
+    pub row: ChunkRow,
+    pub columns: Vec<ColumnStats>,
+}
+
+/// What conditions on values mean: which of the tags in use the keys of some sections name.
+pub(crate) type Tags<'a> = &'a (dyn Fn(&Sections) -> Vec<String> + Sync);
+
+impl Catalog {
+    /// Those of `tags` that a topic has.
+    pub(crate) async fn tags_in_use(&self, tags: &[String]) -> Result<Vec<String>> {
+        sqlx::query_scalar(
+            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM topic WHERE ontology_tag = value)",
+        )
+        .bind(list(tags))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)
+    }
+
+    /// Sequences that may hold matches, by name.
+    pub(crate) async fn candidate_sequences(
+        &self,
+        select: &Expr<Sections>,
+        tags: Tags<'_>,
+        with_metadata: bool,
+    ) -> Result<Vec<FoundSequence>> {
+        let metadata = if with_metadata { "s.user_metadata" } else { "'null'" };
+        let mut sql = QueryBuilder::new("SELECT s.id, s.name, s.created_ns, ");
+        sql.push(metadata).push(" AS user_metadata FROM sequence s WHERE s.deleting = 0 AND ");
+        push_sequences(&mut sql, select, tags);
+        sql.push(" ORDER BY s.name");
+        let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
+        let row = |row: &SqliteRow| {
+            Ok(FoundSequence {
+                id: text(row, "id", |id| id.parse().ok())?,
+                name: row.try_get("name")?,
+                created_ns: row.try_get("created_ns")?,
+                user_metadata: text(row, "user_metadata", json)?,
+            })
+        };
+        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// Topics of sequences, by path; only those that may match `only`.
+    pub(crate) async fn candidate_topics(
+        &self,
+        sequences: &[SequenceId],
+        only: Option<(&Sections, Tags<'_>)>,
+        with_metadata: bool,
+        with_schema: bool,
+    ) -> Result<Vec<FoundTopic>> {
+        let mut sql = QueryBuilder::new(
+            "SELECT t.id, t.sequence_id, t.path, t.ontology_tag, t.serialization_format, t.created_ns, t.ts_min, \
+             t.ts_max, ",
+        );
+        sql.push(if with_metadata { "t.user_metadata" } else { "'null' AS user_metadata" });
+        sql.push(if with_schema { ", t.schema" } else { ", NULL AS schema" });
+        sql.push(" FROM topic t WHERE t.deleting = 0 AND t.sequence_id IN (SELECT value FROM json_each(");
+        sql.push_bind(list(sequences)).push("))");
+        if let Some((sections, tags)) = only {
+            sql.push(" AND ");
+            push_topics(&mut sql, sections, tags);
+        }
+        sql.push(" ORDER BY t.path");
+        let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
+        let row = |row: &SqliteRow| {
+            let bounds: (Option<i64>, Option<i64>) = (row.try_get("ts_min")?, row.try_get("ts_max")?);
+            Ok(FoundTopic {
+                id: text(row, "id", |id| id.parse().ok())?,
+                sequence: text(row, "sequence_id", |id| id.parse().ok())?,
+                path: row.try_get("path")?,
+                ontology_tag: row.try_get("ontology_tag")?,
+                serialization_format: row.try_get("serialization_format")?,
+                created_ns: row.try_get("created_ns")?,
+                user_metadata: text(row, "user_metadata", json)?,
+                schema: row.try_get("schema")?,
+                bounds: bounds.0.zip(bounds.1),
+            })
+        };
+        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// The chunks of topics in the order of arrival, with the statistics of columns given as lists of names.
+    pub(crate) async fn chunk_stats(
+        &self,
+        topics: &[TopicId],
+        columns: &[Vec<String>],
+    ) -> Result<HashMap<TopicId, Vec<ChunkStats>>> {
+        let paths: Vec<String> = columns.iter().map(|path| serde_json::json!(path).to_string()).collect();
+        let rows = sqlx::query(
+            "SELECT c.topic_id, c.idx, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
+             s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi \
+             FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
+             AND s.path IN (SELECT value FROM json_each(?1)) \
+             WHERE c.topic_id IN (SELECT value FROM json_each(?2)) ORDER BY c.topic_id, c.idx",
+        )
+        .bind(list(&paths))
+        .bind(list(topics))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let mut found: HashMap<TopicId, Vec<ChunkStats>> = HashMap::new();
+        for row in &rows {
+            let (topic, chunk, column) = chunk_stats_row(row).map_err(failed)?;
+            let chunks = found.entry(topic).or_default();
+            match chunks.last_mut() {
+                Some(last) if last.row.index == chunk.index => last.columns.extend(column),
+                _ => chunks.push(ChunkStats { row: chunk, columns: column.into_iter().collect() }),
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn chunk_stats_row(row: &SqliteRow) -> Result<(TopicId, ChunkRow, Option<ColumnStats>), sqlx::Error> {
+    let chunk = ChunkRow {
+        index: row.try_get("idx")?,
+        rows: count(row, "row_count")?,
+        bytes: count(row, "bytes")?,
+        data_bytes: count(row, "data_bytes")?,
+        ts_min: row.try_get("ts_min")?,
+        ts_max: row.try_get("ts_max")?,
+    };
+    let column = match row.try_get::<Option<&str>, _>("path")? {
+        None => None,
+        Some(_) => {
+            let bounds: (Option<String>, Option<String>) = (row.try_get("lo")?, row.try_get("hi")?);
+            Some(ColumnStats {
+                path: text(row, "path", |path| serde_json::from_str(path).ok())?,
+                kind: text(row, "kind", ColumnKind::parse)?,
+                nulls: count(row, "nulls")?,
+                has_nan: row.try_get("has_nan")?,
+                bounds: bounds.0.zip(bounds.1),
+            })
+        }
+    };
+    Ok((text(row, "topic_id", |id| id.parse().ok())?, chunk, column))
+}
