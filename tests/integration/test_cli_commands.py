@@ -237,7 +237,12 @@ def test_wrong_usage_exits_with_2(store: Path, args: list[str]) -> None:
 
 
 def test_help_documents_the_json_keys() -> None:
-    for command, key in (("ls", "timestamp_ns_min"), ("info", "rate_hz"), ("cat", "recording_timestamp_ns")):
+    for command, key in (
+        ("ls", "timestamp_ns_min"),
+        ("info", "rate_hz"),
+        ("cat", "recording_timestamp_ns"),
+        ("query", "timestamp_ns_first"),
+    ):
         assert key in mosaico(command, "--help")
     assert "MOSAICO_STORE" in mosaico("--help")
 

@@ -10,6 +10,7 @@ from ._cat import cat
 from ._catalogue import info, ls, rm
 from ._demo import demo
 from ._ingest import ingest
+from ._query import query
 
 DEBUG_ENV = "MOSAICO_DEBUG"
 
@@ -29,7 +30,7 @@ def mosaico() -> None:
     """Record, find and replay sensor data of robots."""
 
 
-for command in (ingest, ls, info, cat, rm, demo):
+for command in (ingest, ls, info, cat, query, rm, demo):
     mosaico.add_command(command)
 
 

@@ -1,0 +1,161 @@
+"""Conditions as text: comparisons, `and`, `or`, `not` as Python writes them; read as a query, never run."""
+
+import ast
+from collections.abc import Callable
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+from mosaicolabs.models.platform import Sequence, Topic
+from mosaicolabs.models.query import Query, QueryOntologyCatalog, QuerySequence, QueryTopic
+from mosaicolabs.models.query.expressions import (
+    USER_METADATA,
+    _QueryCatalogExpression,
+    _QueryExpression,
+    _QuerySequenceExpression,
+    _QueryTopicExpression,
+)
+from mosaicolabs.models.query.generation.mixins import _QueryableDynamicValue
+
+Part = _QueryExpression | Query
+
+_OPERATORS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "eq",
+    ast.NotEq: "neq",
+    ast.Lt: "lt",
+    ast.LtE: "leq",
+    ast.Gt: "gt",
+    ast.GtE: "geq",
+    ast.Is: "eq",
+    ast.IsNot: "neq",
+}
+_FLIPPED = {"eq": "eq", "neq": "neq", "lt": "gt", "leq": "geq", "gt": "lt", "geq": "leq"}
+_JSON_NAMES = {"true": True, "false": False, "null": None}
+
+
+def parse_conditions(text: str, *, times: bool = False) -> Query:
+    """The query that a text describes.
+
+    Args:
+        text: Such as `sequence.user_metadata.site == "north" and imu.acceleration.x > 20`.
+        times: Whether the answer tells when the first and the last matching message were.
+
+    Raises:
+        ValueError: It is no condition; the text says where it fails.
+    """
+    builders: dict[type, Callable[[Any], Any]] = {
+        _QuerySequenceExpression: QuerySequence,
+        _QueryTopicExpression: QueryTopic,
+        _QueryCatalogExpression: lambda part: QueryOntologyCatalog(part, include_timestamp_range=times),
+    }
+    try:
+        return _Reader(builders).query(ast.parse(text.strip(), mode="eval").body)
+    except SyntaxError as error:
+        raise ValueError(f"cannot read {text!r}: {error.msg}") from error
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("the condition is nested too deeply") from error
+    except (AttributeError, TypeError) as error:  # a field has no such operator, or not for such a value
+        raise ValueError(str(error)) from error
+
+
+def parse_order(text: str) -> Any:
+    """What `order_by` takes, from `sequence.name` or `sequence.name desc`.
+
+    Raises:
+        ValueError: It names no fact of a sequence.
+    """
+    path, _, direction = text.strip().partition(" ")
+    names = path.split(".")
+    if names[0] != "sequence" or direction.strip() not in ("", "asc", "desc"):
+        raise ValueError(f"cannot order by {text!r}; give sequence.name or the like, and `desc` if wanted")
+    field = _field(names)
+    return field.desc() if direction.strip() == "desc" else field
+
+
+class _Reader:
+    """Reads syntax trees. Conditions on values stay together, so that one message has to satisfy them."""
+
+    def __init__(self, builders: dict[type, Callable[[Any], Any]]) -> None:
+        self._builders = builders
+
+    def query(self, node: ast.expr) -> Query:
+        asked = self._asked(self._read(node))
+        return asked if isinstance(asked, Query) else Query(asked)
+
+    def _asked(self, part: Part) -> Any:
+        return part if isinstance(part, Query) else self._builders[type(part)](part)
+
+    def _read(self, node: ast.expr) -> Part:
+        if isinstance(node, ast.BoolOp):
+            combine = and_ if isinstance(node.op, ast.And) else or_
+            return self._combined(combine, [self._read(value) for value in node.values])
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ~self._read(node.operand)
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            pairs = zip(sides, node.ops, sides[1:], strict=False)
+            return self._combined(and_, [_comparison(left, op, right) for left, op, right in pairs])
+        raise ValueError(f"{ast.unparse(node)!r} is no comparison; write one such as imu.acceleration.x > 2")
+
+    def _combined(self, combine: Callable[[Any, Any], Any], parts: list[Part]) -> Part:
+        sections: dict[type, Part] = {}
+        for part in parts:
+            known = sections.get(type(part))
+            sections[type(part)] = part if known is None else combine(known, part)
+        if len(sections) == 1:
+            return next(iter(sections.values()))
+        asked = [self._asked(part) for part in sections.values()]
+        query: Query = Query(*asked) if combine is and_ else reduce(combine, asked)
+        return query
+
+
+def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr) -> Any:
+    if isinstance(op, ast.In | ast.NotIn):
+        path = _path(left)
+        found = _field(path).in_(_value(right)) if path else _field(_path(right)).match(_value(left))
+        return ~found if isinstance(op, ast.NotIn) else found
+    name = _OPERATORS[type(op)]
+    if not _path(left):
+        left, right, name = right, left, _FLIPPED[name]
+    field, value = _field(_path(left)), _value(right)
+    if value is None and name in ("eq", "neq"):
+        return field.missing() if name == "eq" else field.exists()
+    return getattr(field, name)(value)
+
+
+def _field(path: list[str]) -> Any:
+    if not path:
+        raise ValueError("a comparison needs a field on one side and a value on the other")
+    root, *names = path
+    proxy = {"sequence": Sequence.Q, "topic": Topic.Q}.get(root)
+    if not names:
+        raise ValueError(
+            f"{root!r} names no field; write tag.field, sequence.name, topic.user_metadata.key ..."
+        )
+    if proxy is None:
+        return _QueryableDynamicValue(".".join(path), _QueryCatalogExpression)
+    if names[0] == USER_METADATA:
+        return proxy.user_metadata[".".join(names[1:])]
+    return getattr(proxy, ".".join(names))
+
+
+def _path(node: ast.expr) -> list[str]:
+    """The names of `a.b["c"][0]`; none if it is something else."""
+    if isinstance(node, ast.Name):
+        return [] if node.id in _JSON_NAMES else [node.id]
+    if isinstance(node, ast.Attribute):
+        above, name = _path(node.value), node.attr
+    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        above, name = _path(node.value), str(node.slice.value)
+    else:
+        return []
+    return [*above, name] if above else []
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name) and node.id in _JSON_NAMES:
+        return _JSON_NAMES[node.id]
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ValueError(f"{ast.unparse(node)!r} is no value; text stands in quotes") from error

@@ -1,0 +1,119 @@
+"""`mosaico query`."""
+
+from typing import Any
+
+import click
+
+from mosaicolabs.models.query import QueryResponse, QueryResponseItemTopic
+
+from ._conditions import parse_conditions, parse_order
+from ._options import Target, default_store, with_target
+from ._output import console, human_time, print_json, table
+
+_EPILOG = """\
+CONDITION compares fields with values, in the manner of Python:
+
+\b
+  imu.acceleration.x > 20                      some message of an IMU topic
+  imu.acceleration.x > 20 and imu.acceleration.y < 1     one message, both
+  sequence.user_metadata.site == "north"       metadata; sequence.name, sequence.created_timestamp
+  "front" in topic.name                        text that contains; topic.ontology_tag, topic.user_metadata.hz
+  sequence.name in ["a", "b"] or not gps.status.satellites >= 4
+  44 < gps.position.x < 46 and gps.velocity is not None
+
+FIELD of --order-by is sequence.name, sequence.created_timestamp or sequence.user_metadata.KEY; with ` desc`
+after it, from high to low.
+
+\b
+--json prints one document:
+  place
+  items[]: sequence, topics[]: name, timestamp_ns_first, timestamp_ns_last (null without --times)
+  cursor: with --limit, for --cursor to go on; null on the last page
+  explain: with --explain, what was looked at
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("condition")
+@click.option("--times", is_flag=True, help="Tell when the first and the last matching message were.")
+@click.option("--order-by", multiple=True, metavar="FIELD", help="Order of the sequences.  [default: name]")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N sequences.")
+@click.option("--cursor", help="Go on after an earlier answer with the same CONDITION and --limit.")
+@click.option("--explain", is_flag=True, help="Tell what was looked at.")
+@with_target(default_store)
+def query(
+    target: Target,
+    as_json: bool,
+    condition: str,
+    times: bool,
+    order_by: tuple[str, ...],
+    limit: int | None,
+    cursor: str | None,
+    explain: bool,
+) -> None:
+    """Find the sequences and topics for which CONDITION holds."""
+    try:
+        asked = parse_conditions(condition, times=times)
+        order = [parse_order(field) for field in order_by]
+    except (ValueError, AttributeError) as error:
+        raise click.UsageError(str(error)) from error
+    with target.open() as client:
+        response = client.query(
+            query=asked, order_by=order or None, limit=limit, cursor=cursor, explain=explain
+        )
+    if as_json:
+        print_json(_document(target, response))
+    else:
+        _print(target, response, times=times)
+
+
+def _document(target: Target, response: QueryResponse) -> dict[str, Any]:
+    items = [
+        {"sequence": item.sequence.name, "topics": [_topic_json(topic) for topic in item.topics]}
+        for item in response
+    ]
+    return {
+        "place": target.place,
+        "items": items,
+        "cursor": response.cursor,
+        "explain": response.explain,
+    }
+
+
+def _topic_json(topic: QueryResponseItemTopic) -> dict[str, Any]:
+    first, last = _bounds(topic)
+    return {"name": topic.name, "timestamp_ns_first": first, "timestamp_ns_last": last}
+
+
+def _bounds(topic: QueryResponseItemTopic) -> tuple[int | None, int | None]:
+    times = topic.timestamp_range
+    return (None, None) if times is None else (times.start, times.end)
+
+
+def _print(target: Target, response: QueryResponse, *, times: bool) -> None:
+    out = console()
+    if response.is_empty():
+        out.print(f"nothing found in {target.place}")
+    else:
+        found = table("sequence", "topic", *(("first match", "last match") if times else ()))
+        for item in response:
+            for topic in item.topics:
+                bounds = [human_time(bound) for bound in _bounds(topic)] if times else []
+                found.add_row(item.sequence.name, topic.name, *bounds)
+            if not item.topics:
+                found.add_row(item.sequence.name, "-", *(["-", "-"] if times else []))
+        out.print(found)
+    if response.cursor is not None:
+        out.print(f"more: --cursor {response.cursor}")
+    for name, looked_at in (response.explain or {}).items():
+        out.print(f"{_words(name)}: {_counted(looked_at)}")
+
+
+def _counted(looked_at: Any) -> str:
+    if isinstance(looked_at, dict):
+        return ", ".join(f"{count} {_words(what)}" for what, count in looked_at.items())
+    return str(looked_at)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
