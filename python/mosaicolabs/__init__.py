@@ -24,6 +24,7 @@ from mosaicolabs._native import __version__
 from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat
 from mosaicolabs.handlers import (
+    QueryDataStreamer,
     SequenceDataStreamer,
     SequenceHandler,
     SequenceWriter,
@@ -135,6 +136,7 @@ __all__ = [
     "Pressure",
     "Quaternion",
     "Query",
+    "QueryDataStreamer",
     "QueryOntologyCatalog",
     "QueryResponse",
     "QueryResponseItem",

@@ -1,5 +1,7 @@
 """Operators of `.Q` fields: what they send, what they refuse."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from datetime import date, datetime, time, timezone
@@ -225,6 +227,12 @@ def test_every_class_has_its_own_proxy_built_once() -> None:
     assert Schedule.Q.timestamp_ns.full_path == "schedule.timestamp_ns"
     assert is_model_queryable(Schedule)
     assert not is_model_queryable(Serializable)
+
+
+@pytest.mark.parametrize("made", [IMU.Q, X, X.gt(1) | X.lt(0), Image.Q.data, Topic.Q.user_metadata, KEY])
+def test_fields_and_conditions_can_be_copied_and_pickled(made: Any) -> None:
+    for again in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert repr(again) == repr(made)
 
 
 def test_text_enums_are_text() -> None:

@@ -267,9 +267,11 @@ def test_a_condition_on_the_sequence_name_stays_beside_the_pin(combined: bool) -
 
 def test_mosaico_is_not_asked_for_what_it_would_pass_over() -> None:
     x = IMU.Q.acceleration.x
+    pinned = ask(items(a=["/imu"], b=["/gps"]), QuerySequence()).to_query_topic()
     for queries, arguments, named in [
         ([QueryOntologyCatalog(x.gt(1) | x.lt(0))], {}, r"\$or"),
         ([QuerySequence(), ~QueryTopic()], {}, r"\$not"),
+        ([pinned, ~QuerySequence()], {}, r"\$and"),
         ([QuerySequence()], {"limit": 5}, "limit"),
         ([QuerySequence()], {"order_by": Sequence.Q.name, "explain": True}, "explain, order"),
     ]:

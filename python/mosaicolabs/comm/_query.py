@@ -7,6 +7,7 @@ from mosaicolabs import _native
 from mosaicolabs.comm import _control
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, UnsupportedError
+from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.helpers import unpack_topic_full_path
 from mosaicolabs.models.query import (
     Query,
@@ -60,7 +61,9 @@ def run(client: _native.Client, query: Query, request: dict[str, Any]) -> QueryR
     if client.server() is not None:
         return _send(client, body)
     if len(query._pins) > 1:
-        del body[OR]  # Mosaico's servers pass over what they do not know: unwanted topics are dropped below
+        body.pop(
+            OR, None
+        )  # Mosaico's servers pass over what they do not know: unwanted topics are dropped below
     _refuse_extensions(body)
     return _keep_pinned(_send(client, body), query._pins)
 
@@ -74,6 +77,7 @@ def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
         cursor=answer.get("cursor"),
         explain=answer.get("explain"),
         fetch=lambda cursor: _send(client, {**body, "cursor": cursor}),
+        stream=lambda items: QueryDataStreamer(client=client, items=items),
     )
 
 

@@ -227,7 +227,22 @@ class MosaicoClient:
         Raises:
             TypeError: `order_by` is not made of fields of `Sequence.Q`.
             ValueError: Nothing is asked for, two builders are of one kind, or the limit is not positive.
+            UnsupportedError: The server is Mosaico's, and the query needs what only ours has.
             MosaicoError: The daemon refuses.
+
+        Example:
+            >>> from mosaicolabs import Message, QueryOntologyCatalog, QuerySequence, Temperature
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("boiler-1", {"site": "north"}) as writer:
+            ...         probe = writer.topic_create("probe", {}, Temperature)
+            ...         for second, kelvin in enumerate([293.0, 370.0, 372.0]):
+            ...             probe.push(Message(timestamp_ns=second, data=Temperature(value=kelvin)))
+            ...     found = client.query(
+            ...         QuerySequence().with_user_metadata("site", eq="north"),
+            ...         QueryOntologyCatalog(Temperature.Q.value.gt(350.0), include_timestamp_range=True),
+            ...     )
+            >>> found[0].sequence.name, found[0].topics[0].name, found[0].topics[0].timestamp_range
+            ('boiler-1', '/probe', TimestampRange(start=1, end=2))
         """
         if queries:
             query = Query(*queries)

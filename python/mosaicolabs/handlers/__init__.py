@@ -1,5 +1,6 @@
 """Writers record, handlers are the catalogue, streamers replay."""
 
+from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
@@ -9,6 +10,7 @@ from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.handlers.topic_writer import TopicWriter
 
 __all__ = [
+    "QueryDataStreamer",
     "SequenceDataStreamer",
     "SequenceHandler",
     "SequenceWriter",

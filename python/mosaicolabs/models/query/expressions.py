@@ -74,6 +74,13 @@ class _QueryExpression:
     def _parts(self, op: str) -> tuple["_QueryExpression", ...]:
         return tuple(self.value) if self.op == op else (self,)
 
+    def _leaves_of_and(self) -> dict[str, "_QueryExpression"]:
+        """The conditions by path, if this is nothing but an `$and` of conditions on different fields."""
+        if self.op != AND or any(part._is_combination for part in self.value):
+            return {}
+        leaves = {part.full_path: part for part in self.value}
+        return leaves if len(leaves) == len(self.value) else {}
+
     @classmethod
     def _described(cls) -> str:
         """What messages call it."""

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mosaicolabs.models.platform import Sequence
 from mosaicolabs.models.query.builders import QuerySequence, QueryTopic
+
+if TYPE_CHECKING:
+    from mosaicolabs.handlers.query_reader import QueryDataStreamer
 
 __all__ = [
     "QueryResponse",
@@ -88,6 +91,7 @@ class QueryResponse:
         self._cursor: str | None = None
         self._explain: dict[str, Any] | None = None
         self._fetch: Callable[[str], QueryResponse] | None = None
+        self._stream: Callable[[list[QueryResponseItem]], QueryDataStreamer] | None = None
 
     @classmethod
     def _of(
@@ -97,9 +101,11 @@ class QueryResponse:
         cursor: str | None,
         explain: dict[str, Any] | None,
         fetch: "Callable[[str], QueryResponse]",
+        stream: "Callable[[list[QueryResponseItem]], QueryDataStreamer]",
     ) -> "QueryResponse":
         response = cls(items)
-        response._cursor, response._explain, response._fetch = cursor, explain, fetch
+        response._cursor, response._explain = cursor, explain
+        response._fetch, response._stream = fetch, stream
         return response
 
     @property
@@ -136,6 +142,20 @@ class QueryResponse:
     def is_empty(self) -> bool:
         """Whether nothing was found."""
         return not self.items
+
+    def get_data_streamer(self) -> "QueryDataStreamer":
+        """Opens the replay of what was found: `(sequence_name, topic_name, message)`.
+
+        With `include_timestamp_range` in the query, each topic is read from its first to its last matching
+        message; without, as a whole. Sequences come in the order of the items, the topics of each merged by
+        time. Later pages are not part of it.
+
+        Raises:
+            ValueError: The response was not made by `client.query`.
+        """
+        if self._stream is None:
+            raise ValueError("this response was not made by client.query, hence has no data to stream")
+        return self._stream(self.items)
 
     def to_query_sequence(self) -> QuerySequence:
         """A builder for these sequences, to ask further.

@@ -34,6 +34,8 @@ class _QueryProxy:
         return [name for name, below in fields if not isinstance(below, _QueryableUnsupported)]
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # copying asks a bare instance for names like these
+            raise AttributeError(name)
         try:
             below = self._field_map[name]
         except KeyError:

@@ -31,6 +31,7 @@ class _QueryableField:
         return self._expr_cls(self.full_path, op, value)
 
     def __getattr__(self, name: str) -> Any:
+        _refuse_internal(name)
         operators = ", ".join(_operators(type(self))) or "none"
         raise AttributeError(f"{self.full_path} has no operator {name!r}; it has: {operators}")
 
@@ -44,6 +45,7 @@ class _QueryableUnsupported(_QueryableField):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
+        _refuse_internal(name)
         raise AttributeError(f"{self.full_path} cannot be queried, hence has no {name!r}")
 
 
@@ -286,12 +288,19 @@ class _DynamicFieldFactoryMixin:
         return _QueryableDynamicValue(f"{self.full_path}.{key}", self._expr_cls)
 
     def __getattr__(self, name: str) -> Any:
+        _refuse_internal(name)
         raise AttributeError(
             f"{self.full_path} has no attribute {name!r}; write {self.full_path}[{name!r}] for its value"
         )
 
     def __repr__(self) -> str:
         return f"<{self.full_path}: [key]>"
+
+
+def _refuse_internal(name: str) -> None:
+    """Copying asks a bare instance for names like these, when there is no path to tell yet."""
+    if name.startswith("_") or name == "full_path":
+        raise AttributeError(name)
 
 
 def _operators(cls: type) -> list[str]:
