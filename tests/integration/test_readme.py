@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, in order, in one fresh folder."""
+"""Every Python block of the README and of the documents runs, in order, in one fresh folder."""
 
 import os
 import re
@@ -6,24 +6,41 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(document: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def run(code: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder), "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{code}\n{done.stderr}"
+    assert done.stderr == ""
+    return done.stdout
 
 
 def test_readme_records_and_replays(tmp_path: Path) -> None:
-    assert len(BLOCKS) >= 2, "a recording and a replay"
-    assert any("sequence_create" in block for block in BLOCKS)
-    assert any("get_data_streamer" in block for block in BLOCKS)
-    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONWARNINGS": "error"}
-    for block in BLOCKS:
-        done = subprocess.run(
-            [sys.executable, "-c", block],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, f"{block}\n{done.stderr}"
-        assert done.stderr == ""
+    found = blocks("README.md")
+    assert len(found) >= 2, "a recording and a replay"
+    assert any("sequence_create" in block for block in found)
+    assert any("get_data_streamer" in block for block in found)
+    for block in found:
+        run(block, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("document", "printed"), [("docs/queries-python.md", "run-0 /sensors/imu 1500000000 25.0")]
+)
+def test_blocks_of_a_document_run_one_after_the_other(document: str, printed: str, tmp_path: Path) -> None:
+    assert printed in run("\n".join(blocks(document)), tmp_path)
