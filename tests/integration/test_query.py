@@ -137,6 +137,7 @@ def test_names(store: MosaicoClient) -> None:
     assert sequences(store, name.match("run")) == ["run-north", "run-south"]
     assert sequences(store, name.match("r_n%th")) == ["run-north", "run-south"]
     assert sequences(store, name.in_("bare", "run-south", "nobody")) == ["bare", "run-south"]
+    assert sequences(store, name.leq("run-n")) == ["bare"]
     assert sequences(store, name.neq("bare")) == ["run-north", "run-south"]
     assert store.query(QuerySequence().with_name("nobody")).is_empty()
     for spelling in ("wheels/front", "/wheels/front"):
@@ -185,6 +186,8 @@ K = Sequence.Q.user_metadata
         (K["ok"].neq(True), ["run-south"]),
         (K["nested.city"].eq("Milan"), ["run-north"]),
         (K["tags.1"].eq("y"), ["run-north"]),
+        (K["site"].gt("north"), ["run-south"]),
+        (K["site"].between("a", "north"), ["bare", "run-north"]),
         (K["laps"].exists(), ["run-north", "run-south"]),
         (K["laps"].missing(), ["bare"]),
         (~K["laps"].exists(), ["bare"]),
@@ -223,6 +226,7 @@ def test_metadata_of_topics_keeps_types(store: MosaicoClient) -> None:
         (Q.state.eq("rolling"), [FRONT, REAR]),
         (Q.state.neq("rolling"), [FRONT]),
         (Q.state.match("slid"), [FRONT]),
+        (Q.state.geq("s"), [FRONT]),
         (Q.state.in_("sliding", "nothing"), [FRONT]),
         (Q.locked.eq(True), [FRONT]),
         (Q.locked.exists(), [FRONT]),

@@ -32,8 +32,9 @@ LEAVES = {
     "string": {"eq", "neq", "match", "in_"},
     "bool": {"eq"},
 }
-# Every field with operators has these too.
+# What ours has too: every field with operators, and text.
 OURS = {"exists", "missing", "desc"}
+OURS_FOR_TEXT = LEAVES["numeric"]
 
 SHIPPED = [entry for entry in ONTOLOGIES["ontologies"] if entry["module"].startswith("mosaicolabs.models.")]
 LEAF_CASES = [
@@ -121,7 +122,7 @@ def test_leaf(entry: dict[str, Any], leaf: str, family: str) -> None:
         expected = set() if isinstance(field, _QueryableUnsupported) else LEAVES["numeric"] | OURS
         assert isinstance(field, _QueryableUnsupported) == (leaf == "data")
     else:
-        expected = LEAVES[family] | OURS
+        expected = LEAVES[family] | OURS | (OURS_FOR_TEXT if family == "string" else set())
     assert operators(field) == expected
 
 

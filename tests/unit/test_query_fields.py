@@ -166,8 +166,9 @@ def test_metadata_has_every_operator_for_what_json_holds() -> None:
     assert KEY.match("ali").op == "$match"
     assert KEY.between("a", "b").value == ["a", "b"]
     for op in ("lt", "leq", "gt", "geq"):
-        with pytest.raises(TypeError, match="a number"):
-            getattr(KEY, op)("5")
+        assert getattr(KEY, op)("2026-01-31").value == getattr(NAME, op)("2026-01-31").value == "2026-01-31"
+        with pytest.raises(TypeError, match="a number or text"):
+            getattr(KEY, op)(True)
     with pytest.raises(TypeError, match="text"):
         KEY.match(5)
 

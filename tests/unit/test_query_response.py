@@ -212,6 +212,14 @@ def test_values_that_are_not_json_never_leave() -> None:
         ask(items(), Odd())
 
 
+def test_a_query_that_is_nested_without_measure_is_refused() -> None:
+    condition = IMU.Q.acceleration.x.gt(1)
+    for value in range(3000):
+        condition = ~(condition & IMU.Q.acceleration.x.neq(value)) | IMU.Q.acceleration.y.gt(value)
+    with pytest.raises(InvalidInputError, match="nested too deeply"):
+        ask(items(), QueryOntologyCatalog(condition))
+
+
 # -- asking further ----------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
 from mosaicolabs.enum import FlightAction
-from mosaicolabs.exceptions import InternalError, UnsupportedError
+from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.helpers import unpack_topic_full_path
 from mosaicolabs.models.query import (
@@ -54,9 +54,19 @@ def run(client: _native.Client, query: Query, request: dict[str, Any]) -> QueryR
     """Sends a query and reads the answer.
 
     Raises:
+        InvalidInputError: The query is nested too deeply.
         UnsupportedError: The server is Mosaico's, and the query needs what only ours has.
         MosaicoError: The daemon refuses.
     """
+    try:
+        return _run(client, query, request)
+    except RecursionError as error:
+        raise InvalidInputError(
+            "the query is nested too deeply; ask for less at once, or use in_ instead of many |"
+        ) from error
+
+
+def _run(client: _native.Client, query: Query, request: dict[str, Any]) -> QueryResponse:
     body = query.to_dict() | request
     if client.server() is not None:
         return _send(client, body)

@@ -88,28 +88,6 @@ class _QueryableValue(_QueryableField, ABC):
     def _one(self, op: str, value: Any) -> _QueryExpression:
         return self._expression(op, self._checked(value))
 
-    def _any_of(self, values: tuple[Any, ...]) -> _QueryExpression:
-        given = _spread(values)
-        if not given:
-            raise ValueError(f"{self.full_path}: in_ needs at least one value")
-        return self._expression("$in", self._of_one_type(given))
-
-    def _between(self, values: tuple[Any, ...]) -> _QueryExpression:
-        given = _spread(values)
-        if len(given) != 2:
-            raise ValueError(f"{self.full_path}: between needs two values, got {given!r}")
-        checked = self._of_one_type(given)
-        low, high = given
-        if low > high:
-            raise ValueError(f"{self.full_path}: between {low!r} and {high!r} lies nothing; swap them")
-        return self._expression("$between", checked)
-
-    def _of_one_type(self, values: list[Any]) -> list[Any]:
-        checked = [self._checked(value) for value in values]
-        if len({_comparable_kind(value) for value in values}) > 1:
-            raise TypeError(f"{self.full_path} is compared with values of one type, not {values!r}")
-        return checked
-
 
 class _QueryableComparable(_QueryableValue):
     """A field whose values have an order."""
@@ -142,11 +120,27 @@ class _QueryableComparable(_QueryableValue):
 
     def in_(self, *values: Any) -> _QueryExpression:
         """The field equals one of the values: `in_(1, 2)` or `in_([1, 2])`."""
-        return self._any_of(values)
+        given = _spread(values)
+        if not given:
+            raise ValueError(f"{self.full_path}: in_ needs at least one value")
+        return self._expression("$in", self._of_one_type(given))
 
     def between(self, *values: Any) -> _QueryExpression:
         """The field lies between two values, both included: `between(1, 2)` or `between([1, 2])`."""
-        return self._between(values)
+        given = _spread(values)
+        if len(given) != 2:
+            raise ValueError(f"{self.full_path}: between needs two values, got {given!r}")
+        checked = self._of_one_type(given)
+        low, high = given
+        if low > high:
+            raise ValueError(f"{self.full_path}: between {low!r} and {high!r} lies nothing; swap them")
+        return self._expression("$between", checked)
+
+    def _of_one_type(self, values: list[Any]) -> list[Any]:
+        checked = [self._checked(value) for value in values]
+        if len({_comparable_kind(value) for value in values}) > 1:
+            raise TypeError(f"{self.full_path} is compared with values of one type, not {values!r}")
+        return checked
 
 
 class _QueryableNumeric(_QueryableComparable):
@@ -188,26 +182,22 @@ class _QueryableBool(_QueryableValue):
         return value
 
 
-class _QueryableString(_QueryableValue):
-    """Text."""
+class _QueryableText(_QueryableComparable):
+    """What can be searched for a text."""
 
     __slots__ = ()
 
-    def eq(self, value: Any) -> _QueryExpression:
-        """The text equals the value."""
-        return self._one("$eq", value)
-
-    def neq(self, value: Any) -> _QueryExpression:
-        """The field has a text, and it differs."""
-        return self._one("$neq", value)
-
     def match(self, value: Any) -> _QueryExpression:
-        """The text contains the value, in which `%` stands for any text and `_` for any character."""
-        return self._one("$match", value)
+        """The field is a text that contains the value, in which `%` and `_` are wildcards."""
+        if not isinstance(value, str):
+            raise self._refusal(value, "text")
+        return self._expression("$match", value)
 
-    def in_(self, *values: Any) -> _QueryExpression:
-        """The text equals one of the values: `in_("a", "b")` or `in_(["a", "b"])`."""
-        return self._any_of(values)
+
+class _QueryableString(_QueryableText):
+    """Text, ordered by code points."""
+
+    __slots__ = ()
 
     def _checked(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -215,53 +205,15 @@ class _QueryableString(_QueryableValue):
         return value
 
 
-class _QueryableDynamicValue(_QueryableValue):
+class _QueryableDynamicValue(_QueryableText):
     """A value in user metadata, whose type only the data tells. Values of another type never match."""
 
     __slots__ = ()
 
-    def eq(self, value: Any) -> _QueryExpression:
-        """The value equals the given number, text or bool."""
-        return self._one("$eq", value)
-
-    def neq(self, value: Any) -> _QueryExpression:
-        """The key is there, and its value differs."""
-        return self._one("$neq", value)
-
-    def lt(self, value: Any) -> _QueryExpression:
-        """The value is a number less than the given one."""
-        return self._number("$lt", value)
-
-    def leq(self, value: Any) -> _QueryExpression:
-        """The value is a number less than or equal to the given one."""
-        return self._number("$leq", value)
-
-    def gt(self, value: Any) -> _QueryExpression:
-        """The value is a number greater than the given one."""
-        return self._number("$gt", value)
-
-    def geq(self, value: Any) -> _QueryExpression:
-        """The value is a number greater than or equal to the given one."""
-        return self._number("$geq", value)
-
-    def in_(self, *values: Any) -> _QueryExpression:
-        """The value equals one of the given ones, which are of one type."""
-        return self._any_of(values)
-
-    def between(self, *values: Any) -> _QueryExpression:
-        """The value lies between two of one type, both included."""
-        return self._between(values)
-
-    def match(self, value: Any) -> _QueryExpression:
-        """The value is a text that contains the given one, in which `%` and `_` are wildcards."""
-        if not isinstance(value, str):
-            raise self._refusal(value, "text")
-        return self._expression("$match", value)
-
-    def _number(self, op: str, value: Any) -> _QueryExpression:
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise self._refusal(value, "a number")
-        return self._one(op, value)
+    def _one(self, op: str, value: Any) -> _QueryExpression:
+        if isinstance(value, bool) and op not in ("$eq", "$neq"):
+            raise self._refusal(value, "a number or text")
+        return super()._one(op, value)
 
     def _checked(self, value: Any) -> Any:
         if isinstance(value, (bool, str)):
