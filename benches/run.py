@@ -1,6 +1,6 @@
 """Measures ours beside other ways in one run and prints one table; see README.md.
 
-python benches/run.py [--quick] [--json] [--only push replay images memory]
+python benches/run.py [--quick] [--json] [--only push replay images query memory]
 """
 
 import argparse
@@ -15,10 +15,17 @@ from pathlib import Path
 import images
 import memory
 import push
+import query
 import replay
 from _harness import Options, Row, isolated
 
-GROUPS = {"push": push.rows, "replay": replay.rows, "images": images.rows, "memory": memory.rows}
+GROUPS = {
+    "push": push.rows,
+    "replay": replay.rows,
+    "images": images.rows,
+    "query": query.rows,
+    "memory": memory.rows,
+}
 HEADINGS = ("", "case", "size", "unit", "ours", "embedded", "other", "other way", "ratio", "goal", "verdict")
 
 
@@ -89,7 +96,7 @@ def verdict(row: Row, options: Options) -> str:
 
 
 def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
+    return "" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def machine() -> str:

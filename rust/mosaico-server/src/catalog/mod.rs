@@ -25,6 +25,9 @@ pub(crate) use write::{SequenceState, TopicState};
 const MIGRATIONS: [&str; 2] =
     [include_str!("../../migrations/0001_init.sql"), include_str!("../../migrations/0002_query.sql")];
 
+/// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
+const READ_AHEAD_ROWS: usize = 1024;
+
 /// The catalogue in a SQLite file.
 #[derive(Debug, Clone)]
 pub(crate) struct Catalog {
@@ -54,7 +57,7 @@ impl Catalog {
         let new = migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
-            .connect_with(options.read_only(true))
+            .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
             .await
             .map_err(failed)?;
         Ok((Self { readers, writer }, new))

@@ -63,7 +63,7 @@ impl Catalog {
         .map_err(failed)
     }
 
-    /// Sequences that may hold matches, by name.
+    /// Sequences that may hold matches, in no order.
     pub(crate) async fn candidate_sequences(
         &self,
         select: &Expr<Sections>,
@@ -74,7 +74,6 @@ impl Catalog {
         let mut sql = QueryBuilder::new("SELECT s.id, s.name, s.created_ns, ");
         sql.push(metadata).push(" AS user_metadata FROM sequence s WHERE s.deleting = 0 AND ");
         push_sequences(&mut sql, select, tags);
-        sql.push(" ORDER BY s.name");
         let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
         let row = |row: &SqliteRow| {
             Ok(FoundSequence {
@@ -87,7 +86,7 @@ impl Catalog {
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Topics of sequences, by path; only those that may match `only`.
+    /// Topics of sequences, in no order; only those that may match `only`.
     pub(crate) async fn candidate_topics(
         &self,
         sequences: &[SequenceId],
@@ -107,7 +106,6 @@ impl Catalog {
             sql.push(" AND ");
             push_topics(&mut sql, sections, tags);
         }
-        sql.push(" ORDER BY t.path");
         let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
         let row = |row: &SqliteRow| {
             let bounds: (Option<i64>, Option<i64>) = (row.try_get("ts_min")?, row.try_get("ts_max")?);

@@ -352,3 +352,6 @@ fn values(array: &ArrayRef, check: &LeafCheck) -> BooleanBuffer {
 fn bits(array: &BooleanArray, check: &Check<bool>) -> BooleanBuffer {
     BooleanBuffer::collect_bool(array.len(), |row| check.accepts(&array.value(row)))
 }
+
+#[cfg(test)]
+mod tests;

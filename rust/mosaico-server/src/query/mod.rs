@@ -184,7 +184,8 @@ impl Search {
         let candidates: Vec<Candidate> = sequences
             .into_iter()
             .map(|sequence| {
-                let topics = by_sequence.remove(&sequence.id).unwrap_or_default();
+                let mut topics = by_sequence.remove(&sequence.id).unwrap_or_default();
+                topics.sort_by(|a, b| a.path.cmp(&b.path));
                 Candidate { sequence, topics }
             })
             .collect();

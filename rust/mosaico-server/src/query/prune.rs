@@ -184,3 +184,6 @@ fn count_pages(
     });
     (all.get(), wanted.get())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,9 @@
 
 mod common;
 mod lifecycle;
+mod query;
+mod query_data;
+mod query_random;
 mod query_vectors;
 mod recovery;
 mod service;
