@@ -2,16 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Schema;
-use arrow_flight::{Action, Criteria, FlightDescriptor};
+use arrow_flight::Criteria;
 use mosaico_types::{ErrorKind, TimeWindow};
-use mosaico_wire::action::decode_answer;
-use mosaico_wire::command::{InfoCommand, PutCommand};
-use mosaico_wire::metadata::{EndpointMetadata, parse_location};
+use mosaico_wire::command::PutCommand;
+use mosaico_wire::metadata::EndpointMetadata;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::connection::{Flight, Pool, Target};
-use crate::{Error, Lane, LaneConfig, ReadAhead, Result, TopicStream};
+use crate::{Error, Lane, LaneConfig, ReadAhead, Result, TopicStream, calls, recording};
 
 /// A connected client: control calls go over one connection, data over a small pool.
 ///
@@ -79,16 +79,20 @@ impl Client {
     /// # Errors
     /// The server's refusal, or an answer that cannot be understood.
     pub async fn action<T: DeserializeOwned>(&self, name: &str, body: &impl Serialize) -> Result<Option<T>> {
-        let body = serde_json::to_vec(body).map_err(|cause| {
-            Error::new(ErrorKind::InvalidInput, format!("the request `{name}` is not JSON: {cause}"))
-        })?;
-        let action = Action { r#type: name.to_owned(), body: body.into() };
-        let mut answers = self.control.clone().do_action(action).await?.into_inner();
-        match answers.message().await? {
-            None => Ok(None),
-            Some(answer) => decode_answer(name, &answer.body)
-                .map_err(|cause| Error::new(ErrorKind::Internal, cause.to_string())),
-        }
+        calls::action(&mut self.control.clone(), name, body).await
+    }
+
+    /// Runs an action of an open recording; a server that went away is waited for up to `patience`.
+    ///
+    /// # Errors
+    /// The server's refusal, an answer that cannot be understood, or that the server did not come back.
+    pub async fn recording_action(
+        &self,
+        name: &str,
+        body: &Value,
+        patience: Duration,
+    ) -> Result<Option<Value>> {
+        recording::action(&mut self.control.clone(), name, body, patience).await
     }
 
     /// Names of all sequences.
@@ -109,12 +113,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`], or what else the server says.
     pub async fn info(&self, locator: &str, window: TimeWindow) -> Result<Info> {
-        let command = serde_json::to_vec(&InfoCommand::new(locator, window)).expect("plain fields are JSON");
-        let answer = self.control.clone().get_flight_info(FlightDescriptor::new_cmd(command)).await?;
-        let info = answer.into_inner();
-        let endpoints = info.endpoint.iter().map(endpoint).collect::<Result<_>>()?;
-        let schema = info.try_decode_schema()?;
-        Ok(Info { schema, endpoints })
+        calls::info(&mut self.control.clone(), locator, window).await
     }
 
     /// Opens the lane of a topic that `topic_create` just registered.
@@ -133,23 +132,4 @@ impl Client {
     pub async fn read(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
         TopicStream::open(self.pool.get().await?, ticket, read_ahead).await
     }
-}
-
-fn endpoint(endpoint: &arrow_flight::FlightEndpoint) -> Result<Endpoint> {
-    let malformed = |what: String| {
-        Error::new(ErrorKind::Internal, format!("the server sent a malformed endpoint: {what}"))
-    };
-    let [location] = endpoint.location.as_slice() else {
-        return Err(malformed(format!("{} locations instead of one", endpoint.location.len())));
-    };
-    let locator = parse_location(&location.uri)
-        .ok_or_else(|| malformed(format!("location `{}`", location.uri)))?
-        .to_owned();
-    let metadata = match endpoint.app_metadata.as_ref() {
-        b"" => EndpointMetadata::default(),
-        bytes => serde_json::from_slice(bytes)
-            .map_err(|cause| malformed(format!("metadata of `{locator}`: {cause}")))?,
-    };
-    let ticket = endpoint.ticket.as_ref().map(|ticket| ticket.ticket.to_vec()).unwrap_or_default();
-    Ok(Endpoint { locator, ticket, metadata })
 }

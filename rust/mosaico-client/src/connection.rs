@@ -22,6 +22,10 @@ const STREAM_WINDOW: u32 = 1 << 19;
 /// a merge would then starve the one that the merge waits for. HTTP/2's maximum leaves it to the streams.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
+/// A server that vanished without a word is noticed after these two.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Long-lived calls on one connection; servers refuse more than 100 to 200.
 const STREAMS_PER_CONNECTION: usize = 64;
 
@@ -82,6 +86,8 @@ impl Target {
             })?
             .connect_timeout(timeout)
             .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         match self {

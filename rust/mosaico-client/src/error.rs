@@ -55,6 +55,10 @@ impl From<arrow_flight::error::FlightError> for Error {
     fn from(error: arrow_flight::error::FlightError) -> Self {
         match error {
             arrow_flight::error::FlightError::Tonic(status) => (*status).into(),
+            arrow_flight::error::FlightError::ExternalError(error) => match error.downcast::<Self>() {
+                Ok(ours) => *ours,
+                Err(other) => Self::new(ErrorKind::Internal, format!("the rows cannot be sent: {other}")),
+            },
             other => Self::new(ErrorKind::Internal, format!("the stream cannot be decoded: {other}")),
         }
     }

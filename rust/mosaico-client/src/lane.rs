@@ -1,24 +1,26 @@
+mod outbox;
+mod put;
+mod spill;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-use arrow_flight::FlightDescriptor;
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
-use futures::{Stream, StreamExt};
 use mosaico_types::ErrorKind;
-use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::command::PutCommand;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::columns::{Column, ColumnError};
 use crate::connection::Lease;
-use crate::rows::{RawRows, RowBuffer};
+use crate::rows::RowBuffer;
 use crate::{Error, Result};
+use outbox::Outbox;
+pub use spill::SpillConfig;
 
-/// Batches are cut into messages of about this size; one row is the least.
-const MESSAGE_BYTES: usize = 1 << 20;
+/// Rows go to disk, where that is allowed, when they found no room in memory for so long.
+const SPILL_AFTER: Duration = Duration::from_millis(100);
 
 /// When batches are cut, and how much may wait to be sent.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct LaneConfig {
     pub max_batch_age: Duration,
     /// What may wait, together with the other lanes of the same recording.
     pub budget: LaneBudget,
+    /// How long a server that went away is waited for. Only servers that acknowledge can be gone on with.
+    pub patience: Duration,
 }
 
 /// Bytes that the lanes of one recording may hold: each lane has an equal share, so that memory is bounded
@@ -39,12 +43,13 @@ pub struct LaneConfig {
 pub struct LaneBudget {
     bytes: usize,
     lanes: Arc<AtomicUsize>,
+    spill: Option<SpillConfig>,
 }
 
 impl LaneBudget {
-    /// A budget of `bytes` for all lanes that are opened with it.
-    pub fn new(bytes: usize) -> Self {
-        Self { bytes, lanes: Arc::new(AtomicUsize::new(0)) }
+    /// A budget of `bytes` in memory, and of what `spill` says on disk, for all lanes that are opened with it.
+    pub fn new(bytes: usize, spill: Option<SpillConfig>) -> Self {
+        Self { bytes, lanes: Arc::new(AtomicUsize::new(0)), spill }
     }
 
     /// What one lane may hold now.
@@ -62,7 +67,7 @@ pub struct LaneStats {
     pub sent: u64,
     /// Rows that the server acknowledged as durable; never more than 0 on a server without acknowledgements.
     pub durable: u64,
-    /// Bytes that wait to be sent.
+    /// Bytes in memory that wait to be sent, or to be acknowledged.
     pub queued_bytes: usize,
 }
 
@@ -79,7 +84,8 @@ struct Open {
     rows: RowBuffer,
     pushed: u64,
     first_row: Option<Instant>,
-    queue: Option<mpsc::UnboundedSender<RawRows>>,
+    /// The writer has not ended the upload.
+    accepting: bool,
 }
 
 struct Shared {
@@ -87,6 +93,8 @@ struct Shared {
     config: LaneConfig,
     acknowledged: bool,
     open: Mutex<Open>,
+    outbox: Arc<Outbox>,
+    notices: Mutex<Vec<String>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -111,17 +119,19 @@ impl Lane {
         let topic = command.resource_locator.clone();
         let rows = RowBuffer::new(Arc::clone(&schema))
             .map_err(|cause| Error::new(ErrorKind::InvalidInput, cause.to_string()))?;
-        let (queue, batches) = mpsc::unbounded_channel();
-        let open = Open { rows, pushed: 0, first_row: None, queue: Some(queue) };
+        let open = Open { rows, pushed: 0, first_row: None, accepting: true };
+        let outbox = Arc::new(Outbox::new(acknowledged, config.budget.spill.clone()));
         config.budget.lanes.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::new(Shared {
             topic,
             config,
             acknowledged,
             open: Mutex::new(open),
+            outbox,
+            notices: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
         });
-        let put = tokio::spawn(put(lease, command, schema, batches, Arc::clone(&shared))).abort_handle();
+        let put = tokio::spawn(put::run(lease, command, schema, Arc::clone(&shared))).abort_handle();
         let clock = tokio::spawn(cut_by_age(Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, put, clock })
     }
@@ -137,7 +147,7 @@ impl Lane {
     ) -> Result<bool, E> {
         let shared = &*self.shared;
         let mut open = shared.open.lock();
-        if open.queue.is_none() || shared.progress.borrow().ended.is_some() {
+        if !open.accepting || shared.progress.borrow().ended.is_some() {
             drop(open);
             return Err(self.failure().unwrap_or_else(|| shared.closed()).into());
         }
@@ -162,7 +172,22 @@ impl Lane {
     /// What ended the lane.
     pub async fn room(&self) -> Result<()> {
         let budget = &self.shared.config.budget;
-        self.wait(|progress| progress.queued_bytes <= budget.share() / 2).await
+        let room = || self.wait(|progress| progress.queued_bytes <= budget.share() / 2);
+        if budget.spill.is_some() {
+            while tokio::time::timeout(SPILL_AFTER, room()).await.is_err() {
+                let spilled = self.shared.outbox.spill().await;
+                self.shared.count_queued();
+                match spilled {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        self.shared.notice(error.message);
+                        break;
+                    }
+                }
+            }
+        }
+        room().await
     }
 
     /// Waits until every row pushed so far is durable; on a server without acknowledgements, sent.
@@ -186,7 +211,8 @@ impl Lane {
     pub fn end(&self) {
         let mut open = self.shared.open.lock();
         self.shared.cut(&mut open);
-        open.queue = None;
+        open.accepting = false;
+        self.shared.outbox.close();
         self.clock.abort();
     }
 
@@ -201,7 +227,7 @@ impl Lane {
 
     /// Breaks the stream at once; rows that are not durable yet may be lost.
     pub fn abort(&self) {
-        self.shared.open.lock().queue = None;
+        self.shared.open.lock().accepting = false;
         self.clock.abort();
         self.put.abort();
         self.shared.progress.send_if_modified(|progress| {
@@ -223,6 +249,11 @@ impl Lane {
             durable: progress.durable,
             queued_bytes: progress.queued_bytes,
         }
+    }
+
+    /// What happened to the connection since the last call, for a log.
+    pub fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.notices.lock())
     }
 
     /// The error that ended the lane, with the rows that are not stored.
@@ -262,21 +293,19 @@ impl Shared {
     /// Queues the open rows; returns the bytes that wait now.
     fn cut(&self, open: &mut Open) -> usize {
         open.first_row = None;
-        let mut queued = self.progress.borrow().queued_bytes;
-        if open.rows.rows() > 0
-            && let Some(queue) = &open.queue
-        {
-            let rows = open.rows.take();
-            let bytes = rows.bytes;
-            // The receiver is gone only if the put has ended; then its error says so.
-            if queue.send(rows).is_ok() {
-                self.progress.send_modify(|progress| {
-                    progress.queued_bytes += bytes;
-                    queued = progress.queued_bytes;
-                });
-            }
+        if open.rows.rows() > 0 && open.accepting {
+            self.outbox.push(open.rows.take());
+            self.count_queued();
         }
-        queued
+        self.outbox.bytes()
+    }
+
+    fn count_queued(&self) {
+        self.progress.send_modify(|progress| progress.queued_bytes = self.outbox.bytes());
+    }
+
+    fn notice(&self, text: impl Into<String>) {
+        self.notices.lock().push(text.into());
     }
 
     fn closed(&self) -> Error {
@@ -322,70 +351,6 @@ async fn cut_by_age(shared: Arc<Shared>) {
             None => age,
         };
     }
-}
-
-/// Runs the put call to its end and leaves the outcome in the progress.
-async fn put(
-    mut lease: Lease,
-    command: PutCommand,
-    schema: SchemaRef,
-    batches: mpsc::UnboundedReceiver<RawRows>,
-    shared: Arc<Shared>,
-) {
-    let broken = Arc::new(Mutex::new(None));
-    let outcome = async {
-        let command = serde_json::to_vec(&command).expect("plain fields are JSON");
-        let messages = FlightDataEncoderBuilder::new()
-            .with_schema(schema)
-            .with_flight_descriptor(Some(FlightDescriptor::new_cmd(command)))
-            .with_max_flight_data_size(MESSAGE_BYTES)
-            .build(sending(batches, Arc::clone(&shared)));
-        let messages = messages.scan(Arc::clone(&broken), |broken, message| {
-            let message = message.map_err(|error| *broken.lock() = Some(Error::from(error))).ok();
-            std::future::ready(message)
-        });
-        let mut answers = lease.flight.do_put(messages).await?.into_inner();
-        while let Some(answer) = answers.message().await? {
-            // Answers without our JSON come from servers that do not acknowledge.
-            if let Ok(ack) = serde_json::from_slice::<PutAck>(&answer.app_metadata) {
-                shared.progress.send_modify(|progress| progress.durable = ack.durable_rows);
-            }
-        }
-        Ok(())
-    };
-    let outcome = outcome.await;
-    let outcome = match broken.lock().take() {
-        Some(error) => Err(error),
-        None => outcome,
-    };
-    let outcome = match outcome {
-        // A clean end that the writer did not ask for is no success.
-        Ok(()) if shared.open.lock().queue.is_some() => {
-            Err(Error::new(ErrorKind::Unavailable, "the server ended the upload before the writer closed it"))
-        }
-        other => other,
-    };
-    shared.progress.send_modify(|progress| progress.ended = Some(outcome));
-}
-
-/// The queued rows as batches; rows count as sent when the next batch is asked for.
-fn sending(
-    batches: mpsc::UnboundedReceiver<RawRows>,
-    shared: Arc<Shared>,
-) -> impl Stream<Item = Result<arrow::array::RecordBatch, FlightError>> {
-    futures::stream::unfold((batches, shared, (0, 0)), |(mut batches, shared, taken)| async move {
-        let (rows, bytes) = taken;
-        if rows > 0 {
-            shared.progress.send_modify(|progress| {
-                progress.sent += rows;
-                progress.queued_bytes -= bytes;
-            });
-        }
-        let raw = batches.recv().await?;
-        let taken = (raw.rows as u64, raw.bytes);
-        let batch = raw.into_batch().map_err(|error| FlightError::ExternalError(Box::new(error)));
-        Some((batch, (batches, shared, taken)))
-    })
 }
 
 impl From<ColumnError> for Error {

@@ -4,6 +4,7 @@
 //! batches, background sending, acknowledgements) and [`Merge`] (topics being read, in time order).
 //! Rows enter through [`RowBuffer`], a set of [`columns::Column`] builders that can undo a bad row.
 
+mod calls;
 mod client;
 pub mod columns;
 mod connection;
@@ -11,13 +12,14 @@ mod error;
 mod lane;
 mod merge;
 mod read_ahead;
+mod recording;
 mod rows;
 mod stream;
 
 pub use client::{Client, Endpoint, Info};
 pub use connection::{Connector, Target};
 pub use error::{Error, Result};
-pub use lane::{Lane, LaneBudget, LaneConfig, LaneStats};
+pub use lane::{Lane, LaneBudget, LaneConfig, LaneStats, SpillConfig};
 pub use merge::{Merge, Step};
 pub use read_ahead::ReadAhead;
 pub use rows::{RawRows, RowBuffer};

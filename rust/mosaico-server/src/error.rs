@@ -50,6 +50,9 @@ pub enum Error {
     /// Another put is open on the topic.
     #[error("topic `{0}` is being written by another stream; end that one first")]
     TopicBusy(String),
+    /// The same writer opened another put.
+    #[error("the stream of topic `{0}` was ended: its writer goes on over another connection")]
+    Replaced(String),
     /// The resource is being removed, or was removed while the call ran.
     #[error("`{0}` was deleted while the call ran")]
     Deleted(String),
@@ -93,7 +96,7 @@ impl Error {
             | Self::TopicUnlocked(_)
             | Self::TopicBusy(_)
             | Self::Startup(_) => ErrorKind::FailedPrecondition,
-            Self::Deleted(_) | Self::Broken { .. } => ErrorKind::Cancelled,
+            Self::Deleted(_) | Self::Replaced(_) | Self::Broken { .. } => ErrorKind::Cancelled,
             Self::Full(_) => ErrorKind::ResourceExhausted,
             Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Unimplemented(_) => ErrorKind::Unimplemented,

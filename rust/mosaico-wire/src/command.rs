@@ -10,6 +10,10 @@ pub struct PutCommand {
     pub resource_locator: String,
     /// The key that `topic_create` returned.
     pub key: String,
+    /// Set by a writer that goes on after its connection broke: how often that happened so far. The stream that
+    /// it left behind is ended, and the first answer says after which row to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<u32>,
 }
 
 /// Descriptor command of `get_flight_info`.

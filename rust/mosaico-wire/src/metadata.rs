@@ -53,6 +53,9 @@ pub struct EndpointMetadata {
     /// Stored rows; absent on Mosaico's own servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// How often the writer went on after its connection broke; absent if never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<u32>,
 }
 
 /// Lowest and highest `timestamp_ns`, both inclusive.
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn endpoint_metadata_has_the_recorded_shape() {
-        let data = EndpointMetadata { timestamp: Some(Bounds { min: 1, max: 2 }), rows: None };
+        let data = EndpointMetadata { timestamp: Some(Bounds { min: 1, max: 2 }), ..Default::default() };
         assert_eq!(serde_json::to_string(&data).unwrap(), r#"{"timestamp":{"min":1,"max":2}}"#);
         let empty: EndpointMetadata = serde_json::from_str(r#"{"timestamp":null}"#).unwrap();
         assert_eq!(empty, EndpointMetadata::default());

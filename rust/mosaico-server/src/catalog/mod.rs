@@ -22,8 +22,11 @@ pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub(crate) use write::{SequenceState, TopicState};
 
 /// Migrations in order; the number applied is SQLite's `user_version`.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/0001_init.sql"), include_str!("../../migrations/0002_query.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/0001_init.sql"),
+    include_str!("../../migrations/0002_query.sql"),
+    include_str!("../../migrations/0003_resumed.sql"),
+];
 
 /// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
 const READ_AHEAD_ROWS: usize = 1024;

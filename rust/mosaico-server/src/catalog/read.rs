@@ -39,6 +39,8 @@ pub(crate) struct TopicRow {
     pub rows: u64,
     pub stored_bytes: u64,
     pub data_bytes: u64,
+    /// How often the writer went on after its connection broke.
+    pub resumed: u32,
     /// Lowest and highest time; `None` without rows.
     pub bounds: Option<(i64, i64)>,
 }
@@ -68,7 +70,7 @@ macro_rules! topic_query {
         concat!(
             "SELECT t.id, t.sequence_id, s.name, t.path, t.ontology_tag, t.serialization_format, t.user_metadata, \
              t.key, t.created_ns, t.committed_ns, t.deleting, t.schema, t.chunks, t.row_count, t.stored_bytes, \
-             t.data_bytes, t.ts_min, t.ts_max \
+             t.data_bytes, t.resumed, t.ts_min, t.ts_max \
              FROM topic t JOIN sequence s ON s.id = t.sequence_id ",
             $where
         )
@@ -288,6 +290,7 @@ fn topic_row(row: &SqliteRow) -> Result<TopicRow> {
             rows: count(row, "row_count")?,
             stored_bytes: count(row, "stored_bytes")?,
             data_bytes: count(row, "data_bytes")?,
+            resumed: row.try_get("resumed")?,
             bounds: bounds.0.zip(bounds.1),
         })
     };

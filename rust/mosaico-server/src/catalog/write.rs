@@ -21,6 +21,7 @@ pub(crate) struct TopicState {
     pub schema: Option<Vec<u8>>,
     pub committed_ns: Option<i64>,
     pub chunks: Vec<ChunkRecord>,
+    pub resumed: u32,
 }
 
 /// Everything that the store says about one sequence.
@@ -88,6 +89,13 @@ impl Catalog {
     pub(crate) async fn topic_committed(&self, change: Change, id: TopicId, at_ns: i64) -> Result<()> {
         let mut transaction = self.transaction().await?;
         set_committed(&mut transaction, id, at_ns).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over how often a writer went on.
+    pub(crate) async fn topic_resumed(&self, change: Change, id: TopicId, times: u32) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        set_resumed(&mut transaction, id, times).await?;
         self.finish(transaction, change).await
     }
 
@@ -192,6 +200,7 @@ async fn insert_state(db: &mut SqliteConnection, state: &SequenceState) -> Resul
         for chunk in &topic.chunks {
             insert_chunk(db, topic.record.id, chunk).await?;
         }
+        set_resumed(db, topic.record.id, topic.resumed).await?;
         if let Some(at_ns) = topic.committed_ns {
             set_committed(db, topic.record.id, at_ns).await?;
         }
@@ -269,6 +278,16 @@ async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &[u8]) -> Re
 async fn set_committed(db: &mut SqliteConnection, id: TopicId, at_ns: i64) -> Result<()> {
     sqlx::query("UPDATE topic SET committed_ns = ? WHERE id = ?")
         .bind(at_ns)
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn set_resumed(db: &mut SqliteConnection, id: TopicId, times: u32) -> Result<()> {
+    sqlx::query("UPDATE topic SET resumed = ? WHERE id = ?")
+        .bind(times)
         .bind(id.to_string())
         .execute(db)
         .await

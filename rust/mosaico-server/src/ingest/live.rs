@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::SchemaRef;
 use mosaico_wire::command::PutAck;
@@ -57,7 +56,8 @@ pub(crate) struct LiveTopic {
     pub cancel: CancellationToken,
     /// Its put and its background jobs.
     pub tasks: TaskTracker,
-    writing: AtomicBool,
+    /// The open put; cancelled when another one of the same writer takes over.
+    writer: Mutex<Option<CancellationToken>>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -82,7 +82,7 @@ impl LiveTopic {
             folder,
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            writing: AtomicBool::new(false),
+            writer: Mutex::new(None),
             state: Mutex::new(State { segments: found, failed: BTreeMap::new(), durable }),
             changed: Notify::new(),
         }
@@ -196,8 +196,21 @@ impl LiveTopic {
         self.state.lock().segments.values().copied().collect()
     }
 
+    /// Cuts the open put short, if there is one, and waits for its end.
+    pub(crate) async fn end_writer(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match &*self.writer.lock() {
+                Some(writer) => writer.cancel(),
+                None => return,
+            }
+            changed.await;
+        }
+    }
+
     fn is_idle(&self) -> bool {
-        !self.writing.load(Ordering::Acquire) && self.state.lock().segments.is_empty()
+        self.writer.lock().is_none() && self.state.lock().segments.is_empty()
     }
 }
 
@@ -206,6 +219,7 @@ impl LiveTopic {
 pub(crate) struct WriterGuard {
     topics: Arc<LiveTopics>,
     topic: Arc<LiveTopic>,
+    replaced: CancellationToken,
     created: bool,
 }
 
@@ -213,6 +227,11 @@ impl WriterGuard {
     /// The topic.
     pub(crate) fn topic(&self) -> &Arc<LiveTopic> {
         &self.topic
+    }
+
+    /// Cancelled when another put takes over.
+    pub(crate) fn replaced(&self) -> CancellationToken {
+        self.replaced.clone()
     }
 
     /// Takes the sums of the catalogue over if the topic was not live before. `row` was read while this guard was
@@ -226,7 +245,8 @@ impl WriterGuard {
 
 impl Drop for WriterGuard {
     fn drop(&mut self) {
-        self.topic.writing.store(false, Ordering::Release);
+        *self.topic.writer.lock() = None;
+        self.topic.changed.notify_waiters();
         self.topics.release(self.topic.id());
     }
 }
@@ -276,8 +296,14 @@ impl LiveTopics {
             Arc::new(create())
         });
         let topic = Arc::clone(topic);
-        let free = !topic.writing.swap(true, Ordering::AcqRel);
-        free.then(|| WriterGuard { topics: Arc::clone(self), topic, created })
+        let replaced = CancellationToken::new();
+        let mut writer = topic.writer.lock();
+        if writer.is_some() {
+            return None;
+        }
+        *writer = Some(replaced.clone());
+        drop(writer);
+        Some(WriterGuard { topics: Arc::clone(self), topic, replaced, created })
     }
 
     /// Lets go of a topic that has neither a writer nor segments.

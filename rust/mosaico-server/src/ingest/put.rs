@@ -7,7 +7,7 @@ use arrow::datatypes::Schema;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use mosaico_types::{TopicLocator, now_ns};
-use mosaico_wire::command::PutAck;
+use mosaico_wire::command::{PutAck, PutCommand};
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
@@ -23,7 +23,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::check_schema;
-use crate::store::records::{CommitRecord, FORMAT_VERSION, TopicRecord};
+use crate::store::records::{CommitRecord, FORMAT_VERSION, ResumedRecord, TopicRecord};
 
 /// Data that is gathered while the disk is busy, per stream.
 const GROUP_BYTES: u64 = 4 << 20;
@@ -73,7 +73,7 @@ type Synced = (Option<OpenSegment>, io::Result<u64>, SegmentRows);
 pub(crate) struct PutSession {
     core: Arc<Core>,
     topic: Arc<LiveTopic>,
-    _writer: WriterGuard,
+    writer: WriterGuard,
     /// Shutdown and removal of the topic wait for the put.
     _tokens: [TaskTrackerToken; 2],
     schema: Frame,
@@ -82,11 +82,11 @@ pub(crate) struct PutSession {
     acks: watch::Sender<PutAck>,
 }
 
-/// Checks that `key` opens the topic for a put with `schema`, and takes the topic's one writer.
+/// Checks that the command's key opens the topic for a put with `schema`, and takes the topic's one writer.
 pub(crate) async fn begin(
     core: &Arc<Core>,
     locator: &TopicLocator,
-    key: &str,
+    command: &PutCommand,
     schema: &Schema,
     acks: watch::Sender<PutAck>,
 ) -> Result<PutSession> {
@@ -94,11 +94,17 @@ pub(crate) async fn begin(
     check_schema(&stored)
         .map_err(|e| Error::Invalid(format!("the schema cannot be stored as Parquet: {e}")))?;
     let sequence = core.catalog.sequence(&locator.sequence).await?;
+    if command.resume.is_some() {
+        take_over(core, locator, &command.key).await?;
+    }
     let _lock = core.locks.lock(sequence.id).await;
     let row = core.catalog.topic(locator).await?;
-    check_key(&row.key, key, &locator.to_string())?;
+    check_key(&row.key, &command.key, &locator.to_string())?;
     if row.committed_ns.is_some() {
         return Err(Error::TopicLocked(locator.to_string()));
+    }
+    if let Some(times) = command.resume {
+        save_resumed(core, &row, times).await?;
     }
     let stored = match &row.schema {
         None => {
@@ -131,7 +137,7 @@ pub(crate) async fn begin(
         core: Arc::clone(core),
         _tokens: [core.tasks.token(), topic.tasks.token()],
         topic,
-        _writer: writer,
+        writer,
         schema: Frame { header: message.into(), body: Bytes::new() },
         segment: None,
         next_index: last.map_or(0, |last| last + 1),
@@ -163,6 +169,23 @@ fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) 
         text(snapshot),
         text(given)
     )
+}
+
+/// Ends the stream that the writer's broken connection may have left open, and waits until it has let go.
+async fn take_over(core: &Core, locator: &TopicLocator, key: &str) -> Result<()> {
+    let row = core.catalog.topic(locator).await?;
+    check_key(&row.key, key, &locator.to_string())?;
+    if let Some(topic) = core.live.get(row.id) {
+        topic.end_writer().await;
+    }
+    Ok(())
+}
+
+async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
+    let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns: now_ns() };
+    let change = core.catalog.begin(row.sequence_id).await?;
+    core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
+    core.catalog.topic_resumed(change, row.id, times).await
 }
 
 async fn save_schema(core: &Core, row: &TopicRow, message: &[u8]) -> Result<()> {
@@ -214,6 +237,7 @@ impl PutSession {
         let mut syncing: Option<JoinHandle<Synced>> = None;
         let mut ended: Option<Result<()>> = None;
         let (topic, core) = (Arc::clone(&self.topic), Arc::clone(&self.core));
+        let replaced = self.writer.replaced();
         let group_bytes = GROUP_BYTES.min(core.config.chunk_bytes as u64);
         loop {
             if let Some(incoming) = held.take() {
@@ -254,6 +278,10 @@ impl PutSession {
                 done = async { syncing.as_mut().expect("guarded").await }, if syncing.is_some() => {
                     syncing = None;
                     self.synced(done)?;
+                }
+                () = replaced.cancelled(), if ended.is_none() => {
+                    held = None;
+                    ended = Some(Err(Error::Replaced(topic.row.locator.to_string())));
                 }
                 () = core.stopping.cancelled(), if ended.is_none() => {
                     held = None;

@@ -99,8 +99,11 @@ async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)
 async fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<FlightEndpoint> {
     let locator = topic.locator.to_string();
     let (rows, bounds) = extent(core, topic).await?;
-    let metadata =
-        EndpointMetadata { timestamp: bounds.map(|(min, max)| Bounds { min, max }), rows: Some(rows) };
+    let metadata = EndpointMetadata {
+        timestamp: bounds.map(|(min, max)| Bounds { min, max }),
+        rows: Some(rows),
+        resumed: (topic.resumed > 0).then_some(topic.resumed),
+    };
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
     let ticket = ticket::Ticket { locator: locator.clone(), window }.encode();
     Ok(FlightEndpoint {

@@ -61,7 +61,7 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
         Ok(_) => return Err(Error::Invalid("the first message of a put stream holds no schema".into())),
         Err(error) => return Err(failure(&locator, 0, limit, error)),
     };
-    let session = begin(&core, &locator, &command.key, &schema, acks).await?;
+    let session = begin(&core, &locator, &command, &schema, acks).await?;
     let topic = Arc::clone(session.topic());
     let batches = messages.map_err({
         let topic = Arc::clone(&topic);

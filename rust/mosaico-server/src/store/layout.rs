@@ -9,6 +9,7 @@
 //!                                    schema.arrow          schema snapshot, IPC message of the first put
 //!                                    chunk-00000.parquet   rows, sorted by time
 //!                                    chunk-00000.json      what the chunk holds
+//!                                    resumed.json          the writer went on after its connection broke
 //!                                    commit.json           complete upload, names the chunks
 //!                                    deleted.json          removal has begun
 //! ```
@@ -70,6 +71,9 @@ impl TopicPaths {
     }
     pub(crate) fn schema(self) -> Path {
         self.file("schema.arrow")
+    }
+    pub(crate) fn resumed(self) -> Path {
+        self.file("resumed.json")
     }
     pub(crate) fn committed(self) -> Path {
         self.file("commit.json")

@@ -7,7 +7,7 @@ use crate::id::{NotificationId, SequenceId, TopicId};
 use super::Store;
 use super::layout::{ROOT, SequencePaths, TopicPaths, parse_chunk_record};
 use super::records::{
-    ChunkRecord, CommitRecord, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord,
+    ChunkRecord, CommitRecord, FinalRecord, NotificationRecord, ResumedRecord, SequenceRecord, TopicRecord,
 };
 
 impl Store {
@@ -53,12 +53,15 @@ impl Store {
         if self.get(&paths.deleted()).await?.is_some() {
             return Ok(None);
         }
+        let resumed =
+            self.get_json::<ResumedRecord>(&paths.resumed()).await?.map_or(0, |record| record.times);
         if let Some(commit) = self.get_json::<CommitRecord>(&paths.committed()).await? {
             return Ok(Some(TopicState {
                 record: commit.topic,
                 schema: Some(commit.schema),
                 committed_ns: Some(commit.committed_ns),
                 chunks: commit.chunks,
+                resumed,
             }));
         }
         let Some(record) = self.get_json::<TopicRecord>(&paths.created()).await? else { return Ok(None) };
@@ -72,6 +75,6 @@ impl Store {
             }
         }
         chunks.sort_by_key(|chunk| chunk.index);
-        Ok(Some(TopicState { record, schema, committed_ns: None, chunks }))
+        Ok(Some(TopicState { record, schema, committed_ns: None, chunks, resumed }))
     }
 }

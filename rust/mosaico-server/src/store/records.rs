@@ -64,6 +64,14 @@ pub(crate) struct ChunkRecord {
     pub columns: Vec<ColumnStats>,
 }
 
+/// `resumed.json`: replaced each time the writer goes on after its connection broke.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ResumedRecord {
+    pub format_version: u32,
+    pub times: u32,
+    pub last_ns: i64,
+}
+
 /// `commit.json`: written once, at the end of the upload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitRecord {

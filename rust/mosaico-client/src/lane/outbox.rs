@@ -1,0 +1,315 @@
+//! What one lane has cut and is not known to be stored: in order, in memory or spilled to disk.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use mosaico_types::ErrorKind;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::spill::{SpillConfig, SpillFile, Spilled};
+use crate::rows::RawRows;
+use crate::{Error, Result};
+
+#[derive(Debug)]
+enum Form {
+    /// Taken out only to be made a batch.
+    Raw(Option<RawRows>),
+    Batch(RecordBatch),
+    Disk(Spilled),
+}
+
+/// Rows that were cut together.
+#[derive(Debug)]
+struct Entry {
+    /// Counted from the topic's first row.
+    first_row: u64,
+    rows: usize,
+    /// Rows at the beginning that are stored already.
+    stored: usize,
+    /// What it takes in memory.
+    bytes: usize,
+    form: Form,
+}
+
+impl Entry {
+    fn end_row(&self) -> u64 {
+        self.first_row + self.rows as u64
+    }
+
+    fn batch(&mut self) -> Result<RecordBatch> {
+        if let Form::Raw(raw) = &mut self.form {
+            let raw =
+                raw.take().ok_or_else(|| Error::new(ErrorKind::Internal, "rows did not form a batch"))?;
+            self.form = Form::Batch(raw.into_batch()?);
+        }
+        match &self.form {
+            Form::Batch(batch) => Ok(batch.clone()),
+            Form::Disk(spilled) => spilled.read(),
+            Form::Raw(_) => unreachable!("made a batch above"),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    /// How many entries the current stream has taken.
+    taken: usize,
+    /// Rows cut so far.
+    rows: u64,
+    /// Bytes in memory.
+    bytes: usize,
+    /// Nothing more will come.
+    closed: bool,
+    /// The stream that may take entries.
+    stream: u64,
+}
+
+/// The batches of a lane between the cut and the acknowledgement.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    /// Entries are kept until they are acknowledged, not only until they are sent.
+    keep: bool,
+    state: Mutex<State>,
+    changed: Notify,
+    spill: Option<SpillConfig>,
+    file: tokio::sync::Mutex<Option<Arc<SpillFile>>>,
+}
+
+/// What a stream sends next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Rows, and how many of the topic are sent with them.
+    Rows(RecordBatch, u64),
+    /// The upload is complete.
+    End,
+    /// Another stream took over: this one must neither send nor end.
+    Stale,
+}
+
+impl Outbox {
+    pub(super) fn new(keep: bool, spill: Option<SpillConfig>) -> Self {
+        Self {
+            keep,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            spill,
+            file: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Appends rows; returns the bytes in memory.
+    pub(super) fn push(&self, raw: RawRows) -> usize {
+        let mut state = self.state.lock();
+        let (rows, bytes) = (raw.rows, raw.bytes);
+        let first_row = state.rows;
+        state.rows += rows as u64;
+        state.bytes += bytes;
+        state.entries.push_back(Entry { first_row, rows, stored: 0, bytes, form: Form::Raw(Some(raw)) });
+        self.changed.notify_waiters();
+        state.bytes
+    }
+
+    /// Nothing more will come.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the end was reached by the current stream.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let state = self.state.lock();
+        state.closed && state.taken == state.entries.len()
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
+    /// Begins a stream, the only one that may take entries from now on.
+    pub(super) fn begin(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.stream += 1;
+        self.changed.notify_waiters();
+        state.stream
+    }
+
+    /// Forgets the topic's first `rows` rows, which are stored.
+    pub(super) fn acknowledge(&self, rows: u64) {
+        let mut state = self.state.lock();
+        while state.entries.front().is_some_and(|entry| entry.end_row() <= rows) {
+            state.forget_first();
+        }
+    }
+
+    /// The current stream starts again after the topic's first `rows` rows; returns how many it sends again.
+    ///
+    /// # Errors
+    /// The server does not have what it acknowledged, or has more than was sent.
+    pub(super) fn rewind(&self, rows: u64) -> Result<u64> {
+        self.acknowledge(rows);
+        let mut state = self.state.lock();
+        let sent = state.taken.checked_sub(1).and_then(|last| state.entries.get(last)).map(Entry::end_row);
+        state.taken = 0;
+        let all = state.rows;
+        let first = state.entries.front_mut();
+        let kept = first.as_ref().map_or(all, |entry| entry.first_row + entry.stored as u64);
+        if rows < kept || rows > all {
+            let message = format!(
+                "the server stores {rows} rows, this writer sent {all} and knows of {kept} as stored; \
+                 somebody else wrote to the topic, or the server lost rows"
+            );
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        if let Some(entry) = first {
+            entry.stored = usize::try_from(rows - entry.first_row).unwrap_or(entry.rows);
+        }
+        Ok(sent.map_or(0, |sent| sent.saturating_sub(rows)))
+    }
+
+    /// What `stream` sends next; waits for it.
+    ///
+    /// # Errors
+    /// If rows do not form a batch, or cannot be read back from disk.
+    pub(super) async fn next(self: &Arc<Self>, stream: u64) -> Result<Next> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let on_disk = match self.look(stream) {
+                Look::Ready(next) => return next,
+                Look::Disk => true,
+                Look::Nothing => false,
+            };
+            if !on_disk {
+                changed.await;
+                continue;
+            }
+            let outbox = Arc::clone(self);
+            if let Some(next) = off_thread(move || outbox.take(stream)).await? {
+                return Ok(next);
+            }
+        }
+    }
+
+    fn look(&self, stream: u64) -> Look {
+        let mut state = self.state.lock();
+        if state.stream != stream {
+            return Look::Ready(Ok(Next::Stale));
+        }
+        // Whoever asks for more has handed over what it took before.
+        while !self.keep && state.taken > 0 {
+            state.forget_first();
+        }
+        let taken = state.taken;
+        match state.entries.get(taken).map(|entry| &entry.form) {
+            Some(Form::Disk(_)) => Look::Disk,
+            Some(_) => Look::Ready(state.take()),
+            None if state.closed => Look::Ready(Ok(Next::End)),
+            None => Look::Nothing,
+        }
+    }
+
+    /// Takes an entry from disk; `None` if the state changed meanwhile.
+    fn take(&self, stream: u64) -> Result<Option<Next>> {
+        let (spilled, first_row) = {
+            let state = self.state.lock();
+            match state.entries.get(state.taken) {
+                Some(Entry { form: Form::Disk(spilled), first_row, .. }) => (spilled.clone(), *first_row),
+                _ => return Ok(None),
+            }
+        };
+        let batch = spilled.read()?;
+        let mut state = self.state.lock();
+        let taken = state.taken;
+        match state.entries.get(taken) {
+            Some(entry) if state.stream == stream && entry.first_row == first_row => {
+                let next = Next::Rows(batch.slice(entry.stored, entry.rows - entry.stored), entry.end_row());
+                state.taken += 1;
+                Ok(Some(next))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Moves what no stream has taken yet to disk, as far as there is room; returns whether anything moved.
+    ///
+    /// # Errors
+    /// If the disk refuses. The rows stay in memory.
+    pub(super) async fn spill(self: &Arc<Self>) -> Result<bool> {
+        let Some(config) = self.spill.clone() else { return Ok(false) };
+        // One at a time: entries go to disk in order.
+        let mut file = self.file.lock().await;
+        let mut moved = false;
+        loop {
+            let waiting = {
+                let mut state = self.state.lock();
+                if !state.entries.iter().any(|entry| matches!(entry.form, Form::Disk(_))) {
+                    *file = None;
+                }
+                let taken = state.taken;
+                let mut waiting =
+                    state.entries.iter_mut().skip(taken).filter(|entry| !matches!(entry.form, Form::Disk(_)));
+                match waiting.next() {
+                    Some(entry) => (entry.first_row, entry.batch()?),
+                    None => return Ok(moved),
+                }
+            };
+            let (first_row, batch) = waiting;
+            let (config, open) = (config.clone(), file.take());
+            let (open, spilled) = off_thread(move || {
+                let open = open.map_or_else(|| SpillFile::create(&config), Ok)?;
+                let spilled = open.append(&batch)?;
+                Ok((open, spilled))
+            })
+            .await?;
+            *file = Some(open);
+            let Some(spilled) = spilled else { return Ok(moved) };
+            moved = true;
+            let mut state = self.state.lock();
+            let bytes = match state.entries.iter_mut().find(|entry| entry.first_row == first_row) {
+                Some(entry) => {
+                    entry.form = Form::Disk(spilled);
+                    std::mem::take(&mut entry.bytes)
+                }
+                None => 0,
+            };
+            state.bytes -= bytes;
+        }
+    }
+}
+
+enum Look {
+    Ready(Result<Next>),
+    Disk,
+    Nothing,
+}
+
+impl State {
+    fn take(&mut self) -> Result<Next> {
+        let taken = self.taken;
+        let Some(entry) = self.entries.get_mut(taken) else { return Ok(Next::End) };
+        let batch = entry.batch()?;
+        let next = Next::Rows(batch.slice(entry.stored, entry.rows - entry.stored), entry.end_row());
+        self.taken += 1;
+        Ok(next)
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.bytes -= entry.bytes;
+            self.taken = self.taken.saturating_sub(1);
+        }
+    }
+}
+
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|cause| Error::new(ErrorKind::Internal, format!("a background thread ended: {cause}")))?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The put call of a lane: sends what the outbox holds, takes acknowledgements, and goes on over a new connection
+//! when one breaks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::{FlightData, FlightDescriptor, PutResult};
+use futures::{Stream, StreamExt};
+use mosaico_types::{ErrorKind, TimeWindow};
+use mosaico_wire::action::{Named, TopicSystemInfo, name};
+use mosaico_wire::command::{PutAck, PutCommand};
+use tokio::sync::oneshot;
+use tonic::Streaming;
+
+use super::Shared;
+use super::outbox::Next;
+use crate::connection::Lease;
+use crate::{Error, Result, calls};
+
+/// Batches are cut into messages of about this size; one row is the least.
+const MESSAGE_BYTES: usize = 1 << 20;
+
+/// Between two attempts to go on: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Runs the upload to its end and leaves the outcome in the progress.
+pub(super) async fn run(lease: Lease, command: PutCommand, schema: SchemaRef, shared: Arc<Shared>) {
+    let outcome = Upload { lease, command, schema, shared: Arc::clone(&shared) }.run().await;
+    let outcome = match outcome {
+        // A clean end that the writer did not ask for is no success.
+        Ok(()) if shared.open.lock().accepting => {
+            Err(Error::new(ErrorKind::Unavailable, "the server ended the upload before the writer closed it"))
+        }
+        other => other,
+    };
+    shared.progress.send_modify(|progress| progress.ended = Some(outcome));
+}
+
+struct Upload {
+    lease: Lease,
+    command: PutCommand,
+    schema: SchemaRef,
+    shared: Arc<Shared>,
+}
+
+/// An open put call.
+struct Call {
+    answers: Streaming<PutResult>,
+    /// Lets rows follow the schema.
+    start: Option<oneshot::Sender<()>>,
+    /// Why nothing more can be sent.
+    failed: oneshot::Receiver<Error>,
+}
+
+impl Call {
+    /// The next acknowledgement; `None` at the end.
+    async fn next(&mut self) -> Result<Option<PutAck>> {
+        loop {
+            let answer = tokio::select! {
+                answer = self.answers.message() => answer?,
+                Ok(error) = &mut self.failed => return Err(error),
+            };
+            let Some(answer) = answer else { return Ok(None) };
+            // Answers without our JSON come from servers that do not acknowledge.
+            if let Ok(ack) = serde_json::from_slice(&answer.app_metadata) {
+                return Ok(Some(ack));
+            }
+        }
+    }
+}
+
+impl Upload {
+    async fn run(mut self) -> Result<()> {
+        let mut outcome = match self.open().await {
+            Ok(mut call) => {
+                self.start(&mut call);
+                self.follow(call).await
+            }
+            Err(error) => Err(error),
+        };
+        while let Err(error) = &outcome {
+            let patience = self.shared.config.patience;
+            if !self.shared.acknowledged || patience.is_zero() || !error.kind.is_retryable() {
+                return outcome;
+            }
+            outcome = match self.resume(error.clone(), patience).await {
+                Ok(Some(call)) => self.follow(call).await,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+        }
+        outcome
+    }
+
+    async fn open(&mut self) -> Result<Call> {
+        let stream = self.shared.outbox.begin();
+        let (start, started) = oneshot::channel();
+        let (fail, failed) = oneshot::channel();
+        let batches = batches(Arc::clone(&self.shared), stream, started);
+        let command = serde_json::to_vec(&self.command).expect("plain fields are JSON");
+        let messages = FlightDataEncoderBuilder::new()
+            .with_schema(Arc::clone(&self.schema))
+            .with_flight_descriptor(Some(FlightDescriptor::new_cmd(command)))
+            .with_max_flight_data_size(MESSAGE_BYTES)
+            .build(batches);
+        let answers = self.lease.flight.do_put(until_failure(messages, fail)).await?.into_inner();
+        Ok(Call { answers, start: Some(start), failed })
+    }
+
+    fn start(&self, call: &mut Call) {
+        // The stream is gone if the call broke; then its answers say so.
+        _ = call.start.take().map(|start| start.send(()));
+    }
+
+    /// Takes acknowledgements until the upload ends.
+    async fn follow(&self, mut call: Call) -> Result<()> {
+        while let Some(ack) = call.next().await? {
+            self.acknowledged(ack);
+        }
+        Ok(())
+    }
+
+    fn acknowledged(&self, ack: PutAck) {
+        self.shared.outbox.acknowledge(ack.durable_rows);
+        self.shared.progress.send_modify(|progress| {
+            progress.durable = progress.durable.max(ack.durable_rows);
+            progress.queued_bytes = self.shared.outbox.bytes();
+        });
+    }
+
+    /// Opens a call that goes on where the server stands; `None` if it has everything already.
+    async fn resume(&mut self, mut error: Error, patience: Duration) -> Result<Option<Call>> {
+        let broken = Instant::now();
+        self.shared.notice(format!("{error}; trying to go on for {} s", patience.as_secs_f64()));
+        *self.command.resume.get_or_insert(0) += 1;
+        let (mut pause, longest) = PAUSES;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+            let left = patience.saturating_sub(broken.elapsed());
+            if left.is_zero() {
+                return Err(error.context(format_args!(
+                    "the connection broke, and no other could be made within {} s",
+                    patience.as_secs_f64()
+                )));
+            }
+            match tokio::time::timeout(left, self.reopen()).await {
+                Ok(Ok((call, again))) => {
+                    let seconds = broken.elapsed().as_secs_f64();
+                    self.shared.notice(format!(
+                        "the upload goes on after {seconds:.1} s; {again} rows are sent again, none is lost"
+                    ));
+                    return Ok(Some(call));
+                }
+                Ok(Err(refused)) if !refused.kind.is_retryable() => {
+                    let complete = refused.kind == ErrorKind::FailedPrecondition && self.is_complete().await;
+                    return if complete { Ok(None) } else { Err(refused) };
+                }
+                Ok(Err(again)) => error = again,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The first answer of a resumed call says what is stored; returns how many rows are sent again.
+    async fn reopen(&mut self) -> Result<(Call, u64)> {
+        let mut call = self.open().await?;
+        let ack = call.next().await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "the server ended the upload instead of saying what it has stored",
+            )
+        })?;
+        let again = self.shared.outbox.rewind(ack.durable_rows)?;
+        self.acknowledged(ack);
+        self.start(&mut call);
+        Ok((call, again))
+    }
+
+    /// Whether the connection broke after the server had completed the topic.
+    async fn is_complete(&mut self) -> bool {
+        let locator = &self.command.resource_locator;
+        let flight = &mut self.lease.flight;
+        let pushed = self.shared.open.lock().pushed;
+        let named = Named { name: locator.clone() };
+        let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await;
+        let info = calls::info(flight, locator, TimeWindow::ALL).await;
+        let complete = self.shared.outbox.is_exhausted()
+            && matches!(system, Ok(Some(TopicSystemInfo { is_locked: true, .. })))
+            && info.is_ok_and(|info| info.endpoints.iter().any(|topic| topic.metadata.rows == Some(pushed)));
+        if complete {
+            self.shared.progress.send_modify(|progress| progress.durable = pushed);
+        }
+        complete
+    }
+}
+
+/// What the outbox has for `stream`; rows count as sent when the next are asked for.
+fn batches(
+    shared: Arc<Shared>,
+    stream: u64,
+    started: oneshot::Receiver<()>,
+) -> impl Stream<Item = Result<RecordBatch, FlightError>> {
+    futures::stream::unfold((shared, Some(started), 0), move |(shared, mut started, sent)| async move {
+        match started.take() {
+            Some(started) => {
+                if started.await.is_err() {
+                    // Never started: the call is about to be dropped.
+                    std::future::pending::<()>().await;
+                }
+            }
+            None => shared.progress.send_modify(|progress| progress.sent = progress.sent.max(sent)),
+        }
+        let next = shared.outbox.next(stream).await;
+        shared.count_queued();
+        match next {
+            Ok(Next::Rows(batch, sent)) => Some((Ok(batch), (shared, None, sent))),
+            Ok(Next::End) => None,
+            // An end here would complete the topic.
+            Ok(Next::Stale) => std::future::pending().await,
+            Err(error) => Some((Err(FlightError::ExternalError(Box::new(error))), (shared, None, sent))),
+        }
+    })
+}
+
+/// The messages up to an error, which goes another way: a stream that ends would complete the topic.
+fn until_failure(
+    messages: impl Stream<Item = Result<FlightData, FlightError>>,
+    fail: oneshot::Sender<Error>,
+) -> impl Stream<Item = FlightData> {
+    messages
+        .scan(Some(fail), |fail, message| {
+            let message = message.map_err(|error| (error, fail.take()));
+            std::future::ready(Some(message))
+        })
+        .then(|message| async move {
+            match message {
+                Ok(message) => message,
+                Err((error, fail)) => {
+                    // Nobody listens only if the call is over.
+                    _ = fail.map(|fail| fail.send(Error::from(error)));
+                    std::future::pending().await
+                }
+            }
+        })
+}

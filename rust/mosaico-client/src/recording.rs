@@ -1,0 +1,71 @@
+//! Control calls of an open recording, which outlive a restart of the daemon.
+//!
+//! A call whose answer was lost may have been carried out. Only the holder of a recording's key can change it, so a
+//! refusal of the second attempt that says so much is the answer to the first.
+
+use std::time::{Duration, Instant};
+
+use mosaico_types::ErrorKind;
+use mosaico_wire::action::{Named, SequenceSystemInfo, name};
+use serde_json::Value;
+
+use crate::connection::Flight;
+use crate::{Error, Result, calls};
+
+/// Between two attempts: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Runs an action; waits up to `patience` for a server that went away.
+pub(crate) async fn action(
+    flight: &mut Flight,
+    name: &str,
+    body: &Value,
+    patience: Duration,
+) -> Result<Option<Value>> {
+    let begin = Instant::now();
+    let (mut pause, longest) = PAUSES;
+    let mut repeated = false;
+    loop {
+        let error = match calls::action(flight, name, body).await {
+            Err(error) if repeated => match carried_out(flight, name, body, &error).await {
+                Ok(true) => return Ok(None),
+                Ok(false) => error,
+                Err(lost) => lost,
+            },
+            Err(error) => error,
+            answer => return answer,
+        };
+        if !error.kind.is_retryable() {
+            return Err(error);
+        }
+        if begin.elapsed() + pause > patience {
+            return Err(if patience.is_zero() {
+                error
+            } else {
+                error
+                    .context(format_args!("the server did not come back within {} s", patience.as_secs_f64()))
+            });
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
+        repeated = true;
+    }
+}
+
+/// Whether `refusal` of a repeated call means that the first attempt succeeded.
+async fn carried_out(flight: &mut Flight, action: &str, body: &Value, refusal: &Error) -> Result<bool> {
+    let named = || Named { name: body["name"].as_str().unwrap_or_default().to_owned() };
+    match (action, refusal.kind) {
+        (name::SEQUENCE_FINALIZE, ErrorKind::FailedPrecondition) => {
+            let info = calls::action(flight, name::SEQUENCE_SYSTEM_INFO, &named()).await?;
+            Ok(info.is_some_and(|info: SequenceSystemInfo| info.is_locked))
+        }
+        (name::SEQUENCE_ABORT | name::SEQUENCE_DELETE | name::TOPIC_DELETE, ErrorKind::NotFound) => Ok(true),
+        // The key of the topic that the first attempt created is lost; an empty one takes its place.
+        (name::TOPIC_CREATE, ErrorKind::AlreadyExists) => {
+            calls::action::<Value>(flight, name::TOPIC_DELETE, &named()).await?;
+            Err(Error::new(ErrorKind::Unavailable, "the answer to the first attempt was lost"))
+        }
+        _ => Ok(false),
+    }
+}
