@@ -100,7 +100,7 @@ def test_signals_end_it_gracefully(daemon: Daemon, remote: MosaicoClient, number
 def test_a_signal_during_a_recording(daemon: Daemon, remote: MosaicoClient) -> None:
     with (
         pytest.raises(ConnectionFailedError, match="s/t"),
-        remote.sequence_create("s", on_error=OnErrorPolicy.Report) as sequence,
+        remote.sequence_create("s", on_error=OnErrorPolicy.Report, reconnect_timeout_s=0) as sequence,
     ):
         topic = sequence.topic_create("t", {}, Integer64)
         for i in range(500):

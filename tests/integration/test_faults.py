@@ -57,7 +57,7 @@ def push_until_it_fails(topic: TopicWriter, first: int) -> None:
 def test_daemon_killed_while_pushing(daemon: Daemon, remote: MosaicoClient) -> None:
     with (
         pytest.raises(ConnectionFailedError) as raised,
-        remote.sequence_create("s", on_error=OnErrorPolicy.Report) as sequence,
+        remote.sequence_create("s", on_error=OnErrorPolicy.Report, reconnect_timeout_s=1) as sequence,
     ):
         topic = sequence.topic_create("sensors/t", {}, Integer64)
         for i in range(1000):
@@ -84,7 +84,10 @@ def test_daemon_killed_while_pushing(daemon: Daemon, remote: MosaicoClient) -> N
 
 
 def test_daemon_killed_before_the_end_of_the_block(daemon: Daemon, remote: MosaicoClient) -> None:
-    with pytest.raises(ConnectionFailedError, match="s/t"), remote.sequence_create("s") as sequence:
+    with (
+        pytest.raises(ConnectionFailedError, match="s/t"),
+        remote.sequence_create("s", reconnect_timeout_s=0) as sequence,
+    ):
         sequence.topic_create("t", {}, Integer64).push(number(1, 1))
         daemon.kill()
     assert sequence.sequence_status == SequenceStatus.Error
@@ -94,7 +97,7 @@ def test_daemon_killed_before_the_end_of_the_block(daemon: Daemon, remote: Mosai
 
 
 def test_flush_on_a_dead_daemon_raises(daemon: Daemon, remote: MosaicoClient) -> None:
-    with pytest.raises(ConnectionFailedError), remote.sequence_create("s") as sequence:
+    with pytest.raises(ConnectionFailedError), remote.sequence_create("s", reconnect_timeout_s=0) as sequence:
         topic = sequence.topic_create("t", {}, Integer64)
         topic.push(number(1, 1))
         topic.flush()
@@ -109,7 +112,9 @@ def test_flush_on_a_dead_daemon_raises(daemon: Daemon, remote: MosaicoClient) ->
 def test_confirmed_rows_survive_repeated_kills(daemon: Daemon, rows: int) -> None:
     for attempt in range(3):
         with daemon.connect() as client:
-            writer = client.sequence_create(f"s{attempt}", on_error=OnErrorPolicy.Report)
+            writer = client.sequence_create(
+                f"s{attempt}", on_error=OnErrorPolicy.Report, reconnect_timeout_s=0
+            )
             with pytest.raises(ConnectionFailedError), writer as sequence:
                 topic = sequence.topic_create("t", {}, Integer64)
                 for i in range(rows):
@@ -170,7 +175,7 @@ def test_connection_cut_while_pushing(daemon: Daemon, remote: MosaicoClient) -> 
     with Proxy(daemon.port) as proxy, MosaicoClient.connect("127.0.0.1", proxy.port) as cut_off:
         with (
             pytest.raises(ConnectionFailedError) as raised,
-            cut_off.sequence_create("s", on_error=OnErrorPolicy.Report) as sequence,
+            cut_off.sequence_create("s", on_error=OnErrorPolicy.Report, reconnect_timeout_s=1) as sequence,
         ):
             topic = sequence.topic_create("t", {}, Integer64)
             for i in range(500):

@@ -149,6 +149,7 @@ def _topic_json(topic: TopicHandler) -> dict[str, Any]:
         "messages": topic.rows_number,
         "rate_hz": None if rate is None else round(rate, 3),
         "chunks": topic.chunks_number,
+        "resumed": topic.resumed,
         "bytes": topic.total_size_bytes,
         "timestamp_ns_min": topic.timestamp_ns_min,
         "timestamp_ns_max": topic.timestamp_ns_max,
@@ -169,6 +170,9 @@ def _print_info(document: dict[str, Any]) -> None:
     facts.add_row("size", human_bytes(document["bytes"]))
     for key, value in document["metadata"].items():
         facts.add_row(f"metadata {escape(key)}", escape(str(value)))
+    for topic in document["topics"]:
+        if topic["resumed"]:
+            facts.add_row("connection", f"{escape(topic['name'])}: broke and was resumed {topic['resumed']}x")
     for note in document["notifications"]:
         facts.add_row(
             f"{note['type']} {note['created']}", escape(f"{note['topic'] or 'sequence'}: {note['message']}")

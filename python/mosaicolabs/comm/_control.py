@@ -12,8 +12,12 @@ from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.helpers import unpack_topic_full_path
 
 
-def call(client: _native.Client, action: FlightAction, **body: Any) -> dict[str, Any] | None:
+def call(
+    client: _native.Client, action: FlightAction, *, patience_s: float = 0.0, **body: Any
+) -> dict[str, Any] | None:
     """Runs an action; an answer without content is None.
+
+    With `patience_s` it is an action of an open recording: a daemon that went away is waited for so long.
 
     Raises:
         InvalidInputError: The body is not JSON.
@@ -23,13 +27,17 @@ def call(client: _native.Client, action: FlightAction, **body: Any) -> dict[str,
         text = json.dumps(body, allow_nan=False)
     except ValueError as error:
         raise InvalidInputError(f"{action.value}: {error}; JSON has no NaN or infinities") from error
-    answer = client.action(action.value, text)
+    answer = (
+        client.recording_action(action.value, text, patience_s)
+        if patience_s
+        else client.action(action.value, text)
+    )
     return None if answer is None else json.loads(answer)
 
 
-def create_key(client: _native.Client, action: FlightAction, **body: Any) -> str:
+def create_key(client: _native.Client, action: FlightAction, *, patience_s: float = 0.0, **body: Any) -> str:
     """Runs a create action and returns the key that opens the new resource."""
-    answer = call(client, action, **body)
+    answer = call(client, action, patience_s=patience_s, **body)
     if not answer or not isinstance(answer.get("key"), str):
         raise InternalError(f"the daemon answered {action.value} of {body.get('name')!r} without a key")
     return str(answer["key"])

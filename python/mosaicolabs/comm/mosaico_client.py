@@ -101,6 +101,12 @@ class MosaicoClient:
         on_error: OnErrorPolicy = OnErrorPolicy.Delete,
         max_batch_size_bytes: int | None = None,
         max_batch_size_records: int | None = None,
+        *,
+        max_batch_age_s: float = 0.2,
+        max_buffered_bytes: int = 64 * 1024 * 1024,
+        reconnect_timeout_s: float = 60.0,
+        spill_folder: str | os.PathLike[str] | None = None,
+        max_spill_bytes: int = 1024 * 1024 * 1024,
     ) -> SequenceWriter:
         """A writer for a new sequence, to be used in `with`; the daemon hears of it on entering.
 
@@ -110,6 +116,11 @@ class MosaicoClient:
             on_error: What becomes of the sequence if the block fails.
             max_batch_size_bytes: Size at which a topic's batch is sent. None: 10 MiB.
             max_batch_size_records: Number of records at which it is sent. None: 5000.
+            max_batch_age_s: See `WriterConfig`, as for those that follow.
+            max_buffered_bytes: What may wait in memory.
+            reconnect_timeout_s: How long a daemon that went away is waited for.
+            spill_folder: Where messages wait that find no room in memory.
+            max_spill_bytes: How many may.
 
         Raises:
             ValueError: The name is not allowed.
@@ -129,6 +140,11 @@ class MosaicoClient:
             on_error=on_error,
             max_batch_size_bytes=_or_default(max_batch_size_bytes, DEFAULT_MAX_BATCH_BYTES),
             max_batch_size_records=_or_default(max_batch_size_records, DEFAULT_MAX_BATCH_SIZE_RECORDS),
+            max_batch_age_s=max_batch_age_s,
+            max_buffered_bytes=max_buffered_bytes,
+            reconnect_timeout_s=reconnect_timeout_s,
+            spill_folder=spill_folder,
+            max_spill_bytes=max_spill_bytes,
         )
         return SequenceWriter(
             sequence_name=sequence_name, client=self._native, metadata=metadata or {}, config=config

@@ -12,7 +12,7 @@ from mosaicolabs import _native
 from mosaicolabs.comm import _control
 from mosaicolabs.comm.notifications import NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
-from mosaicolabs.exceptions import AlreadyExistsError, MosaicoError
+from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
 from mosaicolabs.handlers import _at_exit
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.topic_writer import TopicWriter
@@ -36,7 +36,9 @@ class BaseSequenceWriter(ABC):
         self._resource = sanitize_sequence_name(sequence_name)
         self._client = client
         self._config = config
-        self._budget = _native.LaneBudget(config.max_buffered_bytes)
+        self._budget = _native.LaneBudget(
+            config.max_buffered_bytes, config.spill_folder, config.max_spill_bytes
+        )
         self._status = SequenceStatus.Null
         self._key = ""
         self._topics: dict[str, TopicWriter] = {}
@@ -76,6 +78,7 @@ class BaseSequenceWriter(ABC):
         key = _control.create_key(
             self._client,
             FlightAction.TOPIC_CREATE,
+            patience_s=self._config.reconnect_timeout_s,
             sequence_key=self._key,
             name=locator,
             serialization_format=ontology_type.__serialization_format__.value,
@@ -91,6 +94,7 @@ class BaseSequenceWriter(ABC):
                 max_batch_bytes=self._config.max_batch_size_bytes,
                 max_batch_records=self._config.max_batch_size_records,
                 max_batch_age_s=self._config.max_batch_age_s,
+                patience_s=self._config.reconnect_timeout_s,
                 budget=self._budget,
             )
         except BaseException:
@@ -163,7 +167,11 @@ class BaseSequenceWriter(ABC):
             if error is None:
                 self._finish_topics()
                 _control.call(
-                    self._client, FlightAction.SEQUENCE_FINALIZE, name=self._resource, key=self._key
+                    self._client,
+                    FlightAction.SEQUENCE_FINALIZE,
+                    patience_s=self._config.reconnect_timeout_s,
+                    name=self._resource,
+                    key=self._key,
                 )
                 self._status = SequenceStatus.Finalized
                 return
@@ -199,7 +207,7 @@ class BaseSequenceWriter(ABC):
         failures: list[MosaicoError] = []
         for writer in self._topics.values():
             writer.finalize(with_error=True)
-        _attempt(failures, self._client, FlightAction.SEQUENCE_ABORT, name=self._resource, key=self._key)
+        self._attempt(failures, error, FlightAction.SEQUENCE_ABORT, name=self._resource, key=self._key)
         return failures
 
     def _report(self, error: BaseException) -> list[MosaicoError]:
@@ -218,7 +226,18 @@ class BaseSequenceWriter(ABC):
         self, failures: list[MosaicoError], action: FlightAction, name: str, error: BaseException
     ) -> None:
         text = str(error) or type(error).__name__
-        _attempt(failures, self._client, action, name=name, notify_type=NotifyType.ERROR.value, msg=text)
+        self._attempt(failures, error, action, name=name, notify_type=NotifyType.ERROR.value, msg=text)
+
+    def _attempt(
+        self, failures: list[MosaicoError], error: BaseException, action: FlightAction, **body: Any
+    ) -> None:
+        # A daemon that was waited for in vain is not waited for again.
+        gone = isinstance(error, ConnectionFailedError)
+        patience_s = 0.0 if gone else self._config.reconnect_timeout_s
+        try:
+            _control.call(self._client, action, patience_s=patience_s, **body)
+        except MosaicoError as failure:
+            failures.append(failure)
 
     def _require_open(self) -> None:
         if self._status is not SequenceStatus.Pending:
@@ -243,13 +262,6 @@ class BaseSequenceWriter(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name}: {self._status.name}, {len(self._topics)} topics>"
-
-
-def _attempt(failures: list[MosaicoError], client: _native.Client, action: FlightAction, **body: Any) -> None:
-    try:
-        _control.call(client, action, **body)
-    except MosaicoError as failure:
-        failures.append(failure)
 
 
 def _add_note(error: BaseException, note: str) -> None:

@@ -21,6 +21,7 @@ class TopicResourceManifest:
         timestamp_ns_min: Lowest time, ns; None without data.
         timestamp_ns_max: Highest time, ns; None without data.
         rows_number: Stored messages; None if the server does not tell.
+        resumed: How often the recording went on after its connection broke.
         ticket: What opens its stream.
     """
 
@@ -29,18 +30,19 @@ class TopicResourceManifest:
     timestamp_ns_min: int | None
     timestamp_ns_max: int | None
     rows_number: int | None = None
+    resumed: int = 0
     ticket: bytes = b""
 
     @classmethod
     def from_endpoint(
-        cls, endpoint: tuple[str, bytes, tuple[int, int] | None, int | None]
+        cls, endpoint: tuple[str, bytes, tuple[int, int] | None, int | None, int | None]
     ) -> "TopicResourceManifest":
         """Reads an endpoint as the native client gives it.
 
         Raises:
             TopicParsingError: Its locator has no topic.
         """
-        locator, ticket, bounds, rows = endpoint
+        locator, ticket, bounds, rows, resumed = endpoint
         parts = unpack_topic_full_path(locator)
         if parts is None:
             raise TopicParsingError(f"endpoint {locator!r} does not name a topic; expected sequence/topic")
@@ -51,5 +53,6 @@ class TopicResourceManifest:
             timestamp_ns_min=low,
             timestamp_ns_max=high,
             rows_number=rows,
+            resumed=resumed or 0,
             ticket=ticket,
         )

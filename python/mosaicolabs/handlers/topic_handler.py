@@ -96,6 +96,11 @@ class TopicHandler:
         return self._manifest.rows_number
 
     @property
+    def resumed(self) -> int:
+        """How often the recording of the topic went on after its connection broke."""
+        return self._manifest.resumed
+
+    @property
     def ontology_tag(self) -> str:
         """Tag of the class of its messages."""
         return self._model.ontology_tag

@@ -1,5 +1,6 @@
 """The writer of one topic."""
 
+import logging
 from types import TracebackType
 from typing import Any
 
@@ -12,13 +13,16 @@ from mosaicolabs.models.serializable import Serializable
 
 __all__ = ["TopicWriter"]
 
+logger = logging.getLogger(__name__)
+
 
 class TopicWriter:
     """One topic being recorded; made by `SequenceWriter.topic_create`.
 
     Each topic is a lane of its own: records are buffered, cut into batches (by bytes, records or age) and
-    sent in the background over the topic's own stream, so that a slow topic never stalls another. One
-    topic is pushed from one thread at a time; different topics may be pushed from different threads.
+    sent in the background over the topic's own stream, so that a slow topic never stalls another. A daemon
+    that restarts is waited for (`WriterConfig.reconnect_timeout_s`), and the stream goes on where it ended.
+    One topic is pushed from one thread at a time; different topics may be pushed from different threads.
     """
 
     def __init__(
@@ -69,7 +73,8 @@ class TopicWriter:
         if message is None:
             message = _message(message_timestamp_ns, message_header, ontology_obj)
         try:
-            self._lane.push(message)
+            if self._lane.push(message):
+                self._log_notices()
         except Exception as error:
             self._error = error
             raise
@@ -124,6 +129,12 @@ class TopicWriter:
         except Exception as error:
             self._error = error
             raise
+        finally:
+            self._log_notices()
+
+    def _log_notices(self) -> None:
+        for notice in self._lane.take_notices():
+            logger.warning("Topic '%s/%s': %s", self._sequence_name, self._name, notice)
 
     def __enter__(self) -> "TopicWriter":
         return self

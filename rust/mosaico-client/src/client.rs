@@ -92,7 +92,15 @@ impl Client {
         body: &Value,
         patience: Duration,
     ) -> Result<Option<Value>> {
-        recording::action(&mut self.control.clone(), name, body, patience).await
+        recording::action(&mut self.control.clone(), name, body, self.patience(patience)).await
+    }
+
+    /// A daemon in this process that ended does not come back.
+    fn patience(&self, asked: Duration) -> Duration {
+        match self.target {
+            Target::Tcp { .. } => asked,
+            Target::InProcess(_) => Duration::ZERO,
+        }
     }
 
     /// Names of all sequences.
@@ -121,6 +129,7 @@ impl Client {
     /// # Errors
     /// If no connection can be opened, or a column of `schema` cannot be built row by row.
     pub async fn write(&self, put: PutCommand, schema: Arc<Schema>, config: LaneConfig) -> Result<Lane> {
+        let config = LaneConfig { patience: self.patience(config.patience), ..config };
         let lease = self.pool.get().await?;
         Lane::open(lease, put, schema, config, self.server.is_some())
     }
@@ -130,6 +139,19 @@ impl Client {
     /// # Errors
     /// The server's refusal.
     pub async fn read(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
-        TopicStream::open(self.pool.get().await?, ticket, read_ahead).await
+        TopicStream::open(self.pool.get().await?, ticket, read_ahead, false).await
+    }
+
+    /// Opens the stream behind a ticket; it sends new rows until the topic is complete.
+    ///
+    /// # Errors
+    /// The server's refusal; [`ErrorKind::Unimplemented`] of a server that is not ours.
+    pub async fn follow(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
+        if self.server.is_none() {
+            let message =
+                format!("{} is a Mosaico 0.2 server; what it records cannot be followed", self.target);
+            return Err(Error::new(ErrorKind::Unimplemented, message));
+        }
+        TopicStream::open(self.pool.get().await?, ticket, read_ahead, true).await
     }
 }

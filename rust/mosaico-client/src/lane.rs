@@ -3,7 +3,7 @@ mod put;
 mod spill;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
@@ -95,6 +95,7 @@ struct Shared {
     open: Mutex<Open>,
     outbox: Arc<Outbox>,
     notices: Mutex<Vec<String>>,
+    noticed: AtomicBool,
     progress: watch::Sender<Progress>,
 }
 
@@ -129,9 +130,10 @@ impl Lane {
             open: Mutex::new(open),
             outbox,
             notices: Mutex::default(),
+            noticed: AtomicBool::new(false),
             progress: watch::Sender::new(Progress::default()),
         });
-        let put = tokio::spawn(put::run(lease, command, schema, Arc::clone(&shared))).abort_handle();
+        let put = put::spawn(lease, command, schema, Arc::clone(&shared));
         let clock = tokio::spawn(cut_by_age(Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, put, clock })
     }
@@ -253,7 +255,13 @@ impl Lane {
 
     /// What happened to the connection since the last call, for a log.
     pub fn take_notices(&self) -> Vec<String> {
+        self.shared.noticed.store(false, Ordering::Release);
         std::mem::take(&mut self.shared.notices.lock())
+    }
+
+    /// Whether [`Self::take_notices`] has some; costs nothing.
+    pub fn has_notices(&self) -> bool {
+        self.shared.noticed.load(Ordering::Acquire)
     }
 
     /// The error that ended the lane, with the rows that are not stored.
@@ -306,6 +314,7 @@ impl Shared {
 
     fn notice(&self, text: impl Into<String>) {
         self.notices.lock().push(text.into());
+        self.noticed.store(true, Ordering::Release);
     }
 
     fn closed(&self) -> Error {

@@ -1,5 +1,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::buffer::ScalarBuffer;
@@ -31,6 +34,15 @@ struct Cursor {
     batch: Option<RecordBatch>,
     times: ScalarBuffer<i64>,
     row: usize,
+    /// When the batch came.
+    arrived: Instant,
+}
+
+impl Cursor {
+    fn new(stream: TopicStream) -> Self {
+        let times = Vec::new().into();
+        Self { stream: Some(stream), batch: None, times, row: 0, arrived: Instant::now() }
+    }
 }
 
 /// Topics merged by `timestamp_ns`; ties keep the order of the topics, then the order inside a topic.
@@ -42,19 +54,33 @@ pub struct Merge {
     heads: BinaryHeap<Reverse<(i64, usize)>>,
     current: Option<usize>,
     starved: Vec<usize>,
+    /// How long a row waits for earlier ones of topics that have none now; `None`: for ever.
+    lateness: Option<Duration>,
 }
 
 impl Merge {
     /// Merges `streams`; their index is the topic's number in [`Step::Row`].
     pub fn new(streams: Vec<TopicStream>) -> Self {
         let starved = (0..streams.len()).rev().collect();
-        let cursor = |stream| Cursor { stream: Some(stream), batch: None, times: Vec::new().into(), row: 0 };
         Self {
-            cursors: streams.into_iter().map(cursor).collect(),
+            cursors: streams.into_iter().map(Cursor::new).collect(),
             heads: BinaryHeap::new(),
             current: None,
             starved,
+            lateness: None,
         }
+    }
+
+    /// Merges streams that go on while they are read. A row is handed out `lateness` after it came, whatever the
+    /// others do; an earlier row that comes after that is handed out late.
+    pub fn live(streams: Vec<TopicStream>, lateness: Duration) -> Self {
+        Self { lateness: Some(lateness), ..Self::new(streams) }
+    }
+
+    /// Adds a stream; its index is the number of streams so far.
+    pub fn add(&mut self, stream: TopicStream) {
+        self.starved.push(self.cursors.len());
+        self.cursors.push(Cursor::new(stream));
     }
 
     /// The batch that rows of `topic` refer to.
@@ -70,7 +96,7 @@ impl Merge {
     /// What comes next, without consuming it.
     #[inline]
     pub fn peek(&mut self) -> Step {
-        if !self.starved.is_empty() {
+        if !self.starved.is_empty() && self.due().is_none_or(|due| Instant::now() < due) {
             return Step::Refill;
         }
         if let Some(topic) = self.current {
@@ -104,6 +130,56 @@ impl Merge {
         }
     }
 
+    /// When the next row is handed out even though topics ran dry; `None`: not before they have rows again.
+    fn due(&self) -> Option<Instant> {
+        let lateness = self.lateness?;
+        let next = self.heads.peek().map(|&Reverse(head)| head);
+        let current = self.current.map(|topic| {
+            let cursor = &self.cursors[topic];
+            (cursor.times[cursor.row], topic)
+        });
+        let (_, topic) = [next, current].into_iter().flatten().min()?;
+        Some(self.cursors[topic].arrived + lateness)
+    }
+
+    /// Waits until a topic that ran dry has a batch, for `patience` at most or until the next row is due, then takes
+    /// what all of them have.
+    ///
+    /// # Errors
+    /// A stream's error; the same topic is asked again by the next call.
+    pub async fn refill_live(&mut self, patience: Duration) -> Result<()> {
+        let limit = Instant::now() + patience;
+        let limit = self.due().map_or(limit, |due| due.min(limit));
+        let mut starved = std::mem::take(&mut self.starved);
+        let came = poll_fn(|context| {
+            let mut came = Vec::new();
+            starved.retain(|&topic| {
+                let Some(stream) = &mut self.cursors[topic].stream else { return false };
+                match stream.poll_next(context) {
+                    Poll::Pending => true,
+                    Poll::Ready(batch) => {
+                        came.push((topic, batch));
+                        false
+                    }
+                }
+            });
+            if came.is_empty() { Poll::Pending } else { Poll::Ready(came) }
+        });
+        let came = tokio::time::timeout_at(limit.into(), came).await.unwrap_or_default();
+        self.starved = starved;
+        let mut outcome = Ok(());
+        for (topic, batch) in came {
+            match batch.and_then(|batch| self.place(topic, batch)) {
+                Ok(()) => {}
+                Err(error) => {
+                    self.starved.push(topic);
+                    outcome = Err(error);
+                }
+            }
+        }
+        outcome
+    }
+
     /// Fetches a batch for every topic that ran dry.
     ///
     /// # Errors
@@ -115,17 +191,23 @@ impl Merge {
                 Some(stream) => stream.next().await?,
                 None => None,
             };
-            match batch {
-                Some(batch) => {
-                    cursor.times = timestamps(&batch)?;
-                    cursor.row = 0;
-                    self.heads.push(Reverse((cursor.times[0], topic)));
-                    cursor.batch = Some(batch);
-                }
-                None => (cursor.stream, cursor.batch) = (None, None),
-            }
+            self.place(topic, batch)?;
             self.starved.pop();
         }
+        Ok(())
+    }
+
+    /// Makes a batch the topic's current one; `None`: there are no more.
+    fn place(&mut self, topic: usize, batch: Option<RecordBatch>) -> Result<()> {
+        let cursor = &mut self.cursors[topic];
+        let Some(batch) = batch else {
+            (cursor.stream, cursor.batch) = (None, None);
+            return Ok(());
+        };
+        cursor.times = timestamps(&batch)?;
+        (cursor.row, cursor.arrived) = (0, Instant::now());
+        self.heads.push(Reverse((cursor.times[0], topic)));
+        cursor.batch = Some(batch);
         Ok(())
     }
 }

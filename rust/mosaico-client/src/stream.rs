@@ -1,13 +1,18 @@
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::Ticket;
-use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_types::ErrorKind;
+use mosaico_wire::FOLLOW_HEADER;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
+
+use tonic::Request;
+use tonic::metadata::MetadataValue;
 
 use crate::connection::Lease;
 use crate::{Error, ReadAhead, Result};
@@ -32,16 +37,30 @@ pub struct TopicStream {
 }
 
 impl TopicStream {
-    pub(crate) async fn open(mut lease: Lease, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<Self> {
-        let response = lease.flight.do_get(Ticket { ticket: ticket.into() }).await?;
-        let mut batches =
-            FlightRecordBatchStream::new_from_flight_data(response.into_inner().map_err(Into::into));
-        let first = batches.next().await.transpose()?;
-        let schema = batches.schema().cloned().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the server ended the stream without sending a schema")
-        })?;
-        let rest = batches.map_err(Error::from);
-        let batches = futures::stream::iter(first.map(Ok)).chain(rest).inspect(move |_| _ = &lease);
+    pub(crate) async fn open(
+        mut lease: Lease,
+        ticket: Vec<u8>,
+        read_ahead: ReadAhead,
+        follow: bool,
+    ) -> Result<Self> {
+        let mut request = Request::new(Ticket { ticket: ticket.into() });
+        if follow {
+            request.metadata_mut().insert(FOLLOW_HEADER, MetadataValue::from_static("1"));
+        }
+        let response = lease.flight.do_get(request).await?;
+        let mut messages = FlightDataDecoder::new(response.into_inner().map_err(Into::into));
+        let schema = match messages.try_next().await?.map(|message| message.payload) {
+            Some(DecodedPayload::Schema(schema)) => schema,
+            _ => return Err(malformed("the stream does not begin with a schema")),
+        };
+        let batches = messages.map_err(Error::from).try_filter_map(move |message| {
+            _ = &lease;
+            std::future::ready(match message.payload {
+                DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
+                DecodedPayload::None => Ok(None),
+                DecodedPayload::Schema(_) => Err(malformed("the stream holds a second schema")),
+            })
+        });
         Ok(Self::spawn(schema, batches, read_ahead))
     }
 
@@ -81,17 +100,22 @@ impl TopicStream {
     /// # Errors
     /// Whatever ended the stream early, again at every later call.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// As [`Self::next`], for those who wait for several streams.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<RecordBatch>>> {
         if let Some(error) = &self.failed {
-            return Err(error.clone());
+            return Poll::Ready(Err(error.clone()));
         }
         if self.queue.is_empty() {
             self.starving.notify_one();
         }
-        match self.queue.recv().await {
+        self.queue.poll_recv(context).map(|queued| match queued {
             Some(Ok(queued)) => Ok(Some(queued.batch)),
             Some(Err(error)) => Err(self.failed.insert(error).clone()),
             None => Ok(None),
-        }
+        })
     }
 }
 
@@ -99,6 +123,10 @@ impl Drop for TopicStream {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::new(ErrorKind::Internal, format!("the server sent something else than a topic: {what}"))
 }
 
 /// Waits for room in the shared budget, unless the consumer waits for just this topic.

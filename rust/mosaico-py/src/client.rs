@@ -16,7 +16,7 @@ use crate::lane::{PyLane, PyLaneBudget};
 use crate::runtime::wait;
 use crate::stream::PyStream;
 
-type PyEndpoint = (String, Py<PyBytes>, Option<(i64, i64)>, Option<u64>);
+type PyEndpoint = (String, Py<PyBytes>, Option<(i64, i64)>, Option<u64>, Option<u32>);
 
 /// A connection to a daemon.
 #[pyclass(frozen, name = "Client", module = "mosaicolabs._native")]
@@ -42,9 +42,7 @@ impl PyClient {
 impl PyClient {
     #[staticmethod]
     fn connect(py: Python<'_>, host: String, port: u16, timeout_s: f64) -> PyResult<Self> {
-        let timeout = Duration::try_from_secs_f64(timeout_s).map_err(|cause| {
-            to_py_err(Error::new(ErrorKind::InvalidInput, format!("timeout {timeout_s} s: {cause}")))
-        })?;
+        let timeout = seconds("timeout", timeout_s)?;
         let client = Self::connected(py, Target::Tcp { host, port }, timeout)?;
         Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(None) })
     }
@@ -64,10 +62,22 @@ impl PyClient {
 
     fn action(&self, py: Python<'_>, name: &str, body: &str) -> PyResult<Option<String>> {
         let client = self.open()?;
-        let body: Value = serde_json::from_str(body).map_err(|cause| {
-            to_py_err(Error::new(ErrorKind::InvalidInput, format!("`{name}` needs a JSON body: {cause}")))
-        })?;
+        let body = json(name, body)?;
         let answer = wait(py, client.action::<Value>(name, &body))?;
+        Ok(answer.map(|answer| answer.to_string()))
+    }
+
+    /// As `action`, for an open recording: a daemon that went away is waited for.
+    fn recording_action(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        body: &str,
+        patience_s: f64,
+    ) -> PyResult<Option<String>> {
+        let client = self.open()?;
+        let (body, patience) = (json(name, body)?, seconds("patience_s", patience_s)?);
+        let answer = wait(py, client.recording_action(name, &body, patience))?;
         Ok(answer.map(|answer| answer.to_string()))
     }
 
@@ -75,7 +85,7 @@ impl PyClient {
         wait(py, self.open()?.sequences())
     }
 
-    /// `(schema metadata, [(locator, ticket, (min, max) | None, rows | None)])`.
+    /// `(schema metadata, [(locator, ticket, (min, max) | None, rows | None, resumed | None)])`.
     #[pyo3(signature = (locator, start, end))]
     fn info(
         &self,
@@ -88,12 +98,12 @@ impl PyClient {
         let endpoint = |endpoint: mosaico_client::Endpoint| {
             let bounds = endpoint.metadata.timestamp.map(|bounds| (bounds.min, bounds.max));
             let ticket = PyBytes::new(py, &endpoint.ticket).unbind();
-            (endpoint.locator, ticket, bounds, endpoint.metadata.rows)
+            (endpoint.locator, ticket, bounds, endpoint.metadata.rows, endpoint.metadata.resumed)
         };
         Ok((info.schema.metadata, info.endpoints.into_iter().map(endpoint).collect()))
     }
 
-    #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, budget))]
+    #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, patience_s, budget))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
     fn write(
         &self,
@@ -105,6 +115,7 @@ impl PyClient {
         max_batch_bytes: usize,
         max_batch_records: usize,
         max_batch_age_s: f64,
+        patience_s: f64,
         budget: &PyLaneBudget,
     ) -> PyResult<PyLane> {
         let max_batch_age = Duration::try_from_secs_f64(max_batch_age_s)
@@ -114,10 +125,11 @@ impl PyClient {
                 let message = format!("max_batch_age_s is {max_batch_age_s}; give at least 0.001 s");
                 to_py_err(Error::new(ErrorKind::InvalidInput, message))
             })?;
-        let config =
-            LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, budget: budget.0.clone() };
+        let patience = seconds("patience_s", patience_s)?;
+        let budget = budget.0.clone();
+        let config = LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, budget, patience };
         let schema = schema.into_inner();
-        let put = PutCommand { resource_locator: locator.clone(), key };
+        let put = PutCommand { resource_locator: locator.clone(), key, resume: None };
         let lane = wait(py, self.open()?.write(put, Arc::clone(&schema), config))?;
         Ok(PyLane::new(py, lane, locator, data_class, &schema))
     }
@@ -144,4 +156,16 @@ impl PyClient {
             None => Ok(()),
         }
     }
+}
+
+fn json(action: &str, text: &str) -> PyResult<Value> {
+    serde_json::from_str(text).map_err(|cause| {
+        to_py_err(Error::new(ErrorKind::InvalidInput, format!("`{action}` needs a JSON body: {cause}")))
+    })
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|cause| {
+        to_py_err(Error::new(ErrorKind::InvalidInput, format!("{name} is {value} s: {cause}")))
+    })
 }

@@ -1,6 +1,7 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use mosaico_client::{Error, Lane, LaneBudget};
+use mosaico_client::{Error, Lane, LaneBudget, SpillConfig};
 use mosaico_types::ErrorKind;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,8 +21,9 @@ pub(crate) struct PyLaneBudget(pub(crate) LaneBudget);
 #[pymethods]
 impl PyLaneBudget {
     #[new]
-    fn new(bytes: usize) -> Self {
-        Self(LaneBudget::new(bytes))
+    #[pyo3(signature = (bytes, spill_folder=None, spill_bytes=0))]
+    fn new(bytes: usize, spill_folder: Option<PathBuf>, spill_bytes: u64) -> Self {
+        Self(LaneBudget::new(bytes, spill_folder.map(|folder| SpillConfig::new(folder, spill_bytes))))
     }
 }
 
@@ -67,7 +69,8 @@ impl PyLane {
 
 #[pymethods]
 impl PyLane {
-    fn push(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Returns whether there are notices to take.
+    fn push(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<bool> {
         refuse_after_fork()?;
         let full = self.lane.push(|columns| {
             let envelope = Fields::of(message);
@@ -77,11 +80,10 @@ impl PyLane {
             append_fields(py, &self.envelope, head, &envelope)?;
             append_fields(py, &self.payload, tail, &Fields::of(&data))
         });
-        match full {
-            Ok(false) => Ok(()),
-            Ok(true) => wait(py, self.lane.room()),
-            Err(error) => Err(error.into_py_err(py, &self.topic)),
+        if full.map_err(|error| error.into_py_err(py, &self.topic))? {
+            wait(py, self.lane.room())?;
         }
+        Ok(self.lane.has_notices())
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
@@ -104,6 +106,10 @@ impl PyLane {
     fn stats(&self) -> (u64, u64, u64, usize) {
         let stats = self.lane.stats();
         (stats.pushed, stats.sent, stats.durable, stats.queued_bytes)
+    }
+
+    fn take_notices(&self) -> Vec<String> {
+        self.lane.take_notices()
     }
 
     fn check(&self) -> PyResult<()> {

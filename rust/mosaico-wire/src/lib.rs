@@ -13,6 +13,8 @@ pub mod ticket;
 
 /// Response header by which our client recognises our daemon; the value is `mosaicolabs/<version>`.
 pub const SERVER_HEADER: &str = "mosaico-server";
+/// Header of a `do_get` that stays open and sends new rows until the topic is complete.
+pub const FOLLOW_HEADER: &str = "mosaico-follow";
 
 /// Response header of `do_put`: the daemon will acknowledge durable rows on the put stream.
 pub const ACKS_HEADER: &str = "mosaico-acks";

@@ -29,15 +29,21 @@ class Proxy:
     def resume(self) -> None:
         self._flowing.set()
 
-    def cut(self) -> None:
-        """Resets every connection and accepts no more."""
+    def drop(self) -> None:
+        """Resets every connection; new ones are accepted."""
         with self._lock:
-            _shut(self._listener)
             for end in self._sockets:
                 with contextlib.suppress(OSError):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 _shut(end)
+            self._sockets.clear()
         self.resume()
+
+    def cut(self) -> None:
+        """Resets every connection and accepts no more."""
+        with self._lock:
+            _shut(self._listener)
+        self.drop()
 
     def __enter__(self) -> "Proxy":
         return self

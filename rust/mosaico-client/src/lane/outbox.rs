@@ -118,12 +118,6 @@ impl Outbox {
         self.changed.notify_waiters();
     }
 
-    /// Whether the end was reached by the current stream.
-    pub(super) fn is_exhausted(&self) -> bool {
-        let state = self.state.lock();
-        state.closed && state.taken == state.entries.len()
-    }
-
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
         self.state.lock().bytes

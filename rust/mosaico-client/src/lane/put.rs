@@ -9,11 +9,13 @@ use arrow::datatypes::SchemaRef;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::{FlightData, FlightDescriptor, PutResult};
-use futures::{Stream, StreamExt};
+use futures::future::Fuse;
+use futures::{FutureExt, Stream, StreamExt};
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::action::{Named, TopicSystemInfo, name};
 use mosaico_wire::command::{PutAck, PutCommand};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tonic::Streaming;
 
 use super::Shared;
@@ -27,17 +29,40 @@ const MESSAGE_BYTES: usize = 1 << 20;
 /// Between two attempts to go on: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Runs the upload to its end and leaves the outcome in the progress.
-pub(super) async fn run(lease: Lease, command: PutCommand, schema: SchemaRef, shared: Arc<Shared>) {
-    let outcome = Upload { lease, command, schema, shared: Arc::clone(&shared) }.run().await;
-    let outcome = match outcome {
-        // A clean end that the writer did not ask for is no success.
-        Ok(()) if shared.open.lock().accepting => {
-            Err(Error::new(ErrorKind::Unavailable, "the server ended the upload before the writer closed it"))
-        }
-        other => other,
-    };
-    shared.progress.send_modify(|progress| progress.ended = Some(outcome));
+/// Runs the upload to its end in the background and leaves the outcome in the progress.
+pub(super) fn spawn(
+    lease: Lease,
+    command: PutCommand,
+    schema: SchemaRef,
+    shared: Arc<Shared>,
+) -> AbortHandle {
+    let upload = Upload { lease, command, schema, shared: Arc::clone(&shared) };
+    let task = tokio::spawn(upload.run());
+    let abort = task.abort_handle();
+    tokio::spawn(async move {
+        let outcome = match task.await {
+            Ok(outcome) => outcome,
+            // The lane was aborted, and says so itself.
+            Err(end) if end.is_cancelled() => return,
+            Err(end) => Err(Error::new(ErrorKind::Internal, format!("the upload ended: {end}"))),
+        };
+        shared.end(outcome);
+    });
+    abort
+}
+
+impl Shared {
+    fn end(&self, outcome: Result<()>) {
+        let outcome = match outcome {
+            // A clean end that the writer did not ask for is no success.
+            Ok(()) if self.open.lock().accepting => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the server ended the upload before the writer closed it",
+            )),
+            other => other,
+        };
+        self.progress.send_modify(|progress| progress.ended = Some(outcome));
+    }
 }
 
 struct Upload {
@@ -53,7 +78,7 @@ struct Call {
     /// Lets rows follow the schema.
     start: Option<oneshot::Sender<()>>,
     /// Why nothing more can be sent.
-    failed: oneshot::Receiver<Error>,
+    failed: Fuse<oneshot::Receiver<Error>>,
 }
 
 impl Call {
@@ -108,7 +133,7 @@ impl Upload {
             .with_max_flight_data_size(MESSAGE_BYTES)
             .build(batches);
         let answers = self.lease.flight.do_put(until_failure(messages, fail)).await?.into_inner();
-        Ok(Call { answers, start: Some(start), failed })
+        Ok(Call { answers, start: Some(start), failed: failed.fuse() })
     }
 
     fn start(&self, call: &mut Call) {
@@ -156,10 +181,14 @@ impl Upload {
                     ));
                     return Ok(Some(call));
                 }
-                Ok(Err(refused)) if !refused.kind.is_retryable() => {
-                    let complete = refused.kind == ErrorKind::FailedPrecondition && self.is_complete().await;
-                    return if complete { Ok(None) } else { Err(refused) };
+                Ok(Err(refused)) if refused.kind == ErrorKind::FailedPrecondition => {
+                    match self.is_complete().await {
+                        Ok(true) => return Ok(None),
+                        Ok(false) => return Err(refused),
+                        Err(again) => error = again,
+                    }
                 }
+                Ok(Err(refused)) if !refused.kind.is_retryable() => return Err(refused),
                 Ok(Err(again)) => error = again,
                 Err(_) => {}
             }
@@ -182,20 +211,22 @@ impl Upload {
     }
 
     /// Whether the connection broke after the server had completed the topic.
-    async fn is_complete(&mut self) -> bool {
+    async fn is_complete(&mut self) -> Result<bool> {
         let locator = &self.command.resource_locator;
         let flight = &mut self.lease.flight;
-        let pushed = self.shared.open.lock().pushed;
         let named = Named { name: locator.clone() };
-        let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await;
-        let info = calls::info(flight, locator, TimeWindow::ALL).await;
-        let complete = self.shared.outbox.is_exhausted()
-            && matches!(system, Ok(Some(TopicSystemInfo { is_locked: true, .. })))
-            && info.is_ok_and(|info| info.endpoints.iter().any(|topic| topic.metadata.rows == Some(pushed)));
+        let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await?;
+        let info = calls::info(flight, locator, TimeWindow::ALL).await?;
+        let rows = info.endpoints.first().and_then(|topic| topic.metadata.rows);
+        let (pushed, closed) = {
+            let open = self.shared.open.lock();
+            (open.pushed, !open.accepting)
+        };
+        let complete = closed && rows == Some(pushed) && system.is_some_and(|topic| topic.is_locked);
         if complete {
             self.shared.progress.send_modify(|progress| progress.durable = pushed);
         }
-        complete
+        Ok(complete)
     }
 }
 

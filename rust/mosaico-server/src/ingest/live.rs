@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use mosaico_wire::command::PutAck;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -131,7 +132,29 @@ impl LiveTopic {
                 segment.rows = segment.rows.then(new.rows, new.data_bytes, new.times);
             })
             .or_insert(Segment { end, rows: new, closed: false });
-        state.durable
+        let durable = state.durable;
+        drop(state);
+        self.changed.notify_waiters();
+        durable
+    }
+
+    /// Ready when rows became durable, or a segment or the writer went, after this call.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Opens a segment for reading, if it is not in a chunk yet.
+    pub(crate) fn view(&self, index: u32) -> Result<Option<SegmentView>> {
+        let state = self.state.lock();
+        let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
+        let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+        Ok(Some(SegmentView { index, file, segment }))
+    }
+
+    /// The first segment after `index`.
+    pub(crate) fn segment_after(&self, index: Option<u32>) -> Option<u32> {
+        let from = index.map_or(0, |index| index + 1);
+        self.state.lock().segments.range(from..).next().map(|(&index, _)| index)
     }
 
     /// Marks a segment as complete.

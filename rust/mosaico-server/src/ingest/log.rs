@@ -9,7 +9,7 @@
 //! bytes of the frame.
 
 use std::fs::File;
-use std::io::{self, BufReader, IoSlice, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Seek, SeekFrom, Write};
 
 use arrow::array::RecordBatch;
 use arrow::buffer::{Buffer, MutableBuffer};
@@ -185,6 +185,20 @@ impl BatchReader {
     /// Everything before this offset was read whole.
     pub(crate) fn offset(&self) -> u64 {
         self.frames.offset()
+    }
+
+    /// Goes on at `offset`, where a frame begins; `end` is the length of the part that may be read now.
+    pub(crate) fn go_on(&mut self, offset: u64, end: u64) -> Result<(), LogError> {
+        if offset != self.frames.offset {
+            self.frames.input.seek(SeekFrom::Start(offset))?;
+        }
+        (self.frames.offset, self.frames.end) = (offset, end);
+        Ok(())
+    }
+
+    /// The length of the file.
+    pub(crate) fn file_bytes(&self) -> io::Result<u64> {
+        Ok(self.frames.input.get_ref().metadata()?.len())
     }
 
     fn decode(&self, frame: &StoredFrame) -> Result<RecordBatch, LogError> {

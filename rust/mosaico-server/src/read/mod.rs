@@ -2,6 +2,7 @@
 
 pub(crate) mod chunk;
 pub(crate) mod file;
+pub(crate) mod follow;
 pub(crate) mod footer;
 pub(crate) mod merge;
 
@@ -30,15 +31,37 @@ pub(crate) async fn read_topic(
     topic: &TopicRow,
     window: TimeWindow,
 ) -> Result<BatchStream> {
+    Ok(snapshot(core, topic, window).await?.0)
+}
+
+/// Where a snapshot ends in the topic's arrival order: the last segment or chunk, and the bytes of it if it is a
+/// segment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SnapshotEnd {
+    pub index: Option<u32>,
+    pub bytes: Option<u64>,
+}
+
+/// What is durable now, and where that ends.
+async fn snapshot(
+    core: &Arc<Core>,
+    topic: &TopicRow,
+    window: TimeWindow,
+) -> Result<(BatchStream, SnapshotEnd)> {
     // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
     let views = match core.live.get(topic.id) {
         Some(live) => live.views()?,
         None => Vec::new(),
     };
     let seen: HashSet<u32> = views.iter().map(|view| view.index).collect();
+    let chunks = core.catalog.chunks(topic.id).await?;
+    let mut end = SnapshotEnd { index: chunks.last().map(|chunk| chunk.index), bytes: None };
+    if let Some(last) = views.last().filter(|last| end.index.is_none_or(|chunk| last.index >= chunk)) {
+        end = SnapshotEnd { index: Some(last.index), bytes: Some(last.segment.end) };
+    }
     let piece_bytes = core.piece_bytes();
     let mut sources = Vec::new();
-    for chunk in core.catalog.chunks(topic.id).await? {
+    for chunk in chunks {
         if !seen.contains(&chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
             sources.push(chunk_source(core, topic, chunk, window));
         }
@@ -49,7 +72,7 @@ pub(crate) async fn read_topic(
             sources.push(segment_source(view, window, piece_bytes));
         }
     }
-    Ok(merge(sources, piece_bytes))
+    Ok((merge(sources, piece_bytes), end))
 }
 
 fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, window: TimeWindow) -> Source {

@@ -1,13 +1,15 @@
 //! `DoGet`: one topic's rows in time order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use mosaico_types::TopicLocator;
+use mosaico_types::{TimeWindow, TopicLocator};
 use mosaico_wire::ticket::Ticket;
 use tokio::select;
 use tokio::sync::mpsc;
@@ -18,40 +20,44 @@ use super::{Items, info};
 use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::read::follow::follow_topic;
 use crate::read::read_topic;
 
 /// Messages that are ready before the client asks for them.
 const READY_MESSAGES: usize = 1;
 
-/// The messages for a ticket.
-pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8]) -> Result<Items<FlightData>> {
+/// How often a followed topic is asked whether its first upload has begun.
+const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
+
+/// The messages for a ticket; with `follow` they go on until the topic is complete.
+pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> Result<Items<FlightData>> {
     let ticket = Ticket::decode(ticket).map_err(|e| {
         Error::Invalid(format!("the ticket is malformed: {e}; take tickets from GetFlightInfo as they are"))
     })?;
     let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
     let reading = Arc::clone(&core.readers);
-    let schema = SchemaRef::new(info::topic_schema(&topic)?);
-    // Rows may only follow a schema that was announced.
-    let batches = match topic.schema {
-        Some(_) => read_topic(core, &topic, ticket.window).await?,
-        None => stream::empty().boxed(),
-    };
-    // Batches are cut to size already, and the encoder would measure whole buffers instead of slices.
-    let mut encoded = FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        .with_max_flight_data_size(usize::MAX)
-        .build(batches.map_err(|e| FlightError::ExternalError(Box::new(e))));
     let (sender, receiver) = mpsc::channel(READY_MESSAGES);
+    let encoded = if follow { None } else { Some(encode(core, &topic, ticket.window, false).await?) };
     let core = Arc::clone(core);
     // A task of its own: decoding must not hold up the other streams of the connection.
     tokio::spawn(async move {
         let _reading = reading;
+        let mut topic = topic;
+        let mut encoded = match encoded {
+            Some(encoded) => encoded,
+            None => select! {
+                encoded = encode_later(&core, &mut topic, ticket.window) => encoded,
+                () = sender.closed() => return,
+                () = core.stopping.cancelled() => shutting_down(),
+            },
+        };
+        let ending = if follow { &core.stopping } else { &core.halting };
         // A message is made when there is room for it, not before.
         while let Ok(room) = sender.reserve().await {
             let message = select! {
                 message = encoded.next() => message,
                 () = sender.closed() => return,
-                () = core.halting.cancelled() => Some(Err(FlightError::from(Status::from(Error::ShuttingDown)))),
+                () = ending.cancelled() => shutting_down().next().await,
             };
             let Some(message) = message else { return };
             let failed = message.is_err();
@@ -66,6 +72,45 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8]) -> Result<Items<Fl
         }
     });
     Ok(ReceiverStream::new(receiver).boxed())
+}
+
+type Encoded = BoxStream<'static, Result<FlightData, FlightError>>;
+
+async fn encode(core: &Arc<Core>, topic: &TopicRow, window: TimeWindow, follow: bool) -> Result<Encoded> {
+    let schema = SchemaRef::new(info::topic_schema(topic)?);
+    // Rows may only follow a schema that was announced.
+    let batches = match topic.schema {
+        Some(_) if follow => follow_topic(core, topic, window).await?,
+        Some(_) => read_topic(core, topic, window).await?,
+        None => stream::empty().boxed(),
+    };
+    // Batches are cut to size already, and the encoder would measure whole buffers instead of slices.
+    let encoded = FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        .with_max_flight_data_size(usize::MAX)
+        .build(batches.map_err(|e| FlightError::ExternalError(Box::new(e))));
+    Ok(encoded.boxed())
+}
+
+/// Waits for the topic's schema, which its first upload brings.
+async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, window: TimeWindow) -> Encoded {
+    let encoded = async {
+        while topic.schema.is_none() && topic.committed_ns.is_none() {
+            tokio::time::sleep(SCHEMA_PAUSE).await;
+            let row = core.catalog.topic_by_id(topic.id).await?.filter(|row| !row.deleting);
+            *topic = row.ok_or_else(|| Error::Deleted(topic.locator.to_string()))?;
+        }
+        encode(core, topic, window, true).await
+    };
+    encoded.await.unwrap_or_else(failing)
+}
+
+fn shutting_down() -> Encoded {
+    failing(Error::ShuttingDown)
+}
+
+fn failing(error: Error) -> Encoded {
+    stream::iter([Err(FlightError::ExternalError(Box::new(error)))]).boxed()
 }
 
 async fn status(core: &Core, topic: &TopicRow, error: FlightError) -> Status {

@@ -14,7 +14,7 @@ use arrow_flight::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use mosaico_wire::{ACKS_HEADER, SERVER_HEADER};
+use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, SERVER_HEADER};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -61,7 +61,8 @@ impl FlightService for Service {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
-        Ok(answer(get::messages(&self.0, &request.into_inner().ticket).await?))
+        let follow = request.metadata().contains_key(FOLLOW_HEADER);
+        Ok(answer(get::messages(&self.0, &request.into_inner().ticket, follow).await?))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
