@@ -1,6 +1,6 @@
 """The Rust core. Private: use the classes of `mosaicolabs`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Protocol, final
 
@@ -47,6 +47,16 @@ class Client:
         budget: LaneBudget,
     ) -> Lane: ...
     def read(self, tickets: Sequence[bytes], read_ahead_bytes: int) -> Stream: ...
+    def follow(
+        self,
+        locators: Sequence[str],
+        tickets: Sequence[bytes],
+        read_ahead_bytes: int,
+        lateness_s: float,
+        window: tuple[int | None, int | None],
+        sequence: str | None,
+        bind: Callable[[str, str | None], tuple[str, tuple[Any, ...]]],
+    ) -> Stream: ...
     def close(self) -> None: ...
 
 @final

@@ -1,10 +1,11 @@
 """Opens the streams behind tickets and binds them to the classes of their messages."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.exceptions import ConnectionFailedError, MosaicoError
+from mosaicolabs.exceptions import ConnectionFailedError, MosaicoError, UnsupportedError
 from mosaicolabs.models._plan import decode_plan
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.serializable import Serializable
@@ -32,16 +33,70 @@ def open_stream(
     try:
         stream = client.read(tickets, READ_AHEAD_BYTES)
     except MosaicoError as error:
-        raise ConnectionFailedError(f"cannot open the stream of {', '.join(names)}: {error}") from error
+        raise _not_opened(names, error) from error
+    return stream, _bind(stream, names)
+
+
+@dataclass(frozen=True)
+class Live:
+    """How topics of a sequence are followed."""
+
+    sequence: str
+    window: tuple[int | None, int | None]
+    max_lateness_s: float
+    joining: bool
+    """Whether topics that the sequence gets later join."""
+
+
+def follow_stream(
+    client: _native.Client, names: list[str], tickets: list[bytes], live: Live
+) -> tuple[_native.Stream, list[str]]:
+    """As `open_stream`, for topics that go on while they are read.
+
+    Raises:
+        UnsupportedError: The daemon is a Mosaico 0.2 server.
+        ConnectionFailedError: The daemon refused, or went away.
+    """
+
+    def bind(locator: str, tag: str | None) -> tuple[str, tuple[Any, ...]]:
+        name = locator.removeprefix(live.sequence)
+        return name, _plan(name, tag or "")
+
+    try:
+        stream = client.follow(
+            [f"{live.sequence}{name}" for name in names],
+            tickets,
+            READ_AHEAD_BYTES,
+            live.max_lateness_s,
+            live.window,
+            live.sequence if live.joining else None,
+            bind,
+        )
+    except UnsupportedError:
+        raise
+    except MosaicoError as error:
+        raise _not_opened(names, error) from error
+    return stream, _bind(stream, names)
+
+
+def _bind(stream: _native.Stream, names: list[str]) -> list[str]:
+    """Gives the topics their names and classes; returns their ontology tags."""
     tags = [tag or "" for tag in stream.tags()]
-    plans = []
-    for name, tag in zip(names, tags, strict=True):
-        cls = Serializable._get_class_type(tag)
-        if cls is None:
-            logger.warning("%s: ontology %r is not registered; define or import its class", name, tag)
-        plans.append(_refusal(name, tag) if cls is None else decode_plan(cls))
+    plans = [_plan(name, tag) for name, tag in zip(names, tags, strict=True)]
     stream.bind(_MESSAGE_PLAN, names, plans)
-    return stream, tags
+    return tags
+
+
+def _plan(name: str, tag: str) -> tuple[Any, ...]:
+    cls = Serializable._get_class_type(tag)
+    if cls is not None:
+        return decode_plan(cls)
+    logger.warning("%s: ontology %r is not registered; define or import its class", name, tag)
+    return _refusal(name, tag)
+
+
+def _not_opened(names: list[str], error: MosaicoError) -> ConnectionFailedError:
+    return ConnectionFailedError(f"cannot open the stream of {', '.join(names)}: {error}")
 
 
 def _refusal(name: str, tag: str) -> tuple[Any, ...]:

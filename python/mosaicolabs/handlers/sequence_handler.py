@@ -9,7 +9,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.comm.metadata import SequenceMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import MosaicoError, NotFoundError
-from mosaicolabs.handlers._open import open_stream
+from mosaicolabs.handlers._open import Live, follow_stream, open_stream
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
@@ -106,6 +106,9 @@ class SequenceHandler:
         topics: list[str] | None = None,
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
+        *,
+        follow: bool = False,
+        max_lateness_s: float = 0.1,
     ) -> SequenceDataStreamer:
         """Opens the merged replay; a handler has one live streamer, the previous one is closed.
 
@@ -113,13 +116,19 @@ class SequenceHandler:
             topics: Names of the topics wanted. None or empty: all.
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
+            follow: Go on with what is recorded meanwhile, as soon as it is durable, until the sequence is
+                finalized, or its recording has failed. Unless `topics` are named, those that are created
+                later join.
+            max_lateness_s: How long a message that is followed waits for earlier ones of silent topics, s.
+                Messages within it come merged by time; one that is later than that comes late.
 
         Raises:
-            ValueError: The sequence has no data, or no topic of a given name.
+            ValueError: The sequence has no data and is not followed, or has no topic of a given name.
+            UnsupportedError: `follow` on a Mosaico 0.2 server.
             RuntimeError: None of the selected topics has data.
             ConnectionError: A stream cannot be opened.
         """
-        if self.timestamp_ns_min is None:
+        if self.timestamp_ns_min is None and not follow:
             raise ValueError(f"Cannot stream sequence '{self.name}': The sequence might contain no data")
         wanted = {f"/{topic.strip('/')}" for topic in topics or self.topics}
         unknown = sorted(wanted - set(self._manifests))
@@ -130,19 +139,22 @@ class SequenceHandler:
         filled = {
             name
             for name, manifest in self._manifests.items()
-            if name in wanted and manifest.timestamp_ns_min is not None
+            if name in wanted and (follow or manifest.timestamp_ns_min is not None)
         }
-        if not filled:
+        if not filled and not follow:
             raise RuntimeError(f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data")
         self._close_streamer()
-        _, endpoints = self._client.info(self.name, start_timestamp_ns, end_timestamp_ns)
+        window = (start_timestamp_ns, end_timestamp_ns)
+        _, endpoints = self._client.info(self.name, *window)
         manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
         chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
-        stream, _ = open_stream(
-            self._client,
-            [manifest.topic_name for manifest in chosen],
-            [manifest.ticket for manifest in chosen],
-        )
+        names = [manifest.topic_name for manifest in chosen]
+        tickets = [manifest.ticket for manifest in chosen]
+        if follow:
+            live = Live(self.name, window=window, max_lateness_s=max_lateness_s, joining=not topics)
+            stream, _ = follow_stream(self._client, names, tickets, live)
+        else:
+            stream, _ = open_stream(self._client, names, tickets)
         self._streamer = SequenceDataStreamer(sequence_name=self.name, stream=stream)
         return self._streamer
 

@@ -9,7 +9,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import NotFoundError
-from mosaicolabs.handlers._open import open_stream
+from mosaicolabs.handlers._open import Live, follow_stream, open_stream
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.models.platform import Topic
@@ -121,25 +121,37 @@ class TopicHandler:
         return self._manifest.timestamp_ns_max
 
     def get_data_streamer(
-        self, start_timestamp_ns: int | None = None, end_timestamp_ns: int | None = None
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        follow: bool = False,
     ) -> TopicDataStreamer:
         """Opens the replay of this topic; a handler has one live streamer, the previous one is closed.
 
         Args:
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
+            follow: Go on with what is recorded meanwhile, as soon as it is durable, until the topic is
+                complete. What is stored comes in time order, new messages batch by batch as they arrive,
+                so that one that is recorded late comes late.
 
         Raises:
-            ValueError: The topic has no data.
+            ValueError: The topic has no data, and is not followed.
+            UnsupportedError: `follow` on a Mosaico 0.2 server.
             ConnectionError: The stream cannot be opened.
         """
-        if self.timestamp_ns_min is None:
+        if self.timestamp_ns_min is None and not follow:
             raise ValueError(f"Cannot stream topic '{self.name}': The topic might contain no data")
         self.close()
-        locator = f"{self.sequence_name}{self.name}"
-        _, endpoints = self._client.info(locator, start_timestamp_ns, end_timestamp_ns)
+        window = (start_timestamp_ns, end_timestamp_ns)
+        _, endpoints = self._client.info(f"{self.sequence_name}{self.name}", *window)
         ticket = TopicResourceManifest.from_endpoint(endpoints[0]).ticket
-        stream, tags = open_stream(self._client, [self.name], [ticket])
+        if follow:
+            live = Live(self.sequence_name, window=window, max_lateness_s=0.0, joining=False)
+            stream, tags = follow_stream(self._client, [self.name], [ticket], live)
+        else:
+            stream, tags = open_stream(self._client, [self.name], [ticket])
         self._streamer = TopicDataStreamer(topic_name=self.name, ontology_tag=tags[0], stream=stream)
         return self._streamer
 

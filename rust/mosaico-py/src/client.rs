@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::embedded::{self, Embedded};
 use crate::errors::to_py_err;
 use crate::lane::{PyLane, PyLaneBudget};
+use crate::live::Watch;
 use crate::runtime::wait;
 use crate::stream::PyStream;
 
@@ -146,6 +147,33 @@ impl PyClient {
         })?;
         let schemas = streams.iter().map(|stream| Arc::clone(stream.schema())).collect();
         Ok(PyStream::new(Merge::new(streams), schemas))
+    }
+
+    /// As `read`, but topics go on while they are recorded. With `sequence` the topics that it gets later join:
+    /// `bind(locator, tag | None)` gives their names and decode plans; `locators` are those of `tickets`.
+    #[pyo3(signature = (locators, tickets, read_ahead_bytes, lateness_s, window, sequence, bind))]
+    #[expect(clippy::too_many_arguments, reason = "arguments of one Python call")]
+    fn follow(
+        &self,
+        py: Python<'_>,
+        locators: Vec<String>,
+        tickets: Vec<Vec<u8>>,
+        read_ahead_bytes: usize,
+        lateness_s: f64,
+        window: (Option<i64>, Option<i64>),
+        sequence: Option<String>,
+        bind: Py<PyAny>,
+    ) -> PyResult<PyStream> {
+        let (client, lateness) = (self.open()?, seconds("max_lateness_s", lateness_s)?);
+        let read_ahead = ReadAhead::new(read_ahead_bytes);
+        let streams = wait(py, async {
+            let follow = tickets.into_iter().map(|ticket| client.follow(ticket, read_ahead.clone()));
+            futures::future::try_join_all(follow).await
+        })?;
+        let schemas = streams.iter().map(|stream| Arc::clone(stream.schema())).collect();
+        let window = TimeWindow { start: window.0, end: window.1 };
+        let watch = sequence.map(|name| Watch::new(client, name, window, read_ahead, locators, bind));
+        Ok(PyStream::live(Merge::live(streams, lateness), schemas, watch))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

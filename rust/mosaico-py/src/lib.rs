@@ -11,6 +11,7 @@ mod embedded;
 mod encode;
 mod errors;
 mod lane;
+mod live;
 mod runtime;
 mod stream;
 

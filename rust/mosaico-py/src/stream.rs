@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray};
 use arrow::datatypes::{Field, SchemaRef};
@@ -13,6 +14,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::decode::{Plan, Reader};
 use crate::errors::to_py_err;
+use crate::live::Watch;
 use crate::runtime::wait;
 
 /// What is needed to hand out a topic's rows.
@@ -32,7 +34,12 @@ struct State {
     merge: Merge,
     topics: Vec<Option<Topic>>,
     message: Option<Plan>,
+    live: bool,
+    watch: Option<Watch>,
 }
+
+/// How long a followed stream waits for rows before it looks for new topics.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Topics being read, merged by time.
 #[pyclass(frozen, name = "Stream", module = "mosaicolabs._native")]
@@ -43,8 +50,18 @@ pub(crate) struct PyStream {
 
 impl PyStream {
     pub(crate) fn new(merge: Merge, schemas: Vec<SchemaRef>) -> Self {
+        Self::with(merge, schemas, false, None)
+    }
+
+    /// A stream of topics that go on while they are read; `watch` finds those that join.
+    pub(crate) fn live(merge: Merge, schemas: Vec<SchemaRef>, watch: Option<Watch>) -> Self {
+        Self::with(merge, schemas, true, watch)
+    }
+
+    fn with(merge: Merge, schemas: Vec<SchemaRef>, live: bool, watch: Option<Watch>) -> Self {
         let topics = schemas.iter().map(|_| None).collect();
-        Self { state: Mutex::new(Some(State { merge, topics, message: None })), schemas }
+        let state = State { merge, topics, message: None, live, watch };
+        Self { state: Mutex::new(Some(state)), schemas }
     }
 
     /// Runs `read` on the state, which is taken out meanwhile: two threads cannot share a stream.
@@ -63,10 +80,6 @@ impl PyStream {
 impl PyStream {
     /// The ontology tag of each topic; None where the server sent none.
     fn tags(&self) -> Vec<Option<String>> {
-        let tag = |schema: &SchemaRef| {
-            let properties: Properties = serde_json::from_str(schema.metadata().get(PROPERTIES)?).ok()?;
-            Some(properties.ontology_tag)
-        };
         self.schemas.iter().map(tag).collect()
     }
 
@@ -102,21 +115,64 @@ impl PyStream {
     }
 }
 
+fn tag(schema: &SchemaRef) -> Option<String> {
+    let properties: Properties = serde_json::from_str(schema.metadata().get(PROPERTIES)?).ok()?;
+    Some(properties.ontology_tag)
+}
+
 impl State {
     fn peek(&mut self, py: Python<'_>) -> PyResult<Option<(usize, usize, i64)>> {
         loop {
+            if self.watch.as_ref().is_some_and(Watch::is_due) {
+                self.join(py)?;
+            }
             match self.merge.peek() {
                 Step::Row { topic, row, timestamp_ns } => return Ok(Some((topic, row, timestamp_ns))),
-                Step::End => return Ok(None),
-                Step::Refill => {
-                    let starved = self.merge.starved().to_vec();
-                    wait(py, self.merge.refill())?;
-                    for index in starved {
-                        self.rebind(py, index)?;
+                Step::Refill => self.refill(py)?,
+                Step::End => {
+                    let Some(watch) = &self.watch else { return Ok(None) };
+                    let ended = wait(py, watch.has_ended())?;
+                    if self.join(py)? {
+                        continue;
+                    }
+                    if ended {
+                        return Ok(None);
+                    }
+                    if let Some(watch) = &self.watch {
+                        wait(py, watch.pause())?;
                     }
                 }
             }
         }
+    }
+
+    fn refill(&mut self, py: Python<'_>) -> PyResult<()> {
+        let starved = self.merge.starved().to_vec();
+        if self.live {
+            wait(py, self.merge.refill_live(PATIENCE))?;
+        } else {
+            wait(py, self.merge.refill())?;
+        }
+        for index in starved {
+            if !self.merge.starved().contains(&index) {
+                self.rebind(py, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the topics that are new; returns whether there are some.
+    fn join(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let Some(watch) = &mut self.watch else { return Ok(false) };
+        let found = wait(py, watch.look())?;
+        let any = !found.is_empty();
+        for (locator, stream) in found {
+            let (name, plan): (Py<PyString>, Bound<'_, PyAny>) =
+                watch.bind.bind(py).call1((locator, tag(stream.schema())))?.extract()?;
+            self.topics.push(Some(Topic { name, plan: Plan::parse(&plan)?, batch: None }));
+            self.merge.add(stream);
+        }
+        Ok(any)
     }
 
     fn rebind(&mut self, py: Python<'_>, index: usize) -> PyResult<()> {
