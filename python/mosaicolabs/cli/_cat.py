@@ -30,6 +30,7 @@ NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; bytes are bas
 @click.option("--topics", multiple=True, metavar="T ...", help="Only these topics.  [default: all]")
 @click.option("--from", "start", metavar="TIME", help="First time, included.")
 @click.option("--to", "end", metavar="TIME", help="Last time, excluded.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is recorded, until the recording ends.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Stop after N messages.")
 @click.option(
     "--summarise-bytes", is_flag=True, help="With --json: the size of binary fields instead of base64."
@@ -42,6 +43,7 @@ def cat(
     topics: tuple[str, ...],
     start: str | None,
     end: str | None,
+    follow: bool,
     limit: int | None,
     summarise_bytes: bool,
 ) -> None:
@@ -51,14 +53,16 @@ def cat(
         selected = [_topic(handler, topic) for topic in topics]
         start_ns = _time(start, handler, "--from")
         end_ns = _time(end, handler, "--to")
-        if handler.timestamp_ns_min is None:
-            return
         origin_ns = handler.timestamp_ns_min
+        if origin_ns is None and not follow:
+            return
         streamer = handler.get_data_streamer(
-            topics=selected, start_timestamp_ns=start_ns, end_timestamp_ns=end_ns
+            topics=selected, start_timestamp_ns=start_ns, end_timestamp_ns=end_ns, follow=follow
         )
         with closing(streamer):
             for topic, message in islice(streamer, limit):
+                if origin_ns is None:
+                    origin_ns = message.timestamp
                 if as_json:
                     print_json(message_json(topic, message, summarise_bytes=summarise_bytes))
                 else:
