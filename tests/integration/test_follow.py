@@ -1,7 +1,10 @@
 """Following a recording: what is durable comes within 200 ms, merged, until the recording ends."""
 
+import json
 import queue
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -214,3 +217,20 @@ def test_a_follower_that_stops_reading_holds_nothing_up(either: MosaicoClient, n
             topic.push(number(i, i))
     assert sequence_of(either, name).is_locked
     streamer.close()
+
+
+def test_the_command_line_follows(daemon: Daemon, remote: MosaicoClient) -> None:
+    with remote.sequence_create("s") as sequence:
+        topic = sequence.topic_create("t", {}, Integer64)
+        command = [sys.executable, "-m", "mosaicolabs.cli", "cat", "--follow", "--json", "s"]
+        command += ["--host", daemon.host, "--port", str(daemon.port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            topic.push(number(7, 7))
+            topic.flush()
+            assert json.loads(process.stdout.readline())["timestamp_ns"] == 7
+            topic.push(number(8, 8))
+            sequence.close()
+            assert json.loads(process.stdout.readline())["timestamp_ns"] == 8
+            assert process.stdout.read() == ""
+            assert process.wait(PATIENCE) == 0
