@@ -73,14 +73,20 @@ def _measure(
     with running.connect() as client:
         for name, length in lengths.items():
             for pid in (running.pid, os.getpid()):
-                Path(f"/proc/{pid}/clear_refs").write_text("5")  # resets the peak
+                reset_peak(pid)
             job(client, name, length)
-            peaks.append((_peak_mib(running.pid), _peak_mib(os.getpid())))
+            peaks.append((peak_mib(running.pid), peak_mib(os.getpid())))
     (daemon_brief, client_brief), (daemon_full, client_full) = peaks
     return (daemon_brief, daemon_full), (client_brief, client_full)
 
 
-def _peak_mib(pid: int) -> float:
+def reset_peak(pid: int) -> None:
+    """`peak_mib` counts from here."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_mib(pid: int) -> float:
+    """The most resident memory of a process since its start or the last reset."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024

@@ -1,6 +1,6 @@
 """Measures ours beside other ways in one run and prints one table; see README.md.
 
-python benches/run.py [--quick] [--json] [--only push replay images query memory]
+python benches/run.py [--quick] [--json] [--only push replay images query load memory]
 """
 
 import argparse
@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import images
+import load
 import memory
 import push
 import query
@@ -24,6 +25,7 @@ GROUPS = {
     "replay": replay.rows,
     "images": images.rows,
     "query": query.rows,
+    "load": load.rows,
     "memory": memory.rows,
 }
 HEADINGS = ("", "case", "size", "unit", "ours", "embedded", "other", "other way", "ratio", "goal", "verdict")

@@ -11,7 +11,21 @@ import pytest
 RUN = Path(__file__).parents[2] / "benches" / "run.py"
 
 # Goal and number of rows: G3 with 16 and 64 topics, G14 for two kinds of data, two jobs, two processes.
-ROWS = {"G1": 1, "G2": 1, "G3": 2, "-": 2, "G7": 1, "G8": 1, "G5": 1, "G10": 1, "G12": 2, "G13": 3, "G14": 8}
+ROWS = {
+    "G1": 1,
+    "G2": 1,
+    "G3": 2,
+    "-": 2,
+    "G7": 1,
+    "G8": 1,
+    "G5": 1,
+    "G10": 1,
+    "G12": 2,
+    "G13": 3,
+    "P6": 2,
+    "P5": 1,
+    "G14": 8,
+}
 
 
 @pytest.fixture(scope="module")
