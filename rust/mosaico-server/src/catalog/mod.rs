@@ -22,10 +22,11 @@ pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub(crate) use write::{SequenceState, TopicState};
 
 /// Migrations in order; the number applied is SQLite's `user_version`.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_init.sql"),
     include_str!("../../migrations/0002_query.sql"),
     include_str!("../../migrations/0003_resumed.sql"),
+    include_str!("../../migrations/0004_schemas.sql"),
 ];
 
 /// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.

@@ -35,8 +35,8 @@ pub(crate) struct FoundTopic {
     pub serialization_format: String,
     pub created_ns: i64,
     pub user_metadata: Value,
-    /// Of a query that looks at values: IPC schema message.
-    pub schema: Option<Vec<u8>>,
+    /// See [`Catalog::schemas`].
+    pub schema: Option<i64>,
     /// Lowest and highest time in chunks.
     pub bounds: Option<(i64, i64)>,
 }
@@ -92,14 +92,12 @@ impl Catalog {
         sequences: &[SequenceId],
         only: Option<(&Sections, Tags<'_>)>,
         with_metadata: bool,
-        with_schema: bool,
     ) -> Result<Vec<FoundTopic>> {
         let mut sql = QueryBuilder::new(
             "SELECT t.id, t.sequence_id, t.path, t.ontology_tag, t.serialization_format, t.created_ns, t.ts_min, \
-             t.ts_max, ",
+             t.ts_max, t.schema_id, ",
         );
         sql.push(if with_metadata { "t.user_metadata" } else { "'null' AS user_metadata" });
-        sql.push(if with_schema { ", t.schema" } else { ", NULL AS schema" });
         sql.push(" FROM topic t WHERE t.deleting = 0 AND t.sequence_id IN (SELECT value FROM json_each(");
         sql.push_bind(list(sequences)).push("))");
         if let Some((sections, tags)) = only {
@@ -117,10 +115,22 @@ impl Catalog {
                 serialization_format: row.try_get("serialization_format")?,
                 created_ns: row.try_get("created_ns")?,
                 user_metadata: text(row, "user_metadata", json)?,
-                schema: row.try_get("schema")?,
+                schema: row.try_get("schema_id")?,
                 bounds: bounds.0.zip(bounds.1),
             })
         };
+        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// Schemas of topics: IPC schema messages.
+    pub(crate) async fn schemas(&self, ids: &[i64]) -> Result<HashMap<i64, Vec<u8>>> {
+        let rows =
+            sqlx::query("SELECT id, ipc FROM schema_snapshot WHERE id IN (SELECT value FROM json_each(?))")
+                .bind(serde_json::json!(ids).to_string())
+                .fetch_all(&self.readers)
+                .await
+                .map_err(failed)?;
+        let row = |row: &SqliteRow| Ok((row.try_get("id")?, row.try_get("ipc")?));
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 

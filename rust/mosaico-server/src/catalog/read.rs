@@ -69,9 +69,9 @@ macro_rules! topic_query {
     ($where:literal) => {
         concat!(
             "SELECT t.id, t.sequence_id, s.name, t.path, t.ontology_tag, t.serialization_format, t.user_metadata, \
-             t.key, t.created_ns, t.committed_ns, t.deleting, t.schema, t.chunks, t.row_count, t.stored_bytes, \
+             t.key, t.created_ns, t.committed_ns, t.deleting, x.ipc AS schema, t.chunks, t.row_count, t.stored_bytes, \
              t.data_bytes, t.resumed, t.ts_min, t.ts_max \
-             FROM topic t JOIN sequence s ON s.id = t.sequence_id ",
+             FROM topic t JOIN sequence s ON s.id = t.sequence_id LEFT JOIN schema_snapshot x ON x.id = t.schema_id ",
             $where
         )
     };

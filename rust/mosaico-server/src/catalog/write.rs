@@ -266,12 +266,19 @@ async fn insert_topic(db: &mut SqliteConnection, record: &TopicRecord) -> Result
 }
 
 async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &[u8]) -> Result<()> {
-    sqlx::query("UPDATE topic SET schema = ? WHERE id = ?")
+    sqlx::query("INSERT INTO schema_snapshot (ipc) VALUES (?) ON CONFLICT DO NOTHING")
         .bind(schema)
-        .bind(id.to_string())
-        .execute(db)
+        .execute(&mut *db)
         .await
         .map_err(failed)?;
+    sqlx::query(
+        "UPDATE topic SET schema_id = (SELECT x.id FROM schema_snapshot x WHERE x.ipc = ?) WHERE id = ?",
+    )
+    .bind(schema)
+    .bind(id.to_string())
+    .execute(db)
+    .await
+    .map_err(failed)?;
     Ok(())
 }
 

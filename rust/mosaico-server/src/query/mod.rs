@@ -174,7 +174,7 @@ impl Search {
             Expr::Is(sections) => Some((sections, &tags as &(dyn Fn(&Sections) -> Vec<String> + Sync))),
             _ => None,
         };
-        let topics = catalog.candidate_topics(&ids, only, self.needs.topic_metadata, self.needs.rows).await?;
+        let topics = catalog.candidate_topics(&ids, only, self.needs.topic_metadata).await?;
         self.counters.sequences.fetch_add(sequences.len() as u64, Relaxed);
         self.counters.topics.fetch_add(topics.len() as u64, Relaxed);
         let mut by_sequence: HashMap<SequenceId, Vec<FoundTopic>> = HashMap::new();
@@ -189,7 +189,7 @@ impl Search {
                 Candidate { sequence, topics }
             })
             .collect();
-        let compiled = self.compiled(&candidates)?;
+        let compiled = self.compiled(&candidates).await?;
         let rows = self.rows(&candidates, &compiled).await?;
         let mut spans: HashMap<TopicId, Span> = HashMap::new();
         let stored = candidates.iter().flat_map(|candidate| &candidate.topics);
@@ -204,25 +204,30 @@ impl Search {
     }
 
     /// The conditions on rows for the schemas of all topics that they are about.
-    fn compiled(&self, candidates: &[Candidate]) -> Result<Compiled> {
+    async fn compiled(&self, candidates: &[Candidate]) -> Result<Compiled> {
         let mut conditions = Vec::new();
         self.select.leaves(&mut |part: &Part| conditions.extend(part.alternatives.iter().flatten()));
         let mut compiled = Compiled::new();
+        if conditions.is_empty() {
+            return Ok(compiled);
+        }
+        let topics = || candidates.iter().flat_map(|candidate| &candidate.topics);
         // Topics of one kind share their schema.
+        let ids: HashSet<i64> = topics().filter_map(|topic| topic.schema).collect();
+        let messages = self.core.catalog.schemas(&ids.into_iter().collect::<Vec<_>>()).await?;
+        let mut schemas = HashMap::new();
+        for (id, message) in &messages {
+            schemas.insert(*id, parse_schema_message(message)?);
+        }
         let mut known = HashMap::new();
-        for topic in candidates.iter().flat_map(|candidate| &candidate.topics) {
-            let Some(schema) = &topic.schema else { continue };
+        for topic in topics() {
+            let Some((id, schema)) = topic.schema.and_then(|id| Some((id, schemas.get(&id)?))) else {
+                continue;
+            };
             for (_, fields) in conditions.iter().filter(|(tag, _)| **tag == topic.ontology_tag) {
-                let key = (address(*fields), schema);
-                let expr = match known.get(&key) {
-                    Some(expr) => Arc::clone(expr),
-                    None => {
-                        let expr = Arc::new(compile(&*parse_schema_message(schema)?, fields));
-                        known.insert(key, Arc::clone(&expr));
-                        expr
-                    }
-                };
-                compiled.insert((address(*fields), topic.id), expr);
+                let condition = address(*fields);
+                let expr = known.entry((condition, id)).or_insert_with(|| Arc::new(compile(schema, fields)));
+                compiled.insert((condition, topic.id), Arc::clone(expr));
             }
         }
         Ok(compiled)
