@@ -39,7 +39,7 @@ class MosaicoError(Exception):
     """
 
     codes: ClassVar[tuple[str, ...]] = ("internal",)
-    """The codes that instances of this class can have; the first is the default."""
+    """The codes that instances of this class can have; the first says no more than the class."""
 
     # Builtin bases such as OSError read meaning into their arguments; these classes do not.
     def __new__(cls, message: str, code: str | None = None) -> "MosaicoError":  # noqa: D102
@@ -58,39 +58,56 @@ class MosaicoError(Exception):
 
 
 class NotFoundError(MosaicoError, LookupError):
-    """The named sequence or topic does not exist."""
+    """The named sequence, topic or layer does not exist."""
 
-    codes = ("not_found",)
+    codes = ("not_found", "sequence_not_found", "topic_not_found", "layer_not_found")
 
 
 class AlreadyExistsError(MosaicoError):
     """The name is taken."""
 
-    codes = ("already_exists",)
+    codes = ("already_exists", "sequence_exists", "topic_exists", "layer_exists")
 
 
 class InvalidInputError(MosaicoError, ValueError):
     """A name, schema, value or request is malformed."""
 
-    codes = ("invalid_input",)
+    codes = (
+        "invalid_input",
+        "bad_name",
+        "bad_key",
+        "bad_ticket",
+        "bad_descriptor",
+        "bad_schema",
+        "bad_query",
+        "bad_row",
+        "bad_message",
+        "unexpected_message",
+    )
 
 
 class PermissionDeniedError(MosaicoError, PermissionError):
     """The key does not open this resource."""
 
-    codes = ("permission_denied",)
+    codes = ("permission_denied", "wrong_key")
 
 
 class FailedPreconditionError(MosaicoError, RuntimeError):
     """The resource is not in the state that the call needs, such as a locked sequence to delete."""
 
-    codes = ("failed_precondition",)
+    codes = (
+        "failed_precondition",
+        "sequence_locked",
+        "topic_locked",
+        "topic_unlocked",
+        "topic_busy",
+    )
 
 
 class ConnectionFailedError(MosaicoError, ConnectionError):
     """The daemon cannot be reached, went away, or cut the call short."""
 
-    codes = ("unavailable", "cancelled")
+    codes = ("unavailable", "shutting_down", "cancelled", "deleted", "stream_replaced", "stream_broken")
 
 
 class DeadlineError(MosaicoError, TimeoutError):
@@ -102,7 +119,7 @@ class DeadlineError(MosaicoError, TimeoutError):
 class ResourceExhaustedError(MosaicoError):
     """A limit of disk, memory or message size was met."""
 
-    codes = ("resource_exhausted",)
+    codes = ("resource_exhausted", "store_full", "too_large", "too_many")
 
 
 class UnsupportedError(MosaicoError, NotImplementedError):

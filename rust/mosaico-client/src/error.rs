@@ -1,6 +1,6 @@
 use std::fmt;
 
-use mosaico_types::ErrorKind;
+use mosaico_types::{ErrorCode, ErrorKind};
 
 /// The result of every call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -10,6 +10,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     /// What a handler can act on.
     pub kind: ErrorKind,
+    /// What happened, for programs.
+    pub code: ErrorCode,
     /// What happened, with the offending value and the way out.
     pub message: String,
 }
@@ -17,10 +19,15 @@ pub struct Error {
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self::with_code(kind.code(), message)
     }
 
-    /// The same kind with `context: ` before the message.
+    /// An error of which more is known than its kind.
+    pub fn with_code(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { kind: code.kind(), code, message: message.into() }
+    }
+
+    /// The same error with `context: ` before the message.
     #[must_use]
     pub fn context(self, context: impl fmt::Display) -> Self {
         Self { message: format!("{context}: {}", self.message), ..self }
@@ -40,14 +47,14 @@ impl From<tonic::Status> for Error {
         // A status with a source was made on this side, out of a transport that broke.
         if let Some(source) = std::error::Error::source(&status) {
             let message = format!("the connection broke: {}", root_cause(source));
-            return Self { kind: ErrorKind::Unavailable, message };
+            return Self::new(ErrorKind::Unavailable, message);
         }
-        let kind = mosaico_wire::status::kind(&status);
+        let code = mosaico_wire::status::code(&status);
         let message = match status.message() {
             "" => format!("the server answered {}", status.code()),
             text => text.to_owned(),
         };
-        Self { kind, message }
+        Self::with_code(code, message)
     }
 }
 

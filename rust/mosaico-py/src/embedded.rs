@@ -90,5 +90,5 @@ impl Embedded {
 }
 
 fn core_error(error: mosaico_server::Error) -> Error {
-    Error::new(error.kind(), error.to_string())
+    Error::with_code(error.code(), error.to_string())
 }

@@ -1,7 +1,8 @@
 //! All mapping of core errors to Python exceptions.
 //!
 //! The classes live in `mosaicolabs/exceptions.py`, because most have a second, builtin base. To add a
-//! kind: add it to `mosaico_types::ErrorKind`, to `class_name` here and to the class's `codes` there.
+//! kind: add it to `mosaico_types::ErrorKind` and to `class_name` here. A code is added to
+//! `mosaico_types::ErrorCode` and to its class's `codes` there.
 
 use mosaico_client::Error;
 use mosaico_types::ErrorKind;
@@ -27,7 +28,7 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
     Python::attach(|py| {
         let raise = || {
             let class = py.import("mosaicolabs.exceptions")?.getattr(class_name(error.kind))?;
-            class.call1((error.message.as_str(), error.kind.code()))
+            class.call1((error.message.as_str(), error.code.as_str()))
         };
         match raise() {
             Ok(instance) => PyErr::from_value(instance),

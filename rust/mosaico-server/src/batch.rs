@@ -9,29 +9,33 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, DataType, Field, Fields, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use mosaico_types::ErrorCode;
 
 use crate::error::{Error, Result};
 
 /// The index column of every topic.
 pub(crate) const TIMESTAMP: &str = "timestamp_ns";
 
+fn bad_schema(text: String) -> Error {
+    Error::Refused(ErrorCode::BadSchema, text)
+}
+
 /// Checks what every topic needs and turns the schema into the one that is stored: dictionaries decoded, and
 /// without schema metadata, which belongs to the transport.
 pub(crate) fn stored_schema(schema: &Schema) -> Result<SchemaRef> {
     match schema.fields().iter().filter(|field| field.name() == TIMESTAMP).collect::<Vec<_>>()[..] {
-        [] => return Err(Error::Invalid(format!("the schema has no column `{TIMESTAMP}`; add it as int64"))),
+        [] => return Err(bad_schema(format!("the schema has no column `{TIMESTAMP}`; add it as int64"))),
         [field] if *field.data_type() == DataType::Int64 => {}
         [field] => {
             let found = field.data_type();
-            return Err(Error::Invalid(format!("column `{TIMESTAMP}` is {found}; it must be int64")));
+            return Err(bad_schema(format!("column `{TIMESTAMP}` is {found}; it must be int64")));
         }
-        _ => return Err(Error::Invalid(format!("the schema has several columns `{TIMESTAMP}`"))),
+        _ => return Err(bad_schema(format!("the schema has several columns `{TIMESTAMP}`"))),
     }
     for (index, field) in schema.fields().iter().enumerate() {
         check_storable(field.name(), field.data_type())?;
         if schema.fields()[..index].iter().any(|other| other.name() == field.name()) {
-            return Err(Error::Invalid(format!("the schema has several columns `{}`", field.name())));
+            return Err(bad_schema(format!("the schema has several columns `{}`", field.name())));
         }
     }
     Ok(Arc::new(Schema::new(map_fields(schema.fields(), &|field| field))))
@@ -45,11 +49,11 @@ fn check_storable(column: &str, data_type: &DataType) -> Result<()> {
         | DataType::Interval(_)
         | DataType::ListView(_)
         | DataType::LargeListView(_) => {
-            Err(Error::Invalid(format!("column `{column}` is {data_type}, which cannot be stored")))
+            Err(bad_schema(format!("column `{column}` is {data_type}, which cannot be stored")))
         }
-        DataType::Struct(fields) if fields.is_empty() => Err(Error::Invalid(format!(
-            "column `{column}` is a struct without fields, which cannot be stored"
-        ))),
+        DataType::Struct(fields) if fields.is_empty() => {
+            Err(bad_schema(format!("column `{column}` is a struct without fields, which cannot be stored")))
+        }
         DataType::Struct(fields) => fields
             .iter()
             .try_for_each(|field| check_storable(&format!("{column}.{}", field.name()), field.data_type())),
@@ -106,19 +110,14 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
-/// The IPC message that carries `schema`.
-pub(crate) fn schema_message(schema: &Schema) -> Vec<u8> {
-    let mut tracker = DictionaryTracker::new(false);
-    IpcDataGenerator::default()
-        .schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &IpcWriteOptions::default())
-        .ipc_message
-}
-
-/// Reads what [`schema_message`] wrote.
+/// Reads what [`mosaico_wire::ipc::schema_message`] wrote.
 pub(crate) fn parse_schema_message(bytes: &[u8]) -> Result<SchemaRef> {
-    arrow::ipc::convert::try_schema_from_flatbuffer_bytes(bytes)
+    let doing = "reading a stored schema";
+    // The reader panics on some damaged bytes.
+    std::panic::catch_unwind(|| arrow::ipc::convert::try_schema_from_flatbuffer_bytes(bytes))
+        .map_err(|_| Error::internal(doing, std::io::Error::from(std::io::ErrorKind::InvalidData)))?
         .map(Arc::new)
-        .map_err(|e| Error::internal("reading a stored schema", e))
+        .map_err(|e| Error::internal(doing, e))
 }
 
 /// The time column of a batch with a stored schema.

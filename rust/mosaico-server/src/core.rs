@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::id::{SequenceId, TopicId};
 use crate::ingest::live::LiveTopics;
+use crate::layers::Layers;
 use crate::read::footer::FooterCache;
 use crate::store::Store;
 
@@ -22,6 +23,7 @@ pub(crate) struct Core {
     pub config: Config,
     pub store: Store,
     pub catalog: Catalog,
+    pub layers: Layers,
     /// Folder of the ingest log.
     pub log: PathBuf,
     pub live: Arc<LiveTopics>,

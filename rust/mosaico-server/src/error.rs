@@ -1,8 +1,8 @@
-//! What can go wrong, in the words that callers read. [`Error::kind`] is the one table to gRPC codes.
+//! What can go wrong, in the words that callers read. [`Error::code`] is the one table to the codes that travel.
 
 use std::io;
 
-use mosaico_types::{ErrorKind, NameError};
+use mosaico_types::{ErrorCode, ErrorKind, NameError};
 use mosaico_wire::query::QueryError;
 use mosaico_wire::status;
 use tonic::Status;
@@ -23,18 +23,27 @@ pub enum Error {
     /// A request that cannot be understood.
     #[error("{0}")]
     Invalid(String),
+    /// A request that cannot be served, for the reason that the code names.
+    #[error("{1}")]
+    Refused(ErrorCode, String),
     /// No such sequence.
     #[error("sequence `{0}` does not exist; list the sequences to see what does")]
     SequenceNotFound(String),
     /// No such topic.
     #[error("topic `{0}` does not exist; look at its sequence to see what does")]
     TopicNotFound(String),
+    /// No such layer.
+    #[error("layer `{0}` does not exist; list the layers to see what does")]
+    LayerNotFound(String),
     /// The sequence name is taken.
     #[error("sequence `{0}` already exists; choose another name or delete it first")]
     SequenceExists(String),
     /// The topic name is taken.
     #[error("topic `{0}` already exists; choose another name or delete it first")]
     TopicExists(String),
+    /// The layer name is taken.
+    #[error("layer `{0}` already exists; choose another name or delete it first")]
+    LayerExists(String),
     /// The key does not open the resource.
     #[error("the key does not open `{0}`; use the key that its creation returned")]
     WrongKey(String),
@@ -63,8 +72,8 @@ pub enum Error {
         topic: String,
         /// Rows that are kept.
         durable_rows: u64,
-        /// What the transport said.
-        cause: String,
+        /// Why, as far as it is known.
+        cause: &'static str,
     },
     /// The store's device is full.
     #[error("the store is full: {0}; free space and write again, acknowledged rows are kept")]
@@ -84,24 +93,38 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kind that callers act on.
-    pub fn kind(&self) -> ErrorKind {
+    /// What happened, for programs.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Name(_) | Self::Query(_) | Self::Invalid(_) => ErrorKind::InvalidInput,
-            Self::SequenceNotFound(_) | Self::TopicNotFound(_) => ErrorKind::NotFound,
-            Self::SequenceExists(_) | Self::TopicExists(_) => ErrorKind::AlreadyExists,
-            Self::WrongKey(_) => ErrorKind::PermissionDenied,
-            Self::SequenceLocked(_)
-            | Self::TopicLocked(_)
-            | Self::TopicUnlocked(_)
-            | Self::TopicBusy(_)
-            | Self::Startup(_) => ErrorKind::FailedPrecondition,
-            Self::Deleted(_) | Self::Replaced(_) | Self::Broken { .. } => ErrorKind::Cancelled,
-            Self::Full(_) => ErrorKind::ResourceExhausted,
-            Self::ShuttingDown => ErrorKind::Unavailable,
-            Self::Unimplemented(_) => ErrorKind::Unimplemented,
-            Self::Internal(_) => ErrorKind::Internal,
+            Self::Name(_) => ErrorCode::BadName,
+            Self::Query(_) => ErrorCode::BadQuery,
+            Self::Invalid(_) => ErrorCode::InvalidInput,
+            Self::Refused(code, _) => *code,
+            Self::SequenceNotFound(_) => ErrorCode::SequenceNotFound,
+            Self::TopicNotFound(_) => ErrorCode::TopicNotFound,
+            Self::LayerNotFound(_) => ErrorCode::LayerNotFound,
+            Self::SequenceExists(_) => ErrorCode::SequenceExists,
+            Self::TopicExists(_) => ErrorCode::TopicExists,
+            Self::LayerExists(_) => ErrorCode::LayerExists,
+            Self::WrongKey(_) => ErrorCode::WrongKey,
+            Self::SequenceLocked(_) => ErrorCode::SequenceLocked,
+            Self::TopicLocked(_) => ErrorCode::TopicLocked,
+            Self::TopicUnlocked(_) => ErrorCode::TopicUnlocked,
+            Self::TopicBusy(_) => ErrorCode::TopicBusy,
+            Self::Startup(_) => ErrorCode::FailedPrecondition,
+            Self::Deleted(_) => ErrorCode::Deleted,
+            Self::Replaced(_) => ErrorCode::StreamReplaced,
+            Self::Broken { .. } => ErrorCode::StreamBroken,
+            Self::Full(_) => ErrorCode::StoreFull,
+            Self::ShuttingDown => ErrorCode::ShuttingDown,
+            Self::Unimplemented(_) => ErrorCode::Unimplemented,
+            Self::Internal(_) => ErrorCode::Internal,
         }
+    }
+
+    /// What a caller can act on.
+    pub fn kind(&self) -> ErrorKind {
+        self.code().kind()
     }
 
     /// A failure inside the server: `cause` goes to the log, `doing` to the caller. A full device is told apart.
@@ -148,7 +171,7 @@ impl<E: std::error::Error + 'static> Cause for E {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        status::status(error.kind(), error.to_string())
+        status::status(error.code(), error.to_string())
     }
 }
 

@@ -26,6 +26,7 @@ mod core;
 mod error;
 mod id;
 mod ingest;
+mod layers;
 mod lifecycle;
 mod query;
 mod read;

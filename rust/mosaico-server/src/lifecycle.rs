@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, now_ns};
+use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicLocator, now_ns};
 use serde_json::Value;
 
 use crate::catalog::{NotificationRow, SequenceRow, TopicRow};
@@ -21,7 +21,7 @@ use crate::store::records::{
 #[derive(Debug)]
 pub(crate) struct NewTopic {
     pub locator: TopicLocator,
-    pub ontology_tag: String,
+    pub ontology_tag: OntologyTag,
     pub serialization_format: SerializationFormat,
     pub user_metadata: Value,
 }
@@ -119,7 +119,7 @@ impl Core {
             id: TopicId::generate(),
             sequence: id,
             path: topic.locator.topic,
-            ontology_tag: topic.ontology_tag,
+            ontology_tag: topic.ontology_tag.to_string(),
             serialization_format: topic.serialization_format,
             user_metadata: topic.user_metadata,
             key: new_key(),

@@ -15,15 +15,20 @@ use tokio::select;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::server::NamedService;
 use tonic::transport::server::{Connected, TcpIncoming};
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, health_reporter};
+use tower::util::MapResponseLayer;
 
 use crate::catalog::Catalog;
 use crate::config::{Config, StoreLocation};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::recover::recover;
+use crate::layers::Layers;
 use crate::read::footer::FooterCache;
-use crate::service::Service;
+use crate::service::{Service, reflection, statuses};
 use crate::store::Store;
 use crate::store::durable::create_folders;
 
@@ -58,6 +63,7 @@ impl Server {
         let store = Store::open_local(root)?;
         let (catalog, catalog_is_new) = Catalog::open(&root.join("catalog.db")).await?;
         let core = Arc::new(Core {
+            layers: Layers::open(store.clone()).await?,
             store,
             catalog,
             log,
@@ -85,7 +91,7 @@ impl Server {
             .max_encoding_message_size(usize::MAX)
     }
 
-    /// Serves TCP connections until `shutdown` is ready. Then puts are cut short (what they stored stays, a later
+    /// Serves Flight, gRPC health and reflection on TCP connections until `shutdown` is ready. Then puts are cut short (what they stored stays, a later
     /// put goes on), and reads may go on for the configured grace.
     ///
     /// # Errors
@@ -107,19 +113,31 @@ impl Server {
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
         let stopping = &self.core.stopping;
+        let (mut reporter, health) = health_reporter();
+        reporter.set_serving::<FlightServiceServer<Service>>().await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_file_descriptor_set(reflection::descriptors())
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|e| Error::internal("describing the services", e))?;
         let signal = async {
             select! {
                 () = shutdown => stopping.cancel(),
                 () = stopping.cancelled() => {}
             }
+            say_goodbye(&mut reporter).await;
         };
+        let limit = self.core.config.max_message_bytes;
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(FRAME_BYTES)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .layer(MapResponseLayer::new(move |response| statuses::complete(response, limit)))
             .add_service(self.service())
+            .add_service(health)
+            .add_service(reflection)
             .serve_with_incoming_shutdown(incoming, signal);
         let grace = async {
             stopping.cancelled().await;
@@ -139,6 +157,14 @@ impl Server {
         self.core.tasks.close();
         self.core.tasks.wait().await;
         self.core.catalog.close().await;
+    }
+}
+
+/// Tells those who watch the health, and ends their streams, which would hold up the end.
+async fn say_goodbye(reporter: &mut HealthReporter) {
+    for service in ["", <FlightServiceServer<Service> as NamedService>::NAME] {
+        reporter.set_service_status(service, ServingStatus::NotServing).await;
+        reporter.clear_service_status(service).await;
     }
 }
 

@@ -1,9 +1,9 @@
 use std::fmt;
 
-/// What went wrong, as far as a caller can act on it. The wire crate maps each kind to a gRPC code.
+/// What went wrong, as far as a caller can act on it. [`ErrorCode`] says what happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The named sequence or topic does not exist.
+    /// What is named does not exist.
     NotFound,
     /// The name is taken.
     AlreadyExists,
@@ -30,21 +30,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The stable machine code that travels with an error; codes are only ever added.
-    pub const fn code(self) -> &'static str {
+    /// The code of an error about which no more is known than its kind.
+    pub const fn code(self) -> ErrorCode {
         match self {
-            Self::NotFound => "not_found",
-            Self::AlreadyExists => "already_exists",
-            Self::InvalidInput => "invalid_input",
-            Self::PermissionDenied => "permission_denied",
-            Self::FailedPrecondition => "failed_precondition",
-            Self::Cancelled => "cancelled",
-            Self::ResourceExhausted => "resource_exhausted",
-            Self::Unavailable => "unavailable",
-            Self::Deadline => "deadline",
-            Self::Unimplemented => "unimplemented",
-            Self::Closed => "closed",
-            Self::Internal => "internal",
+            Self::NotFound => ErrorCode::NotFound,
+            Self::AlreadyExists => ErrorCode::AlreadyExists,
+            Self::InvalidInput => ErrorCode::InvalidInput,
+            Self::PermissionDenied => ErrorCode::PermissionDenied,
+            Self::FailedPrecondition => ErrorCode::FailedPrecondition,
+            Self::Cancelled => ErrorCode::Cancelled,
+            Self::ResourceExhausted => ErrorCode::ResourceExhausted,
+            Self::Unavailable => ErrorCode::Unavailable,
+            Self::Deadline => ErrorCode::Deadline,
+            Self::Unimplemented => ErrorCode::Unimplemented,
+            Self::Closed => ErrorCode::Closed,
+            Self::Internal => ErrorCode::Internal,
         }
     }
 
@@ -70,8 +70,244 @@ impl ErrorKind {
     ];
 }
 
-impl fmt::Display for ErrorKind {
+/// What happened, for programs: the stable machine code of an error; codes are only ever added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// Something that is named does not exist.
+    NotFound,
+    /// No such sequence.
+    SequenceNotFound,
+    /// No such topic.
+    TopicNotFound,
+    /// No such layer.
+    LayerNotFound,
+    /// A name is taken.
+    AlreadyExists,
+    /// The sequence name is taken.
+    SequenceExists,
+    /// The topic name is taken.
+    TopicExists,
+    /// The layer name is taken.
+    LayerExists,
+    /// A request or value is malformed.
+    InvalidInput,
+    /// A name, locator or tag outside of what is allowed.
+    BadName,
+    /// A key that is not a UUID.
+    BadKey,
+    /// A ticket that no server gave out.
+    BadTicket,
+    /// A descriptor that is no command, or a malformed one.
+    BadDescriptor,
+    /// A schema that cannot be stored, or differs from the topic's.
+    BadSchema,
+    /// A query that cannot be understood.
+    BadQuery,
+    /// A row that cannot be stored, such as one without time.
+    BadRow,
+    /// A message that cannot be decoded.
+    BadMessage,
+    /// A well-formed message in the wrong place of a stream.
+    UnexpectedMessage,
+    /// Not allowed.
+    PermissionDenied,
+    /// The key does not open the resource.
+    WrongKey,
+    /// The resource is not in the state that the call needs.
+    FailedPrecondition,
+    /// The sequence is finalized.
+    SequenceLocked,
+    /// The upload of the topic is complete.
+    TopicLocked,
+    /// The upload of a topic is not complete.
+    TopicUnlocked,
+    /// Another stream writes the topic.
+    TopicBusy,
+    /// Cut short by the other side.
+    Cancelled,
+    /// The resource was deleted while the call ran.
+    Deleted,
+    /// The stream was ended because its writer opened another one.
+    StreamReplaced,
+    /// The client's stream broke off.
+    StreamBroken,
+    /// A limit was met.
+    ResourceExhausted,
+    /// The store's device is full.
+    StoreFull,
+    /// A message or body is larger than the limit.
+    TooLarge,
+    /// A limit of count was met.
+    TooMany,
+    /// The server cannot be reached.
+    Unavailable,
+    /// The server ends.
+    ShuttingDown,
+    /// Nothing happened in time.
+    Deadline,
+    /// The peer does not know this call.
+    Unimplemented,
+    /// The object was closed before the call.
+    Closed,
+    /// A bug or a broken store.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The code as it travels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::SequenceNotFound => "sequence_not_found",
+            Self::TopicNotFound => "topic_not_found",
+            Self::LayerNotFound => "layer_not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::SequenceExists => "sequence_exists",
+            Self::TopicExists => "topic_exists",
+            Self::LayerExists => "layer_exists",
+            Self::InvalidInput => "invalid_input",
+            Self::BadName => "bad_name",
+            Self::BadKey => "bad_key",
+            Self::BadTicket => "bad_ticket",
+            Self::BadDescriptor => "bad_descriptor",
+            Self::BadSchema => "bad_schema",
+            Self::BadQuery => "bad_query",
+            Self::BadRow => "bad_row",
+            Self::BadMessage => "bad_message",
+            Self::UnexpectedMessage => "unexpected_message",
+            Self::PermissionDenied => "permission_denied",
+            Self::WrongKey => "wrong_key",
+            Self::FailedPrecondition => "failed_precondition",
+            Self::SequenceLocked => "sequence_locked",
+            Self::TopicLocked => "topic_locked",
+            Self::TopicUnlocked => "topic_unlocked",
+            Self::TopicBusy => "topic_busy",
+            Self::Cancelled => "cancelled",
+            Self::Deleted => "deleted",
+            Self::StreamReplaced => "stream_replaced",
+            Self::StreamBroken => "stream_broken",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::StoreFull => "store_full",
+            Self::TooLarge => "too_large",
+            Self::TooMany => "too_many",
+            Self::Unavailable => "unavailable",
+            Self::ShuttingDown => "shutting_down",
+            Self::Deadline => "deadline",
+            Self::Unimplemented => "unimplemented",
+            Self::Closed => "closed",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What a caller can act on.
+    pub const fn kind(self) -> ErrorKind {
+        match self {
+            Self::NotFound | Self::SequenceNotFound | Self::TopicNotFound | Self::LayerNotFound => {
+                ErrorKind::NotFound
+            }
+            Self::AlreadyExists | Self::SequenceExists | Self::TopicExists | Self::LayerExists => {
+                ErrorKind::AlreadyExists
+            }
+            Self::InvalidInput
+            | Self::BadName
+            | Self::BadKey
+            | Self::BadTicket
+            | Self::BadDescriptor
+            | Self::BadSchema
+            | Self::BadQuery
+            | Self::BadRow
+            | Self::BadMessage
+            | Self::UnexpectedMessage => ErrorKind::InvalidInput,
+            Self::PermissionDenied | Self::WrongKey => ErrorKind::PermissionDenied,
+            Self::FailedPrecondition
+            | Self::SequenceLocked
+            | Self::TopicLocked
+            | Self::TopicUnlocked
+            | Self::TopicBusy => ErrorKind::FailedPrecondition,
+            Self::Cancelled | Self::Deleted | Self::StreamReplaced | Self::StreamBroken => ErrorKind::Cancelled,
+            Self::ResourceExhausted | Self::StoreFull | Self::TooLarge | Self::TooMany => {
+                ErrorKind::ResourceExhausted
+            }
+            Self::Unavailable | Self::ShuttingDown => ErrorKind::Unavailable,
+            Self::Deadline => ErrorKind::Deadline,
+            Self::Unimplemented => ErrorKind::Unimplemented,
+            Self::Closed => ErrorKind::Closed,
+            Self::Internal => ErrorKind::Internal,
+        }
+    }
+
+    /// Every code, for tables and tests.
+    pub const ALL: [Self; 39] = [
+        Self::NotFound,
+        Self::SequenceNotFound,
+        Self::TopicNotFound,
+        Self::LayerNotFound,
+        Self::AlreadyExists,
+        Self::SequenceExists,
+        Self::TopicExists,
+        Self::LayerExists,
+        Self::InvalidInput,
+        Self::BadName,
+        Self::BadKey,
+        Self::BadTicket,
+        Self::BadDescriptor,
+        Self::BadSchema,
+        Self::BadQuery,
+        Self::BadRow,
+        Self::BadMessage,
+        Self::UnexpectedMessage,
+        Self::PermissionDenied,
+        Self::WrongKey,
+        Self::FailedPrecondition,
+        Self::SequenceLocked,
+        Self::TopicLocked,
+        Self::TopicUnlocked,
+        Self::TopicBusy,
+        Self::Cancelled,
+        Self::Deleted,
+        Self::StreamReplaced,
+        Self::StreamBroken,
+        Self::ResourceExhausted,
+        Self::StoreFull,
+        Self::TooLarge,
+        Self::TooMany,
+        Self::Unavailable,
+        Self::ShuttingDown,
+        Self::Deadline,
+        Self::Unimplemented,
+        Self::Closed,
+        Self::Internal,
+    ];
+
+    /// Reads a code as it travels; `None` if this version does not know it.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+}
+
+impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_travel() {
+        for (at, code) in ErrorCode::ALL.into_iter().enumerate() {
+            assert_eq!(ErrorCode::parse(code.as_str()), Some(code));
+            assert!(!ErrorCode::ALL[..at].contains(&code));
+        }
+        assert_eq!(ErrorCode::parse("no_such_code"), None);
+    }
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(kind.code().kind(), kind);
+        }
     }
 }

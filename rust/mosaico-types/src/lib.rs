@@ -8,7 +8,7 @@ mod format;
 mod name;
 mod time;
 
-pub use error::ErrorKind;
+pub use error::{ErrorCode, ErrorKind};
 pub use format::SerializationFormat;
-pub use name::{MAX_NAME_BYTES, NameError, SequenceName, TopicLocator, TopicPath};
+pub use name::{LayerName, MAX_NAME_BYTES, NameError, OntologyTag, SequenceName, TopicLocator, TopicPath};
 pub use time::{TimeWindow, format_utc, now_ns, parse_utc};

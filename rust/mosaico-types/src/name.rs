@@ -1,3 +1,16 @@
+//! What names may be. Everything that is not described here is refused with a [`NameError`]; nothing is repaired
+//! in silence, and no name ever becomes part of a path in the store.
+//!
+//! | Name | Allowed | Also accepted as input |
+//! | --- | --- | --- |
+//! | sequence | 1 to 1024 of `A-Z a-z 0-9 - _`, the first a letter or digit | one leading `/`, dropped |
+//! | topic | the same and `/` between segments, none of them empty | one leading `/`, dropped; doubled and trailing `/`, collapsed |
+//! | locator | `sequence/topic`: up to the first `/` the sequence, behind it the topic | one leading `/`, dropped |
+//! | layer | as a sequence, without a leading `/` | |
+//! | ontology tag | 1 to 1024 bytes of any text without control characters | |
+//!
+//! Case matters everywhere.
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,7 +24,7 @@ pub enum NameError {
     /// Two leading slashes, or an empty path segment.
     #[error("Malformed {kind} name '{name}': expected at most one leading `/` and no empty segments")]
     Malformed {
-        /// `sequence` or `topic`.
+        /// What was to be named.
         kind: &'static str,
         /// The name as given.
         name: String,
@@ -19,7 +32,7 @@ pub enum NameError {
     /// The first character is not alphanumeric.
     #[error("{kind} name '{name}' does not begin with a letter or a number")]
     BadStart {
-        /// `sequence` or `topic`.
+        /// What was to be named.
         kind: &'static str,
         /// The name as given.
         name: String,
@@ -27,7 +40,7 @@ pub enum NameError {
     /// A character outside the allowed set.
     #[error("{kind} name contains invalid characters: {character:?} in '{name}'; allowed are {allowed}")]
     BadCharacter {
-        /// `Sequence` or `Topic`.
+        /// What was to be named.
         kind: &'static str,
         /// The name as given.
         name: String,
@@ -39,11 +52,14 @@ pub enum NameError {
     /// Longer than [`MAX_NAME_BYTES`].
     #[error("{kind} name of {bytes} bytes is too long; at most {MAX_NAME_BYTES} are allowed")]
     TooLong {
-        /// `sequence` or `topic`.
+        /// What was to be named.
         kind: &'static str,
         /// Length as given.
         bytes: usize,
     },
+    /// A control character in an ontology tag.
+    #[error("ontology tag {0:?} contains the control character {1:?}; use printable text")]
+    Control(String, char),
     /// A topic locator without the `sequence/topic` shape.
     #[error("locator '{0}' does not name a topic; expected `sequence/topic`")]
     NotATopic(String),
@@ -90,6 +106,54 @@ impl SequenceName {
     }
 
     /// The name without slashes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A valid layer name: the characters of a sequence name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerName(String);
+
+impl LayerName {
+    /// Validates `name`.
+    ///
+    /// # Errors
+    /// [`NameError`] with the offending value.
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        check_chars(["layer", "Layer"], name, name, false)?;
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A valid tag of a message type: any printable text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OntologyTag(String);
+
+impl OntologyTag {
+    /// Validates `tag`.
+    ///
+    /// # Errors
+    /// [`NameError`] with the offending value.
+    pub fn parse(tag: &str) -> Result<Self, NameError> {
+        if tag.is_empty() {
+            return Err(NameError::Empty("ontology tag"));
+        }
+        if tag.len() > MAX_NAME_BYTES {
+            return Err(NameError::TooLong { kind: "ontology tag", bytes: tag.len() });
+        }
+        match tag.chars().find(|c| c.is_control()) {
+            Some(found) => Err(NameError::Control(tag.to_owned(), found)),
+            None => Ok(Self(tag.to_owned())),
+        }
+    }
+
+    /// The tag.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -148,6 +212,18 @@ impl fmt::Display for SequenceName {
     }
 }
 
+impl fmt::Display for LayerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for OntologyTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for TopicPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -175,6 +251,8 @@ macro_rules! serde_as_text {
         }
     };
 }
+serde_as_text!(LayerName);
+serde_as_text!(OntologyTag);
 serde_as_text!(SequenceName);
 serde_as_text!(TopicPath);
 serde_as_text!(TopicLocator);
@@ -200,10 +278,30 @@ mod tests {
         assert!(matches!(SequenceName::parse("a/b"), Err(NameError::BadCharacter { character: '/', .. })));
         assert!(matches!(TopicPath::parse("a/../b"), Err(NameError::BadCharacter { character: '.', .. })));
         assert!(matches!(TopicLocator::parse("only"), Err(NameError::NotATopic(_))));
+        assert!(SequenceName::parse(&"a".repeat(MAX_NAME_BYTES)).is_ok());
         assert!(SequenceName::parse(&"a".repeat(MAX_NAME_BYTES + 1)).is_err());
+        assert!(matches!(LayerName::parse("/a"), Err(NameError::Malformed { .. })));
+        assert!(LayerName::parse("two words").is_err());
+        assert!(OntologyTag::parse("wheel.speed (left) ü").is_ok());
+        assert_eq!(OntologyTag::parse(""), Err(NameError::Empty("ontology tag")));
+        assert!(matches!(OntologyTag::parse("a\nb"), Err(NameError::Control(_, '\n'))));
     }
 
     proptest! {
+        /// Whatever was accepted has only characters that can do no harm in a URL, a path or SQL.
+        #[test]
+        fn accepted_names_are_tame(text in "[a-c/_. \\-\\\\\u{e9}\n%'\";:0]{0,12}") {
+            let tame = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+            if let Ok(name) = SequenceName::parse(&text) {
+                prop_assert!(name.as_str().chars().all(tame) && !name.as_str().is_empty());
+            }
+            if let Ok(path) = TopicPath::parse(&text) {
+                for segment in path.as_str().split('/') {
+                    prop_assert!(segment.chars().all(tame) && !segment.is_empty(), "{}", path);
+                }
+            }
+        }
+
         #[test]
         fn parsing_is_idempotent(text in "\\PC{0,24}") {
             if let Ok(path) = TopicPath::parse(&text) {

@@ -38,6 +38,14 @@ pub mod name {
     pub const TOPIC_NOTIFY_PURGE: &str = "topic_notify_purge";
     /// Finds sequences and topics: [`crate::query::Query`] → [`crate::query::QueryAnswer`].
     pub const QUERY: &str = "query";
+    /// Adds a layer: [`super::LayerCreate`].
+    pub const LAYER_CREATE: &str = "layer_create";
+    /// Renames and describes a layer: [`super::LayerUpdate`].
+    pub const LAYER_UPDATE: &str = "layer_update";
+    /// Removes a layer: [`super::Named`].
+    pub const LAYER_DELETE: &str = "layer_delete";
+    /// Lists layers: [`super::Nothing`] → [`super::LayerList`].
+    pub const LAYER_LIST: &str = "layer_list";
     /// The value of `action` in an answer without a response.
     pub const EMPTY: &str = "empty";
 }
@@ -48,6 +56,10 @@ pub struct Named {
     /// Sequence name or topic locator.
     pub name: String,
 }
+
+/// A request without parameters: `{}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing {}
 
 /// Body of `sequence_create`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,6 +157,42 @@ pub struct Notify {
     pub msg: String,
     /// Creation time, see `mosaico_types::format_utc`.
     pub created_datetime: String,
+}
+
+/// Body of `layer_create`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerCreate {
+    /// Layer name.
+    pub name: String,
+    /// Text for people.
+    pub description: String,
+}
+
+/// Body of `layer_update`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerUpdate {
+    /// The layer to change.
+    pub prev_name: String,
+    /// Its name from now on; may be the same.
+    pub curr_name: String,
+    /// Its description from now on.
+    pub curr_description: String,
+}
+
+/// Answer of `layer_list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerList {
+    /// In the order of creation.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Its name.
+    pub name: String,
+    /// Text for people.
+    pub description: String,
 }
 
 /// An answer that could not be understood.

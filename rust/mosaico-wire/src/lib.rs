@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod command;
+pub mod ipc;
 pub mod metadata;
 pub mod query;
 pub mod status;

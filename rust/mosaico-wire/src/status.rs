@@ -1,50 +1,67 @@
-//! Error kinds on the wire: one table between [`ErrorKind`] and gRPC, used by both ends.
+//! Errors on the wire: one table between [`ErrorCode`] and gRPC, used by both ends.
 //!
-//! The stable machine code travels in the trailer `mosaico-error`, because several kinds share a gRPC code.
+//! The stable machine code travels in the trailer `mosaico-error-code`, because many codes share one of gRPC.
 
-use mosaico_types::ErrorKind;
+use mosaico_types::{ErrorCode, ErrorKind};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
-/// Trailer that carries [`ErrorKind::code`].
-pub const ERROR_HEADER: &str = "mosaico-error";
+/// Trailer that carries [`ErrorCode::as_str`].
+pub const ERROR_HEADER: &str = "mosaico-error-code";
 
-/// The gRPC code of `kind`.
-pub const fn grpc_code(kind: ErrorKind) -> Code {
-    match kind {
-        ErrorKind::NotFound => Code::NotFound,
-        ErrorKind::AlreadyExists => Code::AlreadyExists,
-        ErrorKind::InvalidInput => Code::InvalidArgument,
-        ErrorKind::PermissionDenied => Code::PermissionDenied,
-        ErrorKind::FailedPrecondition | ErrorKind::Closed => Code::FailedPrecondition,
-        ErrorKind::Cancelled => Code::Cancelled,
-        ErrorKind::ResourceExhausted => Code::ResourceExhausted,
-        ErrorKind::Unavailable => Code::Unavailable,
-        ErrorKind::Deadline => Code::DeadlineExceeded,
-        ErrorKind::Unimplemented => Code::Unimplemented,
-        ErrorKind::Internal => Code::Internal,
+/// The gRPC code of `code`.
+pub const fn grpc_code(code: ErrorCode) -> Code {
+    match (code, code.kind()) {
+        (ErrorCode::UnexpectedMessage, _) => Code::Aborted,
+        (_, ErrorKind::NotFound) => Code::NotFound,
+        (_, ErrorKind::AlreadyExists) => Code::AlreadyExists,
+        (_, ErrorKind::InvalidInput) => Code::InvalidArgument,
+        (_, ErrorKind::PermissionDenied) => Code::PermissionDenied,
+        (_, ErrorKind::FailedPrecondition | ErrorKind::Closed) => Code::FailedPrecondition,
+        (_, ErrorKind::Cancelled) => Code::Cancelled,
+        (_, ErrorKind::ResourceExhausted) => Code::ResourceExhausted,
+        (_, ErrorKind::Unavailable) => Code::Unavailable,
+        (_, ErrorKind::Deadline) => Code::DeadlineExceeded,
+        (_, ErrorKind::Unimplemented) => Code::Unimplemented,
+        (_, ErrorKind::Internal) => Code::Internal,
     }
 }
 
-/// A status for `kind` with its machine code attached.
-pub fn status(kind: ErrorKind, message: impl Into<String>) -> Status {
-    let mut status = Status::new(grpc_code(kind), message);
-    status.metadata_mut().insert(ERROR_HEADER, MetadataValue::from_static(kind.code()));
+/// Longest message in bytes: it travels in a header, and clients refuse large ones.
+const MAX_MESSAGE_BYTES: usize = 2048;
+const ELLIPSIS: &str = " [...] ";
+
+/// A status for `code` with its machine code attached. The middle of a message that is too long is left out: what
+/// was wrong stands at its beginning, what to do next at its end.
+pub fn status(code: ErrorCode, message: impl Into<String>) -> Status {
+    let mut status = Status::new(grpc_code(code), shorten(message.into()));
+    status.metadata_mut().insert(ERROR_HEADER, MetadataValue::from_static(code.as_str()));
     status
 }
 
-/// The kind of a status, from its machine code if it has one, else from its gRPC code.
-pub fn kind(status: &Status) -> ErrorKind {
-    let code = status.metadata().get(ERROR_HEADER).and_then(|value| value.to_str().ok());
-    if let Some(kind) = ErrorKind::ALL.into_iter().find(|kind| Some(kind.code()) == code) {
-        return kind;
+fn shorten(message: String) -> String {
+    if message.len() <= MAX_MESSAGE_BYTES {
+        return message;
     }
-    match status.code() {
+    let half = (MAX_MESSAGE_BYTES - ELLIPSIS.len()) / 2;
+    let head = message.floor_char_boundary(half);
+    let tail = message.ceil_char_boundary(message.len() - half);
+    [&message[..head], ELLIPSIS, &message[tail..]].concat()
+}
+
+/// What a status says: its machine code if it has one that is known here, else what its gRPC code stands for.
+pub fn code(status: &Status) -> ErrorCode {
+    let code = status.metadata().get(ERROR_HEADER).and_then(|value| value.to_str().ok());
+    code.and_then(ErrorCode::parse).unwrap_or_else(|| kind(status.code()).code())
+}
+
+const fn kind(code: Code) -> ErrorKind {
+    match code {
         Code::NotFound => ErrorKind::NotFound,
         Code::AlreadyExists => ErrorKind::AlreadyExists,
-        Code::InvalidArgument => ErrorKind::InvalidInput,
+        Code::InvalidArgument | Code::Aborted => ErrorKind::InvalidInput,
         Code::PermissionDenied | Code::Unauthenticated => ErrorKind::PermissionDenied,
-        Code::FailedPrecondition | Code::Aborted => ErrorKind::FailedPrecondition,
+        Code::FailedPrecondition => ErrorKind::FailedPrecondition,
         Code::Cancelled => ErrorKind::Cancelled,
         Code::ResourceExhausted | Code::OutOfRange => ErrorKind::ResourceExhausted,
         Code::Unavailable => ErrorKind::Unavailable,
@@ -59,9 +76,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_survives_the_wire() {
-        for expected in ErrorKind::ALL {
-            assert_eq!(kind(&status(expected, "text")), expected);
+    fn every_code_survives_the_wire() {
+        for expected in ErrorCode::ALL {
+            assert_eq!(code(&status(expected, "text")), expected);
+        }
+    }
+
+    #[test]
+    fn long_messages_keep_their_ends() {
+        let name = "ä".repeat(1 << 20);
+        let status = status(ErrorCode::BadName, format!("bad name `{name}`; use letters"));
+        assert!(status.message().len() <= MAX_MESSAGE_BYTES);
+        assert!(status.message().starts_with("bad name `ä"));
+        assert!(status.message().ends_with("ä`; use letters"));
+    }
+
+    #[test]
+    fn what_a_newer_or_foreign_server_says_is_understood_by_its_grpc_code() {
+        let mut newer = Status::not_found("text");
+        newer.metadata_mut().insert(ERROR_HEADER, MetadataValue::from_static("from_the_future"));
+        assert_eq!(code(&newer), ErrorCode::NotFound);
+        for expected in ErrorCode::ALL {
+            let foreign = Status::new(grpc_code(expected), "text");
+            let closed = expected == ErrorCode::Closed;
+            let kind = if closed { ErrorKind::FailedPrecondition } else { expected.kind() };
+            assert_eq!(code(&foreign), kind.code());
         }
     }
 }

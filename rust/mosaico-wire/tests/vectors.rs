@@ -1,16 +1,17 @@
-//! Tickets and answers as recorded from Mosaico 0.2.4 (`contract/vectors`, beside the project).
+//! Tickets and answers as recorded from Mosaico 0.2.4 (`mosaico-server/tests/vectors`).
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use mosaico_types::TimeWindow;
 use mosaico_wire::ticket::Ticket;
+use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::Value;
 
-/// A recorded file. Its absence is a failure: without it nothing would be tested.
+/// A recorded file.
 fn recorded(name: &str) -> Value {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let shared = std::env::var_os("MOSAICO_SHARED").map_or(beside, PathBuf::from);
-    let path = shared.join("contract/vectors").join(name);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../mosaico-server/tests/vectors");
+    let path = Path::new(folder).join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).expect("recordings are JSON")
 }
@@ -42,5 +43,27 @@ fn any_ticket_of_the_layout_is_understood() {
         let start = case["start_ns"].as_i64().filter(|&start| start != i64::MIN);
         let end = case["end_ns"].as_i64().filter(|&end| end != i64::MAX);
         assert_eq!(ticket.window, TimeWindow { start, end }, "{case}");
+    }
+}
+
+proptest! {
+    /// A mutated ticket of the reference is refused, or means what its own encoding means.
+    #[test]
+    fn mutated_tickets_never_panic(
+        which in any::<Index>(),
+        changes in proptest::collection::vec((any::<Index>(), any::<u8>()), 1..4),
+        length in any::<Index>(),
+    ) {
+        let file = recorded("tickets.json");
+        let cases = file["encoder_cases_not_from_server"].as_array().expect("encoder cases");
+        let mut ticket = bytes(which.get(cases)["hex"].as_str().expect("hex"));
+        for (at, value) in changes {
+            let at = at.index(ticket.len());
+            ticket[at] = value;
+        }
+        ticket.truncate(length.index(ticket.len()) + 1);
+        if let Ok(read) = Ticket::decode(&ticket) {
+            prop_assert_eq!(Ticket::decode(&read.encode()), Ok(read));
+        }
     }
 }

@@ -17,9 +17,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::root_as_message;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use bytes::Bytes;
 
 use crate::batch::TimeSpan;
+use crate::error::{Error, Result};
 
 /// First bytes of a segment.
 pub(crate) const MAGIC: [u8; 8] = *b"MOSLOG01";
@@ -66,6 +68,17 @@ impl Frame {
         }
         Ok(())
     }
+}
+
+/// The IPC message of a batch with a stored schema, which has no dictionaries.
+pub(crate) fn encode(batch: &RecordBatch) -> Result<Frame> {
+    let mut tracker = DictionaryTracker::new(false);
+    let mut context = IpcWriteContext::default();
+    let options = IpcWriteOptions::default();
+    let (_, encoded) = IpcDataGenerator::default()
+        .encode(batch, &mut tracker, &options, &mut context)
+        .map_err(|e| Error::internal("encoding a batch", e))?;
+    Ok(Frame { header: encoded.ipc_message.into(), body: encoded.arrow_data.into() })
 }
 
 fn checksum(prefix: &[u8], header: &[u8], body: &[u8]) -> u32 {

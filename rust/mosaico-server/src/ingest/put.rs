@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use mosaico_types::{TopicLocator, now_ns};
+use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::ipc::schema_message;
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
@@ -17,7 +18,7 @@ use super::live::{LiveTopic, WriterGuard};
 use super::log::{Frame, SegmentRows};
 use super::segment::SegmentWriter;
 use super::{chunker, live};
-use crate::batch::{TimeSpan, parse_schema_message, same_shape, schema_message, stored_schema};
+use crate::batch::{TimeSpan, parse_schema_message, same_shape, stored_schema};
 use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -91,8 +92,11 @@ pub(crate) async fn begin(
     acks: watch::Sender<PutAck>,
 ) -> Result<PutSession> {
     let stored = stored_schema(schema)?;
-    check_schema(&stored)
-        .map_err(|e| Error::Invalid(format!("the schema cannot be stored as Parquet: {e}")))?;
+    check_schema(&stored).map_err(|error| {
+        tracing::debug!(topic = %locator, %error, "a schema without a Parquet form");
+        let text = "the schema cannot be stored: a column has a type without a Parquet form";
+        Error::Refused(ErrorCode::BadSchema, text.into())
+    })?;
     let sequence = core.catalog.sequence(&locator.sequence).await?;
     if command.resume.is_some() {
         take_over(core, locator, &command.key).await?;
@@ -114,7 +118,10 @@ pub(crate) async fn begin(
         Some(bytes) => {
             let snapshot = parse_schema_message(bytes)?;
             if !same_shape(&snapshot, &stored) {
-                return Err(Error::Invalid(schema_difference(locator, &snapshot, &stored)));
+                return Err(Error::Refused(
+                    ErrorCode::BadSchema,
+                    schema_difference(locator, &snapshot, &stored),
+                ));
             }
             snapshot
         }
@@ -147,8 +154,12 @@ pub(crate) async fn begin(
 
 /// Compares keys as UUIDs, so that spellings do not matter.
 pub(crate) fn check_key(expected: &str, given: &str, resource: &str) -> Result<()> {
-    let parsed = uuid::Uuid::parse_str(given)
-        .map_err(|_| Error::Invalid(format!("the key `{given}` of `{resource}` is not a UUID")))?;
+    let parsed = uuid::Uuid::parse_str(given).map_err(|_| {
+        Error::Refused(
+            ErrorCode::BadKey,
+            format!("the key of `{resource}` is not a UUID; use the one that its creation returned"),
+        )
+    })?;
     if uuid::Uuid::parse_str(expected).is_ok_and(|expected| expected == parsed) {
         Ok(())
     } else {

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use mosaico_types::{SequenceName, TopicLocator, format_utc};
+use mosaico_types::{LayerName, OntologyTag, SequenceName, TopicLocator, format_utc};
 use mosaico_wire::action::{
-    KeyResponse, NOTIFY_ERROR, Named, Notify, NotifyCreate, NotifyList, SequenceCreate, SequenceKey,
-    SequenceSystemInfo, TopicCreate, TopicSystemInfo, empty_answer, encode_answer, name,
+    KeyResponse, LayerCreate, LayerList, LayerUpdate, NOTIFY_ERROR, Named, Nothing, Notify, NotifyCreate,
+    NotifyList, SequenceCreate, SequenceKey, SequenceSystemInfo, TopicCreate, TopicSystemInfo, empty_answer,
+    encode_answer, name,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::check_body;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::lifecycle::{NewTopic, Subject};
@@ -42,7 +44,7 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
             let request: TopicCreate = parse(action, body)?;
             let topic = NewTopic {
                 locator: TopicLocator::parse(&request.name)?,
-                ontology_tag: request.ontology_tag,
+                ontology_tag: OntologyTag::parse(&request.ontology_tag)?,
                 serialization_format: request.serialization_format,
                 user_metadata: request.user_metadata,
             };
@@ -61,6 +63,25 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
         name::TOPIC_NOTIFY_LIST => notifications(core, action, body, topic_subject).await,
         name::SEQUENCE_NOTIFY_PURGE => purge(core, action, body, sequence_subject).await,
         name::TOPIC_NOTIFY_PURGE => purge(core, action, body, topic_subject).await,
+        name::LAYER_CREATE => {
+            let LayerCreate { name, description } = parse(action, body)?;
+            core.layers.create(LayerName::parse(&name)?, description).await?;
+            Ok(empty_answer())
+        }
+        name::LAYER_UPDATE => {
+            let LayerUpdate { prev_name, curr_name, curr_description } = parse(action, body)?;
+            let (from, to) = (LayerName::parse(&prev_name)?, LayerName::parse(&curr_name)?);
+            core.layers.update(&from, to, curr_description).await?;
+            Ok(empty_answer())
+        }
+        name::LAYER_DELETE => {
+            core.layers.delete(&LayerName::parse(&parse::<Named>(action, body)?.name)?).await?;
+            Ok(empty_answer())
+        }
+        name::LAYER_LIST => {
+            parse::<Nothing>(action, body)?;
+            respond(action, &LayerList { layers: core.layers.list().await })
+        }
         _ => Err(Error::Unimplemented(format!(
             "there is no action `{}` here; a newer server may have it",
             action.chars().take(80).collect::<String>()
@@ -69,6 +90,7 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
 }
 
 fn parse<T: DeserializeOwned>(action: &str, body: &[u8]) -> Result<T> {
+    check_body("the body", body)?;
     serde_json::from_slice(body)
         .map_err(|e| Error::Invalid(format!("the body of `{action}` is malformed: {e}")))
 }

@@ -3,23 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
-use mosaico_types::{TimeWindow, TopicLocator};
+use futures::{StreamExt, stream};
+use mosaico_types::{ErrorCode, TimeWindow, TopicLocator};
+use mosaico_wire::ipc::schema_message;
 use mosaico_wire::ticket::Ticket;
 use tokio::select;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Items, info};
+use super::{Items, check_body, info};
 use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::ingest::log;
 use crate::read::follow::follow_topic;
 use crate::read::read_topic;
 
@@ -31,8 +30,10 @@ const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 
 /// The messages for a ticket; with `follow` they go on until the topic is complete.
 pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> Result<Items<FlightData>> {
+    check_body("the ticket", ticket)?;
     let ticket = Ticket::decode(ticket).map_err(|e| {
-        Error::Invalid(format!("the ticket is malformed: {e}; take tickets from GetFlightInfo as they are"))
+        let text = format!("the ticket is malformed: {e}; take tickets from GetFlightInfo as they are");
+        Error::Refused(ErrorCode::BadTicket, text)
     })?;
     let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
     let reading = Arc::clone(&core.readers);
@@ -74,22 +75,23 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> R
     Ok(ReceiverStream::new(receiver).boxed())
 }
 
-type Encoded = BoxStream<'static, Result<FlightData, FlightError>>;
+type Encoded = BoxStream<'static, Result<FlightData>>;
 
 async fn encode(core: &Arc<Core>, topic: &TopicRow, window: TimeWindow, follow: bool) -> Result<Encoded> {
-    let schema = SchemaRef::new(info::topic_schema(topic)?);
+    let schema = info::topic_schema(topic)?;
     // Rows may only follow a schema that was announced.
     let batches = match topic.schema {
         Some(_) if follow => follow_topic(core, topic, window).await?,
         Some(_) => read_topic(core, topic, window).await?,
         None => stream::empty().boxed(),
     };
-    // Batches are cut to size already, and the encoder would measure whole buffers instead of slices.
-    let encoded = FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        .with_max_flight_data_size(usize::MAX)
-        .build(batches.map_err(|e| FlightError::ExternalError(Box::new(e))));
-    Ok(encoded.boxed())
+    // arrow-flight's own encoder announces large lists as lists, and measures whole buffers instead of slices.
+    let first = FlightData { data_header: schema_message(&schema).into(), ..Default::default() };
+    let rows = batches.map(|batch| {
+        let log::Frame { header, body } = log::encode(&batch?)?;
+        Ok(FlightData { data_header: header, data_body: body, ..Default::default() })
+    });
+    Ok(stream::iter([Ok(first)]).chain(rows).boxed())
 }
 
 /// Waits for the topic's schema, which its first upload brings.
@@ -110,18 +112,10 @@ fn shutting_down() -> Encoded {
 }
 
 fn failing(error: Error) -> Encoded {
-    stream::iter([Err(FlightError::ExternalError(Box::new(error)))]).boxed()
+    stream::iter([Err(error)]).boxed()
 }
 
-async fn status(core: &Core, topic: &TopicRow, error: FlightError) -> Status {
-    let error = match error {
-        FlightError::Tonic(status) => return *status,
-        FlightError::ExternalError(error) => match error.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(error) => Error::internal("encoding rows", std::io::Error::other(error)),
-        },
-        error => Error::internal("encoding rows", error),
-    };
+async fn status(core: &Core, topic: &TopicRow, error: Error) -> Status {
     // Files vanish below a reader only when their topic is deleted.
     let exists = matches!(core.catalog.topic_by_id(topic.id).await, Ok(Some(row)) if !row.deleting);
     if exists { error.into() } else { Error::Deleted(topic.locator.to_string()).into() }

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use arrow::datatypes::{Fields, Schema};
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
-use mosaico_types::{SequenceName, TimeWindow, TopicLocator};
+use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator};
 use mosaico_wire::command::InfoCommand;
 use mosaico_wire::metadata::{
     Bounds, EndpointMetadata, Properties, location, sequence_metadata, topic_metadata,
 };
 use mosaico_wire::ticket;
 
+use super::check_body;
 use crate::batch::parse_schema_message;
 use crate::catalog::TopicRow;
 use crate::core::Core;
@@ -38,13 +39,13 @@ pub(super) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>
 
 /// Schema, metadata and endpoints of a sequence or topic.
 pub(super) async fn describe(core: &Core, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+    let bad = |text: String| Error::Refused(ErrorCode::BadDescriptor, text);
     if descriptor.r#type() != DescriptorType::Cmd {
-        return Err(Error::Invalid(
-            "the descriptor is not a command; send one with `resource_locator`".into(),
-        ));
+        return Err(bad("the descriptor is not a command; send one with `resource_locator`".into()));
     }
+    check_body("the descriptor's command", &descriptor.cmd)?;
     let command: InfoCommand = serde_json::from_slice(&descriptor.cmd)
-        .map_err(|e| Error::Invalid(format!("the descriptor's command is malformed: {e}")))?;
+        .map_err(|e| bad(format!("the descriptor's command is malformed: {e}")))?;
     let window = command.window();
     let locator = command.resource_locator.as_str();
     let (schema, topics) = if locator.trim_start_matches('/').contains('/') {

@@ -4,6 +4,8 @@ mod actions;
 mod get;
 mod info;
 mod put;
+pub(crate) mod reflection;
+pub(crate) mod statuses;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use arrow_flight::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use mosaico_types::ErrorCode;
 use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, SERVER_HEADER};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
@@ -35,6 +38,18 @@ fn answer<T>(body: T) -> Response<T> {
     let mut response = Response::new(body);
     response.metadata_mut().insert(SERVER_HEADER, MetadataValue::from_static(SERVER));
     response
+}
+
+/// Largest JSON body, command or ticket. Rows travel in streams and are not meant.
+const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// Refuses a body before anything is made of it.
+fn check_body(what: &str, body: &[u8]) -> Result<(), Error> {
+    if body.len() <= MAX_BODY_BYTES {
+        return Ok(());
+    }
+    let text = format!("{what} has {} bytes; at most {MAX_BODY_BYTES} are allowed", body.len());
+    Err(Error::Refused(ErrorCode::TooLarge, text))
 }
 
 fn not_served<T>(call: &str) -> Answer<T> {

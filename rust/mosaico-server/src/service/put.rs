@@ -1,28 +1,28 @@
 //! `DoPut`: checks what arrives and hands it to the log; answers with what is durable.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt, stream};
-use mosaico_types::TopicLocator;
+use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 
-use super::Items;
+use super::{Items, check_body};
 use crate::batch::{TimeSpan, conform, data_bytes, times};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::live::LiveTopic;
-use crate::ingest::log::Frame;
+use crate::ingest::log::{Frame, encode};
 use crate::ingest::put::{Incoming, begin};
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
@@ -49,16 +49,29 @@ const DRAIN: Duration = Duration::from_secs(2);
 async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::Sender<PutAck>) -> Result<()> {
     let limit = core.config.max_message_bytes;
     let first = input.message().await.map_err(|status| refused(&status, limit))?.ok_or_else(|| {
-        Error::Invalid("the put stream is empty; begin with a command descriptor and a schema".into())
+        bad_message("the put stream is empty; begin with a command descriptor and a schema")
     })?;
     let command = command(&first)?;
     let locator = TopicLocator::parse(&command.resource_locator)?;
-    let mut messages = FlightDataDecoder::new(
-        stream::iter([Ok(first)]).chain(input.map_err(|status| FlightError::Tonic(Box::new(status)))),
-    );
+    // After a message that it cannot decode, tonic's stream fails for ever without waiting; here it ends.
+    let input = input.scan(false, |failed, message| {
+        let message = (!*failed).then_some(message);
+        *failed |= matches!(message, Some(Err(_)));
+        std::future::ready(message)
+    });
+    let messages = stream::iter([Ok(first)]).chain(input).map(|message| match message {
+        Ok(message) if message.data_header.is_empty() => {
+            Err(FlightError::ProtocolError("a message without header".into()))
+        }
+        message => message.map_err(|status| FlightError::Tonic(Box::new(status))),
+    });
+    // The decoder panics on some malformed headers, such as a list type without an item.
+    let mut messages = AssertUnwindSafe(FlightDataDecoder::new(messages)).catch_unwind().map(|message| {
+        message.unwrap_or_else(|_| Err(FlightError::DecodeError("the decoder panicked".into())))
+    });
     let schema = match messages.try_next().await {
         Ok(Some(DecodedFlightData { payload: DecodedPayload::Schema(schema), .. })) => schema,
-        Ok(_) => return Err(Error::Invalid("the first message of a put stream holds no schema".into())),
+        Ok(_) => return Err(unexpected(&locator, "no schema in its first message")),
         Err(error) => return Err(failure(&locator, 0, limit, error)),
     };
     let session = begin(&core, &locator, &command, &schema, acks).await?;
@@ -73,10 +86,10 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
                 check(&topic, &schema, &batch, inner)
             }
             DecodedFlightData { payload: DecodedPayload::Schema(_), .. } => {
-                Err(Error::Invalid("the put stream holds a second schema; open a new stream for it".into()))
+                Err(unexpected(&topic.row.locator, "a second schema"))
             }
             DecodedFlightData { payload: DecodedPayload::None, .. } => {
-                Err(Error::Invalid("the put stream holds a message without rows or schema".into()))
+                Err(unexpected(&topic.row.locator, "a message without rows or schema"))
             }
         };
         std::future::ready(incoming)
@@ -91,15 +104,28 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
     outcome
 }
 
+fn bad_message(text: &str) -> Error {
+    Error::Refused(ErrorCode::BadMessage, text.to_owned())
+}
+
+fn unexpected(locator: &TopicLocator, what: &str) -> Error {
+    let text = format!(
+        "the put stream of topic `{locator}` holds {what}; send one schema with the descriptor, then record batches"
+    );
+    Error::Refused(ErrorCode::UnexpectedMessage, text)
+}
+
 fn command(first: &FlightData) -> Result<PutCommand> {
+    let bad = |text: String| Error::Refused(ErrorCode::BadDescriptor, text);
     let descriptor = first.flight_descriptor.as_ref().ok_or_else(|| {
-        Error::Invalid("the first message of a put stream has no descriptor; send a command with it".into())
+        bad("the first message of a put stream has no descriptor; send a command with it".into())
     })?;
     if descriptor.r#type() != DescriptorType::Cmd {
-        return Err(Error::Invalid("the put stream's descriptor is not a command".into()));
+        return Err(bad("the put stream's descriptor is not a command; send one of type CMD".into()));
     }
+    check_body("the put stream's command", &descriptor.cmd)?;
     serde_json::from_slice(&descriptor.cmd)
-        .map_err(|e| Error::Invalid(format!("the put stream's command is malformed: {e}")))
+        .map_err(|e| bad(format!("the put stream's command is malformed: {e}")))
 }
 
 /// Checks a batch and makes it ready for the log; `None` without rows.
@@ -112,7 +138,8 @@ fn check(
     if batch.num_rows() == 0 {
         return Ok(None);
     }
-    let refuse = |what: String| Error::Invalid(format!("topic `{}`: {what}", topic.row.locator));
+    let refuse =
+        |what: String| Error::Refused(ErrorCode::BadRow, format!("topic `{}`: {what}", topic.row.locator));
     let column = times(batch)?;
     if let Some(row) = column.nulls().and_then(|nulls| (0..nulls.len()).find(|&row| nulls.is_null(row))) {
         return Err(refuse(format!("row {row} of a batch has no timestamp_ns; every row needs one")));
@@ -122,20 +149,13 @@ fn check(
     let (frame, data) = if plain {
         (Frame { header: message.data_header, body: message.data_body }, data_bytes(batch))
     } else {
-        let batch = conform(batch, &topic.schema).map_err(|e| refuse(e.to_string()))?;
+        let batch = conform(batch, &topic.schema).map_err(|error| {
+            tracing::debug!(topic = %topic.row.locator, %error, "a dictionary that cannot be decoded");
+            refuse("a dictionary-encoded column cannot be decoded; check its indices".into())
+        })?;
         (encode(&batch)?, data_bytes(&batch))
     };
     Ok(Some(Incoming { frame, rows: batch.num_rows() as u64, data_bytes: data as u64, times }))
-}
-
-fn encode(batch: &RecordBatch) -> Result<Frame> {
-    let mut tracker = DictionaryTracker::new(false);
-    let mut context = IpcWriteContext::default();
-    let options = IpcWriteOptions::default();
-    let (_, encoded) = IpcDataGenerator::default()
-        .encode(batch, &mut tracker, &options, &mut context)
-        .map_err(|e| Error::internal("encoding a batch for the log", e))?;
-    Ok(Frame { header: encoded.ipc_message.into(), body: encoded.arrow_data.into() })
 }
 
 /// What a broken stream or an undecodable message means.
@@ -143,19 +163,33 @@ fn failure(locator: &TopicLocator, durable_rows: u64, limit: usize, error: Fligh
     match error {
         FlightError::Tonic(status) if status.code() == Code::OutOfRange => refused(&status, limit),
         FlightError::Tonic(status) => {
-            Error::Broken { topic: locator.to_string(), durable_rows, cause: status.message().to_owned() }
+            tracing::debug!(topic = %locator, %status, "a put stream broke");
+            let cause = match status.code() {
+                Code::Cancelled => "the client cancelled it",
+                _ => "the connection was lost, or what came is not FlightData",
+            };
+            Error::Broken { topic: locator.to_string(), durable_rows, cause }
         }
+        FlightError::ProtocolError(_) => unexpected(locator, "a message that is not due here"),
         error => {
-            Error::Invalid(format!("topic `{locator}`: a message of the put stream is malformed: {error}"))
+            tracing::debug!(topic = %locator, %error, "a malformed message");
+            let text = format!(
+                "topic `{locator}`: a message of the put stream is no valid Arrow IPC; {durable_rows} rows before \
+                 it are kept"
+            );
+            Error::Refused(ErrorCode::BadMessage, text)
         }
     }
 }
 
 fn refused(status: &Status, limit: usize) -> Error {
     match status.code() {
-        Code::OutOfRange => Error::Invalid(format!(
-            "a message is larger than the limit of {limit} bytes; send smaller batches"
-        )),
-        _ => Error::Invalid(format!("the put stream could not be read: {}", status.message())),
+        Code::OutOfRange => Error::Refused(
+            ErrorCode::TooLarge,
+            format!("a message is larger than the limit of {limit} bytes; send smaller batches"),
+        ),
+        _ => {
+            bad_message("a message of the put stream is not FlightData; check the client's protocol version")
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Where things lie below the store's root.
 //!
 //! ```text
+//! layers.json                                              all layers
 //! seq/<sequence id>/sequence.json                          creation
 //!                   final.json                             finalization, names the topics
 //!                   deleted.json                           removal has begun
@@ -20,6 +21,11 @@ use crate::id::{NotificationId, SequenceId, TopicId};
 
 /// Root of all sequences.
 pub(crate) const ROOT: &str = "seq";
+
+/// The record of all layers.
+pub(crate) fn layers_file() -> Path {
+    Path::from("layers.json")
+}
 
 /// Paths of one sequence.
 #[derive(Debug, Clone, Copy)]

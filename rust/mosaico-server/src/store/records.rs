@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mosaico_types::{SequenceName, SerializationFormat, TopicPath};
+use mosaico_types::{LayerName, SequenceName, SerializationFormat, TopicPath};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -93,6 +93,22 @@ pub(crate) struct NotificationRecord {
     pub topic: Option<TopicId>,
     pub notify_type: String,
     pub msg: String,
+    pub created_ns: i64,
+}
+
+/// `layers.json`: all layers, replaced as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LayersRecord {
+    pub format_version: u32,
+    /// In the order of creation.
+    pub layers: Vec<LayerRecord>,
+}
+
+/// One of [`LayersRecord`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LayerRecord {
+    pub name: LayerName,
+    pub description: String,
     pub created_ns: i64,
 }
 

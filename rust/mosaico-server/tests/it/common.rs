@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, RecordBatch};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Int64Type, SchemaRef};
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, FlightInfo, PutResult, Ticket};
 use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_server::{Config, Server, StoreLocation};
 use mosaico_wire::command::PutAck;
+use mosaico_wire::ipc::schema_message;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -133,13 +134,22 @@ pub(crate) fn put_messages(
     schema: SchemaRef,
     batches: impl Stream<Item = RecordBatch> + Send + 'static,
 ) -> Pin<Box<dyn Stream<Item = FlightData> + Send>> {
+    // arrow-flight announces large lists as lists.
+    let large_list = |field: &FieldRef| matches!(field.data_type(), DataType::LargeList(_));
+    let mut header = schema.fields().iter().any(large_list).then(|| schema_message(&schema));
     let messages = FlightDataEncoderBuilder::new()
         .with_schema(schema)
         .with_flight_descriptor(descriptor)
         .with_max_flight_data_size(usize::MAX)
         .with_dictionary_handling(arrow_flight::encode::DictionaryHandling::Resend)
         .build(batches.map(Ok));
-    Box::pin(messages.map(|message| message.unwrap()))
+    Box::pin(messages.map(move |message| {
+        let mut message = message.unwrap();
+        if let Some(header) = header.take() {
+            message.data_header = header.into();
+        }
+        message
+    }))
 }
 
 impl Put {
@@ -277,7 +287,7 @@ pub(crate) async fn names(client: &Client) -> Vec<String> {
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code) -> String {
     let status = result.expect_err("the call has to fail");
     assert_eq!(status.code(), code, "{status}");
-    assert!(status.metadata().get("mosaico-error").is_some(), "no machine code: {status}");
+    assert!(status.metadata().get(mosaico_wire::status::ERROR_HEADER).is_some(), "no machine code: {status}");
     status.message().to_owned()
 }
 
@@ -295,7 +305,9 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
             }
         }
     }
-    found.retain(|name| !name.starts_with("catalog.db") && name != "mosaicod.lock");
+    found.retain(|name| {
+        !name.starts_with("catalog.db") && name != "mosaicod.lock"
+    });
     found.sort();
     found
 }

@@ -3,10 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
+mod fuzz;
 mod lifecycle;
 mod query;
 mod query_data;
 mod query_random;
 mod query_vectors;
 mod recovery;
+mod replay;
+mod robustness;
 mod service;
+mod vectors;
+mod wire;

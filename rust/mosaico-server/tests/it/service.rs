@@ -220,21 +220,6 @@ async fn empty_uploads_keep_their_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_rows_travel_whole() {
-    let (_folder, server) = started().await;
-    let client = server.client.clone();
-    let key = create_sequence(&client, "run").await;
-    let topic = create_topic(&client, "run/t", &key).await;
-    let large = blobs(&[1], 100 << 20);
-    let small = blobs(&[2, 3], 10);
-    put(&client, "run/t", &topic, &[large.clone(), small.clone()]).await.unwrap();
-    let found = get_window(&client, "run/t", None, None).await.unwrap();
-    assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
-    assert_eq!(found[0].slice(0, 1).column(1), large.column(1));
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn dictionaries_are_stored_decoded() {
     let (_folder, server) = started().await;
     let client = server.client.clone();
@@ -325,7 +310,7 @@ async fn malformed_puts_are_refused() {
             break status;
         }
     };
-    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(status.code(), Code::Aborted);
     let again = put_messages(descriptor("run/t", &topic), nullable.schema(), nothing());
     let garbage = FlightData { data_header: vec![1, 2, 3].into(), ..Default::default() };
     let mut answers = client.clone().do_put(again.chain(stream::iter([garbage]))).await.unwrap().into_inner();
