@@ -224,7 +224,9 @@ impl ErrorCode {
             | Self::TopicLocked
             | Self::TopicUnlocked
             | Self::TopicBusy => ErrorKind::FailedPrecondition,
-            Self::Cancelled | Self::Deleted | Self::StreamReplaced | Self::StreamBroken => ErrorKind::Cancelled,
+            Self::Cancelled | Self::Deleted | Self::StreamReplaced | Self::StreamBroken => {
+                ErrorKind::Cancelled
+            }
             Self::ResourceExhausted | Self::StoreFull | Self::TooLarge | Self::TooMany => {
                 ErrorKind::ResourceExhausted
             }

@@ -305,9 +305,7 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
             }
         }
     }
-    found.retain(|name| {
-        !name.starts_with("catalog.db") && name != "mosaicod.lock"
-    });
+    found.retain(|name| !name.starts_with("catalog.db") && name != "mosaicod.lock");
     found.sort();
     found
 }
