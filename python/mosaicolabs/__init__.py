@@ -21,7 +21,7 @@ import os as _os
 
 from mosaicolabs import _native
 from mosaicolabs._native import __version__
-from mosaicolabs.comm import MosaicoClient
+from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat
 from mosaicolabs.handlers import (
     QueryDataStreamer,
@@ -110,6 +110,8 @@ __all__ = [
     "CameraInfo",
     "CompressedImage",
     "CovarianceMixin",
+    "Event",
+    "EventKind",
     "Floating16",
     "Floating32",
     "Floating64",

@@ -6,6 +6,7 @@ from typing import Any, Protocol, final
 
 __all__ = [
     "Client",
+    "KeepAlive",
     "Lane",
     "LaneBudget",
     "Stream",
@@ -29,6 +30,7 @@ class Client:
     def server(self) -> str | None: ...
     def action(self, name: str, body: str) -> str | None: ...
     def recording_action(self, name: str, body: str, patience_s: float) -> str | None: ...
+    def keep_alive(self, sequence: str, key: str) -> KeepAlive: ...
     def sequences(self) -> list[str]: ...
     def info(
         self, locator: str, start: int | None, end: int | None
@@ -58,6 +60,10 @@ class Client:
         bind: Callable[[str, str | None], tuple[str, tuple[Any, ...]]],
     ) -> Stream: ...
     def close(self) -> None: ...
+
+@final
+class KeepAlive:
+    def stop(self) -> None: ...
 
 @final
 class LaneBudget:

@@ -98,6 +98,7 @@ class FailedPreconditionError(MosaicoError, RuntimeError):
     codes = (
         "failed_precondition",
         "sequence_locked",
+        "sequence_ended",
         "topic_locked",
         "topic_unlocked",
         "topic_busy",

@@ -9,6 +9,7 @@ import click
 from ._cat import cat
 from ._catalogue import info, ls, rm
 from ._demo import demo
+from ._events import events
 from ._ingest import ingest
 from ._query import query
 
@@ -30,7 +31,7 @@ def mosaico() -> None:
     """Record, find and replay sensor data of robots."""
 
 
-for command in (ingest, ls, info, cat, query, rm, demo):
+for command in (ingest, ls, info, cat, query, rm, events, demo):
     mosaico.add_command(command)
 
 

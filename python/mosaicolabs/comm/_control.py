@@ -7,13 +7,14 @@ from mosaicolabs import _native
 from mosaicolabs.comm.metadata import parse_datetime
 from mosaicolabs.comm.notifications import Notified, NotifyType
 from mosaicolabs.enum import FlightAction
+from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError
 from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.helpers import unpack_topic_full_path
 
 
 def call(
-    client: _native.Client, action: FlightAction, *, patience_s: float = 0.0, **body: Any
+    client: _native.Client, action: FlightAction | OwnAction, *, patience_s: float = 0.0, **body: Any
 ) -> dict[str, Any] | None:
     """Runs an action; an answer without content is None.
 

@@ -2,14 +2,16 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control, _query
+from mosaicolabs.comm import events as _events
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
+from mosaicolabs.comm.events import Event, EventKind
 from mosaicolabs.comm.notifications import Notified
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
 from mosaicolabs.exceptions import ConnectionFailedError, FailedPreconditionError, MosaicoError, NotFoundError
@@ -287,6 +289,52 @@ class MosaicoClient:
         """Removes the notifications of a topic."""
         name = pack_topic_resource_name(sequence_name, topic_name)
         _control.call(self._native, FlightAction.TOPIC_NOTIFY_PURGE, name=name)
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def events(
+        self,
+        after: str | None = None,
+        *,
+        follow: bool = False,
+        kinds: Iterable[EventKind | str] | None = None,
+        sequence_name: str | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Event]:
+        """What happened on the daemon, oldest first: creations, ends, stored chunks, errors.
+
+        The daemon keeps the last 100 000 events, or as many as it was told. A listener that is slow or goes
+        away holds nothing up. After a lost connection, go on with the id of the last event.
+
+        Args:
+            after: Id of the last event that is known already. None: from the oldest one that is kept.
+            follow: Wait for events to come instead of ending with the newest.
+            kinds: Only these kinds. None: all.
+            sequence_name: Only what concerns this sequence. None: all.
+            timeout: With `follow`, end when nothing was heard for so many seconds. None: never end.
+
+        Raises:
+            ValueError: There is no such kind.
+            InvalidInputError: `after` is not the id of an event.
+            MosaicoError: The daemon refuses; one of Mosaico does not know events.
+
+        Example:
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("boiler"):
+            ...         pass
+            ...     for event in client.events():
+            ...         print(event.kind.value, event.sequence_name)
+            sequence_created boiler
+            sequence_finalized boiler
+        """
+        return _events.events(
+            self._native,
+            after=after,
+            follow=follow,
+            kinds=kinds,
+            sequence_name=None if sequence_name is None else sanitize_sequence_name(sequence_name),
+            timeout=timeout,
+        )
 
     # -- life cycle ------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from mosaicolabs import _native
 from mosaicolabs.comm import _control
 from mosaicolabs.comm.notifications import NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
+from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
 from mosaicolabs.handlers import _at_exit
 from mosaicolabs.handlers.config import WriterConfig
@@ -42,6 +43,8 @@ class BaseSequenceWriter(ABC):
         self._status = SequenceStatus.Null
         self._key = ""
         self._topics: dict[str, TopicWriter] = {}
+        self._keep_alive: _native.KeepAlive | None = None
+        self._ours = False
 
     @abstractmethod
     def _on_context_enter(self) -> None:
@@ -143,7 +146,11 @@ class BaseSequenceWriter(ABC):
 
     def _close(self, error: BaseException | None) -> None:
         _at_exit.forget(self)
-        self._on_context_exit(error)
+        try:
+            self._on_context_exit(error)
+        finally:
+            if self._keep_alive is not None:
+                self._keep_alive.stop()
         self._topics.clear()
 
     def _flush_at_exit(self) -> None:
@@ -155,6 +162,10 @@ class BaseSequenceWriter(ABC):
             except MosaicoError as failure:
                 pushed, _, durable, _ = writer._lane.stats()
                 lost.append(f"of topic `{locator}` rows {durable}..{pushed} may be lost ({failure})")
+        try:
+            self._leave(patience_s=0.0)
+        except MosaicoError as failure:
+            lost.append(f"the daemon may still apply `{self._config.on_error.value}` ({failure})")
         stored = "; ".join(lost) or "every pushed row is stored"
         print(
             f"mosaicolabs: sequence `{self._name}` was not closed before the interpreter ended: {stored}."
@@ -220,7 +231,17 @@ class BaseSequenceWriter(ABC):
             if writer._error is not None:
                 self._notify(failures, FlightAction.TOPIC_NOTIFY_CREATE, locator, writer._error)
         self._notify(failures, FlightAction.SEQUENCE_NOTIFY_CREATE, self._resource, error)
+        try:
+            self._leave(patience_s=self._patience_s(error))
+        except MosaicoError as failure:
+            failures.append(failure)
         return failures
+
+    def _leave(self, *, patience_s: float) -> None:
+        """Tells the daemon that nobody writes any more, so that it leaves the sequence as it is."""
+        if self._ours:
+            action = OwnAction.SEQUENCE_END
+            _control.call(self._client, action, patience_s=patience_s, name=self._resource, key=self._key)
 
     def _notify(
         self, failures: list[MosaicoError], action: FlightAction, name: str, error: BaseException
@@ -231,13 +252,14 @@ class BaseSequenceWriter(ABC):
     def _attempt(
         self, failures: list[MosaicoError], error: BaseException, action: FlightAction, **body: Any
     ) -> None:
-        # A daemon that was waited for in vain is not waited for again.
-        gone = isinstance(error, ConnectionFailedError)
-        patience_s = 0.0 if gone else self._config.reconnect_timeout_s
         try:
-            _control.call(self._client, action, patience_s=patience_s, **body)
+            _control.call(self._client, action, patience_s=self._patience_s(error), **body)
         except MosaicoError as failure:
             failures.append(failure)
+
+    def _patience_s(self, error: BaseException) -> float:
+        # A daemon that was waited for in vain is not waited for again.
+        return 0.0 if isinstance(error, ConnectionFailedError) else self._config.reconnect_timeout_s
 
     def _require_open(self) -> None:
         if self._status is not SequenceStatus.Pending:
@@ -248,6 +270,8 @@ class BaseSequenceWriter(ABC):
             raise RuntimeError("a SequenceWriter records one sequence; call sequence_create() again")
         self._on_context_enter()
         self._status = SequenceStatus.Pending
+        self._keep_alive = self._client.keep_alive(self._resource, self._key)
+        self._ours = self._client.server() is not None
         _at_exit.remember(self)
         return self
 

@@ -18,7 +18,8 @@ class SequenceWriter(BaseSequenceWriter):
     the sequence: from then on it is immutable. If the block or that work fails, the `OnErrorPolicy` decides:
     `Delete` leaves nothing behind; `Report` keeps everything that was pushed, notes the error, and leaves the
     sequence unlocked: readable and deletable. An interpreter that ends inside the block stores what was
-    pushed, within five seconds, and says on stderr what it could not.
+    pushed, within five seconds, and says on stderr what it could not. If the process dies instead, the daemon
+    applies the policy when it has heard nothing for its `--writer-timeout`.
     """
 
     def __init__(
@@ -29,5 +30,10 @@ class SequenceWriter(BaseSequenceWriter):
 
     def _on_context_enter(self) -> None:
         self._key = _control.create_key(
-            self._client, FlightAction.SEQUENCE_CREATE, name=self._resource, user_metadata=self._metadata
+            self._client,
+            FlightAction.SEQUENCE_CREATE,
+            name=self._resource,
+            user_metadata=self._metadata,
+            # What the daemon does if this process dies; Mosaico's ignores it.
+            on_error=self._config.on_error.value,
         )

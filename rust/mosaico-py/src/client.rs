@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use crate::embedded::{self, Embedded};
 use crate::errors::to_py_err;
+use crate::keep_alive::PyKeepAlive;
 use crate::lane::{PyLane, PyLaneBudget};
 use crate::live::Watch;
-use crate::runtime::wait;
+use crate::runtime::{runtime, wait};
 use crate::stream::PyStream;
 
 type PyEndpoint = (String, Py<PyBytes>, Option<(i64, i64)>, Option<u64>, Option<u32>);
@@ -80,6 +81,13 @@ impl PyClient {
         let (body, patience) = (json(name, body)?, seconds("patience_s", patience_s)?);
         let answer = wait(py, client.recording_action(name, &body, patience))?;
         Ok(answer.map(|answer| answer.to_string()))
+    }
+
+    /// Signs of life for a sequence that is being written; nothing to do for daemons that need none.
+    fn keep_alive(&self, sequence: String, key: String) -> PyResult<PyKeepAlive> {
+        let client = self.open()?;
+        let _runtime = runtime()?.enter();
+        Ok(PyKeepAlive(Mutex::new(client.keep_alive(sequence, key))))
     }
 
     fn sequences(&self, py: Python<'_>) -> PyResult<Vec<String>> {

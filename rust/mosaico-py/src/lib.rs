@@ -10,6 +10,7 @@ mod decode;
 mod embedded;
 mod encode;
 mod errors;
+mod keep_alive;
 mod lane;
 mod live;
 mod runtime;
@@ -20,6 +21,7 @@ mod stream;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<client::PyClient>()?;
+    module.add_class::<keep_alive::PyKeepAlive>()?;
     module.add_class::<lane::PyLane>()?;
     module.add_class::<lane::PyLaneBudget>()?;
     module.add_class::<stream::PyStream>()?;

@@ -61,6 +61,14 @@ pub struct Config {
     pub footer_cache_bytes: usize,
     /// How long open reads may go on after shutdown was asked for.
     pub shutdown_grace: Duration,
+    /// A sequence whose writer is silent for so long is ended by its policy; `None`: never.
+    pub writer_timeout: Option<Duration>,
+    /// Files that no record names are removed when they are so old.
+    pub orphan_grace: Duration,
+    /// Pause after the first failure of background work; it doubles with each further one, up to a limit.
+    pub retry_pause: Duration,
+    /// Events that are kept at least; the oldest are dropped in groups.
+    pub events_kept: usize,
 }
 
 impl Config {
@@ -79,6 +87,10 @@ impl Config {
             pending_segments: 4,
             footer_cache_bytes: 16 * MIB,
             shutdown_grace: Duration::from_secs(5),
+            writer_timeout: Some(Duration::from_secs(600)),
+            orphan_grace: Duration::from_secs(3600),
+            retry_pause: Duration::from_secs(1),
+            events_kept: 100_000,
         }
     }
 

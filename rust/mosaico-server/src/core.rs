@@ -11,11 +11,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::events::Archive;
 use crate::id::{SequenceId, TopicId};
 use crate::ingest::live::LiveTopics;
 use crate::layers::Layers;
 use crate::read::footer::FooterCache;
 use crate::store::Store;
+use crate::tasks::Queue;
+use crate::writers::Writers;
 
 /// The inside of a server.
 #[derive(Debug)]
@@ -31,6 +34,12 @@ pub(crate) struct Core {
     /// One creation at a time: names are unique.
     pub creating: tokio::sync::Mutex<()>,
     pub locks: SequenceLocks,
+    /// Background work.
+    pub queue: Queue,
+    /// Signs of life of writers.
+    pub writers: Writers,
+    /// Events in the store.
+    pub archive: Archive,
     /// Permits of the chunker.
     pub chunk_jobs: Semaphore,
     /// Permits of queries: chunks that are searched at the same time.

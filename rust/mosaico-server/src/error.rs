@@ -50,6 +50,12 @@ pub enum Error {
     /// The sequence is finalized.
     #[error("sequence `{0}` is locked: finalized data is immutable; write to a new sequence")]
     SequenceLocked(String),
+    /// The sequence was left without being finalized.
+    #[error(
+        "sequence `{0}` was ended without being finalized: its writer left it, or was silent for too long; what it \
+         holds can be read; delete it, or write to a new sequence"
+    )]
+    SequenceEnded(String),
     /// The topic is committed.
     #[error("topic `{0}` is locked: its upload is complete and immutable; write to a new topic")]
     TopicLocked(String),
@@ -108,6 +114,7 @@ impl Error {
             Self::LayerExists(_) => ErrorCode::LayerExists,
             Self::WrongKey(_) => ErrorCode::WrongKey,
             Self::SequenceLocked(_) => ErrorCode::SequenceLocked,
+            Self::SequenceEnded(_) => ErrorCode::SequenceEnded,
             Self::TopicLocked(_) => ErrorCode::TopicLocked,
             Self::TopicUnlocked(_) => ErrorCode::TopicUnlocked,
             Self::TopicBusy(_) => ErrorCode::TopicBusy,

@@ -58,3 +58,10 @@ id! {
     /// A notification.
     NotificationId
 }
+
+impl NotificationId {
+    /// The id of the notification about the end of a sequence: there is one, also if it is written twice.
+    pub(crate) fn of_end(sequence: SequenceId) -> Self {
+        Self(sequence.0)
+    }
+}

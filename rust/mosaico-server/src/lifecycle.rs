@@ -1,21 +1,19 @@
 //! Creation, finalization, removal and notifications: the store first, the catalogue second.
 
-use std::sync::Arc;
-
 use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicLocator, now_ns};
-use serde_json::Value;
+use mosaico_wire::event::OnError;
+use serde_json::{Value, json};
 
 use crate::catalog::{NotificationRow, SequenceRow, TopicRow};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
-use crate::ingest::live::LiveTopic;
 use crate::ingest::put::check_key;
-use crate::store::blocking;
 use crate::store::layout::SequencePaths;
 use crate::store::records::{
     DeletedRecord, FORMAT_VERSION, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord,
 };
+use crate::tasks::Job;
 
 /// What a client says about a new topic.
 #[derive(Debug)]
@@ -44,10 +42,25 @@ fn check_unlocked(sequence: &SequenceRow) -> Result<()> {
     }
 }
 
+/// Whether its writer may still add to it.
+pub(crate) fn check_open(sequence: &SequenceRow) -> Result<()> {
+    check_unlocked(sequence)?;
+    match sequence.ended_ns {
+        None => Ok(()),
+        Some(_) => Err(Error::SequenceEnded(sequence.name.to_string())),
+    }
+}
+
 impl Core {
     /// Creates a sequence and returns its key.
-    pub(crate) async fn create_sequence(&self, name: SequenceName, user_metadata: Value) -> Result<String> {
+    pub(crate) async fn create_sequence(
+        &self,
+        name: SequenceName,
+        user_metadata: Value,
+        on_error: OnError,
+    ) -> Result<String> {
         let _one = self.creating.lock().await;
+        self.settle_names(&name).await?;
         if self.catalog.find_sequence(&name).await?.is_some() {
             return Err(Error::SequenceExists(name.to_string()));
         }
@@ -58,20 +71,23 @@ impl Core {
             key: new_key(),
             user_metadata,
             created_ns: now_ns(),
+            on_error,
         };
+        let _lock = self.lock(record.id).await?;
         let change = self.catalog.begin(record.id).await?;
         self.store.put_json(&SequencePaths(record.id).created(), &record).await?;
         self.catalog.sequence_created(change, &record).await?;
+        self.writers.touch(record.id);
         Ok(record.key)
     }
 
     /// Locks a sequence for good.
     pub(crate) async fn finalize_sequence(&self, name: &SequenceName, key: &str) -> Result<()> {
-        let id = self.catalog.sequence(name).await?.id;
-        let _lock = self.locks.lock(id).await;
-        let sequence = self.catalog.sequence(name).await?;
+        let (_lock, sequence) = self.locked(name).await?;
+        let id = sequence.id;
         check_key(&sequence.key, key, name.as_str())?;
-        check_unlocked(&sequence)?;
+        check_open(&sequence)?;
+        self.writers.touch(id);
         let topics = self.catalog.topics(id).await?;
         if let Some(open) = topics.iter().find(|topic| topic.committed_ns.is_none()) {
             return Err(Error::TopicUnlocked(open.locator.to_string()));
@@ -88,31 +104,38 @@ impl Core {
 
     /// Removes an unlocked sequence with everything in it; open puts are cut short. `key` is checked if given.
     pub(crate) async fn remove_sequence(&self, name: &SequenceName, key: Option<&str>) -> Result<()> {
-        let id = self.catalog.sequence(name).await?.id;
-        let _lock = self.locks.lock(id).await;
-        let sequence = self.catalog.sequence(name).await?;
+        let (_lock, sequence) = self.locked(name).await?;
+        let id = sequence.id;
         if let Some(key) = key {
             check_key(&sequence.key, key, name.as_str())?;
         }
         check_unlocked(&sequence)?;
+        self.remove_locked(id, json!({})).await
+    }
+
+    /// Removes a sequence whose lock is held. Once it is marked it is gone for everyone, and files that cannot be
+    /// removed now are left to the background. `detail` says why.
+    pub(crate) async fn remove_locked(&self, id: SequenceId, detail: Value) -> Result<()> {
         let change = self.catalog.begin(id).await?;
         self.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
-        self.catalog.sequence_deleting(change, id).await?;
-        for topic in self.live.of_sequence(id) {
-            self.stop(&topic).await;
+        self.catalog.sequence_deleting(change, id, detail).await?;
+        if self.finish_sequence_removal(id).await.is_err() {
+            self.queue.ask(Job::RemoveSequence(id));
         }
-        self.finish_sequence_removal(id).await
+        Ok(())
     }
 
     /// Creates a topic and returns its key.
     pub(crate) async fn create_topic(&self, topic: NewTopic, sequence_key: &str) -> Result<String> {
-        let id = self.catalog.sequence(&topic.locator.sequence).await?.id;
-        let _lock = self.locks.lock(id).await;
-        let sequence = self.catalog.sequence(&topic.locator.sequence).await?;
+        let (_lock, sequence) = self.locked(&topic.locator.sequence).await?;
+        let id = sequence.id;
         check_key(&sequence.key, sequence_key, sequence.name.as_str())?;
-        check_unlocked(&sequence)?;
-        if self.catalog.find_topic(&topic.locator).await?.is_some() {
-            return Err(Error::TopicExists(topic.locator.to_string()));
+        check_open(&sequence)?;
+        self.writers.touch(id);
+        match self.catalog.find_topic(&topic.locator).await? {
+            None => {}
+            Some(row) if row.deleting => self.finish_topic_removal(id, row.id).await?,
+            Some(_) => return Err(Error::TopicExists(topic.locator.to_string())),
         }
         let record = TopicRecord {
             format_version: FORMAT_VERSION,
@@ -133,61 +156,20 @@ impl Core {
 
     /// Removes an unlocked topic; an open put is cut short.
     pub(crate) async fn remove_topic(&self, locator: &TopicLocator) -> Result<()> {
-        let id = self.catalog.sequence(&locator.sequence).await?.id;
-        let _lock = self.locks.lock(id).await;
-        check_unlocked(&self.catalog.sequence(&locator.sequence).await?)?;
+        let (_lock, sequence) = self.locked(&locator.sequence).await?;
+        let id = sequence.id;
+        check_unlocked(&sequence)?;
         let topic = self.catalog.topic(locator).await?;
         if topic.committed_ns.is_some() {
             return Err(Error::TopicLocked(locator.to_string()));
         }
         let change = self.catalog.begin(id).await?;
         self.store.put_json(&SequencePaths(id).topic(topic.id).deleted(), &deleted()).await?;
-        self.catalog.topic_deleting(change, topic.id).await?;
-        if let Some(live) = self.live.get(topic.id) {
-            self.stop(&live).await;
+        self.catalog.topic_deleting(change, id, topic.id).await?;
+        if self.finish_topic_removal(id, topic.id).await.is_err() {
+            self.queue.ask(Job::RemoveTopic(id, topic.id));
         }
-        self.finish_topic_removal(id, topic.id).await
-    }
-
-    /// Ends the put and the background jobs of a topic that is being removed.
-    async fn stop(&self, topic: &Arc<LiveTopic>) {
-        topic.cancel.cancel();
-        topic.tasks.close();
-        topic.tasks.wait().await;
-        self.live.remove(topic.id());
-    }
-
-    /// Removes the files of a sequence that is marked as deleted, then forgets it.
-    pub(crate) async fn finish_sequence_removal(&self, id: SequenceId) -> Result<()> {
-        let paths = SequencePaths(id);
-        // The log has no sequence ids in it; the store still has the topics.
-        for name in self.store.list_folders(&paths.topics()).await? {
-            if let Ok(topic) = name.parse() {
-                self.remove_log(topic).await?;
-            }
-        }
-        self.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
-        self.catalog.forget_sequence(id).await
-    }
-
-    /// Removes the files of a topic that is marked as deleted, then forgets it.
-    pub(crate) async fn finish_topic_removal(&self, sequence: SequenceId, topic: TopicId) -> Result<()> {
-        let paths = SequencePaths(sequence).topic(topic);
-        self.remove_log(topic).await?;
-        for row in self.catalog.notifications(sequence, Some(topic)).await? {
-            self.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
-        }
-        self.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
-        self.catalog.forget_topic(topic).await
-    }
-
-    async fn remove_log(&self, topic: TopicId) -> Result<()> {
-        let folder = self.log_folder(topic);
-        blocking("removing the log of a deleted topic", move || match std::fs::remove_dir_all(folder) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        })
-        .await
+        Ok(())
     }
 
     /// Finds what a notification is about.
@@ -204,7 +186,7 @@ impl Core {
     /// Adds a notification.
     pub(crate) async fn notify(&self, subject: &Subject, notify_type: String, msg: String) -> Result<()> {
         let (sequence, _) = self.subject(subject).await?;
-        let _lock = self.locks.lock(sequence).await;
+        let _lock = self.lock(sequence).await?;
         let (sequence, topic) = self.subject(subject).await?;
         let record = NotificationRecord {
             format_version: FORMAT_VERSION,
@@ -228,7 +210,7 @@ impl Core {
     /// Removes notifications.
     pub(crate) async fn purge_notifications(&self, subject: &Subject) -> Result<()> {
         let (sequence, _) = self.subject(subject).await?;
-        let _lock = self.locks.lock(sequence).await;
+        let _lock = self.lock(sequence).await?;
         let (sequence, topic) = self.subject(subject).await?;
         let topic = topic.map(|topic| topic.id);
         let change = self.catalog.begin(sequence).await?;

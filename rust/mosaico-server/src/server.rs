@@ -31,6 +31,8 @@ use crate::read::footer::FooterCache;
 use crate::service::{Service, reflection, statuses};
 use crate::store::Store;
 use crate::store::durable::create_folders;
+use crate::tasks::Queue;
+use crate::{events, tasks};
 
 /// What one stream may have in flight; a lane that waits for the disk holds no more than this.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -71,6 +73,9 @@ impl Server {
             footers: FooterCache::new(config.footer_cache_bytes),
             creating: tokio::sync::Mutex::default(),
             locks: Default::default(),
+            queue: Queue::new(),
+            writers: Default::default(),
+            archive: Default::default(),
             chunk_jobs: Semaphore::new(config.chunk_jobs),
             scans: Semaphore::new(config.query_jobs),
             ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
@@ -81,6 +86,7 @@ impl Server {
             config,
         });
         recover(&core, catalog_is_new).await?;
+        tasks::start(&core);
         Ok(Self { core, _lock: lock })
     }
 
@@ -156,7 +162,17 @@ impl Server {
         self.core.halting.cancel();
         self.core.tasks.close();
         self.core.tasks.wait().await;
+        if let Err(error) = events::store(&self.core).await {
+            tracing::warn!(%error, "the last events stay in the catalogue and are stored after the next start");
+        }
         self.core.catalog.close().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Also without `shutdown` the background work ends.
+        self.core.stopping.cancel();
     }
 }
 

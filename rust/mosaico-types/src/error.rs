@@ -117,6 +117,8 @@ pub enum ErrorCode {
     FailedPrecondition,
     /// The sequence is finalized.
     SequenceLocked,
+    /// The sequence was left without being finalized; nobody writes to it any more.
+    SequenceEnded,
     /// The upload of the topic is complete.
     TopicLocked,
     /// The upload of a topic is not complete.
@@ -179,6 +181,7 @@ impl ErrorCode {
             Self::WrongKey => "wrong_key",
             Self::FailedPrecondition => "failed_precondition",
             Self::SequenceLocked => "sequence_locked",
+            Self::SequenceEnded => "sequence_ended",
             Self::TopicLocked => "topic_locked",
             Self::TopicUnlocked => "topic_unlocked",
             Self::TopicBusy => "topic_busy",
@@ -221,6 +224,7 @@ impl ErrorCode {
             Self::PermissionDenied | Self::WrongKey => ErrorKind::PermissionDenied,
             Self::FailedPrecondition
             | Self::SequenceLocked
+            | Self::SequenceEnded
             | Self::TopicLocked
             | Self::TopicUnlocked
             | Self::TopicBusy => ErrorKind::FailedPrecondition,
@@ -239,7 +243,7 @@ impl ErrorCode {
     }
 
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::NotFound,
         Self::SequenceNotFound,
         Self::TopicNotFound,
@@ -262,6 +266,7 @@ impl ErrorCode {
         Self::WrongKey,
         Self::FailedPrecondition,
         Self::SequenceLocked,
+        Self::SequenceEnded,
         Self::TopicLocked,
         Self::TopicUnlocked,
         Self::TopicBusy,

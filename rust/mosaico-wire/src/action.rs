@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::event::OnError;
+
 /// Action names of the 0.2 generation.
 pub mod name {
     /// Creates a sequence: [`super::SequenceCreate`] → [`super::KeyResponse`].
@@ -68,6 +70,9 @@ pub struct SequenceCreate {
     pub name: String,
     /// Any JSON; clients send an object.
     pub user_metadata: Value,
+    /// What becomes of the sequence if its writer vanishes. 0.2 clients do not say, 0.2 servers do not ask.
+    #[serde(default)]
+    pub on_error: OnError,
 }
 
 /// Body of `sequence_finalize` and `sequence_abort`.

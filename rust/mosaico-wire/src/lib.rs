@@ -1,11 +1,12 @@
 //! What travels between clients and daemons, with one encoder and one decoder for both ends.
 //!
 //! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`], [`query`]); what is ours
-//! alone is additive and ignorable: acknowledgements on the put stream ([`command::PutAck`]), the error
-//! code header ([`status`]) and the server header ([`SERVER_HEADER`]).
+//! alone is additive and ignorable: events and keep-alive ([`event`]), acknowledgements on the put stream
+//! ([`command::PutAck`]), the error code header ([`status`]) and the server header ([`SERVER_HEADER`]).
 
 pub mod action;
 pub mod command;
+pub mod event;
 pub mod ipc;
 pub mod metadata;
 pub mod query;

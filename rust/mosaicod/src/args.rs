@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use mosaico_server::{Config, Error, StoreLocation};
@@ -51,6 +52,21 @@ pub(crate) struct RunArgs {
     /// Chunks that are encoded at the same time.
     #[arg(long, value_name = "N")]
     chunk_jobs: Option<usize>,
+    /// Silence after which the writer of an open sequence is taken for gone, and the sequence is ended by its
+    /// policy: removed, or kept as it is with a notification. 0: never.  [default: 600]
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_WRITER_TIMEOUT", value_parser = seconds)]
+    writer_timeout: Option<Duration>,
+    /// Age at which files that no record names are removed.  [default: 3600]
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", value_parser = seconds)]
+    orphan_grace: Option<Duration>,
+    /// Events that are kept at least.  [default: 100000]
+    #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT")]
+    events_kept: Option<usize>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
 impl RunArgs {
@@ -71,11 +87,18 @@ impl RunArgs {
             (&mut config.message_bytes, self.message_bytes),
             (&mut config.ingest_bytes, self.ingest_bytes),
             (&mut config.chunk_jobs, self.chunk_jobs),
+            (&mut config.events_kept, self.events_kept),
         ];
         for (setting, given) in settings {
             if let Some(value) = given {
                 *setting = value;
             }
+        }
+        if let Some(timeout) = self.writer_timeout {
+            config.writer_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        }
+        if let Some(grace) = self.orphan_grace {
+            config.orphan_grace = grace;
         }
         Ok((config, shown))
     }

@@ -1,32 +1,44 @@
 //! The catalogue: what readers ask, derived from the store's records. All SQL is in this folder.
 //!
 //! A change begins with [`Catalog::begin`], goes to the store, and ends with one of the methods that take the
-//! [`Change`]. Changes that a crash cut short are found by [`Catalog::pending`] and redone from the store.
+//! [`Change`]. Changes that were cut short, by a failure or a crash, are found by [`Catalog::unsettled`] and
+//! [`Catalog::pending`], and [`Catalog::settle_sequence`] takes over what the store says then.
 
 mod candidates;
+mod change;
+mod events;
 mod query;
 mod read;
+mod settle;
 mod write;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sqlx::Connection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::sync::watch;
+use ulid::Ulid;
 
 use crate::error::{Error, Result};
+pub(crate) use change::Change;
+use change::Unsettled;
+pub(crate) use events::EventFilter;
 pub(crate) use query::{ChunkStats, FoundSequence, FoundTopic};
 pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub(crate) use write::{SequenceState, TopicState};
 
 /// Migrations in order; the number applied is SQLite's `user_version`.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_init.sql"),
     include_str!("../../migrations/0002_query.sql"),
     include_str!("../../migrations/0003_resumed.sql"),
     include_str!("../../migrations/0004_schemas.sql"),
+    include_str!("../../migrations/0005_events.sql"),
 ];
 
 /// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
@@ -38,6 +50,11 @@ pub(crate) struct Catalog {
     readers: SqlitePool,
     /// One connection: SQLite has one writer, and waiting for it here is fair.
     writer: SqlitePool,
+    /// Sequences with a change that failed half-way.
+    pub(crate) unsettled: Arc<Unsettled>,
+    /// Signals after each change.
+    news: watch::Sender<()>,
+    last_event: Arc<Mutex<Ulid>>,
 }
 
 impl Catalog {
@@ -64,7 +81,8 @@ impl Catalog {
             .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
             .await
             .map_err(failed)?;
-        Ok((Self { readers, writer }, new))
+        let (unsettled, last_event) = Default::default();
+        Ok((Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event }, new))
     }
 
     /// Closes the file.

@@ -1,6 +1,7 @@
 //! Questions to the catalogue.
 
 use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
+use mosaico_wire::event::OnError;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -19,6 +20,10 @@ pub(crate) struct SequenceRow {
     pub created_ns: i64,
     pub finalized_ns: Option<i64>,
     pub deleting: bool,
+    /// What becomes of it if its writer vanishes.
+    pub on_error: OnError,
+    /// It was left without being finalized.
+    pub ended_ns: Option<i64>,
 }
 
 /// A topic, with sums over its chunks.
@@ -89,7 +94,8 @@ impl Catalog {
     /// A sequence by name, also one that is being deleted.
     pub(crate) async fn find_sequence(&self, name: &SequenceName) -> Result<Option<SequenceRow>> {
         sqlx::query(
-            "SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting FROM sequence WHERE name = ?",
+            "SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, \
+             ended_ns FROM sequence WHERE name = ?",
         )
         .bind(name.as_str())
         .fetch_optional(&self.readers)
@@ -111,7 +117,8 @@ impl Catalog {
     /// A sequence by id, also one that is being deleted.
     pub(crate) async fn sequence_by_id(&self, id: SequenceId) -> Result<Option<SequenceRow>> {
         sqlx::query(
-            "SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting FROM sequence WHERE id = ?",
+            "SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, \
+             ended_ns FROM sequence WHERE id = ?",
         )
         .bind(id.to_string())
         .fetch_optional(&self.readers)
@@ -119,6 +126,14 @@ impl Catalog {
         .map_err(failed)?
         .map(|row| sequence_row(&row))
         .transpose()
+    }
+
+    /// Sequences that somebody may still be writing.
+    pub(crate) async fn open_sequences(&self) -> Result<Vec<SequenceId>> {
+        let found = sqlx::query_scalar(
+            "SELECT id FROM sequence WHERE finalized_ns IS NULL AND ended_ns IS NULL AND deleting = 0",
+        );
+        ids(found.fetch_all(&self.readers).await)
     }
 
     /// Sequences whose removal was begun.
@@ -263,6 +278,8 @@ fn sequence_row(row: &SqliteRow) -> Result<SequenceRow> {
             created_ns: row.try_get("created_ns")?,
             finalized_ns: row.try_get("finalized_ns")?,
             deleting: row.try_get("deleting")?,
+            on_error: text(row, "on_error", OnError::parse)?,
+            ended_ns: row.try_get("ended_ns")?,
         })
     };
     read().map_err(failed)

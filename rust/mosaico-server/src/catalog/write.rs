@@ -1,18 +1,17 @@
 //! Changes of the catalogue, each one transaction.
 
+use std::fmt::Display;
+
+use mosaico_wire::event::EventKind;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Sqlite, Transaction};
 
-use super::{Catalog, failed};
+use super::{Catalog, Change, failed};
+use crate::crash;
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
 use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
-
-/// A change that was announced and has to be taken over. Dropping it leaves the announcement: the next start
-/// looks into the store for what became of it.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Change(i64);
 
 /// Everything that the store says about one topic.
 #[derive(Debug)]
@@ -29,6 +28,7 @@ pub(crate) struct TopicState {
 pub(crate) struct SequenceState {
     pub record: SequenceRecord,
     pub finalized_ns: Option<i64>,
+    pub ended_ns: Option<i64>,
     pub topics: Vec<TopicState>,
     pub notifications: Vec<NotificationRecord>,
 }
@@ -38,36 +38,66 @@ impl Catalog {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
     }
 
+    /// Ends a transaction.
+    pub(super) async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<()> {
+        crash::point();
+        transaction.commit().await.map_err(failed)?;
+        crash::point();
+        self.news.send_replace(());
+        Ok(())
+    }
+
     async fn finish(&self, mut transaction: Transaction<'static, Sqlite>, change: Change) -> Result<()> {
         sqlx::query("DELETE FROM pending WHERE id = ?")
-            .bind(change.0)
+            .bind(change.row)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        transaction.commit().await.map_err(failed)
+        self.commit(transaction).await?;
+        change.done();
+        Ok(())
     }
 
     /// Announces a change of a sequence's records.
     pub(crate) async fn begin(&self, sequence: SequenceId) -> Result<Change> {
+        crash::point();
         let result = sqlx::query("INSERT INTO pending (sequence_id) VALUES (?)")
             .bind(sequence.to_string())
             .execute(&self.writer)
             .await
             .map_err(failed)?;
-        Ok(Change(result.last_insert_rowid()))
+        crash::point();
+        Ok(Change::new(result.last_insert_rowid(), sequence, &self.unsettled))
     }
 
     /// Takes over a created sequence.
     pub(crate) async fn sequence_created(&self, change: Change, record: &SequenceRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         insert_sequence(&mut transaction, record).await?;
+        self.tell(&mut transaction, EventKind::SequenceCreated, (record.id, None), json!({})).await?;
         self.finish(transaction, change).await
     }
 
     /// Takes over a finalization.
     pub(crate) async fn sequence_finalized(&self, change: Change, id: SequenceId, at_ns: i64) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        set_finalized(&mut transaction, id, at_ns).await?;
+        self.finalize(&mut transaction, id, at_ns).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over the end of a sequence that is not finalized, with the notification about it.
+    pub(crate) async fn sequence_ended(
+        &self,
+        change: Change,
+        id: SequenceId,
+        at_ns: i64,
+        notification: Option<&NotificationRecord>,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        if let Some(record) = notification {
+            self.notify(&mut transaction, id, record).await?;
+        }
+        self.end(&mut transaction, id, at_ns).await?;
         self.finish(transaction, change).await
     }
 
@@ -75,6 +105,9 @@ impl Catalog {
     pub(crate) async fn topic_created(&self, change: Change, record: &TopicRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         insert_topic(&mut transaction, record).await?;
+        let detail = json!({"ontology_tag": record.ontology_tag});
+        let subject = (record.sequence, Some(record.id));
+        self.tell(&mut transaction, EventKind::TopicCreated, subject, detail).await?;
         self.finish(transaction, change).await
     }
 
@@ -86,9 +119,15 @@ impl Catalog {
     }
 
     /// Takes over a completed upload.
-    pub(crate) async fn topic_committed(&self, change: Change, id: TopicId, at_ns: i64) -> Result<()> {
+    pub(crate) async fn topic_committed(
+        &self,
+        change: Change,
+        sequence: SequenceId,
+        id: TopicId,
+        at_ns: i64,
+    ) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        set_committed(&mut transaction, id, at_ns).await?;
+        self.commit_topic(&mut transaction, sequence, id, at_ns).await?;
         self.finish(transaction, change).await
     }
 
@@ -100,10 +139,15 @@ impl Catalog {
     }
 
     /// Takes over a chunk. It needs no announcement: its log segment is one. Doing it twice changes nothing.
-    pub(crate) async fn chunk_stored(&self, topic: TopicId, chunk: &ChunkRecord) -> Result<()> {
+    pub(crate) async fn chunk_stored(
+        &self,
+        sequence: SequenceId,
+        topic: TopicId,
+        chunk: &ChunkRecord,
+    ) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        insert_chunk(&mut transaction, topic, chunk).await?;
-        transaction.commit().await.map_err(failed)
+        self.store_chunk(&mut transaction, sequence, topic, chunk).await?;
+        self.commit(transaction).await
     }
 
     /// Takes over a notification.
@@ -114,7 +158,7 @@ impl Catalog {
         record: &NotificationRecord,
     ) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        insert_notification(&mut transaction, sequence, record).await?;
+        self.notify(&mut transaction, sequence, record).await?;
         self.finish(transaction, change).await
     }
 
@@ -136,57 +180,55 @@ impl Catalog {
     }
 
     /// Hides a sequence that is being removed.
-    pub(crate) async fn sequence_deleting(&self, change: Change, id: SequenceId) -> Result<()> {
+    pub(crate) async fn sequence_deleting(
+        &self,
+        change: Change,
+        id: SequenceId,
+        detail: Value,
+    ) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        sqlx::query("UPDATE sequence SET deleting = 1 WHERE id = ?")
-            .bind(id.to_string())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        self.hide_sequence(&mut transaction, id, detail).await?;
         self.finish(transaction, change).await
     }
 
     /// Hides a topic that is being removed.
-    pub(crate) async fn topic_deleting(&self, change: Change, id: TopicId) -> Result<()> {
+    pub(crate) async fn topic_deleting(
+        &self,
+        change: Change,
+        sequence: SequenceId,
+        id: TopicId,
+    ) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        sqlx::query("UPDATE topic SET deleting = 1 WHERE id = ?")
-            .bind(id.to_string())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        self.hide_topic(&mut transaction, sequence, id).await?;
         self.finish(transaction, change).await
     }
 
-    /// Forgets a sequence whose files are gone.
+    /// Forgets a sequence whose files are gone, with the changes that were announced for it.
     pub(crate) async fn forget_sequence(&self, id: SequenceId) -> Result<()> {
         let mut transaction = self.transaction().await?;
         delete_sequence(&mut transaction, id).await?;
-        transaction.commit().await.map_err(failed)
+        clear_pending(&mut transaction, id).await?;
+        self.commit(transaction).await?;
+        self.unsettled.remove(id);
+        Ok(())
     }
 
     /// Forgets a topic whose files are gone.
     pub(crate) async fn forget_topic(&self, id: TopicId) -> Result<()> {
-        sqlx::query("DELETE FROM topic WHERE id = ?")
-            .bind(id.to_string())
-            .execute(&self.writer)
-            .await
-            .map_err(failed)?;
-        Ok(())
-    }
-
-    /// Replaces what is known about a sequence by what the store says; `None`: it holds no such sequence.
-    pub(crate) async fn replace_sequence(&self, id: SequenceId, state: Option<&SequenceState>) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        delete_sequence(&mut transaction, id).await?;
-        if let Some(state) = state {
-            insert_state(&mut transaction, state).await?;
-        }
-        sqlx::query("DELETE FROM pending WHERE sequence_id = ?")
+        sqlx::query("DELETE FROM topic WHERE id = ?")
             .bind(id.to_string())
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        transaction.commit().await.map_err(failed)
+        self.commit(transaction).await
+    }
+
+    /// Takes a sequence of the store over into an empty catalogue.
+    pub(crate) async fn restore_sequence(&self, state: &SequenceState) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_state(&mut transaction, state).await?;
+        self.commit(transaction).await
     }
 }
 
@@ -208,6 +250,9 @@ async fn insert_state(db: &mut SqliteConnection, state: &SequenceState) -> Resul
     if let Some(at_ns) = state.finalized_ns {
         set_finalized(db, state.record.id, at_ns).await?;
     }
+    if let Some(at_ns) = state.ended_ns {
+        set_ended(db, state.record.id, at_ns).await?;
+    }
     for notification in &state.notifications {
         insert_notification(db, state.record.id, notification).await?;
     }
@@ -215,21 +260,44 @@ async fn insert_state(db: &mut SqliteConnection, state: &SequenceState) -> Resul
 }
 
 async fn insert_sequence(db: &mut SqliteConnection, record: &SequenceRecord) -> Result<()> {
-    sqlx::query("INSERT INTO sequence (id, name, key, user_metadata, created_ns) VALUES (?, ?, ?, ?, ?)")
-        .bind(record.id.to_string())
-        .bind(record.name.as_str())
-        .bind(&record.key)
-        .bind(record.user_metadata.to_string())
-        .bind(record.created_ns)
-        .execute(db)
-        .await
-        .map_err(failed)?;
+    sqlx::query(
+        "INSERT INTO sequence (id, name, key, user_metadata, created_ns, on_error) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(record.id.to_string())
+    .bind(record.name.as_str())
+    .bind(&record.key)
+    .bind(record.user_metadata.to_string())
+    .bind(record.created_ns)
+    .bind(record.on_error.as_str())
+    .execute(db)
+    .await
+    .map_err(failed)?;
     Ok(())
 }
 
-async fn set_finalized(db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<()> {
-    sqlx::query("UPDATE sequence SET finalized_ns = ? WHERE id = ?")
-        .bind(at_ns)
+/// Tells whether that is new.
+pub(super) async fn set_finalized(db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<bool> {
+    set_once(db, "UPDATE sequence SET finalized_ns = ? WHERE id = ? AND finalized_ns IS NULL", id, at_ns)
+        .await
+}
+
+/// Tells whether that is new.
+pub(super) async fn set_ended(db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<bool> {
+    set_once(db, "UPDATE sequence SET ended_ns = ? WHERE id = ? AND ended_ns IS NULL", id, at_ns).await
+}
+
+async fn set_once(
+    db: &mut SqliteConnection,
+    statement: &'static str,
+    id: impl Display,
+    at_ns: i64,
+) -> Result<bool> {
+    let done = sqlx::query(statement).bind(at_ns).bind(id.to_string()).execute(db).await.map_err(failed)?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn clear_pending(db: &mut SqliteConnection, id: SequenceId) -> Result<()> {
+    sqlx::query("DELETE FROM pending WHERE sequence_id = ?")
         .bind(id.to_string())
         .execute(db)
         .await
@@ -265,7 +333,7 @@ async fn insert_topic(db: &mut SqliteConnection, record: &TopicRecord) -> Result
     Ok(())
 }
 
-async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &[u8]) -> Result<()> {
+pub(super) async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &[u8]) -> Result<()> {
     sqlx::query("INSERT INTO schema_snapshot (ipc) VALUES (?) ON CONFLICT DO NOTHING")
         .bind(schema)
         .execute(&mut *db)
@@ -282,17 +350,12 @@ async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &[u8]) -> Re
     Ok(())
 }
 
-async fn set_committed(db: &mut SqliteConnection, id: TopicId, at_ns: i64) -> Result<()> {
-    sqlx::query("UPDATE topic SET committed_ns = ? WHERE id = ?")
-        .bind(at_ns)
-        .bind(id.to_string())
-        .execute(db)
-        .await
-        .map_err(failed)?;
-    Ok(())
+/// Tells whether that is new.
+pub(super) async fn set_committed(db: &mut SqliteConnection, id: TopicId, at_ns: i64) -> Result<bool> {
+    set_once(db, "UPDATE topic SET committed_ns = ? WHERE id = ? AND committed_ns IS NULL", id, at_ns).await
 }
 
-async fn set_resumed(db: &mut SqliteConnection, id: TopicId, times: u32) -> Result<()> {
+pub(super) async fn set_resumed(db: &mut SqliteConnection, id: TopicId, times: u32) -> Result<()> {
     sqlx::query("UPDATE topic SET resumed = ? WHERE id = ?")
         .bind(times)
         .bind(id.to_string())
@@ -302,7 +365,12 @@ async fn set_resumed(db: &mut SqliteConnection, id: TopicId, times: u32) -> Resu
     Ok(())
 }
 
-async fn insert_chunk(db: &mut SqliteConnection, topic: TopicId, chunk: &ChunkRecord) -> Result<()> {
+/// Tells whether that is new.
+pub(super) async fn insert_chunk(
+    db: &mut SqliteConnection,
+    topic: TopicId,
+    chunk: &ChunkRecord,
+) -> Result<bool> {
     let inserted = sqlx::query(
         "INSERT INTO chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -320,7 +388,7 @@ async fn insert_chunk(db: &mut SqliteConnection, topic: TopicId, chunk: &ChunkRe
     .await
     .map_err(failed)?;
     if inserted.rows_affected() == 0 {
-        return Ok(());
+        return Ok(false);
     }
     sqlx::query(
         "UPDATE topic SET chunks = chunks + 1, row_count = row_count + ?1, stored_bytes = stored_bytes + ?2, \
@@ -354,16 +422,18 @@ async fn insert_chunk(db: &mut SqliteConnection, topic: TopicId, chunk: &ChunkRe
         .await
         .map_err(failed)?;
     }
-    Ok(())
+    Ok(true)
 }
 
-async fn insert_notification(
+/// Tells whether that is new.
+pub(super) async fn insert_notification(
     db: &mut SqliteConnection,
     sequence: SequenceId,
     record: &NotificationRecord,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO notification (id, sequence_id, topic_id, notify_type, msg, created_ns) VALUES (?, ?, ?, ?, ?, ?)",
+) -> Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO notification (id, sequence_id, topic_id, notify_type, msg, created_ns) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
     )
     .bind(record.id.to_string())
     .bind(sequence.to_string())
@@ -374,5 +444,5 @@ async fn insert_notification(
     .execute(db)
     .await
     .map_err(failed)?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }

@@ -8,6 +8,7 @@ use super::live::{LiveTopic, Segment};
 use super::segment::read_sorted;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::id::TopicId;
 use crate::store::durable::discard;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::{ChunkError, ChunkLabel, WrittenChunk, write_chunk};
@@ -19,27 +20,25 @@ impl From<ChunkError> for Error {
     }
 }
 
-/// Starts the job for a closed segment.
-pub(crate) fn spawn(core: &Arc<Core>, topic: &Arc<LiveTopic>, index: u32) {
-    let (core, topic) = (Arc::clone(core), Arc::clone(topic));
-    let tokens = [core.tasks.token(), topic.tasks.token()];
-    tokio::spawn(async move {
-        let _tokens = tokens;
-        let permit = select! {
-            permit = core.chunk_jobs.acquire() => permit,
-            // What waits here lies in the log: the next start picks it up.
-            () = core.stopping.cancelled() => return,
-            () = topic.cancel.cancelled() => return,
-        };
-        let Ok(_permit) = permit else { return };
-        match run(&core, &topic, index).await {
-            Ok(()) => core.live.release(topic.id()),
-            Err(error) => topic.fail(index, error),
-        }
-    });
+/// Makes a chunk of a closed segment.
+pub(crate) async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
+    let Some(topic) = core.live.get(topic) else { return Ok(()) };
+    let permit = select! {
+        permit = core.chunk_jobs.acquire() => permit,
+        // What waits here lies in the log: the next start picks it up.
+        () = core.stopping.cancelled() => return Ok(()),
+        () = topic.cancel.cancelled() => return Ok(()),
+    };
+    let Ok(_permit) = permit else { return Ok(()) };
+    let made = make(core, &topic, index).await;
+    match &made {
+        Ok(()) => core.live.release(topic.id()),
+        Err(error) => topic.fail(index, error.clone()),
+    }
+    made
 }
 
-async fn run(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
+async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
     let Some(segment) = topic.segment(index) else { return Ok(()) };
     let scratch = core.store.scratch_file();
     let written = {
@@ -71,9 +70,12 @@ async fn run(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
         columns: written.columns,
     };
     let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
-    core.store.publish(scratch, &paths.chunk(index)).await?;
+    if let Err(error) = core.store.publish(scratch.clone(), &paths.chunk(index)).await {
+        discard(&scratch);
+        return Err(error);
+    }
     core.store.put_json(&paths.chunk_record(index), &record).await?;
-    core.catalog.chunk_stored(topic.id(), &record).await?;
+    core.catalog.chunk_stored(topic.row.sequence_id, topic.id(), &record).await?;
     // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.
     topic.chunked(index);
     Ok(())

@@ -41,7 +41,7 @@ pub(crate) struct SegmentView {
 #[derive(Debug)]
 struct State {
     segments: BTreeMap<u32, Segment>,
-    /// Segments whose background job gave up, and why; they are kept.
+    /// Segments whose background job failed last, and why.
     failed: BTreeMap<u32, Error>,
     durable: PutAck,
 }
@@ -168,13 +168,14 @@ impl LiveTopic {
     pub(crate) fn chunked(&self, index: u32) {
         let mut state = self.state.lock();
         state.segments.remove(&index);
+        state.failed.remove(&index);
         // Under the lock: whoever sees a segment can open its file.
         discard(&self.file(index));
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Notes that the background job of a segment gave up.
+    /// Notes that the background job of a segment failed; it will be tried again.
     pub(crate) fn fail(&self, index: u32, error: Error) {
         self.state.lock().failed.insert(index, error);
         self.changed.notify_waiters();
@@ -214,6 +215,16 @@ impl LiveTopic {
         state.segments.iter().map(open).collect()
     }
 
+    /// The indices of what is not in chunks yet.
+    pub(crate) fn indices(&self) -> Vec<u32> {
+        self.state.lock().segments.keys().copied().collect()
+    }
+
+    /// Whether a put is open.
+    pub(crate) fn is_written(&self) -> bool {
+        self.writer.lock().is_some()
+    }
+
     /// What is not in chunks yet.
     pub(crate) fn segments(&self) -> Vec<Segment> {
         self.state.lock().segments.values().copied().collect()
@@ -233,7 +244,7 @@ impl LiveTopic {
     }
 
     fn is_idle(&self) -> bool {
-        self.writer.lock().is_none() && self.state.lock().segments.is_empty()
+        !self.is_written() && self.state.lock().segments.is_empty()
     }
 }
 

@@ -5,6 +5,7 @@
 //! process left.
 
 pub(crate) mod chunker;
+pub(crate) mod commit;
 pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod put;

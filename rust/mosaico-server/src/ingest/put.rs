@@ -14,17 +14,21 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::commit::commit;
+use super::live;
 use super::live::{LiveTopic, WriterGuard};
 use super::log::{Frame, SegmentRows};
 use super::segment::SegmentWriter;
-use super::{chunker, live};
 use crate::batch::{TimeSpan, parse_schema_message, same_shape, stored_schema};
 use crate::catalog::TopicRow;
 use crate::core::Core;
+use crate::crash;
 use crate::error::{Error, Result};
+use crate::lifecycle::check_open;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::check_schema;
-use crate::store::records::{CommitRecord, FORMAT_VERSION, ResumedRecord, TopicRecord};
+use crate::store::records::{FORMAT_VERSION, ResumedRecord};
+use crate::tasks::Job;
 
 /// Data that is gathered while the disk is busy, per stream.
 const GROUP_BYTES: u64 = 4 << 20;
@@ -97,16 +101,17 @@ pub(crate) async fn begin(
         let text = "the schema cannot be stored: a column has a type without a Parquet form";
         Error::Refused(ErrorCode::BadSchema, text.into())
     })?;
-    let sequence = core.catalog.sequence(&locator.sequence).await?;
     if command.resume.is_some() {
         take_over(core, locator, &command.key).await?;
     }
-    let _lock = core.locks.lock(sequence.id).await;
+    let (_lock, sequence) = core.locked(&locator.sequence).await?;
     let row = core.catalog.topic(locator).await?;
     check_key(&row.key, &command.key, &locator.to_string())?;
     if row.committed_ns.is_some() {
         return Err(Error::TopicLocked(locator.to_string()));
     }
+    check_open(&sequence)?;
+    core.writers.touch(sequence.id);
     if let Some(times) = command.resume {
         save_resumed(core, &row, times).await?;
     }
@@ -137,7 +142,7 @@ pub(crate) async fn begin(
     let last = last_segment.max(last_chunk);
     writer.settle(&core.catalog.topic(locator).await?);
     for index in topic.take_failed() {
-        chunker::spawn(core, &topic, index);
+        core.queue.ask(Job::Chunk(id, index));
     }
     acks.send_replace(topic.durable());
     Ok(PutSession {
@@ -219,6 +224,7 @@ impl PutSession {
         batches: impl Stream<Item = Result<Incoming>> + Send + Unpin,
     ) -> Result<()> {
         let received = self.receive(batches).await;
+        self.core.writers.touch(self.topic.row.sequence_id);
         if let Some(segment) = self.segment.take() {
             self.close(segment.index);
         }
@@ -235,7 +241,7 @@ impl PutSession {
 
     fn close(&self, index: u32) {
         self.topic.close(index);
-        chunker::spawn(&self.core, &self.topic, index);
+        self.core.queue.ask(Job::Chunk(self.topic.id(), index));
     }
 
     async fn receive(
@@ -359,7 +365,9 @@ impl PutSession {
         let Some(segment) = segment else { return end.map(drop) };
         let index = segment.index;
         self.segment = Some(segment);
-        self.acks.send_replace(self.topic.appended(index, end?, rows));
+        let durable = self.topic.appended(index, end?, rows);
+        crash::point();
+        self.acks.send_replace(durable);
         let full = |segment: live::Segment| segment.rows.data_bytes >= self.core.config.chunk_bytes as u64;
         if self.topic.segment(index).is_some_and(full) {
             self.segment = None;
@@ -373,28 +381,12 @@ impl PutSession {
         let row = &topic.row;
         let gone = || Error::Deleted(row.locator.to_string());
         let _lock = select! {
-            lock = core.locks.lock(row.sequence_id) => lock,
+            lock = core.lock(row.sequence_id) => lock?,
             // Whoever deletes the topic holds the lock and waits for this put.
             () = topic.cancel.cancelled() => return Err(gone()),
         };
         core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
-        let paths = SequencePaths(row.sequence_id).topic(row.id);
-        let mut chunks = Vec::new();
-        for chunk in core.catalog.chunks(row.id).await? {
-            let path = paths.chunk_record(chunk.index);
-            let record = core.store.get_json(&path).await?;
-            chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}")))?);
-        }
-        let record = CommitRecord {
-            format_version: FORMAT_VERSION,
-            topic: topic_record(row),
-            schema: schema_message(&topic.schema),
-            committed_ns: now_ns(),
-            chunks,
-        };
-        let change = core.catalog.begin(row.sequence_id).await?;
-        core.store.put_json(&paths.committed(), &record).await?;
-        core.catalog.topic_committed(change, row.id, record.committed_ns).await?;
+        commit(core, row, schema_message(&topic.schema)).await?;
         remove_log(&topic.folder);
         Ok(())
     }
@@ -406,19 +398,5 @@ fn remove_log(folder: &std::path::Path) {
         && e.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(folder = %folder.display(), cause = %e, "cannot remove a log folder");
-    }
-}
-
-fn topic_record(row: &TopicRow) -> TopicRecord {
-    TopicRecord {
-        format_version: FORMAT_VERSION,
-        id: row.id,
-        sequence: row.sequence_id,
-        path: row.locator.topic.clone(),
-        ontology_tag: row.ontology_tag.clone(),
-        serialization_format: row.serialization_format,
-        user_metadata: row.user_metadata.clone(),
-        key: row.key.clone(),
-        created_ns: row.created_ns,
     }
 }

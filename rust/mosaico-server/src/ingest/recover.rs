@@ -6,7 +6,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::chunker;
 use super::live::{LiveTopic, Segment};
 use super::segment::{Scan, list_segments, scan, segment_file};
 use crate::batch::parse_schema_message;
@@ -17,16 +16,18 @@ use crate::id::{SequenceId, TopicId};
 use crate::store::blocking;
 use crate::store::layout::SequencePaths;
 use crate::store::records::ChunkRecord;
+use crate::tasks::Job;
 
 /// Brings catalogue, store and log together again.
 pub(crate) async fn recover(core: &Arc<Core>, catalog_is_new: bool) -> Result<()> {
+    core.archive.open(core, catalog_is_new).await?;
     if catalog_is_new {
         for id in core.store.sequences().await? {
             restore(core, id).await?;
         }
     }
     for id in core.catalog.pending().await? {
-        redo(core, id).await?;
+        core.settle(id).await?;
     }
     for id in core.catalog.deleting_sequences().await? {
         core.finish_sequence_removal(id).await?;
@@ -40,31 +41,9 @@ pub(crate) async fn recover(core: &Arc<Core>, catalog_is_new: bool) -> Result<()
 /// Takes a sequence over into an empty catalogue.
 async fn restore(core: &Core, id: SequenceId) -> Result<()> {
     match core.store.load_sequence(id).await? {
-        Some(state) => core.catalog.replace_sequence(id, Some(&state)).await,
+        Some(state) => core.catalog.restore_sequence(&state).await,
         None => core.finish_sequence_removal(id).await,
     }
-}
-
-/// Looks what became of a change that was announced. What was created without an answer to the client is removed:
-/// nobody holds its key.
-async fn redo(core: &Core, id: SequenceId) -> Result<()> {
-    let known = core.catalog.sequence_by_id(id).await?;
-    let state = core.store.load_sequence(id).await?;
-    let (Some(_), Some(mut state)) = (known, state) else {
-        core.finish_sequence_removal(id).await?;
-        return core.catalog.replace_sequence(id, None).await;
-    };
-    let known: HashSet<TopicId> = core.catalog.topics(id).await?.iter().map(|topic| topic.id).collect();
-    let (kept, unknown): (Vec<_>, Vec<_>) =
-        state.topics.into_iter().partition(|topic| known.contains(&topic.record.id));
-    state.topics = kept;
-    for topic in unknown {
-        core.finish_topic_removal(id, topic.record.id).await?;
-    }
-    for topic in known.iter().filter(|id| !state.topics.iter().any(|topic| topic.record.id == **id)) {
-        core.finish_topic_removal(id, *topic).await?;
-    }
-    core.catalog.replace_sequence(id, Some(&state)).await
 }
 
 async fn recover_log(core: &Arc<Core>) -> Result<()> {
@@ -120,7 +99,7 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     let topic = Arc::new(LiveTopic::new(row, schema, folder, segments));
     core.live.insert(Arc::clone(&topic));
     for index in indices {
-        chunker::spawn(core, &topic, index);
+        core.queue.ask(Job::Chunk(id, index));
     }
     Ok(())
 }
@@ -134,7 +113,7 @@ async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
         let path = SequencePaths(row.sequence_id).topic(row.id).chunk_record(index);
         if let Some(record) = core.store.get_json::<ChunkRecord>(&path).await? {
-            core.catalog.chunk_stored(row.id, &record).await?;
+            core.catalog.chunk_stored(row.sequence_id, row.id, &record).await?;
             stored.insert(index);
         }
     }

@@ -10,6 +10,7 @@ use arrow::error::ArrowError;
 
 use super::log::{BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use crate::batch::{TimeSpan, data_bytes, split, times};
+use crate::crash;
 use crate::error::{Error, Result};
 use crate::store::durable::{create_folders, sync_folder};
 
@@ -43,6 +44,7 @@ impl SegmentWriter {
         let folder = path.parent().unwrap_or(Path::new("."));
         create_folders(folder)?;
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        crash::point();
         let written = file.write_all(&MAGIC).and_then(|()| schema.write_to(&mut file)).and_then(|()| {
             file.sync_data()?;
             sync_folder(folder)
@@ -59,8 +61,10 @@ impl SegmentWriter {
     /// Appends `frames`; they are durable when this returns. On failure none of them is in the file.
     pub(crate) fn append(&mut self, frames: &[Frame]) -> io::Result<u64> {
         let written = frames.iter().try_for_each(|frame| frame.write_to(&mut self.file));
+        crash::point();
         match written.and_then(|()| self.file.sync_data()) {
             Ok(()) => {
+                crash::point();
                 self.synced += frames.iter().map(Frame::len).sum::<u64>();
                 Ok(self.synced)
             }

@@ -8,10 +8,11 @@ use mosaico_wire::action::{
     NotifyList, SequenceCreate, SequenceKey, SequenceSystemInfo, TopicCreate, TopicSystemInfo, empty_answer,
     encode_answer, name,
 };
+use mosaico_wire::event::{self, KeepAlive};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::check_body;
+use super::{check_body, events};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::lifecycle::{NewTopic, Subject};
@@ -21,8 +22,8 @@ use crate::query;
 pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<Vec<u8>> {
     match action {
         name::SEQUENCE_CREATE => {
-            let SequenceCreate { name, user_metadata } = parse(action, body)?;
-            let key = core.create_sequence(SequenceName::parse(&name)?, user_metadata).await?;
+            let SequenceCreate { name, user_metadata, on_error } = parse(action, body)?;
+            let key = core.create_sequence(SequenceName::parse(&name)?, user_metadata, on_error).await?;
             respond(action, &KeyResponse { key })
         }
         name::SEQUENCE_FINALIZE => {
@@ -35,6 +36,18 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
             core.remove_sequence(&SequenceName::parse(&name)?, Some(&key)).await?;
             Ok(empty_answer())
         }
+        event::name::SEQUENCE_KEEP_ALIVE => {
+            let SequenceKey { name, key } = parse(action, body)?;
+            let timeout = core.keep_alive(&SequenceName::parse(&name)?, &key).await?;
+            let writer_timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
+            respond(action, &KeepAlive { writer_timeout_ms })
+        }
+        event::name::SEQUENCE_END => {
+            let SequenceKey { name, key } = parse(action, body)?;
+            core.end_sequence(&SequenceName::parse(&name)?, &key).await?;
+            Ok(empty_answer())
+        }
+        event::name::EVENT_LIST => respond(action, &events::list(core, parse(action, body)?).await?),
         name::SEQUENCE_DELETE => {
             core.remove_sequence(&sequence(action, body)?, None).await?;
             Ok(empty_answer())

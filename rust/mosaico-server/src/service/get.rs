@@ -101,6 +101,10 @@ async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, window: TimeWindow
             tokio::time::sleep(SCHEMA_PAUSE).await;
             let row = core.catalog.topic_by_id(topic.id).await?.filter(|row| !row.deleting);
             *topic = row.ok_or_else(|| Error::Deleted(topic.locator.to_string()))?;
+            let sequence = core.catalog.sequence_by_id(topic.sequence_id).await?;
+            if sequence.is_some_and(|sequence| sequence.ended_ns.is_some()) {
+                break;
+            }
         }
         encode(core, topic, window, true).await
     };

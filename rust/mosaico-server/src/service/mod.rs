@@ -1,6 +1,7 @@
 //! The Flight service: what arrives on the wire, checked and handed on.
 
 mod actions;
+mod events;
 mod get;
 mod info;
 mod put;
@@ -17,6 +18,7 @@ use arrow_flight::{
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mosaico_types::ErrorCode;
+use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, SERVER_HEADER};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
@@ -88,7 +90,15 @@ impl FlightService for Service {
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
         let Action { r#type, body } = request.into_inner();
-        let body = actions::run(&self.0, &r#type, &body).await?;
+        let core = Arc::clone(&self.0);
+        let body = if r#type == EVENT_LIST {
+            // Whoever waits for events may leave.
+            actions::run(&core, &r#type, &body).await?
+        } else {
+            // A client that leaves must not cut a change short.
+            let action = self.0.tasks.spawn(async move { actions::run(&core, &r#type, &body).await });
+            action.await.map_err(|e| Error::internal("running an action", e))??
+        };
         Ok(answer(stream::iter([Ok(ActionResult { body: body.into() })]).boxed()))
     }
 

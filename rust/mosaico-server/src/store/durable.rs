@@ -3,6 +3,9 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::crash;
 
 /// A store's root folder.
 #[derive(Debug)]
@@ -46,16 +49,35 @@ impl LocalFolder {
         let parent = target.parent().unwrap_or(&self.root);
         File::open(file)?.sync_all()?;
         create_folders(parent)?;
+        crash::point();
         fs::rename(file, &target)?;
+        crash::point();
         sync_folder(parent)
+    }
+
+    /// Drops scratch files that nobody has written to since `before`.
+    pub(crate) fn drop_scratch(&self, before: SystemTime) -> io::Result<()> {
+        for entry in fs::read_dir(&self.scratch)? {
+            let entry = entry?;
+            match entry.metadata().and_then(|file| file.modified()) {
+                Ok(written) if written < before => discard(&entry.path()),
+                Ok(_) => {}
+                // It was finished meanwhile.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 
     /// Removes the emptied folders below and including `path`.
     pub(crate) fn remove_folders(&self, path: &str) -> io::Result<()> {
         let target = self.root.join(path);
         match fs::remove_dir_all(&target) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => target.parent().map_or(Ok(()), sync_folder),
+            Ok(()) => target.parent().map_or(Ok(()), sync_folder),
+            // Its parents may not be there either.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
         }
     }
 }

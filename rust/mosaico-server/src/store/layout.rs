@@ -4,6 +4,7 @@
 //! layers.json                                              all layers
 //! seq/<sequence id>/sequence.json                          creation
 //!                   final.json                             finalization, names the topics
+//!                   ended.json                             left without finalization
 //!                   deleted.json                           removal has begun
 //!                   notify/<id>.json                       notification
 //!                   topic/<topic id>/topic.json            creation
@@ -13,6 +14,7 @@
 //!                                    resumed.json          the writer went on after its connection broke
 //!                                    commit.json           complete upload, names the chunks
 //!                                    deleted.json          removal has begun
+//! events/<event id>.json                                   events from that one on
 //! ```
 
 use object_store::path::Path;
@@ -25,6 +27,14 @@ pub(crate) const ROOT: &str = "seq";
 /// The record of all layers.
 pub(crate) fn layers_file() -> Path {
     Path::from("layers.json")
+}
+
+/// Root of the events.
+pub(crate) const EVENTS: &str = "events";
+
+/// The record of events that begins with `first`.
+pub(crate) fn events_file(first: &str) -> Path {
+    Path::from(format!("{EVENTS}/{first}.json"))
 }
 
 /// Paths of one sequence.
@@ -40,6 +50,9 @@ impl SequencePaths {
     }
     pub(crate) fn finalized(self) -> Path {
         Path::from(format!("{ROOT}/{}/final.json", self.0))
+    }
+    pub(crate) fn ended(self) -> Path {
+        Path::from(format!("{ROOT}/{}/ended.json", self.0))
     }
     pub(crate) fn deleted(self) -> Path {
         Path::from(format!("{ROOT}/{}/deleted.json", self.0))
@@ -95,7 +108,7 @@ impl TopicPaths {
     }
 }
 
-/// The index of a chunk record's file name.
-pub(crate) fn parse_chunk_record(name: &str) -> Option<u32> {
-    name.strip_prefix("chunk-")?.strip_suffix(".json")?.parse().ok()
+/// The index in the file name of a chunk (`.parquet`) or of its record (`.json`).
+pub(crate) fn parse_chunk(name: &str, ending: &str) -> Option<u32> {
+    name.strip_prefix("chunk-")?.strip_suffix(ending)?.parse().ok()
 }

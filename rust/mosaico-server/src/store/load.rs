@@ -5,9 +5,10 @@ use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
 
 use super::Store;
-use super::layout::{ROOT, SequencePaths, TopicPaths, parse_chunk_record};
+use super::layout::{ROOT, SequencePaths, TopicPaths, parse_chunk};
 use super::records::{
-    ChunkRecord, CommitRecord, FinalRecord, NotificationRecord, ResumedRecord, SequenceRecord, TopicRecord,
+    ChunkRecord, CommitRecord, EndedRecord, FinalRecord, NotificationRecord, ResumedRecord, SequenceRecord,
+    TopicRecord,
 };
 
 impl Store {
@@ -25,6 +26,7 @@ impl Store {
         }
         let Some(record) = self.get_json::<SequenceRecord>(&paths.created()).await? else { return Ok(None) };
         let finalized: Option<FinalRecord> = self.get_json(&paths.finalized()).await?;
+        let ended: Option<EndedRecord> = self.get_json(&paths.ended()).await?;
         let mut topics = Vec::new();
         for name in self.list_folders(&paths.topics()).await? {
             if let Ok(topic) = name.parse::<TopicId>() {
@@ -44,6 +46,7 @@ impl Store {
         Ok(Some(SequenceState {
             record,
             finalized_ns: finalized.map(|f| f.finalized_ns),
+            ended_ns: ended.map(|e| e.ended_ns),
             topics,
             notifications,
         }))
@@ -68,7 +71,7 @@ impl Store {
         let schema = self.get(&paths.schema()).await?.map(|bytes| bytes.to_vec());
         let mut chunks = Vec::new();
         for name in self.list_files(&paths.folder()).await? {
-            if let Some(index) = parse_chunk_record(&name) {
+            if let Some(index) = parse_chunk(&name, ".json") {
                 let path = paths.chunk_record(index);
                 let chunk: Option<ChunkRecord> = self.get_json(&path).await?;
                 chunks.push(chunk.ok_or_else(|| Error::Internal(format!("reading {path}")))?);

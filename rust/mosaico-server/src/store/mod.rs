@@ -9,15 +9,17 @@ pub(crate) mod stats;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::crash;
 use crate::error::{Error, Result};
 use durable::LocalFolder;
 
@@ -98,8 +100,30 @@ impl Store {
         Ok(listing.objects.iter().filter_map(|o| o.location.filename().map(str::to_owned)).collect())
     }
 
+    /// Whether there is an object.
+    pub(crate) async fn has(&self, path: &Path) -> Result<bool> {
+        match self.objects.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(Error::internal(format!("looking for {path}"), e)),
+        }
+    }
+
+    /// All objects below `path`. For recovery only.
+    pub(crate) async fn objects_below(&self, path: &Path) -> Result<Vec<ObjectMeta>> {
+        let found = self.objects.list(Some(path)).try_collect().await;
+        found.map_err(|e| Error::internal(format!("listing {path}"), e))
+    }
+
+    /// Drops unfinished files that nobody has written to since `before`.
+    pub(crate) async fn drop_scratch(&self, before: SystemTime) -> Result<()> {
+        let folder = Arc::clone(&self.folder);
+        blocking("dropping unfinished files", move || folder.drop_scratch(before)).await
+    }
+
     /// Removes one object; none is fine.
     pub(crate) async fn remove(&self, path: &Path) -> Result<()> {
+        crash::point();
         match self.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(Error::internal(format!("deleting {path}"), e)),
@@ -109,16 +133,11 @@ impl Store {
     /// Removes everything below the folder of an id, its tombstone last.
     pub(crate) async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
         let failed = |e| Error::internal(format!("deleting {path}"), e);
-        let found: Vec<Path> = self
-            .objects
-            .list(Some(path))
-            .map_ok(|object| object.location)
-            .try_collect()
-            .await
-            .map_err(failed)?;
-        let others: Vec<_> = found.into_iter().filter(|found| found != tombstone).map(Ok).collect();
+        let found = self.objects_below(path).await?.into_iter().map(|object| object.location);
+        let others: Vec<_> = found.filter(|found| found != tombstone).map(Ok).collect();
         let mut removed = self.objects.delete_stream(futures::stream::iter(others).boxed());
         while let Some(result) = removed.next().await {
+            crash::point();
             match result {
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(e) => return Err(failed(e)),

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mosaico_types::{LayerName, SequenceName, SerializationFormat, TopicPath};
+use mosaico_wire::event::{Event, OnError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -21,6 +22,16 @@ pub(crate) struct SequenceRecord {
     pub key: String,
     pub user_metadata: Value,
     pub created_ns: i64,
+    /// What becomes of it if its writer vanishes.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// `ended.json`: written once, when a sequence is left without being finalized.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EndedRecord {
+    pub format_version: u32,
+    pub ended_ns: i64,
 }
 
 /// `final.json`: written once, when the sequence becomes immutable.
@@ -110,6 +121,13 @@ pub(crate) struct LayerRecord {
     pub name: LayerName,
     pub description: String,
     pub created_ns: i64,
+}
+
+/// `events/<id of its first>.json`: what happened, in order. The newest file grows until it is full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EventsRecord {
+    pub format_version: u32,
+    pub events: Vec<Event>,
 }
 
 /// `deleted.json`: the folder is being removed; a rebuild finishes the removal.

@@ -291,7 +291,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code)
     status.message().to_owned()
 }
 
-/// Files below `folder`, without those of the catalogue.
+/// Files below `folder`, without those of the catalogue and of events, which may be in the making.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -306,6 +306,7 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
         }
     }
     found.retain(|name| !name.starts_with("catalog.db") && name != "mosaicod.lock");
+    found.retain(|name| !name.starts_with("events/") && !name.starts_with("tmp/"));
     found.sort();
     found
 }

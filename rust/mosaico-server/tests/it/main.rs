@@ -4,7 +4,10 @@
 
 mod common;
 mod fuzz;
+mod crash;
+mod events;
 mod lifecycle;
+mod model;
 mod query;
 mod query_data;
 mod query_random;
@@ -15,3 +18,6 @@ mod robustness;
 mod service;
 mod vectors;
 mod wire;
+mod repair;
+mod service;
+mod writers;

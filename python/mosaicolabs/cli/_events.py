@@ -1,0 +1,62 @@
+"""`mosaico events`: what happened."""
+
+from typing import Any
+
+import click
+
+from mosaicolabs.comm import Event, EventKind
+
+from ._options import Target, default_store, with_target
+from ._output import human_time, print_json
+
+
+@click.command(
+    epilog="""\
+\b
+--json prints one document per event:
+  id, kind, sequence, topic, timestamp_ns, detail
+"""
+)
+@click.option("--follow", "-f", is_flag=True, help="Wait for what comes; Ctrl-C ends.")
+@click.option("--after", metavar="ID", help="Only what came after this event.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([kind.value for kind in EventKind]),
+    help="Only this kind; may be repeated.",
+)
+@click.option("--sequence", metavar="NAME", help="Only what concerns this sequence.")
+@with_target(default_store)
+def events(
+    target: Target,
+    as_json: bool,
+    follow: bool,
+    after: str | None,
+    kinds: tuple[str, ...],
+    sequence: str | None,
+) -> None:
+    """List what happened, oldest first: creations, ends, stored chunks, errors."""
+    with target.open() as client:
+        for event in client.events(after, follow=follow, kinds=kinds or None, sequence_name=sequence):
+            if as_json:
+                print_json(_json(event))
+            else:
+                click.echo(_line(event))
+
+
+def _json(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "kind": str(event.kind),
+        "sequence": event.sequence_name,
+        "topic": event.topic_name,
+        "timestamp_ns": event.timestamp_ns,
+        "detail": event.detail,
+    }
+
+
+def _line(event: Event) -> str:
+    subject = f"{event.sequence_name or '-'}{event.topic_name or ''}"
+    detail = " ".join(f"{key}={value}" for key, value in event.detail.items())
+    return f"{human_time(event.timestamp_ns)}  {event.kind!s:<18}  {subject}  {detail}".rstrip()

@@ -1,0 +1,162 @@
+//! Events: added in the transaction of what they tell, so that neither is without the other.
+
+use mosaico_types::now_ns;
+use mosaico_wire::event::{Event, EventKind};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tokio::sync::watch;
+use ulid::Ulid;
+
+use super::read::{json, text};
+use super::{Catalog, failed};
+use crate::error::Result;
+use crate::id::{SequenceId, TopicId};
+
+/// Which events are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct EventFilter {
+    pub after: Option<String>,
+    pub limit: u32,
+    pub kinds: Option<Vec<EventKind>>,
+    pub sequence: Option<String>,
+}
+
+impl Catalog {
+    /// Adds an event about a sequence or one of its topics. What is not known any more is not told.
+    pub(super) async fn tell(
+        &self,
+        db: &mut SqliteConnection,
+        kind: EventKind,
+        (sequence, topic): (SequenceId, Option<TopicId>),
+        detail: Value,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO event (id, kind, sequence, topic, at_ns, detail) SELECT ?, ?, s.name, t.path, ?, ? \
+             FROM sequence s LEFT JOIN topic t ON t.id = ? WHERE s.id = ?",
+        )
+        .bind(self.next_event_id())
+        .bind(kind.as_str())
+        .bind(now_ns())
+        .bind(detail.to_string())
+        .bind(topic.map(|id| id.to_string()))
+        .bind(sequence.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Ids follow the order of the transactions: whoever asks holds the one connection that writes.
+    fn next_event_id(&self) -> String {
+        let mut last = self.last_event.lock();
+        let now = Ulid::new();
+        *last = if now > *last { now } else { last.increment().unwrap_or(now) };
+        last.to_string()
+    }
+
+    /// Adds an event that belongs to no change.
+    pub(crate) async fn tell_failure(
+        &self,
+        sequence: Option<SequenceId>,
+        topic: Option<TopicId>,
+        detail: &Value,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        match sequence {
+            Some(sequence) => {
+                let subject = (sequence, topic);
+                self.tell(&mut transaction, EventKind::TaskFailed, subject, detail.clone()).await?;
+            }
+            None => {
+                sqlx::query("INSERT INTO event (id, kind, at_ns, detail) VALUES (?, ?, ?, ?)")
+                    .bind(self.next_event_id())
+                    .bind(EventKind::TaskFailed.as_str())
+                    .bind(now_ns())
+                    .bind(detail.to_string())
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(failed)?;
+            }
+        }
+        self.commit(transaction).await
+    }
+
+    /// Signals after each change; events may have been added.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// The id of the newest event.
+    pub(crate) async fn newest_event(&self) -> Result<Option<String>> {
+        sqlx::query_scalar("SELECT max(id) FROM event").fetch_one(&self.readers).await.map_err(failed)
+    }
+
+    /// Events in their order, not beyond `newest`.
+    pub(crate) async fn events(&self, filter: &EventFilter, newest: &str) -> Result<Vec<Event>> {
+        let kinds = filter.kinds.as_ref().map(|kinds| serde_json::json!(kinds).to_string());
+        let rows = sqlx::query(
+            "SELECT id, kind, sequence, topic, at_ns, detail FROM event WHERE id > ? AND id <= ? \
+             AND (?3 IS NULL OR kind IN (SELECT value FROM json_each(?3))) AND (?4 IS NULL OR sequence = ?4) \
+             ORDER BY id LIMIT ?5",
+        )
+        .bind(filter.after.as_deref().unwrap_or_default())
+        .bind(newest)
+        .bind(kinds)
+        .bind(filter.sequence.as_deref())
+        .bind(filter.limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let event = |row: &SqliteRow| {
+            Ok(Event {
+                id: row.try_get("id")?,
+                kind: text(row, "kind", EventKind::parse)?,
+                sequence: row.try_get("sequence")?,
+                topic: row.try_get("topic")?,
+                at_ns: row.try_get("at_ns")?,
+                detail: text(row, "detail", json)?,
+            })
+        };
+        rows.iter().map(event).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// Takes events of the store over into an empty catalogue.
+    pub(crate) async fn restore_events(&self, events: &[Event]) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        for event in events {
+            sqlx::query(
+                "INSERT INTO event (id, kind, sequence, topic, at_ns, detail) VALUES (?, ?, ?, ?, ?, ?) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(&event.id)
+            .bind(event.kind.as_str())
+            .bind(event.sequence.as_deref())
+            .bind(event.topic.as_deref())
+            .bind(event.at_ns)
+            .bind(event.detail.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        }
+        self.commit(transaction).await
+    }
+
+    /// Sees to it that new ids are greater than those that were given before.
+    pub(crate) async fn resume_events(&self) -> Result<()> {
+        let newest = self.newest_event().await?.and_then(|id| id.parse::<Ulid>().ok());
+        let mut last = self.last_event.lock();
+        *last = newest.unwrap_or_default().max(*last);
+        Ok(())
+    }
+
+    /// Forgets events before `first`.
+    pub(crate) async fn forget_events(&self, first: &str) -> Result<()> {
+        sqlx::query("DELETE FROM event WHERE id < ?")
+            .bind(first)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Facts that are taken over with the event that tells them, and only once however often they are taken over.
+
+use mosaico_wire::event::EventKind;
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnection;
+
+use super::write::{
+    clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
+    set_schema,
+};
+use super::{Catalog, SequenceState, failed};
+use crate::error::Result;
+use crate::id::{SequenceId, TopicId};
+use crate::store::records::{ChunkRecord, NotificationRecord};
+
+impl Catalog {
+    /// Takes over what the store says about a sequence that is known, and forgets the announced changes. Chunks may
+    /// be stored meanwhile: nothing that the catalogue knows is taken back, except notifications.
+    pub(crate) async fn settle_sequence(&self, state: &SequenceState) -> Result<()> {
+        let id = state.record.id;
+        let mut transaction = self.transaction().await?;
+        for topic in &state.topics {
+            if let Some(schema) = &topic.schema {
+                set_schema(&mut transaction, topic.record.id, schema).await?;
+            }
+            set_resumed(&mut transaction, topic.record.id, topic.resumed).await?;
+            for chunk in &topic.chunks {
+                self.store_chunk(&mut transaction, id, topic.record.id, chunk).await?;
+            }
+            if let Some(at_ns) = topic.committed_ns {
+                self.commit_topic(&mut transaction, id, topic.record.id, at_ns).await?;
+            }
+        }
+        let kept = json!(state.notifications.iter().map(|n| n.id.to_string()).collect::<Vec<_>>());
+        sqlx::query(
+            "DELETE FROM notification WHERE sequence_id = ? AND id NOT IN (SELECT value FROM json_each(?))",
+        )
+        .bind(id.to_string())
+        .bind(kept.to_string())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        for notification in &state.notifications {
+            self.notify(&mut transaction, id, notification).await?;
+        }
+        if let Some(at_ns) = state.ended_ns {
+            self.end(&mut transaction, id, at_ns).await?;
+        }
+        if let Some(at_ns) = state.finalized_ns {
+            self.finalize(&mut transaction, id, at_ns).await?;
+        }
+        clear_pending(&mut transaction, id).await?;
+        self.commit(transaction).await?;
+        self.unsettled.remove(id);
+        Ok(())
+    }
+
+    /// Hides a sequence whose removal the store tells.
+    pub(crate) async fn settle_removal(&self, id: SequenceId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.hide_sequence(&mut transaction, id, json!({})).await?;
+        self.commit(transaction).await
+    }
+
+    /// Hides a topic whose removal the store tells.
+    pub(crate) async fn settle_topic_removal(&self, sequence: SequenceId, id: TopicId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.hide_topic(&mut transaction, sequence, id).await?;
+        self.commit(transaction).await
+    }
+
+    pub(super) async fn finalize(&self, db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<()> {
+        if set_finalized(db, id, at_ns).await? {
+            self.tell(db, EventKind::SequenceFinalized, (id, None), json!({})).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn end(&self, db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<()> {
+        if set_ended(db, id, at_ns).await? {
+            self.tell(db, EventKind::SequenceEnded, (id, None), json!({})).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn commit_topic(
+        &self,
+        db: &mut SqliteConnection,
+        sequence: SequenceId,
+        id: TopicId,
+        at_ns: i64,
+    ) -> Result<()> {
+        if set_committed(db, id, at_ns).await? {
+            self.tell(db, EventKind::TopicCommitted, (sequence, Some(id)), json!({})).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn store_chunk(
+        &self,
+        db: &mut SqliteConnection,
+        sequence: SequenceId,
+        topic: TopicId,
+        chunk: &ChunkRecord,
+    ) -> Result<()> {
+        if insert_chunk(db, topic, chunk).await? {
+            let ChunkRecord { index, rows, bytes, ts_min, ts_max, .. } = chunk;
+            let detail = json!({"chunk": index, "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
+                                "timestamp_ns_max": ts_max});
+            self.tell(db, EventKind::ChunkStored, (sequence, Some(topic)), detail).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn notify(
+        &self,
+        db: &mut SqliteConnection,
+        sequence: SequenceId,
+        record: &NotificationRecord,
+    ) -> Result<()> {
+        if insert_notification(db, sequence, record).await? {
+            let detail = json!({"message": record.msg});
+            self.tell(db, EventKind::Error, (sequence, record.topic), detail).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn hide_sequence(
+        &self,
+        db: &mut SqliteConnection,
+        id: SequenceId,
+        detail: Value,
+    ) -> Result<()> {
+        if hide(db, "UPDATE sequence SET deleting = 1 WHERE id = ? AND deleting = 0", &id.to_string()).await?
+        {
+            self.tell(db, EventKind::SequenceDeleted, (id, None), detail).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn hide_topic(
+        &self,
+        db: &mut SqliteConnection,
+        sequence: SequenceId,
+        id: TopicId,
+    ) -> Result<()> {
+        if hide(db, "UPDATE topic SET deleting = 1 WHERE id = ? AND deleting = 0", &id.to_string()).await? {
+            self.tell(db, EventKind::TopicDeleted, (sequence, Some(id)), json!({})).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn hide(db: &mut SqliteConnection, statement: &'static str, id: &str) -> Result<bool> {
+    let done = sqlx::query(statement).bind(id).execute(db).await.map_err(failed)?;
+    Ok(done.rows_affected() > 0)
+}

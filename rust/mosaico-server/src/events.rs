@@ -1,0 +1,109 @@
+//! Events in the store: files of many events each, written behind the catalogue, which has them first.
+//!
+//! A change and its event are one transaction of the catalogue, so an event costs no sync of its own and cannot be
+//! lost or doubled by a crash. The newest file is written again as it grows, until it is full.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mosaico_wire::event::Event;
+use tokio::sync::Mutex;
+
+use crate::catalog::EventFilter;
+use crate::core::Core;
+use crate::error::Result;
+use crate::store::layout::{EVENTS, events_file};
+use crate::store::records::{EventsRecord, FORMAT_VERSION};
+use crate::tasks::Job;
+
+/// Events per file.
+pub(crate) const PER_FILE: usize = 1000;
+
+/// Events of this time go to the store together.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// What the store has.
+#[derive(Debug, Default)]
+pub(crate) struct Archive(Mutex<Files>);
+
+#[derive(Debug, Default)]
+struct Files {
+    /// First events of all files.
+    firsts: BTreeSet<String>,
+    /// The content of the newest.
+    newest: Vec<Event>,
+    /// The last event in it.
+    stored: Option<String>,
+}
+
+impl Archive {
+    /// Looks what the store has; fills a new catalogue with it.
+    pub(crate) async fn open(&self, core: &Core, catalog_is_new: bool) -> Result<()> {
+        let mut files = self.0.lock().await;
+        let names = core.store.list_files(&EVENTS.into()).await?;
+        files.firsts =
+            names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
+        let newest = files.firsts.last().cloned();
+        for first in &files.firsts.clone() {
+            let is_newest = newest.as_ref() == Some(first);
+            if !catalog_is_new && !is_newest {
+                continue;
+            }
+            let record = core.store.get_json::<EventsRecord>(&events_file(first)).await?;
+            let events = record.map(|record| record.events).unwrap_or_default();
+            if catalog_is_new {
+                core.catalog.restore_events(&events).await?;
+            }
+            if is_newest {
+                files.stored = events.last().map(|event| event.id.clone());
+                files.newest = events;
+            }
+        }
+        core.catalog.resume_events().await
+    }
+}
+
+/// Asks for events to be stored, a while after there are some.
+pub(crate) async fn keep_storing(core: &Core) {
+    let mut news = core.catalog.news();
+    loop {
+        core.queue.ask(Job::StoreEvents);
+        tokio::time::sleep(GATHER).await;
+        if news.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes events that the store has not, and drops the oldest files beyond what is kept.
+pub(crate) async fn store(core: &Core) -> Result<()> {
+    let mut files = core.archive.0.lock().await;
+    while let Some(newest) = core.catalog.newest_event().await? {
+        let mut events = if files.newest.len() < PER_FILE { files.newest.clone() } else { Vec::new() };
+        let limit = u32::try_from(PER_FILE - events.len()).unwrap_or(u32::MAX);
+        let filter = EventFilter { after: files.stored.clone(), limit, ..EventFilter::default() };
+        let found = core.catalog.events(&filter, &newest).await?;
+        let Some(last) = found.last().map(|event| event.id.clone()) else { break };
+        events.extend(found);
+        let first = events[0].id.clone();
+        let record = EventsRecord { format_version: FORMAT_VERSION, events };
+        core.store.put_json(&events_file(&first), &record).await?;
+        files.firsts.insert(first);
+        files.newest = record.events;
+        files.stored = Some(last);
+    }
+    drop_oldest(core, &mut files).await
+}
+
+async fn drop_oldest(core: &Core, files: &mut Files) -> Result<()> {
+    let most = core.config.events_kept.div_ceil(PER_FILE) + 1;
+    while files.firsts.len() > most {
+        let Some(oldest) = files.firsts.first().cloned() else { break };
+        core.store.remove(&events_file(&oldest)).await?;
+        files.firsts.remove(&oldest);
+        if let Some(next) = files.firsts.first() {
+            core.catalog.forget_events(next).await?;
+        }
+    }
+    Ok(())
+}

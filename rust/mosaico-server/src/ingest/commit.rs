@@ -1,0 +1,45 @@
+//! The end of an upload: one record that names all chunks of the topic.
+
+use mosaico_types::now_ns;
+
+use crate::catalog::TopicRow;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::store::layout::SequencePaths;
+use crate::store::records::{CommitRecord, FORMAT_VERSION, TopicRecord};
+
+/// Completes a topic whose rows are all in chunks. The caller holds the lock of its sequence. `schema` is an IPC
+/// schema message.
+pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Result<()> {
+    let paths = SequencePaths(row.sequence_id).topic(row.id);
+    let mut chunks = Vec::new();
+    for chunk in core.catalog.chunks(row.id).await? {
+        let path = paths.chunk_record(chunk.index);
+        let record = core.store.get_json(&path).await?;
+        chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}")))?);
+    }
+    let record = CommitRecord {
+        format_version: FORMAT_VERSION,
+        topic: topic_record(row),
+        schema,
+        committed_ns: now_ns(),
+        chunks,
+    };
+    let change = core.catalog.begin(row.sequence_id).await?;
+    core.store.put_json(&paths.committed(), &record).await?;
+    core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await
+}
+
+fn topic_record(row: &TopicRow) -> TopicRecord {
+    TopicRecord {
+        format_version: FORMAT_VERSION,
+        id: row.id,
+        sequence: row.sequence_id,
+        path: row.locator.topic.clone(),
+        ontology_tag: row.ontology_tag.clone(),
+        serialization_format: row.serialization_format,
+        user_metadata: row.user_metadata.clone(),
+        key: row.key.clone(),
+        created_ns: row.created_ns,
+    }
+}

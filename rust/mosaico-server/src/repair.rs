@@ -1,0 +1,135 @@
+//! Changes and removals that stopped half-way are brought to an end, at the start and at run time alike.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+use mosaico_types::SequenceName;
+
+use crate::catalog::{SequenceRow, SequenceState};
+use crate::core::Core;
+use crate::error::Result;
+use crate::id::{SequenceId, TopicId};
+use crate::ingest::live::LiveTopic;
+use crate::store::blocking;
+use crate::store::layout::SequencePaths;
+
+impl Core {
+    /// Waits for the lock of a sequence; a change of it that failed earlier is settled first.
+    pub(crate) async fn lock(&self, id: SequenceId) -> Result<OwnedMutexGuard<()>> {
+        let lock = self.locks.lock(id).await;
+        if self.catalog.unsettled.contains(id) {
+            self.settle(id).await?;
+        }
+        Ok(lock)
+    }
+
+    /// A sequence as it is under its lock.
+    pub(crate) async fn locked(&self, name: &SequenceName) -> Result<(OwnedMutexGuard<()>, SequenceRow)> {
+        loop {
+            let id = self.catalog.sequence(name).await?.id;
+            let lock = self.lock(id).await?;
+            let row = self.catalog.sequence(name).await?;
+            // Another one may have taken the name meanwhile.
+            if row.id == id {
+                return Ok((lock, row));
+            }
+        }
+    }
+
+    /// Brings to an end what keeps a name from being used: removals, and creations that were not answered.
+    /// The caller holds the right to create.
+    pub(crate) async fn settle_names(&self, wanted: &SequenceName) -> Result<()> {
+        for id in self.catalog.unsettled.all() {
+            if self.catalog.sequence_by_id(id).await?.is_none() {
+                drop(self.lock(id).await?);
+            }
+        }
+        match self.catalog.find_sequence(wanted).await? {
+            Some(row) if row.deleting => {
+                let _lock = self.lock(row.id).await?;
+                self.finish_sequence_removal(row.id).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks what became of announced changes of a sequence, under its lock. What was created without an answer to
+    /// the client is removed: nobody holds its key.
+    pub(crate) async fn settle(&self, id: SequenceId) -> Result<()> {
+        let known = self.catalog.sequence_by_id(id).await?;
+        let state = self.store.load_sequence(id).await?;
+        match (known, state) {
+            (Some(known), Some(state)) if !known.deleting => self.settle_known(state).await,
+            _ => {
+                self.catalog.settle_removal(id).await?;
+                self.finish_sequence_removal(id).await
+            }
+        }
+    }
+
+    async fn settle_known(&self, mut state: SequenceState) -> Result<()> {
+        let id = state.record.id;
+        let known: HashSet<TopicId> = self.catalog.topics(id).await?.iter().map(|topic| topic.id).collect();
+        let (kept, unknown): (Vec<_>, Vec<_>) =
+            state.topics.into_iter().partition(|topic| known.contains(&topic.record.id));
+        state.topics = kept;
+        for topic in unknown {
+            self.finish_topic_removal(id, topic.record.id).await?;
+        }
+        for &topic in known.iter().filter(|id| !state.topics.iter().any(|topic| topic.record.id == **id)) {
+            self.catalog.settle_topic_removal(id, topic).await?;
+            self.finish_topic_removal(id, topic).await?;
+        }
+        self.catalog.settle_sequence(&state).await
+    }
+
+    /// Removes the files of a sequence that is marked as deleted, then forgets it.
+    pub(crate) async fn finish_sequence_removal(&self, id: SequenceId) -> Result<()> {
+        for topic in self.live.of_sequence(id) {
+            self.stop(&topic).await;
+        }
+        let paths = SequencePaths(id);
+        // The log has no sequence ids in it; the store still has the topics.
+        for name in self.store.list_folders(&paths.topics()).await? {
+            if let Ok(topic) = name.parse() {
+                self.remove_log(topic).await?;
+            }
+        }
+        self.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+        self.writers.forget(id);
+        self.catalog.forget_sequence(id).await
+    }
+
+    /// Removes the files of a topic that is marked as deleted, then forgets it.
+    pub(crate) async fn finish_topic_removal(&self, sequence: SequenceId, topic: TopicId) -> Result<()> {
+        if let Some(live) = self.live.get(topic) {
+            self.stop(&live).await;
+        }
+        let paths = SequencePaths(sequence).topic(topic);
+        self.remove_log(topic).await?;
+        for row in self.catalog.notifications(sequence, Some(topic)).await? {
+            self.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
+        }
+        self.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+        self.catalog.forget_topic(topic).await
+    }
+
+    /// Ends the put and the background jobs of a topic that is being removed.
+    async fn stop(&self, topic: &Arc<LiveTopic>) {
+        topic.cancel.cancel();
+        topic.tasks.close();
+        topic.tasks.wait().await;
+        self.live.remove(topic.id());
+    }
+
+    async fn remove_log(&self, topic: TopicId) -> Result<()> {
+        let folder = self.log_folder(topic);
+        blocking("removing the log of a deleted topic", move || match std::fs::remove_dir_all(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        })
+        .await
+    }
+}

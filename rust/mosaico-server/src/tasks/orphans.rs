@@ -1,0 +1,91 @@
+//! Objects that no record names: what a crash left between a file and the record that names it.
+//!
+//! Records of the store decide, never the catalogue. Only files of the store's own layout are looked at, only when
+//! they are older than the grace period, and only below the id of their sequence, under its lock.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use object_store::ObjectMeta;
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::id::{SequenceId, TopicId};
+use crate::store::layout::{SequencePaths, parse_chunk};
+use crate::store::records::CommitRecord;
+
+/// Removes all of them.
+pub(super) async fn collect(core: &Arc<Core>) -> Result<()> {
+    let before = SystemTime::now() - core.config.orphan_grace;
+    for sequence in core.store.sequences().await? {
+        if core.stopping.is_cancelled() {
+            return Ok(());
+        }
+        collect_sequence(core, sequence, before).await?;
+    }
+    core.store.drop_scratch(before).await
+}
+
+async fn collect_sequence(core: &Core, id: SequenceId, before: SystemTime) -> Result<()> {
+    let paths = SequencePaths(id);
+    let _lock = core.lock(id).await?;
+    let named = core.store.has(&paths.created()).await? && !core.store.has(&paths.deleted()).await?;
+    if !named {
+        // The catalogue knows what is being created or removed now.
+        if core.catalog.sequence_by_id(id).await?.is_none()
+            && all_older(&core.store.objects_below(&paths.folder()).await?, before)
+        {
+            tracing::info!(sequence = %id, "removing a folder that no record names");
+            core.finish_sequence_removal(id).await?;
+        }
+        return Ok(());
+    }
+    for name in core.store.list_folders(&paths.topics()).await? {
+        if let Ok(topic) = name.parse::<TopicId>() {
+            collect_topic(core, id, topic, before).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: SystemTime) -> Result<()> {
+    let paths = SequencePaths(sequence).topic(id);
+    // Before the listing: a job that is done meanwhile has left a record in it.
+    let waiting = core.live.get(id).map(|live| live.indices()).unwrap_or_default();
+    let objects = core.store.objects_below(&paths.folder()).await?;
+    let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
+    let created = commit.is_some() || core.store.has(&paths.created()).await?;
+    if !created || core.store.has(&paths.deleted()).await? {
+        if core.catalog.topic_by_id(id).await?.is_none() && all_older(&objects, before) {
+            tracing::info!(topic = %id, "removing a folder that no record names");
+            core.finish_topic_removal(sequence, id).await?;
+        }
+        return Ok(());
+    }
+    let named: HashSet<u32> = match commit {
+        Some(commit) => commit.chunks.iter().map(|chunk| chunk.index).collect(),
+        None => objects.iter().filter_map(|object| index(object, ".json")).chain(waiting).collect(),
+    };
+    for object in objects.iter().filter(|object| older(object, before)) {
+        let chunk = index(object, ".parquet").or_else(|| index(object, ".json"));
+        if chunk.is_some_and(|chunk| !named.contains(&chunk)) {
+            tracing::info!(path = %object.location, "removing a file that no record names");
+            core.store.remove(&object.location).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The index of a chunk's file.
+fn index(object: &ObjectMeta, ending: &str) -> Option<u32> {
+    parse_chunk(object.location.filename()?, ending)
+}
+
+fn older(object: &ObjectMeta, before: SystemTime) -> bool {
+    SystemTime::from(object.last_modified) < before
+}
+
+fn all_older(objects: &[ObjectMeta], before: SystemTime) -> bool {
+    objects.iter().all(|object| older(object, before))
+}

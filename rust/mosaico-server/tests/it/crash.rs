@@ -1,0 +1,158 @@
+//! kill -9 at each durable step, and at any time: what was answered holds, everything else is whole or absent.
+//!
+//! The server is this test program in a process of its own. `MOSAICO_CRASH_SECONDS` is the time for each of the two
+//! loops, 12 without it; all steps take about a minute.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::*;
+use crate::model::{Model, work};
+use mosaico_server::Server;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+const STORE: &str = "MOSAICO_CRASH_STORE";
+const STEP: &str = "MOSAICO_CRASH_AT";
+const READY: &str = "ready on ";
+
+/// A server that can be killed.
+struct Process {
+    child: Child,
+    /// Empty if it ended before it was ready.
+    address: String,
+}
+
+impl Process {
+    fn start(folder: &Path, crash_at: Option<u64>) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "crash::serve", "--ignored", "--nocapture"]).env(STORE, folder);
+        command.env_remove(STEP).stdout(Stdio::piped());
+        if let Some(step) = crash_at {
+            command.env(STEP, step.to_string()).stderr(Stdio::null());
+        }
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut ready =
+            lines.map_while(Result::ok).filter_map(|line| Some(line.split_once(READY)?.1.to_owned()));
+        Self { address: ready.next().unwrap_or_default(), child }
+    }
+
+    /// Whether it ends itself in time; it is killed otherwise.
+    fn dies_within(mut self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while self.child.try_wait().unwrap().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.kill()
+    }
+
+    /// Kills it; true: it had ended itself.
+    fn kill(mut self) -> bool {
+        let ended = self.child.try_wait().unwrap().is_some();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        ended
+    }
+}
+
+#[test]
+#[ignore = "it is the process that the other tests kill"]
+fn serve() {
+    let Some(folder) = std::env::var_os(STORE) else { return };
+    let mut config = config(Path::new(&folder));
+    // Segments of few rows, so that there is something to do besides the log.
+    config.chunk_bytes = 600;
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let server = Server::open(config).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{READY}http://{}", listener.local_addr().unwrap());
+        server.serve_tcp(listener, std::future::pending()).await.unwrap();
+    });
+}
+
+fn seconds() -> Duration {
+    let given = std::env::var("MOSAICO_CRASH_SECONDS").ok().map(|text| text.parse().unwrap());
+    Duration::from_secs(given.unwrap_or(12))
+}
+
+/// Starts a server that has to come up without help, and compares what it has with what was answered.
+async fn check(folder: &Path, model: &Model) {
+    let process = Process::start(folder, None);
+    assert!(!process.address.is_empty(), "{}: the start failed", model.about);
+    let client = connect(&process.address).await;
+    model.check(&client).await;
+    assert!(!process.kill(), "the server died by itself");
+}
+
+/// Nothing is left of what is not there, and names can be used again.
+async fn check_rest(folder: &Path, model: &Model) {
+    let process = Process::start(folder, None);
+    let client = connect(&process.address).await;
+    model.remove_the_unlocked(&client).await;
+    let left = files(folder);
+    let locked = names(&client).await.len();
+    assert_eq!(left.iter().filter(|file| file.ends_with("sequence.json")).count(), locked, "{left:?}");
+    assert!(left.iter().all(|file| file.starts_with("seq/")), "{left:?}");
+    process.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_each_step() {
+    let (started, mut step, mut reached) = (Instant::now(), 1, 0);
+    // A random beginning and stride: runs that do not have time for all steps take different ones.
+    let stride = if seconds() > Duration::from_secs(60) { 1 } else { 7 };
+    let offset = u64::from(std::process::id()) % stride;
+    loop {
+        let folder = TempDir::new().unwrap();
+        let mut model = Model::new(&format!("step {}", step + offset));
+        let process = Process::start(folder.path(), Some(step + offset));
+        let finished = match process.address.as_str() {
+            "" => false,
+            address => work(&connect(address).await, &mut model, "").await.is_ok(),
+        };
+        // A background step may follow the last answer, and a death takes its time.
+        let patience = Duration::from_millis(if finished { 100 } else { 20_000 });
+        let died = process.dies_within(patience);
+        assert!(finished || died, "step {}: the work failed and the server lives", step + offset);
+        reached += u64::from(died);
+        // The recovery dies too, now and then.
+        if step % 3 == 0 {
+            Process::start(folder.path(), Some(step % 11 + 1)).kill();
+        }
+        check(folder.path(), &model).await;
+        check_rest(folder.path(), &model).await;
+        if !died || started.elapsed() > seconds() {
+            break;
+        }
+        step += stride;
+    }
+    assert!(reached >= 5, "only {reached} steps were reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_any_time() {
+    let folder = TempDir::new().unwrap();
+    let (started, mut round) = (Instant::now(), 0_u64);
+    let mut model = Model::new("random");
+    while started.elapsed() < seconds() || round < 5 {
+        let process = Process::start(folder.path(), None);
+        let client = connect(&process.address).await;
+        let pause = Duration::from_millis((u64::from(std::process::id()) * 31 + round * 97) % 400);
+        let killer = tokio::task::spawn_blocking(move || {
+            std::thread::sleep(pause);
+            process.kill()
+        });
+        for part in 0.. {
+            if work(&client, &mut model, &format!("{round}-{part}-")).await.is_err() {
+                break;
+            }
+        }
+        assert!(!killer.await.unwrap(), "round {round}: the server died by itself");
+        check(folder.path(), &model).await;
+        round += 1;
+    }
+    check_rest(folder.path(), &model).await;
+}

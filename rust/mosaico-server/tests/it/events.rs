@@ -1,0 +1,157 @@
+//! What listeners hear.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::common::*;
+use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+use tonic::Code;
+
+fn told(page: &Value) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let event = |event: &Value| (text(&event["kind"]), text(&event["sequence"]), text(&event["topic"]));
+    page["events"].as_array().unwrap().iter().map(event).collect()
+}
+
+async fn list(client: &Client, body: Value) -> Value {
+    act(client, "event_list", body).await.unwrap()
+}
+
+async fn record(client: &Client, name: &str) {
+    let key = create_sequence(client, name).await;
+    let locator = format!("{name}/a/b");
+    let topic = create_topic(client, &locator, &key).await;
+    put(client, &locator, &topic, &[rows(&[5, 3], 0)]).await.unwrap();
+    act(client, "topic_notify_create", json!({"name": locator, "notify_type": "error", "msg": "m"}))
+        .await
+        .unwrap();
+    act(client, "sequence_finalize", json!({"name": name, "key": key})).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_told_in_order_and_once() {
+    let folder = TempDir::new().unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    let client = server.client.clone();
+    assert_eq!(list(&client, json!({})).await, json!({"events": [], "cursor": null}));
+    record(&client, "run").await;
+    let key = create_sequence(&client, "gone").await;
+    create_topic(&client, "gone/t", &key).await;
+    act(&client, "topic_delete", json!({"name": "gone/t"})).await.unwrap();
+    act(&client, "sequence_abort", json!({"name": "gone", "key": key})).await.unwrap();
+    let all = list(&client, json!({})).await;
+    let expected = [
+        ("sequence_created", "run", "-"),
+        ("topic_created", "run", "a/b"),
+        ("chunk_stored", "run", "a/b"),
+        ("topic_committed", "run", "a/b"),
+        ("error", "run", "a/b"),
+        ("sequence_finalized", "run", "-"),
+        ("sequence_created", "gone", "-"),
+        ("topic_created", "gone", "t"),
+        ("topic_deleted", "gone", "t"),
+        ("sequence_deleted", "gone", "-"),
+    ];
+    let expected: Vec<_> =
+        expected.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
+    assert_eq!(told(&all), expected);
+    let chunk = &all["events"][2]["detail"];
+    assert_eq!((&chunk["rows"], &chunk["timestamp_ns_min"]), (&json!(2), &json!(3)));
+    assert_eq!(all["events"][4]["detail"], json!({"message": "m"}));
+
+    // Page by page, and by kind and sequence.
+    let (mut cursor, mut paged) = (Value::Null, Vec::new());
+    loop {
+        let page = list(&client, json!({"after": cursor, "limit": 3})).await;
+        cursor = page["cursor"].clone();
+        if page["events"].as_array().unwrap().is_empty() {
+            break;
+        }
+        paged.extend(told(&page));
+    }
+    assert_eq!(paged, expected);
+    let some = list(&client, json!({"kinds": ["topic_created", "error"], "sequence": "run"})).await;
+    assert_eq!(told(&some), [expected[1].clone(), expected[4].clone()]);
+    assert_eq!(some["cursor"], all["cursor"], "what did not match is behind the cursor too");
+    let newest = list(&client, json!({"limit": 0})).await;
+    assert_eq!(newest, json!({"events": [], "cursor": all["cursor"]}));
+    refused(act(&client, "event_list", json!({"after": "yesterday"})).await, Code::InvalidArgument);
+    refused(act(&client, "event_list", json!({"kinds": ["joke"]})).await, Code::InvalidArgument);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_waits_and_holds_nobody_up() {
+    let folder = TempDir::new().unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    let client = server.client.clone();
+    let started = Instant::now();
+    let nothing = list(&client, json!({"wait_ms": 200})).await;
+    assert_eq!(nothing["events"], json!([]));
+    assert!(started.elapsed() >= Duration::from_millis(200));
+    // Listeners that never come back for their answers.
+    for _ in 0..50 {
+        let client = client.clone();
+        let wait = json!({"wait_ms": 60_000, "kinds": ["task_failed"]});
+        tokio::spawn(async move { act(&client, "event_list", wait).await });
+    }
+    let waiting = {
+        let client = client.clone();
+        let wait = json!({"wait_ms": 30_000, "kinds": ["sequence_finalized"]});
+        tokio::spawn(async move { (list(&client, wait).await, Instant::now()) })
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    record(&client, "run").await;
+    let recorded = Instant::now();
+    let (page, heard) = waiting.await.unwrap();
+    assert_eq!(told(&page), [("sequence_finalized".into(), "run".into(), "-".into())]);
+    assert!(heard < recorded + Duration::from_secs(2), "{:?}", heard - recorded);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_survive_the_loss_of_the_catalogue() {
+    let folder = TempDir::new().unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    record(&server.client, "run").await;
+    let before = list(&server.client, json!({})).await;
+    server.stop().await;
+    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let removed = fs::remove_file(folder.path().join(file));
+        assert!(removed.is_ok() || file != "catalog.db");
+    }
+    let server = TestServer::start(config(folder.path())).await;
+    assert_eq!(list(&server.client, json!({})).await, before);
+    record(&server.client, "again").await;
+    let after = list(&server.client, json!({"after": before["cursor"]})).await;
+    assert_eq!(told(&after).len(), 6, "{after}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_are_dropped() {
+    let folder = TempDir::new().unwrap();
+    TestServer::start(config(folder.path())).await.stop().await;
+    let url = format!("sqlite://{}", folder.path().join("catalog.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500) \
+                INSERT INTO event SELECT printf('%026d', i), 'error', 'run', NULL, i, '{}' FROM n";
+    sqlx::raw_sql(many).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let mut config = config(folder.path());
+    config.events_kept = 1500;
+    let server = TestServer::start(config).await;
+    let oldest =
+        async |client: &Client| list(client, json!({"limit": 1})).await["events"][0]["at_ns"].clone();
+    for _ in 0..200 {
+        if oldest(&server.client).await != 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(oldest(&server.client).await, 2001);
+    server.stop().await;
+    assert_eq!(fs::read_dir(folder.path().join("events")).unwrap().count(), 3);
+}

@@ -1,0 +1,141 @@
+//! Writers that vanish, and writers that are only silent.
+
+use std::time::Duration;
+
+use crate::common::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tonic::Code;
+
+const TIMEOUT: Duration = Duration::from_millis(800);
+
+async fn started() -> (TempDir, TestServer) {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(folder.path());
+    config.writer_timeout = Some(TIMEOUT);
+    config.retry_pause = Duration::from_millis(50);
+    let server = TestServer::start(config).await;
+    (folder, server)
+}
+
+async fn create(client: &Client, name: &str, on_error: &str) -> String {
+    let body = json!({"name": name, "user_metadata": {}, "on_error": on_error});
+    act(client, "sequence_create", body).await.unwrap()["key"].as_str().unwrap().to_owned()
+}
+
+async fn heard(client: &Client, kind: &str) -> Value {
+    let page = act(client, "event_list", json!({"kinds": [kind], "wait_ms": 10_000})).await.unwrap();
+    page["events"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vanished_writer_that_wanted_deletion_leaves_nothing() {
+    let (folder, server) = started().await;
+    let client = server.client.clone();
+    let key = create(&client, "run", "delete").await;
+    let topic = create_topic(&client, "run/t", &key).await;
+    put(&client, "run/t", &topic, &[rows(&[1], 1)]).await.unwrap();
+    let event = heard(&client, "sequence_deleted").await;
+    assert!(event["detail"]["message"].as_str().unwrap().contains("silent"), "{event}");
+    for _ in 0..100 {
+        if files(folder.path()).is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+    assert!(names(&client).await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vanished_writer_that_wanted_a_report_leaves_its_rows() {
+    let (folder, server) = started().await;
+    let client = server.client.clone();
+    // As 0.2 clients create: they name no policy.
+    let key = create_sequence(&client, "run").await;
+    let topic = create_topic(&client, "run/t", &key).await;
+    create_topic(&client, "run/never-written", &key).await;
+    let same = topic.clone();
+    vanishing(&server.address, async move |client| {
+        let mut put = Put::open(&client, "run/t", &same, rows(&[0], 0).schema()).await;
+        put.send(rows(&[2, 1], 0)).await;
+        put.durable(2).await;
+        std::mem::forget(put);
+    })
+    .await;
+    heard(&client, "sequence_ended").await;
+    assert_eq!(get(&client, "run/t").await, [(1, 1), (2, 0)]);
+    let found = act(&client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
+    assert_eq!((&found["is_locked"], &found["chunks_number"]), (&json!(true), &json!(1)));
+    let found = act(&client, "sequence_system_info", json!({"name": "run"})).await.unwrap();
+    assert_eq!(found["is_locked"], false);
+    let found = act(&client, "sequence_notify_list", json!({"name": "run"})).await.unwrap();
+    let found = found["notifies"].as_array().unwrap().clone();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0]["msg"].as_str().unwrap().contains("silent"), "{found:?}");
+    // Nobody writes to it any more.
+    let again = json!({"name": "run/u", "sequence_key": key, "serialization_format": "default",
+                       "ontology_tag": "t", "user_metadata": {}});
+    let text = refused(act(&client, "topic_create", again).await, Code::FailedPrecondition);
+    assert!(text.contains("ended"), "{text}");
+    refused(
+        act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await,
+        Code::FailedPrecondition,
+    );
+    // It is told once, also to later servers, and can be removed.
+    server.stop().await;
+    let mut config = config(folder.path());
+    config.writer_timeout = Some(Duration::from_millis(100));
+    let server = TestServer::start(config).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let found = act(&server.client, "sequence_notify_list", json!({"name": "run"})).await.unwrap();
+    assert_eq!(found["notifies"].as_array().unwrap().len(), 1);
+    act(&server.client, "sequence_delete", json!({"name": "run"})).await.unwrap();
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_writer_is_not_cut() {
+    let (_folder, server) = started().await;
+    let client = server.client.clone();
+    let idle = create(&client, "idle", "delete").await;
+    let open = create(&client, "open", "delete").await;
+    create(&client, "gone", "delete").await;
+    let topic = create_topic(&client, "open/t", &open).await;
+    let mut put = Put::open(&client, "open/t", &topic, rows(&[0], 0).schema()).await;
+    put.send(rows(&[1], 1)).await;
+    put.durable(1).await;
+    let alive = json!({"name": "idle", "key": idle});
+    for _ in 0..12 {
+        let answer = act(&client, "sequence_keep_alive", alive.clone()).await.unwrap();
+        assert_eq!(answer, json!({"writer_timeout_ms": TIMEOUT.as_millis() as u64}));
+        tokio::time::sleep(TIMEOUT / 4).await;
+    }
+    assert_eq!(names(&client).await, ["idle", "open"]);
+    let stranger = json!({"name": "idle", "key": open});
+    refused(act(&client, "sequence_keep_alive", stranger).await, Code::PermissionDenied);
+    put.send(rows(&[2], 2)).await;
+    put.finish().await.unwrap();
+    act(&client, "sequence_finalize", json!({"name": "open", "key": open})).await.unwrap();
+    act(&client, "sequence_finalize", alive.clone()).await.unwrap();
+    refused(act(&client, "sequence_keep_alive", alive).await, Code::FailedPrecondition);
+    tokio::time::sleep(TIMEOUT * 2).await;
+    assert_eq!(names(&client).await, ["idle", "open"], "finalized ones stay");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_may_leave_its_sequence_as_it_is() {
+    let (_folder, server) = started().await;
+    let client = server.client.clone();
+    let key = create(&client, "run", "delete").await;
+    act(&client, "sequence_end", json!({"name": "run", "key": key})).await.unwrap();
+    tokio::time::sleep(TIMEOUT * 2).await;
+    assert_eq!(names(&client).await, ["run"]);
+    let found = act(&client, "sequence_notify_list", json!({"name": "run"})).await.unwrap();
+    assert_eq!(found, json!({"notifies": []}));
+    act(&client, "sequence_delete", json!({"name": "run"})).await.unwrap();
+    server.stop().await;
+}

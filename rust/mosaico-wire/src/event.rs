@@ -1,0 +1,175 @@
+//! What happened on a server: the actions `event_list`, `sequence_keep_alive` and `sequence_end`, which are ours alone.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Action names.
+pub mod name {
+    /// Lists events, or waits for the next: [`super::EventList`] → [`super::EventPage`].
+    pub const EVENT_LIST: &str = "event_list";
+    /// The writer of a sequence is still there: `SequenceKey` → [`super::KeepAlive`].
+    pub const SEQUENCE_KEEP_ALIVE: &str = "sequence_keep_alive";
+    /// The writer of a sequence leaves it as it is, unlocked: `SequenceKey`.
+    pub const SEQUENCE_END: &str = "sequence_end";
+}
+
+/// What becomes of a sequence whose writer fails or vanishes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// What was received is kept, readable and unlocked, with a notification.
+    #[default]
+    Report,
+    /// The sequence is removed.
+    Delete,
+}
+
+impl OnError {
+    /// The value on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Reads a value of the wire.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Report, Self::Delete].into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A sequence was created.
+    SequenceCreated,
+    /// A sequence is complete and locked.
+    SequenceFinalized,
+    /// A sequence ended without being finalized; what it holds stays, unlocked.
+    SequenceEnded,
+    /// A sequence was removed.
+    SequenceDeleted,
+    /// A topic was created.
+    TopicCreated,
+    /// The upload of a topic is complete and locked.
+    TopicCommitted,
+    /// A topic was removed.
+    TopicDeleted,
+    /// Rows lie in a Parquet file now.
+    ChunkStored,
+    /// A notification of an error was added.
+    Error,
+    /// Background work failed and will be tried again.
+    TaskFailed,
+}
+
+impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::SequenceCreated,
+        Self::SequenceFinalized,
+        Self::SequenceEnded,
+        Self::SequenceDeleted,
+        Self::TopicCreated,
+        Self::TopicCommitted,
+        Self::TopicDeleted,
+        Self::ChunkStored,
+        Self::Error,
+        Self::TaskFailed,
+    ];
+
+    /// The value on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SequenceCreated => "sequence_created",
+            Self::SequenceFinalized => "sequence_finalized",
+            Self::SequenceEnded => "sequence_ended",
+            Self::SequenceDeleted => "sequence_deleted",
+            Self::TopicCreated => "topic_created",
+            Self::TopicCommitted => "topic_committed",
+            Self::TopicDeleted => "topic_deleted",
+            Self::ChunkStored => "chunk_stored",
+            Self::Error => "error",
+            Self::TaskFailed => "task_failed",
+        }
+    }
+
+    /// Reads a value of the wire.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Sorts by time: a later event has a greater id.
+    pub id: String,
+    /// What it is about.
+    pub kind: EventKind,
+    /// Name of the sequence, as it was then.
+    pub sequence: Option<String>,
+    /// Path of the topic in its sequence.
+    pub topic: Option<String>,
+    /// When, in nanoseconds since 1970.
+    pub at_ns: i64,
+    /// More, by kind.
+    pub detail: Value,
+}
+
+/// Body of `event_list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventList {
+    /// Only what came after this cursor; without one all that is kept.
+    pub after: Option<String>,
+    /// At most so many; 0 asks for the newest cursor alone.
+    pub limit: Option<u32>,
+    /// How long to wait for the first event.
+    pub wait_ms: u64,
+    /// Only these kinds.
+    pub kinds: Option<Vec<EventKind>>,
+    /// Only this sequence.
+    pub sequence: Option<String>,
+}
+
+/// Answer of `event_list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// For the next `after`; also moves on when nothing matched.
+    pub cursor: Option<String>,
+}
+
+/// Answer of `sequence_keep_alive`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepAlive {
+    /// A writer that says nothing for so long is taken for gone; `None`: never.
+    pub writer_timeout_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_json_agree() {
+        for kind in EventKind::ALL {
+            assert_eq!(serde_json::json!(kind), kind.as_str());
+            assert_eq!(EventKind::parse(kind.as_str()), Some(kind));
+        }
+        for policy in [OnError::Report, OnError::Delete] {
+            assert_eq!(serde_json::json!(policy), policy.as_str());
+            assert_eq!(OnError::parse(policy.as_str()), Some(policy));
+        }
+        assert_eq!(EventKind::parse("nothing"), None);
+    }
+
+    #[test]
+    fn every_field_of_a_request_may_be_left_out() {
+        assert_eq!(serde_json::from_str::<EventList>("{}").unwrap(), EventList::default());
+    }
+}
