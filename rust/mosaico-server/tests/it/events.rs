@@ -146,7 +146,7 @@ async fn the_oldest_are_dropped() {
     let oldest =
         async |client: &Client| list(client, json!({"limit": 1})).await["events"][0]["at_ns"].clone();
     for _ in 0..200 {
-        if oldest(&server.client).await != 1 {
+        if oldest(&server.client).await == 2001 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(25)).await;

@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
-mod fuzz;
 mod crash;
 mod events;
+mod fuzz;
 mod lifecycle;
 mod model;
 mod query;
@@ -13,11 +13,10 @@ mod query_data;
 mod query_random;
 mod query_vectors;
 mod recovery;
+mod repair;
 mod replay;
 mod robustness;
 mod service;
 mod vectors;
 mod wire;
-mod repair;
-mod service;
 mod writers;

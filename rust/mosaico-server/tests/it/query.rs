@@ -96,7 +96,8 @@ async fn little_is_read_and_it_is_told() {
     let (items, cost) = explained(json!({"test.v": {"$gt": 5}})).await;
     assert_eq!(items, matched);
     let chunks = cost["chunks"]["candidates"].as_u64().unwrap();
-    assert!(chunks >= 5, "{cost}");
+    // A segment is cut after the group of batches that fills it; groups are larger on a slow disk.
+    assert!(chunks >= 3, "{cost}");
     assert_eq!(
         (&cost["chunks"]["read"], &cost["bytes_read"]),
         (&json!(0), &json!(0)),
