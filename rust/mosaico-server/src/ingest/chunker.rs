@@ -24,10 +24,11 @@ impl From<ChunkError> for Error {
 pub(crate) async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
     let Some(topic) = core.live.get(topic) else { return Ok(()) };
     let permit = select! {
-        permit = core.chunk_jobs.acquire() => permit,
+        biased;
+        () = topic.cancel.cancelled() => return Ok(()),
         // What waits here lies in the log: the next start picks it up.
         () = core.stopping.cancelled() => return Ok(()),
-        () = topic.cancel.cancelled() => return Ok(()),
+        permit = core.chunk_jobs.acquire() => permit,
     };
     let Ok(_permit) = permit else { return Ok(()) };
     let made = make(core, &topic, index).await;

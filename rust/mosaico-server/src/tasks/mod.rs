@@ -127,6 +127,10 @@ fn take(core: &Arc<Core>, job: Job) {
         let Some(topic) = core.live.get(topic) else { return };
         tokens.push(topic.tasks.token());
         cancel = topic.cancel.clone();
+        // Whoever removes the topic cancels first and waits for the tokens then: one of both sees the other.
+        if cancel.is_cancelled() {
+            return;
+        }
     }
     let mut running = core.queue.running.lock();
     if let Some(again) = running.get(&job) {
