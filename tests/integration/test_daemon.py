@@ -172,3 +172,27 @@ def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(mosaicolabs.exceptions.MosaicoError, match=str(file)):
         MosaicoClient.embedded(file)
+
+
+# -- settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [("--sync-interval", "0.4"), ("--acknowledge", "written")])
+def test_what_is_acknowledged_survives_kill_9_with_every_sync_policy(
+    tmp_path: Path, settings: tuple[str, str]
+) -> None:
+    with Daemon(tmp_path / "store", *settings) as daemon, daemon.connect() as client:
+        writer = client.sequence_create("s", on_error=OnErrorPolicy.Report, reconnect_timeout_s=0)
+        with pytest.raises(ConnectionFailedError), writer as sequence:
+            topic = sequence.topic_create("t", {}, Integer64)
+            for i in range(3):
+                topic.push(number(i, i))
+                start = time.monotonic()
+                topic.flush()
+                waited = time.monotonic() - start
+            assert (waited > 0.2) == (settings[0] == "--sync-interval")
+            daemon.kill()
+            topic.push(number(3, 3))
+            topic.flush()
+        daemon.restart()
+        assert replay(client, "s") == [("/t", i, i) for i in range(3)]

@@ -32,6 +32,15 @@ impl StoreLocation {
     }
 }
 
+/// What an acknowledged row survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// A crash of the machine: it was synced to the disk.
+    Synced,
+    /// A crash of the daemon, but not of the machine: the operating system has it.
+    Written,
+}
+
 const MIB: usize = 1 << 20;
 
 /// Configuration of a [`crate::Server`]. Sizes are bytes; the defaults keep a busy daemon below 256 MiB.
@@ -49,6 +58,11 @@ pub struct Config {
     pub read_bytes: usize,
     /// Largest message that is accepted.
     pub max_message_bytes: usize,
+    /// Least time between two syncs of a topic's log: 0 syncs whenever the disk is free. More saves the disk work, and
+    /// acknowledgements wait for it.
+    pub sync_interval: Duration,
+    /// What an acknowledgement stands for.
+    pub acknowledge: Acknowledge,
     /// Received data of all lanes together that may wait for the disk.
     pub ingest_bytes: usize,
     /// Chunks that are encoded at the same time.
@@ -81,6 +95,8 @@ impl Config {
             message_bytes: MIB / 2,
             read_bytes: 64 * MIB,
             max_message_bytes: 1024 * MIB,
+            sync_interval: Duration::ZERO,
+            acknowledge: Acknowledge::Synced,
             ingest_bytes: 64 * MIB,
             chunk_jobs: 2,
             query_jobs: std::thread::available_parallelism().map_or(2, usize::from),

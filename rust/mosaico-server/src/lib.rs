@@ -39,7 +39,7 @@ mod store;
 mod tasks;
 mod writers;
 
-pub use config::{Config, StoreLocation};
+pub use config::{Acknowledge, Config, StoreLocation};
 pub use error::{Error, Result};
 pub use server::Server;
 pub use service::Service;

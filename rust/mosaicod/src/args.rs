@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Config, Error, StoreLocation};
+use mosaico_server::{Acknowledge, Config, Error, StoreLocation};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -46,6 +46,13 @@ pub(crate) struct RunArgs {
     /// Arrow bytes per message that is sent.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES")]
     message_bytes: Option<usize>,
+    /// Least time between two syncs of a topic's log; more saves the disk work, and acknowledgements wait for it.
+    /// [default: 0]
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_SYNC_INTERVAL", value_parser = seconds)]
+    sync_interval: Option<Duration>,
+    /// What acknowledged rows survive: `synced`, a crash of the machine; `written`, one of the daemon.
+    #[arg(long, value_name = "WHAT", env = "MOSAICO_ACKNOWLEDGE", default_value = "synced")]
+    acknowledge: AcknowledgeArg,
     /// Received bytes of all lanes together that may wait for the disk.
     #[arg(long, value_name = "BYTES")]
     ingest_bytes: Option<usize>,
@@ -62,6 +69,12 @@ pub(crate) struct RunArgs {
     /// Events that are kept at least.  [default: 100000]
     #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT")]
     events_kept: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum AcknowledgeArg {
+    Synced,
+    Written,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -93,6 +106,13 @@ impl RunArgs {
             if let Some(value) = given {
                 *setting = value;
             }
+        }
+        config.acknowledge = match self.acknowledge {
+            AcknowledgeArg::Synced => Acknowledge::Synced,
+            AcknowledgeArg::Written => Acknowledge::Written,
+        };
+        if let Some(interval) = self.sync_interval {
+            config.sync_interval = interval;
         }
         if let Some(timeout) = self.writer_timeout {
             config.writer_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());

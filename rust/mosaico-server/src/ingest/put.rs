@@ -12,6 +12,7 @@ use mosaico_wire::ipc::schema_message;
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::commit::commit;
@@ -253,6 +254,7 @@ impl PutSession {
         let mut held: Option<Incoming> = None;
         let mut syncing: Option<JoinHandle<Synced>> = None;
         let mut ended: Option<Result<()>> = None;
+        let mut due = Instant::now();
         let (topic, core) = (Arc::clone(&self.topic), Arc::clone(&self.core));
         let replaced = self.writer.replaced();
         let group_bytes = GROUP_BYTES.min(core.config.chunk_bytes as u64);
@@ -275,7 +277,10 @@ impl PutSession {
                     None => held = Some(incoming),
                 }
             }
-            if syncing.is_none() && !group.frames.is_empty() {
+            let waits = syncing.is_none() && !group.frames.is_empty();
+            let full = group.bytes >= group_bytes || held.is_some() || ended.is_some();
+            if waits && (full || Instant::now() >= due) {
+                due = Instant::now() + core.config.sync_interval;
                 syncing = Some(self.start_sync(std::mem::take(&mut group)).await?);
             }
             if let (None, Some(result)) = (&syncing, &ended)
@@ -304,6 +309,7 @@ impl PutSession {
                     held = None;
                     ended = Some(Err(Error::ShuttingDown));
                 }
+                () = tokio::time::sleep_until(due), if syncing.is_none() && !group.frames.is_empty() => {}
                 next = batches.next(), if reading => match next {
                     Some(Ok(incoming)) => held = Some(incoming),
                     Some(Err(error)) => ended = Some(Err(error)),
@@ -331,13 +337,17 @@ impl PutSession {
             }
         };
         let (path, schema) = (self.topic.file(index), self.schema.clone());
+        let acknowledge = self.core.config.acknowledge;
         let Group { frames, rows, permits, .. } = group;
         let mut rows = rows.ok_or_else(|| Error::Internal("syncing an empty group".into()))?;
         rows.row_start = self.topic.durable().durable_rows;
         Ok(tokio::task::spawn_blocking(move || {
             let mut write = || {
                 if segment.is_none() {
-                    segment = Some(OpenSegment { index, writer: SegmentWriter::create(&path, &schema)? });
+                    segment = Some(OpenSegment {
+                        index,
+                        writer: SegmentWriter::create(&path, &schema, acknowledge)?,
+                    });
                 }
                 let writer = &mut segment.as_mut().expect("created above").writer;
                 writer.append(&frames)

@@ -10,6 +10,7 @@ use arrow::error::ArrowError;
 
 use super::log::{BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use crate::batch::{TimeSpan, data_bytes, split, times};
+use crate::config::Acknowledge;
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::store::durable::{create_folders, sync_folder};
@@ -36,11 +37,12 @@ pub(crate) fn list_segments(folder: &Path) -> io::Result<Vec<u32>> {
 pub(crate) struct SegmentWriter {
     file: File,
     synced: u64,
+    acknowledge: Acknowledge,
 }
 
 impl SegmentWriter {
     /// Creates the file with its schema frame; the name is durable when this returns.
-    pub(crate) fn create(path: &Path, schema: &Frame) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, schema: &Frame, acknowledge: Acknowledge) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         create_folders(folder)?;
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -50,7 +52,7 @@ impl SegmentWriter {
             sync_folder(folder)
         });
         match written {
-            Ok(()) => Ok(Self { file, synced: MAGIC.len() as u64 + schema.len() }),
+            Ok(()) => Ok(Self { file, synced: MAGIC.len() as u64 + schema.len(), acknowledge }),
             Err(e) => {
                 crate::store::durable::discard(path);
                 Err(e)
@@ -58,11 +60,15 @@ impl SegmentWriter {
         }
     }
 
-    /// Appends `frames`; they are durable when this returns. On failure none of them is in the file.
+    /// Appends `frames`; they may be acknowledged when this returns. On failure none of them is in the file.
     pub(crate) fn append(&mut self, frames: &[Frame]) -> io::Result<u64> {
         let written = frames.iter().try_for_each(|frame| frame.write_to(&mut self.file));
         crash::point();
-        match written.and_then(|()| self.file.sync_data()) {
+        let synced = written.and_then(|()| match self.acknowledge {
+            Acknowledge::Synced => self.file.sync_data(),
+            Acknowledge::Written => Ok(()),
+        });
+        match synced {
             Ok(()) => {
                 crash::point();
                 self.synced += frames.iter().map(Frame::len).sum::<u64>();
