@@ -2,6 +2,9 @@
 
 import logging
 import random
+import re
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +19,12 @@ from mosaicolabs.exceptions import ConnectionFailedError
 
 MB = 1_000_000
 NOISE = random.Random(3).randbytes(MB)
+
+
+def mosaico(*arguments: str) -> str:
+    """What the command prints."""
+    command = [sys.executable, "-m", "mosaicolabs.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def picture(index: int) -> Message:
@@ -49,6 +58,8 @@ def test_a_recording_survives_restarts(
     daemon.kill()
     daemon.restart()
     assert topic_of(remote, "s", "a").resumed >= 1, "the store remembers"
+    told = mosaico("info", "s", "--host", daemon.host, "--port", str(daemon.port))
+    assert re.search(r"connection +/a: broke and was resumed [1-9]", told), told
 
 
 def test_a_recording_survives_lost_connections(daemon: Daemon, remote: MosaicoClient) -> None:
