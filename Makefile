@@ -14,12 +14,12 @@ BIN := $(VENV)/bin
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -type f -not -path '*/tests/*')
 PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
 
-.PHONY: demo test test-rust test-python lint bench wheel install clean
+.PHONY: demo test test-rust test-python lint docs bench wheel install clean
 
 demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
 
-test: lint test-rust test-python  ## Everything CI runs.
+test: lint docs test-rust test-python  ## Everything CI runs.
 
 test-rust:
 	cargo test --release --workspace --exclude mosaico-py
@@ -34,6 +34,9 @@ lint: install  ## Formatting, lints, types, stubs.
 	$(BIN)/ruff check python tests benches
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest mosaicolabs._native
+
+docs: install  ## The documentation in site/; a broken link or reference fails.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: install  ## One table: ours beside other ways, both sides in one run.
 	$(BIN)/python benches/run.py
@@ -60,4 +63,4 @@ $(VENV)/.installed: $(VENV)/.wheel
 	touch $@
 
 clean:  ## Removes the checkout's products; the shared build folder stays.
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -39,8 +39,20 @@ def test_readme_records_and_replays(tmp_path: Path) -> None:
         run(block, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("document", "printed"), [("docs/queries-python.md", "run-0 /sensors/imu 1500000000 25.0")]
-)
-def test_blocks_of_a_document_run_one_after_the_other(document: str, printed: str, tmp_path: Path) -> None:
-    assert printed in run("\n".join(blocks(document)), tmp_path)
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
+PRINTED = {
+    "docs/queries-python.md": "run-0 /sensors/imu 1500000000 25.0",
+    "docs/replay.md": "50 messages followed",
+}
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if blocks(name)])
+def test_blocks_of_a_document_run_one_after_the_other(document: str, tmp_path: Path) -> None:
+    assert PRINTED.get(document, "") in run("\n".join(blocks(document)), tmp_path)
+
+
+def test_every_document_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert len(DOCUMENTS) > 15
+    missing = [name for name in DOCUMENTS if f": {name.removeprefix('docs/')}\n" not in navigation]
+    assert not missing, "not in the nav of mkdocs.yml"
