@@ -5,7 +5,12 @@
 
 from mosaicolabs.models.sensors.camera import CameraInfo
 from mosaicolabs.models.sensors.gps import GPS, GPSStatus, NMEASentence
-from mosaicolabs.models.sensors.image import CompressedImage, Image, ImageFormat
+from mosaicolabs.models.sensors.image import (
+    CompressedImage,
+    Image,
+    ImageFormat,
+    StatefulDecodingSession,
+)
 from mosaicolabs.models.sensors.imu import IMU
 from mosaicolabs.models.sensors.magnetometer import Magnetometer
 from mosaicolabs.models.sensors.pressure import Pressure
@@ -26,5 +31,6 @@ __all__ = [
     "Pressure",
     "Range",
     "RobotJoint",
+    "StatefulDecodingSession",
     "Temperature",
 ]

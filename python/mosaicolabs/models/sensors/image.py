@@ -1,10 +1,8 @@
-"""Images: raw pixels, and pictures compressed by a codec."""
+"""Images: raw pixels without loss; all classes of images are found here."""
 
-import io
 import sys
 from collections.abc import Sequence
-from enum import Enum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 from PIL import Image as PillowImage
@@ -16,6 +14,8 @@ from mosaicolabs.models._arrow import column
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.mixins import HeaderMixin
 from mosaicolabs.models.sensors import _png
+from mosaicolabs.models.sensors._compressed import CompressedImage
+from mosaicolabs.models.sensors._format import ImageFormat
 from mosaicolabs.models.sensors._pixels import (
     ENCODINGS,
     Pixels,
@@ -25,23 +25,12 @@ from mosaicolabs.models.sensors._pixels import (
     pixels_from_bytes,
     pixels_from_pillow,
 )
+from mosaicolabs.models.sensors._video import StatefulDecodingSession
 from mosaicolabs.models.serializable import Serializable
 
+__all__ = ["CompressedImage", "Image", "ImageFormat", "StatefulDecodingSession"]
+
 _logger = get_logger(__name__)
-
-
-class ImageFormat(str, Enum):  # str() of a member must stay 'ImageFormat.PNG'
-    """What the bytes of an image are packed in."""
-
-    RAW = "raw"
-    PNG = "png"
-    JPEG = "jpeg"
-    TIFF = "tiff"
-    H264 = "h264"
-    HEVC = "hevc"
-
-
-_PILLOW_CODECS = {ImageFormat.PNG: "PNG", ImageFormat.JPEG: "JPEG", ImageFormat.TIFF: "TIFF"}
 
 
 class Image(Serializable, HeaderMixin):
@@ -234,74 +223,6 @@ class Image(Serializable, HeaderMixin):
         raise ValueError(
             f"an Image holds raw or png, not {self.format.value}; use CompressedImage for pictures"
         )
-
-
-class CompressedImage(Serializable, HeaderMixin):
-    """A picture, or a packet of a video stream, as its codec made it.
-
-    Attributes:
-        data: The encoded bytes.
-        format: The codec.
-
-    Example:
-        >>> picture = CompressedImage.from_image(PillowImage.new("RGB", (64, 48)), ImageFormat.JPEG)
-        >>> picture.to_image().size
-        (64, 48)
-    """
-
-    __serialization_format__: ClassVar[SerializationFormat] = SerializationFormat.Image
-    __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct(
-        [
-            column("data", pa.binary(), "Encoded bytes.", required=True),
-            column("format", pa.string(), "Codec.", required=True),
-        ]
-    )
-
-    data: bytes
-    format: ImageFormat
-
-    @classmethod
-    def from_image(
-        cls,
-        image: PillowImage.Image,
-        format: ImageFormat = ImageFormat.PNG,
-        header: Header | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Compresses an image of Pillow.
-
-        Args:
-            format: `PNG`, `JPEG` or `TIFF`.
-            kwargs: Handed to Pillow's encoder, e.g. `quality=90`.
-
-        Raises:
-            RuntimeError: Pillow cannot write the format, or not this image in it.
-        """
-        codec = _PILLOW_CODECS.get(format)
-        if codec is None:
-            raise RuntimeError(f"pictures cannot be compressed as '{format}'; use png, jpeg or tiff")
-        buffer = io.BytesIO()
-        try:
-            image.save(buffer, format=codec, **kwargs)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise RuntimeError(f"a '{image.mode}' image cannot be written as {codec}: {error}") from error
-        return cls(data=buffer.getvalue(), format=ImageFormat(format), header=header)
-
-    def to_image(self) -> PillowImage.Image | None:
-        """The decoded picture; None, with a line in the log, if there is none to decode.
-
-        Packets of a video stream (`H264`, `HEVC`) depend on earlier ones and give None.
-        """
-        if self.format not in _PILLOW_CODECS:
-            _logger.error("a compressed image of format '%s' is no single picture", self.format.value)
-            return None
-        try:
-            image = PillowImage.open(io.BytesIO(self.data), formats=list(_PILLOW_CODECS.values()))
-            image.load()
-        except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
-            _logger.error("%d bytes of '%s' cannot be decoded: %s", len(self.data), self.format.value, error)
-            return None
-        return image
 
 
 def _container(format: ImageFormat) -> ImageFormat:

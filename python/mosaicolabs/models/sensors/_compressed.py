@@ -1,0 +1,157 @@
+"""Pictures, and packets of video streams, compressed by a codec."""
+
+import io
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+from PIL import Image as PillowImage
+from typing_extensions import Self
+
+from mosaicolabs.enum import SerializationFormat
+from mosaicolabs.logging_config import get_logger
+from mosaicolabs.models._arrow import column
+from mosaicolabs.models.header import Header
+from mosaicolabs.models.mixins import HeaderMixin
+from mosaicolabs.models.sensors._format import ImageFormat
+from mosaicolabs.models.sensors._pixels import (
+    Pixels,
+    check_pixels,
+    default_encoding,
+    pillow_from_pixels,
+    pixels_from_pillow,
+)
+from mosaicolabs.models.serializable import Serializable
+
+_logger = get_logger(__name__)
+
+_PILLOW_CODECS = {ImageFormat.PNG: "PNG", ImageFormat.JPEG: "JPEG", ImageFormat.TIFF: "TIFF"}
+
+
+class Decoder(Protocol):
+    """What `CompressedImage.to_image` takes as its codec."""
+
+    def decode(self, *, img_bytes: bytes, format: ImageFormat, **kwargs: Any) -> PillowImage.Image | None:
+        """The picture, or None."""
+        ...
+
+
+class CompressedImage(Serializable, HeaderMixin):
+    """A picture, or a packet of a video stream, as its codec made it.
+
+    Attributes:
+        data: The encoded bytes.
+        format: The codec.
+
+    Example:
+        >>> picture = CompressedImage.from_image(PillowImage.new("RGB", (64, 48)), ImageFormat.JPEG)
+        >>> picture.to_image().size
+        (64, 48)
+    """
+
+    __serialization_format__: ClassVar[SerializationFormat] = SerializationFormat.Image
+    __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct(
+        [
+            column("data", pa.binary(), "Encoded bytes.", required=True),
+            column("format", pa.string(), "Codec.", required=True),
+        ]
+    )
+
+    data: bytes
+    format: ImageFormat
+
+    @classmethod
+    def from_image(
+        cls,
+        image: PillowImage.Image,
+        format: ImageFormat = ImageFormat.PNG,
+        header: Header | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Compresses an image of Pillow.
+
+        Args:
+            format: `PNG`, `JPEG` or `TIFF`.
+            kwargs: Handed to Pillow's encoder, e.g. `quality=90`.
+
+        Raises:
+            RuntimeError: Pillow cannot write the format, or not this image in it.
+        """
+        codec = _PILLOW_CODECS.get(format)
+        if codec is None:
+            raise RuntimeError(f"pictures cannot be compressed as '{format}'; use png, jpeg or tiff")
+        buffer = io.BytesIO()
+        try:
+            image.save(buffer, format=codec, **kwargs)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RuntimeError(f"a '{image.mode}' image cannot be written as {codec}: {error}") from error
+        return cls(data=buffer.getvalue(), format=ImageFormat(format), header=header)
+
+    @classmethod
+    def from_numpy(
+        cls,
+        array: Pixels,
+        encoding: str,
+        format: ImageFormat = ImageFormat.PNG,
+        header: Header | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Compresses an array `height x width` or `height x width x channels`.
+
+        Args:
+            array: Of the type and the number of channels that the encoding asks for.
+            format: `PNG`, `JPEG` or `TIFF`.
+            kwargs: Handed to Pillow's encoder, e.g. `quality=90`.
+
+        Raises:
+            NotImplementedError: Unknown encoding.
+            ValueError: The array does not fit the encoding, or Pillow has no mode for it.
+            RuntimeError: Pillow cannot write the format, or not this encoding in it.
+        """
+        check_pixels(array, encoding)
+        return cls.from_image(pillow_from_pixels(array, encoding), format, header, **kwargs)
+
+    def to_image(self, codec: Decoder | None = None, **kwargs: Any) -> PillowImage.Image | None:
+        """The decoded picture; None, with a line in the log, if there is none to decode.
+
+        Args:
+            codec: What decodes the bytes instead of Pillow. Packets of a video stream (`H264`, `HEVC`)
+                depend on earlier ones and need a `StatefulDecodingSession`.
+            kwargs: Handed to `codec.decode`, e.g. `context="camera"`.
+        """
+        if codec is not None:
+            return codec.decode(img_bytes=self.data, format=self.format, **kwargs)
+        if self.format in (ImageFormat.H264, ImageFormat.HEVC):
+            _logger.error(
+                "a packet of '%s' is no single picture; give to_image a StatefulDecodingSession",
+                self.format.value,
+            )
+            return None
+        try:
+            return self._decoded()
+        except ValueError as error:
+            _logger.error("%s", error)
+            return None
+
+    def to_numpy(self, encoding: str | None = None) -> Pixels:
+        """The pixels of the picture as an array, decoded by Pillow and converted to an encoding.
+
+        Args:
+            encoding: None: the one that keeps the picture, as `Image.from_pillow` chooses it.
+
+        Raises:
+            NotImplementedError: Unknown encoding.
+            ValueError: The picture cannot be decoded or converted.
+        """
+        picture = self._decoded()
+        return pixels_from_pillow(picture, encoding or default_encoding(picture))
+
+    def _decoded(self) -> PillowImage.Image:
+        if self.format not in _PILLOW_CODECS:
+            raise ValueError(f"'{self.format.value}' is no format of single pictures")
+        try:
+            image = PillowImage.open(io.BytesIO(self.data), formats=list(_PILLOW_CODECS.values()))
+            image.load()
+        except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+            size = len(self.data)
+            raise ValueError(f"{size} bytes of '{self.format.value}' cannot be decoded: {error}") from error
+        return image

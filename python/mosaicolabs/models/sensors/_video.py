@@ -1,0 +1,142 @@
+"""Frames of H.264 and HEVC streams, decoded by FFmpeg through PyAV (`mosaicolabs[video]`)."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from PIL import Image as PillowImage
+from typing_extensions import Self, overload
+
+from mosaicolabs.logging_config import get_logger
+from mosaicolabs.models.sensors._format import ImageFormat
+
+if TYPE_CHECKING:
+    from av import VideoCodecContext, VideoFrame
+
+_logger = get_logger(__name__)
+
+_CODECS = {ImageFormat.H264: "h264", ImageFormat.HEVC: "hevc"}
+
+
+class _Decoder(NamedTuple):
+    format: ImageFormat
+    codec: "VideoCodecContext"
+
+
+class StatefulDecodingSession:
+    """Decodes the packets of video streams, which depend on the packets before them.
+
+    Give it the packets of a stream in order, from a key frame on; each stream is told apart by a
+    `context`, such as its topic. The work is done without the GIL. One session belongs to one thread at a
+    time. A `with` block closes it.
+
+    Needs PyAV: `pip install "mosaicolabs[video]"`.
+
+    Example:
+        >>> with StatefulDecodingSession() as session:
+        ...     for topic, message in streamer:  # doctest: +SKIP
+        ...         picture = message.data.to_image(session, context=topic)
+    """
+
+    def __init__(self) -> None:
+        self._decoders: dict[str, _Decoder] = {}
+
+    @overload
+    def decode(self, img_data: bytes, format: ImageFormat, context: str) -> PillowImage.Image | None: ...
+    @overload
+    def decode(self, *, img_bytes: bytes, format: ImageFormat, context: str) -> PillowImage.Image | None: ...
+
+    def decode(
+        self,
+        img_data: bytes | None = None,
+        format: ImageFormat | None = None,
+        context: str | None = None,
+        *,
+        img_bytes: bytes | None = None,
+    ) -> PillowImage.Image | None:
+        """The frame that the next packet of a stream completes, as `RGB`.
+
+        None, mostly with a line in the log: the packet is empty or damaged, the key frame that it depends
+        on is missing, or the codec is not a video's. In a stream with B-frames, the first packets complete
+        none and each later one completes an earlier frame; `flush` gives the last ones.
+
+        Args:
+            img_data: One packet as the camera made it (Annex B, one access unit); or `img_bytes`.
+            format: `H264` or `HEVC`. Another one than before starts the stream anew.
+            context: Name of the stream.
+
+        Raises:
+            TypeError: An argument is missing.
+            ModuleNotFoundError: PyAV is not installed.
+        """
+        data = img_bytes if img_data is None else img_data
+        if data is None or format is None or context is None:
+            raise TypeError("decode() needs the packet, its format and a context")
+        if format not in _CODECS:
+            _logger.error("'%s' is no video codec; it needs no session", ImageFormat(format).value)
+            return None
+        if not data:  # to FFmpeg it would mean the end of the stream
+            _logger.error("an empty packet of '%s' cannot be decoded", context)
+            return None
+        frames = self._frames(self._decoder(ImageFormat(format), context), data, context)
+        return _picture(frames[0]) if frames else None
+
+    def flush(self, context: str) -> list[PillowImage.Image]:
+        """Ends a stream: the frames that its B-frames held back, in order; usually none."""
+        decoder = self._decoders.pop(context, None)
+        if decoder is None:
+            return []
+        return [_picture(frame) for frame in self._frames(decoder, None, context)]
+
+    def close(self) -> None:
+        """Forgets all streams."""
+        self._decoders.clear()
+
+    def _decoder(self, format: ImageFormat, context: str) -> _Decoder:
+        decoder = self._decoders.get(context)
+        if decoder is None or decoder.format is not format:
+            decoder = self._decoders[context] = _Decoder(format, _open(format))
+        return decoder
+
+    def _frames(self, decoder: _Decoder, data: bytes | None, context: str) -> list["VideoFrame"]:
+        import av
+
+        try:
+            frames = decoder.codec.decode(None if data is None else av.Packet(data))
+        except av.FFmpegError as error:
+            size = 0 if data is None else len(data)
+            _logger.error("%d bytes of '%s' cannot be decoded: %s", size, context, error)
+            return []
+        whole = [frame for frame in frames if not frame.is_corrupt]
+        if len(whole) < len(frames):
+            _logger.error("a packet of '%s' gives a damaged frame", context)
+        return whole
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _picture(frame: "VideoFrame") -> PillowImage.Image:
+    return PillowImage.fromarray(frame.to_ndarray(format="rgb24"))
+
+
+def _open(format: ImageFormat) -> "VideoCodecContext":
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'decoding {format.value} needs PyAV; install it with: pip install "mosaicolabs[video]"',
+            name="av",
+        ) from error
+    codec = cast("VideoCodecContext", av.CodecContext.create(_CODECS[format], "r"))
+    # Threads over slices only: threads over frames would hold back as many frames.
+    codec.thread_type = "SLICE"
+    codec.options = {"err_detect": "explode"}
+    return codec
