@@ -1,6 +1,6 @@
 """Measures ours beside other ways in one run and prints one table; see README.md.
 
-python benches/run.py [--quick] [--json] [--only push replay images query load memory]
+python benches/run.py [--quick] [--json] [--only push replay images pictures query load memory]
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 import images
 import load
 import memory
+import pictures
 import push
 import query
 import replay
@@ -24,6 +25,7 @@ GROUPS = {
     "push": push.rows,
     "replay": replay.rows,
     "images": images.rows,
+    "pictures": pictures.rows,
     "query": query.rows,
     "load": load.rows,
     "memory": memory.rows,

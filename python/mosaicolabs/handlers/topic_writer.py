@@ -1,11 +1,15 @@
 """The writer of one topic."""
 
+import functools
 import logging
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import ParamSpec
 
 from mosaicolabs import _native
 from mosaicolabs.enum import OnErrorPolicy
+from mosaicolabs.exceptions import ClosedError
+from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message
@@ -14,6 +18,8 @@ from mosaicolabs.models.serializable import Serializable
 __all__ = ["TopicWriter"]
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 
 class TopicWriter:
@@ -32,6 +38,7 @@ class TopicWriter:
         self._sequence_name = sequence_name
         self._lane = lane
         self._config = config
+        self._background: Background | None = None
         self._closed = False
         self._error: Exception | None = None
 
@@ -72,9 +79,49 @@ class TopicWriter:
         """
         if message is None:
             message = _message(message_timestamp_ns, message_header, ontology_obj)
+        if self._background is not None:
+            self._background.wait()
         try:
             if self._lane.push(message):
                 self._log_notices()
+        except Exception as error:
+            self._error = error
+            raise
+
+    def submit(
+        self, message_timestamp_ns: int, make: Callable[P, Serializable], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Appends one message whose data object is made in the background, as by `make(*args, **kwargs)`.
+
+        For data that is costly to make, such as pictures to be encoded: as many threads as there are cores
+        work for the topic, and messages are appended in the order of submission, as soon as they are made.
+        What `make` is given must not change meanwhile. At most two messages per core are in work; beyond
+        that `submit` waits, as it does while the topic's share of the recording's buffer is used up.
+
+        Args:
+            message_timestamp_ns: Acquisition time, ns since the Unix epoch. May arrive out of order.
+            make: Called in another thread. Cores are used as far as it releases the GIL, as Pillow,
+                zlib and numpy do.
+
+        Raises:
+            MosaicoError: Messages submitted before could not be made or appended; the error gives their
+                times. This message was not taken; the topic stays open. What fails later is raised by
+                the next call of `submit` or `flush`, or by the end of the topic.
+
+        Example:
+            >>> import numpy as np
+            >>> from mosaicolabs import Image, ImageFormat
+            >>> frame = np.zeros((480, 752), np.uint8)
+            >>> with MosaicoClient.embedded(store) as client, client.sequence_create("run") as writer:
+            ...     camera = writer.topic_create("camera", {}, Image)
+            ...     camera.submit(5_000_000, Image.from_numpy, frame, "mono8", format=ImageFormat.PNG)
+        """
+        if self._closed:
+            raise ClosedError(f"topic `{self._name}` is closed; submit before the end of its block")
+        if self._background is None:
+            self._background = Background(self._name, self._append)
+        try:
+            self._background.submit(message_timestamp_ns, functools.partial(make, *args, **kwargs))
         except Exception as error:
             self._error = error
             raise
@@ -88,6 +135,8 @@ class TopicWriter:
         Raises:
             MosaicoError: The lane failed; the error names the rows that are not known to be stored.
         """
+        if self._background is not None:
+            self._background.wait()
         self._guarded(self._lane.flush)
 
     def finalize(self, with_error: bool = False) -> None:
@@ -101,6 +150,8 @@ class TopicWriter:
         """
         if self._closed:
             return
+        if self._background is not None:
+            self._background.end(wait=not with_error)
         self._closed = True
         if with_error:
             self._lane.abort()
@@ -118,14 +169,24 @@ class TopicWriter:
     def _end(self) -> None:
         """Begins to complete the topic without waiting; `finalize` waits."""
         if not self._closed:
+            if self._background is not None:
+                self._background.end()
             self._lane.end()
 
     def _finalize(self, error: BaseException | None = None) -> None:
         self.finalize(with_error=error is not None and self._config.on_error is OnErrorPolicy.Delete)
 
-    def _guarded(self, call: Any) -> None:
+    def _append(self, message: Message) -> None:
+        self._lane.push(message)
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """Calls the lane; what failed in the background comes first, with the lane's error as its context."""
         try:
-            call()
+            try:
+                call()
+            finally:
+                if self._background is not None:
+                    self._background.raise_failures()
         except Exception as error:
             self._error = error
             raise
