@@ -116,7 +116,7 @@ def contract_spelling(annotation: str) -> str:
 
 def test_the_contract_was_read() -> None:
     assert len(SHIPPED) == 39
-    assert len(ENCODINGS) == 29
+    assert len(CONTRACT["image"]["encodings"]) == 29
 
 
 @by_name(SHIPPED)
@@ -233,7 +233,9 @@ def test_star_import_keeps_the_builtin_range() -> None:
 
 def test_image_encodings() -> None:
     expected = {name: (e["dtype"], e["channels"]) for name, e in CONTRACT["image"]["encodings"].items()}
-    assert {name: (e.dtype.name, e.channels) for name, e in ENCODINGS.items()} == expected
+    ours = {name: (e.dtype.name, e.channels) for name, e in ENCODINGS.items()}
+    assert {name: ours[name] for name in expected} == expected
+    assert ours.keys() - expected.keys() == {"yuv422", "uyvy", "yuv422_yuy2", "yuyv"}
 
 
 def test_mixins_append_their_columns() -> None:

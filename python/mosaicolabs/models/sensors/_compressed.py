@@ -3,6 +3,7 @@
 import io
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import pyarrow as pa
 from PIL import Image as PillowImage
 from typing_extensions import Self
@@ -79,6 +80,8 @@ class CompressedImage(Serializable, HeaderMixin):
         codec = _PILLOW_CODECS.get(format)
         if codec is None:
             raise RuntimeError(f"pictures cannot be compressed as '{format}'; use png, jpeg or tiff")
+        if codec == "PNG" and image.mode == "I":
+            image = _as_16_bit(image)
         buffer = io.BytesIO()
         try:
             image.save(buffer, format=codec, **kwargs)
@@ -155,3 +158,12 @@ class CompressedImage(Serializable, HeaderMixin):
             size = len(self.data)
             raise ValueError(f"{size} bytes of '{self.format.value}' cannot be decoded: {error}") from error
         return image
+
+
+def _as_16_bit(image: PillowImage.Image) -> PillowImage.Image:
+    """What PNG holds of 32 bits; Pillow would clip the rest in silence."""
+    pixels = np.asarray(image)
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > 0xFFFF:
+        raise RuntimeError(f"values from {low} to {high} do not fit into the 16 bits of a PNG; use tiff")
+    return PillowImage.fromarray(pixels.astype(np.uint16))

@@ -61,6 +61,11 @@ ENCODINGS: dict[str, Encoding] = {
     "32FC3": Encoding(_F32, 3, None),
     "32FC4": Encoding(_F32, 4, None),
     "64FC1": Encoding(_F64, 1, "F"),
+    # Pairs of columns share their colour: luma and, in turn, u and v. `uyvy`, `yuyv` are their newer names.
+    "yuv422": Encoding(_U8, 2, None),
+    "uyvy": Encoding(_U8, 2, None),
+    "yuv422_yuy2": Encoding(_U8, 2, None),
+    "yuyv": Encoding(_U8, 2, None),
 }
 
 _DEFAULT_BY_MODE = {"L": "mono8", "RGB": "rgb8", "RGBA": "rgba8", "LA": "8UC2", "F": "32FC1", "I": "32SC1"}
@@ -145,7 +150,9 @@ def pillow_from_pixels(pixels: Pixels, encoding: str) -> PillowImage.Image:
     """
     layout = encoding_of(encoding)
     if layout.pillow_mode is None:
-        raise ValueError(f"Pillow has no mode that holds '{encoding}'; use to_numpy()")
+        raise ValueError(
+            f"Pillow has no mode that holds '{encoding}'; use to_numpy(), or convert() to one that it has"
+        )
     if layout.blue_first:
         pixels = pixels[..., _BLUE_FIRST[layout.channels]]
     if layout.pillow_mode == "I":

@@ -17,6 +17,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY_8_BIT = (8, 0, 0, 0, 0)
 _FILTER_LEFT = 1
 _FILTER_UP = 2
+_MOST_PER_BYTE = 1032  # what deflate makes of a byte at best
 
 
 def encode(pixels: bytes, stride: int, height: int, pixel_bytes: int) -> bytes:
@@ -59,6 +60,8 @@ def decode(payload: bytes, stride: int, height: int) -> bytes:
         with PngImageFile(io.BytesIO(payload)) as png:
             if png.mode != "L" or png.size != (stride, height):
                 raise ValueError(f"PNG is '{png.mode}' {png.size}, not 'L' {(stride, height)}")
+            if stride * height > _MOST_PER_BYTE * len(payload):
+                raise ValueError(f"PNG of {len(payload)} bytes cannot hold {height} rows of {stride} bytes")
             pixels: bytes = png.tobytes()
             return pixels
     except (OSError, SyntaxError, EOFError, struct.error, zlib.error) as error:

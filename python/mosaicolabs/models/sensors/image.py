@@ -15,6 +15,7 @@ from mosaicolabs.models.header import Header
 from mosaicolabs.models.mixins import HeaderMixin
 from mosaicolabs.models.sensors import _png
 from mosaicolabs.models.sensors._compressed import CompressedImage
+from mosaicolabs.models.sensors._convert import convert
 from mosaicolabs.models.sensors._format import ImageFormat
 from mosaicolabs.models.sensors._pixels import (
     ENCODINGS,
@@ -43,7 +44,7 @@ class Image(Serializable, HeaderMixin):
         width: px.
         height: px.
         stride: Bytes from one row to the next, padding included.
-        encoding: Layout of a pixel, e.g. `mono8`, `rgb8`, `bayer_rggb8`, `16UC1`, `32FC1`.
+        encoding: Layout of a pixel, e.g. `mono8`, `rgb8`, `bayer_rggb8`, `16UC1`, `32FC1`, `yuv422`.
         is_bigendian: Byte order of pixels wider than a byte. None: that of the host that reads.
 
     Source: encodings follow ROS `sensor_msgs/Image`.
@@ -176,6 +177,27 @@ class Image(Serializable, HeaderMixin):
         encoding = default_encoding(pil_image) if target_encoding is None else target_encoding
         container = ImageFormat.PNG if output_format is None else output_format
         return cls.from_numpy(pixels_from_pillow(pil_image, encoding), encoding, header, container)
+
+    def convert(self, encoding: str) -> Self:
+        """The image in another encoding, with the same header and container.
+
+        Colour encodings (`mono`, `rgb`, `bgr`, also with alpha, 8 or 16 bits) are converted into each
+        other: 255 of 8 bits is 65535 of 16, grey is the luma of BT.601, a new alpha is opaque, alpha
+        that the target lacks is left out. `bayer` (bilinear) and `yuv422` can be converted to them. The
+        others have no colours: their values are kept, as between `mono16` and `16UC1`.
+
+        Raises:
+            NotImplementedError: Unknown encoding.
+            ValueError: There is no such conversion, the values do not fit, or the payload is damaged.
+
+        Example:
+            >>> import numpy as np
+            >>> white = Image.from_numpy(np.full((2, 2), 255, np.uint8), "bayer_rggb8")
+            >>> white.convert("rgb16").to_numpy().min()
+            np.uint16(65535)
+        """
+        pixels = convert(self.to_numpy(), self.encoding, encoding)
+        return self.from_numpy(pixels, encoding, self.header, self.format)
 
     def to_linear_pixels(self) -> list[int]:
         """All bytes as a list of values, padding included; `to_numpy` is hundreds of times cheaper.
