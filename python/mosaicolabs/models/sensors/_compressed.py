@@ -31,8 +31,8 @@ _PILLOW_CODECS = {ImageFormat.PNG: "PNG", ImageFormat.JPEG: "JPEG", ImageFormat.
 class Decoder(Protocol):
     """What `CompressedImage.to_image` takes as its codec."""
 
-    def decode(self, *, img_bytes: bytes, format: ImageFormat, **kwargs: Any) -> PillowImage.Image | None:
-        """The picture, or None."""
+    def decode(self, *args: Any, **kwargs: Any) -> PillowImage.Image | None:
+        """The picture, or None; called with `img_bytes`, `format` and what else `to_image` was given."""
         ...
 
 
