@@ -192,8 +192,14 @@ def test_a_broken_off_recording_drops_the_rest_without_waiting(
         topic = writer.topic_create("t", {}, Integer64)
         for data in range(MOST):
             topic.submit(data, gate.make, data)
+        assert [gate.arrived.acquire(timeout=30) for _ in range(CORES)] == [True] * CORES
+        background = topic._background
         raise KeyboardInterrupt
     assert client.list_sequences() == []
+    gate.open()
+    assert background is not None
+    background._pool.shutdown(wait=True)
+    assert not gate.arrived.acquire(blocking=False), "more was made, for nobody"
 
 
 def test_a_closed_topic_takes_nothing(client: MosaicoClient, name: str) -> None:

@@ -136,7 +136,8 @@ def _open(format: ImageFormat) -> "VideoCodecContext":
             name="av",
         ) from error
     codec = cast("VideoCodecContext", av.CodecContext.create(_CODECS[format], "r"))
-    # Threads over slices only: threads over frames would hold back as many frames.
-    codec.thread_type = "SLICE"
+    # Threads of FFmpeg's own hold back frames, and wait for the GIL for good when they log while the
+    # decoder is freed. Streams are decoded in parallel by a session per thread.
+    codec.thread_count = 1
     codec.options = {"err_detect": "explode"}
     return codec
