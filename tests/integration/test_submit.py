@@ -1,5 +1,6 @@
 """`TopicWriter.submit`: data made in the background, in order, none lost, nobody stalled."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -175,6 +176,14 @@ def test_a_failure_at_the_end_fails_the_recording(client: MosaicoClient, name: s
             topic.submit(1, value, 1)
             topic.submit(2, fails, "bad")
     assert [data for _, _, data in replay(client, name)] == [1]
+
+
+def test_a_maker_that_wants_to_exit_does_not_stall_the_topic(client: MosaicoClient, name: str) -> None:
+    with client.sequence_create(name) as writer:
+        topic = writer.topic_create("t", {}, Integer64)
+        topic.submit(1, sys.exit, 3)
+        with pytest.raises(InvalidInputError, match="at 1 ns: SystemExit: 3"):
+            topic.flush()
 
 
 def test_data_of_another_class_is_refused(client: MosaicoClient, name: str) -> None:

@@ -1,7 +1,7 @@
 """Messages made in background threads, pushed in the order in which they were submitted.
 
 Encoders of pictures (zlib, libjpeg and others behind Pillow) release the GIL, so threads are enough to
-keep all cores busy; see `benches/images.py`.
+keep all cores busy; see `benches/pictures.py`.
 """
 
 import os
@@ -29,12 +29,12 @@ class _Job:
     timestamp_ns: int
     make: Callable[[], Serializable]
     message: Message | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def run(self) -> None:
         try:
             self.message = Message(timestamp_ns=self.timestamp_ns, data=self.make())
-        except Exception as error:
+        except BaseException as error:  # also SystemExit: a job without an end would stall the topic
             self.error = error
 
     @property
