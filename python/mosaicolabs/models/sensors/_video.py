@@ -32,9 +32,15 @@ class StatefulDecodingSession:
     Needs PyAV: `pip install "mosaicolabs[video]"`.
 
     Example:
+        >>> import av
+        >>> encoder = av.CodecContext.create("libx264", "w")
+        >>> encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuv420p", 1
+        >>> encoder.options = {"tune": "zerolatency"}
+        >>> packets = [p for _ in range(3) for p in encoder.encode(av.VideoFrame(64, 48, "yuv420p"))]
         >>> with StatefulDecodingSession() as session:
-        ...     for topic, message in streamer:  # doctest: +SKIP
-        ...         picture = message.data.to_image(session, context=topic)
+        ...     pictures = [session.decode(bytes(p), ImageFormat.H264, "camera") for p in packets]
+        >>> [picture.size for picture in pictures]
+        [(64, 48), (64, 48), (64, 48)]
     """
 
     def __init__(self) -> None:
