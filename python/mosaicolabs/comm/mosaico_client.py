@@ -31,7 +31,6 @@ from mosaicolabs.models.query.protocols import QueryableProtocol
 __all__ = ["MosaicoClient"]
 
 logger = logging.getLogger(__name__)
-_SENTINEL = object()
 
 
 class MosaicoClient:
@@ -46,11 +45,10 @@ class MosaicoClient:
         []
     """
 
-    def __init__(self, *, _native_client: _native.Client, _sentinel: object = None) -> None:
-        self._native = _native_client
-        self._closed = True
-        if _sentinel is not _SENTINEL:
+    def __init__(self, *, _native_client: _native.Client | None = None, **_: object) -> None:
+        if _native_client is None:
             raise RuntimeError("MosaicoClient is opened by MosaicoClient.connect() or .embedded()")
+        self._native = _native_client
         self._closed = False
         self._sequence_handlers: dict[str, SequenceHandler] = {}
         self._topic_handlers: dict[str, TopicHandler] = {}
@@ -76,7 +74,7 @@ class MosaicoClient:
                 f"Connection to Flight server at '{host}:{port}' failed on startup: {error}; "
                 "is `mosaicod run` up there?"
             ) from error
-        return cls(_native_client=native, _sentinel=_SENTINEL)
+        return cls(_native_client=native)
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str]) -> "MosaicoClient":
@@ -92,7 +90,7 @@ class MosaicoClient:
             FailedPreconditionError: Another process has the folder open.
             MosaicoError: The folder cannot be used.
         """
-        return cls(_native_client=_native.Client.embedded(Path(path).resolve()), _sentinel=_SENTINEL)
+        return cls(_native_client=_native.Client.embedded(Path(path).resolve()))
 
     # -- writing ---------------------------------------------------------------------------------
 

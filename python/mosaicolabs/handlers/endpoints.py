@@ -1,6 +1,9 @@
 """What the catalogue tells about where a topic's data is."""
 
+import json
 from dataclasses import dataclass
+
+import pyarrow.flight as flight
 
 from mosaicolabs.helpers import unpack_topic_full_path
 
@@ -11,7 +14,7 @@ class TopicParsingError(Exception):
     """An endpoint does not name a topic."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class TopicResourceManifest:
     """One topic of a flight info.
 
@@ -56,3 +59,20 @@ class TopicResourceManifest:
             resumed=resumed or 0,
             ticket=ticket,
         )
+
+    @classmethod
+    def from_flight_endpoint(cls, endpoint: flight.FlightEndpoint) -> "TopicResourceManifest":
+        """Reads an endpoint of a flight info that was asked for with pyarrow.
+
+        Raises:
+            TopicParsingError: It has not exactly one location, or its locator has no topic, or one bound
+                of the times without the other.
+        """
+        if len(endpoint.locations) != 1:
+            raise TopicParsingError(f"the endpoint has {len(endpoint.locations)} locations; expected one")
+        locator = endpoint.locations[0].uri.decode().removeprefix("mosaico:")
+        times = json.loads(endpoint.app_metadata or b"{}").get("timestamp")
+        if times is not None and None in (times.get("min"), times.get("max")):
+            raise TopicParsingError(f"endpoint {locator!r} has half of its time bounds: {times}")
+        bounds = None if times is None else (times["min"], times["max"])
+        return cls.from_endpoint((locator, endpoint.ticket.ticket, bounds, None, None))

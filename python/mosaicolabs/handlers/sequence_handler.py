@@ -103,7 +103,7 @@ class SequenceHandler:
 
     def get_data_streamer(
         self,
-        topics: list[str] | None = None,
+        topics: list[str] | None = [],  # noqa: B006 - the recorded default; it is never changed
         start_timestamp_ns: int | None = None,
         end_timestamp_ns: int | None = None,
         *,

@@ -1,0 +1,1 @@
+"""The recorded contract of the Python surface, as facts that are compared one by one."""

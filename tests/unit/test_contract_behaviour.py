@@ -1,0 +1,95 @@
+"""Recorded behaviour of the Python surface that no signature tells."""
+
+from enum import Enum
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from contract import api, ontologies
+from contract.facts import MISSING, load
+
+from mosaicolabs import MosaicoClient
+from mosaicolabs.helpers import camel_to_snake
+from mosaicolabs.models import CovarianceMixin, HeaderMixin, Message, Serializable, VarianceMixin
+from mosaicolabs.models.data import Integer8
+
+DATA_CLASSES = [
+    pytest.param(entry, id=entry["class"])
+    for entry in ontologies.ONTOLOGIES["ontologies"]
+    if load(ontologies.path_of(entry)) is not MISSING
+]
+ENUMS = [path for path, entry in api.DEFINITIONS.items() if entry["kind"] == "enum"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("IMU", "imu"),
+        ("MyCustomSensor", "my_customsensor"),
+        ("Vector3d", "vector_3_d"),
+        ("GPSStatus", "gps_status"),
+        ("Integer8", "integer8"),
+        ("LidarPolar2DDetection", "lidar_polar_2_d_detection"),
+        ("NMEASentence", "nmea_sentence"),
+        ("X1Y2", "x_1_y2"),
+    ],
+)
+def test_tags_of_class_names_never_change(name: str, tag: str) -> None:
+    assert camel_to_snake(name) == tag
+
+
+def test_star_import_keeps_the_builtin_range() -> None:
+    namespace: dict[str, Any] = {}
+    exec("from mosaicolabs.models.sensors import *", namespace)  # the statement is the subject
+    assert "IMU" in namespace
+    assert "range" not in namespace
+
+
+def test_logging_config_is_a_module() -> None:
+    import mosaicolabs
+
+    assert mosaicolabs.logging_config.get_logger is mosaicolabs.get_logger
+
+
+def test_mixins_append_their_columns() -> None:
+    bases = {"HeaderMixin": HeaderMixin, "CovarianceMixin": CovarianceMixin, "VarianceMixin": VarianceMixin}
+    for entry in ontologies.ONTOLOGIES["mixins"]:
+        struct = {"__msco_pyarrow_struct__": pa.struct([]), "__module__": __name__}
+        cls: Any = type(f"Contract{entry['class']}", (Serializable, bases[entry["class"]]), struct)
+        facts = ontologies.column_facts(
+            entry["class"], entry["arrow_fields"], list(cls.__msco_pyarrow_struct__)
+        )
+        assert [str(fact) for fact in facts if not fact.holds] == []
+
+
+def test_message_is_keyword_only_and_ignores_unknown_keywords() -> None:
+    data = Integer8(data=1)
+    with pytest.raises(TypeError):
+        Message(data, 5)  # type: ignore[call-arg]
+    assert not hasattr(Message(data=data, timestamp_ns=5, unknown=1), "unknown")
+
+
+def test_the_constructor_of_the_client_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="connect"):
+        MosaicoClient()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("entry", DATA_CLASSES)
+def test_first_level_names_of_queries(entry: dict[str, Any]) -> None:
+    cls = load(ontologies.path_of(entry))
+    leaves = entry["query_fields"]["leaves"]
+    theirs = {leaf.split(".")[0] for leaf, family in leaves.items() if not family.startswith("unsupported")}
+    columns = {column["name"]: column for column in entry["arrow_schema"]}
+    lists = {name for name, column in columns.items() if "list" in column["type"]}
+    assert set(cls.Q.queryable_fields) == theirs | lists
+    assert set(dir(cls.Q)) == {"timestamp_ns", "recording_timestamp_ns", "queryable_fields", *columns}
+
+
+@pytest.mark.parametrize("path", [path for path in ENUMS if load(path) is not MISSING])
+def test_enums_are_text_where_they_were(path: str) -> None:
+    cls: Any = load(path)
+    bases = api.DEFINITIONS[path]["bases"]
+    assert issubclass(cls, str) == (bases != ["Enum"])
+    assert issubclass(cls, Enum)
+    if bases == ["StrEnum"]:
+        assert [f"{member}" for member in cls] == [member.value for member in cls]
