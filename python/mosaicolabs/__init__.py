@@ -73,6 +73,7 @@ from mosaicolabs.models.data import (
     Vector4d,
     Velocity,
 )
+from mosaicolabs.models.platform import Sequence, Topic
 from mosaicolabs.models.query import (
     Query,
     QueryOntologyCatalog,
@@ -148,6 +149,7 @@ __all__ = [
     "QueryTopic",
     "Range",
     "RobotJoint",
+    "Sequence",
     "SequenceDataStreamer",
     "SequenceHandler",
     "SequenceStatus",
@@ -159,6 +161,7 @@ __all__ = [
     "Temperature",
     "Time",
     "TimestampRange",
+    "Topic",
     "TopicDataStreamer",
     "TopicHandler",
     "TopicWriter",

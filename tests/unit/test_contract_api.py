@@ -16,6 +16,8 @@ def all_facts() -> list[Fact]:
         *chain(api.module_facts(module) for module in api.modules()),
         *chain(api.definition_facts(path) for path in api.DEFINITIONS),
         *api.constant_facts(),
+        *api.adapter_facts(),
+        *api.command_facts(),
         *chain(ontologies.class_facts(entry) for entry in ontologies.CLASSES),
         *ontologies.image_facts(),
         *ontologies.registry_facts(),
@@ -46,6 +48,14 @@ def test_constants() -> None:
 @pytest.mark.parametrize("entry", ontologies.CLASSES, ids=[entry["class"] for entry in ontologies.CLASSES])
 def test_data_classes(entry: dict[str, Any]) -> None:
     assert broken(ontologies.class_facts(entry)) == []
+
+
+def test_ros_adapters() -> None:
+    assert broken(api.adapter_facts()) == []
+
+
+def test_commands() -> None:
+    assert broken(api.command_facts()) == []
 
 
 def test_images() -> None:

@@ -1,9 +1,10 @@
 """The control calls that the Python layer makes, as typed functions over the native client."""
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 from mosaicolabs import _native
+from mosaicolabs.comm._refusals import understood
 from mosaicolabs.comm.metadata import parse_datetime
 from mosaicolabs.comm.notifications import Notified, NotifyType
 from mosaicolabs.enum import FlightAction
@@ -11,6 +12,9 @@ from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError
 from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.helpers import unpack_topic_full_path
+
+Endpoint: TypeAlias = tuple[str, bytes, tuple[int, int] | None, int | None, int | None]
+"""Locator, ticket, bounds of time, rows, how often the recording was resumed."""
 
 
 def call(
@@ -28,12 +32,26 @@ def call(
         text = json.dumps(body, allow_nan=False)
     except ValueError as error:
         raise InvalidInputError(f"{action.value}: {error}; JSON has no NaN or infinities") from error
-    answer = (
-        client.recording_action(action.value, text, patience_s)
-        if patience_s
-        else client.action(action.value, text)
-    )
+    with understood(client):
+        answer = (
+            client.recording_action(action.value, text, patience_s)
+            if patience_s
+            else client.action(action.value, text)
+        )
     return None if answer is None else json.loads(answer)
+
+
+def info(
+    client: _native.Client, locator: str, window: tuple[int | None, int | None] = (None, None)
+) -> tuple[dict[str, str], list[Endpoint]]:
+    """Metadata of a sequence or topic, and how to read each topic of it; the window goes into the tickets.
+
+    Raises:
+        NotFoundError: There is no such sequence or topic.
+        MosaicoError: The daemon refuses.
+    """
+    with understood(client):
+        return client.info(locator, *window)
 
 
 def create_key(client: _native.Client, action: FlightAction, *, patience_s: float = 0.0, **body: Any) -> str:

@@ -8,7 +8,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
-from mosaicolabs.helpers import unpack_topic_full_path
+from mosaicolabs.helpers import sanitize_topic_name, unpack_topic_full_path
 from mosaicolabs.models.query import (
     Query,
     QueryResponse,
@@ -75,6 +75,7 @@ def _run(client: _native.Client, query: Query, request: dict[str, Any]) -> Query
             OR, None
         )  # Mosaico's servers pass over what they do not know: unwanted topics are dropped below
     _refuse_extensions(body)
+    body = _with_slashes(body)
     return _keep_pinned(_send(client, body), query._pins)
 
 
@@ -120,6 +121,20 @@ def _refuse_extensions(body: dict[str, Any]) -> None:
             f"this Mosaico server knows no {', '.join(unknown)} in queries; "
             "ask without combinations, order, limit and explain, or use mosaicod of this package"
         )
+
+
+def _with_slashes(body: dict[str, Any]) -> dict[str, Any]:
+    """Mosaico's servers find a topic only by its whole name as they store it, slash first."""
+    condition = body.get("topic", {}).get("name", {})
+    whole = {op: value for op, value in condition.items() if op != "$match"}
+    if not whole:
+        return body
+    spelled = {op: _spelled(value) for op, value in whole.items()}
+    return body | {"topic": body["topic"] | {"name": condition | spelled}}
+
+
+def _spelled(value: Any) -> Any:
+    return [_spelled(one) for one in value] if isinstance(value, list) else sanitize_topic_name(value)
 
 
 def _combinations(node: object) -> Iterator[str]:

@@ -9,6 +9,7 @@ from mosaicolabs import _native
 from mosaicolabs.comm import _control
 from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.enum._str_enum import StrEnum
+from mosaicolabs.exceptions import UnsupportedError
 
 __all__ = ["Event", "EventKind"]
 
@@ -79,7 +80,13 @@ def events(
     sequence_name: str | None,
     timeout: float | None,
 ) -> Iterator[Event]:
-    """The events behind a cursor; with `follow` also those to come."""
+    """The events behind a cursor; with `follow` also those to come.
+
+    Raises:
+        UnsupportedError: The daemon is a Mosaico 0.2 server.
+    """
+    if client.server() is None:
+        raise UnsupportedError("a Mosaico 0.2 server tells no events; use mosaicod of this package")
     wanted = None if kinds is None else [str(EventKind(kind).value) for kind in kinds]
     heard_at = time.monotonic()
     wait_s = 0.0

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaicolabs import _native
+from mosaicolabs.comm import _control
 from mosaicolabs.exceptions import ConnectionFailedError, MosaicoError, UnsupportedError
+from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.models._plan import decode_plan
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.serializable import Serializable
@@ -20,6 +22,21 @@ _MESSAGE_PLAN = (
     Message,
     (("data", ("leaf",)), ("timestamp_ns", ("leaf",)), ("recording_timestamp_ns", ("leaf",))),
 )
+
+
+def read_manifests(
+    client: _native.Client, locator: str, window: tuple[int | None, int | None]
+) -> list[TopicResourceManifest]:
+    """The topics of a sequence, or the one of a topic, with tickets for the window.
+
+    Raises:
+        ConnectionFailedError: The daemon refused, or went away.
+    """
+    try:
+        _, endpoints = _control.info(client, locator, window)
+    except MosaicoError as error:
+        raise _not_opened([locator], error) from error
+    return [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
 
 
 def open_stream(

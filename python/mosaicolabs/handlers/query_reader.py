@@ -5,7 +5,7 @@ from types import TracebackType
 
 from mosaicolabs import _native
 from mosaicolabs.exceptions import ClosedError
-from mosaicolabs.handlers._open import open_stream
+from mosaicolabs.handlers._open import open_stream, read_manifests
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
@@ -89,8 +89,8 @@ class QueryDataStreamer:
         if topic.timestamp_range is not None:
             start, last = topic.timestamp_range.start, topic.timestamp_range.end
             end = last + 1 if last < _LAST_TIMESTAMP_NS else None
-        _, endpoints = self._client.info(f"{sequence_name}{topic.name}", start, end)
-        return TopicResourceManifest.from_endpoint(endpoints[0])
+        (manifest,) = read_manifests(self._client, f"{sequence_name}{topic.name}", (start, end))
+        return manifest
 
     def _close_stream(self) -> None:
         if self._stream is not None:

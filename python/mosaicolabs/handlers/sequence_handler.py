@@ -9,7 +9,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.comm.metadata import SequenceMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import MosaicoError, NotFoundError
-from mosaicolabs.handlers._open import Live, follow_stream, open_stream
+from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
@@ -35,7 +35,7 @@ class SequenceHandler:
 
     @classmethod
     def _connect(cls, client: _native.Client, name: str) -> "SequenceHandler":
-        schema_metadata, endpoints = client.info(name, None, None)
+        schema_metadata, endpoints = _control.info(client, name)
         decoded = decode_metadata(schema_metadata)
         if decoded.get("context") != "sequence":
             raise NotFoundError(f"`{name}` is a topic, not a sequence")
@@ -145,8 +145,7 @@ class SequenceHandler:
             raise RuntimeError(f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data")
         self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
-        _, endpoints = self._client.info(self.name, *window)
-        manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
+        manifests = read_manifests(self._client, self.name, window)
         chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
         names = [manifest.topic_name for manifest in chosen]
         tickets = [manifest.ticket for manifest in chosen]

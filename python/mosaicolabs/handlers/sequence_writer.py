@@ -29,11 +29,8 @@ class SequenceWriter(BaseSequenceWriter):
         self._metadata = metadata
 
     def _on_context_enter(self) -> None:
-        self._key = _control.create_key(
-            self._client,
-            FlightAction.SEQUENCE_CREATE,
-            name=self._resource,
-            user_metadata=self._metadata,
-            # What the daemon does if this process dies; Mosaico's ignores it.
-            on_error=self._config.on_error.value,
-        )
+        body: dict[str, Any] = {"name": self._resource, "user_metadata": self._metadata}
+        if self._client.server() is not None:
+            # What the daemon does if this process dies; Mosaico's does not know it.
+            body["on_error"] = self._config.on_error.value
+        self._key = _control.create_key(self._client, FlightAction.SEQUENCE_CREATE, **body)

@@ -9,7 +9,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import NotFoundError
-from mosaicolabs.handlers._open import Live, follow_stream, open_stream
+from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.models.platform import Topic
@@ -30,7 +30,7 @@ class TopicHandler:
 
     @classmethod
     def _connect(cls, client: _native.Client, locator: str) -> "TopicHandler":
-        schema_metadata, endpoints = client.info(locator, None, None)
+        schema_metadata, endpoints = _control.info(client, locator)
         decoded = decode_metadata(schema_metadata)
         if decoded.get("context") != "topic":
             raise NotFoundError(f"`{locator}` is a sequence, not a topic")
@@ -145,8 +145,8 @@ class TopicHandler:
             raise ValueError(f"Cannot stream topic '{self.name}': The topic might contain no data")
         self.close()
         window = (start_timestamp_ns, end_timestamp_ns)
-        _, endpoints = self._client.info(f"{self.sequence_name}{self.name}", *window)
-        ticket = TopicResourceManifest.from_endpoint(endpoints[0]).ticket
+        (manifest,) = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)
+        ticket = manifest.ticket
         if follow:
             live = Live(self.sequence_name, window=window, max_lateness_s=0.0, joining=False)
             stream, tags = follow_stream(self._client, [self.name], [ticket], live)

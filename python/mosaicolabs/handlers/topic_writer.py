@@ -10,6 +10,7 @@ from mosaicolabs import _native
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers._background import Background
+from mosaicolabs.handlers._callable_bool import CallableBool
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message
@@ -49,7 +50,7 @@ class TopicWriter:
 
     def push(
         self,
-        message: Message | None = None,
+        message: Message | Serializable | None = None,
         message_timestamp_ns: int | None = None,
         message_header: Header | None = None,
         ontology_obj: Serializable | None = None,
@@ -59,7 +60,7 @@ class TopicWriter:
         Waits while the topic's share of the recording's buffer is used up, with the GIL released.
 
         Args:
-            message: A complete message; or, instead of it:
+            message: A complete message, or a data object whose header holds the time; or, instead of it:
             message_timestamp_ns: Acquisition time, ns since the Unix epoch. May arrive out of order.
             message_header: Header of the data object, if it has none.
             ontology_obj: The data object.
@@ -85,8 +86,11 @@ class TopicWriter:
             if self._lane.push(message):
                 self._log_notices()
         except Exception as error:
+            if isinstance(message, Serializable):  # told apart only here: pushing has to be quick
+                return self.push(Message(data=message))
             self._error = error
             raise
+        return None
 
     def submit(
         self, message_timestamp_ns: int, make: Callable[P, Serializable], /, *args: P.args, **kwargs: P.kwargs
@@ -162,9 +166,10 @@ class TopicWriter:
         """Whether the topic was closed."""
         return self._closed
 
-    def is_active(self) -> bool:
-        """Whether the topic accepts messages."""
-        return not self._closed
+    @property
+    def is_active(self) -> CallableBool:
+        """Whether the topic accepts messages; may also be called."""
+        return CallableBool(not self._closed)
 
     def _end(self) -> None:
         """Begins to complete the topic without waiting; `finalize` waits."""

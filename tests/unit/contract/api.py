@@ -5,10 +5,14 @@ import inspect
 import re
 from collections.abc import Iterator
 from enum import Enum
+from pathlib import Path
 from typing import Any
+
+import tomllib
 
 from .facts import API, MISSING, Fact, load
 
+PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 DEFINITIONS: dict[str, dict[str, Any]] = API["definitions"]
 
 
@@ -59,9 +63,35 @@ def definition_facts(path: str) -> Iterator[Fact]:
         members.append(entry["init"])
     for member in members:
         yield from member_facts(f"{path}.{member['name']}", member, ours)
+    if "ros_msgtype" in entry:
+        types = getattr(ours, "ros_msgtype", MISSING)
+        types = [types] if isinstance(types, str) else types
+        yield Fact(
+            f"{path}.ros_msgtype", entry["ros_msgtype"], list(types) if types is not MISSING else MISSING
+        )
+        keys = getattr(ours, "_REQUIRED_KEYS", MISSING)
+        yield Fact(f"{path}.keys", set(entry["required_keys"]), set(keys) if keys is not MISSING else MISSING)
     for name, value in entry.get("class_attributes", {}).items():
-        if name not in ("model_config", "Q", "full_path"):
+        if name not in ("model_config", "Q", "full_path", "ros_msgtype"):
             yield Fact(f"{path}.{name}", normal(value), normal(repr(getattr(ours, name, MISSING))))
+
+
+def adapter_facts() -> Iterator[Fact]:
+    """ROS types and the adapters and data classes that take them over."""
+    bridge = load("mosaicolabs.ros_bridge.ROSBridge")
+    for entry in API["ros_adapters"]:
+        name = f"mosaicolabs.ros_bridge.{entry['ros_type']}"
+        adapter = MISSING if bridge is MISSING else bridge.get_adapter(entry["ros_type"])
+        yield Fact(f"{name}.adapter", entry["adapter"], getattr(adapter, "__name__", MISSING))
+        ontology = getattr(adapter, "__mosaico_ontology_type__", MISSING)
+        yield Fact(f"{name}.ontology", entry["ontology"], getattr(ontology, "__name__", MISSING))
+
+
+def command_facts() -> Iterator[Fact]:
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    for command, entry in API["cli"].items():
+        part = entry["entry"].split(":")[0].rpartition(".")[0]
+        yield Fact(f"{part}.command.{command}", entry["entry"], project["scripts"].get(command, MISSING))
 
 
 def dataclass_facts(path: str, entry: dict[str, Any] | None, ours: Any) -> Iterator[Fact]:

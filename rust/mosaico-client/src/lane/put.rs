@@ -75,8 +75,6 @@ struct Upload {
 /// An open put call.
 struct Call {
     answers: Streaming<PutResult>,
-    /// Lets rows follow the schema.
-    start: Option<oneshot::Sender<()>>,
     /// Why nothing more can be sent.
     failed: Fuse<oneshot::Receiver<Error>>,
 }
@@ -100,11 +98,8 @@ impl Call {
 
 impl Upload {
     async fn run(mut self) -> Result<()> {
-        let mut outcome = match self.open().await {
-            Ok(mut call) => {
-                self.start(&mut call);
-                self.follow(call).await
-            }
+        let mut outcome = match self.open(None).await {
+            Ok(call) => self.follow(call).await,
             Err(error) => Err(error),
         };
         while let Err(error) = &outcome {
@@ -121,10 +116,12 @@ impl Upload {
         outcome
     }
 
-    async fn open(&mut self) -> Result<Call> {
+    /// Opens a put call. Rows follow the schema at once, since servers that do not acknowledge answer nothing before
+    /// they have all of them; or, with `started`, when it says so.
+    async fn open(&mut self, started: Option<oneshot::Receiver<()>>) -> Result<Call> {
         let stream = self.shared.outbox.begin();
-        let (start, started) = oneshot::channel();
         let (fail, failed) = oneshot::channel();
+        let mut failed = failed.fuse();
         let batches = batches(Arc::clone(&self.shared), stream, started);
         let command = serde_json::to_vec(&self.command).expect("plain fields are JSON");
         let messages = FlightDataEncoderBuilder::new()
@@ -132,13 +129,11 @@ impl Upload {
             .with_flight_descriptor(Some(FlightDescriptor::new_cmd(command)))
             .with_max_flight_data_size(MESSAGE_BYTES)
             .build(batches);
-        let answers = self.lease.flight.do_put(until_failure(messages, fail)).await?.into_inner();
-        Ok(Call { answers, start: Some(start), failed: failed.fuse() })
-    }
-
-    fn start(&self, call: &mut Call) {
-        // The stream is gone if the call broke; then its answers say so.
-        _ = call.start.take().map(|start| start.send(()));
+        let answers = tokio::select! {
+            answers = self.lease.flight.do_put(until_failure(messages, fail)) => answers?.into_inner(),
+            Ok(error) = &mut failed => return Err(error),
+        };
+        Ok(Call { answers, failed })
     }
 
     /// Takes acknowledgements until the upload ends.
@@ -197,7 +192,8 @@ impl Upload {
 
     /// The first answer of a resumed call says what is stored; returns how many rows are sent again.
     async fn reopen(&mut self) -> Result<(Call, u64)> {
-        let mut call = self.open().await?;
+        let (start, started) = oneshot::channel();
+        let mut call = self.open(Some(started)).await?;
         let ack = call.next().await?.ok_or_else(|| {
             Error::new(
                 ErrorKind::Internal,
@@ -206,7 +202,8 @@ impl Upload {
         })?;
         let again = self.shared.outbox.rewind(ack.durable_rows)?;
         self.acknowledged(ack);
-        self.start(&mut call);
+        // The stream is gone if the call broke; then its answers say so.
+        _ = start.send(());
         Ok((call, again))
     }
 
@@ -234,9 +231,9 @@ impl Upload {
 fn batches(
     shared: Arc<Shared>,
     stream: u64,
-    started: oneshot::Receiver<()>,
+    started: Option<oneshot::Receiver<()>>,
 ) -> impl Stream<Item = Result<RecordBatch, FlightError>> {
-    futures::stream::unfold((shared, Some(started), 0), move |(shared, mut started, sent)| async move {
+    futures::stream::unfold((shared, started, 0), move |(shared, mut started, sent)| async move {
         match started.take() {
             Some(started) => {
                 if started.await.is_err() {
