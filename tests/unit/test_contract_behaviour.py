@@ -1,6 +1,8 @@
 """Recorded behaviour of the Python surface that no signature tells."""
 
+import re
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +10,9 @@ import pytest
 from contract import api, ontologies
 from contract.facts import MISSING, load
 
-from mosaicolabs import MosaicoClient
+import mosaicolabs
+from mosaicolabs import IMU, MosaicoClient, QueryOntologyCatalog
+from mosaicolabs.cli._options import DEFAULT_PORT
 from mosaicolabs.helpers import camel_to_snake
 from mosaicolabs.models import CovarianceMixin, HeaderMixin, Message, Serializable, VarianceMixin
 from mosaicolabs.models.data import Integer8
@@ -46,8 +50,6 @@ def test_star_import_keeps_the_builtin_range() -> None:
 
 
 def test_logging_config_is_a_module() -> None:
-    import mosaicolabs
-
     assert mosaicolabs.logging_config.get_logger is mosaicolabs.get_logger
 
 
@@ -93,3 +95,22 @@ def test_enums_are_text_where_they_were(path: str) -> None:
     assert issubclass(cls, Enum)
     if bases == ["StrEnum"]:
         assert [f"{member}" for member in cls] == [member.value for member in cls]
+
+
+def test_comparisons_of_fields_are_refused() -> None:
+    with pytest.raises(TypeError):
+        IMU.Q.acceleration.x > 1.0  # noqa: B015 - the comparison is the subject
+    with pytest.raises(TypeError):
+        QueryOntologyCatalog(IMU.Q.acceleration.x == 1.0)
+
+
+def test_there_is_one_default_port() -> None:
+    assert DEFAULT_PORT == 6726
+    sources = (Path(mosaicolabs.__file__).parent).rglob("*.py")
+    ports = {port for path in sources for port in re.findall(r"\b6[27][267]\d\b", path.read_text())}
+    assert ports == {"6726"}
+
+
+def test_platform_models_are_at_the_top() -> None:
+    assert mosaicolabs.Sequence.Q.user_metadata["site"].eq("north")
+    assert mosaicolabs.Topic.Q.ontology_tag.eq("imu")

@@ -17,7 +17,6 @@ from mosaicolabs import (
     QuerySequence,
     QueryTopic,
 )
-from mosaicolabs.comm import mosaico_client
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.models.platform import Sequence, Topic
 from mosaicolabs.models.query import (
@@ -55,7 +54,7 @@ class Scripted:
 
 
 def client_of(native: Scripted) -> MosaicoClient:
-    return MosaicoClient(_native_client=native, _sentinel=mosaico_client._SENTINEL)  # type: ignore[arg-type]
+    return MosaicoClient(_native_client=native)  # type: ignore[arg-type]
 
 
 def items(**topics: list[str]) -> dict[str, Any]:

@@ -9,8 +9,7 @@ A plan is a tree of tuples, computed once per class:
 - `("convert", callable)`: called with the value of the column, e.g. an Enum class.
 - `("validated", cls)`: the reader makes a dict of the struct and calls `cls.model_validate`.
 
-A null, and a struct whose values are all null, is None wherever it stands; a node describes the
-values that are not null.
+A null is None wherever it stands; a node describes the values that are not null.
 
 Validation is left out where the Arrow types alone guarantee what it would check. The checks that
 shipped classes make beyond types (units in range, one of two parts given) were made when the
