@@ -107,6 +107,7 @@ class MosaicoClient:
         reconnect_timeout_s: float = 60.0,
         spill_folder: str | os.PathLike[str] | None = None,
         max_spill_bytes: int = 1024 * 1024 * 1024,
+        progress: bool = False,
     ) -> SequenceWriter:
         """A writer for a new sequence, to be used in `with`; the daemon hears of it on entering.
 
@@ -121,6 +122,7 @@ class MosaicoClient:
             reconnect_timeout_s: How long a daemon that went away is waited for.
             spill_folder: Where messages wait that find no room in memory.
             max_spill_bytes: How many may.
+            progress: Show what is pushed and durable.
 
         Raises:
             ValueError: The name is not allowed.
@@ -145,6 +147,7 @@ class MosaicoClient:
             reconnect_timeout_s=reconnect_timeout_s,
             spill_folder=spill_folder,
             max_spill_bytes=max_spill_bytes,
+            progress=progress,
         )
         return SequenceWriter(
             sequence_name=sequence_name, client=self._native, metadata=metadata or {}, config=config

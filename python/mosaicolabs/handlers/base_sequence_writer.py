@@ -15,6 +15,7 @@ from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
 from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
 from mosaicolabs.handlers import _at_exit
+from mosaicolabs.handlers._progress import RecordingProgress
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.topic_writer import TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name
@@ -45,6 +46,7 @@ class BaseSequenceWriter(ABC):
         self._topics: dict[str, TopicWriter] = {}
         self._keep_alive: _native.KeepAlive | None = None
         self._ours = False
+        self._progress: RecordingProgress | None = None
 
     @abstractmethod
     def _on_context_enter(self) -> None:
@@ -151,6 +153,8 @@ class BaseSequenceWriter(ABC):
         finally:
             if self._keep_alive is not None:
                 self._keep_alive.stop()
+            if self._progress is not None:
+                self._progress.stop()
         self._topics.clear()
 
     def _flush_at_exit(self) -> None:
@@ -261,6 +265,10 @@ class BaseSequenceWriter(ABC):
         # A daemon that was waited for in vain is not waited for again.
         return 0.0 if isinstance(error, ConnectionFailedError) else self._config.reconnect_timeout_s
 
+    def _stats(self) -> dict[str, tuple[int, int, int, int]]:
+        # Called by the thread that shows them, while topics may be added.
+        return {writer.name: writer._lane.stats() for writer in list(self._topics.values())}
+
     def _require_open(self) -> None:
         if self._status is not SequenceStatus.Pending:
             raise RuntimeError("SequenceWriter must be used within a 'with' block.")
@@ -273,6 +281,8 @@ class BaseSequenceWriter(ABC):
         self._keep_alive = self._client.keep_alive(self._resource, self._key)
         self._ours = self._client.server() is not None
         _at_exit.remember(self)
+        if self._config.progress:
+            self._progress = RecordingProgress(self._resource, self._stats)
         return self
 
     def __exit__(

@@ -29,6 +29,7 @@ class WriterConfig:
         spill_folder: Where messages go that find no room in `max_buffered_bytes`, so that `push` need not
             wait while the daemon is slow or away. None: nowhere. The files vanish with the process.
         max_spill_bytes: What all topics of the recording may hold there together.
+        progress: Show on stderr what is pushed and durable, where that is a terminal or a notebook.
     """
 
     on_error: OnErrorPolicy
@@ -39,6 +40,7 @@ class WriterConfig:
     reconnect_timeout_s: float = 60.0
     spill_folder: str | os.PathLike[str] | None = None
     max_spill_bytes: int = 1024 * 1024 * 1024
+    progress: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (

@@ -97,6 +97,10 @@ class QueryDataStreamer:
             self._stream.close()
             self._stream = None
 
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"at {self._sequence_name or 'the beginning'}"
+        return f"<QueryDataStreamer: {state}>"
+
     def __enter__(self) -> "QueryDataStreamer":
         return self
 

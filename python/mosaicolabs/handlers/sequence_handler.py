@@ -10,9 +10,12 @@ from mosaicolabs.comm.metadata import SequenceMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import MosaicoError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
+from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
+from mosaicolabs.helpers._html import Row, facts, table
+from mosaicolabs.helpers._text import count, megabytes, span
 from mosaicolabs.models.platform import Sequence
 
 __all__ = ["SequenceHandler"]
@@ -109,6 +112,7 @@ class SequenceHandler:
         *,
         follow: bool = False,
         max_lateness_s: float = 0.1,
+        progress: bool = False,
     ) -> SequenceDataStreamer:
         """Opens the merged replay; a handler has one live streamer, the previous one is closed.
 
@@ -121,6 +125,7 @@ class SequenceHandler:
                 later join.
             max_lateness_s: How long a message that is followed waits for earlier ones of silent topics, s.
                 Messages within it come merged by time; one that is later than that comes late.
+            progress: Show on stderr how far the replay is, where that is a terminal or a notebook.
 
         Raises:
             ValueError: The sequence has no data and is not followed, or has no topic of a given name.
@@ -154,7 +159,10 @@ class SequenceHandler:
             stream, _ = follow_stream(self._client, names, tickets, live)
         else:
             stream, _ = open_stream(self._client, names, tickets)
-        self._streamer = SequenceDataStreamer(sequence_name=self.name, stream=stream)
+        source: Source = stream
+        if progress:
+            source = watched(stream, self.name, window, _bounds(chosen, follow))
+        self._streamer = SequenceDataStreamer(sequence_name=self.name, stream=source)
         return self._streamer
 
     def get_topic_handler(self, topic_name: str, force_new_instance: bool = False) -> TopicHandler:
@@ -204,8 +212,33 @@ class SequenceHandler:
     ) -> None:
         self.close()
 
+    def _facts(self) -> str:
+        told = [f"{len(self.topics)} topics"]
+        rows = [manifest.rows_number for manifest in self._manifests.values()]
+        known = [number for number in rows if number is not None]
+        if known:
+            told.append(f"{count(sum(known))} messages")
+        told.append(span(self.timestamp_ns_min, self.timestamp_ns_max))
+        told.append(megabytes(self.total_size_bytes))
+        return ", ".join(told if self.is_locked else [*told, "unlocked"])
+
     def __repr__(self) -> str:
-        low, high = self.timestamp_ns_min, self.timestamp_ns_max
-        span = "no data" if low is None or high is None else f"{(high - low) / 1e9:.1f} s"
-        megabytes = self.total_size_bytes / 1e6
-        return f"<SequenceHandler {self.name}: {len(self.topics)} topics, {span}, {megabytes:.1f} MB>"
+        return f"<SequenceHandler {self.name}: {self._facts()}>"
+
+    def _repr_html_(self) -> str:
+        created = f"created {self.created_datetime:%Y-%m-%d %H:%M:%S} UTC"
+        head = facts(self.name, [self._facts(), created], self.user_metadata)
+        return head + table(["topic", "messages", "duration"], map(_row, self._manifests.values()))
+
+
+def _row(manifest: TopicResourceManifest) -> Row:
+    messages = "" if manifest.rows_number is None else count(manifest.rows_number)
+    low, high = manifest.timestamp_ns_min, manifest.timestamp_ns_max
+    return Row([manifest.topic_name, messages, span(low, high)], low, high)
+
+
+def _bounds(manifests: list[TopicResourceManifest], follow: bool) -> tuple[int | None, int | None]:
+    """First and last time of these topics; what is followed has no last one."""
+    lows = [m.timestamp_ns_min for m in manifests if m.timestamp_ns_min is not None]
+    highs = [m.timestamp_ns_max for m in manifests if m.timestamp_ns_max is not None]
+    return min(lows, default=None), None if follow else max(highs, default=None)

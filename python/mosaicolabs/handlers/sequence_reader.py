@@ -2,8 +2,8 @@
 
 from types import TracebackType
 
-from mosaicolabs import _native
 from mosaicolabs.exceptions import ClosedError
+from mosaicolabs.handlers._progress import Source
 from mosaicolabs.models.message import Message
 
 __all__ = ["SequenceDataStreamer"]
@@ -16,9 +16,9 @@ class SequenceDataStreamer:
     read ahead within one budget for all topics. A streamer runs once, forward; ask the handler for another.
     """
 
-    def __init__(self, *, sequence_name: str, stream: _native.Stream) -> None:
+    def __init__(self, *, sequence_name: str, stream: Source) -> None:
         self._sequence_name = sequence_name
-        self._stream: _native.Stream | None = stream
+        self._stream: Source | None = stream
 
     def __iter__(self) -> "SequenceDataStreamer":
         self._open()
@@ -44,10 +44,14 @@ class SequenceDataStreamer:
             self._stream.close()
             self._stream = None
 
-    def _open(self) -> _native.Stream:
+    def _open(self) -> Source:
         if self._stream is None:
             raise ClosedError(f"Reader closed for sequence '{self._sequence_name}'; get another streamer")
         return self._stream
+
+    def __repr__(self) -> str:
+        state = "closed" if self._stream is None else "open"
+        return f"<SequenceDataStreamer {self._sequence_name}: {state}>"
 
     def __enter__(self) -> "SequenceDataStreamer":
         return self

@@ -10,8 +10,11 @@ from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
+from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
-from mosaicolabs.handlers.topic_reader import TopicDataStreamer
+from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
+from mosaicolabs.helpers._html import facts
+from mosaicolabs.helpers._text import count, megabytes, span
 from mosaicolabs.models.platform import Topic
 
 __all__ = ["TopicHandler"]
@@ -126,6 +129,7 @@ class TopicHandler:
         end_timestamp_ns: int | None = None,
         *,
         follow: bool = False,
+        progress: bool = False,
     ) -> TopicDataStreamer:
         """Opens the replay of this topic; a handler has one live streamer, the previous one is closed.
 
@@ -135,6 +139,7 @@ class TopicHandler:
             follow: Go on with what is recorded meanwhile, as soon as it is durable, until the topic is
                 complete. What is stored comes in time order, new messages batch by batch as they arrive,
                 so that one that is recorded late comes late.
+            progress: Show on stderr how far the replay is, where that is a terminal or a notebook.
 
         Raises:
             ValueError: The topic has no data, and is not followed.
@@ -152,7 +157,11 @@ class TopicHandler:
             stream, tags = follow_stream(self._client, [self.name], [ticket], live)
         else:
             stream, tags = open_stream(self._client, [self.name], [ticket])
-        self._streamer = TopicDataStreamer(topic_name=self.name, ontology_tag=tags[0], stream=stream)
+        source: Source = stream
+        if progress:
+            bounds = (self.timestamp_ns_min, None if follow else self.timestamp_ns_max)
+            source = watched(stream, self.name, window, bounds)
+        self._streamer = TopicDataStreamer(topic_name=self.name, ontology_tag=tags[0], stream=source)
         return self._streamer
 
     def close(self) -> None:
@@ -172,9 +181,17 @@ class TopicHandler:
     ) -> None:
         self.close()
 
+    def _facts(self) -> str:
+        messages = class_name(self.ontology_tag)
+        if self.rows_number is not None:
+            messages = f"{count(self.rows_number)} {messages}"
+        duration = span(self.timestamp_ns_min, self.timestamp_ns_max)
+        told = [messages, duration, megabytes(self.total_size_bytes)]
+        return ", ".join(told if self.is_locked else [*told, "unlocked"])
+
     def __repr__(self) -> str:
-        rows = "" if self.rows_number is None else f"{self.rows_number} "
-        megabytes = self.total_size_bytes / 1e6
-        return (
-            f"<TopicHandler {self.sequence_name}{self.name}: {rows}{self.ontology_tag}, {megabytes:.1f} MB>"
-        )
+        return f"<TopicHandler {self.name}: {self._facts()}>"
+
+    def _repr_html_(self) -> str:
+        title = f"{self.sequence_name}{self.name}"
+        return facts(title, [self._facts()], self.user_metadata)

@@ -2,9 +2,10 @@
 
 from types import TracebackType
 
-from mosaicolabs import _native
 from mosaicolabs.exceptions import ClosedError
+from mosaicolabs.handlers._progress import Source
 from mosaicolabs.models.message import Message
+from mosaicolabs.models.serializable import Serializable
 
 __all__ = ["TopicDataStreamer"]
 
@@ -12,10 +13,10 @@ __all__ = ["TopicDataStreamer"]
 class TopicDataStreamer:
     """Yields the messages of one topic by non-decreasing `timestamp_ns`; runs once, forward."""
 
-    def __init__(self, *, topic_name: str, ontology_tag: str, stream: _native.Stream) -> None:
+    def __init__(self, *, topic_name: str, ontology_tag: str, stream: Source) -> None:
         self._name = topic_name
         self._ontology_tag = ontology_tag
-        self._stream: _native.Stream | None = stream
+        self._stream: Source | None = stream
 
     def name(self) -> str:
         """The topic's name with a leading slash."""
@@ -51,10 +52,14 @@ class TopicDataStreamer:
             self._stream.close()
             self._stream = None
 
-    def _open(self) -> _native.Stream:
+    def _open(self) -> Source:
         if self._stream is None:
             raise ClosedError(f"Reader closed for topic '{self._name}'; get another streamer")
         return self._stream
+
+    def __repr__(self) -> str:
+        state = "closed" if self._stream is None else "open"
+        return f"<TopicDataStreamer {self._name}: {class_name(self._ontology_tag)}, {state}>"
 
     def __enter__(self) -> "TopicDataStreamer":
         return self
@@ -66,3 +71,9 @@ class TopicDataStreamer:
         exc_tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def class_name(ontology_tag: str) -> str:
+    """The class behind a tag; the tag itself if it is not known here."""
+    cls = Serializable._get_class_type(ontology_tag)
+    return ontology_tag if cls is None else cls.__name__

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mosaicolabs.helpers._html import Row, table
+from mosaicolabs.helpers._text import seconds
 from mosaicolabs.models.platform import Sequence
 from mosaicolabs.models.query.builders import QuerySequence, QueryTopic
 
@@ -157,6 +159,10 @@ class QueryResponse:
             raise ValueError("this response was not made by client.query, hence has no data to stream")
         return self._stream(self.items)
 
+    def _repr_html_(self) -> str:
+        rows = [_row(item.sequence.name, topic) for item in self.items for topic in item.topics]
+        return table(["sequence", "topic", "matching"], rows)
+
     def to_query_sequence(self) -> QuerySequence:
         """A builder for these sequences, to ask further.
 
@@ -180,3 +186,10 @@ class QueryResponse:
         if not topics:
             raise ValueError("the response has no topics to ask further; test is_empty() first")
         return QueryTopic._pinned_to(topics)
+
+
+def _row(sequence_name: str, topic: QueryResponseItemTopic) -> Row:
+    times = topic.timestamp_range
+    if times is None:
+        return Row([sequence_name, topic.name, ""], None, None)
+    return Row([sequence_name, topic.name, seconds(times.end - times.start)], times.start, times.end)
