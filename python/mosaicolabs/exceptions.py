@@ -50,11 +50,19 @@ class MosaicoError(Exception):
         self.message = message
         self.code = code or self.codes[0]
 
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later without any change by the caller."""
+        return self.code in _RETRYABLE
+
     def __str__(self) -> str:
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, self.code)
+
+
+_RETRYABLE = frozenset({"unavailable", "shutting_down", "deadline"})
 
 
 class NotFoundError(MosaicoError, LookupError):

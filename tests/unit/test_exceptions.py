@@ -2,12 +2,14 @@
 
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mosaicolabs import exceptions
+from mosaicolabs import IMU, MosaicoClient, Query, QueryTopic, exceptions
 from mosaicolabs.exceptions import MosaicoError
+from mosaicolabs.helpers import validate_sequence_name, validate_topic_name
 
 CLASSES = [getattr(exceptions, name) for name in exceptions.__all__]
 BUILTIN_BASES = {
@@ -54,3 +56,36 @@ def test_codes_are_those_of_the_core() -> None:
 def test_operating_system_errors_read_no_meaning_into_the_text() -> None:
     error = exceptions.ConnectionFailedError("cannot reach it", "cancelled")
     assert (error.errno, error.code, str(error)) == (None, "cancelled", "cannot reach it")
+
+
+def test_what_can_be_tried_again_is_what_the_core_tries_again() -> None:
+    source = KINDS.read_text()
+    (kinds,) = re.findall(r"fn is_retryable.*?matches!\(self, (.*?)\)", source, re.DOTALL)
+    of_kind = {
+        kind: re.findall(r"Self::(\w+)", codes)
+        for codes, kind in re.findall(r"(Self::[\w\s|:]+) =>\s*\{?\s*ErrorKind::(\w+)", source)
+    }
+    codes = dict(re.findall(r'Self::(\w+) => "(\w+)"', source))
+    core = {codes[name] for kind in re.findall(r"Self::(\w+)", kinds) for name in of_kind[kind]}
+    ours = {code for cls in CLASSES for code in cls.codes if cls("text", code).retryable}
+    assert core == ours == {"unavailable", "shutting_down", "deadline"}
+
+
+@pytest.mark.parametrize(
+    ("call", "builtin", "code"),
+    [
+        (lambda: validate_sequence_name("a b"), ValueError, "bad_name"),
+        (lambda: validate_topic_name(""), ValueError, "bad_name"),
+        (lambda: Query(QueryTopic(), QueryTopic()), ValueError, "bad_query"),
+        (lambda: IMU.Q.acceleration.x.between(2.0, 1.0), ValueError, "bad_query"),
+        (lambda: MosaicoClient(), RuntimeError, "failed_precondition"),
+        (lambda: MosaicoClient.connect("127.0.0.1", 1), ConnectionError, "unavailable"),
+    ],
+)
+def test_what_the_python_layer_refuses_has_codes_too(
+    call: Callable[[], object], builtin: type[Exception], code: str
+) -> None:
+    with pytest.raises(builtin) as raised:
+        call()
+    assert isinstance(raised.value, MosaicoError)
+    assert raised.value.code == code

@@ -39,11 +39,11 @@ def paging(
         request["order"] = [_order(field) for field in fields]
     if limit is not None:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise ValueError(f"limit is {limit!r}; give a positive number of sequences per page")
+            raise InvalidInputError(f"limit is {limit!r}; give a positive number of sequences per page")
         request["limit"] = limit
     if cursor is not None:
         if limit is None:
-            raise ValueError("a cursor continues a query with a limit; give the same limit again")
+            raise InvalidInputError("a cursor continues a query with a limit; give the same limit again")
         request["cursor"] = cursor
     if explain:
         request["explain"] = True

@@ -14,7 +14,13 @@ from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BAT
 from mosaicolabs.comm.events import Event, EventKind
 from mosaicolabs.comm.notifications import Notified
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
-from mosaicolabs.exceptions import ConnectionFailedError, FailedPreconditionError, MosaicoError, NotFoundError
+from mosaicolabs.exceptions import (
+    ConnectionFailedError,
+    FailedPreconditionError,
+    InvalidInputError,
+    MosaicoError,
+    NotFoundError,
+)
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
@@ -47,7 +53,7 @@ class MosaicoClient:
 
     def __init__(self, *, _native_client: _native.Client | None = None, **_: object) -> None:
         if _native_client is None:
-            raise RuntimeError("MosaicoClient is opened by MosaicoClient.connect() or .embedded()")
+            raise FailedPreconditionError("MosaicoClient is opened by MosaicoClient.connect() or .embedded()")
         self._native = _native_client
         self._closed = False
         self._sequence_handlers: dict[str, SequenceHandler] = {}
@@ -266,7 +272,7 @@ class MosaicoClient:
         if queries:
             query = Query(*queries)
         elif query is None:
-            raise ValueError("query() needs builders such as QuerySequence(...), or query=Query(...)")
+            raise InvalidInputError("query() needs builders such as QuerySequence(...), or query=Query(...)")
         return _query.run(self._native, query, _query.paging(order_by, limit, cursor, explain))
 
     # -- notifications ---------------------------------------------------------------------------

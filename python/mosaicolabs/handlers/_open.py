@@ -6,7 +6,7 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
-from mosaicolabs.exceptions import ConnectionFailedError, MosaicoError, UnsupportedError
+from mosaicolabs.exceptions import ConnectionFailedError, InvalidInputError, MosaicoError, UnsupportedError
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.models._plan import decode_plan
 from mosaicolabs.models.message import Message
@@ -120,7 +120,7 @@ def _refusal(name: str, tag: str) -> tuple[Any, ...]:
     """A plan that raises at the topic's first message, so that the other topics stay readable."""
 
     def refuse(_: object) -> None:
-        raise ValueError(
+        raise InvalidInputError(
             f"topic {name!r} holds ontology {tag!r}, which is not registered in this process; "
             "import or define its class before reading"
         )

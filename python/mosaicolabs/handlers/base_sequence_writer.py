@@ -13,7 +13,13 @@ from mosaicolabs.comm import _control
 from mosaicolabs.comm.notifications import NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
 from mosaicolabs.enum._own_action import OwnAction
-from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
+from mosaicolabs.exceptions import (
+    AlreadyExistsError,
+    ConnectionFailedError,
+    FailedPreconditionError,
+    InvalidInputError,
+    MosaicoError,
+)
 from mosaicolabs.handlers import _at_exit
 from mosaicolabs.handlers._progress import RecordingProgress
 from mosaicolabs.handlers.config import WriterConfig
@@ -73,13 +79,13 @@ class BaseSequenceWriter(ABC):
         self._require_open()
         validate_topic_name(topic_name)
         if not (isinstance(ontology_type, type) and issubclass(ontology_type, Serializable)):
-            raise ValueError(
+            raise InvalidInputError(
                 f"ontology class '{ontology_type!r}' is not serializable: derive it from Serializable"
             )
         schema = message_schema(ontology_type)
         locator = pack_topic_resource_name(self._resource, topic_name)
         if self.topic_writer_exists(topic_name):
-            raise AlreadyExistsError(f"topic `{locator}` already exists in this recording")
+            raise AlreadyExistsError(f"topic `{locator}` already exists in this recording", "topic_exists")
         key = _control.create_key(
             self._client,
             FlightAction.TOPIC_CREATE,
@@ -271,11 +277,13 @@ class BaseSequenceWriter(ABC):
 
     def _require_open(self) -> None:
         if self._status is not SequenceStatus.Pending:
-            raise RuntimeError("SequenceWriter must be used within a 'with' block.")
+            raise FailedPreconditionError("SequenceWriter must be used within a 'with' block.")
 
     def __enter__(self) -> Self:
         if self._status is not SequenceStatus.Null:
-            raise RuntimeError("a SequenceWriter records one sequence; call sequence_create() again")
+            raise FailedPreconditionError(
+                "a SequenceWriter records one sequence; call sequence_create() again"
+            )
         self._on_context_enter()
         self._status = SequenceStatus.Pending
         self._keep_alive = self._client.keep_alive(self._resource, self._key)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mosaicolabs.enum import OnErrorPolicy
+from mosaicolabs.exceptions import InvalidInputError
 
 __all__ = ["WriterConfig"]
 
@@ -51,6 +52,8 @@ class WriterConfig:
             ("max_spill_bytes", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
+                raise InvalidInputError(f"{name} is {getattr(self, name)}; give at least {least}")
         if self.spill_folder is not None and not Path(self.spill_folder).is_dir():
-            raise ValueError(f"spill_folder {os.fspath(self.spill_folder)!r} is not a folder; make it first")
+            raise InvalidInputError(
+                f"spill_folder {os.fspath(self.spill_folder)!r} is not a folder; make it first"
+            )

@@ -8,7 +8,7 @@ from mosaicolabs import _native
 from mosaicolabs.comm import _control
 from mosaicolabs.comm.metadata import SequenceMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
-from mosaicolabs.exceptions import MosaicoError, NotFoundError
+from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
@@ -134,11 +134,13 @@ class SequenceHandler:
             ConnectionError: A stream cannot be opened.
         """
         if self.timestamp_ns_min is None and not follow:
-            raise ValueError(f"Cannot stream sequence '{self.name}': The sequence might contain no data")
+            raise InvalidInputError(
+                f"Cannot stream sequence '{self.name}': The sequence might contain no data"
+            )
         wanted = {f"/{topic.strip('/')}" for topic in topics or self.topics}
         unknown = sorted(wanted - set(self._manifests))
         if unknown:
-            raise ValueError(
+            raise InvalidInputError(
                 f"Invalid input topic names {unknown}; sequence '{self.name}' has {sorted(self.topics)}"
             )
         filled = {
@@ -147,7 +149,9 @@ class SequenceHandler:
             if name in wanted and (follow or manifest.timestamp_ns_min is not None)
         }
         if not filled and not follow:
-            raise RuntimeError(f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data")
+            raise FailedPreconditionError(
+                f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data"
+            )
         self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, self.name, window)
@@ -177,7 +181,7 @@ class SequenceHandler:
         """
         name = f"/{topic_name.strip('/')}"
         if name not in self._manifests:
-            raise ValueError(
+            raise InvalidInputError(
                 f"Topic '{topic_name}' not available in sequence '{self.name}'; it has {sorted(self.topics)}"
             )
         handler = self._topic_handlers.get(name)
@@ -185,7 +189,7 @@ class SequenceHandler:
             try:
                 handler = TopicHandler._connect(self._client, f"{self.name}{name}")
             except MosaicoError as error:
-                raise ValueError(f"Topic '{topic_name}' of sequence '{self.name}': {error}") from error
+                raise InvalidInputError(f"Topic '{topic_name}' of sequence '{self.name}': {error}") from error
             self._topic_handlers[name] = handler
         return handler
 

@@ -8,7 +8,7 @@ from mosaicolabs import _native
 from mosaicolabs.comm import _control
 from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
 from mosaicolabs.enum import FlightAction
-from mosaicolabs.exceptions import NotFoundError
+from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
@@ -147,7 +147,7 @@ class TopicHandler:
             ConnectionError: The stream cannot be opened.
         """
         if self.timestamp_ns_min is None and not follow:
-            raise ValueError(f"Cannot stream topic '{self.name}': The topic might contain no data")
+            raise InvalidInputError(f"Cannot stream topic '{self.name}': The topic might contain no data")
         self.close()
         window = (start_timestamp_ns, end_timestamp_ns)
         (manifest,) = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)

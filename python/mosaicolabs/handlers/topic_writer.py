@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 from mosaicolabs import _native
 from mosaicolabs.enum import OnErrorPolicy
-from mosaicolabs.exceptions import ClosedError
+from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers._callable_bool import CallableBool
 from mosaicolabs.handlers.config import WriterConfig
@@ -222,7 +222,7 @@ class TopicWriter:
 
 def _message(timestamp_ns: int | None, header: Header | None, data: Serializable | None) -> Message:
     if data is None or timestamp_ns is None:
-        raise ValueError("push() needs `message`, or both `ontology_obj` and `message_timestamp_ns`")
+        raise InvalidInputError("push() needs `message`, or both `ontology_obj` and `message_timestamp_ns`")
     if header is not None and getattr(data, "header", None) is None:
         data.header = header  # type: ignore[attr-defined]
     return Message(timestamp_ns=timestamp_ns, data=data)

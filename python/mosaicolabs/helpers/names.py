@@ -2,6 +2,8 @@
 
 import string
 
+from mosaicolabs.exceptions import InvalidInputError
+
 _FIRST_CHARS = frozenset(string.ascii_letters + string.digits)
 _SEQUENCE_CHARS = _FIRST_CHARS | frozenset("-_")
 _TOPIC_CHARS = _SEQUENCE_CHARS | frozenset("/")
@@ -19,10 +21,11 @@ def validate_sequence_name(name: str) -> None:
 
     Example:
         >>> validate_sequence_name("run-7")
-        >>> validate_sequence_name("run 7")
-        Traceback (most recent call last):
-        ...
-        ValueError: Sequence name contains invalid characters: ' ' in 'run 7'; use letters, digits, '-', '_'
+        >>> try:
+        ...     validate_sequence_name("run 7")
+        ... except ValueError as error:
+        ...     print(error)
+        Sequence name contains invalid characters: ' ' in 'run 7'; use letters, digits, '-', '_'
     """
     _validate("sequence", name, _SEQUENCE_CHARS, "letters, digits, '-', '_'")
 
@@ -45,14 +48,21 @@ def validate_topic_name(name: str) -> None:
 def _validate(kind: str, name: str, allowed: frozenset[str], allowed_text: str) -> None:
     bare = name.removeprefix("/")
     if not bare:
-        raise ValueError(f"Empty {kind} name {name!r}; give it at least one letter or digit")
+        raise InvalidInputError(
+            f"Empty {kind} name {name!r}; give it at least one letter or digit", "bad_name"
+        )
     if bare.startswith("/"):
-        raise ValueError(f"Malformed {kind} name {name!r}: it begins with two slashes; use at most one")
+        raise InvalidInputError(
+            f"Malformed {kind} name {name!r}: it begins with two slashes; use at most one", "bad_name"
+        )
     if bare[0] not in _FIRST_CHARS:
-        raise ValueError(f"{kind.capitalize()} name {name!r} does not begin with a letter or a number")
+        raise InvalidInputError(
+            f"{kind.capitalize()} name {name!r} does not begin with a letter or a number", "bad_name"
+        )
     wrong = sorted(set(bare) - allowed)
     if wrong:
-        raise ValueError(
+        raise InvalidInputError(
             f"{kind.capitalize()} name contains invalid characters: "
-            f"{', '.join(map(repr, wrong))} in {name!r}; use {allowed_text}"
+            f"{', '.join(map(repr, wrong))} in {name!r}; use {allowed_text}",
+            "bad_name",
         )

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
+from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.models.header import Time
 from mosaicolabs.models.query.expressions import (
     AND,
@@ -70,7 +71,9 @@ class _Builder(_Combinable):
                 f"not {type(expr).__name__} {expr!r}; operators such as .eq() and .gt() make them"
             )
         if not expr.op.startswith("$"):
-            raise ValueError(f"operator {expr.op!r} of {expr.full_path} does not begin with '$'")
+            raise InvalidInputError(
+                f"operator {expr.op!r} of {expr.full_path} does not begin with '$'", "bad_query"
+            )
         if expr._is_combination:
             self._combinations.append(expr)
         elif expr.full_path in self._fields:
@@ -131,7 +134,7 @@ class _CatalogueBuilder(_Builder):
             return self.with_expression(created.geq(time_start.to_nanoseconds()))
         if time_end is not None:
             return self.with_expression(created.leq(time_end.to_nanoseconds()))
-        raise ValueError("with_created_timestamp needs time_start, time_end or both")
+        raise InvalidInputError("with_created_timestamp needs time_start, time_end or both", "bad_query")
 
     def with_user_metadata(self, key: str, **operator: Any) -> Self:
         """A value in the user metadata compares as told: `with_user_metadata("laps", gt=3)`.
@@ -144,9 +147,10 @@ class _CatalogueBuilder(_Builder):
             ValueError: Not exactly one operator, or one that there is not.
         """
         if len(operator) != 1 or not operator.keys() <= set(_METADATA_OPERATORS):
-            raise ValueError(
+            raise InvalidInputError(
                 f"with_user_metadata({key!r}) needs one operator of {', '.join(_METADATA_OPERATORS)}; "
-                f"got {', '.join(operator) or 'none'}"
+                f"got {', '.join(operator) or 'none'}",
+                "bad_query",
             )
         ((name, value),) = operator.items()
         field = _DynamicFieldFactoryMixin(USER_METADATA, self._expression_type)[key]
@@ -258,9 +262,10 @@ class Query(_Combinable):
             if isinstance(query, Query):
                 self._combinations += [(AND, (query,))] if query._builders else query._combinations
             elif query.name() in self._builders:
-                raise ValueError(
+                raise InvalidInputError(
                     f"the query already has a {type(query).__name__}; put all conditions into one, "
-                    "or combine builders with & | ~"
+                    "or combine builders with & | ~",
+                    "bad_query",
                 )
             else:
                 self._builders[query.name()] = query

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.helpers._html import Row, table
 from mosaicolabs.helpers._text import seconds
 from mosaicolabs.models.platform import Sequence
@@ -156,7 +157,9 @@ class QueryResponse:
             ValueError: The response was not made by `client.query`.
         """
         if self._stream is None:
-            raise ValueError("this response was not made by client.query, hence has no data to stream")
+            raise InvalidInputError(
+                "this response was not made by client.query, hence has no data to stream", "bad_query"
+            )
         return self._stream(self.items)
 
     def _repr_html_(self) -> str:
@@ -170,7 +173,9 @@ class QueryResponse:
             ValueError: Nothing was found.
         """
         if self.is_empty():
-            raise ValueError("the response is empty: no sequences to ask further; test is_empty() first")
+            raise InvalidInputError(
+                "the response is empty: no sequences to ask further; test is_empty() first", "bad_query"
+            )
         return QuerySequence(Sequence.Q.name.in_([item.sequence.name for item in self.items]))
 
     def to_query_topic(self) -> QueryTopic:
@@ -184,7 +189,9 @@ class QueryResponse:
         found = [item for item in self.items if item.topics]
         topics = {item.sequence.name: [topic.name for topic in item.topics] for item in found}
         if not topics:
-            raise ValueError("the response has no topics to ask further; test is_empty() first")
+            raise InvalidInputError(
+                "the response has no topics to ask further; test is_empty() first", "bad_query"
+            )
         return QueryTopic._pinned_to(topics)
 
 

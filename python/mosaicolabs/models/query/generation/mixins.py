@@ -11,6 +11,7 @@ from datetime import date, datetime, time
 from numbers import Integral, Real
 from typing import Any
 
+from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.models.query.expressions import COMBINATIONS, _QueryExpression
 
 
@@ -122,18 +123,20 @@ class _QueryableComparable(_QueryableValue):
         """The field equals one of the values: `in_(1, 2)` or `in_([1, 2])`."""
         given = _spread(values)
         if not given:
-            raise ValueError(f"{self.full_path}: in_ needs at least one value")
+            raise InvalidInputError(f"{self.full_path}: in_ needs at least one value", "bad_query")
         return self._expression("$in", self._of_one_type(given))
 
     def between(self, *values: Any) -> _QueryExpression:
         """The field lies between two values, both included: `between(1, 2)` or `between([1, 2])`."""
         given = _spread(values)
         if len(given) != 2:
-            raise ValueError(f"{self.full_path}: between needs two values, got {given!r}")
+            raise InvalidInputError(f"{self.full_path}: between needs two values, got {given!r}", "bad_query")
         checked = self._of_one_type(given)
         low, high = given
         if low > high:
-            raise ValueError(f"{self.full_path}: between {low!r} and {high!r} lies nothing; swap them")
+            raise InvalidInputError(
+                f"{self.full_path}: between {low!r} and {high!r} lies nothing; swap them", "bad_query"
+            )
         return self._expression("$between", checked)
 
     def _of_one_type(self, values: list[Any]) -> list[Any]:
@@ -236,7 +239,9 @@ class _DynamicFieldFactoryMixin:
         if not isinstance(key, str):
             raise TypeError(f"keys of {self.full_path} are text, not {type(key).__name__} {key!r}")
         if not key or key in COMBINATIONS:
-            raise ValueError(f"{self.full_path}[{key!r}] cannot be queried; give the dotted path of a value")
+            raise InvalidInputError(
+                f"{self.full_path}[{key!r}] cannot be queried; give the dotted path of a value", "bad_query"
+            )
         return _QueryableDynamicValue(f"{self.full_path}.{key}", self._expr_cls)
 
     def __getattr__(self, name: str) -> Any:
@@ -273,7 +278,7 @@ def _number(path: str, value: Real) -> int | float:
         return int(value)
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{path} cannot be compared with {number}; give a finite number")
+        raise InvalidInputError(f"{path} cannot be compared with {number}; give a finite number", "bad_query")
     return number
 
 
