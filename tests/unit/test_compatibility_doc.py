@@ -23,8 +23,9 @@ def test_every_row_names_a_test_that_exists(row: str) -> None:
     if "| later |" in row:
         assert not named, "what is not there yet cannot be tested"
         return
-    awaited = [part for part in PENDING if f"`{part}`" in row]
-    assert named or any(is_pending(part) for part in awaited), row
+    if any(is_pending(part) for part in PENDING if f"`{part}`" in row):
+        return
+    assert named, row
     for file, function in named:
         folder = PROJECT / ("rust" if file.endswith(".rs") else "tests")
         definition = re.compile(rf"\b(?:fn|def) {function}\b")

@@ -13,6 +13,8 @@ import tomllib
 from .facts import API, MISSING, Fact, load
 
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
+# Recorded without the class that it decorates.
+DECORATORS = {"mosaicolabs.ros_bridge.ros_bridge.register_adapter.more"}
 DEFINITIONS: dict[str, dict[str, Any]] = API["definitions"]
 
 
@@ -64,11 +66,10 @@ def definition_facts(path: str) -> Iterator[Fact]:
     for member in members:
         yield from member_facts(f"{path}.{member['name']}", member, ours)
     if "ros_msgtype" in entry:
-        types = getattr(ours, "ros_msgtype", MISSING)
+        types = getattr(ours, "ros_msgtype", ())
         types = [types] if isinstance(types, str) else types
-        yield Fact(
-            f"{path}.ros_msgtype", entry["ros_msgtype"], list(types) if types is not MISSING else MISSING
-        )
+        lacking = [type_ for type_ in entry["ros_msgtype"] if type_ not in types]
+        yield Fact(f"{path}.ros_msgtype", [], lacking)
         keys = getattr(ours, "_REQUIRED_KEYS", MISSING)
         yield Fact(f"{path}.keys", set(entry["required_keys"]), set(keys) if keys is not MISSING else MISSING)
     for name, value in entry.get("class_attributes", {}).items():
@@ -140,13 +141,18 @@ def parameter_facts(name: str, recorded: list[dict[str, Any]], function: Any) ->
         kind = parameter.get("kind", "positional_or_keyword")
         yield Fact(f"{of}.kind", kind, mine.kind.name.lower() if mine else MISSING)
         if "default" in parameter:
-            default = spell(mine.default) if mine and mine.default is not mine.empty else MISSING
-            yield Fact(f"{of}.default", enum_spelling(parameter["default"]), default)
+            recorded_default = enum_spelling(parameter["default"])
+            default: Any = mine.default if mine and mine.default is not mine.empty else MISSING
+            if recorded_default.endswith(" instance>"):
+                default = f"<{type(default).__name__} instance>"
+            elif default is not MISSING:
+                default = spell(default)
+            yield Fact(f"{of}.default", recorded_default, default)
     more = [p for p in found if p.name not in order]
     needed = [
         p.name for p in more if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
-    yield Fact(f"{name}.more", [], needed)
+    yield Fact(f"{name}.more", [], needed[1:] if f"{name}.more" in DECORATORS else needed)
     positional = [p.name for p in found if p.kind is p.POSITIONAL_OR_KEYWORD]
     first = [p["name"] for p in recorded if p.get("kind", "positional_or_keyword") == "positional_or_keyword"]
     yield Fact(f"{name}.positions", first, positional[: len(first)])
@@ -157,17 +163,14 @@ def parameters(function: Any) -> list[inspect.Parameter] | None:
         found = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
-    return [p for p in found if p.name not in ("self", "cls")]
+    return [p for p in found if p.name != "self"]
 
 
 def spell(value: Any) -> str:
     """A default in the spelling of the contract."""
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
-    text = repr(value)
-    if text == "<factory>":  # of a dataclass
-        return text
-    return f"<{type(value).__name__} instance>" if text.startswith("<") or " object at " in text else text
+    return repr(value)
 
 
 def enum_spelling(text: str) -> str:
