@@ -106,6 +106,19 @@ def test_progress_of_a_replay(either: MosaicoClient, name: str, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("terminal")
+def test_progress_of_what_was_found(
+    either: MosaicoClient, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_numbers(either, name, ROWS)
+    found = either.query(
+        QuerySequence().with_name(name),
+        QueryOntologyCatalog(Integer64.Q.data.between(100, 200), include_timestamp_range=True),
+    )
+    assert len(list(found.get_data_streamer(progress=True))) == 101
+    assert re.search(rf"replaying {name} .*100%.*101 messages", plain(capsys.readouterr().err))
+
+
+@pytest.mark.usefixtures("terminal")
 def test_progress_of_a_recording(
     either: MosaicoClient, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

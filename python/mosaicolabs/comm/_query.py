@@ -88,7 +88,7 @@ def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
         cursor=answer.get("cursor"),
         explain=answer.get("explain"),
         fetch=lambda cursor: _send(client, {**body, "cursor": cursor}),
-        stream=lambda items: QueryDataStreamer(client=client, items=items),
+        stream=lambda items, progress: QueryDataStreamer(client=client, items=items, progress=progress),
     )
 
 

@@ -7,7 +7,7 @@ import pyarrow.flight as flight
 
 from mosaicolabs.helpers import unpack_topic_full_path
 
-__all__ = ["TopicParsingError", "TopicResourceManifest"]
+__all__ = ["TopicParsingError", "TopicResourceManifest", "bounds"]
 
 
 class TopicParsingError(Exception):
@@ -76,3 +76,10 @@ class TopicResourceManifest:
             raise TopicParsingError(f"endpoint {locator!r} has half of its time bounds: {times}")
         bounds = None if times is None else (times["min"], times["max"])
         return cls.from_endpoint((locator, endpoint.ticket.ticket, bounds, None, None))
+
+
+def bounds(manifests: list[TopicResourceManifest], *, follow: bool = False) -> tuple[int | None, int | None]:
+    """First and last time of these topics; what is followed has no last one."""
+    lows = [m.timestamp_ns_min for m in manifests if m.timestamp_ns_min is not None]
+    highs = [m.timestamp_ns_max for m in manifests if m.timestamp_ns_max is not None]
+    return min(lows, default=None), None if follow else max(highs, default=None)

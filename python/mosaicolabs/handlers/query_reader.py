@@ -6,7 +6,8 @@ from types import TracebackType
 from mosaicolabs import _native
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers._open import open_stream, read_manifests
-from mosaicolabs.handlers.endpoints import TopicResourceManifest
+from mosaicolabs.handlers._progress import Source, watched
+from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 
@@ -23,11 +24,14 @@ class QueryDataStreamer:
     Memory is bounded: one sequence is open at a time. A streamer runs once, forward.
     """
 
-    def __init__(self, *, client: _native.Client, items: Iterable[QueryResponseItem]) -> None:
+    def __init__(
+        self, *, client: _native.Client, items: Iterable[QueryResponseItem], progress: bool = False
+    ) -> None:
         self._client = client
         self._items = iter(items)
         self._sequence_name = ""
-        self._stream: _native.Stream | None = None
+        self._progress = progress
+        self._stream: Source | None = None
         self._closed = False
 
     def __iter__(self) -> "QueryDataStreamer":
@@ -62,7 +66,7 @@ class QueryDataStreamer:
         self._closed = True
         self._close_stream()
 
-    def _current(self) -> _native.Stream | None:
+    def _current(self) -> Source | None:
         """The stream to go on with: the open one, else that of the next sequence."""
         if self._closed:
             raise ClosedError("Reader closed for the response of a query; get another streamer")
@@ -74,14 +78,16 @@ class QueryDataStreamer:
             self._stream = self._open(item)
         return self._stream
 
-    def _open(self, item: QueryResponseItem) -> _native.Stream | None:
+    def _open(self, item: QueryResponseItem) -> Source | None:
         manifests = [self._manifest(item.sequence.name, topic) for topic in item.topics]
         filled = [manifest for manifest in manifests if manifest.timestamp_ns_min is not None]
         if not filled:
             return None
         names, tickets = zip(*((manifest.topic_name, manifest.ticket) for manifest in filled), strict=True)
         stream, _ = open_stream(self._client, list(names), list(tickets))
-        return stream
+        return (
+            watched(stream, item.sequence.name, _window(item), bounds(filled)) if self._progress else stream
+        )
 
     def _manifest(self, sequence_name: str, topic: QueryResponseItemTopic) -> TopicResourceManifest:
         """The ticket of a topic for its window, which for the daemon ends before its end."""
@@ -111,3 +117,11 @@ class QueryDataStreamer:
         exc_tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _window(item: QueryResponseItem) -> tuple[int | None, int | None]:
+    """From the first to the last match of all topics, if each has a first and a last one."""
+    ranges = [topic.timestamp_range for topic in item.topics if topic.timestamp_range is not None]
+    if not ranges or len(ranges) < len(item.topics):
+        return None, None
+    return min(times.start for times in ranges), max(times.end for times in ranges)

@@ -11,7 +11,7 @@ from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
-from mosaicolabs.handlers.endpoints import TopicResourceManifest
+from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers._html import Row, facts, table
@@ -165,7 +165,7 @@ class SequenceHandler:
             stream, _ = open_stream(self._client, names, tickets)
         source: Source = stream
         if progress:
-            source = watched(stream, self.name, window, _bounds(chosen, follow))
+            source = watched(stream, self.name, window, bounds(chosen, follow=follow))
         self._streamer = SequenceDataStreamer(sequence_name=self.name, stream=source)
         return self._streamer
 
@@ -239,10 +239,3 @@ def _row(manifest: TopicResourceManifest) -> Row:
     messages = "" if manifest.rows_number is None else count(manifest.rows_number)
     low, high = manifest.timestamp_ns_min, manifest.timestamp_ns_max
     return Row([manifest.topic_name, messages, span(low, high)], low, high)
-
-
-def _bounds(manifests: list[TopicResourceManifest], follow: bool) -> tuple[int | None, int | None]:
-    """First and last time of these topics; what is followed has no last one."""
-    lows = [m.timestamp_ns_min for m in manifests if m.timestamp_ns_min is not None]
-    highs = [m.timestamp_ns_max for m in manifests if m.timestamp_ns_max is not None]
-    return min(lows, default=None), None if follow else max(highs, default=None)

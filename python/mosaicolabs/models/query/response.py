@@ -94,7 +94,7 @@ class QueryResponse:
         self._cursor: str | None = None
         self._explain: dict[str, Any] | None = None
         self._fetch: Callable[[str], QueryResponse] | None = None
-        self._stream: Callable[[list[QueryResponseItem]], QueryDataStreamer] | None = None
+        self._stream: Callable[[list[QueryResponseItem], bool], QueryDataStreamer] | None = None
 
     @classmethod
     def _of(
@@ -104,7 +104,7 @@ class QueryResponse:
         cursor: str | None,
         explain: dict[str, Any] | None,
         fetch: "Callable[[str], QueryResponse]",
-        stream: "Callable[[list[QueryResponseItem]], QueryDataStreamer]",
+        stream: "Callable[[list[QueryResponseItem], bool], QueryDataStreamer]",
     ) -> "QueryResponse":
         response = cls(items)
         response._cursor, response._explain = cursor, explain
@@ -146,12 +146,16 @@ class QueryResponse:
         """Whether nothing was found."""
         return not self.items
 
-    def get_data_streamer(self) -> "QueryDataStreamer":
+    def get_data_streamer(self, *, progress: bool = False) -> "QueryDataStreamer":
         """Opens the replay of what was found: `(sequence_name, topic_name, message)`.
 
         With `include_timestamp_range` in the query, each topic is read from its first to its last matching
         message; without, as a whole. Sequences come in the order of the items, the topics of each merged by
         time. Later pages are not part of it.
+
+        Args:
+            progress: Show on stderr how far the replay of each sequence is, where that is a terminal or a
+                notebook.
 
         Raises:
             ValueError: The response was not made by `client.query`.
@@ -160,7 +164,7 @@ class QueryResponse:
             raise InvalidInputError(
                 "this response was not made by client.query, hence has no data to stream", "bad_query"
             )
-        return self._stream(self.items)
+        return self._stream(self.items, progress)
 
     def _repr_html_(self) -> str:
         rows = [_row(item.sequence.name, topic) for item in self.items for topic in item.topics]
