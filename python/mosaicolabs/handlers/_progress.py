@@ -113,7 +113,11 @@ class WatchedStream:
 
     def next(self) -> tuple[str, Any] | None:
         """As the stream's."""
-        item = self._stream.next()
+        try:
+            item = self._stream.next()
+        except BaseException:
+            self._display.stop()
+            raise
         if item is None:
             self._position.at_ns = self._position.end_ns
             self._display.stop()
