@@ -108,6 +108,17 @@ def test_a_struct_of_nulls_is_told_from_none(either: MosaicoClient, name: str) -
     assert second.inner is None
 
 
+@pytest.mark.parametrize("metadata", [["a"], "text", 7, False])
+def test_metadata_that_could_not_be_read_again_is_refused(
+    either: MosaicoClient, name: str, metadata: Any
+) -> None:
+    with pytest.raises(ValueError, match="give a dict"):
+        either.sequence_create(name, metadata)
+    with either.sequence_create(name) as sequence, pytest.raises(ValueError, match="give a dict"):
+        sequence.topic_create("t", metadata, Integer64)
+    assert sequence_of(either, name).topics == []
+
+
 def test_a_topic_writer_in_with_is_complete_after_its_block(either: MosaicoClient, name: str) -> None:
     with either.sequence_create(name) as sequence:
         with sequence.topic_create("t", {}, Integer64) as topic:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from mosaicolabs.exceptions import InvalidInputError
+
 __all__ = ["SequenceMetadata", "TopicMetadata"]
 
 _ROS_KEY_PREFIX = "ros:"
@@ -22,6 +24,19 @@ def decode_metadata(schema_metadata: Mapping[str, str]) -> dict[str, Any]:
             except ValueError:
                 decoded[key.removeprefix(_PREFIX)] = text
     return decoded
+
+
+def user_metadata_of(metadata: object) -> dict[str, Any]:
+    """What a user gave as metadata; nothing else than an object could be read again.
+
+    Raises:
+        InvalidInputError: It is no dict.
+    """
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, dict):
+        raise InvalidInputError(f"metadata is a {type(metadata).__name__}, {metadata!r}; give a dict")
+    return metadata
 
 
 def _visible(user_metadata: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from mosaicolabs.comm import _control, _query
 from mosaicolabs.comm import events as _events
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
+from mosaicolabs.comm.metadata import user_metadata_of
 from mosaicolabs.comm.notifications import Notified
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
 from mosaicolabs.exceptions import (
@@ -131,7 +132,7 @@ class MosaicoClient:
             progress: Show what is pushed and durable.
 
         Raises:
-            ValueError: The name is not allowed.
+            ValueError: The name is not allowed, or the metadata is no dict.
 
         Example:
             >>> from mosaicolabs import Message
@@ -156,7 +157,10 @@ class MosaicoClient:
             progress=progress,
         )
         return SequenceWriter(
-            sequence_name=sequence_name, client=self._native, metadata=metadata or {}, config=config
+            sequence_name=sequence_name,
+            client=self._native,
+            metadata=user_metadata_of(metadata),
+            config=config,
         )
 
     def sequence_delete(self, sequence_name: str) -> None:

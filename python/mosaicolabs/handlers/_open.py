@@ -6,7 +6,13 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
-from mosaicolabs.exceptions import ConnectionFailedError, InvalidInputError, MosaicoError, UnsupportedError
+from mosaicolabs.exceptions import (
+    ClosedError,
+    ConnectionFailedError,
+    InvalidInputError,
+    MosaicoError,
+    UnsupportedError,
+)
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.models._plan import decode_plan
 from mosaicolabs.models.message import Message
@@ -30,10 +36,13 @@ def read_manifests(
     """The topics of a sequence, or the one of a topic, with tickets for the window.
 
     Raises:
+        ClosedError: The client was closed.
         ConnectionFailedError: The daemon refused, or went away.
     """
     try:
         _, endpoints = _control.info(client, locator, window)
+    except ClosedError:
+        raise
     except MosaicoError as error:
         raise _not_opened([locator], error) from error
     return [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]

@@ -10,6 +10,7 @@ from typing_extensions import Self
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
+from mosaicolabs.comm.metadata import user_metadata_of
 from mosaicolabs.comm.notifications import NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
 from mosaicolabs.enum._own_action import OwnAction
@@ -72,7 +73,7 @@ class BaseSequenceWriter(ABC):
 
         Raises:
             RuntimeError: Outside the `with` block.
-            ValueError: The name is not allowed, or the class is not serializable.
+            ValueError: The name is not allowed, the metadata is no dict, or the class is not serializable.
             AlreadyExistsError: The sequence has a topic of this name.
             MosaicoError: The daemon refuses.
         """
@@ -82,6 +83,7 @@ class BaseSequenceWriter(ABC):
             raise InvalidInputError(
                 f"ontology class '{ontology_type!r}' is not serializable: derive it from Serializable"
             )
+        user_metadata = user_metadata_of(metadata)
         schema = message_schema(ontology_type)
         locator = pack_topic_resource_name(self._resource, topic_name)
         if self.topic_writer_exists(topic_name):
@@ -94,7 +96,7 @@ class BaseSequenceWriter(ABC):
             name=locator,
             serialization_format=ontology_type.__serialization_format__.value,
             ontology_tag=ontology_type.ontology_tag(),
-            user_metadata=metadata or {},
+            user_metadata=user_metadata,
         )
         try:
             lane = self._client.write(
