@@ -158,3 +158,14 @@ def test_topics_are_pushed_and_queries_asked_from_several_threads(either: Mosaic
             thread.join(60)
     assert failures == []
     assert len(replay(either, name)) == 800
+
+
+def test_a_sequence_that_went_away_is_a_connection_error_when_it_is_opened(
+    either: MosaicoClient, name: str
+) -> None:
+    record_unlocked(either, name)
+    sequence, topic = sequence_of(either, name), topic_of(either, name, "t")
+    either.sequence_delete(name)
+    for handler in (sequence, topic):
+        with pytest.raises(ConnectionError, match=name):
+            handler.get_data_streamer()

@@ -9,6 +9,7 @@ from mosaicolabs.comm import _control
 from mosaicolabs.exceptions import (
     ClosedError,
     ConnectionFailedError,
+    FailedPreconditionError,
     InvalidInputError,
     MosaicoError,
     UnsupportedError,
@@ -37,11 +38,12 @@ def read_manifests(
 
     Raises:
         ClosedError: The client was closed.
+        FailedPreconditionError: This process was forked.
         ConnectionFailedError: The daemon refused, or went away.
     """
     try:
         _, endpoints = _control.info(client, locator, window)
-    except ClosedError:
+    except (ClosedError, FailedPreconditionError):  # this process cannot ask anybody: closed, or forked
         raise
     except MosaicoError as error:
         raise _not_opened([locator], error) from error
