@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 
 from mosaicolabs.enum import OnErrorPolicy
-from mosaicolabs.ingest import IngestResult, Reader, Recording, find_reader, load_reader
+from mosaicolabs.ingest import find_reader, load_reader, open_recording
 from mosaicolabs.ingest import ingest as run_ingest
 
+from ._ingest_report import failed_summary, print_report, report
 from ._options import ManyValues, Target, default_store, with_target
-from ._output import console, human_bytes, human_span, print_json, table
+from ._output import print_json
 from ._progress import progress_bar
 
 _EPILOG = """\
@@ -22,10 +22,11 @@ _EPILOG = """\
   timestamp_ns_max
   topics[]: name, ontology, messages, bytes_read, bytes_stored, metadata
   skipped[]: source, messages, reason
+  failed[]: topic, messages, first (why the first of them is not stored)
 """
 
 
-@click.command(cls=ManyValues, many={"--metadata": "="}, epilog=_EPILOG)
+@click.command(cls=ManyValues, many={"--metadata": "=", "--option": "=", "--topics": "/"}, epilog=_EPILOG)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the new sequence: letters, digits, - and _.")
 @click.option(
@@ -41,6 +42,15 @@ _EPILOG = """\
 @click.option(
     "--format", "format_name", metavar="NAME", help="Reader to use.  [default: the one that knows PATH]"
 )
+@click.option(
+    "--topics",
+    multiple=True,
+    metavar="PATTERN ...",
+    help="Topics to store, such as /cam*; !PATTERN takes back.  [default: all]",
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="K=V ...", help="Options of the reader; see below."
+)
 @with_target(default_store)
 def ingest(
     target: Target,
@@ -50,15 +60,23 @@ def ingest(
     metadata: tuple[str, ...],
     on_error: str,
     format_name: str | None,
+    topics: tuple[str, ...],
+    options: tuple[str, ...],
 ) -> None:
     """Store the recording at PATH as a new sequence.
 
-    Readers come as plug-ins; `asl` (ASL/EuRoC folders) and `ulog` (PX4 flight logs) are built in. PATH is
-    checked before anything is created.
+    Readers come as plug-ins; `asl` (ASL/EuRoC folders), `ulog` (PX4 flight logs) and `rosbag` (ROS bags)
+    are built in. PATH is checked before anything is created. A message that cannot be read or stored is left
+    out and told, and the exit code is 1.
+
+    Options of `rosbag`: ros_distro=NAME (ros2_humble ...) for bags without definitions,
+    msgs=PACKAGE:FOLDER with .msg files, image_format=raw instead of png.
     """
     user_metadata = dict(map(_metadata_item, metadata))
     reader = load_reader(format_name) if format_name else find_reader(path)
-    recording = reader.open(path)
+    recording = open_recording(reader, path, dict(map(_option_item, options)))
+    if topics:
+        recording = recording.select(topics)
     with target.open(create=True) as client:
         with progress_bar("ingesting", recording.size_bytes) as progress:
             result = run_ingest(
@@ -69,11 +87,20 @@ def ingest(
                 on_error=OnErrorPolicy(on_error),
                 progress=progress,
             )
-        document = _document(target, reader, recording, result)
+        document = report(result, place=target.place, format_name=reader.name)
     if as_json:
         print_json(document)
     else:
-        _print(document, result)
+        print_report(document)
+    if problem := failed_summary(document):
+        raise click.ClickException(problem)
+
+
+def _option_item(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"`{text}` is not of the form k=text", param_hint="--option")
+    return key, value
 
 
 def _metadata_item(text: str) -> tuple[str, Any]:
@@ -88,56 +115,3 @@ def _metadata_item(text: str) -> tuple[str, Any]:
         raise click.BadParameter(
             f"`{value}` in `{text}` is not JSON: {error}", param_hint="--metadata"
         ) from error
-
-
-def _document(target: Target, reader: Reader, recording: Recording, result: IngestResult) -> dict[str, Any]:
-    handler = result.handler
-    topics = [
-        {
-            "name": topic.name,
-            "ontology": topic.ontology.ontology_tag(),
-            "messages": result.messages[topic.name],
-            "bytes_read": topic.size_bytes,
-            "bytes_stored": handler.get_topic_handler(topic.name).total_size_bytes,
-            "metadata": dict(topic.metadata),
-        }
-        for topic in recording.topics
-    ]
-    return {
-        "sequence": handler.name,
-        "place": target.place,
-        "format": reader.name,
-        "metadata": handler.user_metadata,
-        "messages": sum(result.messages.values()),
-        "bytes_read": recording.size_bytes,
-        "bytes_stored": handler.total_size_bytes,
-        "seconds": round(result.seconds, 3),
-        "timestamp_ns_min": handler.timestamp_ns_min,
-        "timestamp_ns_max": handler.timestamp_ns_max,
-        "topics": topics,
-        "skipped": [
-            {"source": skip.source, "messages": skip.messages, "reason": skip.reason}
-            for skip in recording.skipped
-        ],
-    }
-
-
-def _print(document: dict[str, Any], result: IngestResult) -> None:
-    out = console()
-    topics = table("topic", "ontology", "messages", "read", "stored", numbers=("messages", "read", "stored"))
-    for topic in document["topics"]:
-        sizes = human_bytes(topic["bytes_read"]), human_bytes(topic["bytes_stored"])
-        topics.add_row(topic["name"], topic["ontology"], f"{topic['messages']:,}", *sizes)
-    out.print(topics)
-    if document["skipped"]:
-        skipped = table("skipped", "messages", "reason", numbers=("messages",))
-        for skip in document["skipped"]:
-            skipped.add_row(escape(skip["source"]), f"{skip['messages']:,}", escape(skip["reason"]))
-        out.print(skipped)
-    seconds = max(result.seconds, 1e-9)
-    out.print(
-        f"{document['sequence']}: {document['messages']:,} messages over "
-        f"{human_span(document['timestamp_ns_min'], document['timestamp_ns_max'])} in {seconds:.1f} s "
-        f"({document['messages'] / seconds:,.0f} msg/s, {document['bytes_read'] / seconds / 1e6:.1f} MB/s), "
-        f"{human_bytes(document['bytes_stored'])} in {document['place']}"
-    )

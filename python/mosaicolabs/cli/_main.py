@@ -37,24 +37,29 @@ for command in (ingest, ls, info, cat, query, rm, events, demo):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of the console script."""
+    run_command(mosaico, "mosaico", args)
+
+
+def run_command(command: click.Command, name: str, args: list[str] | None = None) -> NoReturn:
+    """Runs a command to its exit code; a failure is one line on stderr."""
     try:
-        code = mosaico.main(args=args, prog_name="mosaico", standalone_mode=False)
+        code = command.main(args=args, prog_name=name, standalone_mode=False)
     except click.UsageError as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", code=130)
+        _fail(name, "interrupted", code=130)
     except Exception as error:
         if os.environ.get(DEBUG_ENV):
             raise
         if isinstance(error, click.ClickException):
-            _fail(error.format_message(), code=error.exit_code)
+            _fail(name, error.format_message(), code=error.exit_code)
         # Notes tell what else went wrong while the failure was dealt with.
         reason = str(error) or type(error).__name__
-        _fail("; ".join([reason, *getattr(error, "__notes__", [])]), code=1)
+        _fail(name, "; ".join([reason, *getattr(error, "__notes__", [])]), code=1)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(reason: str, *, code: int) -> NoReturn:
-    click.echo(f"mosaico: {' '.join(reason.split())}", err=True)
+def _fail(name: str, reason: str, *, code: int) -> NoReturn:
+    click.echo(f"{name}: {' '.join(reason.split())}", err=True)
     sys.exit(code)

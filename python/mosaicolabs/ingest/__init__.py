@@ -9,23 +9,28 @@ myformat = "my_package:MyReader"
 """
 
 from ._merge import merge_in_time
-from ._registry import READERS_GROUP, find_reader, load_reader, reader_names
-from ._run import IngestResult, Progress, ingest
-from ._types import Metadata, Reader, Recording, RecordingError, Skipped, TopicSpec
+from ._registry import READERS_GROUP, find_reader, load_reader, open_recording, reader_names
+from ._run import Failures, IngestResult, Progress, TopicPolicies, ingest
+from ._types import FailedMessage, Messages, Metadata, Reader, Recording, RecordingError, Skipped, TopicSpec
 
 __all__ = [
     "READERS_GROUP",
+    "FailedMessage",
+    "Failures",
     "IngestResult",
+    "Messages",
     "Metadata",
     "Progress",
     "Reader",
     "Recording",
     "RecordingError",
     "Skipped",
+    "TopicPolicies",
     "TopicSpec",
     "find_reader",
     "ingest",
     "load_reader",
     "merge_in_time",
+    "open_recording",
     "reader_names",
 ]

@@ -3,7 +3,7 @@
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from ._types import Reader, RecordingError
+from ._types import Reader, Recording, RecordingError
 
 READERS_GROUP = "mosaicolabs.readers"
 
@@ -40,6 +40,20 @@ def find_reader(path: Path) -> Reader:
         names = ", ".join(reader.name for reader in matches)
         raise RecordingError(f"{path}: several readers recognise it ({names}); choose one with --format")
     return matches[0]
+
+
+def open_recording(reader: Reader, path: Path, options: dict[str, str]) -> Recording:
+    """Opens `path` with options, if the reader has them.
+
+    Raises:
+        RecordingError: The reader does not know an option, or the input is broken.
+    """
+    known = getattr(reader, "options", {})
+    for name in options:
+        if name not in known:
+            has = ", ".join(f"{option} ({meaning})" for option, meaning in known.items()) or "none"
+            raise RecordingError(f"reader `{reader.name}` has no option `{name}`; it has: {has}")
+    return reader.open(path, **options)
 
 
 def _load(entry: EntryPoint) -> Reader:

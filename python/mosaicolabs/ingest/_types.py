@@ -1,11 +1,12 @@
 """What a reader of foreign recordings is, and what it hands over."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.helpers.patterns import select_names
 from mosaicolabs.models import Message, Serializable
 
 Metadata = Mapping[str, Any]
@@ -22,7 +23,8 @@ class TopicSpec:
 
     Attributes:
         messages: How many messages the reader will yield for it.
-        size_bytes: How much of the input these messages are; feeds the progress bar.
+        size_bytes: How much of the input these messages are; feeds the progress bar. An even share where
+            the format does not tell.
     """
 
     name: str
@@ -42,18 +44,45 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class FailedMessage:
+    """Takes the place of a message that the input has and that cannot be read."""
+
+    reason: str
+
+
+Messages = Iterator[tuple[str, Message | FailedMessage]]
+
+
+@dataclass(frozen=True)
 class Recording:
     """A validated input, ready to be ingested.
 
     Attributes:
-        messages: Starts a new pass over `(topic name, message)`, lazily, in non-decreasing time. It raises
-            `RecordingError` where the input turns out to be damaged after all.
+        messages: Starts a new pass over `(topic name, message)`, lazily, in the order of recording, which
+            is that of time as far as the input keeps it. It raises `RecordingError` where the input turns
+            out to be damaged after all.
     """
 
     topics: tuple[TopicSpec, ...]
-    messages: Callable[[], Iterator[tuple[str, Message]]]
+    messages: Callable[[], Messages]
     metadata: Metadata = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
+
+    def select(self, patterns: Sequence[str]) -> "Recording":
+        """The same with those topics only that the patterns choose; see `select_names`.
+
+        Raises:
+            RecordingError: They choose none.
+        """
+        names = [topic.name for topic in self.topics]
+        chosen = select_names(names, patterns)
+        if not chosen:
+            raise RecordingError(f"no topic matches {' '.join(patterns)}; there are: {', '.join(names)}")
+        return replace(
+            self,
+            topics=tuple(topic for topic in self.topics if topic.name in chosen),
+            messages=lambda: (item for item in self.messages() if item[0] in chosen),
+        )
 
     @property
     def message_count(self) -> int:
@@ -66,7 +95,11 @@ class Recording:
 
 @runtime_checkable
 class Reader(Protocol):
-    """Reads one format. Registered as a class under the entry-point group `mosaicolabs.readers`."""
+    """Reads one format. Registered as a class under the entry-point group `mosaicolabs.readers`.
+
+    A reader with options has one more member, `options`, a mapping of their names to what they mean; `open`
+    then takes those that are given as keyword arguments, as text.
+    """
 
     @property
     def name(self) -> str:

@@ -1,0 +1,50 @@
+"""ROS bags and messages: loader, adapters, injector.
+
+Needs `rosbags`: `pip install "mosaicolabs[ros]"`. Importing this package registers the adapters and the data
+classes `battery_state` and `frame_transform`.
+
+Example:
+    >>> from mosaicolabs.ros_bridge import ROSBridge, ROSMessage
+    >>> data = {"linear": {"x": 1.0, "y": 0.0, "z": 0.0}, "angular": {"x": 0.0, "y": 0.0, "z": 0.5}}
+    >>> message = ROSBridge.from_ros_message(ROSMessage(70, "/cmd_vel", "geometry_msgs/msg/Twist", data))
+    >>> message.data.linear.x, message.timestamp_ns
+    (1.0, 70)
+"""
+
+try:
+    from rosbags.typesys import Stores
+except ImportError as error:
+    raise ImportError(
+        'mosaicolabs.ros_bridge needs the package rosbags: pip install "mosaicolabs[ros]"', name="rosbags"
+    ) from error
+
+from . import adapters, data_ontology
+from ._bag import BagError, NoMatchingTopicError
+from ._decode import UndecodableError
+from .adapter_base import ROSAdapterBase, TranslationError
+from .injector import RosbagInjector, ROSInjectionConfig
+from .loader import LoaderErrorPolicy, ROSLoader
+from .registry import ROSTypeRegistry
+from .ros_bridge import ROSBridge, register_adapter, register_default_adapter
+from .ros_message import ROSHeader, ROSMessage
+
+__all__ = [
+    "BagError",
+    "LoaderErrorPolicy",
+    "NoMatchingTopicError",
+    "ROSAdapterBase",
+    "ROSBridge",
+    "ROSHeader",
+    "ROSInjectionConfig",
+    "ROSLoader",
+    "ROSMessage",
+    "ROSTypeRegistry",
+    "RosbagInjector",
+    "Stores",
+    "TranslationError",
+    "UndecodableError",
+    "adapters",
+    "data_ontology",
+    "register_adapter",
+    "register_default_adapter",
+]

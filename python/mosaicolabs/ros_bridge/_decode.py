@@ -1,0 +1,159 @@
+"""From raw messages to plain dicts, by the definitions that the bag or the user gives."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat, Nodetype
+from rosbags.interfaces.typing import Typesdict
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.base import normalize_fieldname
+from rosbags.typesys.store import Typestore
+
+from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.logging_config import get_logger
+
+from .registry import ROSTypeRegistry, definition_text
+
+Plain = Callable[[Any], Any]
+Decode = Callable[[bytes], dict[str, Any]]
+
+_logger = get_logger(__name__)
+# How definitions of several types are joined to one text, by ROS itself.
+_SEPARATOR = "=" * 80 + "\n"
+
+
+class UndecodableError(InvalidInputError):
+    """A message, or all messages of a type, cannot be decoded."""
+
+
+def given_types(store: Stores, custom_types: Mapping[str, str | Path]) -> Typestore:
+    """Types for bags without definitions: of a distribution, of the registry, of the caller.
+
+    Later ones win. A definition that cannot be used is left out, with a warning in the log.
+    """
+    typestore = get_typestore(store)
+    for name, source in {**ROSTypeRegistry.get_types(store), **custom_types}.items():
+        try:
+            types = get_types_from_msg(definition_text(source), name)
+            for replaced in types:
+                typestore.fielddefs.pop(replaced, None)
+            typestore.register(types)
+        except Exception as error:  # files, and what the parser raises for broken text
+            _logger.warning("definition of %s is left out: %s", name, error)
+    return typestore
+
+
+class Decoders:
+    """Decoders of the connections of one bag.
+
+    Every definition has a type store of its own: types may change during a recording, and a broken
+    definition hurts its own topics only.
+    """
+
+    def __init__(self, given: Typestore, *, is_ros1: bool) -> None:
+        self._given = given
+        self._is_ros1 = is_ros1
+        self._stores: dict[tuple[str, MessageDefinition], Typestore] = {}
+
+    def of(self, connection: Connection, *, octets_as_bytes: bool) -> Decode:
+        """The function that decodes the messages of a connection.
+
+        Raises:
+            UndecodableError: The type is not known, or its definition is broken.
+        """
+        name = connection.msgtype
+        store = self._store(connection)
+        try:
+            plain = _plain_message(store, name, _octets if octets_as_bytes else _to_list)
+            store.get_msgdef(name)
+        except Exception as error:
+            raise UndecodableError(f"the definition of {name} is not complete: {error!r}") from error
+        deserialize = store.deserialize_ros1 if self._is_ros1 else store.deserialize_cdr
+        return lambda raw: plain(deserialize(raw, name))
+
+    def _store(self, connection: Connection) -> Typestore:
+        name, definition = connection.msgtype, connection.msgdef
+        key = (name, definition)
+        if key not in self._stores:
+            try:
+                self._stores[key] = self._embedded(connection)
+            except UndecodableError as error:
+                if name not in self._given.fielddefs:
+                    raise
+                if definition.format is not MessageDefinitionFormat.NONE:
+                    _logger.warning("%s; taking the definition that was given", error)
+                self._stores[key] = self._given
+        return self._stores[key]
+
+    def _embedded(self, connection: Connection) -> Typestore:
+        name, definition = connection.msgtype, connection.msgdef
+        if definition.format is MessageDefinitionFormat.NONE:
+            raise UndecodableError(
+                f"the bag has no definition of {name}; give the ROS distribution that it was recorded with, "
+                "or register the definition"
+            )
+        store = get_typestore(Stores.EMPTY)
+        try:
+            store.register(_parse(definition, name))
+            digest = store.generate_msgdef(name)[1] if self._is_ros1 else store.hash_rihs01(name)
+        except Exception as error:  # parsers raise many kinds for broken text
+            raise UndecodableError(f"the bag's definition of {name} cannot be read: {error!r}") from error
+        # Tools that do not know the type write `*`.
+        if connection.digest not in ("", "*", digest):
+            raise UndecodableError(
+                f"the bag's definition of {name} is not that of its publisher: checksums "
+                f"{digest} and {connection.digest}"
+            )
+        return store
+
+
+def _parse(definition: MessageDefinition, name: str) -> Typesdict:
+    if definition.format is MessageDefinitionFormat.MSG:
+        return get_types_from_msg(definition.data, name)
+    types: Typesdict = {}
+    for part in definition.data.split(_SEPARATOR):
+        head, _, rest = part.partition("\n")
+        text = rest if head.startswith("IDL: ") else part
+        if text.strip():
+            types.update(get_types_from_idl(text))
+    return types
+
+
+def _plain_message(store: Typestore, name: str, octets: Plain) -> Plain:
+    """Makes the function that turns an object of rosbags into a dict of its fields and constants."""
+    constants, fields = store.fielddefs[name]
+    template = {constant: value for constant, _, value in constants}
+    plan = [(field, normalize_fieldname(field), _plain_field(store, desc, octets)) for field, desc in fields]
+
+    def plain(message: Any) -> dict[str, Any]:
+        values = template.copy()
+        for field, attribute, convert in plan:
+            value = getattr(message, attribute)
+            values[field] = value if convert is None else convert(value)
+        return values
+
+    return plain
+
+
+def _plain_field(store: Typestore, desc: Any, octets: Plain) -> Plain | None:
+    """How a field is converted; None: it is plain already."""
+    kind, detail = desc
+    if kind == Nodetype.BASE:
+        return None
+    if kind == Nodetype.NAME:
+        return _plain_message(store, detail, octets)
+    (item_kind, item), _ = detail
+    if item_kind == Nodetype.NAME:
+        convert = _plain_message(store, item, octets)
+        return lambda values: [convert(value) for value in values]
+    return octets if item[0] == "uint8" else _to_list
+
+
+def _to_list(values: Any) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+
+
+def _octets(values: Any) -> bytes:
+    return bytes(values)

@@ -1,0 +1,205 @@
+"""A bag as a recording: its topics become topics of a sequence, its messages are translated on the way."""
+
+import glob
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rosbags.typesys import Stores
+
+from mosaicolabs.helpers import sanitize_topic_name
+from mosaicolabs.ingest import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
+from mosaicolabs.models import Message, Serializable
+
+from ._bag import NoMatchingTopicError
+from ._decode import UndecodableError
+from ._names import legal_topic_names
+from .loader import LoaderErrorPolicy, ROSLoader
+from .ros_bridge import Adapter, ROSBridge, ros_types
+from .ros_message import ROSMessage
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """How a bag is read.
+
+    Attributes:
+        topics: Patterns as in `ROSLoader`; None: all.
+        store: Distribution whose types a bag without definitions has.
+        custom_types: Definitions by type name.
+        adapters: By ROS topic, instead of those of the types.
+        adapter_options: Handed to `translate` of the adapters.
+    """
+
+    topics: Sequence[str] | None = None
+    store: Stores = Stores.EMPTY
+    custom_types: Mapping[str, str | Path] = field(default_factory=dict)
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    adapter_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """The messages of one type in one ROS topic."""
+
+    topic: str
+    msg_type: str
+    messages: int
+
+    @property
+    def source(self) -> str:
+        return f"{self.topic} ({self.msg_type})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagRecording(Recording):
+    """Decodes selected topics only."""
+
+    path: Path
+    options: BagOptions
+
+    def select(self, patterns: Sequence[str]) -> "BagRecording":
+        """The same bag with the topics whose ROS names the patterns choose."""
+        return open_bag(self.path, replace(self.options, topics=patterns))
+
+
+def open_bag(path: Path, options: BagOptions) -> BagRecording:
+    """Reads the index of a bag, and finds an adapter and a definition for every topic.
+
+    Raises:
+        FileNotFoundError: The bag does not exist.
+        ValueError: The path is no bag by its name.
+        BagError: The bag cannot be opened.
+        NoMatchingTopicError: The patterns choose no topic.
+        RecordingError: Nothing in the bag can be stored: no adapter, or no definition.
+    """
+    skipped: list[Skipped] = []
+    with ROSLoader(path, options.topics) as loader:
+        channels = _channels(loader)
+    if not channels:
+        asked = " ".join(options.topics or [])
+        raise NoMatchingTopicError(f"{path}: no topic matches {asked}" if asked else f"{path}: it is empty")
+    adapters = _adapters(channels, options.adapters, skipped)
+    if not adapters:
+        listed = "; ".join(f"{skip.source}: {skip.reason}" for skip in skipped)
+        raise RecordingError(f"{path}: nothing that can be stored: {listed}")
+    names = legal_topic_names({channel.topic for channel in adapters})
+    skipped += [
+        Skipped(topic, 0, f"no legal name of a topic; stored as {name}")
+        for topic, name in names.items()
+        if name != sanitize_topic_name(topic)
+    ]
+    selected = ROSLoader(
+        path,
+        [glob.escape(topic) for topic in names],
+        options.store,
+        LoaderErrorPolicy.IGNORE,
+        dict(options.custom_types),
+        bytes_topics={channel.topic for channel, adapter in adapters.items() if adapter.octets_as_bytes},
+    )
+    _check_definitions(selected)
+    specs = _specs(path, channels, adapters, names)
+    return BagRecording(
+        topics=specs,
+        messages=partial(_messages, selected, specs, adapters, names, dict(options.adapter_options)),
+        metadata={"source": path.resolve().name, "source_format": "rosbag"},
+        skipped=tuple(skipped),
+        path=path,
+        options=options,
+    )
+
+
+def _channels(loader: ROSLoader) -> list[_Channel]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for connection in loader._connections():
+        counts[connection.topic, connection.msgtype] += connection.msgcount
+    # Of several types in a topic, the one with the most messages decides about its class.
+    return [_Channel(*key, counts[key]) for key in sorted(counts, key=lambda key: (key[0], -counts[key]))]
+
+
+def _adapters(
+    channels: list[_Channel], overrides: Mapping[str, Adapter], skipped: list[Skipped]
+) -> dict[_Channel, Adapter]:
+    """The adapter of each channel that can be stored; the others are listed as skipped."""
+    found: dict[_Channel, Adapter] = {}
+    classes: dict[str, type[Serializable]] = {}
+    for channel in channels:
+        adapter = overrides.get(channel.topic) or ROSBridge.get_adapter(channel.msg_type)
+        if adapter is None:
+            reason = "no adapter for this type; register one to store it"
+        elif channel.topic in overrides and channel.msg_type not in ros_types(adapter):
+            types = ", ".join(ros_types(adapter))
+            raise RecordingError(f"adapter '{adapter.__name__}' is for {types}, not for {channel.source}")
+        elif not channel.messages:
+            reason = "no messages"
+        elif classes.setdefault(channel.topic, adapter.ontology_data_type()) is not (
+            adapter.ontology_data_type()
+        ):
+            reason = f"a topic holds one class, and this one holds {classes[channel.topic].__name__}"
+        else:
+            found[channel] = adapter
+            continue
+        skipped.append(Skipped(channel.source, channel.messages, reason))
+    return found
+
+
+def _check_definitions(loader: ROSLoader) -> None:
+    """One topic without a definition counts as failed messages; without any at all, something is missing."""
+    with loader:
+        decoders = loader._decoders().values()
+    errors = [decode for decode in decoders if isinstance(decode, UndecodableError)]
+    if errors and len(errors) == len(decoders):
+        raise RecordingError(f"{loader.path}: {errors[0]}") from errors[0]
+
+
+def _specs(
+    path: Path, channels: list[_Channel], adapters: dict[_Channel, Adapter], names: dict[str, str]
+) -> tuple[TopicSpec, ...]:
+    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
+    share = sum(file.stat().st_size for file in files) / sum(channel.messages for channel in channels)
+    specs = []
+    for topic, name in names.items():
+        stored = [channel for channel in adapters if channel.topic == topic]
+        messages = sum(channel.messages for channel in stored)
+        types = ", ".join(channel.msg_type for channel in stored)
+        specs.append(
+            TopicSpec(
+                name=name,
+                ontology=adapters[stored[0]].ontology_data_type(),
+                messages=messages,
+                size_bytes=round(share * messages),
+                metadata={"ros_topic": topic, "ros_type": types},
+            )
+        )
+    return tuple(sorted(specs, key=lambda spec: spec.name))
+
+
+def _messages(
+    loader: ROSLoader,
+    specs: tuple[TopicSpec, ...],
+    adapters: dict[_Channel, Adapter],
+    names: dict[str, str],
+    options: dict[str, Any],
+) -> Messages:
+    by_source = {(channel.topic, channel.msg_type): adapter for channel, adapter in adapters.items()}
+    left = {spec.name: spec.messages for spec in specs}
+    with loader:
+        for message, error in loader:
+            adapter = by_source.get((message.topic, message.msg_type))
+            if adapter is not None:
+                name = names[message.topic]
+                left[name] -= 1
+                yield name, FailedMessage(str(error)) if error else _translate(adapter, message, options)
+    for name, count in left.items():
+        for _ in range(count):
+            yield name, FailedMessage("the bag's index counts it, and it is not there")
+
+
+def _translate(adapter: Adapter, message: ROSMessage, options: dict[str, Any]) -> Message | FailedMessage:
+    try:
+        return adapter.translate(message, **options)
+    except Exception as error:  # adapters of users may raise anything
+        return FailedMessage(str(error))

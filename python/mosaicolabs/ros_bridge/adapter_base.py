@@ -1,0 +1,124 @@
+"""What an adapter is: the translation of one or more ROS types into one data class."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.models.message import Message
+from mosaicolabs.models.serializable import Serializable
+
+from .ros_message import ROSHeader, ROSMessage
+
+T = TypeVar("T", bound=Serializable)
+
+
+class TranslationError(InvalidInputError):
+    """A ROS message is not what its adapter expects."""
+
+
+class ROSAdapterBase(ABC, Generic[T]):
+    """Base of all adapters. Adapters are classes, never instantiated.
+
+    Attributes:
+        ros_msgtype: ROS type, or types, such as `sensor_msgs/msg/Imu`.
+        __mosaico_ontology_type__: The data class.
+        _REQUIRED_KEYS: Fields that a message must have.
+        octets_as_bytes: Whether `from_dict` takes arrays of `uint8` as `bytes`. Loaders then do not turn
+            them into lists, which costs a hundred times more for an image.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> class Encoder(Serializable):
+        ...     __msco_pyarrow_struct__ = pa.struct([pa.field("ticks", pa.int64(), nullable=False)])
+        ...     ticks: int
+        >>> class EncoderAdapter(ROSAdapterBase[Encoder]):
+        ...     ros_msgtype = "my_msgs/msg/Encoder"
+        ...     __mosaico_ontology_type__ = Encoder
+        ...     @classmethod
+        ...     def from_dict(cls, ros_data):
+        ...         return Encoder(ticks=ros_data["count"])
+        >>> message = EncoderAdapter.translate(ROSMessage(70, "/wheel", "my_msgs/msg/Encoder", {"count": 3}))
+        >>> message.timestamp_ns, message.data.ticks
+        (70, 3)
+    """
+
+    ros_msgtype: ClassVar[str | tuple[str, ...]]
+    __mosaico_ontology_type__: ClassVar[type[Any]]
+    _REQUIRED_KEYS: ClassVar[tuple[str, ...]] = ()
+    octets_as_bytes: ClassVar[bool] = False
+
+    @classmethod
+    def ros_msg_type(cls) -> str | tuple[str, ...]:
+        """The ROS type, or types."""
+        return cls.ros_msgtype
+
+    @classmethod
+    def ontology_data_type(cls) -> type[T]:
+        """The data class."""
+        return cls.__mosaico_ontology_type__
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, ros_data: dict[str, Any]) -> T:
+        """The data object of a decoded message.
+
+        Raises:
+            ValueError: A required field is missing, or a value does not fit.
+        """
+
+    @classmethod
+    def schema_metadata(cls, ros_data: dict[str, Any], **kwargs: Any) -> dict[str, Any] | None:
+        """Metadata of a topic as told by one of its messages; not used by the injector."""
+        return None
+
+    @classmethod
+    def translate(cls, ros_msg: ROSMessage, **kwargs: Any) -> Message:
+        """The message: data, and both times of the ROS message.
+
+        `timestamp_ns` is the stamp of the header, or the time of the bag when there is no header or its
+        stamp is zero, which in ROS means "not set". `recording_timestamp_ns` is the time of the bag.
+
+        Args:
+            kwargs: Options of the adapter; most have none.
+
+        Raises:
+            TranslationError: The message was not decoded or does not fit; names topic, type and time.
+        """
+        try:
+            if ros_msg.data is None:
+                raise ValueError("it was not decoded")
+            data = cls._data(ros_msg.data, kwargs)
+            header = ros_msg.header
+            # Adapters of users may leave the header out.
+            if header is not None and getattr(data, "header", cls) is None:
+                data.header = header.translate()  # type: ignore[attr-defined]
+            stamp_ns = header.stamp.to_nanoseconds() if header is not None else 0
+            return Message(
+                data=data,
+                timestamp_ns=stamp_ns or ros_msg.bag_timestamp_ns,
+                recording_timestamp_ns=ros_msg.bag_timestamp_ns,
+            )
+        except Exception as error:
+            raise TranslationError(
+                f"{ros_msg.msg_type} of `{ros_msg.topic}` at {ros_msg.bag_timestamp_ns} ns: {error}"
+            ) from error
+
+    @classmethod
+    def _data(cls, ros_data: dict[str, Any], options: dict[str, Any]) -> T:
+        """Adapters with options hand them to `from_dict` here."""
+        return cls.from_dict(ros_data)
+
+    @classmethod
+    def _require(cls, ros_data: dict[str, Any]) -> list[Any]:
+        """The values of the required fields."""
+        try:
+            return [ros_data[key] for key in cls._REQUIRED_KEYS]
+        except KeyError:
+            missing = ", ".join(key for key in cls._REQUIRED_KEYS if key not in ros_data)
+            there = ", ".join(ros_data)
+            raise ValueError(f"{cls.__name__} needs the fields {missing}; there are: {there}") from None
+
+    @classmethod
+    def _header(cls, ros_data: dict[str, Any]) -> Any:
+        header = ros_data.get("header")
+        return None if header is None else ROSHeader.from_dict(header).translate()

@@ -1,0 +1,24 @@
+"""`tf2_msgs`."""
+
+from typing import Any
+
+from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
+from mosaicolabs.ros_bridge.data_ontology import FrameTransform
+from mosaicolabs.ros_bridge.ros_bridge import register_adapter
+
+from .geometry_msgs import TransformAdapter
+
+
+@register_adapter
+class FrameTransformAdapter(ROSAdapterBase[FrameTransform]):
+    """`TFMessage` to `FrameTransform`. It has no header, so its time is the time of the bag."""
+
+    ros_msgtype = "tf2_msgs/msg/TFMessage"
+    __mosaico_ontology_type__ = FrameTransform
+    _REQUIRED_KEYS = ("transforms",)
+
+    @classmethod
+    def from_dict(cls, ros_data: dict[str, Any]) -> FrameTransform:
+        """The data object; each transform keeps its own header."""
+        (transforms,) = cls._require(ros_data)
+        return FrameTransform(transforms=[TransformAdapter.from_dict(transform) for transform in transforms])

@@ -1,0 +1,98 @@
+"""The registry of adapters: which ROS type becomes which data class."""
+
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mosaicolabs.models.message import Message
+from mosaicolabs.models.serializable import Serializable
+
+from .adapter_base import ROSAdapterBase
+from .ros_message import ROSMessage
+
+Adapter = type[ROSAdapterBase[Any]]
+AdapterT = TypeVar("AdapterT", bound=Adapter)
+T = TypeVar("T", bound=type[Serializable])
+
+
+class ROSBridge(Generic[T]):
+    """Finds adapters and translates with them. Used as a class, never instantiated.
+
+    Example:
+        >>> from mosaicolabs.ros_bridge import ROSBridge, ROSMessage
+        >>> ROSBridge.get_adapter("sensor_msgs/msg/Imu").__name__
+        'IMUAdapter'
+        >>> said = ROSMessage(5, "/chatter", "std_msgs/msg/String", {"data": "hello"})
+        >>> ROSBridge.from_ros_message(said).data.data
+        'hello'
+    """
+
+    _adapters: ClassVar[dict[str, Adapter]] = {}
+    # Adapters that a user's own for the same type replaces.
+    _yielding: ClassVar[dict[str, Adapter]] = {}
+
+    @classmethod
+    def get_adapters(cls) -> dict[str, Adapter]:
+        """All adapters by ROS type."""
+        return {**cls._yielding, **cls._adapters}
+
+    @classmethod
+    def get_adapter(cls, ros_msg_type: str) -> Adapter | None:
+        """The adapter of a ROS type such as `sensor_msgs/msg/Imu`; None if there is none."""
+        return cls._adapters.get(ros_msg_type) or cls._yielding.get(ros_msg_type)
+
+    get_default_adapters = get_adapters
+    get_default_adapter = get_adapter
+
+    @classmethod
+    def is_msgtype_adapted(cls, ros_msg_type: str) -> bool:
+        """Whether the ROS type has an adapter."""
+        return cls.get_adapter(ros_msg_type) is not None
+
+    @classmethod
+    def is_adapted(cls, mosaico_cls: T) -> bool:
+        """Whether an adapter makes objects of this data class."""
+        return any(adapter.ontology_data_type() is mosaico_cls for adapter in cls.get_adapters().values())
+
+    @classmethod
+    def from_ros_message(cls, ros_msg: ROSMessage, **kwargs: Any) -> Message | None:
+        """Translates with the adapter of the message's type; None if there is none.
+
+        Raises:
+            TranslationError: The message does not fit its adapter.
+        """
+        adapter = cls.get_adapter(ros_msg.msg_type)
+        return None if adapter is None else adapter.translate(ros_msg, **kwargs)
+
+
+def register_adapter(adapter: AdapterT) -> AdapterT:
+    """Class decorator: makes an adapter the one of its ROS types.
+
+    Raises:
+        ValueError: One of the types has an adapter already.
+    """
+    _register(adapter, ROSBridge._adapters)
+    return adapter
+
+
+register_default_adapter = register_adapter
+
+
+def register_yielding_adapter(adapter: AdapterT) -> AdapterT:
+    """For adapters beyond those of Mosaico 0.2: users who have written their own keep theirs."""
+    _register(adapter, ROSBridge._yielding)
+    return adapter
+
+
+def ros_types(adapter: Adapter) -> tuple[str, ...]:
+    """The ROS types of an adapter, also if it names only one."""
+    types = adapter.ros_msg_type()
+    return (types,) if isinstance(types, str) else tuple(types)
+
+
+def _register(adapter: Adapter, registry: dict[str, Adapter]) -> None:
+    taken = [name for name in ros_types(adapter) if name in registry]
+    if taken:
+        raise ValueError(
+            f"adapter '{adapter.__name__}' wants the types {', '.join(taken)} of "
+            f"'{registry[taken[0]].__name__}'; to use it for some topics, give adapter_overrides instead"
+        )
+    registry.update(dict.fromkeys(ros_types(adapter), adapter))
