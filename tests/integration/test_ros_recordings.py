@@ -21,6 +21,8 @@ from mosaicolabs.models.sensors import IMU, Image, Magnetometer
 from mosaicolabs.ros_bridge import RosbagInjector, ROSInjectionConfig
 
 DELAY_NS = 1_234_567
+# Of the flight log every such row; the folder is stored whole.
+STEP = 5
 
 
 def vector(values: Any) -> dict[str, float]:
@@ -103,8 +105,15 @@ def test_euroc_folder(kind: str, tmp_path: Path, shared: Path) -> None:
                 assert np.array_equal(image.to_numpy(), np.asarray(png))
 
 
-def px4_rows(log: ULog) -> Iterator[Row]:
-    data = {entry.name: entry.data for entry in log.data_list}
+def px4_data(shared: Path) -> dict[str, dict[str, Any]]:
+    log = ULog(str(shared / "data/px4_sample.ulg"))
+    return {
+        entry.name: {column: values[::STEP] for column, values in entry.data.items()}
+        for entry in log.data_list
+    }
+
+
+def px4_rows(data: dict[str, dict[str, Any]]) -> Iterator[Row]:
     combined, attitude, local = (
         data[name] for name in ("sensor_combined", "vehicle_attitude", "vehicle_local_position")
     )
@@ -132,9 +141,8 @@ def px4_rows(log: ULog) -> Iterator[Row]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_px4_log(kind: str, tmp_path: Path, shared: Path, standing_daemon: Daemon, name: str) -> None:
-    log = ULog(str(shared / "data/px4_sample.ulg"))
-    data = {entry.name: entry.data for entry in log.data_list}
-    bag = write_bag(tmp_path, kind, sorted(px4_rows(log), key=lambda row: row[2]))
+    data = px4_data(shared)
+    bag = write_bag(tmp_path, kind, sorted(px4_rows(data), key=lambda row: row[2]))
 
     config = ROSInjectionConfig(bag, name, {}, standing_daemon.host, standing_daemon.port)
     result = RosbagInjector(config).run()

@@ -18,7 +18,7 @@ def report(result: IngestResult, *, place: str, format_name: str) -> dict[str, A
             "ontology": topic.ontology.ontology_tag(),
             "messages": result.messages[topic.name],
             "bytes_read": topic.size_bytes,
-            "bytes_stored": handler.get_topic_handler(topic.name).total_size_bytes,
+            "bytes_stored": result.stored_bytes[topic.name],
             "metadata": dict(topic.metadata),
         }
         for topic in recording.topics

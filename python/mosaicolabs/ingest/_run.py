@@ -34,10 +34,17 @@ class Failures:
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What was stored. `messages` maps topic names to row counts, `failed` those that lost some to why."""
+    """What was stored.
+
+    Attributes:
+        messages: Rows by topic.
+        stored_bytes: Size in the store by topic.
+        failed: Topics that lost messages, and why.
+    """
 
     recording: Recording
     messages: dict[str, int]
+    stored_bytes: dict[str, int]
     failed: dict[str, Failures]
     seconds: float
     handler: SequenceHandler
@@ -79,8 +86,8 @@ def ingest(
             f"sequence `{sequence_name}` was finalized but cannot be found; look at the server's log"
         )
     pushed = {name: intake.pushed for name, intake in intakes.items()}
-    _check_stored(handler, pushed)
-    return IngestResult(recording, pushed, failed, time.monotonic() - started, handler)
+    stored_bytes = _check_stored(handler, pushed)
+    return IngestResult(recording, pushed, stored_bytes, failed, time.monotonic() - started, handler)
 
 
 @dataclass
@@ -156,9 +163,13 @@ def _check_announced(recording: Recording, intakes: dict[str, _Intake]) -> None:
             )
 
 
-def _check_stored(handler: SequenceHandler, pushed: dict[str, int]) -> None:
+def _check_stored(handler: SequenceHandler, pushed: dict[str, int]) -> dict[str, int]:
+    """Compares the numbers of rows; returns the sizes."""
+    sizes = {}
     for name, count in pushed.items():
-        stored = handler.get_topic_handler(name).rows_number
+        topic = handler.get_topic_handler(name)
         # None: a server of the 0.2 line does not tell.
-        if stored is not None and stored != count:
-            raise RecordingError(f"topic `{name}`: {count} messages sent, {stored} stored")
+        if topic.rows_number is not None and topic.rows_number != count:
+            raise RecordingError(f"topic `{name}`: {count} messages sent, {topic.rows_number} stored")
+        sizes[name] = topic.total_size_bytes
+    return sizes

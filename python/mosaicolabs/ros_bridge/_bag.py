@@ -16,6 +16,10 @@ METADATA_FILE = "metadata.yaml"
 class BagError(RecordingError, OSError):
     """A bag cannot be opened, or is damaged further on."""
 
+    # Of several builtin bases, Python makes the one with fields of its own.
+    def __new__(cls, message: str, code: str | None = None) -> "BagError":  # noqa: D102
+        return OSError.__new__(cls, message)
+
 
 class NoMatchingTopicError(RecordingError, RuntimeError):
     """The topics that were asked for are not in the bag."""
