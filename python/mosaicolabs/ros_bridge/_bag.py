@@ -17,7 +17,7 @@ class BagError(RecordingError, OSError):
     """A bag cannot be opened, or is damaged further on."""
 
     # Of several builtin bases, Python makes the one with fields of its own.
-    def __new__(cls, message: str, code: str | None = None) -> "BagError":  # noqa: D102
+    def __new__(cls, message: str, code: str | None = None) -> "BagError":
         return OSError.__new__(cls, message)
 
 

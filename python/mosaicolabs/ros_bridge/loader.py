@@ -59,6 +59,8 @@ class ROSLoader:
 
     ACCEPTED_EXTENSIONS: ClassVar[set[str]] = set(ACCEPTED_EXTENSIONS)
 
+    _bag: Bag | None = None
+
     def __init__(
         self,
         file_path: str | Path,
@@ -76,7 +78,6 @@ class ROSLoader:
         self._error_policy = error_policy
         self._custom_types = custom_types or {}
         self._bytes_topics = frozenset(bytes_topics)
-        self._bag: Bag | None = None
         self._selected: list[Connection] = []
 
     @property
@@ -131,6 +132,9 @@ class ROSLoader:
         if self._bag is not None:
             self._bag.close()
             self._bag = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Self:
         self._open()
