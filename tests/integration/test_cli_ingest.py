@@ -219,7 +219,7 @@ def test_unknown_input_creates_nothing(tmp_path: Path) -> None:
 
     line = failure("ingest", unknown, "--name", "notes", "--store", tmp_path / "store")
 
-    assert "format not recognised; installed readers: asl, ulog" in line
+    assert "format not recognised; installed readers: asl, rosbag, ulog" in line
     assert "no such file" in failure(
         "ingest", tmp_path / "missing", "--name", "x", "--store", tmp_path / "store"
     )

@@ -42,6 +42,7 @@ def test_readme_records_and_replays(tmp_path: Path) -> None:
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 PRINTED = {
     "docs/images.md": "40 (160, 120) decoded",
+    "docs/ros.md": "{'/wheel': 100} [60.0, 61.0]",
     "docs/queries-python.md": "run-0 /sensors/imu 1500000000 25.0",
     "docs/replay.md": "50 messages followed",
 }

@@ -1,5 +1,6 @@
 """Stores a bag as a sequence."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -73,11 +74,14 @@ class RosbagInjector:
         self._console = Console(stderr=True)
         setup_sdk_logging(config.log_level, pretty=True, console=self._console)
 
-    def run(self) -> IngestResult:
+    def run(self, client: MosaicoClient | None = None) -> IngestResult:
         """Stores the bag, with bars on a terminal.
 
         A message that cannot be decoded, translated or stored is left out, counted and noted with its topic;
         types without an adapter are listed with their counts. Ctrl-C ends it; `on_error` is applied.
+
+        Args:
+            client: Where to; None connects to the host and port of the configuration.
 
         Raises:
             FileNotFoundError: The bag does not exist.
@@ -89,13 +93,13 @@ class RosbagInjector:
             ROSTypeRegistry.register_directory(package, folder, store)
         recording = open_bag(Path(config.file_path), self._options())
         with (
-            MosaicoClient.connect(config.host, config.port) as client,
+            nullcontext(client) if client else MosaicoClient.connect(config.host, config.port) as target,
             ROSLoader(config.file_path, config.topics) as bag,
             ProgressManager(bag, self._console) as progress,
         ):
             progress.setup()
             result = ingest(
-                client,
+                target,
                 # The metadata is the user's alone, as in Mosaico.
                 replace(recording, metadata={}, messages=lambda: _watched(recording, progress)),
                 config.sequence_name,
