@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.helpers import camel_to_snake
+from mosaicolabs.models._later import import_class_of
 from mosaicolabs.models.base_model import BaseModel
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy
@@ -72,7 +73,7 @@ class Serializable(BaseModel):
     @classmethod
     def _create(cls, tag: str, *args: Any, **kwargs: Any) -> "Serializable":
         """A new, validated instance of the class registered under `tag`."""
-        class_type = _CLASS_BY_TAG.get(tag)
+        class_type = cls._get_class_type(tag)
         if class_type is None:
             raise ValueError(f"no ontology class is registered as '{tag}'; import the module that defines it")
         return class_type(*args, **kwargs)
@@ -88,6 +89,8 @@ class Serializable(BaseModel):
 
     @classmethod
     def _get_class_type(cls, tag: str) -> type["Serializable"] | None:
+        if tag not in _CLASS_BY_TAG:
+            import_class_of(tag)
         return _CLASS_BY_TAG.get(tag)
 
     @classmethod

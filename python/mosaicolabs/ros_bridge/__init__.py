@@ -11,6 +11,8 @@ Example:
     (1.0, 70)
 """
 
+from typing import Any
+
 try:
     from rosbags.typesys import Stores
 except ImportError as error:
@@ -48,3 +50,12 @@ __all__ = [
     "register_adapter",
     "register_default_adapter",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Not before they are asked for: see mosaicolabs.models._later.
+    if name in ("PointCloud2", "PointField"):
+        from .data_ontology import point_cloud
+
+        return getattr(point_cloud, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -127,23 +127,33 @@ def _adapters(
     found: dict[_Channel, Adapter] = {}
     classes: dict[str, type[Serializable]] = {}
     for channel in channels:
-        adapter = overrides.get(channel.topic) or ROSBridge.get_adapter(channel.msg_type)
+        override = overrides.get(channel.topic)
+        if override is not None and channel.msg_type not in ros_types(override):
+            types = ", ".join(ros_types(override))
+            raise RecordingError(f"adapter '{override.__name__}' is for {types}, not for {channel.source}")
+        adapter = override or ROSBridge.get_adapter(channel.msg_type)
         if adapter is None:
             reason = "no adapter for this type; register one to store it"
-        elif channel.topic in overrides and channel.msg_type not in ros_types(adapter):
-            types = ", ".join(ros_types(adapter))
-            raise RecordingError(f"adapter '{adapter.__name__}' is for {types}, not for {channel.source}")
-        elif not channel.messages:
-            reason = "no messages"
-        elif classes.setdefault(channel.topic, adapter.ontology_data_type()) is not (
-            adapter.ontology_data_type()
-        ):
-            reason = f"a topic holds one class, and this one holds {classes[channel.topic].__name__}"
         else:
-            found[channel] = adapter
-            continue
+            reason = _reason_to_skip(channel, adapter, classes)
+            if not reason:
+                found[channel] = adapter
+                continue
         skipped.append(Skipped(channel.source, channel.messages, reason))
     return found
+
+
+def _reason_to_skip(channel: _Channel, adapter: Adapter, classes: dict[str, type[Serializable]]) -> str:
+    """Why a channel cannot be stored by its adapter; empty if it can. `classes`: of the topics so far."""
+    if not channel.messages:
+        return "no messages"
+    try:
+        data_class = adapter.ontology_data_type()
+    except ValueError as error:  # its tag is that of a class of the user
+        return str(error)
+    if classes.setdefault(channel.topic, data_class) is not data_class:
+        return f"a topic holds one class, and this one holds {classes[channel.topic].__name__}"
+    return ""
 
 
 def _check_definitions(loader: ROSLoader) -> None:

@@ -58,6 +58,11 @@ class ROSAdapterBase(ABC, Generic[T]):
         return cls.__mosaico_ontology_type__
 
     @classmethod
+    def makes(cls, data_class: type) -> bool:
+        """Whether this is the class of its data objects."""
+        return cls.ontology_data_type() is data_class
+
+    @classmethod
     @abstractmethod
     def from_dict(cls, ros_data: dict[str, Any]) -> T:
         """The data object of a decoded message.

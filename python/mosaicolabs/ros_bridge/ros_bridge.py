@@ -50,7 +50,7 @@ class ROSBridge(Generic[T]):
     @classmethod
     def is_adapted(cls, mosaico_cls: T) -> bool:
         """Whether an adapter makes objects of this data class."""
-        return any(adapter.ontology_data_type() is mosaico_cls for adapter in cls.get_adapters().values())
+        return any(adapter.makes(mosaico_cls) for adapter in cls.get_adapters().values())
 
     @classmethod
     def from_ros_message(cls, ros_msg: ROSMessage, **kwargs: Any) -> Message | None:

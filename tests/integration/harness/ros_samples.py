@@ -28,6 +28,8 @@ from mosaicolabs.models.data import (
     Vector3d,
     Velocity,
 )
+from mosaicolabs.models.futures import LaserScan, MultiEchoLaserScan
+from mosaicolabs.models.ros.point_cloud import PointCloud2
 from mosaicolabs.models.sensors import (
     GPS,
     IMU,
@@ -42,6 +44,7 @@ from mosaicolabs.models.sensors import (
     RobotJoint,
     Temperature,
 )
+from mosaicolabs.models.sensors.joy import Joy
 from mosaicolabs.ros_bridge.data_ontology import BatteryState, FrameTransform
 
 from .bags import header
@@ -225,6 +228,22 @@ def samples(seq: int | None) -> dict[str, tuple[dict[str, Any], Serializable]]:
             {**in_ros, "temperature": 20.5, "variance": 0.25},
             Temperature.from_celsius(value=20.5, variance=0.25, **at),
         ),
+        "Joy": (
+            {**in_ros, "axes": [0.5, -0.25], "buttons": [1, 0, 7]},
+            Joy(axes=[0.5, -0.25], buttons=[1, 0, 7], **at),
+        ),
+        "LaserScan": (
+            {**in_ros, **_SCAN, "ranges": [1.5, 2.5], "intensities": [3.5, 4.5]},
+            LaserScan(**_SCAN, ranges=[1.5, 2.5], intensities=[3.5, 4.5], **at),
+        ),
+        "MultiEchoLaserScan": (
+            {**in_ros, **_SCAN, "ranges": [{"echoes": [1.5, 2.5]}, {"echoes": []}]},
+            MultiEchoLaserScan(**_SCAN, ranges=[[1.5, 2.5], []], **at),
+        ),
+        "PointCloud2": (
+            {**in_ros, **_CLOUD},
+            PointCloud2(**_CLOUD, **at),
+        ),
         "FluidPressure": ({**in_ros, "fluid_pressure": 101325.5}, Pressure(value=101325.5, **at)),
     }
     others: dict[str, tuple[dict[str, Any], Serializable]] = {
@@ -289,6 +308,30 @@ def samples(seq: int | None) -> dict[str, tuple[dict[str, Any], Serializable]]:
         **{f"std_msgs/msg/{name}": ({"data": data.data}, data) for name, data in values.items()},
     }
 
+
+_SCAN: dict[str, Any] = {
+    "angle_min": -1.5,
+    "angle_max": 1.25,
+    "angle_increment": 0.25,
+    "time_increment": 0.125,
+    "scan_time": 0.0625,
+    "range_min": 0.5,
+    "range_max": 30.0,
+}
+
+_CLOUD: dict[str, Any] = {
+    "height": 2,
+    "width": 1,
+    "fields": [
+        {"name": "x", "offset": 0, "datatype": 7, "count": 1},
+        {"name": "ring", "offset": 4, "datatype": 4, "count": 1},
+    ],
+    "is_bigendian": False,
+    "point_step": 6,
+    "row_step": 8,
+    "data": bytes(range(16)),
+    "is_dense": True,
+}
 
 _BATTERY: dict[str, Any] = {
     "voltage": 12.5,

@@ -11,6 +11,7 @@ from .geometry_msgs import (
     WrenchAdapter,
 )
 from .nav_msgs import OdometryAdapter
+from .scan_msgs import JoyAdapter, LaserScanAdapter, MultiEchoLaserScanAdapter, PointCloudAdapter
 from .sensor_msgs import (
     BatteryStateAdapter,
     CameraInfoAdapter,
@@ -40,11 +41,15 @@ __all__ = [
     "GenericStdAdapter",
     "IMUAdapter",
     "ImageAdapter",
+    "JoyAdapter",
+    "LaserScanAdapter",
     "MagneticFieldAdapter",
+    "MultiEchoLaserScanAdapter",
     "NMEASentenceAdapter",
     "NavSatStatusAdapter",
     "OdometryAdapter",
     "PointAdapter",
+    "PointCloudAdapter",
     "PoseAdapter",
     "QuaternionAdapter",
     "ROIAdapter",

@@ -1,0 +1,22 @@
+"""Data classes that are imported when their tag is first met.
+
+Until then their tags are free for classes of users, who may have written their own before these came.
+"""
+
+from importlib import import_module
+
+_MODULES = {
+    "battery_state": "mosaicolabs.models.ros.battery_state",
+    "frame_transform": "mosaicolabs.models.ros.frame_transform",
+    "joy": "mosaicolabs.models.sensors.joy",
+    "laser_scan": "mosaicolabs.models.futures.laser",
+    "multi_echolaser_scan": "mosaicolabs.models.futures.laser",
+    "point_cloud2": "mosaicolabs.models.ros.point_cloud",
+    "point_field": "mosaicolabs.models.ros.point_cloud",
+}
+
+
+def import_class_of(tag: str) -> None:
+    """Imports the class of a tag, if it is one of these; defining it registers it."""
+    if tag in _MODULES:
+        import_module(_MODULES[tag])

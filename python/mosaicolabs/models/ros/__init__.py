@@ -1,0 +1,1 @@
+"""Data classes that exist because ROS has such messages. None is imported before it is used."""

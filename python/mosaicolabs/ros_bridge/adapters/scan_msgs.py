@@ -1,0 +1,106 @@
+"""Scans, clouds and joysticks of `sensor_msgs`. Their data classes are imported when they are first used."""
+
+from pkgutil import resolve_name
+from typing import Any, ClassVar
+
+from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
+from mosaicolabs.ros_bridge.ros_bridge import register_yielding_adapter
+
+
+class _LaterAdapter(ROSAdapterBase[Any]):
+    """Fields have the same names in ROS and in the data class, whose name is `_CLASS`."""
+
+    _CLASS: ClassVar[str]
+
+    @classmethod
+    def ontology_data_type(cls) -> type[Any]:
+        """The data class.
+
+        Raises:
+            ValueError: Its tag is that of a class of the user.
+        """
+        found: type[Any] = resolve_name(cls._CLASS)
+        return found
+
+    @classmethod
+    def makes(cls, data_class: type) -> bool:
+        """Whether this is the class of its data objects."""
+        return f"{data_class.__module__}:{data_class.__qualname__}" == cls._CLASS
+
+    @classmethod
+    def from_dict(cls, ros_data: dict[str, Any]) -> Any:
+        """The data object."""
+        values = zip(cls._REQUIRED_KEYS, cls._require(ros_data), strict=True)
+        return cls.ontology_data_type()(**cls._converted(dict(values)), header=cls._header(ros_data))
+
+    @classmethod
+    def _converted(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return values
+
+
+@register_yielding_adapter
+class JoyAdapter(_LaterAdapter):
+    """`Joy` to `Joy`."""
+
+    ros_msgtype = "sensor_msgs/msg/Joy"
+    _CLASS = "mosaicolabs.models.sensors.joy:Joy"
+    _REQUIRED_KEYS = ("axes", "buttons")
+
+
+@register_yielding_adapter
+class LaserScanAdapter(_LaterAdapter):
+    """`LaserScan` to `LaserScan`; no intensities are None."""
+
+    ros_msgtype = "sensor_msgs/msg/LaserScan"
+    _CLASS = "mosaicolabs.models.futures.laser:LaserScan"
+    _REQUIRED_KEYS = (
+        "angle_min",
+        "angle_max",
+        "angle_increment",
+        "time_increment",
+        "scan_time",
+        "range_min",
+        "range_max",
+        "ranges",
+        "intensities",
+    )
+
+    @classmethod
+    def _converted(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "intensities": values["intensities"] or None}
+
+
+@register_yielding_adapter
+class MultiEchoLaserScanAdapter(LaserScanAdapter):
+    """`MultiEchoLaserScan` to `MultiEchoLaserScan`; no intensities are None."""
+
+    ros_msgtype = "sensor_msgs/msg/MultiEchoLaserScan"
+    _CLASS = "mosaicolabs.models.futures.laser:MultiEchoLaserScan"
+
+    @classmethod
+    def _converted(cls, values: dict[str, Any]) -> dict[str, Any]:
+        echoes = {key: [ray["echoes"] for ray in values[key]] for key in ("ranges", "intensities")}
+        return super()._converted({**values, **echoes})
+
+
+@register_yielding_adapter
+class PointCloudAdapter(_LaterAdapter):
+    """`PointCloud2` to `PointCloud2`, byte by byte."""
+
+    ros_msgtype = "sensor_msgs/msg/PointCloud2"
+    _CLASS = "mosaicolabs.models.ros.point_cloud:PointCloud2"
+    _REQUIRED_KEYS = (
+        "height",
+        "width",
+        "fields",
+        "is_bigendian",
+        "point_step",
+        "row_step",
+        "data",
+        "is_dense",
+    )
+    octets_as_bytes = True
+
+    @classmethod
+    def _converted(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "data": bytes(values["data"])}
