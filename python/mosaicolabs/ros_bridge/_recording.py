@@ -2,7 +2,7 @@
 
 import glob
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from mosaicolabs.helpers import sanitize_topic_name
 from mosaicolabs.ingest import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
 from mosaicolabs.models import Message, Serializable
 
+from ._ahead import run_ahead
 from ._bag import NoMatchingTopicError
 from ._decode import UndecodableError
 from ._names import legal_topic_names
@@ -196,13 +197,21 @@ def _messages(
 ) -> Messages:
     by_source = {(channel.topic, channel.msg_type): adapter for channel, adapter in adapters.items()}
     left = {spec.name: spec.messages for spec in specs}
-    with loader:
+
+    def jobs() -> Iterator[tuple[str, Callable[[], Message | FailedMessage], bool]]:
         for message, error in loader:
             adapter = by_source.get((message.topic, message.msg_type))
-            if adapter is not None:
-                name = names[message.topic]
-                left[name] -= 1
-                yield name, FailedMessage(str(error)) if error else _translate(adapter, message, options)
+            if adapter is None:
+                continue
+            name = names[message.topic]
+            left[name] -= 1
+            if error is not None:
+                yield name, partial(FailedMessage, str(error)), False
+            else:
+                yield name, partial(_translate, adapter, message, options), adapter.octets_as_bytes
+
+    with loader:
+        yield from run_ahead(jobs())
     for name, count in left.items():
         for _ in range(count):
             yield name, FailedMessage("the bag's index counts it, and it is not there")

@@ -23,8 +23,8 @@ class ROSAdapterBase(ABC, Generic[T]):
         ros_msgtype: ROS type, or types, such as `sensor_msgs/msg/Imu`.
         __mosaico_ontology_type__: The data class.
         _REQUIRED_KEYS: Fields that a message must have.
-        octets_as_bytes: Whether `from_dict` takes arrays of `uint8` as `bytes`. Loaders then do not turn
-            them into lists, which costs a hundred times more for an image.
+        octets_as_bytes: Whether `from_dict` takes arrays of `uint8` as `bytes`. The injector then does not
+            turn them into lists, which costs a hundred times more for an image, and translates in threads.
 
     Example:
         >>> import pyarrow as pa
