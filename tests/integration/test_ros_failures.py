@@ -209,15 +209,32 @@ def test_cut_bag_is_refused(kind: str, tmp_path: Path, standing_daemon: Daemon, 
         assert name not in client.list_sequences()
 
 
-def test_bag_that_is_damaged_further_on(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
-    bag = write_bag(tmp_path, "db3", numbers("/count", 4000))
+@pytest.mark.parametrize("kind", ["bag", "mcap"])
+def test_what_comes_before_the_damage_is_kept(
+    kind: str, tmp_path: Path, standing_daemon: Daemon, name: str
+) -> None:
+    rows: list[Row] = [
+        ("/image", "sensor_msgs/msg/CompressedImage", START_NS + i, {"format": "png", "data": bytes(200_000)})
+        for i in range(40)
+    ]
+    bag = write_bag(tmp_path, kind, rows)
     content = bytearray(bag.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 40_000] = b"\xff" * 40_000
+    middle = len(content) // 2
+    content[middle : middle + 300_000] = b"\xff" * 300_000
     bag.write_bytes(content)
     config = injection(bag, name, standing_daemon, on_error=OnErrorPolicy.Report)
 
-    with pytest.raises(BagError, match=r"is damaged after \d+ messages|cannot be opened"):
+    with pytest.raises(BagError) as raised:
         RosbagInjector(config).run()
+
+    told = re.search(r"is damaged after (\d+) messages: ", str(raised.value))
+    assert told, raised.value
+    assert 10 < int(told[1]) < 30
+    with standing_daemon.connect() as client:
+        handler = client.sequence_handler(name)
+        assert handler is not None
+        assert sum(1 for _ in handler.get_data_streamer()) == int(told[1])
+        assert "is damaged after" in client.list_sequence_notify(name)[0].message
 
 
 def test_log_beside_the_database_is_not_overlooked(

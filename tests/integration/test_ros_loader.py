@@ -1,5 +1,6 @@
 """The loader: what it tells about a bag, and what it hands out."""
 
+import io
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from harness.bags import KINDS, Row, header, write_bag
 from harness.script import Script
+from rich.console import Console
 
 from mosaicolabs import MosaicoClient
 from mosaicolabs.ros_bridge import LoaderErrorPolicy, ROSLoader, Stores
@@ -164,7 +166,11 @@ def test_definition_of_another_publisher_is_not_trusted(tmp_path: Path) -> None:
 
 
 def test_progress_counts(tmp_path: Path) -> None:
-    with ROSLoader(write_bag(tmp_path, "mcap", rows())) as loader, ProgressManager(loader) as manager:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with (
+        ROSLoader(write_bag(tmp_path, "mcap", rows())) as loader,
+        ProgressManager(loader, terminal) as manager,
+    ):
         manager.setup()
         manager.advance_all("/count")
         manager.advance_global()
@@ -172,6 +178,9 @@ def test_progress_counts(tmp_path: Path) -> None:
 
     done = {task.description: (task.completed, task.total) for task in manager.progress.tasks}
     assert done == {"all topics": (2, 5), "/count": (1, 2), "/mixed": (0, 2), "/wheel": (0, 1)}
+    drawn = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "/mixed" in drawn
+    assert "odd" in drawn
 
 
 INJECT = """

@@ -53,7 +53,10 @@ class Bag:
         try:
             self._reader.open()
         except Exception as error:  # rosbags and its parsers raise many kinds for broken files
-            raise BagError(f"{path} cannot be opened: {_reason(error)}") from error
+            raise BagError(
+                f"{path} cannot be opened: {_reason(error)}; if its recording was cut off, repair it with "
+                "`rosbag reindex`, `ros2 bag reindex` or `mcap recover`"
+            ) from error
         self.connections: list[Connection] = list(self._reader.connections)
         self.duration_ns: int = self._reader.duration
 

@@ -5,6 +5,7 @@ from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
@@ -43,7 +44,7 @@ class ProgressManager:
         self._total = self.progress.add_task("all topics", total=self._loader.msg_count(), status="")
         for topic in self._loader.topics:
             count = self._loader.msg_count(topic)
-            self._tasks[topic] = self.progress.add_task(topic, total=count, status="")
+            self._tasks[topic] = self.progress.add_task(escape(topic), total=count, status="")
 
     def update_status(self, topic: str, status: str, style: str = "white") -> None:
         """Writes a word behind the bar of a topic."""
