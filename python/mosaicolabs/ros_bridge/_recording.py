@@ -1,6 +1,5 @@
 """A bag as a recording: its topics become topics of a sequence, its messages are translated on the way."""
 
-import glob
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,14 +56,18 @@ class _Channel:
 
 @dataclass(frozen=True, kw_only=True)
 class BagRecording(Recording):
-    """Decodes selected topics only."""
+    """Decodes selected topics only.
 
-    path: Path
+    Attributes:
+        loader: Of the topics that are stored.
+    """
+
+    loader: ROSLoader
     options: BagOptions
 
     def select(self, patterns: Sequence[str]) -> "BagRecording":
         """The same bag with the topics whose ROS names the patterns choose."""
-        return open_bag(self.path, replace(self.options, topics=patterns))
+        return open_bag(self.loader.path, replace(self.options, topics=patterns))
 
 
 def open_bag(path: Path, options: BagOptions) -> BagRecording:
@@ -78,37 +81,37 @@ def open_bag(path: Path, options: BagOptions) -> BagRecording:
         RecordingError: Nothing in the bag can be stored: no adapter, or no definition.
     """
     skipped: list[Skipped] = []
-    with ROSLoader(path, options.topics) as loader:
+    loader = ROSLoader(
+        path, options.topics, options.store, LoaderErrorPolicy.IGNORE, dict(options.custom_types)
+    )
+    with loader:
         channels = _channels(loader)
-    if not channels:
-        asked = " ".join(options.topics or [])
-        raise NoMatchingTopicError(f"{path}: no topic matches {asked}" if asked else f"{path}: it is empty")
-    adapters = _adapters(channels, options.adapters, skipped)
-    if not adapters:
-        listed = "; ".join(f"{skip.source}: {skip.reason}" for skip in skipped)
-        raise RecordingError(f"{path}: nothing that can be stored: {listed}")
+        if not channels:
+            asked = " ".join(options.topics or [])
+            problem = f"no topic matches {asked}" if asked else "it is empty"
+            raise NoMatchingTopicError(f"{path}: {problem}")
+        adapters = _adapters(channels, options.adapters, skipped)
+        if not adapters:
+            listed = "; ".join(f"{skip.source}: {skip.reason}" for skip in skipped)
+            raise RecordingError(f"{path}: nothing that can be stored: {listed}")
+        loader._narrow(
+            {channel.topic for channel in adapters},
+            {channel.topic for channel, adapter in adapters.items() if adapter.octets_as_bytes},
+        )
+        _check_definitions(loader)
     names = legal_topic_names({channel.topic for channel in adapters})
     skipped += [
         Skipped(topic, 0, f"no legal name of a topic; stored as {name}")
         for topic, name in names.items()
         if name != sanitize_topic_name(topic)
     ]
-    selected = ROSLoader(
-        path,
-        [glob.escape(topic) for topic in names],
-        options.store,
-        LoaderErrorPolicy.IGNORE,
-        dict(options.custom_types),
-        bytes_topics={channel.topic for channel, adapter in adapters.items() if adapter.octets_as_bytes},
-    )
-    _check_definitions(selected)
     specs = _specs(path, channels, adapters, names)
     return BagRecording(
         topics=specs,
-        messages=partial(_messages, selected, specs, adapters, names, dict(options.adapter_options)),
+        messages=partial(_messages, loader, specs, adapters, names, dict(options.adapter_options)),
         metadata={"source": path.resolve().name, "source_format": "rosbag"},
         skipped=tuple(skipped),
-        path=path,
+        loader=loader,
         options=options,
     )
 
@@ -159,8 +162,7 @@ def _reason_to_skip(channel: _Channel, adapter: Adapter, classes: dict[str, type
 
 def _check_definitions(loader: ROSLoader) -> None:
     """One topic without a definition counts as failed messages; without any at all, something is missing."""
-    with loader:
-        decoders = loader._decoders().values()
+    decoders = loader._decoders().values()
     errors = [decode for decode in decoders if isinstance(decode, UndecodableError)]
     if errors and len(errors) == len(decoders):
         raise RecordingError(f"{loader.path}: {errors[0]}") from errors[0]

@@ -15,7 +15,6 @@ from mosaicolabs.logging_config import get_logger, setup_sdk_logging
 from mosaicolabs.models.sensors import ImageFormat
 
 from ._recording import BagOptions, BagRecording, open_bag
-from .loader import ROSLoader
 from .progress import ProgressManager
 from .registry import ROSTypeRegistry
 from .ros_bridge import Adapter
@@ -94,7 +93,7 @@ class RosbagInjector:
         recording = open_bag(Path(config.file_path), self._options())
         with (
             nullcontext(client) if client else MosaicoClient.connect(config.host, config.port) as target,
-            ROSLoader(config.file_path, config.topics) as bag,
+            recording.loader as bag,
             ProgressManager(bag, self._console) as progress,
         ):
             progress.setup()

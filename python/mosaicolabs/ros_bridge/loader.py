@@ -1,6 +1,7 @@
 """Reads bags: ROS 1 (`.bag`), ROS 2 (`.db3`, `.mcap`, folders), one decoded message after the other."""
 
-from collections.abc import Collection, Iterator, Sequence
+import glob
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -157,6 +158,12 @@ class ROSLoader:
     def _connections(self) -> list[Connection]:
         self._open()
         return self._selected
+
+    def _narrow(self, topics: Iterable[str], bytes_topics: Iterable[str]) -> None:
+        """From now on it is a loader of these topics only."""
+        self._patterns = [glob.escape(topic) for topic in topics]
+        self._bytes_topics = frozenset(bytes_topics)
+        self._selected = self._select(self._open().connections)
 
     def _select(self, connections: list[Connection]) -> list[Connection]:
         if self._patterns is None:
