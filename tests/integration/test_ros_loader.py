@@ -2,13 +2,17 @@
 
 import io
 import sqlite3
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.bags import KINDS, Row, header, write_bag
+from harness.bags import KINDS, Row, header, serialize, types_of, write_bag
 from harness.script import Script
+from mcap.writer import Writer as McapWriter
 from rich.console import Console
+from rosbags.rosbag1 import Writer
+from rosbags.typesys import get_types_from_msg, get_typestore
 
 from mosaicolabs import MosaicoClient
 from mosaicolabs.ros_bridge import LoaderErrorPolicy, ROSLoader, Stores
@@ -68,9 +72,6 @@ def test_messages_are_plain(kind: str, tmp_path: Path) -> None:
 
 
 def test_several_publishers_of_a_topic_are_counted(tmp_path: Path) -> None:
-    from harness.bags import serialize, types_of
-    from rosbags.rosbag1 import Writer
-
     store, name = types_of("bag"), "std_msgs/msg/Int32"
     with Writer(tmp_path / "two.bag") as writer:
         for publisher in range(2):
@@ -82,6 +83,49 @@ def test_several_publishers_of_a_topic_are_counted(tmp_path: Path) -> None:
         assert loader.msg_count("/t") == 3
         assert loader.msg_types == [name]
         assert len(list(loader)) == 3
+
+
+def test_type_that_changed_during_the_recording(tmp_path: Path) -> None:
+    name = "my_msgs/msg/Speed"
+    with Writer(tmp_path / "changed.bag") as writer:
+        for i, text in enumerate(("float64 rpm", "float64 rpm\nstring unit")):
+            store = get_typestore(Stores.EMPTY)
+            store.register(get_types_from_msg(text, name))
+            connection = writer.add_connection(f"/t{i}", name, typestore=store)
+            fields = {"rpm": 1.5, "unit": "1/min"} if i else {"rpm": 1.5}
+            writer.write(connection, START_NS + i, serialize("bag", store, name, fields))
+
+    found = [(message.data, error) for message, error in ROSLoader(tmp_path / "changed.bag")]
+
+    assert found == [({"rpm": 1.5}, None), ({"rpm": 1.5, "unit": "1/min"}, None)]
+
+
+IDL = """module my_msgs {
+  module msg {
+    struct Speed {
+      double rpm;
+      sequence<uint8> raw;
+    };
+  };
+};
+"""
+
+
+@pytest.mark.parametrize("head", ["", f"{'=' * 80}\nIDL: my_msgs/msg/Speed\n"])
+def test_definitions_in_idl(head: str, tmp_path: Path) -> None:
+    with (tmp_path / "idl.mcap").open("wb") as file:
+        writer = McapWriter(file)
+        writer.start(profile="ros2")
+        schema = writer.register_schema("my_msgs/msg/Speed", "ros2idl", (head + IDL).encode())
+        channel = writer.register_channel("/speed", "cdr", schema)
+        raw = b"\0\1\0\0" + struct.pack("<dI2s", 2.5, 2, b"\7\1")
+        writer.add_message(channel, log_time=START_NS, data=raw, publish_time=START_NS)
+        writer.finish()
+
+    [(message, error)] = ROSLoader(tmp_path / "idl.mcap")
+
+    assert error is None
+    assert message.data == {"rpm": 2.5, "raw": [7, 1]}
 
 
 def broken_rows() -> list[Row]:
