@@ -12,6 +12,7 @@ from harness.script import Script
 from mcap.writer import Writer as McapWriter
 from rich.console import Console
 from rosbags.rosbag1 import Writer
+from rosbags.rosbag2 import CompressionMode
 from rosbags.typesys import get_types_from_msg, get_typestore
 
 from mosaicolabs import MosaicoClient
@@ -155,6 +156,17 @@ def test_patterns_without_a_match(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert loader.topics == []
     assert "no topic matches /lidar*; there are: /count, /mixed, /wheel" in caplog.text
     assert loader.msg_count("/count") == 0
+
+
+@pytest.mark.parametrize("kind", ["db3", "mcap"])
+@pytest.mark.parametrize("mode", [CompressionMode.MESSAGE, CompressionMode.FILE])
+def test_compressed_bags(kind: str, mode: CompressionMode, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path, kind, rows(), mode)
+
+    with ROSLoader(bag.parent) as loader:
+        assert [error for _, error in loader] == [None] * 5
+    with pytest.raises((OSError, ValueError), match=r"part of a compressed bag; give its folder|no such bag"):
+        len(ROSLoader(bag).topics)
 
 
 def test_no_bags(tmp_path: Path) -> None:

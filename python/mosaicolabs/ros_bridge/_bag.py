@@ -1,5 +1,6 @@
 """The file of a bag. Whatever is wrong with it becomes a `BagError`."""
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class Bag:
         self.path = path
         self.is_ros1 = path.suffix == ".bag"
         _refuse_write_ahead_log(path)
+        _refuse_compressed_part(path)
         self._reader = Ros1Reader(path) if self.is_ros1 else Ros2Reader(path)
         try:
             self._reader.open()
@@ -90,6 +92,15 @@ class Bag:
 
 def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+def _refuse_compressed_part(path: Path) -> None:
+    # Only the folder tells that each message is compressed; alone, none of them can be decoded.
+    metadata = path.parent / METADATA_FILE
+    if path.is_file() and metadata.is_file():
+        text = metadata.read_text(encoding="utf-8", errors="replace")
+        if path.name in text and re.search(r"^\s*compression_mode:\s*['\"]?message", text, re.I | re.M):
+            raise BagError(f"{path} is a part of a compressed bag; give its folder {path.parent}")
 
 
 def _refuse_write_ahead_log(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rosbags.interfaces import Nodetype
 from rosbags.rosbag1 import Writer as Ros1Writer
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.base import normalize_fieldname
@@ -68,7 +68,9 @@ def serialize(kind: str, store: Typestore, name: str, fields: dict[str, Any]) ->
     return bytes(store.serialize_ros1(message, name) if kind == "bag" else store.serialize_cdr(message, name))
 
 
-def write_bag(folder: Path, kind: str, rows: Iterable[Row]) -> Path:
+def write_bag(
+    folder: Path, kind: str, rows: Iterable[Row], compression: CompressionMode | None = None
+) -> Path:
     """A new bag `folder/flight.KIND` (ROS 2: in a folder of its own) with these messages."""
     store = types_of(kind)
     writer: Any
@@ -79,6 +81,8 @@ def write_bag(folder: Path, kind: str, rows: Iterable[Row]) -> Path:
         plugin = StoragePlugin.MCAP if kind == "mcap" else StoragePlugin.SQLITE3
         writer = Ros2Writer(folder / "flight", version=9, storage_plugin=plugin)
         path = folder / "flight" / f"flight.{kind}"
+        if compression is not None:
+            writer.set_compression(compression, CompressionFormat.ZSTD)
     connections: dict[tuple[str, str], Any] = {}
     with writer:
         for topic, name, time_ns, fields in rows:
