@@ -116,7 +116,15 @@ class FailedPreconditionError(MosaicoError, RuntimeError):
 class ConnectionFailedError(MosaicoError, ConnectionError):
     """The daemon cannot be reached, went away, or cut the call short."""
 
-    codes = ("unavailable", "shutting_down", "cancelled", "deleted", "stream_replaced", "stream_broken")
+    codes = (
+        "unavailable",
+        "store_unavailable",
+        "shutting_down",
+        "cancelled",
+        "deleted",
+        "stream_replaced",
+        "stream_broken",
+    )
 
 
 class DeadlineError(MosaicoError, TimeoutError):

@@ -67,6 +67,10 @@ pub struct Config {
     pub ingest_bytes: usize,
     /// Chunks that are encoded at the same time.
     pub chunk_jobs: usize,
+    /// Chunks that are on their way to the store at the same time.
+    pub upload_jobs: usize,
+    /// An operation on the store that takes longer fails; changes that it belongs to are undone or completed later.
+    pub store_timeout: Duration,
     /// Chunks that queries search at the same time.
     pub query_jobs: usize,
     /// Closed log segments of one topic that may wait for encoding before its put waits.
@@ -83,6 +87,9 @@ pub struct Config {
     pub retry_pause: Duration,
     /// Events that are kept at least; the oldest are dropped in groups.
     pub events_kept: usize,
+    /// What is to go wrong with the store.
+    #[cfg(feature = "faults")]
+    pub faults: crate::faults::Faults,
 }
 
 impl Config {
@@ -99,6 +106,8 @@ impl Config {
             acknowledge: Acknowledge::Synced,
             ingest_bytes: 64 * MIB,
             chunk_jobs: 2,
+            upload_jobs: 4,
+            store_timeout: Duration::from_secs(60),
             query_jobs: std::thread::available_parallelism().map_or(2, usize::from),
             pending_segments: 4,
             footer_cache_bytes: 16 * MIB,
@@ -107,6 +116,8 @@ impl Config {
             orphan_grace: Duration::from_secs(3600),
             retry_pause: Duration::from_secs(1),
             events_kept: 100_000,
+            #[cfg(feature = "faults")]
+            faults: crate::faults::Faults::default(),
         }
     }
 
@@ -119,6 +130,7 @@ impl Config {
             ("max_message_bytes", self.max_message_bytes),
             ("ingest_bytes", self.ingest_bytes),
             ("chunk_jobs", self.chunk_jobs),
+            ("upload_jobs", self.upload_jobs),
             ("query_jobs", self.query_jobs),
             ("pending_segments", self.pending_segments),
         ];

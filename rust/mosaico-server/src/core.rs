@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
+use mosaico_types::SequenceName;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +16,7 @@ use crate::events::Archive;
 use crate::id::{SequenceId, TopicId};
 use crate::ingest::live::LiveTopics;
 use crate::layers::Layers;
+use crate::locks::Locks;
 use crate::read::footer::FooterCache;
 use crate::store::Store;
 use crate::tasks::Queue;
@@ -31,9 +33,9 @@ pub(crate) struct Core {
     pub log: PathBuf,
     pub live: Arc<LiveTopics>,
     pub footers: FooterCache,
-    /// One creation at a time: names are unique.
-    pub creating: tokio::sync::Mutex<()>,
-    pub locks: SequenceLocks,
+    pub creations: Creations,
+    /// One per sequence: creation of topics, finalization, commit and removal exclude each other.
+    pub locks: Locks<SequenceId>,
     /// Background work.
     pub queue: Queue,
     /// Signs of life of writers.
@@ -42,6 +44,8 @@ pub(crate) struct Core {
     pub archive: Archive,
     /// Permits of the chunker.
     pub chunk_jobs: Semaphore,
+    /// Chunks that are on their way to the store at the same time.
+    pub upload_jobs: Semaphore,
     /// Permits of queries: chunks that are searched at the same time.
     pub scans: Semaphore,
     /// Bytes that may wait for the disk.
@@ -73,25 +77,10 @@ impl Core {
     }
 }
 
-/// One lock per sequence: creation of topics, finalization, commit and removal exclude each other.
+/// Creations of sequences. Names are unique, so those of one name take turns.
 #[derive(Debug, Default)]
-pub(crate) struct SequenceLocks(Mutex<HashMap<SequenceId, Weak<tokio::sync::Mutex<()>>>>);
-
-impl SequenceLocks {
-    /// Waits for the lock of a sequence.
-    pub(crate) async fn lock(&self, sequence: SequenceId) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.0.lock();
-            locks.retain(|_, lock| lock.strong_count() > 0);
-            match locks.get(&sequence).and_then(Weak::upgrade) {
-                Some(lock) => lock,
-                None => {
-                    let lock = Arc::new(tokio::sync::Mutex::new(()));
-                    locks.insert(sequence, Arc::downgrade(&lock));
-                    lock
-                }
-            }
-        };
-        lock.lock_owned().await
-    }
+pub(crate) struct Creations {
+    pub names: Locks<SequenceName>,
+    /// Those that were begun and not answered with success. A start settles what an earlier process left.
+    pub begun: Mutex<HashMap<SequenceId, SequenceName>>,
 }

@@ -7,6 +7,8 @@ use mosaico_wire::query::QueryError;
 use mosaico_wire::status;
 use tonic::Status;
 
+use crate::store::Unavailable;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -84,6 +86,11 @@ pub enum Error {
     /// The store's device is full.
     #[error("the store is full: {0}; free space and write again, acknowledged rows are kept")]
     Full(String),
+    /// The store does not answer in time, or says that it cannot serve now.
+    #[error(
+        "the store is not available: {0} failed or took too long; try again later, acknowledged rows are kept"
+    )]
+    StoreUnavailable(String),
     /// The server ends.
     #[error("the server is shutting down; connect again later")]
     ShuttingDown,
@@ -123,6 +130,7 @@ impl Error {
             Self::Replaced(_) => ErrorCode::StreamReplaced,
             Self::Broken { .. } => ErrorCode::StreamBroken,
             Self::Full(_) => ErrorCode::StoreFull,
+            Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,
             Self::Internal(_) => ErrorCode::Internal,
@@ -134,45 +142,65 @@ impl Error {
         self.code().kind()
     }
 
-    /// A failure inside the server: `cause` goes to the log, `doing` to the caller. A full device is told apart.
+    /// A failure inside the server: `cause` goes to the log, `doing` to the caller. A full device and a store that is
+    /// not available are told apart.
     pub(crate) fn internal(doing: impl Into<String>, cause: impl Cause) -> Self {
         let doing = doing.into();
         tracing::error!(%doing, cause = %cause.text(), "internal error");
-        if cause.is_full() { Self::Full(doing) } else { Self::Internal(doing) }
+        match cause.class() {
+            Class::Full => Self::Full(doing),
+            Class::Unavailable => Self::StoreUnavailable(doing),
+            Class::Other => Self::Internal(doing),
+        }
     }
 }
 
-/// A foreign error, as far as this crate tells them apart.
+/// Foreign errors, as far as this crate tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The device is full.
+    Full,
+    /// The store cannot serve now.
+    Unavailable,
+    Other,
+}
+
+/// A foreign error.
 pub(crate) trait Cause {
     /// For the log.
     fn text(&self) -> String;
-    /// Whether the device is full.
-    fn is_full(&self) -> bool;
+    /// What it says.
+    fn class(&self) -> Class;
 }
 
-fn chain_is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+fn class(error: &(dyn std::error::Error + 'static)) -> Class {
     let mut next = Some(error);
     while let Some(error) = next {
+        if error.is::<Unavailable>() {
+            return Class::Unavailable;
+        }
         if let Some(io) = error.downcast_ref::<io::Error>() {
             let full =
                 [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+            if full.contains(&io.kind()) {
+                return Class::Full;
+            }
             // An io::Error may wrap another one without naming it as its source.
-            let inner = io.get_ref().is_some_and(|inner| chain_is_full(inner));
-            if full.contains(&io.kind()) || inner {
-                return true;
+            if let Some(inner) = io.get_ref() {
+                return class(inner);
             }
         }
         next = error.source();
     }
-    false
+    Class::Other
 }
 
 impl<E: std::error::Error + 'static> Cause for E {
     fn text(&self) -> String {
         self.to_string()
     }
-    fn is_full(&self) -> bool {
-        chain_is_full(self)
+    fn class(&self) -> Class {
+        class(self)
     }
 }
 

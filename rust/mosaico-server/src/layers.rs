@@ -23,23 +23,25 @@ const MAX_DESCRIPTION_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Layers {
     store: Store,
-    list: Mutex<Vec<LayerRecord>>,
+    /// `None` when it is not known what became of a change.
+    list: Mutex<Option<Vec<LayerRecord>>>,
 }
 
 impl Layers {
     /// Reads the store's record, and makes sure of the default layer, which is stored with the next change.
     pub(crate) async fn open(store: Store) -> Result<Self> {
-        let list = Mutex::new(load(&store).await?);
+        let list = Mutex::new(Some(load(&store).await?));
         Ok(Self { store, list })
     }
 
     /// In the order of creation.
-    pub(crate) async fn list(&self) -> Vec<Layer> {
+    pub(crate) async fn list(&self) -> Result<Vec<Layer>> {
         let layer = |layer: &LayerRecord| Layer {
             name: layer.name.to_string(),
             description: layer.description.clone(),
         };
-        self.list.lock().await.iter().map(layer).collect()
+        let mut list = self.list.lock().await;
+        Ok(self.known(&mut list).await?.iter().map(layer).collect())
     }
 
     /// Adds a layer.
@@ -82,16 +84,22 @@ impl Layers {
 
     async fn change(&self, change: impl FnOnce(&mut Vec<LayerRecord>) -> Result<()>) -> Result<()> {
         let mut list = self.list.lock().await;
-        let mut layers = list.clone();
+        let mut layers = self.known(&mut list).await?.clone();
         change(&mut layers)?;
         let record = LayersRecord { format_version: FORMAT_VERSION, layers };
-        if let Err(error) = self.store.put_json(&layers_file(), &record).await {
-            // The write may have failed before or after the record was replaced.
-            *list = load(&self.store).await?;
-            return Err(error);
-        }
-        *list = record.layers;
+        // The write may fail before or after the record was replaced, and this call may be cut short.
+        *list = None;
+        self.store.put_json(&layers_file(), &record).await?;
+        *list = Some(record.layers);
         Ok(())
+    }
+
+    async fn known<'a>(&self, list: &'a mut Option<Vec<LayerRecord>>) -> Result<&'a mut Vec<LayerRecord>> {
+        let known = match list.take() {
+            Some(known) => known,
+            None => load(&self.store).await?,
+        };
+        Ok(list.insert(known))
     }
 }
 

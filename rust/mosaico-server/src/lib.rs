@@ -30,6 +30,7 @@ mod id;
 mod ingest;
 mod layers;
 mod lifecycle;
+mod locks;
 mod query;
 mod read;
 mod repair;
@@ -43,3 +44,5 @@ pub use config::{Acknowledge, Config, StoreLocation};
 pub use error::{Error, Result};
 pub use server::Server;
 pub use service::Service;
+#[cfg(feature = "faults")]
+pub use store::faults;

@@ -59,8 +59,8 @@ impl Core {
         user_metadata: Value,
         on_error: OnError,
     ) -> Result<String> {
-        let _one = self.creating.lock().await;
-        self.settle_names(&name).await?;
+        let _one = self.creations.names.lock(&name).await;
+        self.settle_name(&name).await?;
         if self.catalog.find_sequence(&name).await?.is_some() {
             return Err(Error::SequenceExists(name.to_string()));
         }
@@ -73,10 +73,12 @@ impl Core {
             created_ns: now_ns(),
             on_error,
         };
+        self.creations.begun.lock().insert(record.id, record.name.clone());
         let _lock = self.lock(record.id).await?;
         let change = self.catalog.begin(record.id).await?;
-        self.store.put_json(&SequencePaths(record.id).created(), &record).await?;
+        self.store.create_json(&SequencePaths(record.id).created(), &record).await?;
         self.catalog.sequence_created(change, &record).await?;
+        self.creations.begun.lock().remove(&record.id);
         self.writers.touch(record.id);
         Ok(record.key)
     }
@@ -98,7 +100,7 @@ impl Core {
             topics: topics.iter().map(|topic| topic.id).collect(),
         };
         let change = self.catalog.begin(id).await?;
-        self.store.put_json(&SequencePaths(id).finalized(), &record).await?;
+        self.store.create_json(&SequencePaths(id).finalized(), &record).await?;
         self.catalog.sequence_finalized(change, id, record.finalized_ns).await
     }
 
@@ -149,7 +151,7 @@ impl Core {
             created_ns: now_ns(),
         };
         let change = self.catalog.begin(id).await?;
-        self.store.put_json(&SequencePaths(id).topic(record.id).created(), &record).await?;
+        self.store.create_json(&SequencePaths(id).topic(record.id).created(), &record).await?;
         self.catalog.topic_created(change, &record).await?;
         Ok(record.key)
     }
@@ -183,21 +185,31 @@ impl Core {
         }
     }
 
-    /// Adds a notification.
-    pub(crate) async fn notify(&self, subject: &Subject, notify_type: String, msg: String) -> Result<()> {
+    /// Adds a notification, once: who is not sure whether an attempt succeeded tries again with the same id.
+    pub(crate) async fn notify(
+        &self,
+        subject: &Subject,
+        id: NotificationId,
+        notify_type: String,
+        msg: String,
+    ) -> Result<()> {
         let (sequence, _) = self.subject(subject).await?;
         let _lock = self.lock(sequence).await?;
         let (sequence, topic) = self.subject(subject).await?;
+        let topic = topic.map(|topic| topic.id);
+        if self.catalog.notifications(sequence, topic).await?.iter().any(|row| row.id == id) {
+            return Ok(());
+        }
         let record = NotificationRecord {
             format_version: FORMAT_VERSION,
-            id: NotificationId::generate(),
-            topic: topic.map(|topic| topic.id),
+            id,
+            topic,
             notify_type,
             msg,
             created_ns: now_ns(),
         };
         let change = self.catalog.begin(sequence).await?;
-        self.store.put_json(&SequencePaths(sequence).notification(record.id), &record).await?;
+        self.store.create_json(&SequencePaths(sequence).notification(record.id), &record).await?;
         self.catalog.notified(change, sequence, &record).await
     }
 

@@ -18,7 +18,7 @@ use crate::store::layout::SequencePaths;
 impl Core {
     /// Waits for the lock of a sequence; a change of it that failed earlier is settled first.
     pub(crate) async fn lock(&self, id: SequenceId) -> Result<OwnedMutexGuard<()>> {
-        let lock = self.locks.lock(id).await;
+        let lock = self.locks.lock(&id).await;
         if self.catalog.unsettled.contains(id) {
             self.settle(id).await?;
         }
@@ -38,13 +38,16 @@ impl Core {
         }
     }
 
-    /// Brings to an end what keeps a name from being used: removals, and creations that were not answered.
-    /// The caller holds the right to create.
-    pub(crate) async fn settle_names(&self, wanted: &SequenceName) -> Result<()> {
-        for id in self.catalog.unsettled.all() {
-            if self.catalog.sequence_by_id(id).await?.is_none() {
-                drop(self.lock(id).await?);
-            }
+    /// Brings to an end what keeps the name from being used: removals, and creations that were not answered.
+    /// The caller holds the right to create it.
+    pub(crate) async fn settle_name(&self, wanted: &SequenceName) -> Result<()> {
+        let begun: Vec<SequenceId> = {
+            let begun = self.creations.begun.lock();
+            begun.iter().filter(|(_, name)| *name == wanted).map(|(&id, _)| id).collect()
+        };
+        for id in begun {
+            drop(self.lock(id).await?);
+            self.creations.begun.lock().remove(&id);
         }
         match self.catalog.find_sequence(wanted).await? {
             Some(row) if row.deleting => {
@@ -64,7 +67,9 @@ impl Core {
             (Some(known), Some(state)) if !known.deleting => self.settle_known(state).await,
             _ => {
                 self.catalog.settle_removal(id).await?;
-                self.finish_sequence_removal(id).await
+                self.finish_sequence_removal(id).await?;
+                self.creations.begun.lock().remove(&id);
+                Ok(())
             }
         }
     }

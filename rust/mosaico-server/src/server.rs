@@ -62,7 +62,7 @@ impl Server {
         let lock = take(root)?;
         let log = root.join("log");
         create_folders(&log).map_err(|e| startup(root, &e))?;
-        let store = Store::open_local(root)?;
+        let store = Store::open_local(root, &config)?;
         let (catalog, catalog_is_new) = Catalog::open(&root.join("catalog.db")).await?;
         let core = Arc::new(Core {
             layers: Layers::open(store.clone()).await?,
@@ -71,12 +71,13 @@ impl Server {
             log,
             live: Arc::default(),
             footers: FooterCache::new(config.footer_cache_bytes),
-            creating: tokio::sync::Mutex::default(),
+            creations: Default::default(),
             locks: Default::default(),
             queue: Queue::new(),
             writers: Default::default(),
             archive: Default::default(),
             chunk_jobs: Semaphore::new(config.chunk_jobs),
+            upload_jobs: Semaphore::new(config.upload_jobs),
             scans: Semaphore::new(config.query_jobs),
             ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
@@ -164,6 +165,9 @@ impl Server {
         self.core.tasks.wait().await;
         if let Err(error) = events::store(&self.core).await {
             tracing::warn!(%error, "the last events stay in the catalogue and are stored after the next start");
+        }
+        if let Err(error) = self.core.store.quiet().await {
+            tracing::warn!(%error, "writes to the store are given up");
         }
         self.core.catalog.close().await;
     }

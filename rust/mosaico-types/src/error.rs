@@ -143,6 +143,8 @@ pub enum ErrorCode {
     TooMany,
     /// The server cannot be reached.
     Unavailable,
+    /// The server's store does not answer, or cannot serve now.
+    StoreUnavailable,
     /// The server ends.
     ShuttingDown,
     /// Nothing happened in time.
@@ -194,6 +196,7 @@ impl ErrorCode {
             Self::TooLarge => "too_large",
             Self::TooMany => "too_many",
             Self::Unavailable => "unavailable",
+            Self::StoreUnavailable => "store_unavailable",
             Self::ShuttingDown => "shutting_down",
             Self::Deadline => "deadline",
             Self::Unimplemented => "unimplemented",
@@ -234,7 +237,7 @@ impl ErrorCode {
             Self::ResourceExhausted | Self::StoreFull | Self::TooLarge | Self::TooMany => {
                 ErrorKind::ResourceExhausted
             }
-            Self::Unavailable | Self::ShuttingDown => ErrorKind::Unavailable,
+            Self::Unavailable | Self::StoreUnavailable | Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Deadline => ErrorKind::Deadline,
             Self::Unimplemented => ErrorKind::Unimplemented,
             Self::Closed => ErrorKind::Closed,
@@ -243,7 +246,7 @@ impl ErrorCode {
     }
 
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NotFound,
         Self::SequenceNotFound,
         Self::TopicNotFound,
@@ -279,6 +282,7 @@ impl ErrorCode {
         Self::TooLarge,
         Self::TooMany,
         Self::Unavailable,
+        Self::StoreUnavailable,
         Self::ShuttingDown,
         Self::Deadline,
         Self::Unimplemented,

@@ -15,6 +15,7 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use parking_lot::Mutex;
 use sqlx::Connection;
@@ -41,6 +42,9 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0005_events.sql"),
 ];
 
+/// SQLite's `application_id` of a catalogue that does not have all that the store has yet.
+const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
+
 /// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
 const READ_AHEAD_ROWS: usize = 1024;
 
@@ -58,7 +62,8 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Opens or creates the file and brings its tables up to date. The flag tells that it is new.
+    /// Opens or creates the file and brings its tables up to date. The flag tells that it is new: the caller fills it
+    /// and says so by [`Self::filled`]. One that was not filled to the end is made anew.
     pub(crate) async fn open(file: &Path) -> Result<(Self, bool)> {
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -68,13 +73,14 @@ impl Catalog {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(30));
         let failed = |e| Error::internal("opening the catalogue", e);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            // SQLite ends a transaction itself when the disk is full; sqlx then believes that it is still open.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
+        let mut writer = connect_writer(&options).await?;
+        let mark = sqlx::query_scalar("PRAGMA application_id").fetch_one(&writer).await;
+        let mark: i32 = mark.map_err(failed)?;
+        if mark == FILLING {
+            writer.close().await;
+            remove(file).map_err(|e| Error::internal("removing an incomplete catalogue", e))?;
+            writer = connect_writer(&options).await?;
+        }
         let new = migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
@@ -85,11 +91,40 @@ impl Catalog {
         Ok((Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event }, new))
     }
 
+    /// Notes that the catalogue has all that the store has.
+    pub(crate) async fn filled(&self) -> Result<()> {
+        let done = sqlx::raw_sql("PRAGMA application_id = 0").execute(&self.writer).await;
+        done.map(drop).map_err(failed)
+    }
+
     /// Closes the file.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+async fn connect_writer(options: &SqliteConnectOptions) -> Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        // SQLite ends a transaction itself when the disk is full; sqlx then believes that it is still open.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .connect_with(options.clone())
+        .await
+        .map_err(|e| Error::internal("opening the catalogue", e))
+}
+
+/// Removes the file with those that SQLite keeps beside it; the main one last, so that no log outlives it.
+fn remove(file: &Path) -> io::Result<()> {
+    for ending in ["-wal", "-shm", ""] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(ending);
+        match fs::remove_file(name) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Applies what is missing; tells whether nothing was there.
@@ -108,6 +143,10 @@ async fn migrate(pool: &SqlitePool) -> Result<bool> {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(failed)?;
         let version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", index + 1));
         sqlx::raw_sql(version).execute(&mut *transaction).await.map_err(failed)?;
+        if index == 0 {
+            let filling = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {FILLING}"));
+            sqlx::raw_sql(filling).execute(&mut *transaction).await.map_err(failed)?;
+        }
         transaction.commit().await.map_err(failed)?;
     }
     Ok(applied == 0)

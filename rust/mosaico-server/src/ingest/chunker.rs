@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use tokio::select;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::live::{LiveTopic, Segment};
 use super::segment::read_sorted;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::TopicId;
-use crate::store::durable::discard;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::{ChunkError, ChunkLabel, WrittenChunk, write_chunk};
 use crate::store::records::{ChunkRecord, FORMAT_VERSION};
@@ -23,14 +23,6 @@ impl From<ChunkError> for Error {
 /// Makes a chunk of a closed segment.
 pub(crate) async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
     let Some(topic) = core.live.get(topic) else { return Ok(()) };
-    let permit = select! {
-        biased;
-        () = topic.cancel.cancelled() => return Ok(()),
-        // What waits here lies in the log: the next start picks it up.
-        () = core.stopping.cancelled() => return Ok(()),
-        permit = core.chunk_jobs.acquire() => permit,
-    };
-    let Ok(_permit) = permit else { return Ok(()) };
     let made = make(core, &topic, index).await;
     match &made {
         Ok(()) => core.live.release(topic.id()),
@@ -39,25 +31,34 @@ pub(crate) async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
     made
 }
 
+/// `None`: there is nothing more to do in this run of the server. What waits lies in the log: the next start picks it up.
+async fn permit<'a>(core: &Core, topic: &LiveTopic, permits: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+    select! {
+        biased;
+        () = topic.cancel.cancelled() => None,
+        () = core.stopping.cancelled() => None,
+        permit = permits.acquire() => permit.ok(),
+    }
+}
+
 async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
+    // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
+    let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(()) };
     let Some(segment) = topic.segment(index) else { return Ok(()) };
     let scratch = core.store.scratch_file();
     let written = {
-        let (live, scratch) = (Arc::clone(topic), scratch.clone());
+        let (live, file) = (Arc::clone(topic), scratch.file.clone());
         let limits = (core.config.row_group_bytes, core.config.message_bytes);
-        let work = move || encode(&live, index, segment, &scratch, limits);
+        let work = move || encode(&live, index, segment, &file, limits);
         match tokio::task::spawn_blocking(work).await {
-            Ok(written) => written,
-            Err(e) => Err(Error::internal(format!("encoding a chunk of topic `{}`", topic.row.locator), e)),
+            Ok(written) => written?,
+            Err(e) => {
+                return Err(Error::internal(format!("encoding a chunk of topic `{}`", topic.row.locator), e));
+            }
         }
     };
-    let written = match written {
-        Ok(written) => written,
-        Err(error) => {
-            discard(&scratch);
-            return Err(error);
-        }
-    };
+    drop(encoding);
+    let Some(_storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(()) };
     let record = ChunkRecord {
         format_version: FORMAT_VERSION,
         index,
@@ -71,10 +72,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
         columns: written.columns,
     };
     let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
-    if let Err(error) = core.store.publish(scratch.clone(), &paths.chunk(index)).await {
-        discard(&scratch);
-        return Err(error);
-    }
+    core.store.publish(&scratch, &paths.chunk(index)).await?;
     core.store.put_json(&paths.chunk_record(index), &record).await?;
     core.catalog.chunk_stored(topic.row.sequence_id, topic.id(), &record).await?;
     // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.

@@ -26,7 +26,7 @@ pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Resu
         chunks,
     };
     let change = core.catalog.begin(row.sequence_id).await?;
-    core.store.put_json(&paths.committed(), &record).await?;
+    core.store.create_json(&paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await
 }
 

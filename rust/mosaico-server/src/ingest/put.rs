@@ -208,7 +208,7 @@ async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
 async fn save_schema(core: &Core, row: &TopicRow, message: &[u8]) -> Result<()> {
     let change = core.catalog.begin(row.sequence_id).await?;
     let path = SequencePaths(row.sequence_id).topic(row.id).schema();
-    core.store.put(&path, message.to_vec()).await?;
+    core.store.create(&path, message.to_vec()).await?;
     core.catalog.topic_schema(change, row.id, message).await
 }
 

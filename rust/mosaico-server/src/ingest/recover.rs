@@ -25,6 +25,7 @@ pub(crate) async fn recover(core: &Arc<Core>, catalog_is_new: bool) -> Result<()
         for id in core.store.sequences().await? {
             restore(core, id).await?;
         }
+        core.catalog.filled().await?;
     }
     for id in core.catalog.pending().await? {
         core.settle(id).await?;

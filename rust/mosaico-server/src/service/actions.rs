@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::{check_body, events};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::id::NotificationId;
 use crate::lifecycle::{NewTopic, Subject};
 use crate::query;
 
@@ -93,7 +94,7 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
         }
         name::LAYER_LIST => {
             parse::<Nothing>(action, body)?;
-            respond(action, &LayerList { layers: core.layers.list().await })
+            respond(action, &LayerList { layers: core.layers.list().await? })
         }
         _ => Err(Error::Unimplemented(format!(
             "there is no action `{}` here; a newer server may have it",
@@ -158,7 +159,7 @@ async fn notify(
     if notify_type != NOTIFY_ERROR {
         return Err(Error::Invalid(format!("there is no notify_type `{notify_type}`; use `{NOTIFY_ERROR}`")));
     }
-    core.notify(&subject(&name)?, notify_type, msg).await?;
+    core.notify(&subject(&name)?, NotificationId::generate(), notify_type, msg).await?;
     Ok(empty_answer())
 }
 

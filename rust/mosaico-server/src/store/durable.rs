@@ -5,7 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use crate::crash;
+
+/// Files in the making.
+const SCRATCH: &str = "tmp";
 
 /// A store's root folder.
 #[derive(Debug)]
@@ -17,7 +22,7 @@ pub(crate) struct LocalFolder {
 impl LocalFolder {
     /// Opens `root`; files that an earlier process left unfinished are dropped.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        let scratch = root.join("tmp");
+        let scratch = root.join(SCRATCH);
         create_folders(&scratch)?;
         for entry in fs::read_dir(&scratch)? {
             fs::remove_file(entry?.path())?;
@@ -25,16 +30,28 @@ impl LocalFolder {
         Ok(Self { root: root.to_owned(), scratch })
     }
 
-    /// A fresh file name on the store's device.
-    pub(crate) fn scratch_file(&self) -> PathBuf {
-        self.scratch.join(uuid::Uuid::new_v4().to_string())
+    /// Where it lies.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
-    /// Writes `bytes` to `path`.
-    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let scratch = self.scratch_file();
-        let written = File::create_new(&scratch).and_then(|mut file| file.write_all(bytes));
-        match written.and_then(|()| self.publish(&scratch, path)) {
+    /// A fresh file name on the store's device, and its path below the root.
+    pub(crate) fn scratch_file(&self) -> (PathBuf, String) {
+        let name = uuid::Uuid::new_v4().to_string();
+        (self.scratch.join(&name), format!("{SCRATCH}/{name}"))
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
+    /// Writes `parts` to `path`.
+    pub(crate) fn write<'a>(&self, path: &str, mut parts: impl Iterator<Item = &'a Bytes>) -> io::Result<()> {
+        let (scratch, from) = self.scratch_file();
+        let written =
+            File::create_new(&scratch).and_then(|mut file| parts.try_for_each(|part| file.write_all(part)));
+        match written.and_then(|()| self.publish(&from, path)) {
             Ok(()) => Ok(()),
             Err(e) => {
                 discard(&scratch);
@@ -43,14 +60,14 @@ impl LocalFolder {
         }
     }
 
-    /// Moves `file` to `path`.
-    pub(crate) fn publish(&self, file: &Path, path: &str) -> io::Result<()> {
-        let target = self.root.join(path);
+    /// Moves the finished file at `from` to `path`.
+    pub(crate) fn publish(&self, from: &str, path: &str) -> io::Result<()> {
+        let (file, target) = (self.root.join(from), self.root.join(path));
         let parent = target.parent().unwrap_or(&self.root);
-        File::open(file)?.sync_all()?;
+        File::open(&file)?.sync_all()?;
         create_folders(parent)?;
         crash::point();
-        fs::rename(file, &target)?;
+        fs::rename(&file, &target)?;
         crash::point();
         sync_folder(parent)
     }

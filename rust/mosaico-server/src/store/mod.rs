@@ -1,6 +1,10 @@
 //! The store: the truth about sequences, as immutable objects under ids. Start with [`Store`].
 
+mod deadline;
 pub(crate) mod durable;
+#[cfg(feature = "faults")]
+pub mod faults;
+mod folder;
 pub(crate) mod layout;
 mod load;
 pub(crate) mod parquet;
@@ -13,59 +17,99 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::config::Config;
 use crate::crash;
 use crate::error::{Error, Result};
-use durable::LocalFolder;
+use deadline::Deadline;
+pub(crate) use deadline::Unavailable;
+use durable::{LocalFolder, discard};
+use folder::FolderStore;
 
-/// Objects under ids. Reads go through [`ObjectStore`]; writes return when they would survive a power cut.
+/// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    objects: Arc<dyn ObjectStore>,
+    objects: Deadline,
     folder: Arc<LocalFolder>,
+}
+
+/// A finished file on its way to the store. What is left of it is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// Where it lies.
+    pub file: PathBuf,
+    path: Path,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        discard(&self.file);
+    }
 }
 
 impl Store {
     /// Opens the store in `root`, which exists.
-    pub(crate) fn open_local(root: &FilePath) -> Result<Self> {
-        let objects = LocalFileSystem::new_with_prefix(root)
-            .map_err(|e| Error::internal("opening the store", e))?
-            .with_automatic_cleanup(false);
-        let folder = LocalFolder::open(root).map_err(|e| Error::internal("opening the store", e))?;
-        Ok(Self { objects: Arc::new(objects), folder: Arc::new(folder) })
+    pub(crate) fn open_local(root: &FilePath, config: &Config) -> Result<Self> {
+        let failed = |e| Error::internal("opening the store", e);
+        let folder = Arc::new(LocalFolder::open(root).map_err(|e| Error::internal("opening the store", e))?);
+        let objects: Arc<dyn ObjectStore> = Arc::new(FolderStore::new(Arc::clone(&folder)).map_err(failed)?);
+        #[cfg(feature = "faults")]
+        let objects = config.faults.on(objects);
+        Ok(Self { objects: Deadline::new(objects, config.store_timeout), folder })
     }
 
     /// For readers of Parquet.
     pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.objects)
+        Arc::new(self.objects.clone())
+    }
+
+    /// Waits for writes that nobody waits for any more.
+    pub(crate) async fn quiet(&self) -> Result<()> {
+        self.objects.quiet().await.map_err(|e| Error::internal("waiting for the store", e))
     }
 
     /// A fresh local file name for [`Self::publish`]; on the same device as a local store.
-    pub(crate) fn scratch_file(&self) -> PathBuf {
-        self.folder.scratch_file()
+    pub(crate) fn scratch_file(&self) -> Scratch {
+        let (file, path) = self.folder.scratch_file();
+        Scratch { file, path: Path::from(path) }
     }
 
     /// Moves a finished local file to `path`, durably.
-    pub(crate) async fn publish(&self, file: PathBuf, path: &Path) -> Result<()> {
-        let (folder, target) = (Arc::clone(&self.folder), path.clone());
-        blocking("writing to the store", move || folder.publish(&file, target.as_ref())).await
+    pub(crate) async fn publish(&self, scratch: &Scratch, path: &Path) -> Result<()> {
+        let moved = self.objects.rename(&scratch.path, path).await;
+        moved.map_err(|e| Error::internal("writing to the store", e))
     }
 
     /// Writes `bytes` to `path`, durably; replaces what was there.
     pub(crate) async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
-        let (folder, target) = (Arc::clone(&self.folder), path.clone());
-        blocking("writing to the store", move || folder.write(target.as_ref(), &bytes)).await
+        let written = self.objects.put(path, bytes.into()).await;
+        written.map(drop).map_err(|e| Error::internal("writing to the store", e))
     }
 
-    /// Writes a JSON record, durably.
+    /// Writes a JSON record, durably; replaces what was there.
     pub(crate) async fn put_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
-        let bytes = serde_json::to_vec(record).map_err(|e| Error::internal("encoding a record", e))?;
-        self.put(path, bytes).await
+        self.put(path, json(record)?).await
+    }
+
+    /// Writes a JSON record that is written once, durably.
+    pub(crate) async fn create_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
+        self.create(path, json(record)?).await
+    }
+
+    /// Writes an object that is written once, durably.
+    pub(crate) async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        let bytes = Bytes::from(bytes);
+        let once = PutOptions::from(PutMode::Create);
+        match self.objects.put_opts(path, bytes.clone().into(), once).await {
+            Ok(_) => Ok(()),
+            // An attempt of the same write whose answer was lost.
+            Err(object_store::Error::AlreadyExists { .. }) if self.get(path).await? == Some(bytes) => Ok(()),
+            Err(e) => Err(Error::internal(format!("writing {path} once"), e)),
+        }
     }
 
     /// Reads an object; `None` if there is none.
@@ -147,6 +191,10 @@ impl Store {
         let (folder, target) = (Arc::clone(&self.folder), path.clone());
         blocking("deleting a folder", move || folder.remove_folders(target.as_ref())).await
     }
+}
+
+fn json(record: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(record).map_err(|e| Error::internal("encoding a record", e))
 }
 
 /// Runs blocking file work off the async threads.

@@ -5,12 +5,12 @@ use serde_json::json;
 use super::Job;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::id::{SequenceId, TopicId};
+use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::lifecycle::Subject;
 
-/// Tells a failure; false: it could not be told now.
-pub(super) async fn tell(core: &Core, job: Job, error: &Error) -> bool {
-    match try_to_tell(core, job, error).await {
+/// Tells a failure, by this id; false: it could not be told now.
+pub(super) async fn tell(core: &Core, job: Job, id: NotificationId, error: &Error) -> bool {
+    match try_to_tell(core, job, id, error).await {
         Ok(()) => true,
         Err(cause) => {
             tracing::warn!(?job, %cause, "a failure of background work cannot be told yet");
@@ -19,13 +19,13 @@ pub(super) async fn tell(core: &Core, job: Job, error: &Error) -> bool {
     }
 }
 
-async fn try_to_tell(core: &Core, job: Job, error: &Error) -> Result<()> {
+async fn try_to_tell(core: &Core, job: Job, id: NotificationId, error: &Error) -> Result<()> {
     let (sequence, topic) = subject(core, job).await?;
     if let Job::Chunk(..) | Job::End(_) = job
         && let Some(subject) = notified(core, sequence, topic).await?
     {
         let text = format!("background work `{}` failed and is tried again: {error}", job.name());
-        match core.notify(&subject, mosaico_wire::action::NOTIFY_ERROR.to_owned(), text).await {
+        match core.notify(&subject, id, mosaico_wire::action::NOTIFY_ERROR.to_owned(), text).await {
             // It was deleted meanwhile.
             Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => {}
             told => told?,

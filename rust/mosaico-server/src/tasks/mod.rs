@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::error::Result;
-use crate::id::{SequenceId, TopicId};
+use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::ingest::chunker;
 use crate::{events, writers};
 pub(crate) use housekeeping::start;
@@ -149,20 +149,20 @@ fn take(core: &Arc<Core>, job: Job) {
 
 /// Runs a job until it is done. An attempt is never cut short, only the pauses between attempts are.
 async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &CancellationToken) {
-    let (mut attempts, mut told) = (0, false);
+    let (mut attempts, mut told, mut id) = (0, false, NotificationId::generate());
     loop {
         let Err(error) = job.run(core).await else {
             if core.queue.done(job, again) {
                 return;
             }
-            (attempts, told) = (0, false);
+            (attempts, told, id) = (0, false, NotificationId::generate());
             continue;
         };
         attempts += 1;
         let pause = pause(core.config.retry_pause, attempts);
         tracing::warn!(?job, %error, attempts, ?pause, "background work failed and is tried again");
         let wait = async {
-            told = told || failure::tell(core, job, &error).await;
+            told = told || failure::tell(core, job, id, &error).await;
             select! {
                 () = tokio::time::sleep(pause) => {}
                 () = again.notified() => {}

@@ -187,6 +187,14 @@ impl Model {
         self.sequences.last_mut().unwrap()
     }
 
+    /// Lets the server bring to an end what is open: every call that would change a sequence does.
+    pub(crate) async fn settle(&self, client: &Client) {
+        for sequence in &self.sequences {
+            let body = json!({"name": sequence.name, "key": uuid::Uuid::new_v4().to_string()});
+            act(client, "sequence_finalize", body).await.unwrap_err();
+        }
+    }
+
     /// Compares with what the server has.
     pub(crate) async fn check(&self, client: &Client) {
         let names = names(client).await;
