@@ -3,15 +3,17 @@
 
 use std::ops::Bound;
 
-use mosaico_wire::query::{Condition, Expr, Field, Number, Scalar, Sections, Test};
+use mosaico_wire::query::{Condition, Expr, Field, Number, Scalar, Test};
 use sqlx::{QueryBuilder, Sqlite};
+
+use super::bounds::{Kind, push_kinds, push_tags, widened};
 
 /// Texts of metadata are indexed up to this length.
 const INDEXED_CHARS: usize = 200;
 /// Longest pattern that is handed to SQLite, which has a limit of its own.
 const MAX_PATTERN_BYTES: usize = 4096;
 
-type Sql = QueryBuilder<Sqlite>;
+pub(super) type Sql = QueryBuilder<Sqlite>;
 
 /// Which table conditions are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,33 +22,64 @@ pub(super) enum Table {
     Topic,
 }
 
-/// `s` may hold matching topics; `tags` tells which tags the conditions on values of some sections can mean.
-pub(super) fn push_sequences(
-    sql: &mut Sql,
-    select: &Expr<Sections>,
-    tags: &dyn Fn(&Sections) -> Vec<String>,
-) {
-    push_expr(sql, select, &mut |sql, sections| {
+/// What one query object asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    pub sequence: Option<&'a Expr<Condition>>,
+    pub topic: Option<&'a Expr<Condition>>,
+    /// Conditions on rows: ways to satisfy them. Each needs topics of several kinds in one sequence: one out of each
+    /// list.
+    pub rows: Option<Vec<Vec<&'a [Kind]>>>,
+}
+
+/// `s` may hold matching topics.
+pub(super) fn push_sequences(sql: &mut Sql, select: &Expr<Wanted<'_>>) {
+    push_expr(sql, select, &mut |sql, wanted| {
         sql.push("(");
-        push_conditions(sql, Table::Sequence, sections.sequence.as_ref());
-        if sections.topic.is_some() || sections.values.is_some() {
-            sql.push(" AND s.id IN (SELECT t.sequence_id FROM topic t WHERE ");
-            push_topics(sql, sections, tags);
-            sql.push(")");
+        push_conditions(sql, Table::Sequence, wanted.sequence);
+        match &wanted.rows {
+            Some(ways) => {
+                sql.push(" AND (FALSE");
+                for way in ways {
+                    sql.push(" OR (TRUE");
+                    for kinds in way {
+                        push_holds_topic(sql, wanted, Some(kinds));
+                    }
+                    sql.push(")");
+                }
+                sql.push(")");
+            }
+            None if wanted.topic.is_some() => push_holds_topic(sql, wanted, None),
+            None => {}
         }
         sql.push(")");
     });
 }
 
-/// `t` may match.
-pub(super) fn push_topics(sql: &mut Sql, sections: &Sections, tags: &dyn Fn(&Sections) -> Vec<String>) {
-    push_conditions(sql, Table::Topic, sections.topic.as_ref());
-    if sections.values.is_some() {
-        sql.push(" AND t.ontology_tag IN ").push(LIST).push_bind(list(&tags(sections))).push("))");
+fn push_holds_topic(sql: &mut Sql, wanted: &Wanted<'_>, kinds: Option<&[Kind]>) {
+    sql.push(" AND s.id IN (SELECT t.sequence_id FROM topic t WHERE ");
+    push_conditions(sql, Table::Topic, wanted.topic);
+    if let Some(kinds) = kinds {
+        sql.push(" AND ");
+        push_kinds(sql, kinds.iter());
+    }
+    sql.push(")");
+}
+
+/// `t` may match; without `by_bounds` as far as its tag tells.
+pub(super) fn push_topics(sql: &mut Sql, wanted: &Wanted<'_>, by_bounds: bool) {
+    push_conditions(sql, Table::Topic, wanted.topic);
+    if let Some(ways) = &wanted.rows {
+        let kinds = ways.iter().flatten().copied().flatten();
+        sql.push(" AND ");
+        match by_bounds {
+            true => push_kinds(sql, kinds),
+            false => push_tags(sql, &kinds.map(|kind| kind.tag.as_str()).collect()),
+        }
     }
 }
 
-const LIST: &str = "(SELECT value FROM json_each(";
+pub(super) const LIST: &str = "(SELECT value FROM json_each(";
 
 /// The items of `LIST`.
 pub(super) fn list<T: ToString>(items: &[T]) -> String {
@@ -63,7 +96,7 @@ fn push_conditions(sql: &mut Sql, table: Table, conditions: Option<&Expr<Conditi
     }
 }
 
-fn push_expr<L>(sql: &mut Sql, expr: &Expr<L>, leaf: &mut impl FnMut(&mut Sql, &L)) {
+pub(super) fn push_expr<L>(sql: &mut Sql, expr: &Expr<L>, leaf: &mut impl FnMut(&mut Sql, &L)) {
     match expr {
         Expr::Is(condition) => leaf(sql, condition),
         // What may match is no complement of what may match.
@@ -215,7 +248,7 @@ fn indexed(bound: &Bound<Scalar>, side: f64) -> Option<Indexed> {
                 Number::Int(value) => *value as f64,
                 Number::Float(value) => *value,
             };
-            Indexed::Number(float + side * (float.abs() * 1e-14 + f64::MIN_POSITIVE))
+            Indexed::Number(widened(float, side))
         }
     })
 }

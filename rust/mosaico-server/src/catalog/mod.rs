@@ -4,6 +4,7 @@
 //! [`Change`]. Changes that were cut short, by a failure or a crash, are found by [`Catalog::unsettled`] and
 //! [`Catalog::pending`], and [`Catalog::settle_sequence`] takes over what the store says then.
 
+mod bounds;
 mod candidates;
 mod change;
 mod events;
@@ -26,6 +27,8 @@ use tokio::sync::watch;
 use ulid::Ulid;
 
 use crate::error::{Error, Result};
+pub(crate) use bounds::{Kind, Overlap, Range};
+pub(crate) use candidates::Wanted;
 pub(crate) use change::Change;
 use change::Unsettled;
 pub(crate) use events::EventFilter;
@@ -34,12 +37,13 @@ pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub(crate) use write::{SequenceState, TopicState};
 
 /// Migrations in order; the number applied is SQLite's `user_version`.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/0001_init.sql"),
     include_str!("../../migrations/0002_query.sql"),
     include_str!("../../migrations/0003_resumed.sql"),
     include_str!("../../migrations/0004_schemas.sql"),
     include_str!("../../migrations/0005_events.sql"),
+    include_str!("../../migrations/0006_bounds.sql"),
 ];
 
 /// SQLite's `application_id` of a catalogue that does not have all that the store has yet.
@@ -84,6 +88,8 @@ impl Catalog {
         let new = migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
+            // A file does not go away; asking costs as much as a small question.
+            .test_before_acquire(false)
             .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
             .await
             .map_err(failed)?;

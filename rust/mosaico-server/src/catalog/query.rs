@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use mosaico_wire::query::{Expr, Sections};
+use mosaico_wire::query::Expr;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row};
 
-use super::candidates::{list, push_sequences, push_topics};
+use super::candidates::{Wanted, list, push_sequences, push_topics};
 use super::read::{count, json, text};
 use super::{Catalog, ChunkRow, failed};
 use crate::error::Result;
@@ -35,7 +35,7 @@ pub(crate) struct FoundTopic {
     pub serialization_format: String,
     pub created_ns: i64,
     pub user_metadata: Value,
-    /// See [`Catalog::schemas`].
+    /// See [`Catalog::kinds`].
     pub schema: Option<i64>,
     /// Lowest and highest time in chunks.
     pub bounds: Option<(i64, i64)>,
@@ -48,32 +48,31 @@ pub(crate) struct ChunkStats {
     pub columns: Vec<ColumnStats>,
 }
 
-/// What conditions on values mean: which of the tags in use the keys of some sections name.
-pub(crate) type Tags<'a> = &'a (dyn Fn(&Sections) -> Vec<String> + Sync);
-
 impl Catalog {
-    /// Those of `tags` that a topic has.
-    pub(crate) async fn tags_in_use(&self, tags: &[String]) -> Result<Vec<String>> {
-        sqlx::query_scalar(
-            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM topic WHERE ontology_tag = value)",
+    /// The schemas that topics of the tags have: tag, id, IPC schema message.
+    pub(crate) async fn kinds(&self, tags: &[String]) -> Result<Vec<(String, i64, Vec<u8>)>> {
+        let rows = sqlx::query(
+            "SELECT v.value AS tag, x.id, x.ipc FROM json_each(?) v JOIN schema_snapshot x \
+             WHERE EXISTS (SELECT 1 FROM topic t WHERE t.ontology_tag = v.value AND t.schema_id = x.id)",
         )
         .bind(list(tags))
         .fetch_all(&self.readers)
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+        let row = |row: &SqliteRow| Ok((row.try_get("tag")?, row.try_get("id")?, row.try_get("ipc")?));
+        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
     /// Sequences that may hold matches, in no order.
     pub(crate) async fn candidate_sequences(
         &self,
-        select: &Expr<Sections>,
-        tags: Tags<'_>,
+        select: &Expr<Wanted<'_>>,
         with_metadata: bool,
     ) -> Result<Vec<FoundSequence>> {
         let metadata = if with_metadata { "s.user_metadata" } else { "'null'" };
         let mut sql = QueryBuilder::new("SELECT s.id, s.name, s.created_ns, ");
         sql.push(metadata).push(" AS user_metadata FROM sequence s WHERE s.deleting = 0 AND ");
-        push_sequences(&mut sql, select, tags);
+        push_sequences(&mut sql, select);
         let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
         let row = |row: &SqliteRow| {
             Ok(FoundSequence {
@@ -86,11 +85,12 @@ impl Catalog {
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Topics of sequences, in no order; only those that may match `only`.
+    /// Topics of sequences, in no order; only those that may match `only`, `by_bounds` of their chunks too.
     pub(crate) async fn candidate_topics(
         &self,
         sequences: &[SequenceId],
-        only: Option<(&Sections, Tags<'_>)>,
+        only: Option<&Wanted<'_>>,
+        by_bounds: bool,
         with_metadata: bool,
     ) -> Result<Vec<FoundTopic>> {
         let mut sql = QueryBuilder::new(
@@ -100,9 +100,9 @@ impl Catalog {
         sql.push(if with_metadata { "t.user_metadata" } else { "'null' AS user_metadata" });
         sql.push(" FROM topic t WHERE t.deleting = 0 AND t.sequence_id IN (SELECT value FROM json_each(");
         sql.push_bind(list(sequences)).push("))");
-        if let Some((sections, tags)) = only {
+        if let Some(wanted) = only {
             sql.push(" AND ");
-            push_topics(&mut sql, sections, tags);
+            push_topics(&mut sql, wanted, by_bounds);
         }
         let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
         let row = |row: &SqliteRow| {
@@ -119,18 +119,6 @@ impl Catalog {
                 bounds: bounds.0.zip(bounds.1),
             })
         };
-        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
-    }
-
-    /// Schemas of topics: IPC schema messages.
-    pub(crate) async fn schemas(&self, ids: &[i64]) -> Result<HashMap<i64, Vec<u8>>> {
-        let rows =
-            sqlx::query("SELECT id, ipc FROM schema_snapshot WHERE id IN (SELECT value FROM json_each(?))")
-                .bind(serde_json::json!(ids).to_string())
-                .fetch_all(&self.readers)
-                .await
-                .map_err(failed)?;
-        let row = |row: &SqliteRow| Ok((row.try_get("id")?, row.try_get("ipc")?));
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 

@@ -352,7 +352,14 @@ pub(super) async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &
 
 /// Tells whether that is new.
 pub(super) async fn set_committed(db: &mut SqliteConnection, id: TopicId, at_ns: i64) -> Result<bool> {
-    set_once(db, "UPDATE topic SET committed_ns = ? WHERE id = ? AND committed_ns IS NULL", id, at_ns).await
+    let statement = "UPDATE topic SET committed_ns = ?, bounded = ( \
+             SELECT ifnull(min(n), 0) FROM ( \
+                 SELECT count(x.path) AS n FROM chunk c \
+                 LEFT JOIN chunk_column x ON x.topic_id = c.topic_id AND x.idx = c.idx \
+                 WHERE c.topic_id = topic.id GROUP BY c.idx \
+             ) \
+         ) WHERE id = ? AND committed_ns IS NULL";
+    set_once(db, statement, id, at_ns).await
 }
 
 pub(super) async fn set_resumed(db: &mut SqliteConnection, id: TopicId, times: u32) -> Result<()> {
@@ -406,9 +413,10 @@ pub(super) async fn insert_chunk(
     .map_err(failed)?;
     for column in &chunk.columns {
         let (lo, hi) = column.bounds.as_ref().map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
+        let (low, high) = column.numbers().unzip();
         sqlx::query(
-            "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(topic.to_string())
         .bind(chunk.index)
@@ -418,6 +426,8 @@ pub(super) async fn insert_chunk(
         .bind(column.has_nan)
         .bind(lo)
         .bind(hi)
+        .bind(low)
+        .bind(high)
         .execute(&mut *db)
         .await
         .map_err(failed)?;

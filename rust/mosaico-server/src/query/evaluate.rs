@@ -11,8 +11,7 @@ use mosaico_wire::query::{Expr, Sections};
 use super::metadata::{sequence_holds, topic_holds};
 use super::rows::RowExpr;
 use super::scan::{Found, Scanner, Span, TopicRows, joined};
-use super::tags::Alternative;
-use crate::catalog::{FoundSequence, FoundTopic};
+use crate::catalog::{FoundSequence, FoundTopic, Kind};
 use crate::error::{Error, Result};
 use crate::id::TopicId;
 
@@ -20,7 +19,27 @@ use crate::id::TopicId;
 #[derive(Debug)]
 pub(super) struct Part {
     pub sections: Sections,
-    pub alternatives: Vec<Alternative>,
+    pub ways: Vec<Way>,
+}
+
+/// One way to satisfy conditions on values: all of these, within one sequence.
+pub(super) type Way = Vec<OfTag>;
+
+/// The topics of a tag that have rows for a condition.
+#[derive(Debug)]
+pub(super) struct OfTag {
+    pub tag: String,
+    /// The condition, ready for each schema that topics of the tag have.
+    pub rows: HashMap<i64, Arc<RowExpr>>,
+    /// The same as far as the catalogue can tell.
+    pub kinds: Vec<Kind>,
+}
+
+impl OfTag {
+    /// What the rows of a topic have to satisfy; `None`: it has none.
+    pub(super) fn expr(&self, topic: &FoundTopic) -> Option<&Arc<RowExpr>> {
+        self.rows.get(&topic.schema?).filter(|_| topic.ontology_tag == self.tag)
+    }
 }
 
 /// A sequence with its topics.
@@ -31,19 +50,10 @@ pub(super) struct Candidate {
     pub topics: Vec<FoundTopic>,
 }
 
-/// The condition of a part's alternative on the rows of a topic, by the address of its tree: see [`address`].
-pub(super) type Compiled = HashMap<(usize, TopicId), Arc<RowExpr>>;
-
-/// Tells the trees of one query apart; they do not move while it runs.
-pub(super) fn address<T>(tree: &T) -> usize {
-    std::ptr::from_ref(tree).addr()
-}
-
 /// What is known about a batch of sequences.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub scanner: Scanner,
-    pub compiled: Compiled,
     pub rows: HashMap<TopicId, TopicRows>,
     /// Times of all rows of topics, where they are asked for without a condition on rows.
     pub spans: HashMap<TopicId, Span>,
@@ -99,7 +109,7 @@ impl Batch {
     }
 
     async fn part(&self, part: &Part, candidate: &Candidate, places: usize) -> Result<Vec<Found>> {
-        let Part { sections, alternatives } = part;
+        let Part { sections, ways } = part;
         let mut found: Vec<Found> = vec![None; places];
         if !sequence_holds(sections.sequence.as_ref(), &candidate.sequence) {
             return Ok(found);
@@ -117,8 +127,8 @@ impl Batch {
             }
             return Ok(found);
         }
-        for alternative in alternatives {
-            if let Some(matches) = self.alternative(alternative, &chosen, candidate, sections.ranges).await? {
+        for way in ways {
+            if let Some(matches) = self.way(way, &chosen, candidate, sections.ranges).await? {
                 for (place, new) in matches {
                     found[place] = either(found[place], Some(new));
                 }
@@ -128,27 +138,27 @@ impl Batch {
     }
 
     /// The matching topics of all tags; `None` if one of the tags has none.
-    async fn alternative(
+    async fn way(
         &self,
-        alternative: &Alternative,
+        way: &Way,
         chosen: &[usize],
         candidate: &Candidate,
         ranges: bool,
     ) -> Result<Option<Vec<(usize, Option<Span>)>>> {
-        let of_tag = |tag: &str| {
-            chosen.iter().copied().filter(|&place| candidate.topics[place].ontology_tag == tag).collect()
+        // Topics without rows never match.
+        let places = |of_tag: &'_ OfTag| -> Vec<usize> {
+            let has_rows = |place: &usize| of_tag.expr(&candidate.topics[*place]).is_some();
+            chosen.iter().copied().filter(has_rows).collect()
         };
-        let tags: Vec<(_, Vec<usize>)> =
-            alternative.iter().map(|(tag, fields)| (fields, of_tag(tag))).collect();
+        let tags: Vec<(&OfTag, Vec<usize>)> = way.iter().map(|of_tag| (of_tag, places(of_tag))).collect();
         if tags.iter().any(|(_, places)| places.is_empty()) {
             return Ok(None);
         }
         let mut found = Vec::new();
-        for (fields, places) in tags {
+        for (of_tag, places) in tags {
             let before = found.len();
             for place in places {
-                let topic = &candidate.topics[place];
-                if let Some(span) = self.topic(topic, address(fields), ranges).await? {
+                if let Some(span) = self.topic(&candidate.topics[place], of_tag, ranges).await? {
                     found.push((place, span));
                 }
             }
@@ -159,10 +169,8 @@ impl Batch {
         Ok(Some(found))
     }
 
-    async fn topic(&self, topic: &FoundTopic, condition: usize, ranges: bool) -> Result<Found> {
-        let (Some(expr), Some(rows)) = (self.compiled.get(&(condition, topic.id)), self.rows.get(&topic.id))
-        else {
-            // No rows were ever put.
+    async fn topic(&self, topic: &FoundTopic, of_tag: &OfTag, ranges: bool) -> Result<Found> {
+        let (Some(expr), Some(rows)) = (of_tag.expr(topic), self.rows.get(&topic.id)) else {
             return Ok(None);
         };
         match self.scanner.topic(rows, expr, ranges).await {

@@ -7,6 +7,7 @@ mod check;
 mod columns;
 mod evaluate;
 mod metadata;
+mod overlap;
 mod page;
 mod pattern;
 mod prune;
@@ -17,19 +18,27 @@ mod tags;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
 use mosaico_wire::query::{Condition, Expr, Field, Query, QueryAnswer, QueryItem, QueryTopic, Sections};
 use std::sync::atomic::Ordering::Relaxed;
 
-use self::evaluate::{Batch, Candidate, Compiled, Part, address};
+use self::evaluate::{Batch, Candidate, OfTag, Part, Way};
+use self::overlap::overlaps;
 use self::page::Place;
-use self::rows::compile;
+use self::rows::{FieldTest, RowTest, compile};
 use self::scan::{Counters, Found, Scanner, Span, TopicRows, joined};
 use crate::batch::parse_schema_message;
-use crate::catalog::{FoundSequence, FoundTopic};
+use crate::catalog::{FoundSequence, FoundTopic, Kind, Overlap, Wanted};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
+use crate::store::stats::bounded_columns;
+
+/// SQLite bounds the size of a statement. Conditions on values that the catalogue is asked about; rows decide on more.
+const MAX_OVERLAPS: usize = 100;
+/// Conditions that the catalogue is asked about; without its help, all sequences are looked at.
+const MAX_CONDITIONS: usize = 500;
 
 /// Sequences whose topics and statistics are in memory at the same time.
 const BATCH: usize = 512;
@@ -49,7 +58,6 @@ struct Search {
     core: Arc<Core>,
     query: Query,
     select: Expr<Part>,
-    tags_in_use: HashSet<String>,
     needs: Needs,
     counters: Arc<Counters>,
 }
@@ -97,13 +105,15 @@ impl Search {
                 values.leaves(&mut |value| tags.extend(tags::prefixes(&value.key).map(str::to_owned)));
             }
         });
-        let tags_in_use = match tags.is_empty() {
-            true => HashSet::new(),
-            false => core.catalog.tags_in_use(&tags).await?.into_iter().collect(),
-        };
-        let select = parts(&query.select, &tags_in_use)?;
+        let mut schemas = Schemas::new();
+        if !tags.is_empty() {
+            for (tag, id, message) in core.catalog.kinds(&tags).await? {
+                schemas.entry(tag).or_default().push((id, parse_schema_message(&message)?));
+            }
+        }
+        let select = parts(&query.select, &schemas)?;
         let (core, needs) = (Arc::clone(core), Needs::of(&query));
-        Ok(Self { core, query, select, tags_in_use, needs, counters: Arc::default() })
+        Ok(Self { core, query, select, needs, counters: Arc::default() })
     }
 
     async fn answer(&self) -> Result<QueryAnswer> {
@@ -112,13 +122,15 @@ impl Search {
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
+        // Bounds that proposed many sequences spare little more, and are searched again for each batch.
+        let by_bounds = sequences.len() <= BATCH;
         let mut rest = sequences.into_iter();
         'batches: loop {
             let sequences: Vec<FoundSequence> = rest.by_ref().take(BATCH).collect();
             if sequences.is_empty() {
                 break;
             }
-            let (batch, candidates) = self.batch(sequences).await?;
+            let (batch, candidates) = self.batch(sequences, by_bounds).await?;
             let width = self.core.config.query_jobs;
             let searches: Vec<_> =
                 candidates.iter().map(|candidate| batch.matches(&self.select, candidate)).collect();
@@ -144,10 +156,8 @@ impl Search {
 
     /// Candidates of this page and all later ones, in order.
     async fn sequences(&self) -> Result<Vec<FoundSequence>> {
-        let tags = |sections: &Sections| self.meant(sections);
-        let catalog = &self.core.catalog;
-        let found =
-            catalog.candidate_sequences(&self.query.select, &tags, self.needs.sequence_metadata).await?;
+        let select = if self.is_long() { Expr::All(Vec::new()) } else { self.select.map(&mut wanted) };
+        let found = self.core.catalog.candidate_sequences(&select, self.needs.sequence_metadata).await?;
         let order = &self.query.order;
         let place = |sequence: FoundSequence| (Place::of(&sequence, order), sequence);
         let mut placed: Vec<_> = found.into_iter().map(place).collect();
@@ -159,22 +169,29 @@ impl Search {
         Ok(placed.into_iter().map(|(_, sequence)| sequence).collect())
     }
 
-    fn meant(&self, sections: &Sections) -> Vec<String> {
-        sections.values.as_ref().map_or_else(Vec::new, |values| tags::meant(values, &self.tags_in_use))
+    /// Whether there are too many conditions for one statement.
+    fn is_long(&self) -> bool {
+        let mut conditions = 0;
+        self.select.leaves(&mut |Part { sections, ways }| {
+            let on_properties = [&sections.sequence, &sections.topic].into_iter().flatten();
+            on_properties.for_each(|expr| expr.leaves(&mut |_| conditions += 1));
+            conditions += 1 + ways.iter().map(Vec::len).sum::<usize>();
+        });
+        conditions > MAX_CONDITIONS
     }
 
     /// Fetches what is needed to decide about some sequences.
-    async fn batch(&self, sequences: Vec<FoundSequence>) -> Result<(Batch, Vec<Candidate>)> {
+    async fn batch(&self, sequences: Vec<FoundSequence>, by_bounds: bool) -> Result<(Batch, Vec<Candidate>)> {
         let catalog = &self.core.catalog;
         // Before the catalogue: rows move from the log to chunks, never back.
         let live = if self.needs.spans { self.core.live.spans() } else { Vec::new() };
         let ids: Vec<SequenceId> = sequences.iter().map(|sequence| sequence.id).collect();
-        let tags = |sections: &Sections| self.meant(sections);
-        let only = match &self.query.select {
-            Expr::Is(sections) => Some((sections, &tags as &(dyn Fn(&Sections) -> Vec<String> + Sync))),
+        let only = match &self.select {
+            Expr::Is(part) if !self.is_long() => Some(wanted(part)),
             _ => None,
         };
-        let topics = catalog.candidate_topics(&ids, only, self.needs.topic_metadata).await?;
+        let topics =
+            catalog.candidate_topics(&ids, only.as_ref(), by_bounds, self.needs.topic_metadata).await?;
         self.counters.sequences.fetch_add(sequences.len() as u64, Relaxed);
         self.counters.topics.fetch_add(topics.len() as u64, Relaxed);
         let mut by_sequence: HashMap<SequenceId, Vec<FoundTopic>> = HashMap::new();
@@ -189,8 +206,7 @@ impl Search {
                 Candidate { sequence, topics }
             })
             .collect();
-        let compiled = self.compiled(&candidates).await?;
-        let rows = self.rows(&candidates, &compiled).await?;
+        let rows = self.rows(&candidates).await?;
         let mut spans: HashMap<TopicId, Span> = HashMap::new();
         let stored = candidates.iter().flat_map(|candidate| &candidate.topics);
         let stored = stored.filter_map(|topic| Some((topic.id, topic.bounds?)));
@@ -200,53 +216,26 @@ impl Search {
         }
         let scanner = Scanner { core: Arc::clone(&self.core), counters: Arc::clone(&self.counters) };
         let bare_sequences = !self.needs.topics;
-        Ok((Batch { scanner, compiled, rows, spans, bare_sequences }, candidates))
-    }
-
-    /// The conditions on rows for the schemas of all topics that they are about.
-    async fn compiled(&self, candidates: &[Candidate]) -> Result<Compiled> {
-        let mut conditions = Vec::new();
-        self.select.leaves(&mut |part: &Part| conditions.extend(part.alternatives.iter().flatten()));
-        let mut compiled = Compiled::new();
-        if conditions.is_empty() {
-            return Ok(compiled);
-        }
-        let topics = || candidates.iter().flat_map(|candidate| &candidate.topics);
-        // Topics of one kind share their schema.
-        let ids: HashSet<i64> = topics().filter_map(|topic| topic.schema).collect();
-        let messages = self.core.catalog.schemas(&ids.into_iter().collect::<Vec<_>>()).await?;
-        let mut schemas = HashMap::new();
-        for (id, message) in &messages {
-            schemas.insert(*id, parse_schema_message(message)?);
-        }
-        let mut known = HashMap::new();
-        for topic in topics() {
-            let Some((id, schema)) = topic.schema.and_then(|id| Some((id, schemas.get(&id)?))) else {
-                continue;
-            };
-            for (_, fields) in conditions.iter().filter(|(tag, _)| **tag == topic.ontology_tag) {
-                let condition = address(*fields);
-                let expr = known.entry((condition, id)).or_insert_with(|| Arc::new(compile(schema, fields)));
-                compiled.insert((condition, topic.id), Arc::clone(expr));
-            }
-        }
-        Ok(compiled)
+        Ok((Batch { scanner, rows, spans, bare_sequences }, candidates))
     }
 
     /// The durable rows of the topics that conditions are about.
-    async fn rows(
-        &self,
-        candidates: &[Candidate],
-        compiled: &Compiled,
-    ) -> Result<HashMap<TopicId, TopicRows>> {
-        let wanted: HashSet<TopicId> = compiled.keys().map(|(_, topic)| *topic).collect();
+    async fn rows(&self, candidates: &[Candidate]) -> Result<HashMap<TopicId, TopicRows>> {
+        let mut of_tags: Vec<&OfTag> = Vec::new();
+        self.select.leaves(&mut |part: &Part| of_tags.extend(part.ways.iter().flatten()));
+        let topics = candidates.iter().flat_map(|candidate| &candidate.topics);
+        let wanted: HashSet<TopicId> = topics
+            .filter(|topic| of_tags.iter().any(|of_tag| of_tag.expr(topic).is_some()))
+            .map(|topic| topic.id)
+            .collect();
         if wanted.is_empty() {
             return Ok(HashMap::new());
         }
         let mut columns = HashSet::new();
-        let distinct: HashMap<usize, _> = compiled.values().map(|expr| (address(&**expr), expr)).collect();
-        for expr in distinct.values() {
-            expr.leaves(&mut |test| columns.extend(test.column.iter().map(|column| column.path.clone())));
+        for expr in of_tags.iter().flat_map(|of_tag| of_tag.rows.values()) {
+            expr.leaves(&mut |test: &RowTest| {
+                columns.extend(test.column.iter().map(|column| column.path.clone()));
+            });
         }
         let (topics, columns) =
             (wanted.iter().copied().collect::<Vec<_>>(), columns.into_iter().collect::<Vec<_>>());
@@ -273,23 +262,52 @@ impl Search {
     }
 }
 
-/// Sorts the conditions on values by tag.
-fn parts(select: &Expr<Sections>, in_use: &HashSet<String>) -> Result<Expr<Part>> {
-    let each = |children: &[Expr<Sections>]| {
-        children.iter().map(|child| parts(child, in_use)).collect::<Result<Vec<_>>>()
-    };
-    Ok(match select {
-        Expr::All(children) => Expr::All(each(children)?),
-        Expr::Any(children) => Expr::Any(each(children)?),
-        Expr::Not(child) => Expr::Not(Box::new(parts(child, in_use)?)),
-        Expr::Is(sections) => {
-            let alternatives = match &sections.values {
-                Some(values) => tags::alternatives(values, in_use)?,
-                None => Vec::new(),
-            };
-            Expr::Is(Part { sections: sections.clone(), alternatives })
+/// The schemas that topics have, by tag.
+type Schemas = HashMap<String, Vec<(i64, SchemaRef)>>;
+
+/// Sorts the conditions on values by tag, and makes them ready for the schemas of the tags.
+fn parts(select: &Expr<Sections>, schemas: &Schemas) -> Result<Expr<Part>> {
+    let in_use: HashSet<String> = schemas.keys().cloned().collect();
+    let mut overlapping = 0;
+    select.try_map(&mut |sections: &Sections| {
+        let mut ways = Vec::new();
+        if let Some(values) = &sections.values {
+            for tags in tags::alternatives(values, &in_use)? {
+                let of_tag = |(tag, fields)| of_tag(tag, &fields, schemas, &mut overlapping);
+                ways.push(tags.into_iter().map(of_tag).collect());
+            }
         }
+        Ok(Part { sections: sections.clone(), ways })
     })
+}
+
+/// `overlapping` counts what the catalogue is asked about.
+fn of_tag(tag: String, fields: &Expr<FieldTest>, schemas: &Schemas, overlapping: &mut usize) -> OfTag {
+    let (mut rows, mut kinds) = (HashMap::new(), Vec::new());
+    for (id, schema) in schemas.get(&tag).into_iter().flatten() {
+        let expr = Arc::new(compile(schema, fields));
+        let mut overlaps = overlaps(&expr);
+        overlaps.leaves(&mut |_| *overlapping += 1);
+        if *overlapping > MAX_OVERLAPS {
+            overlaps = Overlap::ANY;
+        }
+        kinds.push(Kind { tag: tag.clone(), schema: *id, bounded: bounded_columns(schema), overlaps });
+        rows.insert(*id, expr);
+    }
+    OfTag { tag, rows, kinds }
+}
+
+/// What the catalogue is asked for.
+fn wanted(part: &Part) -> Wanted<'_> {
+    fn kinds(way: &Way) -> Vec<&[Kind]> {
+        way.iter().map(|of_tag| of_tag.kinds.as_slice()).collect()
+    }
+    let Part { sections, ways } = part;
+    Wanted {
+        sequence: sections.sequence.as_ref(),
+        topic: sections.topic.as_ref(),
+        rows: sections.values.is_some().then(|| ways.iter().map(kinds).collect()),
+    }
 }
 
 /// The answer about a sequence, if anything of it matches.

@@ -19,15 +19,6 @@ pub(super) fn prefixes(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices('.').map(|(dot, _)| &key[..dot]).filter(|tag| !tag.is_empty())
 }
 
-/// The tags in use that the keys of a condition may mean.
-pub(super) fn meant(values: &Expr<ValueCondition>, in_use: &HashSet<String>) -> Vec<String> {
-    let mut found = BTreeSet::new();
-    values.leaves(&mut |condition| {
-        found.extend(prefixes(&condition.key).filter(|tag| in_use.contains(*tag)).map(str::to_owned));
-    });
-    found.into_iter().collect()
-}
-
 /// Every way to satisfy a condition.
 pub(super) fn alternatives(
     values: &Expr<ValueCondition>,
@@ -71,17 +62,11 @@ fn limit(count: usize) -> Result<()> {
 type Tagged = Expr<(String, FieldTest)>;
 
 fn tagged(values: &Expr<ValueCondition>, tags: &BTreeMap<String, String>) -> Tagged {
-    let each = |children: &[Expr<ValueCondition>]| children.iter().map(|child| tagged(child, tags)).collect();
-    match values {
-        Expr::All(children) => Expr::All(each(children)),
-        Expr::Any(children) => Expr::Any(each(children)),
-        Expr::Not(child) => Expr::Not(Box::new(tagged(child, tags))),
-        Expr::Is(ValueCondition { key, test }) => {
-            let tag = tags.get(key).cloned().unwrap_or_default();
-            let path = key.get(tag.len() + 1..).unwrap_or_default().to_owned();
-            Expr::Is((tag, FieldTest { path, test: test.clone() }))
-        }
-    }
+    values.map(&mut |ValueCondition { key, test }| {
+        let tag = tags.get(key).cloned().unwrap_or_default();
+        let path = key.get(tag.len() + 1..).unwrap_or_default().to_owned();
+        (tag, FieldTest { path, test: test.clone() })
+    })
 }
 
 /// The one tag of an expression, with its fields alone.
@@ -89,16 +74,7 @@ fn single(expr: &Tagged) -> Option<(String, Expr<FieldTest>)> {
     let mut tags = BTreeSet::new();
     expr.leaves(&mut |(tag, _)| tags.extend([tag.clone()]));
     let tag = tags.pop_first().filter(|_| tags.is_empty())?;
-    Some((tag, untagged(expr)))
-}
-
-fn untagged(expr: &Tagged) -> Expr<FieldTest> {
-    match expr {
-        Expr::Is((_, test)) => Expr::Is(test.clone()),
-        Expr::All(children) => Expr::All(children.iter().map(untagged).collect()),
-        Expr::Any(children) => Expr::Any(children.iter().map(untagged).collect()),
-        Expr::Not(child) => Expr::Not(Box::new(untagged(child))),
-    }
+    Some((tag, expr.map(&mut |(_, test)| test.clone())))
 }
 
 /// The disjunctive normal form, as far as tags make it necessary.

@@ -23,6 +23,19 @@ pub(crate) struct ColumnStats {
     pub bounds: Option<(String, String)>,
 }
 
+impl ColumnStats {
+    /// The bounds as the nearest numbers; none of texts.
+    pub(crate) fn numbers(&self) -> Option<(f64, f64)> {
+        let number = |text: &str| match self.kind {
+            ColumnKind::Int | ColumnKind::Float => text.parse().ok(),
+            ColumnKind::Bool => text.parse().ok().map(|value: bool| f64::from(u8::from(value))),
+            ColumnKind::Text => None,
+        };
+        let (lo, hi) = self.bounds.as_ref()?;
+        number(lo).zip(number(hi))
+    }
+}
+
 /// How bounds compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,6 +59,16 @@ impl ColumnKind {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         [Self::Int, Self::Float, Self::Text, Self::Bool].into_iter().find(|kind| kind.as_str() == text)
     }
+}
+
+/// Whether a column of this type has bounds, if it lies in no list.
+pub(crate) fn is_bounded(data_type: &DataType) -> bool {
+    Bounds::for_type(data_type).is_some()
+}
+
+/// How many columns of a schema have bounds.
+pub(crate) fn bounded_columns(schema: &Schema) -> usize {
+    StatsBuilder::new(schema).leaves.len()
 }
 
 #[derive(Debug)]
@@ -126,7 +149,7 @@ fn update_leaves<'a>(
         for child in array.columns() {
             update_leaves(child, nulls.as_ref(), leaves);
         }
-    } else if Bounds::for_type(array.data_type()).is_some()
+    } else if is_bounded(array.data_type())
         && let Some(leaf) = leaves.next()
     {
         leaf.update(array, nulls.as_ref());

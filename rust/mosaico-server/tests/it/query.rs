@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -105,7 +106,7 @@ async fn little_is_read_and_it_is_told() {
     );
 
     let (items, cost) = explained(json!({"test.v": {"$gt": 1_000_000}})).await;
-    assert_eq!((items, &cost["chunks"]["pruned_by_statistics"]), (json!([]), &json!(chunks)), "{cost}");
+    assert_eq!((items, &cost["topics"]), (json!([]), &json!(0)), "the catalogue knows: {cost}");
 
     let (items, cost) = explained(json!({"test.v": {"$eq": 123_451}})).await;
     assert_eq!(items, json!([]));
@@ -125,6 +126,145 @@ async fn little_is_read_and_it_is_told() {
     assert_eq!(cost["rows_scanned"], 100_000);
     let whole = json!({"topic": {"name": {"$eq": "t"}}, "ontology": {"include_timestamp_range": true}});
     assert_eq!(query(&client, whole).await["items"][0]["topics"][0]["timestamp_range"], json!([0, 99_999]));
+    server.stop().await;
+}
+
+/// Ten sequences with a topic each; the values of the `n`th go from `1000 n` to `1000 n + 90`. That of the fifth is open.
+async fn decades(client: &Client) -> Put {
+    let mut open = None;
+    for n in 0..10 {
+        let key = create_sequence(client, &format!("s{n}")).await;
+        let locator = format!("s{n}/t");
+        let topic = create_topic(client, &locator, &key).await;
+        let batch = numbers(n * 100..n * 100 + 10);
+        if n == 5 {
+            let mut put = Put::open(client, &locator, &topic, batch.schema()).await;
+            put.send(batch).await;
+            put.durable(10).await;
+            open = Some(put);
+        } else {
+            put(client, &locator, &topic, &[batch]).await.unwrap();
+        }
+    }
+    open.unwrap()
+}
+
+fn near_3000() -> Value {
+    json!({"ontology": {"test.v": {"$between": [2_990, 3_010]}}, "explain": true})
+}
+
+fn lose_the_catalogue(folder: &TempDir) {
+    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        drop(std::fs::remove_file(folder.path().join(file)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_proposes_what_may_match() {
+    let folder = TempDir::new().unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    let client = server.client.clone();
+    let open = decades(&client).await;
+    let proposed = async |condition: Value| {
+        let answer = query(&client, json!({"ontology": condition, "explain": true})).await;
+        (answer["items"].as_array().unwrap().len(), answer["explain"]["topics"].as_u64().unwrap())
+    };
+    // Beside those that match there is always the one that may get rows.
+    assert_eq!(proposed(json!({"test.v": {"$between": [2_990, 3_010]}})).await, (1, 2));
+    assert_eq!(proposed(json!({"test.v": {"$eq": 5_050}})).await, (1, 1));
+    assert_eq!(proposed(json!({"test.v": {"$geq": 8_000.5}})).await, (2, 3));
+    assert_eq!(proposed(json!({"test.v": {"$in": [10, 2_000, 2_001]}})).await, (2, 4));
+    assert_eq!(proposed(json!({"$or": [{"test.v": {"$eq": 10}}, {"test.v": {"$eq": 9_010}}]})).await, (2, 3));
+    let (text, none) = (format!("{:>200}", 3), json!({"test.v": {"$lt": -1}}));
+    assert_eq!(proposed(json!({"test.text": {"$eq": text}, "test.v": {"$lt": 3_100}})).await, (4, 5));
+    assert_eq!(proposed(json!({"test.text": {"$gt": "x"}})).await, (0, 1));
+    assert_eq!(proposed(none.clone()).await, (0, 1));
+    assert_eq!(proposed(json!({"test.nothing": {"$eq": 1}})).await, (0, 0));
+    for everything in
+        [json!({"$not": none}), json!({"test.v": {"$neq": 10}}), json!({"test.v": {"$ex": null}})]
+    {
+        assert_eq!(proposed(everything.clone()).await, (10, 10), "{everything}");
+    }
+    open.finish().await.unwrap();
+    assert_eq!(proposed(json!({"test.v": {"$eq": 3_010}})).await, (1, 1));
+
+    // More than SQLite takes at once.
+    let many: Vec<_> = (0..3_000).map(|i| json!({"test.v": {"$eq": 3_010 + 10_000 * i}})).collect();
+    assert_eq!(proposed(json!({"$or": many})).await.0, 1);
+    let many: Vec<_> = (0..3_000).map(|i| json!({"sequence": {"name": {"$eq": format!("s{i}")}}})).collect();
+    assert_eq!(found(&client, json!({"$or": many})).await.len(), 10);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_statistics_are_found() {
+    let folder = TempDir::new().unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    drop(decades(&server.client).await);
+    let before = query(&server.client, near_3000()).await["items"].clone();
+    server.stop().await;
+    lose_the_catalogue(&folder);
+    let forget = |file: &std::path::Path, edit: &dyn Fn(&mut Value)| {
+        let mut record: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        edit(&mut record);
+        std::fs::write(file, record.to_string()).unwrap();
+    };
+    let mut edited = 0;
+    for name in files(folder.path()) {
+        let file = folder.path().join(&name);
+        if name.ends_with("commit.json") {
+            forget(&file, &|record| record["chunks"][0]["columns"] = json!([]));
+            edited += 1;
+        } else if name.contains("chunk-") && name.ends_with(".json") {
+            forget(&file, &|record| record["columns"] = json!([]));
+        }
+    }
+    assert_eq!(edited, 9);
+    let server = TestServer::start(config(folder.path())).await;
+    let answer = query(&server.client, near_3000()).await;
+    assert_eq!((&answer["items"], &answer["explain"]["topics"]), (&before, &json!(10)), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_of_an_earlier_version_is_searched_as_well() {
+    let folder = TempDir::new().unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    drop(decades(&server.client).await);
+    let key = create_sequence(&server.client, "odd").await;
+    let topic = create_topic(&server.client, "odd/t", &key).await;
+    let time: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let number: ArrayRef = Arc::new(Float64Array::from(vec![f64::NEG_INFINITY, f64::INFINITY]));
+    let flag: ArrayRef = Arc::new(BooleanArray::from(vec![true, false]));
+    let odd = RecordBatch::try_from_iter([("timestamp_ns", time), ("f", number), ("b", flag)]).unwrap();
+    put(&server.client, "odd/t", &topic, &[odd]).await.unwrap();
+    let mut queries = vec![near_3000()];
+    for condition in
+        [json!({"test.f": {"$gt": 1e300}}), json!({"test.b": {"$eq": true}}), json!({"test.f": {"$eq": 0}})]
+    {
+        queries.push(json!({"ontology": condition, "explain": true}));
+    }
+    let told = async |client: &Client, body: &Value| {
+        let answer = query(client, body.clone()).await;
+        (answer["items"].clone(), answer["explain"]["topics"].clone())
+    };
+    let mut before = Vec::new();
+    for body in &queries {
+        before.push(told(&server.client, body).await);
+    }
+    server.stop().await;
+    let url = format!("sqlite://{}", folder.path().join("catalog.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let earlier = "DROP INDEX chunk_column_number; DROP INDEX chunk_column_text; DROP INDEX topic_kind; \
+                   ALTER TABLE chunk_column DROP COLUMN low; ALTER TABLE chunk_column DROP COLUMN high; \
+                   ALTER TABLE topic DROP COLUMN bounded; \
+                   PRAGMA user_version = 5";
+    sqlx::raw_sql(earlier).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    for (body, before) in queries.iter().zip(before) {
+        assert_eq!(told(&server.client, body).await, before, "{body}");
+    }
     server.stop().await;
 }
 
@@ -218,9 +358,7 @@ async fn a_catalogue_that_is_made_anew_answers_the_same() {
     }
     assert_eq!(before[0]["items"][0]["sequence"], "b");
     server.stop().await;
-    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
-        drop(std::fs::remove_file(folder.path().join(file)));
-    }
+    lose_the_catalogue(&folder);
     let server = TestServer::start(config(folder.path())).await;
     for (body, before) in bodies.into_iter().zip(before) {
         assert_eq!(query(&server.client, body.clone()).await, before, "{body}");

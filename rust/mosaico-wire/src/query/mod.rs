@@ -7,6 +7,7 @@ mod json;
 mod parse;
 mod value;
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::ops::Bound;
 
@@ -61,6 +62,29 @@ impl<L> Expr<L> {
             }
             Self::Not(child) => child.leaves(each),
         }
+    }
+
+    /// The same expression over other leaves.
+    pub fn map<'a, M>(&'a self, leaf: &mut impl FnMut(&'a L) -> M) -> Expr<M> {
+        let Ok(mapped) = self.try_map(&mut |found| Ok::<M, Infallible>(leaf(found)));
+        mapped
+    }
+
+    /// The same expression over other leaves, or the first error on the way.
+    ///
+    /// # Errors
+    /// What `leaf` returns.
+    pub fn try_map<'a, M, E>(&'a self, leaf: &mut impl FnMut(&'a L) -> Result<M, E>) -> Result<Expr<M>, E> {
+        Ok(match self {
+            Self::Is(found) => Expr::Is(leaf(found)?),
+            Self::All(children) => {
+                Expr::All(children.iter().map(|child| child.try_map(leaf)).collect::<Result<_, _>>()?)
+            }
+            Self::Any(children) => {
+                Expr::Any(children.iter().map(|child| child.try_map(leaf)).collect::<Result<_, _>>()?)
+            }
+            Self::Not(child) => Expr::Not(Box::new(child.try_map(leaf)?)),
+        })
     }
 
     /// Whether the expression holds when `holds` tells which leaves do.
