@@ -11,7 +11,7 @@ import pytest
 from harness.daemon import Daemon
 from harness.record import record_numbers
 
-from mosaicolabs import MosaicoClient
+from mosaicolabs import Message, MosaicoClient, Serializable
 from mosaicolabs.exceptions import AlreadyExistsError, FailedPreconditionError
 
 PAIR = pa.struct([pa.field("x", pa.float64()), pa.field("Y.z", pa.string())])
@@ -30,6 +30,22 @@ COLUMNS: dict[str, tuple[pa.DataType, list[object]]] = {
     "date": (pa.date32(), [date(1969, 12, 31), None, date(2026, 1, 1)]),
     "flag": (pa.bool_(), [True, None, False]),
 }
+
+
+class InteropLists(Serializable):
+    """Lists of every kind, alone and below each other."""
+
+    __msco_pyarrow_struct__ = pa.struct(
+        [
+            pa.field("large", pa.large_list(pa.float64()), nullable=False),
+            pa.field("small", pa.list_(pa.float64()), nullable=False),
+            pa.field("deep", pa.list_(pa.large_list(pa.struct([pa.field("x", pa.large_list(pa.int8()))])))),
+        ]
+    )
+
+    large: list[float]
+    small: list[float]
+    deep: list[list[dict[str, list[int] | None]]] | None = None
 
 
 @pytest.fixture
@@ -104,3 +120,20 @@ def test_codes_of_errors_reach_the_exceptions(ours: MosaicoClient, name: str) ->
     with pytest.raises(AlreadyExistsError) as taken:
         record_numbers(ours, name, {})
     assert taken.value.code == "sequence_exists"
+
+
+def test_columns_of_our_client_keep_their_types(
+    ours: MosaicoClient, wire: flight.FlightClient, name: str
+) -> None:
+    sent = InteropLists(large=[0.5, 1.5], small=[2.5], deep=[[{"x": [1, 2]}, {"x": None}], []])
+    with ours.sequence_create(name) as sequence:
+        topic = sequence.topic_create("t", {}, InteropLists)
+        for time_ns in range(3):
+            topic.push(Message(timestamp_ns=time_ns, data=sent))
+    command = json.dumps({"resource_locator": f"{name}/t"}).encode()
+    info = wire.get_flight_info(flight.FlightDescriptor.for_command(command))
+    read = wire.do_get(info.endpoints[0].ticket).read_all()
+    for field in InteropLists.__msco_pyarrow_struct__:
+        assert info.schema.field(field.name).type == field.type
+        assert read.schema.field(field.name).type == field.type
+        assert read[field.name].to_pylist() == [getattr(sent, field.name)] * 3

@@ -1,7 +1,9 @@
 //! Arrow IPC messages, as far as arrow-flight does not make them.
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow::error::ArrowError;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 
 /// The header of the message that carries `schema`, exactly: arrow-flight's encoder announces large lists as lists.
 pub fn schema_message(schema: &Schema) -> Vec<u8> {
@@ -9,6 +11,18 @@ pub fn schema_message(schema: &Schema) -> Vec<u8> {
     IpcDataGenerator::default()
         .schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &IpcWriteOptions::default())
         .ipc_message
+}
+
+/// Header and body of the message that carries `batch`, which has no dictionaries.
+///
+/// # Errors
+/// What Arrow cannot encode.
+pub fn batch_message(batch: &RecordBatch) -> Result<(Vec<u8>, Vec<u8>), ArrowError> {
+    let mut tracker = DictionaryTracker::new(false);
+    let mut context = IpcWriteContext::default();
+    let options = IpcWriteOptions::default();
+    let (_, encoded) = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut context)?;
+    Ok((encoded.ipc_message, encoded.arrow_data))
 }
 
 #[cfg(test)]

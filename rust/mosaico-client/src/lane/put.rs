@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::{FlightData, FlightDescriptor, PutResult};
 use futures::future::Fuse;
 use futures::{FutureExt, Stream, StreamExt};
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::action::{Named, TopicSystemInfo, name};
 use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::ipc::{batch_message, schema_message};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tonic::Streaming;
@@ -124,11 +123,12 @@ impl Upload {
         let mut failed = failed.fuse();
         let batches = batches(Arc::clone(&self.shared), stream, started);
         let command = serde_json::to_vec(&self.command).expect("plain fields are JSON");
-        let messages = FlightDataEncoderBuilder::new()
-            .with_schema(Arc::clone(&self.schema))
-            .with_flight_descriptor(Some(FlightDescriptor::new_cmd(command)))
-            .with_max_flight_data_size(MESSAGE_BYTES)
-            .build(batches);
+        let first = FlightData {
+            flight_descriptor: Some(FlightDescriptor::new_cmd(command)),
+            data_header: schema_message(&self.schema).into(),
+            ..Default::default()
+        };
+        let messages = futures::stream::iter([Ok(first)]).chain(batches.flat_map(messages));
         let answers = tokio::select! {
             answers = self.lease.flight.do_put(until_failure(messages, fail)) => answers?.into_inner(),
             Ok(error) = &mut failed => return Err(error),
@@ -232,7 +232,7 @@ fn batches(
     shared: Arc<Shared>,
     stream: u64,
     started: Option<oneshot::Receiver<()>>,
-) -> impl Stream<Item = Result<RecordBatch, FlightError>> {
+) -> impl Stream<Item = Result<RecordBatch>> {
     futures::stream::unfold((shared, started, 0), move |(shared, mut started, sent)| async move {
         match started.take() {
             Some(started) => {
@@ -250,14 +250,35 @@ fn batches(
             Ok(Next::End) => None,
             // An end here would complete the topic.
             Ok(Next::Stale) => std::future::pending().await,
-            Err(error) => Some((Err(FlightError::ExternalError(Box::new(error))), (shared, None, sent))),
+            Err(error) => Some((Err(error), (shared, None, sent))),
         }
     })
 }
 
+/// The messages of a batch.
+fn messages(batch: Result<RecordBatch>) -> impl Stream<Item = Result<FlightData>> {
+    let (pieces, failed) = match batch {
+        Ok(batch) => (pieces(&batch), None),
+        Err(error) => (Vec::new(), Some(Err(error))),
+    };
+    let message = |piece: RecordBatch| {
+        let (header, body) = batch_message(&piece)?;
+        Ok(FlightData { data_header: header.into(), data_body: body.into(), ..Default::default() })
+    };
+    futures::stream::iter(pieces.into_iter().map(message).chain(failed))
+}
+
+/// Slices of about a message each, of one row at least.
+fn pieces(batch: &RecordBatch) -> Vec<RecordBatch> {
+    let count = batch.get_array_memory_size().div_ceil(MESSAGE_BYTES).clamp(1, batch.num_rows().max(1));
+    let rows = batch.num_rows().div_ceil(count).max(1);
+    let starts = (0..batch.num_rows()).step_by(rows);
+    starts.map(|start| batch.slice(start, rows.min(batch.num_rows() - start))).collect()
+}
+
 /// The messages up to an error, which goes another way: a stream that ends would complete the topic.
 fn until_failure(
-    messages: impl Stream<Item = Result<FlightData, FlightError>>,
+    messages: impl Stream<Item = Result<FlightData>>,
     fail: oneshot::Sender<Error>,
 ) -> impl Stream<Item = FlightData> {
     messages
@@ -270,7 +291,7 @@ fn until_failure(
                 Ok(message) => message,
                 Err((error, fail)) => {
                     // Nobody listens only if the call is over.
-                    _ = fail.map(|fail| fail.send(Error::from(error)));
+                    _ = fail.map(|fail| fail.send(error));
                     std::future::pending().await
                 }
             }

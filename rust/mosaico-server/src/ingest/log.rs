@@ -17,8 +17,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::root_as_message;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use bytes::Bytes;
+use mosaico_wire::ipc::batch_message;
 
 use crate::batch::TimeSpan;
 use crate::error::{Error, Result};
@@ -72,13 +72,8 @@ impl Frame {
 
 /// The IPC message of a batch with a stored schema, which has no dictionaries.
 pub(crate) fn encode(batch: &RecordBatch) -> Result<Frame> {
-    let mut tracker = DictionaryTracker::new(false);
-    let mut context = IpcWriteContext::default();
-    let options = IpcWriteOptions::default();
-    let (_, encoded) = IpcDataGenerator::default()
-        .encode(batch, &mut tracker, &options, &mut context)
-        .map_err(|e| Error::internal("encoding a batch", e))?;
-    Ok(Frame { header: encoded.ipc_message.into(), body: encoded.arrow_data.into() })
+    let (header, body) = batch_message(batch).map_err(|e| Error::internal("encoding a batch", e))?;
+    Ok(Frame { header: header.into(), body: body.into() })
 }
 
 fn checksum(prefix: &[u8], header: &[u8], body: &[u8]) -> u32 {
