@@ -34,7 +34,11 @@ class Client:
     def sequences(self) -> list[str]: ...
     def info(
         self, locator: str, start: int | None, end: int | None
-    ) -> tuple[dict[str, str], list[tuple[str, bytes, tuple[int, int] | None, int | None, int | None]]]: ...
+    ) -> tuple[
+        dict[str, str],
+        list[tuple[str, bytes, tuple[int, int] | None, int | None, int | None]],
+        tuple[int, str, bool, int | None] | None,
+    ]: ...
     def write(
         self,
         locator: str,

@@ -5,16 +5,20 @@ from typing import Any, TypeAlias
 
 from mosaicolabs import _native
 from mosaicolabs.comm._refusals import understood
-from mosaicolabs.comm.metadata import parse_datetime
+from mosaicolabs.comm.metadata import decode_metadata, parse_datetime
 from mosaicolabs.comm.notifications import Notified, NotifyType
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError
+from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.helpers import unpack_topic_full_path
 
 Endpoint: TypeAlias = tuple[str, bytes, tuple[int, int] | None, int | None, int | None]
 """Locator, ticket, bounds of time, rows, how often the recording was resumed."""
+
+Facts: TypeAlias = tuple[int, str, bool, int | None]
+"""Stored bytes, creation time, whether it is locked, number of chunks of a topic."""
 
 
 def call(
@@ -43,8 +47,10 @@ def call(
 
 def info(
     client: _native.Client, locator: str, window: tuple[int | None, int | None] = (None, None)
-) -> tuple[dict[str, str], list[Endpoint]]:
-    """Metadata of a sequence or topic, and how to read each topic of it; the window goes into the tickets.
+) -> tuple[dict[str, str], list[Endpoint], Facts | None]:
+    """Metadata of a sequence or topic, how to read each topic of it, and its state if the server is ours.
+
+    The window goes into the tickets.
 
     Raises:
         NotFoundError: There is no such sequence or topic.
@@ -60,6 +66,23 @@ def create_key(client: _native.Client, action: FlightAction, *, patience_s: floa
     if not answer or not isinstance(answer.get("key"), str):
         raise InternalError(f"the daemon answered {action.value} of {body.get('name')!r} without a key")
     return str(answer["key"])
+
+
+def describe(
+    client: _native.Client, action: FlightAction, name: str
+) -> tuple[dict[str, Any], list[TopicResourceManifest], SystemInfo]:
+    """Metadata, topics, and size, lock state and creation time of a sequence or topic.
+
+    One call; servers of Mosaico 0.2 need `action` as a second one.
+    """
+    schema_metadata, endpoints, facts = info(client, name)
+    if facts is None:
+        system = system_info(client, action, name)
+    else:
+        total_size_bytes, created, is_locked, chunks_number = facts
+        system = SystemInfo(total_size_bytes, parse_datetime(created), is_locked, chunks_number)
+    manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
+    return decode_metadata(schema_metadata), manifests, system
 
 
 def system_info(client: _native.Client, action: FlightAction, name: str) -> SystemInfo:

@@ -42,7 +42,7 @@ def read_manifests(
         ConnectionFailedError: The daemon refused, or went away.
     """
     try:
-        _, endpoints = _control.info(client, locator, window)
+        _, endpoints, _ = _control.info(client, locator, window)
     except (ClosedError, FailedPreconditionError):  # this process cannot ask anybody: closed, or forked
         raise
     except MosaicoError as error:

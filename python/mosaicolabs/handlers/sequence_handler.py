@@ -6,7 +6,7 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import SequenceMetadata, decode_metadata
+from mosaicolabs.comm.metadata import SequenceMetadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
@@ -38,13 +38,10 @@ class SequenceHandler:
 
     @classmethod
     def _connect(cls, client: _native.Client, name: str) -> "SequenceHandler":
-        schema_metadata, endpoints = _control.info(client, name)
-        decoded = decode_metadata(schema_metadata)
+        decoded, manifests, system = _control.describe(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
         if decoded.get("context") != "sequence":
             raise NotFoundError(f"`{name}` is a topic, not a sequence")
         metadata = SequenceMetadata.from_dict(decoded)
-        manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
-        system = _control.system_info(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
         model = Sequence._from_facts(
             name=name,
             user_metadata=metadata.user_metadata,

@@ -6,7 +6,7 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
+from mosaicolabs.comm.metadata import TopicMetadata
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
@@ -33,13 +33,11 @@ class TopicHandler:
 
     @classmethod
     def _connect(cls, client: _native.Client, locator: str) -> "TopicHandler":
-        schema_metadata, endpoints = _control.info(client, locator)
-        decoded = decode_metadata(schema_metadata)
+        decoded, manifests, system = _control.describe(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
         if decoded.get("context") != "topic":
             raise NotFoundError(f"`{locator}` is a sequence, not a topic")
         metadata = TopicMetadata.from_dict(decoded)
-        manifest = TopicResourceManifest.from_endpoint(endpoints[0])
-        system = _control.system_info(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
+        manifest = manifests[0]
         model = Topic._from_facts(
             name=manifest.topic_name,
             sequence_name=manifest.sequence_name,

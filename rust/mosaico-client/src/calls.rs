@@ -1,7 +1,7 @@
 //! Single calls over a connection.
 
 use arrow_flight::{Action, FlightDescriptor, FlightEndpoint};
-use mosaico_types::{ErrorKind, TimeWindow};
+use mosaico_types::ErrorKind;
 use mosaico_wire::action::decode_answer;
 use mosaico_wire::command::InfoCommand;
 use mosaico_wire::metadata::{EndpointMetadata, parse_location};
@@ -29,14 +29,20 @@ pub(crate) async fn action<T: DeserializeOwned>(
     }
 }
 
-/// The catalogue's answer about a sequence or topic; `window` goes into the tickets.
-pub(crate) async fn info(flight: &mut Flight, locator: &str, window: TimeWindow) -> Result<Info> {
-    let command = serde_json::to_vec(&InfoCommand::new(locator, window)).expect("plain fields are JSON");
+/// The catalogue's answer about a sequence or topic.
+pub(crate) async fn info(flight: &mut Flight, command: &InfoCommand) -> Result<Info> {
+    let command = serde_json::to_vec(command).expect("plain fields are JSON");
     let answer = flight.get_flight_info(FlightDescriptor::new_cmd(command)).await?;
     let info = answer.into_inner();
     let endpoints = info.endpoint.iter().map(endpoint).collect::<Result<_>>()?;
+    let system = match info.app_metadata.as_ref() {
+        b"" => None,
+        bytes => Some(serde_json::from_slice(bytes).map_err(|cause| {
+            Error::new(ErrorKind::Internal, format!("the server sent malformed metadata: {cause}"))
+        })?),
+    };
     let schema = info.try_decode_schema()?;
-    Ok(Info { schema, endpoints })
+    Ok(Info { schema, endpoints, system })
 }
 
 fn endpoint(endpoint: &FlightEndpoint) -> Result<Endpoint> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 use arrow::datatypes::Schema;
 use arrow_flight::Criteria;
 use mosaico_types::{ErrorKind, TimeWindow};
-use mosaico_wire::command::PutCommand;
-use mosaico_wire::metadata::EndpointMetadata;
+use mosaico_wire::command::{InfoCommand, PutCommand};
+use mosaico_wire::metadata::{EndpointMetadata, SystemInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub struct Info {
     pub schema: Schema,
     /// One per topic, in the server's order.
     pub endpoints: Vec<Endpoint>,
+    /// Size and state; `None` from servers that are not ours.
+    pub system: Option<SystemInfo>,
 }
 
 /// Where to read one topic.
@@ -121,7 +123,9 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`], or what else the server says.
     pub async fn info(&self, locator: &str, window: TimeWindow) -> Result<Info> {
-        calls::info(&mut self.control.clone(), locator, window).await
+        let mut command = InfoCommand::new(locator, window);
+        command.system_info = self.server.is_some();
+        calls::info(&mut self.control.clone(), &command).await
     }
 
     /// Opens the lane of a topic that `topic_create` just registered.

@@ -18,6 +18,8 @@ use crate::live::Watch;
 use crate::runtime::{runtime, wait};
 use crate::stream::PyStream;
 
+type PySystemInfo = (u64, String, bool, Option<u64>);
+type PyInfo = (std::collections::HashMap<String, String>, Vec<PyEndpoint>, Option<PySystemInfo>);
 type PyEndpoint = (String, Py<PyBytes>, Option<(i64, i64)>, Option<u64>, Option<u32>);
 
 /// A connection to a daemon.
@@ -94,22 +96,20 @@ impl PyClient {
         wait(py, self.open()?.sequences())
     }
 
-    /// `(schema metadata, [(locator, ticket, (min, max) | None, rows | None, resumed | None)])`.
+    /// `(schema metadata, [(locator, ticket, (min, max) | None, rows | None, resumed | None)], system info | None)`;
+    /// the latter is `(total_size_bytes, created_datetime, is_locked, chunks_number | None)`.
     #[pyo3(signature = (locator, start, end))]
-    fn info(
-        &self,
-        py: Python<'_>,
-        locator: &str,
-        start: Option<i64>,
-        end: Option<i64>,
-    ) -> PyResult<(std::collections::HashMap<String, String>, Vec<PyEndpoint>)> {
+    fn info(&self, py: Python<'_>, locator: &str, start: Option<i64>, end: Option<i64>) -> PyResult<PyInfo> {
         let info = wait(py, self.open()?.info(locator, TimeWindow { start, end }))?;
         let endpoint = |endpoint: mosaico_client::Endpoint| {
             let bounds = endpoint.metadata.timestamp.map(|bounds| (bounds.min, bounds.max));
             let ticket = PyBytes::new(py, &endpoint.ticket).unbind();
             (endpoint.locator, ticket, bounds, endpoint.metadata.rows, endpoint.metadata.resumed)
         };
-        Ok((info.schema.metadata, info.endpoints.into_iter().map(endpoint).collect()))
+        let system = info.system.map(|system| {
+            (system.total_size_bytes, system.created_datetime, system.is_locked, system.chunks_number)
+        });
+        Ok((info.schema.metadata, info.endpoints.into_iter().map(endpoint).collect(), system))
     }
 
     #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, patience_s, budget))]

@@ -27,6 +27,9 @@ pub struct InfoCommand {
     /// First nanosecond past the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp_ns_end: Option<i64>,
+    /// Asks for a [`SystemInfo`](crate::metadata::SystemInfo) in the same answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub system_info: bool,
 }
 
 impl InfoCommand {
@@ -36,6 +39,7 @@ impl InfoCommand {
             resource_locator: resource_locator.into(),
             timestamp_ns_start: window.start,
             timestamp_ns_end: window.end,
+            system_info: false,
         }
     }
 

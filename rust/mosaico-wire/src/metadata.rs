@@ -58,6 +58,22 @@ pub struct EndpointMetadata {
     pub resumed: Option<u32>,
 }
 
+/// `app_metadata` of an info, if its command asks for it: what the action `*_system_info` answers, and the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemInfo {
+    /// Stored bytes.
+    pub total_size_bytes: u64,
+    /// Whether it is complete and immutable.
+    pub is_locked: bool,
+    /// Creation time, see `mosaico_types::format_utc`.
+    pub created_datetime: String,
+    /// Stored chunks; topics only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks_number: Option<u64>,
+    /// Whether nobody writes it any more: it is locked, or was left unlocked.
+    pub is_ended: bool,
+}
+
 /// Lowest and highest `timestamp_ns`, both inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {

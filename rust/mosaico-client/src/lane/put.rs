@@ -11,7 +11,7 @@ use futures::future::Fuse;
 use futures::{FutureExt, Stream, StreamExt};
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::action::{Named, TopicSystemInfo, name};
-use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::command::{InfoCommand, PutAck, PutCommand};
 use mosaico_wire::ipc::{batch_message, schema_message};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -213,7 +213,7 @@ impl Upload {
         let flight = &mut self.lease.flight;
         let named = Named { name: locator.clone() };
         let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await?;
-        let info = calls::info(flight, locator, TimeWindow::ALL).await?;
+        let info = calls::info(flight, &InfoCommand::new(locator, TimeWindow::ALL)).await?;
         let rows = info.endpoints.first().and_then(|topic| topic.metadata.rows);
         let (pushed, closed) = {
             let open = self.shared.open.lock();

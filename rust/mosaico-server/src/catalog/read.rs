@@ -46,6 +46,8 @@ pub(crate) struct TopicRow {
     pub data_bytes: u64,
     /// How often the writer went on after its connection broke.
     pub resumed: u32,
+    /// Its sequence was left without being finalized.
+    pub sequence_ended: bool,
     /// Lowest and highest time; `None` without rows.
     pub bounds: Option<(i64, i64)>,
 }
@@ -75,7 +77,7 @@ macro_rules! topic_query {
         concat!(
             "SELECT t.id, t.sequence_id, s.name, t.path, t.ontology_tag, t.serialization_format, t.user_metadata, \
              t.key, t.created_ns, t.committed_ns, t.deleting, x.ipc AS schema, t.chunks, t.row_count, t.stored_bytes, \
-             t.data_bytes, t.resumed, t.ts_min, t.ts_max \
+             t.data_bytes, t.resumed, t.ts_min, t.ts_max, s.ended_ns IS NOT NULL AS sequence_ended \
              FROM topic t JOIN sequence s ON s.id = t.sequence_id LEFT JOIN schema_snapshot x ON x.id = t.schema_id ",
             $where
         )
@@ -308,6 +310,7 @@ fn topic_row(row: &SqliteRow) -> Result<TopicRow> {
             stored_bytes: count(row, "stored_bytes")?,
             data_bytes: count(row, "data_bytes")?,
             resumed: row.try_get("resumed")?,
+            sequence_ended: row.try_get("sequence_ended")?,
             bounds: bounds.0.zip(bounds.1),
         })
     };

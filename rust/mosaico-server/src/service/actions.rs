@@ -9,10 +9,11 @@ use mosaico_wire::action::{
     encode_answer, name,
 };
 use mosaico_wire::event::{self, KeepAlive};
+use mosaico_wire::metadata::SystemInfo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{check_body, events};
+use super::{check_body, events, info};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::NotificationId;
@@ -132,21 +133,15 @@ fn topic_subject(name: &str) -> Result<Subject> {
 async fn sequence_info(core: &Core, name: &SequenceName) -> Result<SequenceSystemInfo> {
     let sequence = core.catalog.sequence(name).await?;
     let topics = core.catalog.topics(sequence.id).await?;
-    Ok(SequenceSystemInfo {
-        total_size_bytes: topics.iter().map(|topic| topic.stored_bytes).sum(),
-        is_locked: sequence.finalized_ns.is_some(),
-        created_datetime: format_utc(sequence.created_ns),
-    })
+    let SystemInfo { total_size_bytes, is_locked, created_datetime, .. } =
+        info::sequence_system(&sequence, &topics);
+    Ok(SequenceSystemInfo { total_size_bytes, is_locked, created_datetime })
 }
 
 async fn topic_info(core: &Core, locator: &TopicLocator) -> Result<TopicSystemInfo> {
     let topic = core.catalog.topic(locator).await?;
-    Ok(TopicSystemInfo {
-        chunks_number: topic.chunks,
-        total_size_bytes: topic.stored_bytes,
-        is_locked: topic.committed_ns.is_some(),
-        created_datetime: format_utc(topic.created_ns),
-    })
+    let SystemInfo { total_size_bytes, is_locked, created_datetime, .. } = info::topic_system(&topic);
+    Ok(TopicSystemInfo { chunks_number: topic.chunks, total_size_bytes, is_locked, created_datetime })
 }
 
 async fn notify(

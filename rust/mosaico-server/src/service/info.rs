@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use arrow::datatypes::{Fields, Schema};
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
-use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator};
+use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator, format_utc};
 use mosaico_wire::command::InfoCommand;
 use mosaico_wire::metadata::{
-    Bounds, EndpointMetadata, Properties, location, sequence_metadata, topic_metadata,
+    Bounds, EndpointMetadata, Properties, SystemInfo, location, sequence_metadata, topic_metadata,
 };
 use mosaico_wire::ticket;
 
 use super::check_body;
 use crate::batch::parse_schema_message;
-use crate::catalog::TopicRow;
+use crate::catalog::{SequenceRow, TopicRow};
 use crate::core::Core;
 use crate::error::{Error, Result};
 
@@ -48,22 +48,50 @@ pub(super) async fn describe(core: &Core, descriptor: FlightDescriptor) -> Resul
         .map_err(|e| bad(format!("the descriptor's command is malformed: {e}")))?;
     let window = command.window();
     let locator = command.resource_locator.as_str();
-    let (schema, topics) = if locator.trim_start_matches('/').contains('/') {
+    let (schema, topics, system) = if locator.trim_start_matches('/').contains('/') {
         let topic = core.catalog.topic(&TopicLocator::parse(locator)?).await?;
-        (topic_schema(&topic)?, vec![topic])
+        let system = topic_system(&topic);
+        (topic_schema(&topic)?, vec![topic], system)
     } else {
         let sequence = core.catalog.sequence(&SequenceName::parse(locator)?).await?;
+        // Topics after their sequence: one that has ended gets no more.
+        let topics = core.catalog.topics(sequence.id).await?;
         let metadata = sequence_metadata(&sequence.user_metadata);
-        (Schema::new_with_metadata(Fields::empty(), metadata), core.catalog.topics(sequence.id).await?)
+        let system = sequence_system(&sequence, &topics);
+        (Schema::new_with_metadata(Fields::empty(), metadata), topics, system)
     };
     let mut info = FlightInfo::new()
         .try_with_schema(&schema)
         .map_err(|e| Error::internal("encoding a schema", e))?
         .with_descriptor(descriptor);
+    if command.system_info {
+        let system = serde_json::to_vec(&system).map_err(|e| Error::internal("encoding an info", e))?;
+        info = info.with_app_metadata(system);
+    }
     for topic in &topics {
         info = info.with_endpoint(endpoint(core, topic, window).await?);
     }
     Ok(info)
+}
+
+pub(super) fn sequence_system(sequence: &SequenceRow, topics: &[TopicRow]) -> SystemInfo {
+    SystemInfo {
+        total_size_bytes: topics.iter().map(|topic| topic.stored_bytes).sum(),
+        is_locked: sequence.finalized_ns.is_some(),
+        created_datetime: format_utc(sequence.created_ns),
+        chunks_number: None,
+        is_ended: sequence.finalized_ns.is_some() || sequence.ended_ns.is_some(),
+    }
+}
+
+pub(super) fn topic_system(topic: &TopicRow) -> SystemInfo {
+    SystemInfo {
+        total_size_bytes: topic.stored_bytes,
+        is_locked: topic.committed_ns.is_some(),
+        created_datetime: format_utc(topic.created_ns),
+        chunks_number: Some(topic.chunks),
+        is_ended: topic.committed_ns.is_some() || topic.sequence_ended,
+    }
 }
 
 /// The schema that readers of a topic get; without fields before its first upload.

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor};
 use futures::{StreamExt, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tonic::Code;
@@ -40,6 +40,35 @@ async fn record_finalize_and_read() {
     assert_eq!((&found["is_locked"], &found["chunks_number"]), (&json!(true), &json!(1)));
     assert!(found["total_size_bytes"].as_u64().unwrap() > 0);
     assert!(files(folder.path()).iter().all(|name| name.starts_with("seq/")), "the log is empty");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infos_tell_the_state_when_asked() {
+    let folder = TempDir::new().unwrap();
+    let server = TestServer::start(config(folder.path())).await;
+    let client = server.client.clone();
+    let key = create_sequence(&client, "run").await;
+    let topic = create_topic(&client, "run/t", &key).await;
+    put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await.unwrap();
+    create_topic(&client, "run/open", &key).await;
+    let told = async |locator: &str, ended: bool| {
+        let action = if locator.contains('/') { "topic_system_info" } else { "sequence_system_info" };
+        let mut expected = act(&client, action, json!({"name": locator})).await.unwrap();
+        expected["is_ended"] = json!(ended);
+        let asked = info(&client, json!({"resource_locator": locator, "system_info": true})).await.unwrap();
+        let found: Value = serde_json::from_slice(&asked.app_metadata).unwrap();
+        assert_eq!(found, expected, "{locator}");
+        let plain = info(&client, json!({"resource_locator": locator})).await.unwrap();
+        assert_eq!(plain.app_metadata.len(), 0, "{locator}");
+        assert_eq!(plain.endpoint, asked.endpoint, "{locator}");
+    };
+    told("run", false).await;
+    told("run/t", true).await;
+    told("run/open", false).await;
+    act(&client, "sequence_end", json!({"name": "run", "key": key})).await.unwrap();
+    told("run", true).await;
+    told("run/open", true).await;
     server.stop().await;
 }
 
