@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from harness.daemon import Daemon
 from harness.record import number, replay, sequence_of, topic_of
+from harness.script import Script
 
 from mosaicolabs import Floating64, Integer64, Message, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
@@ -170,6 +171,46 @@ def test_a_failed_recording_ends_the_stream(either: MosaicoClient, name: str) ->
         follower = follow(either, name)
         topic.push(number(1, 1))
         raise ZeroDivisionError
+    assert [message.timestamp_ns for _, message in follower.rest()] == [1]
+
+
+LEFT = """
+import sys
+from mosaicolabs import Integer64, MosaicoClient
+client = MosaicoClient.connect("127.0.0.1", int(sys.argv[1]))
+sequence = client.sequence_create("s").__enter__()
+topic = sequence.topic_create("t", {}, Integer64)
+sequence.topic_create("silent", {}, Integer64)
+topic.push(ontology_obj=Integer64(data=1), message_timestamp_ns=1)
+topic.flush()
+print("flushed")
+sys.stdin.readline()
+topic.push(ontology_obj=Integer64(data=2), message_timestamp_ns=2)
+"""
+
+
+def test_a_recording_that_is_left_at_exit_ends_the_stream(daemon: Daemon, remote: MosaicoClient) -> None:
+    with Script(LEFT, daemon.port) as script:
+        assert script.hear() == "flushed"
+        topic = Follower(topic_of(remote, "s", "t").get_data_streamer(follow=True))
+        silent = Follower(topic_of(remote, "s", "silent").get_data_streamer(follow=True))
+        follower = follow(remote, "s")
+        assert follower.next()[1][1].timestamp_ns == 1
+        script.say("go")
+        assert [message.timestamp_ns for _, message in follower.rest()] == [2]
+        assert [message.timestamp_ns for message in topic.rest()] == [1, 2]
+        assert silent.rest() == []
+    assert not topic_of(remote, "s", "t").is_locked, "nobody completed it"
+    assert [message.timestamp_ns for _, message in follow(remote, "s").rest()] == [1, 2]
+
+
+def test_an_error_that_is_told_meanwhile_ends_nothing(either: MosaicoClient, name: str) -> None:
+    with either.sequence_create(name) as sequence:
+        follower = follow(either, name)
+        body = json.dumps({"name": name, "notify_type": "error", "msg": "a hiccup"})
+        either._native.action("sequence_notify_create", body)
+        assert follower.is_silent(0.5)
+        sequence.topic_create("t", {}, Integer64).push(number(1, 1))
     assert [message.timestamp_ns for _, message in follower.rest()] == [1]
 
 

@@ -11,6 +11,9 @@ use pyo3::prelude::*;
 /// How often new topics are looked for.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The same while there is nothing else to read: they may join, or the sequence end.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long a new topic may take to send its schema; one that has none yet is asked again later.
 const SCHEMA_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -43,10 +46,20 @@ impl Watch {
         self.looked.elapsed() >= PAUSE
     }
 
-    /// Opens the topics that are new, each with its locator.
-    pub(crate) async fn look(&mut self) -> Result<Vec<(String, TopicStream)>, Error> {
+    /// Opens the topics that are new, each with its locator; tells also whether no other will join any more.
+    pub(crate) async fn look(&mut self) -> Result<(Vec<(String, TopicStream)>, bool), Error> {
         self.looked = Instant::now();
-        let info = self.client.info(&self.sequence, self.window).await?;
+        let mut info = self.client.info(&self.sequence, self.window).await?;
+        let ended = match &info.system {
+            Some(system) => system.is_ended,
+            None => {
+                let ended = self.seems_ended().await?;
+                if ended {
+                    info = self.client.info(&self.sequence, self.window).await?;
+                }
+                ended
+            }
+        };
         let mut found = Vec::new();
         for topic in info.endpoints {
             if self.known.contains(&topic.locator) {
@@ -64,11 +77,11 @@ impl Watch {
                 Err(_) => {}
             }
         }
-        Ok(found)
+        Ok((found, ended))
     }
 
-    /// Whether no topic will join any more: the sequence is finalized, or its recording failed.
-    pub(crate) async fn has_ended(&self) -> Result<bool, Error> {
+    /// Whether the sequence is finalized, or its recording failed, as far as a Mosaico 0.2 server tells.
+    async fn seems_ended(&self) -> Result<bool, Error> {
         let named = Named { name: self.sequence.clone() };
         let info: Option<SequenceSystemInfo> = self.client.action(name::SEQUENCE_SYSTEM_INFO, &named).await?;
         if info.is_some_and(|info| info.is_locked) {
@@ -79,7 +92,7 @@ impl Watch {
     }
 
     pub(crate) async fn pause(&self) -> Result<(), Error> {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(SHORT_PAUSE).await;
         Ok(())
     }
 }

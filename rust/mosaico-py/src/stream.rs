@@ -38,6 +38,15 @@ struct State {
     watch: Option<Watch>,
 }
 
+/// What a look for new topics found.
+enum Joined {
+    Some,
+    /// None now; some may come.
+    None,
+    /// None now nor later.
+    End,
+}
+
 /// How long a followed stream waits for rows before it looks for new topics.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -130,13 +139,10 @@ impl State {
                 Step::Row { topic, row, timestamp_ns } => return Ok(Some((topic, row, timestamp_ns))),
                 Step::Refill => self.refill(py)?,
                 Step::End => {
-                    let Some(watch) = &self.watch else { return Ok(None) };
-                    let ended = wait(py, watch.has_ended())?;
-                    if self.join(py)? {
-                        continue;
-                    }
-                    if ended {
-                        return Ok(None);
+                    match self.join(py)? {
+                        Joined::Some => continue,
+                        Joined::End => return Ok(None),
+                        Joined::None => {}
                     }
                     if let Some(watch) = &self.watch {
                         wait(py, watch.pause())?;
@@ -161,18 +167,22 @@ impl State {
         Ok(())
     }
 
-    /// Takes in the topics that are new; returns whether there are some.
-    fn join(&mut self, py: Python<'_>) -> PyResult<bool> {
-        let Some(watch) = &mut self.watch else { return Ok(false) };
-        let found = wait(py, watch.look())?;
-        let any = !found.is_empty();
+    /// Takes in the topics that are new.
+    fn join(&mut self, py: Python<'_>) -> PyResult<Joined> {
+        let Some(watch) = &mut self.watch else { return Ok(Joined::End) };
+        let (found, ended) = wait(py, watch.look())?;
+        let joined = match found.is_empty() {
+            false => Joined::Some,
+            true if ended => Joined::End,
+            true => Joined::None,
+        };
         for (locator, stream) in found {
             let (name, plan): (Py<PyString>, Bound<'_, PyAny>) =
                 watch.bind.bind(py).call1((locator, tag(stream.schema())))?.extract()?;
             self.topics.push(Some(Topic { name, plan: Plan::parse(&plan)?, batch: None }));
             self.merge.add(stream);
         }
-        Ok(any)
+        Ok(joined)
     }
 
     fn rebind(&mut self, py: Python<'_>, index: usize) -> PyResult<()> {

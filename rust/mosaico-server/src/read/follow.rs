@@ -1,7 +1,7 @@
 //! Rows of a topic as they become durable.
 //!
 //! First comes what is stored, in time order; then each batch as it arrived, sorted in itself. A row that arrives
-//! later than its time says comes late. The stream ends when the topic is complete.
+//! later than its time says comes late. The stream ends when the topic is complete, or its sequence was left as it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl Tail {
         Ok(Some(tail))
     }
 
-    /// Rows that came after the last ones; waits for them. `None` when the topic is complete.
+    /// Rows that came after the last ones; waits for them. `None` at the end.
     async fn next(&mut self) -> Result<Option<BatchStream>> {
         loop {
             let live = self.core.live.get(self.topic.id);
@@ -92,7 +92,8 @@ impl Tail {
             }
             let row = self.core.catalog.topic_by_id(self.topic.id).await?.filter(|row| !row.deleting);
             let row = row.ok_or_else(|| Error::Deleted(self.topic.locator.to_string()))?;
-            if row.committed_ns.is_some() {
+            let left = row.sequence_ended && !live.as_ref().is_some_and(|live| live.is_written());
+            if row.committed_ns.is_some() || left {
                 // Nothing comes any more, but something may have come since the last look.
                 return self.ready().await;
             }

@@ -28,7 +28,7 @@ const READY_MESSAGES: usize = 1;
 /// How often a followed topic is asked whether its first upload has begun.
 const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 
-/// The messages for a ticket; with `follow` they go on until the topic is complete.
+/// The messages for a ticket; with `follow` they go on until the topic is complete or left.
 pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> Result<Items<FlightData>> {
     check_body("the ticket", ticket)?;
     let ticket = Ticket::decode(ticket).map_err(|e| {
@@ -97,14 +97,10 @@ async fn encode(core: &Arc<Core>, topic: &TopicRow, window: TimeWindow, follow: 
 /// Waits for the topic's schema, which its first upload brings.
 async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, window: TimeWindow) -> Encoded {
     let encoded = async {
-        while topic.schema.is_none() && topic.committed_ns.is_none() {
+        while topic.schema.is_none() && topic.committed_ns.is_none() && !topic.sequence_ended {
             tokio::time::sleep(SCHEMA_PAUSE).await;
             let row = core.catalog.topic_by_id(topic.id).await?.filter(|row| !row.deleting);
             *topic = row.ok_or_else(|| Error::Deleted(topic.locator.to_string()))?;
-            let sequence = core.catalog.sequence_by_id(topic.sequence_id).await?;
-            if sequence.is_some_and(|sequence| sequence.ended_ns.is_some()) {
-                break;
-            }
         }
         encode(core, topic, window, true).await
     };
