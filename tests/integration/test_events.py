@@ -2,11 +2,13 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,32 @@ def test_events_survive_a_kill(daemon: Daemon, remote: MosaicoClient) -> None:
         assert list(again.events()) == before
         record_numbers(again, "u", {"t": [(1, 1)]})
         assert kinds(list(again.events(before[-1].id))) == kinds(before)
+
+
+def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with Daemon(store, "--events-kept", "1000") as daemon:
+        daemon.stop(signal.SIGTERM)
+        with closing(sqlite3.connect(store / "catalog.db")) as catalogue, catalogue:
+            rows = [(f"{i:026}", "error", "run", None, i, "{}") for i in range(1, 4501)]
+            catalogue.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
+        daemon.restart()
+        with daemon.connect() as client:
+            for _ in range(200):
+                if int(next(client.events()).id) > 1:
+                    break
+                time.sleep(0.05)
+            oldest = int(next(client.events()).id)
+            assert oldest == 3001
+            gap, *kept = client.events(f"{7:026}", kinds=["error"])
+            assert (gap.kind, gap.id, gap.detail) == (EventKind.GAP, f"{3000:026}", {"after": f"{7:026}"})
+            assert (gap.sequence_name, gap.topic_name) == (None, None)
+            assert [int(event.id) for event in kept] == list(range(3001, 4501))
+            assert EventKind.GAP not in kinds(list(client.events(gap.id)))
+            assert next(client.events(f"{7:026}", follow=True, sequence_name="other")) == gap
+        command = [str(MOSAICO), "events", "--port", str(daemon.port), "--after", f"{7:026}"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        assert told.split("\n", 1)[0].split()[1:3] == ["gap", "-"]
 
 
 def test_a_lost_connection_is_said(daemon: Daemon, remote: MosaicoClient) -> None:

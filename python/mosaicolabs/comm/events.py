@@ -49,6 +49,10 @@ class EventKind(StrEnum):
     TASK_FAILED = "task_failed"
     """Background work of the daemon failed and is tried again; `task`, `message`."""
 
+    GAP = "gap"
+    """The listener came too late: events behind the one it knew, `after`, up to this one's id are not kept
+    any more. It is told whatever kinds and sequence are asked for."""
+
 
 @dataclass(frozen=True)
 class Event:

@@ -315,7 +315,8 @@ class MosaicoClient:
         """What happened on the daemon, oldest first: creations, ends, stored chunks, errors.
 
         The daemon keeps the last 100 000 events, or as many as it was told. A listener that is slow or goes
-        away holds nothing up. After a lost connection, go on with the id of the last event.
+        away holds nothing up. After a lost connection, go on with the id of the last event; if events after
+        it are gone by then, an `EventKind.GAP` comes first.
 
         Args:
             after: Id of the last event that is known already. None: from the oldest one that is kept.

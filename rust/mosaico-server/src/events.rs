@@ -24,7 +24,11 @@ const GATHER: Duration = Duration::from_secs(1);
 
 /// What the store has.
 #[derive(Debug, Default)]
-pub(crate) struct Archive(Mutex<Files>);
+pub(crate) struct Archive {
+    files: Mutex<Files>,
+    /// The last event that is not kept any more.
+    dropped: parking_lot::Mutex<Option<String>>,
+}
 
 #[derive(Debug, Default)]
 struct Files {
@@ -32,6 +36,8 @@ struct Files {
     firsts: BTreeSet<String>,
     /// The content of the newest.
     newest: Vec<Event>,
+    /// The last event before it.
+    previous: Option<String>,
     /// The last event in it.
     stored: Option<String>,
 }
@@ -39,27 +45,36 @@ struct Files {
 impl Archive {
     /// Looks what the store has; fills a new catalogue with it.
     pub(crate) async fn open(&self, core: &Core, catalog_is_new: bool) -> Result<()> {
-        let mut files = self.0.lock().await;
+        let mut files = self.files.lock().await;
         let names = core.store.list_files(&EVENTS.into()).await?;
         files.firsts =
             names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
-        let newest = files.firsts.last().cloned();
+        let (oldest, newest) = (files.firsts.first().cloned(), files.firsts.last().cloned());
         for first in &files.firsts.clone() {
-            let is_newest = newest.as_ref() == Some(first);
-            if !catalog_is_new && !is_newest {
+            let (is_oldest, is_newest) = (oldest.as_ref() == Some(first), newest.as_ref() == Some(first));
+            if !catalog_is_new && !is_oldest && !is_newest {
                 continue;
             }
             let record = core.store.get_json::<EventsRecord>(&events_file(first)).await?;
-            let events = record.map(|record| record.events).unwrap_or_default();
+            let (events, previous) =
+                record.map(|record| (record.events, record.previous)).unwrap_or_default();
+            if is_oldest {
+                self.dropped.lock().clone_from(&previous);
+            }
             if catalog_is_new {
                 core.catalog.restore_events(&events).await?;
             }
             if is_newest {
                 files.stored = events.last().map(|event| event.id.clone());
-                files.newest = events;
+                (files.newest, files.previous) = (events, previous);
             }
         }
         core.catalog.resume_events().await
+    }
+
+    /// The last event after a cursor that is not kept any more.
+    pub(crate) fn dropped_after(&self, cursor: &str) -> Option<String> {
+        self.dropped.lock().clone().filter(|dropped| cursor < dropped.as_str())
     }
 }
 
@@ -77,19 +92,22 @@ pub(crate) async fn keep_storing(core: &Core) {
 
 /// Writes events that the store has not, and drops the oldest files beyond what is kept.
 pub(crate) async fn store(core: &Core) -> Result<()> {
-    let mut files = core.archive.0.lock().await;
+    let mut files = core.archive.files.lock().await;
     while let Some(newest) = core.catalog.newest_event().await? {
-        let mut events = if files.newest.len() < PER_FILE { files.newest.clone() } else { Vec::new() };
+        let (mut events, previous) = match files.newest.len() < PER_FILE {
+            true => (files.newest.clone(), files.previous.clone()),
+            false => (Vec::new(), files.stored.clone()),
+        };
         let limit = u32::try_from(PER_FILE - events.len()).unwrap_or(u32::MAX);
         let filter = EventFilter { after: files.stored.clone(), limit, ..EventFilter::default() };
         let found = core.catalog.events(&filter, &newest).await?;
         let Some(last) = found.last().map(|event| event.id.clone()) else { break };
         events.extend(found);
         let first = events[0].id.clone();
-        let record = EventsRecord { format_version: FORMAT_VERSION, events };
+        let record = EventsRecord { format_version: FORMAT_VERSION, previous, events };
         core.store.put_json(&events_file(&first), &record).await?;
         files.firsts.insert(first);
-        files.newest = record.events;
+        (files.newest, files.previous) = (record.events, record.previous);
         files.stored = Some(last);
     }
     drop_oldest(core, &mut files).await
@@ -98,12 +116,15 @@ pub(crate) async fn store(core: &Core) -> Result<()> {
 async fn drop_oldest(core: &Core, files: &mut Files) -> Result<()> {
     let most = core.config.events_kept.div_ceil(PER_FILE) + 1;
     while files.firsts.len() > most {
-        let Some(oldest) = files.firsts.first().cloned() else { break };
+        let mut firsts = files.firsts.iter().cloned();
+        let (Some(oldest), Some(next)) = (firsts.next(), firsts.next()) else { break };
+        // First: listeners look here after they have looked for events.
+        if let Some(last) = core.catalog.last_event_before(&next).await? {
+            *core.archive.dropped.lock() = Some(last);
+        }
         core.store.remove(&events_file(&oldest)).await?;
         files.firsts.remove(&oldest);
-        if let Some(next) = files.firsts.first() {
-            core.catalog.forget_events(next).await?;
-        }
+        core.catalog.forget_events(&next).await?;
     }
     Ok(())
 }

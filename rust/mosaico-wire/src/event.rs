@@ -63,11 +63,14 @@ pub enum EventKind {
     Error,
     /// Background work failed and will be tried again.
     TaskFailed,
+    /// Events after the cursor, up to this one's id, are not kept any more. Not stored: part of the answer, whatever
+    /// kinds are asked for.
+    Gap,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SequenceCreated,
         Self::SequenceFinalized,
         Self::SequenceEnded,
@@ -78,6 +81,7 @@ impl EventKind {
         Self::ChunkStored,
         Self::Error,
         Self::TaskFailed,
+        Self::Gap,
     ];
 
     /// The value on the wire.
@@ -93,6 +97,7 @@ impl EventKind {
             Self::ChunkStored => "chunk_stored",
             Self::Error => "error",
             Self::TaskFailed => "task_failed",
+            Self::Gap => "gap",
         }
     }
 

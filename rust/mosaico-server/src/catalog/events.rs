@@ -150,6 +150,15 @@ impl Catalog {
         Ok(())
     }
 
+    /// The id of the last event before `first`.
+    pub(crate) async fn last_event_before(&self, first: &str) -> Result<Option<String>> {
+        sqlx::query_scalar("SELECT max(id) FROM event WHERE id < ?")
+            .bind(first)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed)
+    }
+
     /// Forgets events before `first`.
     pub(crate) async fn forget_events(&self, first: &str) -> Result<()> {
         sqlx::query("DELETE FROM event WHERE id < ?")

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use mosaico_types::SequenceName;
-use mosaico_wire::event::{EventList, EventPage};
+use mosaico_wire::event::{Event, EventKind, EventList, EventPage};
+use serde_json::json;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
+use ulid::Ulid;
 
 use crate::catalog::EventFilter;
 use crate::core::Core;
@@ -20,13 +22,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Lists events after the cursor; without any, waits for one as long as the request says.
 pub(super) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
     let sequence = request.sequence.as_deref().map(SequenceName::parse).transpose()?;
-    if let Some(after) = &request.after
-        && after.parse::<ulid::Ulid>().is_err()
-    {
-        return Err(Error::Invalid(format!("`{after}` is no event cursor; take it from an earlier answer")));
-    }
+    let parse = |after: &String| {
+        let id = after.parse::<Ulid>().map(|id| id.to_string());
+        id.map_err(|_| {
+            Error::Invalid(format!("`{after}` is no event cursor; take it from an earlier answer"))
+        })
+    };
     let mut filter = EventFilter {
-        after: request.after,
+        after: request.after.as_ref().map(parse).transpose()?,
         limit: request.limit.unwrap_or(MOST).min(MOST),
         kinds: request.kinds,
         sequence: sequence.map(|name| name.to_string()),
@@ -42,17 +45,28 @@ pub(super) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
             }
             continue;
         };
-        let events = core.catalog.events(&filter, &newest).await?;
+        let mut events = core.catalog.events(&filter, &newest).await?;
         let complete = events.len() < filter.limit as usize || filter.limit == 0;
+        let gap = filter.after.as_deref().filter(|_| filter.limit > 0).and_then(|after| gap(core, after));
         let cursor = match events.last() {
             Some(last) if !complete => last.id.clone(),
             _ => filter.after.take().map_or(newest.clone(), |after| after.max(newest.clone())),
         };
+        events.splice(..0, gap);
         if !events.is_empty() || filter.limit == 0 || !wait(core, &mut news, deadline).await {
             return Ok(EventPage { events, cursor: Some(cursor) });
         }
         filter.after = Some(cursor);
     }
+}
+
+/// Tells that events after a cursor are not kept any more.
+fn gap(core: &Core, after: &str) -> Option<Event> {
+    let id = core.archive.dropped_after(after)?;
+    let at_ms = id.parse::<Ulid>().map_or(0, |id| id.timestamp_ms());
+    let at_ns = i64::try_from(at_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    let detail = json!({"after": after});
+    Some(Event { id, kind: EventKind::Gap, sequence: None, topic: None, at_ns, detail })
 }
 
 /// Waits for a change; false: it is time to answer.

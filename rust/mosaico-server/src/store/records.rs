@@ -127,6 +127,9 @@ pub(crate) struct LayerRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EventsRecord {
     pub format_version: u32,
+    /// The last event of the file before; `None`: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
     pub events: Vec<Event>,
 }
 

@@ -140,9 +140,12 @@ async fn the_oldest_are_dropped() {
                 INSERT INTO event SELECT printf('%026d', i), 'error', 'run', NULL, i, '{}' FROM n";
     sqlx::raw_sql(many).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
-    let mut config = config(folder.path());
-    config.events_kept = 1500;
-    let server = TestServer::start(config).await;
+    let config = |folder: &std::path::Path| {
+        let mut config = config(folder);
+        config.events_kept = 1500;
+        config
+    };
+    let server = TestServer::start(config(folder.path())).await;
     let oldest =
         async |client: &Client| list(client, json!({"limit": 1})).await["events"][0]["at_ns"].clone();
     for _ in 0..200 {
@@ -152,6 +155,32 @@ async fn the_oldest_are_dropped() {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     assert_eq!(oldest(&server.client).await, 2001);
+    let cursor = |i: usize| format!("{i:026}");
+    let first = async |client: &Client, request: Value| list(client, request).await["events"][0].clone();
+    let rebuilt = |server: TestServer| async {
+        server.stop().await;
+        fs::remove_file(folder.path().join("catalog.db")).unwrap();
+        TestServer::start(config(folder.path())).await
+    };
+    let mut server = server;
+    for round in ["dropped now", "after a loss of the catalogue"] {
+        let client = server.client.clone();
+        // Whatever is asked for.
+        for request in
+            [json!({"limit": 1}), json!({"kinds": ["topic_created"], "sequence": "other", "wait_ms": 60_000})]
+        {
+            let mut request = request;
+            request["after"] = json!(cursor(1999));
+            let gap = first(&client, request).await;
+            assert_eq!(gap["kind"], "gap", "{round}");
+            assert_eq!((&gap["id"], &gap["detail"]["after"]), (&json!(cursor(2000)), &json!(cursor(1999))));
+        }
+        // Who knows all that was dropped misses nothing, nor does who knows nothing.
+        for request in [json!({"after": cursor(2000)}), json!({"after": null})] {
+            assert_eq!(first(&client, request).await["id"], json!(cursor(2001)), "{round}");
+        }
+        server = rebuilt(server).await;
+    }
     server.stop().await;
     assert_eq!(fs::read_dir(folder.path().join("events")).unwrap().count(), 3);
 }
