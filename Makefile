@@ -14,15 +14,19 @@ BIN := $(VENV)/bin
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -type f -not -path '*/tests/*')
 PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
 
-.PHONY: demo test test-rust test-python lint docs bench wheel install clean
+.PHONY: demo test test-rust test-python test-postgres lint docs bench wheel install clean
 
 demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
 
-test: lint docs test-rust test-python  ## Everything CI runs.
+test: lint docs test-rust test-python test-postgres  ## Everything CI runs.
 
 test-rust:
 	cargo test --release --workspace --exclude mosaico-py
+
+test-postgres: install  ## What touches the catalogue, once more on Postgres.
+	tests/with_postgres cargo test --release -p mosaico-server --test it
+	tests/with_postgres $(BIN)/python -m pytest -k "daemon or query or events or resume"
 
 test-python: install
 	$(BIN)/python -m pytest

@@ -48,6 +48,12 @@ const MIB: usize = 1 << 20;
 pub struct Config {
     /// Where sequences are kept.
     pub store: StoreLocation,
+    /// URL of the Postgres database that holds the catalogue; `None`: a SQLite file beside the log.
+    pub database: Option<String>,
+    /// Schema of that database that holds our tables; several stores can share a database.
+    pub database_schema: String,
+    /// Connections to that database.
+    pub database_connections: u32,
     /// Arrow data per chunk: a log segment that reaches it becomes a Parquet file.
     pub chunk_bytes: usize,
     /// Arrow data per Parquet row group.
@@ -97,6 +103,9 @@ impl Config {
     pub fn new(store: StoreLocation) -> Self {
         Self {
             store,
+            database: None,
+            database_schema: "mosaicod".into(),
+            database_connections: 10,
             chunk_bytes: 32 * MIB,
             row_group_bytes: 8 * MIB,
             message_bytes: MIB / 2,

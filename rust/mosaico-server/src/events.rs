@@ -69,7 +69,7 @@ impl Archive {
                 (files.newest, files.previous) = (events, previous);
             }
         }
-        core.catalog.resume_events().await
+        core.catalog.continue_events().await
     }
 
     /// The last event after a cursor that is not kept any more.

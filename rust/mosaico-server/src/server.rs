@@ -63,7 +63,12 @@ impl Server {
         let log = root.join("log");
         create_folders(&log).map_err(|e| startup(root, &e))?;
         let store = Store::open_local(root, &config)?;
-        let (catalog, catalog_is_new) = Catalog::open(&root.join("catalog.db")).await?;
+        let (catalog, catalog_is_new) = match &config.database {
+            Some(url) => {
+                Catalog::open_postgres(url, &config.database_schema, config.database_connections).await?
+            }
+            None => Catalog::open_file(&root.join("catalog.db")).await?,
+        };
         let core = Arc::new(Core {
             layers: Layers::open(store.clone()).await?,
             store,

@@ -34,6 +34,17 @@ pub(crate) struct RunArgs {
     /// Store as a folder or file:// URL.
     #[arg(long, value_name = "URL", env = "MOSAICO_STORE")]
     store: Option<String>,
+    /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
+    #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
+    database: Option<String>,
+    /// Schema of the database that holds the tables; each store needs its own.
+    /// [default: mosaicod]
+    #[arg(long, value_name = "NAME", env = "MOSAICO_DB_SCHEMA")]
+    database_schema: Option<String>,
+    /// Connections to the database.
+    /// [default: 10]
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..))]
+    database_connections: Option<u32>,
     /// Arrow bytes per stored chunk.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES")]
     chunk_bytes: Option<usize>,
@@ -106,6 +117,13 @@ impl RunArgs {
             if let Some(value) = given {
                 *setting = value;
             }
+        }
+        config.database.clone_from(&self.database);
+        if let Some(schema) = &self.database_schema {
+            config.database_schema.clone_from(schema);
+        }
+        if let Some(connections) = self.database_connections {
+            config.database_connections = connections;
         }
         config.acknowledge = match self.acknowledge {
             AcknowledgeArg::Synced => Acknowledge::Synced,

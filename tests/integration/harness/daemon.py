@@ -1,5 +1,6 @@
 """The real `mosaicod` as a child process."""
 
+import hashlib
 import os
 import re
 import select
@@ -23,6 +24,15 @@ def run_mosaicod(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
 
 
+def _database(folder: Path) -> list[str]:
+    """Where the catalogue of a folder lies: a schema of the test's Postgres, if there is one (tests/with_postgres)."""
+    url = os.environ.get("MOSAICO_TEST_POSTGRES")
+    if url is None:
+        return []
+    schema = f"test_{hashlib.sha256(bytes(folder)).hexdigest()[:16]}"
+    return ["--database", url, "--database-schema", schema]
+
+
 class Daemon:
     """`mosaicod run` on a folder; killed at the end of the `with` block."""
 
@@ -31,7 +41,7 @@ class Daemon:
         self.host = "127.0.0.1"
         self.port = 0
         self.log = folder.parent / f"{folder.name}.log"
-        self._arguments = arguments
+        self._arguments = (*arguments, *_database(folder))
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use mosaico_wire::query::Expr;
 use serde_json::json;
 
-use super::candidates::{LIST, Sql, list, push_expr};
+use super::candidates::{LIST, NUL, list, push_expr};
+use super::sql::Statement as Sql;
 
 /// Topics of one tag and schema, as far as they may hold rows that match.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +84,7 @@ fn push_overlap(sql: &mut Sql, Overlap { column, range }: &Overlap) {
             // Texts that are too long have no bounds.
             sql.push(" AND b.kind = 'text' AND (b.lo IS NULL OR (TRUE");
             for (bound, operator) in [(high, " AND b.lo <= "), (low, " AND b.hi >= ")] {
-                if let Some(bound) = bound {
+                if let Some(bound) = bound.as_ref().filter(|bound| !bound.contains(NUL)) {
                     sql.push(operator).push_bind(bound.clone());
                 }
             }

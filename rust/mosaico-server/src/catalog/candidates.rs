@@ -4,23 +4,16 @@
 use std::ops::Bound;
 
 use mosaico_wire::query::{Condition, Expr, Field, Number, Scalar, Test};
-use sqlx::{QueryBuilder, Sqlite};
 
 use super::bounds::{Kind, push_kinds, push_tags, widened};
+use super::metadata::{Owner, indexed_text, is_indexed};
+use super::sql::Statement as Sql;
 
-/// Texts of metadata are indexed up to this length.
-const INDEXED_CHARS: usize = 200;
-/// Longest pattern that is handed to SQLite, which has a limit of its own.
+/// Longest pattern that is handed to the database; SQLite has a limit of its own.
 const MAX_PATTERN_BYTES: usize = 4096;
 
-pub(super) type Sql = QueryBuilder<Sqlite>;
-
-/// Which table conditions are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Table {
-    Sequence,
-    Topic,
-}
+/// Postgres has no texts with this character.
+pub(super) const NUL: char = '\0';
 
 /// What one query object asks for.
 #[derive(Debug)]
@@ -36,7 +29,7 @@ pub(crate) struct Wanted<'a> {
 pub(super) fn push_sequences(sql: &mut Sql, select: &Expr<Wanted<'_>>) {
     push_expr(sql, select, &mut |sql, wanted| {
         sql.push("(");
-        push_conditions(sql, Table::Sequence, wanted.sequence);
+        push_conditions(sql, Owner::Sequence, wanted.sequence);
         match &wanted.rows {
             Some(ways) => {
                 sql.push(" AND (FALSE");
@@ -58,7 +51,7 @@ pub(super) fn push_sequences(sql: &mut Sql, select: &Expr<Wanted<'_>>) {
 
 fn push_holds_topic(sql: &mut Sql, wanted: &Wanted<'_>, kinds: Option<&[Kind]>) {
     sql.push(" AND s.id IN (SELECT t.sequence_id FROM topic t WHERE ");
-    push_conditions(sql, Table::Topic, wanted.topic);
+    push_conditions(sql, Owner::Topic, wanted.topic);
     if let Some(kinds) = kinds {
         sql.push(" AND ");
         push_kinds(sql, kinds.iter());
@@ -68,7 +61,7 @@ fn push_holds_topic(sql: &mut Sql, wanted: &Wanted<'_>, kinds: Option<&[Kind]>) 
 
 /// `t` may match; without `by_bounds` as far as its tag tells.
 pub(super) fn push_topics(sql: &mut Sql, wanted: &Wanted<'_>, by_bounds: bool) {
-    push_conditions(sql, Table::Topic, wanted.topic);
+    push_conditions(sql, Owner::Topic, wanted.topic);
     if let Some(ways) = &wanted.rows {
         let kinds = ways.iter().flatten().copied().flatten();
         sql.push(" AND ");
@@ -87,7 +80,7 @@ pub(super) fn list<T: ToString>(items: &[T]) -> String {
     serde_json::json!(items).to_string()
 }
 
-fn push_conditions(sql: &mut Sql, table: Table, conditions: Option<&Expr<Condition>>) {
+fn push_conditions(sql: &mut Sql, table: Owner, conditions: Option<&Expr<Condition>>) {
     match conditions {
         Some(conditions) => push_expr(sql, conditions, &mut |sql, condition| {
             push_condition(sql, table, condition);
@@ -120,24 +113,26 @@ fn push_joined<L>(
     sql.push(")");
 }
 
-fn push_condition(sql: &mut Sql, table: Table, Condition { field, test }: &Condition) {
+fn push_condition(sql: &mut Sql, table: Owner, Condition { field, test }: &Condition) {
     match (field, table) {
-        (Field::Name, Table::Sequence) => push_text(sql, "s.name", test),
-        (Field::Name, Table::Topic) => match test {
+        (Field::Name, Owner::Sequence) => push_text(sql, "s.name", test),
+        (Field::Name, Owner::Topic) => match test {
             Test::Contains(pattern) => push_pattern(sql, "'/' || t.path", pattern),
             test => push_text(sql, "t.path", test),
         },
         (Field::OntologyTag, _) => push_text(sql, "t.ontology_tag", test),
         (Field::SerializationFormat, _) => push_text(sql, "t.serialization_format", test),
-        (Field::CreatedNs, Table::Sequence) => push_time(sql, "s.created_ns", test),
-        (Field::CreatedNs, Table::Topic) => push_time(sql, "t.created_ns", test),
+        (Field::CreatedNs, Owner::Sequence) => push_time(sql, "s.created_ns", test),
+        (Field::CreatedNs, Owner::Topic) => push_time(sql, "t.created_ns", test),
         (Field::Metadata(path), table) => push_metadata(sql, table, path, test),
     }
 }
 
 fn push_text(sql: &mut Sql, column: &str, test: &Test) {
     let text = |bound: &Bound<Scalar>| match bound {
-        Bound::Included(Scalar::Text(text)) | Bound::Excluded(Scalar::Text(text)) => Some(text.clone()),
+        Bound::Included(Scalar::Text(text)) | Bound::Excluded(Scalar::Text(text)) => {
+            Some(text.clone()).filter(|text| !text.contains(NUL))
+        }
         _ => None,
     };
     match test {
@@ -159,6 +154,10 @@ fn push_text(sql: &mut Sql, column: &str, test: &Test) {
                 _ => None,
             });
             let texts: Vec<String> = texts.collect();
+            if texts.iter().any(|text| text.contains(NUL)) {
+                sql.push("TRUE");
+                return;
+            }
             sql.push(column).push(" IN ").push(LIST).push_bind(list(&texts)).push("))");
         }
         Test::Contains(pattern) => push_pattern(sql, column, pattern),
@@ -170,7 +169,7 @@ fn push_text(sql: &mut Sql, column: &str, test: &Test) {
 /// SQLite's `LIKE` takes ASCII capitals and small letters for the same: it lets through more.
 fn push_pattern(sql: &mut Sql, column: &str, pattern: &str) {
     let escapes = pattern.chars().rev().take_while(|c| *c == '\\').count();
-    if pattern.len() > MAX_PATTERN_BYTES || escapes % 2 == 1 {
+    if pattern.len() > MAX_PATTERN_BYTES || escapes % 2 == 1 || pattern.contains(NUL) {
         sql.push("TRUE");
         return;
     }
@@ -200,15 +199,16 @@ fn push_time(sql: &mut Sql, column: &str, test: &Test) {
     }
 }
 
-fn push_metadata(sql: &mut Sql, table: Table, path: &str, test: &Test) {
+fn push_metadata(sql: &mut Sql, table: Owner, path: &str, test: &Test) {
     if *test == Test::Missing || !is_indexed(path) {
         sql.push("TRUE");
         return;
     }
-    sql.push(match table {
-        Table::Sequence => "s.id IN (SELECT owner FROM sequence_metadata WHERE path = ",
-        Table::Topic => "t.id IN (SELECT owner FROM topic_metadata WHERE path = ",
-    });
+    let (id, index) = match table {
+        Owner::Sequence => ("s.id", "sequence_metadata"),
+        Owner::Topic => ("t.id", "topic_metadata"),
+    };
+    sql.push(id).push(" IN (SELECT owner FROM ").push(index).push(" WHERE path = ");
     sql.push_bind(path.to_owned());
     let bounds = match test {
         Test::Within(low, high) => (indexed(low, -1.0), indexed(high, 1.0)),
@@ -221,10 +221,10 @@ fn push_metadata(sql: &mut Sql, table: Table, path: &str, test: &Test) {
         },
         _ => (None, None),
     };
-    for (bound, operator) in [(bounds.0, " AND value >= "), (bounds.1, " AND value <= ")] {
+    for (bound, operator) in [(bounds.0, " >= "), (bounds.1, " <= ")] {
         match bound {
-            Some(Indexed::Number(value)) => drop(sql.push(operator).push_bind(value)),
-            Some(Indexed::Text(value)) => drop(sql.push(operator).push_bind(value)),
+            Some(Indexed::Number(value)) => drop(sql.push(" AND number").push(operator).push_bind(value)),
+            Some(Indexed::Text(value)) => drop(sql.push(" AND text").push(operator).push_bind(value)),
             None => {}
         }
     }
@@ -242,7 +242,7 @@ fn indexed(bound: &Bound<Scalar>, side: f64) -> Option<Indexed> {
     let (Bound::Included(value) | Bound::Excluded(value)) = bound else { return None };
     Some(match value {
         Scalar::Bool(value) => Indexed::Number(f64::from(u8::from(*value))),
-        Scalar::Text(text) => Indexed::Text(text.chars().take(INDEXED_CHARS).collect()),
+        Scalar::Text(text) => Indexed::Text(indexed_text(text)),
         Scalar::Number(number) => {
             let float = match number {
                 Number::Int(value) => *value as f64,
@@ -251,11 +251,4 @@ fn indexed(bound: &Bound<Scalar>, side: f64) -> Option<Indexed> {
             Indexed::Number(widened(float, side))
         }
     })
-}
-
-/// Whether the index has all values at a path: there are none of arrays, nor of names that JSON escapes.
-fn is_indexed(path: &str) -> bool {
-    let plain = |c: char| c.is_alphanumeric() || " .-_/:@+".contains(c);
-    let position = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    path.chars().all(plain) && !path.split('.').any(position)
 }

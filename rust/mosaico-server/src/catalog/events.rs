@@ -3,12 +3,11 @@
 use mosaico_types::now_ns;
 use mosaico_wire::event::{Event, EventKind};
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tokio::sync::watch;
 use ulid::Ulid;
 
 use super::read::{json, text};
+use super::sql::{Place, Row, Transaction, query};
 use super::{Catalog, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
@@ -26,12 +25,12 @@ impl Catalog {
     /// Adds an event about a sequence or one of its topics. What is not known any more is not told.
     pub(super) async fn tell(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Transaction,
         kind: EventKind,
         (sequence, topic): (SequenceId, Option<TopicId>),
         detail: Value,
     ) -> Result<()> {
-        sqlx::query(
+        query(
             "INSERT INTO event (id, kind, sequence, topic, at_ns, detail) SELECT ?, ?, s.name, t.path, ?, ? \
              FROM sequence s LEFT JOIN topic t ON t.id = ? WHERE s.id = ?",
         )
@@ -69,12 +68,12 @@ impl Catalog {
                 self.tell(&mut transaction, EventKind::TaskFailed, subject, detail.clone()).await?;
             }
             None => {
-                sqlx::query("INSERT INTO event (id, kind, at_ns, detail) VALUES (?, ?, ?, ?)")
+                query("INSERT INTO event (id, kind, at_ns, detail) VALUES (?, ?, ?, ?)")
                     .bind(self.next_event_id())
                     .bind(EventKind::TaskFailed.as_str())
                     .bind(now_ns())
                     .bind(detail.to_string())
-                    .execute(&mut *transaction)
+                    .execute(&mut transaction)
                     .await
                     .map_err(failed)?;
             }
@@ -89,13 +88,13 @@ impl Catalog {
 
     /// The id of the newest event.
     pub(crate) async fn newest_event(&self) -> Result<Option<String>> {
-        sqlx::query_scalar("SELECT max(id) FROM event").fetch_one(&self.readers).await.map_err(failed)
+        newest_event(&self.readers).await
     }
 
     /// Events in their order, not beyond `newest`.
     pub(crate) async fn events(&self, filter: &EventFilter, newest: &str) -> Result<Vec<Event>> {
         let kinds = filter.kinds.as_ref().map(|kinds| serde_json::json!(kinds).to_string());
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, kind, sequence, topic, at_ns, detail FROM event WHERE id > ? AND id <= ? \
              AND (?3 IS NULL OR kind IN (SELECT value FROM json_each(?3))) AND (?4 IS NULL OR sequence = ?4) \
              ORDER BY id LIMIT ?5",
@@ -108,7 +107,7 @@ impl Catalog {
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        let event = |row: &SqliteRow| {
+        let event = |row: &Row| {
             Ok(Event {
                 id: row.try_get("id")?,
                 kind: text(row, "kind", EventKind::parse)?,
@@ -125,7 +124,7 @@ impl Catalog {
     pub(crate) async fn restore_events(&self, events: &[Event]) -> Result<()> {
         let mut transaction = self.transaction().await?;
         for event in events {
-            sqlx::query(
+            query(
                 "INSERT INTO event (id, kind, sequence, topic, at_ns, detail) VALUES (?, ?, ?, ?, ?, ?) \
                  ON CONFLICT DO NOTHING",
             )
@@ -135,7 +134,7 @@ impl Catalog {
             .bind(event.topic.as_deref())
             .bind(event.at_ns)
             .bind(event.detail.to_string())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await
             .map_err(failed)?;
         }
@@ -143,8 +142,13 @@ impl Catalog {
     }
 
     /// Sees to it that new ids are greater than those that were given before.
-    pub(crate) async fn resume_events(&self) -> Result<()> {
-        let newest = self.newest_event().await?.and_then(|id| id.parse::<Ulid>().ok());
+    pub(crate) async fn continue_events(&self) -> Result<()> {
+        self.resume_events(&self.readers).await
+    }
+
+    /// The same in a change: others may have given ids meanwhile.
+    pub(super) async fn resume_events(&self, place: impl Into<Place<'_>>) -> Result<()> {
+        let newest = newest_event(place).await?.and_then(|id| id.parse::<Ulid>().ok());
         let mut last = self.last_event.lock();
         *last = newest.unwrap_or_default().max(*last);
         Ok(())
@@ -152,20 +156,22 @@ impl Catalog {
 
     /// The id of the last event before `first`.
     pub(crate) async fn last_event_before(&self, first: &str) -> Result<Option<String>> {
-        sqlx::query_scalar("SELECT max(id) FROM event WHERE id < ?")
-            .bind(first)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(failed)
+        let asked = query("SELECT max(id) FROM event WHERE id < ?").bind(first);
+        one_text(asked.fetch_all(&self.readers).await)
     }
 
     /// Forgets events before `first`.
     pub(crate) async fn forget_events(&self, first: &str) -> Result<()> {
-        sqlx::query("DELETE FROM event WHERE id < ?")
-            .bind(first)
-            .execute(&self.writer)
-            .await
-            .map_err(failed)?;
+        query("DELETE FROM event WHERE id < ?").bind(first).execute(&self.writer).await.map_err(failed)?;
         Ok(())
     }
+}
+
+async fn newest_event(place: impl Into<Place<'_>>) -> Result<Option<String>> {
+    one_text(query("SELECT max(id) FROM event").fetch_all(place).await)
+}
+
+fn one_text(rows: Result<Vec<Row>, sqlx::Error>) -> Result<Option<String>> {
+    let text = rows.and_then(|rows| rows.first().map(|row| row.try_get(0)).transpose()).map_err(failed)?;
+    Ok(text.flatten())
 }

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 
 use mosaico_wire::query::Expr;
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row};
 
 use super::candidates::{Wanted, list, push_sequences, push_topics};
 use super::read::{count, json, text};
+use super::sql::{Row, query};
 use super::{Catalog, ChunkRow, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
@@ -51,15 +50,15 @@ pub(crate) struct ChunkStats {
 impl Catalog {
     /// The schemas that topics of the tags have: tag, id, IPC schema message.
     pub(crate) async fn kinds(&self, tags: &[String]) -> Result<Vec<(String, i64, Vec<u8>)>> {
-        let rows = sqlx::query(
-            "SELECT v.value AS tag, x.id, x.ipc FROM json_each(?) v JOIN schema_snapshot x \
+        let rows = query(
+            "SELECT v.value AS tag, x.id, x.ipc FROM (SELECT value FROM json_each(?)) v CROSS JOIN schema_snapshot x \
              WHERE EXISTS (SELECT 1 FROM topic t WHERE t.ontology_tag = v.value AND t.schema_id = x.id)",
         )
         .bind(list(tags))
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        let row = |row: &SqliteRow| Ok((row.try_get("tag")?, row.try_get("id")?, row.try_get("ipc")?));
+        let row = |row: &Row| Ok((row.try_get("tag")?, row.try_get("id")?, row.try_get("ipc")?));
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
@@ -70,11 +69,11 @@ impl Catalog {
         with_metadata: bool,
     ) -> Result<Vec<FoundSequence>> {
         let metadata = if with_metadata { "s.user_metadata" } else { "'null'" };
-        let mut sql = QueryBuilder::new("SELECT s.id, s.name, s.created_ns, ");
+        let mut sql = query("SELECT s.id, s.name, s.created_ns, ");
         sql.push(metadata).push(" AS user_metadata FROM sequence s WHERE s.deleting = 0 AND ");
         push_sequences(&mut sql, select);
-        let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
-        let row = |row: &SqliteRow| {
+        let rows = sql.fetch_all(&self.readers).await.map_err(failed)?;
+        let row = |row: &Row| {
             Ok(FoundSequence {
                 id: text(row, "id", |id| id.parse().ok())?,
                 name: row.try_get("name")?,
@@ -93,7 +92,7 @@ impl Catalog {
         by_bounds: bool,
         with_metadata: bool,
     ) -> Result<Vec<FoundTopic>> {
-        let mut sql = QueryBuilder::new(
+        let mut sql = query(
             "SELECT t.id, t.sequence_id, t.path, t.ontology_tag, t.serialization_format, t.created_ns, t.ts_min, \
              t.ts_max, t.schema_id, ",
         );
@@ -104,8 +103,8 @@ impl Catalog {
             sql.push(" AND ");
             push_topics(&mut sql, wanted, by_bounds);
         }
-        let rows = sql.build().fetch_all(&self.readers).await.map_err(failed)?;
-        let row = |row: &SqliteRow| {
+        let rows = sql.fetch_all(&self.readers).await.map_err(failed)?;
+        let row = |row: &Row| {
             let bounds: (Option<i64>, Option<i64>) = (row.try_get("ts_min")?, row.try_get("ts_max")?);
             Ok(FoundTopic {
                 id: text(row, "id", |id| id.parse().ok())?,
@@ -129,7 +128,7 @@ impl Catalog {
         columns: &[Vec<String>],
     ) -> Result<HashMap<TopicId, Vec<ChunkStats>>> {
         let paths: Vec<String> = columns.iter().map(|path| serde_json::json!(path).to_string()).collect();
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT c.topic_id, c.idx, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi \
              FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
@@ -154,16 +153,16 @@ impl Catalog {
     }
 }
 
-fn chunk_stats_row(row: &SqliteRow) -> Result<(TopicId, ChunkRow, Option<ColumnStats>), sqlx::Error> {
+fn chunk_stats_row(row: &Row) -> Result<(TopicId, ChunkRow, Option<ColumnStats>), sqlx::Error> {
     let chunk = ChunkRow {
-        index: row.try_get("idx")?,
+        index: count(row, "idx")?,
         rows: count(row, "row_count")?,
         bytes: count(row, "bytes")?,
         data_bytes: count(row, "data_bytes")?,
         ts_min: row.try_get("ts_min")?,
         ts_max: row.try_get("ts_max")?,
     };
-    let column = match row.try_get::<Option<&str>, _>("path")? {
+    let column = match row.try_get::<Option<&str>>("path")? {
         None => None,
         Some(_) => {
             let bounds: (Option<String>, Option<String>) = (row.try_get("lo")?, row.try_get("hi")?);
@@ -171,7 +170,7 @@ fn chunk_stats_row(row: &SqliteRow) -> Result<(TopicId, ChunkRow, Option<ColumnS
                 path: text(row, "path", |path| serde_json::from_str(path).ok())?,
                 kind: text(row, "kind", ColumnKind::parse)?,
                 nulls: count(row, "nulls")?,
-                has_nan: row.try_get("has_nan")?,
+                has_nan: row.try_get::<i64>("has_nan")? != 0,
                 bounds: bounds.0.zip(bounds.1),
             })
         }

@@ -3,9 +3,8 @@
 use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
 use mosaico_wire::event::OnError;
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::sql::{Row, query};
 use super::{Catalog, failed};
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
@@ -77,7 +76,7 @@ macro_rules! topic_query {
         concat!(
             "SELECT t.id, t.sequence_id, s.name, t.path, t.ontology_tag, t.serialization_format, t.user_metadata, \
              t.key, t.created_ns, t.committed_ns, t.deleting, x.ipc AS schema, t.chunks, t.row_count, t.stored_bytes, \
-             t.data_bytes, t.resumed, t.ts_min, t.ts_max, s.ended_ns IS NOT NULL AS sequence_ended \
+             t.data_bytes, t.resumed, t.ts_min, t.ts_max, s.ended_ns AS sequence_ended_ns \
              FROM topic t JOIN sequence s ON s.id = t.sequence_id LEFT JOIN schema_snapshot x ON x.id = t.schema_id ",
             $where
         )
@@ -87,15 +86,15 @@ macro_rules! topic_query {
 impl Catalog {
     /// Names of all sequences, oldest first.
     pub(crate) async fn sequence_names(&self) -> Result<Vec<String>> {
-        sqlx::query_scalar("SELECT name FROM sequence WHERE deleting = 0 ORDER BY created_ns, id")
-            .fetch_all(&self.readers)
+        query("SELECT name FROM sequence WHERE deleting = 0 ORDER BY created_ns, id")
+            .fetch_texts(&self.readers)
             .await
             .map_err(failed)
     }
 
     /// A sequence by name, also one that is being deleted.
     pub(crate) async fn find_sequence(&self, name: &SequenceName) -> Result<Option<SequenceRow>> {
-        sqlx::query(
+        query(
             "SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, \
              ended_ns FROM sequence WHERE name = ?",
         )
@@ -118,7 +117,7 @@ impl Catalog {
 
     /// A sequence by id, also one that is being deleted.
     pub(crate) async fn sequence_by_id(&self, id: SequenceId) -> Result<Option<SequenceRow>> {
-        sqlx::query(
+        query(
             "SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, \
              ended_ns FROM sequence WHERE id = ?",
         )
@@ -132,37 +131,35 @@ impl Catalog {
 
     /// Sequences that somebody may still be writing.
     pub(crate) async fn open_sequences(&self) -> Result<Vec<SequenceId>> {
-        let found = sqlx::query_scalar(
-            "SELECT id FROM sequence WHERE finalized_ns IS NULL AND ended_ns IS NULL AND deleting = 0",
-        );
-        ids(found.fetch_all(&self.readers).await)
+        let found =
+            query("SELECT id FROM sequence WHERE finalized_ns IS NULL AND ended_ns IS NULL AND deleting = 0");
+        ids(found.fetch_texts(&self.readers).await)
     }
 
     /// Sequences whose removal was begun.
     pub(crate) async fn deleting_sequences(&self) -> Result<Vec<SequenceId>> {
-        ids(sqlx::query_scalar("SELECT id FROM sequence WHERE deleting = 1").fetch_all(&self.readers).await)
+        ids(query("SELECT id FROM sequence WHERE deleting = 1").fetch_texts(&self.readers).await)
     }
 
     /// Topics whose removal was begun, with their sequence.
     pub(crate) async fn deleting_topics(&self) -> Result<Vec<TopicRow>> {
-        let rows = sqlx::query(topic_query!("WHERE t.deleting = 1")).fetch_all(&self.readers).await;
+        let rows = query(topic_query!("WHERE t.deleting = 1")).fetch_all(&self.readers).await;
         rows.map_err(failed)?.iter().map(topic_row).collect()
     }
 
     /// The topics of a sequence in the order of creation, without those being deleted.
     pub(crate) async fn topics(&self, sequence: SequenceId) -> Result<Vec<TopicRow>> {
-        let rows = sqlx::query(topic_query!(
-            "WHERE t.sequence_id = ? AND t.deleting = 0 ORDER BY t.created_ns, t.id"
-        ))
-        .bind(sequence.to_string())
-        .fetch_all(&self.readers)
-        .await;
+        let rows =
+            query(topic_query!("WHERE t.sequence_id = ? AND t.deleting = 0 ORDER BY t.created_ns, t.id"))
+                .bind(sequence.to_string())
+                .fetch_all(&self.readers)
+                .await;
         rows.map_err(failed)?.iter().map(topic_row).collect()
     }
 
     /// A topic by locator, also one that is being deleted.
     pub(crate) async fn find_topic(&self, locator: &TopicLocator) -> Result<Option<TopicRow>> {
-        sqlx::query(topic_query!("WHERE s.name = ? AND s.deleting = 0 AND t.path = ?"))
+        query(topic_query!("WHERE s.name = ? AND s.deleting = 0 AND t.path = ?"))
             .bind(locator.sequence.as_str())
             .bind(locator.topic.as_str())
             .fetch_optional(&self.readers)
@@ -183,7 +180,7 @@ impl Catalog {
 
     /// A topic by id.
     pub(crate) async fn topic_by_id(&self, topic: TopicId) -> Result<Option<TopicRow>> {
-        sqlx::query(topic_query!("WHERE t.id = ?"))
+        query(topic_query!("WHERE t.id = ?"))
             .bind(topic.to_string())
             .fetch_optional(&self.readers)
             .await
@@ -194,16 +191,16 @@ impl Catalog {
 
     /// The chunks of a topic in the order of arrival.
     pub(crate) async fn chunks(&self, topic: TopicId) -> Result<Vec<ChunkRow>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT idx, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? ORDER BY idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        let row = |row: &SqliteRow| {
+        let row = |row: &Row| {
             Ok(ChunkRow {
-                index: row.try_get("idx")?,
+                index: count(row, "idx")?,
                 rows: count(row, "row_count")?,
                 bytes: count(row, "bytes")?,
                 data_bytes: count(row, "data_bytes")?,
@@ -220,16 +217,16 @@ impl Catalog {
         sequence: SequenceId,
         topic: Option<TopicId>,
     ) -> Result<Vec<NotificationRow>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, notify_type, msg, created_ns FROM notification \
-             WHERE sequence_id = ? AND topic_id IS ? ORDER BY created_ns, id",
+             WHERE sequence_id = ? AND topic_id IS NOT DISTINCT FROM ? ORDER BY created_ns, id",
         )
         .bind(sequence.to_string())
         .bind(topic.map(|id| id.to_string()))
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        let row = |row: &SqliteRow| {
+        let row = |row: &Row| {
             Ok(NotificationRow {
                 id: text(row, "id", |id| id.parse().ok())?,
                 notify_type: row.try_get("notify_type")?,
@@ -242,7 +239,7 @@ impl Catalog {
 
     /// Sequences with changes that were begun and not taken over.
     pub(crate) async fn pending(&self) -> Result<Vec<SequenceId>> {
-        ids(sqlx::query_scalar("SELECT DISTINCT sequence_id FROM pending").fetch_all(&self.readers).await)
+        ids(query("SELECT DISTINCT sequence_id FROM pending").fetch_texts(&self.readers).await)
     }
 }
 
@@ -251,14 +248,15 @@ fn ids(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<SequenceId>> {
     found.map_err(failed)?.into_iter().map(parse).collect()
 }
 
-pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
+/// A column of numbers that are not negative.
+pub(super) fn count<T: TryFrom<i64>>(row: &Row, column: &str) -> Result<T, sqlx::Error> {
     let value: i64 = row.try_get(column)?;
-    u64::try_from(value).map_err(|e| sqlx::Error::Decode(e.into()))
+    T::try_from(value).map_err(|_| sqlx::Error::Decode(format!("column {column} holds {value}").into()))
 }
 
 /// Reads a text column into a type that checks it.
 pub(super) fn text<T>(
-    row: &SqliteRow,
+    row: &Row,
     column: &str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, sqlx::Error> {
@@ -270,7 +268,7 @@ pub(super) fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
-fn sequence_row(row: &SqliteRow) -> Result<SequenceRow> {
+fn sequence_row(row: &Row) -> Result<SequenceRow> {
     let read = || {
         Ok(SequenceRow {
             id: text(row, "id", |id| id.parse().ok())?,
@@ -279,7 +277,7 @@ fn sequence_row(row: &SqliteRow) -> Result<SequenceRow> {
             user_metadata: text(row, "user_metadata", json)?,
             created_ns: row.try_get("created_ns")?,
             finalized_ns: row.try_get("finalized_ns")?,
-            deleting: row.try_get("deleting")?,
+            deleting: row.try_get::<i64>("deleting")? != 0,
             on_error: text(row, "on_error", OnError::parse)?,
             ended_ns: row.try_get("ended_ns")?,
         })
@@ -287,7 +285,7 @@ fn sequence_row(row: &SqliteRow) -> Result<SequenceRow> {
     read().map_err(failed)
 }
 
-fn topic_row(row: &SqliteRow) -> Result<TopicRow> {
+fn topic_row(row: &Row) -> Result<TopicRow> {
     let read = || {
         let bounds: (Option<i64>, Option<i64>) = (row.try_get("ts_min")?, row.try_get("ts_max")?);
         Ok(TopicRow {
@@ -303,14 +301,14 @@ fn topic_row(row: &SqliteRow) -> Result<TopicRow> {
             key: row.try_get("key")?,
             created_ns: row.try_get("created_ns")?,
             committed_ns: row.try_get("committed_ns")?,
-            deleting: row.try_get("deleting")?,
+            deleting: row.try_get::<i64>("deleting")? != 0,
             schema: row.try_get("schema")?,
             chunks: count(row, "chunks")?,
             rows: count(row, "row_count")?,
             stored_bytes: count(row, "stored_bytes")?,
             data_bytes: count(row, "data_bytes")?,
-            resumed: row.try_get("resumed")?,
-            sequence_ended: row.try_get("sequence_ended")?,
+            resumed: count(row, "resumed")?,
+            sequence_ended: row.try_get::<Option<i64>>("sequence_ended_ns")?.is_some(),
             bounds: bounds.0.zip(bounds.1),
         })
     };

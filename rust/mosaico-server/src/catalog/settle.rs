@@ -2,8 +2,8 @@
 
 use mosaico_wire::event::EventKind;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
 
+use super::sql::{Transaction, query};
 use super::write::{
     clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
     set_schema,
@@ -32,12 +32,12 @@ impl Catalog {
             }
         }
         let kept = json!(state.notifications.iter().map(|n| n.id.to_string()).collect::<Vec<_>>());
-        sqlx::query(
+        query(
             "DELETE FROM notification WHERE sequence_id = ? AND id NOT IN (SELECT value FROM json_each(?))",
         )
         .bind(id.to_string())
         .bind(kept.to_string())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await
         .map_err(failed)?;
         for notification in &state.notifications {
@@ -69,14 +69,14 @@ impl Catalog {
         self.commit(transaction).await
     }
 
-    pub(super) async fn finalize(&self, db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<()> {
+    pub(super) async fn finalize(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
         if set_finalized(db, id, at_ns).await? {
             self.tell(db, EventKind::SequenceFinalized, (id, None), json!({})).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn end(&self, db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<()> {
+    pub(super) async fn end(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
         if set_ended(db, id, at_ns).await? {
             self.tell(db, EventKind::SequenceEnded, (id, None), json!({})).await?;
         }
@@ -85,7 +85,7 @@ impl Catalog {
 
     pub(super) async fn commit_topic(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Transaction,
         sequence: SequenceId,
         id: TopicId,
         at_ns: i64,
@@ -98,7 +98,7 @@ impl Catalog {
 
     pub(super) async fn store_chunk(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Transaction,
         sequence: SequenceId,
         topic: TopicId,
         chunk: &ChunkRecord,
@@ -114,7 +114,7 @@ impl Catalog {
 
     pub(super) async fn notify(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Transaction,
         sequence: SequenceId,
         record: &NotificationRecord,
     ) -> Result<()> {
@@ -127,7 +127,7 @@ impl Catalog {
 
     pub(super) async fn hide_sequence(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Transaction,
         id: SequenceId,
         detail: Value,
     ) -> Result<()> {
@@ -140,7 +140,7 @@ impl Catalog {
 
     pub(super) async fn hide_topic(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Transaction,
         sequence: SequenceId,
         id: TopicId,
     ) -> Result<()> {
@@ -151,7 +151,7 @@ impl Catalog {
     }
 }
 
-async fn hide(db: &mut SqliteConnection, statement: &'static str, id: &str) -> Result<bool> {
-    let done = sqlx::query(statement).bind(id).execute(db).await.map_err(failed)?;
-    Ok(done.rows_affected() > 0)
+async fn hide(db: &mut Transaction, statement: &'static str, id: &str) -> Result<bool> {
+    let done = query(statement).bind(id).execute(db).await.map_err(failed)?;
+    Ok(done > 0)
 }

@@ -4,9 +4,10 @@ use std::fmt::Display;
 
 use mosaico_wire::event::EventKind;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, Transaction};
 
+use super::candidates::NUL;
+use super::metadata::{Owner, insert_metadata};
+use super::sql::{Transaction, query};
 use super::{Catalog, Change, failed};
 use crate::crash;
 use crate::error::Result;
@@ -34,12 +35,16 @@ pub(crate) struct SequenceState {
 }
 
 impl Catalog {
-    pub(super) async fn transaction(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+    pub(super) async fn transaction(&self) -> Result<Transaction> {
+        let mut transaction = self.writer.begin().await.map_err(failed)?;
+        if self.writer.is_postgres() {
+            self.resume_events(&mut transaction).await?;
+        }
+        Ok(transaction)
     }
 
     /// Ends a transaction.
-    pub(super) async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<()> {
+    pub(super) async fn commit(&self, transaction: Transaction) -> Result<()> {
         crash::point();
         transaction.commit().await.map_err(failed)?;
         crash::point();
@@ -47,10 +52,10 @@ impl Catalog {
         Ok(())
     }
 
-    async fn finish(&self, mut transaction: Transaction<'static, Sqlite>, change: Change) -> Result<()> {
-        sqlx::query("DELETE FROM pending WHERE id = ?")
+    async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
+        query("DELETE FROM pending WHERE id = ?")
             .bind(change.row)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await
             .map_err(failed)?;
         self.commit(transaction).await?;
@@ -61,13 +66,15 @@ impl Catalog {
     /// Announces a change of a sequence's records.
     pub(crate) async fn begin(&self, sequence: SequenceId) -> Result<Change> {
         crash::point();
-        let result = sqlx::query("INSERT INTO pending (sequence_id) VALUES (?)")
+        let rows = query("INSERT INTO pending (sequence_id) VALUES (?) RETURNING id")
             .bind(sequence.to_string())
-            .execute(&self.writer)
+            .fetch_all(&self.writer)
             .await
             .map_err(failed)?;
         crash::point();
-        Ok(Change::new(result.last_insert_rowid(), sequence, &self.unsettled))
+        let row =
+            rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("id")).map_err(failed)?;
+        Ok(Change::new(row, sequence, &self.unsettled))
     }
 
     /// Takes over a created sequence.
@@ -170,10 +177,10 @@ impl Catalog {
         topic: Option<TopicId>,
     ) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        sqlx::query("DELETE FROM notification WHERE sequence_id = ? AND topic_id IS ?")
+        query("DELETE FROM notification WHERE sequence_id = ? AND topic_id IS NOT DISTINCT FROM ?")
             .bind(sequence.to_string())
             .bind(topic.map(|id| id.to_string()))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await
             .map_err(failed)?;
         self.finish(transaction, change).await
@@ -216,9 +223,9 @@ impl Catalog {
     /// Forgets a topic whose files are gone.
     pub(crate) async fn forget_topic(&self, id: TopicId) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        sqlx::query("DELETE FROM topic WHERE id = ?")
+        query("DELETE FROM topic WHERE id = ?")
             .bind(id.to_string())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await
             .map_err(failed)?;
         self.commit(transaction).await
@@ -232,7 +239,7 @@ impl Catalog {
     }
 }
 
-async fn insert_state(db: &mut SqliteConnection, state: &SequenceState) -> Result<()> {
+async fn insert_state(db: &mut Transaction, state: &SequenceState) -> Result<()> {
     insert_sequence(db, &state.record).await?;
     for topic in &state.topics {
         insert_topic(db, &topic.record).await?;
@@ -259,8 +266,8 @@ async fn insert_state(db: &mut SqliteConnection, state: &SequenceState) -> Resul
     Ok(())
 }
 
-async fn insert_sequence(db: &mut SqliteConnection, record: &SequenceRecord) -> Result<()> {
-    sqlx::query(
+async fn insert_sequence(db: &mut Transaction, record: &SequenceRecord) -> Result<()> {
+    query(
         "INSERT INTO sequence (id, name, key, user_metadata, created_ns, on_error) VALUES (?, ?, ?, ?, ?, ?)",
     )
     .bind(record.id.to_string())
@@ -269,35 +276,35 @@ async fn insert_sequence(db: &mut SqliteConnection, record: &SequenceRecord) -> 
     .bind(record.user_metadata.to_string())
     .bind(record.created_ns)
     .bind(record.on_error.as_str())
-    .execute(db)
+    .execute(&mut *db)
     .await
     .map_err(failed)?;
-    Ok(())
+    insert_metadata(db, Owner::Sequence, &record.id.to_string(), &record.user_metadata).await
 }
 
 /// Tells whether that is new.
-pub(super) async fn set_finalized(db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<bool> {
+pub(super) async fn set_finalized(db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<bool> {
     set_once(db, "UPDATE sequence SET finalized_ns = ? WHERE id = ? AND finalized_ns IS NULL", id, at_ns)
         .await
 }
 
 /// Tells whether that is new.
-pub(super) async fn set_ended(db: &mut SqliteConnection, id: SequenceId, at_ns: i64) -> Result<bool> {
+pub(super) async fn set_ended(db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<bool> {
     set_once(db, "UPDATE sequence SET ended_ns = ? WHERE id = ? AND ended_ns IS NULL", id, at_ns).await
 }
 
 async fn set_once(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     statement: &'static str,
     id: impl Display,
     at_ns: i64,
 ) -> Result<bool> {
-    let done = sqlx::query(statement).bind(at_ns).bind(id.to_string()).execute(db).await.map_err(failed)?;
-    Ok(done.rows_affected() > 0)
+    let done = query(statement).bind(at_ns).bind(id.to_string()).execute(db).await.map_err(failed)?;
+    Ok(done > 0)
 }
 
-pub(super) async fn clear_pending(db: &mut SqliteConnection, id: SequenceId) -> Result<()> {
-    sqlx::query("DELETE FROM pending WHERE sequence_id = ?")
+pub(super) async fn clear_pending(db: &mut Transaction, id: SequenceId) -> Result<()> {
+    query("DELETE FROM pending WHERE sequence_id = ?")
         .bind(id.to_string())
         .execute(db)
         .await
@@ -305,17 +312,13 @@ pub(super) async fn clear_pending(db: &mut SqliteConnection, id: SequenceId) -> 
     Ok(())
 }
 
-async fn delete_sequence(db: &mut SqliteConnection, id: SequenceId) -> Result<()> {
-    sqlx::query("DELETE FROM sequence WHERE id = ?")
-        .bind(id.to_string())
-        .execute(db)
-        .await
-        .map_err(failed)?;
+async fn delete_sequence(db: &mut Transaction, id: SequenceId) -> Result<()> {
+    query("DELETE FROM sequence WHERE id = ?").bind(id.to_string()).execute(db).await.map_err(failed)?;
     Ok(())
 }
 
-async fn insert_topic(db: &mut SqliteConnection, record: &TopicRecord) -> Result<()> {
-    sqlx::query(
+async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> Result<()> {
+    query(
         "INSERT INTO topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, \
          created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -327,43 +330,41 @@ async fn insert_topic(db: &mut SqliteConnection, record: &TopicRecord) -> Result
     .bind(record.user_metadata.to_string())
     .bind(&record.key)
     .bind(record.created_ns)
-    .execute(db)
+    .execute(&mut *db)
     .await
     .map_err(failed)?;
-    Ok(())
+    insert_metadata(db, Owner::Topic, &record.id.to_string(), &record.user_metadata).await
 }
 
-pub(super) async fn set_schema(db: &mut SqliteConnection, id: TopicId, schema: &[u8]) -> Result<()> {
-    sqlx::query("INSERT INTO schema_snapshot (ipc) VALUES (?) ON CONFLICT DO NOTHING")
+pub(super) async fn set_schema(db: &mut Transaction, id: TopicId, schema: &[u8]) -> Result<()> {
+    query("INSERT INTO schema_snapshot (ipc) VALUES (?) ON CONFLICT DO NOTHING")
         .bind(schema)
         .execute(&mut *db)
         .await
         .map_err(failed)?;
-    sqlx::query(
-        "UPDATE topic SET schema_id = (SELECT x.id FROM schema_snapshot x WHERE x.ipc = ?) WHERE id = ?",
-    )
-    .bind(schema)
-    .bind(id.to_string())
-    .execute(db)
-    .await
-    .map_err(failed)?;
+    query("UPDATE topic SET schema_id = (SELECT x.id FROM schema_snapshot x WHERE x.ipc = ?) WHERE id = ?")
+        .bind(schema)
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
     Ok(())
 }
 
 /// Tells whether that is new.
-pub(super) async fn set_committed(db: &mut SqliteConnection, id: TopicId, at_ns: i64) -> Result<bool> {
+pub(super) async fn set_committed(db: &mut Transaction, id: TopicId, at_ns: i64) -> Result<bool> {
     let statement = "UPDATE topic SET committed_ns = ?, bounded = ( \
-             SELECT ifnull(min(n), 0) FROM ( \
+             SELECT coalesce(min(n), 0) FROM ( \
                  SELECT count(x.path) AS n FROM chunk c \
                  LEFT JOIN chunk_column x ON x.topic_id = c.topic_id AND x.idx = c.idx \
                  WHERE c.topic_id = topic.id GROUP BY c.idx \
-             ) \
+             ) counted \
          ) WHERE id = ? AND committed_ns IS NULL";
     set_once(db, statement, id, at_ns).await
 }
 
-pub(super) async fn set_resumed(db: &mut SqliteConnection, id: TopicId, times: u32) -> Result<()> {
-    sqlx::query("UPDATE topic SET resumed = ? WHERE id = ?")
+pub(super) async fn set_resumed(db: &mut Transaction, id: TopicId, times: u32) -> Result<()> {
+    query("UPDATE topic SET resumed = ? WHERE id = ?")
         .bind(times)
         .bind(id.to_string())
         .execute(db)
@@ -373,12 +374,8 @@ pub(super) async fn set_resumed(db: &mut SqliteConnection, id: TopicId, times: u
 }
 
 /// Tells whether that is new.
-pub(super) async fn insert_chunk(
-    db: &mut SqliteConnection,
-    topic: TopicId,
-    chunk: &ChunkRecord,
-) -> Result<bool> {
-    let inserted = sqlx::query(
+pub(super) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &ChunkRecord) -> Result<bool> {
+    let inserted = query(
         "INSERT INTO chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
@@ -394,12 +391,13 @@ pub(super) async fn insert_chunk(
     .execute(&mut *db)
     .await
     .map_err(failed)?;
-    if inserted.rows_affected() == 0 {
+    if inserted == 0 {
         return Ok(false);
     }
-    sqlx::query(
+    query(
         "UPDATE topic SET chunks = chunks + 1, row_count = row_count + ?1, stored_bytes = stored_bytes + ?2, \
-         data_bytes = data_bytes + ?3, ts_min = min(ifnull(ts_min, ?4), ?4), ts_max = max(ifnull(ts_max, ?5), ?5) \
+         data_bytes = data_bytes + ?3, ts_min = CASE WHEN ts_min < ?4 THEN ts_min ELSE ?4 END, \
+         ts_max = CASE WHEN ts_max > ?5 THEN ts_max ELSE ?5 END \
          WHERE id = ?6",
     )
     .bind(chunk.rows.cast_signed())
@@ -412,9 +410,12 @@ pub(super) async fn insert_chunk(
     .await
     .map_err(failed)?;
     for column in &chunk.columns {
-        let (lo, hi) = column.bounds.as_ref().map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
+        // Postgres has no texts with this character; unknown bounds let everything through.
+        let storable = |(lo, hi): &&(String, String)| !lo.contains(NUL) && !hi.contains(NUL);
+        let bounds = column.bounds.as_ref().filter(storable);
+        let (lo, hi) = bounds.map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
         let (low, high) = column.numbers().unzip();
-        sqlx::query(
+        query(
             "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -437,11 +438,11 @@ pub(super) async fn insert_chunk(
 
 /// Tells whether that is new.
 pub(super) async fn insert_notification(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     sequence: SequenceId,
     record: &NotificationRecord,
 ) -> Result<bool> {
-    let done = sqlx::query(
+    let done = query(
         "INSERT INTO notification (id, sequence_id, topic_id, notify_type, msg, created_ns) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING",
     )
@@ -454,5 +455,5 @@ pub(super) async fn insert_notification(
     .execute(db)
     .await
     .map_err(failed)?;
-    Ok(done.rows_affected() > 0)
+    Ok(done > 0)
 }

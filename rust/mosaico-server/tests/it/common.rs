@@ -22,6 +22,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
+use crate::database;
+
 pub(crate) type Client = FlightServiceClient<Channel>;
 
 /// A server that listens on a free port.
@@ -35,6 +37,10 @@ pub(crate) struct TestServer {
 pub(crate) fn config(folder: &Path) -> Config {
     let mut config = Config::new(StoreLocation::Local(folder.to_owned()));
     config.shutdown_grace = Duration::from_millis(500);
+    if let Some(url) = database::url() {
+        config.database = Some(url);
+        config.database_schema = database::schema(folder);
+    }
     config
 }
 

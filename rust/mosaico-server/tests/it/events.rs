@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::common::*;
+use crate::database;
 use serde_json::{Value, json};
-use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -118,10 +118,7 @@ async fn they_survive_the_loss_of_the_catalogue() {
     record(&server.client, "run").await;
     let before = list(&server.client, json!({})).await;
     server.stop().await;
-    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
-        let removed = fs::remove_file(folder.path().join(file));
-        assert!(removed.is_ok() || file != "catalog.db");
-    }
+    database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     assert_eq!(list(&server.client, json!({})).await, before);
     record(&server.client, "again").await;
@@ -134,12 +131,10 @@ async fn they_survive_the_loss_of_the_catalogue() {
 async fn the_oldest_are_dropped() {
     let folder = TempDir::new().unwrap();
     TestServer::start(config(folder.path())).await.stop().await;
-    let url = format!("sqlite://{}", folder.path().join("catalog.db").display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500) \
-                INSERT INTO event SELECT printf('%026d', i), 'error', 'run', NULL, i, '{}' FROM n";
-    sqlx::raw_sql(many).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+                INSERT INTO event SELECT substr('00000000000000000000000000', length(i || '') + 1) || i, 'error', \
+                'run', NULL, i, '{}' FROM n";
+    database::sql(folder.path(), many).await;
     let config = |folder: &std::path::Path| {
         let mut config = config(folder);
         config.events_kept = 1500;
@@ -159,7 +154,7 @@ async fn the_oldest_are_dropped() {
     let first = async |client: &Client, request: Value| list(client, request).await["events"][0].clone();
     let rebuilt = |server: TestServer| async {
         server.stop().await;
-        fs::remove_file(folder.path().join("catalog.db")).unwrap();
+        database::remove(folder.path());
         TestServer::start(config(folder.path())).await
     };
     let mut server = server;

@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tonic::Status;
 
 use crate::common::*;
+use crate::database;
 use crate::vectors::*;
 
 /// Longest answer to one input.
@@ -279,7 +280,7 @@ fn damaged_files() {
         let folder = TempDir::new().unwrap();
         copy(whole.path(), folder.path());
         if rebuild {
-            fs::remove_file(folder.path().join("catalog.db")).unwrap();
+            database::remove(folder.path());
         }
         let damaged = folder.path().join(&file);
         fs::write(&damaged, apply(fs::read(&damaged).unwrap(), &edits)).unwrap();

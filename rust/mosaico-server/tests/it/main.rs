@@ -4,6 +4,7 @@
 
 mod common;
 mod crash;
+mod database;
 mod events;
 mod faults;
 mod fuzz;

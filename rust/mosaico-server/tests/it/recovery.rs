@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::*;
+use crate::database;
 use mosaico_server::Server;
 use serde_json::json;
 use tempfile::TempDir;
@@ -143,12 +144,7 @@ fn the_catalogue_is_rebuilt_from_the_store() {
         let topic = create_topic(client, "open/t", &key).await;
         (state(client).await, key, topic)
     });
-    for entry in fs::read_dir(folder.path()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_string_lossy().starts_with("catalog.db") {
-            fs::remove_file(path).unwrap();
-        }
-    }
+    database::remove(folder.path());
     with_server(folder.path(), async |client| {
         assert_eq!(state(client).await, before);
         put(client, "open/t", &topic, &[rows(&[1], 1)]).await.unwrap();
@@ -169,7 +165,7 @@ fn a_removal_that_was_cut_short_is_finished() {
         fs::write(sequence.unwrap().path().join("deleted.json"), r#"{"format_version":1,"deleted_ns":0}"#)
             .unwrap();
     }
-    fs::remove_file(folder.path().join("catalog.db")).unwrap();
+    database::remove(folder.path());
     with_server(folder.path(), async |client| assert!(names(client).await.is_empty()));
     assert_eq!(files(folder.path()), Vec::<String>::new());
 }

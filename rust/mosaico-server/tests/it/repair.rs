@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::common::*;
+use crate::database;
 use serde_json::{Value, json};
-use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -16,23 +16,6 @@ async fn started() -> (TempDir, TestServer) {
     config.retry_pause = Duration::from_millis(20);
     let server = TestServer::start(config).await;
     (folder, server)
-}
-
-async fn sql(folder: &Path, text: &str) {
-    let url = format!("sqlite://{}", folder.join("catalog.db").display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned())).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
-/// The catalogue refuses `change` from now on, such as `INSERT ON sequence`.
-async fn break_catalogue(folder: &Path, change: &str) {
-    sql(folder, &format!("CREATE TRIGGER broken BEFORE {change} BEGIN SELECT RAISE(ABORT, 'injected'); END"))
-        .await;
-}
-
-async fn mend_catalogue(folder: &Path) {
-    sql(folder, "DROP TRIGGER broken").await;
 }
 
 /// The store cannot write any more.
@@ -64,13 +47,13 @@ async fn a_failed_creation_leaves_nothing() {
     let (folder, server) = started().await;
     let client = server.client.clone();
     let create = json!({"name": "run", "user_metadata": {}});
-    break_catalogue(folder.path(), "INSERT ON sequence").await;
+    database::refuse(folder.path(), "INSERT ON sequence").await;
     refused(act(&client, "sequence_create", create.clone()).await, Code::Internal);
     assert!(names(&client).await.is_empty());
     // The background cleans up, without anybody asking.
     eventually("the folder is gone", async || files(folder.path()).is_empty()).await;
     refused(act(&client, "sequence_create", create.clone()).await, Code::Internal);
-    mend_catalogue(folder.path()).await;
+    database::accept(folder.path()).await;
     act(&client, "sequence_create", create).await.unwrap();
     assert_eq!(names(&client).await, ["run"]);
     assert_eq!(files(folder.path()).len(), 1);
@@ -82,9 +65,9 @@ async fn a_failed_creation_of_a_topic_leaves_nothing() {
     let (folder, server) = started().await;
     let client = server.client.clone();
     let key = create_sequence(&client, "run").await;
-    break_catalogue(folder.path(), "INSERT ON topic").await;
+    database::refuse(folder.path(), "INSERT ON topic").await;
     refused(act(&client, "topic_create", new_topic("run/t", &key)).await, Code::Internal);
-    mend_catalogue(folder.path()).await;
+    database::accept(folder.path()).await;
     let topic = create_topic(&client, "run/t", &key).await;
     put(&client, "run/t", &topic, &[rows(&[1], 1)]).await.unwrap();
     act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
@@ -100,18 +83,18 @@ async fn what_the_store_says_holds() {
     let client = server.client.clone();
     let key = create_sequence(&client, "run").await;
     let finalize = json!({"name": "run", "key": key});
-    break_catalogue(folder.path(), "UPDATE OF finalized_ns ON sequence").await;
+    database::refuse(folder.path(), "UPDATE OF finalized_ns ON sequence").await;
     refused(act(&client, "sequence_finalize", finalize).await, Code::Internal);
-    mend_catalogue(folder.path()).await;
+    database::accept(folder.path()).await;
     refused(act(&client, "sequence_delete", json!({"name": "run"})).await, Code::FailedPrecondition);
     let found = act(&client, "sequence_system_info", json!({"name": "run"})).await.unwrap();
     assert_eq!(found["is_locked"], true);
 
     create_sequence(&client, "gone").await;
-    break_catalogue(folder.path(), "UPDATE OF deleting ON sequence").await;
+    database::refuse(folder.path(), "UPDATE OF deleting ON sequence").await;
     refused(act(&client, "sequence_delete", json!({"name": "gone"})).await, Code::Internal);
     assert_eq!(names(&client).await, ["run", "gone"], "whole, as long as it is there");
-    mend_catalogue(folder.path()).await;
+    database::accept(folder.path()).await;
     eventually("the removal is finished", async || names(&client).await == ["run"]).await;
     eventually("its files are gone", async || files(folder.path()).len() == 2).await;
     server.stop().await;
@@ -122,7 +105,7 @@ async fn a_removal_that_cannot_finish_is_finished_later() {
     let (folder, server) = started().await;
     let client = server.client.clone();
     create_sequence(&client, "run").await;
-    break_catalogue(folder.path(), "DELETE ON sequence").await;
+    database::refuse(folder.path(), "DELETE ON sequence").await;
     act(&client, "sequence_delete", json!({"name": "run"})).await.unwrap();
     assert!(names(&client).await.is_empty());
     let create = json!({"name": "run", "user_metadata": {}});
@@ -130,7 +113,7 @@ async fn a_removal_that_cannot_finish_is_finished_later() {
     let failed = json!({"kinds": ["task_failed"], "wait_ms": 5000});
     let failed = act(&client, "event_list", failed).await.unwrap();
     assert_eq!(failed["events"][0]["detail"]["task"], "remove", "{failed}");
-    mend_catalogue(folder.path()).await;
+    database::accept(folder.path()).await;
     act(&client, "sequence_create", create).await.unwrap();
     assert_eq!(names(&client).await, ["run"]);
     server.stop().await;
@@ -189,7 +172,7 @@ async fn a_failed_task_is_notified_once() {
     let mut writer = Put::open(&client, "run/t", &topic, rows(&[0], 0).schema()).await;
     writer.send(rows(&[1], 1)).await;
     writer.durable(1).await;
-    break_catalogue(folder.path(), "INSERT ON chunk").await;
+    database::refuse(folder.path(), "INSERT ON chunk").await;
     assert_eq!(writer.finish().await.unwrap_err().code(), Code::Internal);
     let failed = json!({"kinds": ["task_failed"], "wait_ms": 5000});
     let failed = act(&client, "event_list", failed).await.unwrap();
@@ -197,7 +180,7 @@ async fn a_failed_task_is_notified_once() {
     assert_eq!((&event["sequence"], &event["topic"]), (&json!("run"), &json!("t")), "{failed}");
     assert_eq!(event["detail"]["task"], "chunk");
     tokio::time::sleep(Duration::from_millis(300)).await;
-    mend_catalogue(folder.path()).await;
+    database::accept(folder.path()).await;
     put(&client, "run/t", &topic, &[rows(&[2], 2)]).await.unwrap();
     let found = act(&client, "topic_notify_list", json!({"name": "run/t"})).await.unwrap();
     let found = found["notifies"].as_array().unwrap();

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::common::*;
+use crate::database;
 use crate::vectors::machine_code;
 
 async fn started() -> (TempDir, TestServer, Client) {
@@ -199,7 +200,7 @@ async fn every_storable_type_comes_back_as_it_was() {
     }
     drop(client);
     server.stop().await;
-    std::fs::remove_file(folder.path().join("catalog.db")).unwrap();
+    database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     for sent in &columns {
         check_column(&server.client, sent).await;
@@ -311,7 +312,7 @@ async fn a_name_used_again_starts_empty() {
     drop(client);
     server.stop().await;
     // A lost catalogue is made again from the store: nothing is forgotten, so nothing can be mixed up.
-    std::fs::remove_file(folder.path().join("catalog.db")).unwrap();
+    database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     let client = server.client.clone();
     let taken = act(&client, "sequence_create", json!({"name": "run", "user_metadata": null})).await;

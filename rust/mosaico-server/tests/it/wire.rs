@@ -15,6 +15,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::common::*;
+use crate::database;
 use crate::vectors::*;
 
 const FLIGHT: &str = "arrow.flight.protocol.FlightService";
@@ -174,7 +175,7 @@ async fn layers_are_kept_in_the_store() {
     server.stop().await;
 
     // The record in the store is all there is: a lost catalogue changes nothing, a start brings the default back.
-    std::fs::remove_file(folder.path().join("catalog.db")).unwrap();
+    database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     let list = act(&server.client, "layer_list", json!({})).await.unwrap();
     assert_eq!(list["layers"][0], json!({"name": "bronze", "description": "renamed"}));

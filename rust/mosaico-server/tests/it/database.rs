@@ -1,0 +1,74 @@
+//! The catalogue that tests run on: a SQLite file, or a schema of the Postgres database that `MOSAICO_TEST_POSTGRES`
+//! names.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+pub(crate) fn url() -> Option<String> {
+    std::env::var("MOSAICO_TEST_POSTGRES").ok()
+}
+
+/// The schema that belongs to a folder.
+pub(crate) fn schema(folder: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    format!("test_{:x}", hasher.finish())
+}
+
+/// Loses the catalogue of a store.
+pub(crate) fn remove(folder: &Path) {
+    if url().is_some() {
+        block_on(sql(folder, &format!("DROP SCHEMA {} CASCADE", schema(folder))));
+        return;
+    }
+    std::fs::remove_file(folder.join("catalog.db")).unwrap();
+    for file in ["catalog.db-wal", "catalog.db-shm"] {
+        drop(std::fs::remove_file(folder.join(file)));
+    }
+}
+
+/// Runs statements in the catalogue of a store.
+pub(crate) async fn sql(folder: &Path, text: &str) {
+    let text = AssertSqlSafe(text.to_owned());
+    if let Some(url) = url() {
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        let path = AssertSqlSafe(format!("SET search_path = {}", schema(folder)));
+        sqlx::raw_sql(path).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        return;
+    }
+    let url = format!("sqlite://{}", folder.join("catalog.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// The catalogue refuses `change` from now on, such as `INSERT ON sequence`.
+pub(crate) async fn refuse(folder: &Path, change: &str) {
+    let text = if url().is_some() {
+        format!(
+            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'injected'; END $$; \
+             CREATE TRIGGER broken BEFORE {change} FOR EACH ROW EXECUTE FUNCTION broken()"
+        )
+    } else {
+        format!("CREATE TRIGGER broken BEFORE {change} BEGIN SELECT RAISE(ABORT, 'injected'); END")
+    };
+    sql(folder, &text).await;
+}
+
+/// Undoes [`refuse`].
+pub(crate) async fn accept(folder: &Path) {
+    let text = if url().is_some() { "DROP FUNCTION broken CASCADE" } else { "DROP TRIGGER broken" };
+    sql(folder, text).await;
+}
+
+/// Also inside a runtime, on a thread of its own.
+fn block_on(work: impl Future<Output = ()> + Send) {
+    std::thread::scope(|scope| {
+        let run = || tokio::runtime::Runtime::new().unwrap().block_on(work);
+        scope.spawn(run).join().unwrap();
+    });
+}
