@@ -20,7 +20,7 @@ pub(crate) fn schema(folder: &Path) -> String {
 /// Loses the catalogue of a store.
 pub(crate) fn remove(folder: &Path) {
     if url().is_some() {
-        block_on(sql(folder, &format!("DROP SCHEMA {} CASCADE", schema(folder))));
+        block_on(sql(folder, &format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(folder))));
         return;
     }
     std::fs::remove_file(folder.join("catalog.db")).unwrap();
