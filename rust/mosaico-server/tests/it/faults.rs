@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::common::*;
+use crate::database;
 use crate::model::{Model, work};
 use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
 use mosaico_server::{Config, Server};
@@ -61,15 +62,6 @@ async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
     panic!("never: {what}");
 }
 
-fn forget_catalogue(folder: &Path) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_string_lossy().starts_with("catalog.db") {
-            fs::remove_file(path).unwrap();
-        }
-    }
-}
-
 /// Compares what the server has with what was answered: now, after a start, and after one without a catalogue. Then
 /// removes what can be removed, and nothing else may be left.
 async fn check(folder: &Path, server: TestServer, faults: &Faults, model: &Model) {
@@ -79,7 +71,7 @@ async fn check(folder: &Path, server: TestServer, faults: &Faults, model: &Model
     let server = TestServer::start(impatient(folder, faults)).await;
     model.check(&server.client).await;
     server.stop().await;
-    forget_catalogue(folder);
+    database::remove(folder);
     let server = TestServer::start(impatient(folder, faults)).await;
     model.check(&server.client).await;
     model.remove_the_unlocked(&server.client).await;
@@ -243,7 +235,7 @@ async fn a_start_on_a_store_that_is_away_says_so() {
     // A rebuild that was cut short is begun anew by the next start.
     let mut nth = 0;
     loop {
-        forget_catalogue(folder.path());
+        database::remove(folder.path());
         faults.add(fault(None, "", When::Nth(nth), Effect::Refuse));
         let opened = Server::open(impatient(folder.path(), &faults)).await;
         if faults.hits() == 0 {
