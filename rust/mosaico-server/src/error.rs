@@ -2,6 +2,7 @@
 
 use std::io;
 
+use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind, NameError};
 use mosaico_wire::query::QueryError;
 use mosaico_wire::status;
@@ -201,6 +202,15 @@ impl<E: std::error::Error + 'static> Cause for E {
     }
     fn class(&self) -> Class {
         class(self)
+    }
+}
+
+impl From<SelectError> for Error {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::Column(error) => Self::Invalid(error.to_string()),
+            SelectError::Where(error) => Self::Query(error),
+        }
     }
 }
 

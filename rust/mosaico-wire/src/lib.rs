@@ -10,6 +10,7 @@ pub mod event;
 pub mod ipc;
 pub mod metadata;
 pub mod query;
+pub mod select;
 pub mod status;
 pub mod ticket;
 

@@ -6,17 +6,28 @@
 //! varint  := u < 251: one byte | fb u16le | fc u32le | fd u64le
 //! ```
 //!
-//! If one bound is missing while the other is given, it travels as `i64::MIN` or `i64::MAX`.
+//! If one bound is missing while the other is given, it travels as `i64::MIN` or `i64::MAX`. Readers of 0.2 ignore what
+//! comes after that, which is where our clients say what they want of the topic:
+//!
+//! ```text
+//! select  := "select:" json of a Selection
+//! ```
 
 use mosaico_types::TimeWindow;
 
+use crate::select::Selection;
+
+const SELECT: &[u8] = b"select:";
+
 /// What a ticket asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ticket {
     /// Topic locator, `sequence/topic`.
     pub locator: String,
     /// The rows wanted.
     pub window: TimeWindow,
+    /// Columns and conditions; the default is everything.
+    pub selection: Selection,
 }
 
 /// A ticket that could not be read.
@@ -31,6 +42,9 @@ pub enum TicketError {
     /// The locator is not text.
     #[error("the ticket's locator is not UTF-8")]
     NotText,
+    /// The selection is not one.
+    #[error("the ticket's selection is malformed: {0}")]
+    BadSelection(String),
 }
 
 impl Ticket {
@@ -52,10 +66,13 @@ impl Ticket {
                 }
             }
         }
+        if !self.selection.is_all() {
+            out.extend_from_slice(&selected(&self.selection));
+        }
         out
     }
 
-    /// Reads a ticket; trailing bytes are ignored, as the reference does.
+    /// Reads a ticket; trailing bytes that are no selection are ignored, as the reference does.
     ///
     /// # Errors
     /// [`TicketError`] for anything that no encoder writes.
@@ -70,8 +87,20 @@ impl Ticket {
         let locator = std::str::from_utf8(locator).map_err(|_| TicketError::NotText)?.to_owned();
         let start = take_option(&mut rest)?.filter(|&start| start != i64::MIN);
         let end = take_option(&mut rest)?.filter(|&end| end != i64::MAX);
-        Ok(Self { locator, window: TimeWindow { start, end } })
+        let selection = match rest.strip_prefix(SELECT) {
+            Some(json) => {
+                serde_json::from_slice(json).map_err(|cause| TicketError::BadSelection(cause.to_string()))?
+            }
+            None => Selection::default(),
+        };
+        Ok(Self { locator, window: TimeWindow { start, end }, selection })
     }
+}
+
+/// What is put behind a ticket to get only `selection`.
+pub fn selected(selection: &Selection) -> Vec<u8> {
+    let json = serde_json::to_vec(selection).expect("plain fields are JSON");
+    [SELECT, &json].concat()
 }
 
 fn zigzag(value: i64) -> u64 {
@@ -128,25 +157,39 @@ mod tests {
 
     #[test]
     fn encodes_as_recorded() {
-        let ticket = Ticket { locator: "a/b".into(), window: TimeWindow::ALL };
+        let all = Selection::default();
+        let ticket = Ticket { locator: "a/b".into(), window: TimeWindow::ALL, selection: all.clone() };
         assert_eq!(ticket.encode(), b"\x03a/b\x00\x00");
-        let bounded =
-            Ticket { locator: "a/b".into(), window: TimeWindow { start: Some(-1), end: Some(300) } };
+        let window = TimeWindow { start: Some(-1), end: Some(300) };
+        let bounded = Ticket { locator: "a/b".into(), window, selection: all };
         assert_eq!(bounded.encode(), b"\x03a/b\x01\x01\x01\xfb\x58\x02");
     }
 
     proptest! {
         #[test]
-        fn round_trips(locator in "\\PC{0,300}", start in any::<Option<i64>>(), end in any::<Option<i64>>()) {
+        fn round_trips(
+            locator in "\\PC{0,300}",
+            start in any::<Option<i64>>(),
+            end in any::<Option<i64>>(),
+            columns in proptest::option::of(proptest::collection::vec("\\PC{0,9}", 0..4)),
+        ) {
+            let selection = Selection { columns, condition: None };
             let start = start.filter(|&s| s != i64::MIN);
             let end = end.filter(|&e| e != i64::MAX);
-            let ticket = Ticket { locator, window: TimeWindow { start, end } };
+            let ticket = Ticket { locator, window: TimeWindow { start, end }, selection };
             prop_assert_eq!(Ticket::decode(&ticket.encode()), Ok(ticket));
         }
 
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = Ticket::decode(&bytes);
+        }
+
+        #[test]
+        fn a_selection_is_understood_or_refused(json in "\\PC{0,40}") {
+            let ticket = [b"\x03a/b\x00\x00".as_slice(), SELECT, json.as_bytes()].concat();
+            let understood = serde_json::from_str::<Selection>(&json).ok();
+            prop_assert_eq!(Ticket::decode(&ticket).ok().map(|ticket| ticket.selection), understood);
         }
     }
 }

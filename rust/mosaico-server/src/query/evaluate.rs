@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use mosaico_select::RowExpr;
 use mosaico_wire::query::{Expr, Sections};
 
 use super::metadata::{sequence_holds, topic_holds};
-use super::rows::RowExpr;
 use super::scan::{Found, Scanner, Span, TopicRows, joined};
 use crate::catalog::{FoundSequence, FoundTopic, Kind};
 use crate::error::{Error, Result};

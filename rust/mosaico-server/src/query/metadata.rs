@@ -5,8 +5,8 @@ use std::ops::Bound;
 use mosaico_wire::query::{Condition, Expr, Field, Number, Scalar, ScalarRef, Test};
 use serde_json::Value;
 
-use super::pattern::Pattern;
 use crate::catalog::{FoundSequence, FoundTopic};
+use mosaico_select::Pattern;
 
 pub(super) fn sequence_holds(conditions: Option<&Expr<Condition>>, sequence: &FoundSequence) -> bool {
     let holds = |Condition { field, test }: &Condition| match field {

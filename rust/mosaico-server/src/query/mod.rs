@@ -3,14 +3,11 @@
 //! [`run`] reads the query, [`evaluate`] is its meaning for one sequence, [`scan`] searches the rows of one topic.
 //! Conditions on rows are exact: [`check`] compares integers and floats without rounding.
 
-mod check;
-mod columns;
 mod evaluate;
 mod metadata;
 mod overlap;
 mod page;
-mod pattern;
-mod prune;
+pub(crate) mod prune;
 mod rows;
 mod scan;
 mod tags;
@@ -20,13 +17,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
+use mosaico_select::{FieldTest, RowTest, compile};
 use mosaico_wire::query::{Condition, Expr, Field, Query, QueryAnswer, QueryItem, QueryTopic, Sections};
 use std::sync::atomic::Ordering::Relaxed;
 
 use self::evaluate::{Batch, Candidate, OfTag, Part, Way};
 use self::overlap::overlaps;
 use self::page::Place;
-use self::rows::{FieldTest, RowTest, compile};
 use self::scan::{Counters, Found, Scanner, Span, TopicRows, joined};
 use crate::batch::parse_schema_message;
 use crate::catalog::{FoundSequence, FoundTopic, Kind, Overlap, Wanted};

@@ -3,11 +3,9 @@
 
 use std::ops::Bound;
 
+use mosaico_select::{Check, Column, LeafCheck, RowExpr, RowTest};
 use mosaico_wire::query::Expr;
 
-use super::check::{Check, LeafCheck};
-use super::columns::Column;
-use super::rows::{RowExpr, RowTest};
 use crate::catalog::{Overlap, Range};
 use crate::store::stats::is_bounded;
 

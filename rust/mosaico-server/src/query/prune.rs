@@ -9,9 +9,9 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
 use parquet::errors::Result;
 
-use super::check::{LeafCheck, Verdict};
-use super::columns::{Column, is_list};
-use super::rows::{PieceBounds, RowExpr, RowTest, verdict};
+use mosaico_select::{Column, LeafCheck, RowExpr, RowTest, Verdict, is_list, verdict};
+
+use super::rows::PieceBounds;
 
 /// What is left of a file.
 #[derive(Debug)]
@@ -66,6 +66,15 @@ pub(super) fn plan(footer: &ArrowReaderMetadata, expr: &RowExpr) -> Result<Plan>
     }
     plan.rows = RowSelection::from_consecutive_ranges(ranges.into_iter(), total);
     Ok(plan)
+}
+
+/// The rows of a row group that may match, in order.
+pub(crate) fn candidate_rows(
+    footer: &ArrowReaderMetadata,
+    group: usize,
+    expr: &RowExpr,
+) -> Result<Vec<Range<usize>>> {
+    Ok(selected_ranges(&may_match(footer, group, expr, false)?).collect())
 }
 
 fn group_rows(footer: &ArrowReaderMetadata, group: usize) -> usize {

@@ -1,76 +1,9 @@
-//! Conditions on the rows of one topic: made ready for its schema, judged by statistics, run over batches.
+//! Conditions on the rows of one topic, judged by statistics.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::Schema;
-use mosaico_wire::query::{Expr, Test};
+use arrow::array::{Array, ArrayRef, AsArray};
+use mosaico_select::{Column, LeafCheck, Verdict, float, integer, is_list, text};
 
-use super::check::{LeafCheck, Verdict};
-use super::columns::{Column, find, float, integer, is_list, text};
 use crate::store::stats::{ColumnKind, ColumnStats};
-
-/// A test of a field, by its path below the tag.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct FieldTest {
-    pub path: String,
-    pub test: Test,
-}
-
-/// A test that is ready for one schema; `None`: the schema has no such field.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct RowTest {
-    pub column: Option<Column>,
-    pub check: LeafCheck,
-}
-
-pub(super) type RowExpr = Expr<RowTest>;
-
-/// Makes conditions ready for a schema.
-pub(super) fn compile(schema: &Schema, fields: &Expr<FieldTest>) -> RowExpr {
-    let each = |children: &[Expr<FieldTest>]| children.iter().map(|child| compile(schema, child)).collect();
-    match fields {
-        Expr::All(children) => Expr::All(each(children)),
-        Expr::Any(children) => Expr::Any(each(children)),
-        Expr::Not(child) => Expr::Not(Box::new(compile(schema, child))),
-        Expr::Is(FieldTest { path, test: Test::Missing }) => {
-            let exists = FieldTest { path: path.clone(), test: Test::Exists };
-            Expr::Not(Box::new(compile(schema, &Expr::Is(exists))))
-        }
-        Expr::Is(FieldTest { path, test }) => {
-            let column = find(schema, path);
-            let check = column.as_ref().map_or(LeafCheck::Never, |column| column.check(test));
-            Expr::Is(RowTest { column, check })
-        }
-    }
-}
-
-/// The rows of a batch that match.
-pub(super) fn matching(expr: &RowExpr, batch: &RecordBatch) -> BooleanBuffer {
-    let all = || BooleanBuffer::new_set(batch.num_rows());
-    let none = || BooleanBuffer::new_unset(batch.num_rows());
-    match expr {
-        Expr::All(children) => children.iter().fold(all(), |found, child| &found & &matching(child, batch)),
-        Expr::Any(children) => children.iter().fold(none(), |found, child| &found | &matching(child, batch)),
-        Expr::Not(child) => !&matching(child, batch),
-        Expr::Is(RowTest { column: Some(column), check }) => column.matching(batch, check),
-        Expr::Is(RowTest { column: None, .. }) => none(),
-    }
-}
-
-/// What `judge` knows about the fields, put together.
-pub(super) fn verdict(expr: &RowExpr, judge: &impl Fn(&Column, &LeafCheck) -> Verdict) -> Verdict {
-    match expr {
-        Expr::All(children) => {
-            children.iter().fold(Verdict::All, |found, child| found.and(verdict(child, judge)))
-        }
-        Expr::Any(children) => {
-            children.iter().fold(Verdict::None, |found, child| found.or(verdict(child, judge)))
-        }
-        Expr::Not(child) => verdict(child, judge).not(),
-        Expr::Is(RowTest { column: None, .. } | RowTest { check: LeafCheck::Never, .. }) => Verdict::None,
-        Expr::Is(RowTest { column: Some(column), check }) => judge(column, check),
-    }
-}
 
 /// What the statistics of a chunk say about a field of its `rows` rows.
 pub(super) fn judge_chunk(stats: &[ColumnStats], rows: u64, column: &Column, check: &LeafCheck) -> Verdict {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::RecordBatch;
 use futures::{FutureExt, StreamExt, stream};
+use mosaico_select::{RowExpr, RowTest, Verdict, matching, verdict};
 use mosaico_wire::query::{Counts, Explain};
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
@@ -13,9 +14,8 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 
-use super::check::Verdict;
 use super::prune::{Plan, plan};
-use super::rows::{RowExpr, RowTest, judge_chunk, matching, verdict};
+use super::rows::judge_chunk;
 use crate::batch::{TIMESTAMP, times};
 use crate::catalog::ChunkStats;
 use crate::core::Core;

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use mosaico_select::FieldTest;
 use mosaico_wire::query::{Expr, ValueCondition};
 
-use super::rows::FieldTest;
 use crate::error::{Error, Result};
 
 /// More ways to satisfy a condition than this are refused.

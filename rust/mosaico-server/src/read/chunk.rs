@@ -1,13 +1,17 @@
 //! Rows of one chunk inside a window, piece by piece: what cannot hold any is not read, and between two pieces a
-//! reader holds nothing.
+//! reader holds nothing. Conditions are tried first on the columns that they are about.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
 use futures::{StreamExt, TryStreamExt, stream};
+use mosaico_select::{RowTest, Select, matching};
 use mosaico_types::TimeWindow;
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::basic::Type;
+use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
@@ -19,7 +23,11 @@ use crate::catalog::ChunkRow;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
+use crate::query::prune::candidate_rows;
 use crate::store::layout::SequencePaths;
+
+/// Rows of a piece, however narrow they are.
+const MAX_PIECE_ROWS: usize = 64 << 10;
 
 /// Opens a chunk.
 pub(crate) async fn open(
@@ -28,14 +36,17 @@ pub(crate) async fn open(
     topic: TopicId,
     chunk: ChunkRow,
     window: TimeWindow,
+    select: Arc<Select>,
 ) -> Result<BatchStream> {
     let path = SequencePaths(sequence).topic(topic).chunk(chunk.index);
     let mut file = ParquetFile { objects: core.store.objects(), path, bytes: chunk.bytes };
     let footer = core.footers.load(&mut file).await?;
-    let row_bytes = (chunk.data_bytes / chunk.rows.max(1)).max(1);
-    let piece_rows = usize::try_from(core.piece_bytes() as u64 / row_bytes).unwrap_or(usize::MAX).max(1);
-    let pieces = stream::iter(pieces(&footer, window, piece_rows));
-    let batches = pieces.then(move |piece| read(file.clone(), footer.clone(), piece));
+    let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);
+    let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
+    let piece_rows = (core.piece_bytes() / row_bytes).clamp(1, MAX_PIECE_ROWS);
+    let failed = |e| Error::internal(format!("reading {}", file.path), e);
+    let pieces = stream::iter(pieces(&footer, window, &select, piece_rows).map_err(failed)?);
+    let batches = pieces.then(move |piece| read(file.clone(), footer.clone(), piece, Arc::clone(&select)));
     Ok(trimmed(batches.map_ok(|batches| stream::iter(batches).map(Ok)).try_flatten().boxed(), window))
 }
 
@@ -47,18 +58,62 @@ struct Piece {
 }
 
 /// Decodes a piece as a whole: a decoder that waits for its client would hold a zstd context for each column.
-async fn read(file: ParquetFile, footer: ArrowReaderMetadata, piece: Piece) -> Result<Vec<RecordBatch>> {
+async fn read(
+    file: ParquetFile,
+    footer: ArrowReaderMetadata,
+    piece: Piece,
+    select: Arc<Select>,
+) -> Result<Vec<RecordBatch>> {
     let path = file.path.clone();
     let failed = move |e| Error::internal(format!("reading {path}"), e);
     let in_group = group_rows(footer.metadata(), piece.group);
     let selected = RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), in_group);
-    let batches = ParquetRecordBatchStreamBuilder::new_with_metadata(file, footer)
+    let leaves = |leaves: Vec<usize>| ProjectionMask::leaves(footer.parquet_schema(), leaves);
+    let wanted = leaves(select.projection.leaves().to_vec());
+    let filter = select.filter.clone().map(|filter| {
+        let columns = leaves(filter_leaves(&select));
+        let matching = move |batch: RecordBatch| Ok(BooleanArray::new(matching(&filter, &batch), None));
+        RowFilter::new(vec![Box::new(ArrowPredicateFn::new(columns, matching))])
+    });
+    let mut reader = ParquetRecordBatchStreamBuilder::new_with_metadata(file, footer)
         .with_batch_size(piece.rows.len())
         .with_row_groups(vec![piece.group])
         .with_row_selection(selected)
-        .build()
-        .map_err(failed.clone())?;
-    batches.try_collect().await.map_err(failed)
+        .with_projection(wanted);
+    if let Some(filter) = filter {
+        reader = reader.with_row_filter(filter);
+    }
+    let batches: Vec<RecordBatch> =
+        reader.build().map_err(failed.clone())?.try_collect().await.map_err(failed)?;
+    let chosen = |batch| select.projection.apply(&batch);
+    let chosen = batches.into_iter().map(chosen).collect::<Result<_, _>>();
+    chosen.map_err(|e| Error::internal("reading a chunk", e))
+}
+
+/// The leaves that a condition is about.
+fn filter_leaves(select: &Select) -> Vec<usize> {
+    let mut leaves = Vec::new();
+    if let Some(filter) = &select.filter {
+        filter.leaves(&mut |test: &RowTest| leaves.extend(test.column.iter().flat_map(|c| c.leaves.clone())));
+    }
+    leaves
+}
+
+/// Bytes of what is decoded of a row, if that is the same for each.
+fn fixed_width(footer: &ArrowReaderMetadata, select: &Select) -> Option<usize> {
+    let leaf_width = |leaf: usize| {
+        let column = footer.parquet_schema().column(leaf);
+        let width = match column.physical_type() {
+            Type::BOOLEAN => 1,
+            Type::INT32 | Type::FLOAT => 4,
+            Type::INT64 | Type::DOUBLE => 8,
+            Type::INT96 => 12,
+            Type::FIXED_LEN_BYTE_ARRAY => usize::try_from(column.type_length()).ok()?,
+            Type::BYTE_ARRAY => return None,
+        };
+        (column.max_rep_level() == 0).then_some(width)
+    };
+    select.projection.leaves().iter().copied().chain(filter_leaves(select)).map(leaf_width).sum()
 }
 
 fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
@@ -66,7 +121,12 @@ fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
 }
 
 /// What has to be read, in pieces of about `piece_rows` that end where pages end.
-fn pieces(footer: &ArrowReaderMetadata, window: TimeWindow, piece_rows: usize) -> Vec<Piece> {
+fn pieces(
+    footer: &ArrowReaderMetadata,
+    window: TimeWindow,
+    select: &Select,
+    piece_rows: usize,
+) -> ParquetResult<Vec<Piece>> {
     let metadata = footer.metadata();
     let leaf =
         footer.parquet_schema().columns().iter().position(|column| column.path().string() == TIMESTAMP);
@@ -77,11 +137,33 @@ fn pieces(footer: &ArrowReaderMetadata, window: TimeWindow, piece_rows: usize) -
             Some(leaf) => pages(metadata, group, leaf, window),
             None => std::iter::once(0..group_rows(metadata, group)).collect(),
         };
+        let pages = match &select.filter {
+            Some(filter) => common(&pages, &candidate_rows(footer, group, filter)?),
+            None => pages,
+        };
         for rows in cut(pages, piece_rows) {
             pieces.push(Piece { group, rows });
         }
     }
-    pieces
+    Ok(pieces)
+}
+
+/// What lies in both of two lists of ascending ranges.
+fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut i, mut j) = (0, 0);
+    let mut found = Vec::new();
+    while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
+        let both = left.start.max(right.start)..left.end.min(right.end);
+        if !both.is_empty() {
+            found.push(both);
+        }
+        if left.end <= right.end {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    found
 }
 
 fn may_hold(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeWindow) -> bool {
@@ -146,6 +228,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn common_rows_are_in_both(
+            a in proptest::collection::vec((0usize..9, 1usize..9), 0..9),
+            b in proptest::collection::vec((0usize..9, 1usize..9), 0..9),
+        ) {
+            let ranges = |steps: Vec<(usize, usize)>| {
+                let mut at = 0;
+                let range = |(gap, length)| { at += gap + length; at - length..at };
+                steps.into_iter().map(range).collect::<Vec<_>>()
+            };
+            let (a, b) = (ranges(a), ranges(b));
+            let rows = |ranges: &[Range<usize>]| ranges.iter().cloned().flatten().collect::<Vec<_>>();
+            let expected: Vec<usize> = rows(&a).into_iter().filter(|row| rows(&b).contains(row)).collect();
+            prop_assert_eq!(rows(&common(&a, &b)), expected);
+        }
+
         #[test]
         fn pieces_hold_every_row_once(
             pages in proptest::collection::vec((1usize..50, any::<bool>()), 0..20),

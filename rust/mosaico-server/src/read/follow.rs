@@ -9,9 +9,10 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
+use mosaico_select::Select;
 use mosaico_types::TimeWindow;
 
-use super::{BatchStream, SnapshotEnd, chunk, snapshot, trim};
+use super::{BatchStream, SnapshotEnd, chunk, picked, snapshot, trim};
 use crate::batch::{data_bytes, split, times};
 use crate::catalog::TopicRow;
 use crate::core::Core;
@@ -27,11 +28,12 @@ pub(crate) async fn follow_topic(
     core: &Arc<Core>,
     topic: &TopicRow,
     window: TimeWindow,
+    select: Arc<Select>,
 ) -> Result<BatchStream> {
     let (stored, mut tail) = loop {
-        let (stored, end) = snapshot(core, topic, window).await?;
+        let (stored, end) = snapshot(core, topic, window, &select).await?;
         // Else the last segment turned into a chunk meanwhile.
-        if let Some(tail) = Tail::open(core, topic, end)? {
+        if let Some(tail) = Tail::open(core, topic, end, &select)? {
             break (stored, tail);
         }
     };
@@ -57,6 +59,7 @@ pub(crate) async fn follow_topic(
 struct Tail {
     core: Arc<Core>,
     topic: TopicRow,
+    select: Arc<Select>,
     /// The last segment or chunk of which something was read.
     index: Option<u32>,
     /// The segment of that index, if it may grow.
@@ -65,10 +68,16 @@ struct Tail {
 
 impl Tail {
     /// Opens the segment in which the snapshot ended; `None` if that is gone.
-    fn open(core: &Arc<Core>, topic: &TopicRow, end: SnapshotEnd) -> Result<Option<Self>> {
-        let mut tail = Self { core: Arc::clone(core), topic: topic.clone(), index: end.index, segment: None };
+    fn open(
+        core: &Arc<Core>,
+        topic: &TopicRow,
+        end: SnapshotEnd,
+        select: &Arc<Select>,
+    ) -> Result<Option<Self>> {
+        let (core, topic, select) = (Arc::clone(core), topic.clone(), Arc::clone(select));
+        let mut tail = Self { core, topic, select, index: end.index, segment: None };
         if let (Some(index), Some(bytes)) = (end.index, end.bytes) {
-            let live = core.live.get(topic.id);
+            let live = tail.core.live.get(tail.topic.id);
             let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() else {
                 return Ok(None);
             };
@@ -142,8 +151,8 @@ impl Tail {
             .map_err(|e| Error::internal("reading the ingest log", e))?
             .map_err(failed)?;
         self.segment = Some(reader);
-        let sorted =
-            batches.into_iter().map(|batch| in_order(batch, piece_bytes)).collect::<Result<Vec<_>>>()?;
+        let chosen = |batch| in_order(picked(&batch, &self.select)?, piece_bytes);
+        let sorted = batches.into_iter().map(chosen).collect::<Result<Vec<_>>>()?;
         Ok(Some(futures::stream::iter(sorted.into_iter().flatten().map(Ok)).boxed()))
     }
 
@@ -171,7 +180,8 @@ impl Tail {
             (_, Some(chunk)) => {
                 self.index = Some(chunk.index);
                 let (sequence, topic) = (self.topic.sequence_id, self.topic.id);
-                chunk::open(&self.core, sequence, topic, chunk, TimeWindow::ALL).await.map(Some)
+                let select = Arc::clone(&self.select);
+                chunk::open(&self.core, sequence, topic, chunk, TimeWindow::ALL, select).await.map(Some)
             }
             _ => Ok(None),
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
+use mosaico_select::Select;
 use mosaico_types::TimeWindow;
 
 use crate::batch::times;
@@ -25,13 +26,14 @@ use merge::{Source, merge};
 /// Batches of rows.
 pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
-/// Everything durable of a topic inside `window`; batches are about one message large and never empty.
+/// What is selected of the durable rows of a topic inside `window`; batches are about one message large and never empty.
 pub(crate) async fn read_topic(
     core: &Arc<Core>,
     topic: &TopicRow,
     window: TimeWindow,
+    select: &Arc<Select>,
 ) -> Result<BatchStream> {
-    Ok(snapshot(core, topic, window).await?.0)
+    Ok(snapshot(core, topic, window, select).await?.0)
 }
 
 /// Where a snapshot ends in the topic's arrival order: the last segment or chunk, and the bytes of it if it is a
@@ -47,6 +49,7 @@ async fn snapshot(
     core: &Arc<Core>,
     topic: &TopicRow,
     window: TimeWindow,
+    select: &Arc<Select>,
 ) -> Result<(BatchStream, SnapshotEnd)> {
     // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
     let views = match core.live.get(topic.id) {
@@ -61,28 +64,37 @@ async fn snapshot(
     }
     let piece_bytes = core.piece_bytes();
     let mut sources = Vec::new();
+    if select.is_nothing() {
+        return Ok((stream::empty().boxed(), end));
+    }
     for chunk in chunks {
         if !seen.contains(&chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
-            sources.push(chunk_source(core, topic, chunk, window));
+            sources.push(chunk_source(core, topic, chunk, window, Arc::clone(select)));
         }
     }
     for view in views {
         let span = view.segment.rows.times;
         if window.overlaps(span.min, span.max) {
-            sources.push(segment_source(view, window, piece_bytes));
+            sources.push(segment_source(view, window, Arc::clone(select), piece_bytes));
         }
     }
     Ok((merge(sources, piece_bytes), end))
 }
 
-fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, window: TimeWindow) -> Source {
+fn chunk_source(
+    core: &Arc<Core>,
+    topic: &TopicRow,
+    chunk: ChunkRow,
+    window: TimeWindow,
+    select: Arc<Select>,
+) -> Source {
     let (core, sequence, topic) = (Arc::clone(core), topic.sequence_id, topic.id);
     let lower_bound = chunk.ts_min.max(window.start.unwrap_or(i64::MIN));
-    let open = async move { chunk::open(&core, sequence, topic, chunk, window).await };
+    let open = async move { chunk::open(&core, sequence, topic, chunk, window, select).await };
     Source { order: chunk.index, lower_bound, open: open.boxed() }
 }
 
-fn segment_source(view: SegmentView, window: TimeWindow, piece_bytes: usize) -> Source {
+fn segment_source(view: SegmentView, window: TimeWindow, select: Arc<Select>, piece_bytes: usize) -> Source {
     let SegmentView { index, file, segment } = view;
     let span = segment.rows.times;
     let open = async move {
@@ -90,7 +102,9 @@ fn segment_source(view: SegmentView, window: TimeWindow, piece_bytes: usize) -> 
         let batches = tokio::task::spawn_blocking(work)
             .await
             .map_err(|e| Error::internal("reading the ingest log", e))??;
-        Ok(trimmed(blocking_stream(batches), window))
+        let batches = blocking_stream(batches);
+        let chosen = batches.map(move |batch| batch.and_then(|batch| picked(&batch, &select)));
+        Ok(trimmed(chosen.boxed(), window))
     };
     let lower_bound = span.min.max(window.start.unwrap_or(i64::MIN));
     Source { order: index, lower_bound, open: open.boxed() }
@@ -124,4 +138,9 @@ fn trim(batch: &RecordBatch, window: TimeWindow) -> Result<RecordBatch> {
     let from = window.start.map_or(0, |start| times.partition_point(|&t| t < start));
     let to = window.end.map_or(times.len(), |end| times.partition_point(|&t| t < end));
     Ok(batch.slice(from, to.saturating_sub(from)))
+}
+
+/// What is selected of a whole batch.
+fn picked(batch: &RecordBatch, select: &Select) -> Result<RecordBatch> {
+    select.apply(batch).map_err(|e| Error::internal("selecting rows", e))
 }

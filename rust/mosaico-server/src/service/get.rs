@@ -6,7 +6,8 @@ use std::time::Duration;
 use arrow_flight::FlightData;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-use mosaico_types::{ErrorCode, TimeWindow, TopicLocator};
+use mosaico_select::Select;
+use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::ipc::schema_message;
 use mosaico_wire::ticket::Ticket;
 use tokio::select;
@@ -38,7 +39,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> R
     let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
     let reading = Arc::clone(&core.readers);
     let (sender, receiver) = mpsc::channel(READY_MESSAGES);
-    let encoded = if follow { None } else { Some(encode(core, &topic, ticket.window, false).await?) };
+    let encoded = if follow { None } else { Some(encode(core, &topic, &ticket, false).await?) };
     let core = Arc::clone(core);
     // A task of its own: decoding must not hold up the other streams of the connection.
     tokio::spawn(async move {
@@ -47,7 +48,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> R
         let mut encoded = match encoded {
             Some(encoded) => encoded,
             None => select! {
-                encoded = encode_later(&core, &mut topic, ticket.window) => encoded,
+                encoded = encode_later(&core, &mut topic, &ticket) => encoded,
                 () = sender.closed() => return,
                 () = core.stopping.cancelled() => shutting_down(),
             },
@@ -77,16 +78,20 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> R
 
 type Encoded = BoxStream<'static, Result<FlightData>>;
 
-async fn encode(core: &Arc<Core>, topic: &TopicRow, window: TimeWindow, follow: bool) -> Result<Encoded> {
+async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, follow: bool) -> Result<Encoded> {
     let schema = info::topic_schema(topic)?;
+    let select = Arc::new(match topic.schema {
+        Some(_) => Select::new(&ticket.selection, &topic.ontology_tag, &schema)?,
+        None => Select::all(&schema),
+    });
     // Rows may only follow a schema that was announced.
     let batches = match topic.schema {
-        Some(_) if follow => follow_topic(core, topic, window).await?,
-        Some(_) => read_topic(core, topic, window).await?,
+        Some(_) if follow => follow_topic(core, topic, ticket.window, Arc::clone(&select)).await?,
+        Some(_) => read_topic(core, topic, ticket.window, &select).await?,
         None => stream::empty().boxed(),
     };
     // arrow-flight's own encoder announces large lists as lists, and measures whole buffers instead of slices.
-    let first = FlightData { data_header: schema_message(&schema).into(), ..Default::default() };
+    let first = FlightData { data_header: schema_message(select.schema()).into(), ..Default::default() };
     let rows = batches.map(|batch| {
         let log::Frame { header, body } = log::encode(&batch?)?;
         Ok(FlightData { data_header: header, data_body: body, ..Default::default() })
@@ -95,14 +100,14 @@ async fn encode(core: &Arc<Core>, topic: &TopicRow, window: TimeWindow, follow: 
 }
 
 /// Waits for the topic's schema, which its first upload brings.
-async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, window: TimeWindow) -> Encoded {
+async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, ticket: &Ticket) -> Encoded {
     let encoded = async {
         while topic.schema.is_none() && topic.committed_ns.is_none() && !topic.sequence_ended {
             tokio::time::sleep(SCHEMA_PAUSE).await;
             let row = core.catalog.topic_by_id(topic.id).await?.filter(|row| !row.deleting);
             *topic = row.ok_or_else(|| Error::Deleted(topic.locator.to_string()))?;
         }
-        encode(core, topic, window, true).await
+        encode(core, topic, ticket, true).await
     };
     encoded.await.unwrap_or_else(failing)
 }

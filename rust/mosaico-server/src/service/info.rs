@@ -10,6 +10,7 @@ use mosaico_wire::command::InfoCommand;
 use mosaico_wire::metadata::{
     Bounds, EndpointMetadata, Properties, SystemInfo, location, sequence_metadata, topic_metadata,
 };
+use mosaico_wire::select::Selection;
 use mosaico_wire::ticket;
 
 use super::check_body;
@@ -134,7 +135,8 @@ async fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<F
         resumed: (topic.resumed > 0).then_some(topic.resumed),
     };
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
-    let ticket = ticket::Ticket { locator: locator.clone(), window }.encode();
+    let ticket =
+        ticket::Ticket { locator: locator.clone(), window, selection: Selection::default() }.encode();
     Ok(FlightEndpoint {
         ticket: Some(Ticket::new(ticket)),
         location: vec![Location { uri: location(&locator) }],

@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::ops::Bound;
 
 pub use answer::{Counts, Explain, QueryAnswer, QueryItem, QueryTopic};
+pub use parse::parse_conditions;
 pub use value::{Number, Scalar, ScalarRef};
 
 /// Why a query was refused: where in the query, what was wrong, and what is allowed.

@@ -3,6 +3,9 @@
 use std::num::NonZeroUsize;
 use std::ops::Bound;
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::json::{Json, shortened};
 use super::value::{Number, Scalar};
 use super::{Condition, Expr, Field, OrderBy, Query, QueryError, Sections, Test, ValueCondition};
@@ -71,6 +74,20 @@ impl Query {
         }
         query.select = select("", rest)?;
         Ok(query)
+    }
+}
+
+/// Reads a condition on values that stands alone: the section `ontology` without the question for times.
+///
+/// # Errors
+/// [`QueryError`], with the place, the value that was wrong and what is allowed.
+pub fn parse_conditions(json: &Value) -> Result<Option<Expr<ValueCondition>>> {
+    const PLACE: &str = "where";
+    let json =
+        Json::deserialize(json).map_err(|e| QueryError { place: PLACE.into(), problem: e.to_string() })?;
+    match ontology(PLACE, json)? {
+        (_, true) => refuse(PLACE, "times of matching rows can be asked for in queries only"),
+        (values, false) => Ok(values),
     }
 }
 

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::query::rows::{FieldTest, compile, matching};
+use mosaico_select::{FieldTest, compile, matching};
 
 /// Writes tiny pages and row groups, and reads the footer back.
 fn footer(batch: &RecordBatch, group_rows: usize, page_rows: usize) -> ArrowReaderMetadata {

@@ -12,7 +12,7 @@ enum Step {
 
 /// A compiled pattern: `_` is any character, `%` any run of them, `\` takes the next character literally.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern(Form);
+pub struct Pattern(Form);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
@@ -22,7 +22,8 @@ enum Form {
 }
 
 impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
+    /// Compiles a pattern.
+    pub fn new(text: &str) -> Self {
         let mut steps = vec![Step::Run];
         let mut chars = text.chars();
         while let Some(c) = chars.next() {
@@ -49,7 +50,8 @@ impl Pattern {
         Self(Form::Steps(steps))
     }
 
-    pub(super) fn accepts(&self, text: &str) -> bool {
+    /// Whether a text contains it.
+    pub fn accepts(&self, text: &str) -> bool {
         match &self.0 {
             Form::Plain(plain) => text.contains(plain.as_str()),
             Form::Steps(steps) => like(steps, text),

@@ -6,11 +6,11 @@ use std::ops::Bound;
 
 use mosaico_wire::query::{Number, Scalar, Test};
 
-use super::pattern::Pattern;
+use crate::pattern::Pattern;
 
 /// What is known about rows without looking at each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// No row matches.
     None,
     /// Rows have to be looked at.
@@ -23,12 +23,12 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// Of rows of which only some have a value.
-    pub(super) fn with_others(self) -> Self {
+    pub fn with_others(self) -> Self {
         if self == Self::All { Self::Some } else { self }
     }
 
     /// Both have to hold for a row.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::None, _) | (_, Self::None) => Self::None,
             (Self::All, other) | (other, Self::All) => other,
@@ -37,7 +37,7 @@ impl Verdict {
     }
 
     /// One has to hold for a row.
-    pub(super) fn or(self, other: Self) -> Self {
+    pub fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::All, _) | (_, Self::All) => Self::All,
             (Self::Some, _) | (_, Self::Some) => Self::Some,
@@ -46,7 +46,9 @@ impl Verdict {
         }
     }
 
-    pub(super) fn not(self) -> Self {
+    /// The row must not satisfy it.
+    #[must_use]
+    pub fn negated(self) -> Self {
         match self {
             Self::None => Self::All,
             Self::All => Self::None,
@@ -57,12 +59,16 @@ impl Verdict {
 
 /// A test for values of type `T`; values that do not compare (NaN) are accepted by `Differs` only.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Check<T> {
+pub enum Check<T> {
+    /// No value.
     Never,
+    /// Every value.
     Always,
+    /// Between two bounds.
     Within(Bound<T>, Bound<T>),
+    /// Any other value.
     Differs(T),
-    /// Sorted.
+    /// One of these, which are sorted.
     OneOf(Vec<T>),
 }
 
@@ -83,8 +89,9 @@ fn below<V: PartialOrd + ?Sized, T: Borrow<V>>(bound: &Bound<T>, value: &V) -> b
 }
 
 impl<T> Check<T> {
+    /// Whether the test accepts a value.
     #[inline]
-    pub(super) fn accepts<V>(&self, value: &V) -> bool
+    pub fn accepts<V>(&self, value: &V) -> bool
     where
         V: PartialOrd + ?Sized,
         T: Borrow<V>,
@@ -101,7 +108,7 @@ impl<T> Check<T> {
     }
 
     /// What is known about values of which the lowest and highest are given; `attained`: both of them occur.
-    pub(super) fn verdict<V>(&self, low: &V, high: &V, attained: bool) -> Verdict
+    pub fn verdict<V>(&self, low: &V, high: &V, attained: bool) -> Verdict
     where
         V: PartialOrd + ?Sized,
         T: Borrow<V>,
@@ -152,11 +159,16 @@ impl<T> Check<T> {
 
 /// A test for the values of one column.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum LeafCheck {
+pub enum LeafCheck {
+    /// Integers and times.
     Int(Check<i128>),
+    /// Floats.
     Float(Check<f64>),
+    /// Booleans.
     Bool(Check<bool>),
+    /// Texts.
     Text(Check<String>),
+    /// Texts that contain a pattern.
     Pattern(Pattern),
     /// Any value but null.
     Exists,
@@ -164,16 +176,16 @@ pub(super) enum LeafCheck {
     Never,
 }
 
-pub(super) fn bools(test: &Test) -> Check<bool> {
+pub(crate) fn bools(test: &Test) -> Check<bool> {
     Check::from_test(test, |value| if let Scalar::Bool(value) = value { Some(*value) } else { None })
 }
 
-pub(super) fn texts(test: &Test) -> Check<String> {
+pub(crate) fn texts(test: &Test) -> Check<String> {
     Check::from_test(test, |value| if let Scalar::Text(value) = value { Some(value.clone()) } else { None })
 }
 
 /// A test for integers; `text` reads constants that are texts (times as ISO text).
-pub(super) fn ints(test: &Test, text: &dyn Fn(&str) -> Option<i128>) -> Check<i128> {
+pub(crate) fn ints(test: &Test, text: &dyn Fn(&str) -> Option<i128>) -> Check<i128> {
     let number = |value: &Scalar| match value {
         Scalar::Number(value) => Some(*value),
         Scalar::Text(value) => text(value).map(Number::Int),
@@ -222,7 +234,7 @@ fn whole(number: Number, round: fn(f64) -> f64) -> i128 {
 }
 
 /// A test for floats. An integer that no float equals lies between two of them.
-pub(super) fn floats(test: &Test) -> Check<f64> {
+pub(crate) fn floats(test: &Test) -> Check<f64> {
     fn near(value: &Scalar) -> Option<(f64, Ordering)> {
         let Scalar::Number(number) = value else { return None };
         let float = match number {

@@ -1,9 +1,7 @@
-use mosaico_types::ErrorKind;
 use mosaico_wire::query::{Expr, Query, QueryError, ScalarRef, Sections};
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::Error;
 
 fn no_text(_: &str) -> Option<i128> {
     None
@@ -147,7 +145,7 @@ proptest! {
         };
         prop_assert!(agrees(a.and(b), both) && agrees(b.and(a), both), "{a:?} and {b:?}");
         prop_assert!(agrees(a.or(b), either) && agrees(b.or(a), either), "{a:?} or {b:?}");
-        prop_assert!(agrees(a.not(), not));
+        prop_assert!(agrees(a.negated(), not));
     }
 }
 
@@ -167,7 +165,6 @@ fn texts_and_flags() {
 
 #[test]
 fn a_refused_query_is_an_invalid_argument() {
-    let error = Error::from(test(r#"{"$gt": true}"#).unwrap_err());
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let error = test(r#"{"$gt": true}"#).unwrap_err();
     assert!(error.to_string().contains("ontology.t.v.$gt: true has no order"), "{error}");
 }

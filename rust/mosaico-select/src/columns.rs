@@ -10,12 +10,12 @@ use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::*;
 use mosaico_wire::query::Test;
 
-use super::check::{Check, LeafCheck, bools, floats, ints, texts};
-use super::pattern::Pattern;
+use crate::check::{Check, LeafCheck, bools, floats, ints, texts};
+use crate::pattern::Pattern;
 
 /// Where a field of a topic lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
+pub struct Column {
     /// Names from the top-level column down. Below a list come the fields of its items.
     pub path: Vec<String>,
     /// Type of the field.
@@ -27,7 +27,7 @@ pub(super) struct Column {
 }
 
 /// Finds the field that a dotted path means. Names may contain dots themselves; a whole name comes before a struct.
-pub(super) fn find(schema: &Schema, path: &str) -> Option<Column> {
+pub fn find(schema: &Schema, path: &str) -> Option<Column> {
     let mut names = Vec::new();
     let (data_type, leaf, repeated) = find_in(schema.fields(), path, 0, false, &mut names)?;
     let leaves = if repeated || is_list(&data_type) {
@@ -92,14 +92,15 @@ fn value_type(data_type: &DataType) -> &DataType {
     }
 }
 
-pub(super) fn is_list(data_type: &DataType) -> bool {
+/// Whether values of this type are any number of items.
+pub fn is_list(data_type: &DataType) -> bool {
     matches!(
         data_type,
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::Map(..)
     )
 }
 
-fn leaves(data_type: &DataType) -> usize {
+pub(crate) fn leaves(data_type: &DataType) -> usize {
     match data_type {
         DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
         DataType::List(item)
@@ -112,12 +113,12 @@ fn leaves(data_type: &DataType) -> usize {
 
 impl Column {
     /// The type of the values that comparisons see.
-    pub(super) fn value_type(&self) -> &DataType {
+    pub fn value_type(&self) -> &DataType {
         value_type(&self.data_type)
     }
 
     /// Makes a test ready for this column.
-    pub(super) fn check(&self, test: &Test) -> LeafCheck {
+    pub fn check(&self, test: &Test) -> LeafCheck {
         use DataType::*;
         if *test == Test::Exists {
             return LeafCheck::Exists;
@@ -140,7 +141,7 @@ impl Column {
     }
 
     /// The rows of a batch that pass. The batch may be a projection that has this column.
-    pub(super) fn matching(&self, batch: &RecordBatch, check: &LeafCheck) -> BooleanBuffer {
+    pub fn matching(&self, batch: &RecordBatch, check: &LeafCheck) -> BooleanBuffer {
         let nothing = || BooleanBuffer::new_unset(batch.num_rows());
         let Some((first, rest)) = self.path.split_first() else { return nothing() };
         batch.column_by_name(first).map_or_else(nothing, |array| matching(array, rest, check))
@@ -278,7 +279,7 @@ macro_rules! integer_type {
 }
 
 /// The integer in a row of an integer-like array.
-pub(super) fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
+pub fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
     macro_rules! value {
         ($type:ty) => {
             Some(array.as_primitive::<$type>().value(row).into())
@@ -291,7 +292,7 @@ pub(super) fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
 }
 
 /// The float in a row of a float array.
-pub(super) fn float(array: &ArrayRef, row: usize) -> Option<f64> {
+pub fn float(array: &ArrayRef, row: usize) -> Option<f64> {
     if array.is_null(row) {
         return None;
     }
@@ -304,7 +305,7 @@ pub(super) fn float(array: &ArrayRef, row: usize) -> Option<f64> {
 }
 
 /// The text in a row of a text array.
-pub(super) fn text(array: &ArrayRef, row: usize) -> Option<&str> {
+pub fn text(array: &ArrayRef, row: usize) -> Option<&str> {
     if array.is_null(row) {
         return None;
     }

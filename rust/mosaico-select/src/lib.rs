@@ -1,0 +1,18 @@
+//! Columns and rows picked out of the batches of a topic, and how conditions on values are compared; no I/O.
+//!
+//! Start with [`Select`]: the columns that are wanted and the rows that match, ready for one schema. The daemon runs it
+//! while it reads files ([`Projection::leaves`], [`verdict`] over statistics), the client where a daemon cannot.
+
+mod check;
+mod columns;
+mod filter;
+mod pattern;
+mod project;
+mod select;
+
+pub use check::{Check, LeafCheck, Verdict};
+pub use columns::{Column, find, float, integer, is_list, text};
+pub use filter::{FieldTest, RowExpr, RowTest, below_tag, compile, matching, verdict};
+pub use pattern::Pattern;
+pub use project::{ColumnError, Projection};
+pub use select::{Select, SelectError};
