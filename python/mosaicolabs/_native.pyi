@@ -5,6 +5,7 @@ from os import PathLike
 from typing import Any, Protocol, final
 
 __all__ = [
+    "Batches",
     "Client",
     "KeepAlive",
     "Lane",
@@ -63,6 +64,24 @@ class Client:
         sequence: str | None,
         bind: Callable[[str, str | None], tuple[str, tuple[Any, ...]]],
     ) -> Stream: ...
+    def batches(
+        self,
+        locators: Sequence[str],
+        window: tuple[int | None, int | None],
+        *,
+        columns: Sequence[str] | None,
+        condition: str | None,
+        merged: bool,
+        lateness_s: float | None,
+        read_ahead_bytes: int,
+    ) -> Batches: ...
+    def close(self) -> None: ...
+
+@final
+class Batches:
+    def next(self) -> Any | None: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
     def close(self) -> None: ...
 
 @final

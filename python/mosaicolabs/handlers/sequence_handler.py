@@ -1,8 +1,11 @@
 """The catalogue's view of one sequence."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Any
+
+import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
@@ -11,6 +14,7 @@ from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
+from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
@@ -130,25 +134,7 @@ class SequenceHandler:
             RuntimeError: None of the selected topics has data.
             ConnectionError: A stream cannot be opened.
         """
-        if self.timestamp_ns_min is None and not follow:
-            raise InvalidInputError(
-                f"Cannot stream sequence '{self.name}': The sequence might contain no data"
-            )
-        wanted = {f"/{topic.strip('/')}" for topic in topics or self.topics}
-        unknown = sorted(wanted - set(self._manifests))
-        if unknown:
-            raise InvalidInputError(
-                f"Invalid input topic names {unknown}; sequence '{self.name}' has {sorted(self.topics)}"
-            )
-        filled = {
-            name
-            for name, manifest in self._manifests.items()
-            if name in wanted and (follow or manifest.timestamp_ns_min is not None)
-        }
-        if not filled and not follow:
-            raise FailedPreconditionError(
-                f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data"
-            )
+        filled = self._filled(topics, follow=follow)
         self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, self.name, window)
@@ -163,8 +149,130 @@ class SequenceHandler:
         source: Source = stream
         if progress:
             source = watched(stream, self.name, window, bounds(chosen, follow=follow))
-        self._streamer = SequenceDataStreamer(sequence_name=self.name, stream=source)
+        self._streamer = SequenceDataStreamer(
+            sequence_name=self.name,
+            stream=source,
+            opening=self._opening(names, window, max_lateness_s if follow else None),
+            joining=follow and not topics,
+        )
         return self._streamer
+
+    def _opening(
+        self,
+        names: list[str],
+        window: tuple[int | None, int | None],
+        max_lateness_s: float | None = None,
+    ) -> Opening:
+        locators = [f"{self.name}{name}" for name in names]
+        return Opening(self._client, locators, window, max_lateness_s=max_lateness_s)
+
+    def _filled(self, topics: list[str] | None, *, follow: bool) -> list[str]:
+        """The topics that are wanted and have data, in the server's order."""
+        if self.timestamp_ns_min is None and not follow:
+            raise InvalidInputError(
+                f"Cannot stream sequence '{self.name}': The sequence might contain no data"
+            )
+        wanted = {f"/{topic.strip('/')}" for topic in topics or self.topics}
+        unknown = sorted(wanted - set(self._manifests))
+        if unknown:
+            raise InvalidInputError(
+                f"Invalid input topic names {unknown}; sequence '{self.name}' has {sorted(self.topics)}"
+            )
+        filled = [
+            name
+            for name, manifest in self._manifests.items()
+            if name in wanted and (follow or manifest.timestamp_ns_min is not None)
+        ]
+        if not filled and not follow:
+            raise FailedPreconditionError(
+                f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data"
+            )
+        return filled
+
+    def batches(
+        self,
+        topics: list[str] | None = None,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> Batches:
+        """Topics merged by time, as columns; chosen by the daemon, so that nothing else travels.
+
+        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same.
+        How the columns of several classes lie side by side is told at `Batches`.
+
+        Args:
+            topics: Names of the topics wanted. None or empty: all.
+            start_timestamp_ns: First time inside the window, ns.
+            end_timestamp_ns: First time past it, ns.
+            columns: Dotted paths below the tag of a class (`"imu.acceleration.x"`, `"imu"`) or fields
+                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` always
+                come along. None: all. Columns choose no rows: use `topics` or `where`.
+            where: What the messages have to satisfy; fields of other classes are missing in a message, so
+                that a condition on one class leaves only its topics. None: all of them.
+
+        Raises:
+            ValueError: The sequence has no data, or has no topic of a given name.
+            RuntimeError: None of the selected topics has data.
+            InvalidInputError: There is no such column, the condition is about none of the topics, or topics
+                of one class have columns of different types.
+
+        Example:
+            >>> from mosaicolabs import Boolean, Floating64, Message, MosaicoClient
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("trip") as writer:
+            ...         speed = writer.topic_create("speed", {}, Floating64)
+            ...         brake = writer.topic_create("brake", {}, Boolean)
+            ...         speed.push(Message(timestamp_ns=1, data=Floating64(data=1.5)))
+            ...         brake.push(Message(timestamp_ns=2, data=Boolean(data=True)))
+            ...     trip = client.sequence_handler("trip")
+            ...     table = trip.to_arrow(columns=["boolean.data", "floating64.data"])
+            >>> table.to_pylist()[1]
+            {'timestamp_ns': 2, 'topic': '/brake', 'floating64': None, 'boolean': {'data': True}}
+        """
+        names = self._filled(topics, follow=False)
+        return self._opening(names, (start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+
+    def to_arrow(
+        self,
+        topics: list[str] | None = None,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> pa.Table:
+        """All of `batches` as a table."""
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self.batches(topics, *window, columns=columns, where=where).to_arrow()
+
+    def to_pandas(
+        self,
+        topics: list[str] | None = None,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> Any:
+        """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self.batches(topics, *window, columns=columns, where=where).to_pandas()
+
+    def to_polars(
+        self,
+        topics: list[str] | None = None,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> Any:
+        """All of `batches` as a polars frame."""
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self.batches(topics, *window, columns=columns, where=where).to_polars()
 
     def get_topic_handler(self, topic_name: str, force_new_instance: bool = False) -> TopicHandler:
         """The handler of one of its topics.

@@ -1,8 +1,11 @@
 """The catalogue's view of one topic."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Any
+
+import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs.comm import _control
@@ -11,6 +14,7 @@ from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
+from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._html import facts
@@ -159,8 +163,89 @@ class TopicHandler:
         if progress:
             bounds = (self.timestamp_ns_min, None if follow else self.timestamp_ns_max)
             source = watched(stream, self.name, window, bounds)
-        self._streamer = TopicDataStreamer(topic_name=self.name, ontology_tag=tags[0], stream=source)
+        self._streamer = TopicDataStreamer(
+            topic_name=self.name,
+            ontology_tag=tags[0],
+            stream=source,
+            opening=self._opening(window, 0.0 if follow else None),
+        )
         return self._streamer
+
+    def _opening(self, window: tuple[int | None, int | None], max_lateness_s: float | None = None) -> Opening:
+        locator = f"{self.sequence_name}{self.name}"
+        return Opening(self._client, [locator], window, self.ontology_tag, max_lateness_s)
+
+    def batches(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> Batches:
+        """The topic as columns, batch by batch; chosen by the daemon, so that nothing else travels.
+
+        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same.
+
+        Args:
+            start_timestamp_ns: First time inside the window, ns.
+            end_timestamp_ns: First time past it, ns.
+            columns: Dotted paths as they are stored (`"acceleration.x"`), or fields (`IMU.Q.acceleration.x`);
+                `timestamp_ns` always comes along. None: all.
+            where: What the messages have to satisfy. None: all of them.
+
+        Raises:
+            ValueError: The topic has no data.
+            InvalidInputError: There is no such column, or the condition is about another class.
+
+        Example:
+            >>> from mosaicolabs import Floating64, Message, MosaicoClient
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("drive") as writer:
+            ...         speed = writer.topic_create("speed", {}, Floating64)
+            ...         for step in range(5):
+            ...             speed.push(Message(timestamp_ns=step, data=Floating64(data=step * 1.5)))
+            ...     topic = client.topic_handler("drive", "speed")
+            ...     fast = topic.to_arrow(columns=["data"], where=Floating64.Q.data.gt(4.0))
+            >>> fast.to_pylist()
+            [{'timestamp_ns': 3, 'data': 4.5}, {'timestamp_ns': 4, 'data': 6.0}]
+        """
+        if self.timestamp_ns_min is None:
+            raise InvalidInputError(f"Cannot read topic '{self.name}': The topic might contain no data")
+        return self._opening((start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+
+    def to_arrow(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> pa.Table:
+        """All of `batches` as a table."""
+        return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_arrow()
+
+    def to_pandas(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> Any:
+        """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
+        return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_pandas()
+
+    def to_polars(
+        self,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        *,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+    ) -> Any:
+        """All of `batches` as a polars frame."""
+        return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_polars()
 
     def close(self) -> None:
         """Closes the live streamer; the handler stays usable."""

@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use arrow_flight::Criteria;
+use mosaico_select::Select;
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::command::{InfoCommand, PutCommand};
 use mosaico_wire::metadata::{EndpointMetadata, SystemInfo};
+use mosaico_wire::select::Selection;
+use mosaico_wire::ticket::selected;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -143,7 +146,7 @@ impl Client {
     /// # Errors
     /// The server's refusal.
     pub async fn read(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
-        TopicStream::open(self.pool.get().await?, ticket, read_ahead, false).await
+        TopicStream::open(self.pool.get().await?, ticket, read_ahead, false, |_| Ok(None)).await
     }
 
     /// Opens the stream behind a ticket; it sends new rows until the topic is complete.
@@ -151,11 +154,43 @@ impl Client {
     /// # Errors
     /// The server's refusal; [`ErrorKind::Unimplemented`] of a server that is not ours.
     pub async fn follow(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
-        if self.server.is_none() {
-            let message =
-                format!("{} is a Mosaico 0.2 server; what it records cannot be followed", self.target);
-            return Err(Error::new(ErrorKind::Unimplemented, message));
+        self.check_follow()?;
+        TopicStream::open(self.pool.get().await?, ticket, read_ahead, true, |_| Ok(None)).await
+    }
+
+    fn check_follow(&self) -> Result<()> {
+        if self.server.is_some() {
+            return Ok(());
         }
-        TopicStream::open(self.pool.get().await?, ticket, read_ahead, true).await
+        let message = format!("{} is a Mosaico 0.2 server; what it records cannot be followed", self.target);
+        Err(Error::new(ErrorKind::Unimplemented, message))
+    }
+
+    /// Opens the stream behind a ticket of a topic with this ontology tag, restricted to `selection`: by the server if
+    /// it is ours, else on this side.
+    ///
+    /// # Errors
+    /// The server's refusal, or a selection that does not fit the topic.
+    pub async fn select(
+        &self,
+        mut ticket: Vec<u8>,
+        tag: &str,
+        selection: &Selection,
+        read_ahead: ReadAhead,
+        follow: bool,
+    ) -> Result<TopicStream> {
+        if follow {
+            self.check_follow()?;
+        }
+        let here = self.server.is_none();
+        if !here && !selection.is_all() {
+            ticket.extend(selected(selection));
+        }
+        let lease = self.pool.get().await?;
+        TopicStream::open(lease, ticket, read_ahead, follow, |schema| {
+            let ready = || Ok(Select::new(selection, tag, schema)?);
+            (here && !selection.is_all()).then(ready).transpose()
+        })
+        .await
     }
 }

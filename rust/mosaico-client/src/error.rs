@@ -1,5 +1,6 @@
 use std::fmt;
 
+use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind};
 
 /// The result of every call of this crate.
@@ -68,6 +69,16 @@ impl From<arrow_flight::error::FlightError> for Error {
             },
             other => Self::new(ErrorKind::Internal, format!("the stream cannot be decoded: {other}")),
         }
+    }
+}
+
+impl From<SelectError> for Error {
+    fn from(error: SelectError) -> Self {
+        let code = match error {
+            SelectError::Column(_) => ErrorCode::InvalidInput,
+            SelectError::Where(_) => ErrorCode::BadQuery,
+        };
+        Self::with_code(code, error.to_string())
     }
 }
 

@@ -4,6 +4,7 @@
 //! batches, background sending, acknowledgements) and [`Merge`] (topics being read, in time order).
 //! Rows enter through [`RowBuffer`], a set of [`columns::Column`] builders that can undo a bad row.
 
+mod batches;
 mod calls;
 mod client;
 pub mod columns;
@@ -11,18 +12,20 @@ mod connection;
 mod error;
 mod keep_alive;
 mod lane;
+mod layout;
 mod merge;
 mod read_ahead;
 mod recording;
 mod rows;
 mod stream;
 
+pub use batches::{Batches, ReadPlan};
 pub use client::{Client, Endpoint, Info};
 pub use connection::{Connector, Target};
 pub use error::{Error, Result};
 pub use keep_alive::KeepAlive;
 pub use lane::{Lane, LaneBudget, LaneConfig, LaneStats, SpillConfig};
-pub use merge::{Merge, Step};
+pub use merge::{Merge, Run, Step};
 pub use read_ahead::ReadAhead;
 pub use rows::{RawRows, RowBuffer};
 pub use stream::TopicStream;

@@ -1,6 +1,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,22 @@ pub enum Step {
         row: usize,
         /// Its time.
         timestamp_ns: i64,
+    },
+    /// [`Merge::refill`] has to run first.
+    Refill,
+    /// Every topic is exhausted.
+    End,
+}
+
+/// As [`Step`], for runs of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// The next messages are these rows of the topic's current batch, at least one.
+    Rows {
+        /// Index of the topic.
+        topic: usize,
+        /// Rows in its current batch.
+        rows: Range<usize>,
     },
     /// [`Merge::refill`] has to run first.
     Refill,
@@ -118,12 +135,35 @@ impl Merge {
         }
     }
 
+    /// What comes next of one topic before any other is due, without consuming it; at most `limit` rows.
+    pub fn peek_run(&mut self, limit: usize) -> Run {
+        match self.peek() {
+            Step::Refill => Run::Refill,
+            Step::End => Run::End,
+            Step::Row { topic, row, .. } => {
+                let times = &self.cursors[topic].times[row..];
+                let times = &times[..times.len().min(limit)];
+                let length = match self.heads.peek() {
+                    Some(&Reverse(head)) => leading(times, |time| (time, topic) < head).max(1),
+                    None => times.len(),
+                };
+                Run::Rows { topic, rows: row..row + length }
+            }
+        }
+    }
+
     /// Consumes the row that [`Merge::peek`] showed last.
     #[inline]
     pub fn advance(&mut self) {
+        self.advance_by(1);
+    }
+
+    /// Consumes the first `rows` of what [`Merge::peek_run`] showed last.
+    #[inline]
+    pub fn advance_by(&mut self, rows: usize) {
         let Some(topic) = self.current else { return };
         let cursor = &mut self.cursors[topic];
-        cursor.row += 1;
+        cursor.row += rows;
         if cursor.row == cursor.times.len() {
             self.current = None;
             self.starved.push(topic);
@@ -212,6 +252,17 @@ impl Merge {
     }
 }
 
+/// How many times at the beginning pass, if those that do come first: runs are short as a rule.
+fn leading(times: &[i64], passes: impl Fn(i64) -> bool) -> usize {
+    let (mut from, mut step) = (0, 1);
+    while from + step <= times.len() && passes(times[from + step - 1]) {
+        from += step;
+        step *= 2;
+    }
+    let end = times.len().min(from + step);
+    from + times[from..end].partition_point(|&time| passes(time))
+}
+
 fn timestamps(batch: &RecordBatch) -> Result<ScalarBuffer<i64>> {
     batch
         .column_by_name("timestamp_ns")
@@ -264,6 +315,22 @@ mod tests {
         }
     }
 
+    async fn drain_runs(mut merge: Merge, limit: usize) -> Vec<(i64, usize)> {
+        let mut seen = Vec::new();
+        loop {
+            match merge.peek_run(limit) {
+                Run::Rows { topic, rows } => {
+                    assert!(!rows.is_empty() && rows.len() <= limit);
+                    let times = timestamps(merge.batch(topic).unwrap()).unwrap();
+                    seen.extend(times[rows.clone()].iter().map(|&time| (time, topic)));
+                    merge.advance_by(rows.len());
+                }
+                Run::Refill => merge.refill().await.unwrap(),
+                Run::End => return seen,
+            }
+        }
+    }
+
     async fn drain(mut merge: Merge) -> Vec<(i64, usize)> {
         let mut seen = Vec::new();
         loop {
@@ -288,6 +355,7 @@ mod tests {
             mut topics in proptest::collection::vec(proptest::collection::vec(-20_i64..20, 0..40), 0..8),
             lengths in proptest::collection::vec(1_usize..9, 1..4),
             budget in prop_oneof![Just(1_usize), Just(1 << 20)],
+            limit in 1_usize..9,
         ) {
             topics.iter_mut().for_each(|times| times.sort_unstable());
             let mut expected: Vec<(i64, usize)> = topics
@@ -297,12 +365,15 @@ mod tests {
                 .collect();
             expected.sort_unstable();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let seen = runtime.block_on(async {
+            let merge = || {
                 let read_ahead = ReadAhead::new(budget);
                 let streams = topics.iter().map(|times| topic(times, &lengths, &read_ahead)).collect();
-                drain(Merge::new(streams)).await
-            });
-            prop_assert_eq!(seen, expected);
+                Merge::new(streams)
+            };
+            let seen = runtime.block_on(async { drain(merge()).await });
+            prop_assert_eq!(&seen, &expected);
+            let seen = runtime.block_on(async { drain_runs(merge(), limit).await });
+            prop_assert_eq!(&seen, &expected);
         }
     }
 }

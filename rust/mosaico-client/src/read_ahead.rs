@@ -1,9 +1,19 @@
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Permits are counted in KiB, so that budgets fit the semaphore's 32-bit requests.
 const UNIT: usize = 1024;
+
+/// Bytes of the rows of a batch. Its columns share one buffer when it comes from the wire, which
+/// `get_array_memory_size` counts for each of them.
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| {
+        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(column).sum()
+}
 
 /// A byte budget for decoded batches that wait to be consumed, shared by the topics of a reader.
 ///

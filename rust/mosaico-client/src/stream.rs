@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::Ticket;
 use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use futures::{Stream, StreamExt, TryStreamExt};
+use mosaico_select::Select;
 use mosaico_types::ErrorKind;
 use mosaico_wire::FOLLOW_HEADER;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
@@ -15,6 +16,7 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 
 use crate::connection::Lease;
+use crate::read_ahead::batch_bytes;
 use crate::{Error, ReadAhead, Result};
 
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
@@ -37,11 +39,13 @@ pub struct TopicStream {
 }
 
 impl TopicStream {
+    /// `choose` makes what is picked out of the batches on this side, once their schema is known.
     pub(crate) async fn open(
         mut lease: Lease,
         ticket: Vec<u8>,
         read_ahead: ReadAhead,
         follow: bool,
+        choose: impl FnOnce(&Schema) -> Result<Option<Select>>,
     ) -> Result<Self> {
         let mut request = Request::new(Ticket { ticket: ticket.into() });
         if follow {
@@ -53,10 +57,15 @@ impl TopicStream {
             Some(DecodedPayload::Schema(schema)) => schema,
             _ => return Err(malformed("the stream does not begin with a schema")),
         };
+        let select = choose(&schema)?;
+        let schema = select.as_ref().map_or(schema, |select| Arc::clone(select.schema()));
         let batches = messages.map_err(Error::from).try_filter_map(move |message| {
             _ = &lease;
             std::future::ready(match message.payload {
-                DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
+                DecodedPayload::RecordBatch(batch) => match &select {
+                    Some(select) => select.apply(&batch).map(Some).map_err(Error::from),
+                    None => Ok(Some(batch)),
+                },
                 DecodedPayload::None => Ok(None),
                 DecodedPayload::Schema(_) => Err(malformed("the stream holds a second schema")),
             })
@@ -132,7 +141,7 @@ fn malformed(what: &str) -> Error {
 /// Waits for room in the shared budget, unless the consumer waits for just this topic.
 async fn admit(batch: RecordBatch, read_ahead: &ReadAhead, starving: &Notify) -> Queued {
     let room = tokio::select! {
-        room = read_ahead.acquire(batch.get_array_memory_size()) => Some(room),
+        room = read_ahead.acquire(batch_bytes(&batch)) => Some(room),
         () = starving.notified() => None,
     };
     Queued { batch, _room: room }

@@ -1,15 +1,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mosaico_client::{Client, Error, LaneConfig, Merge, ReadAhead, Target};
+use mosaico_client::{Client, Error, LaneConfig, Merge, ReadAhead, ReadPlan, Target};
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::command::PutCommand;
+use mosaico_wire::select::Selection;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 use pyo3_arrow::PySchema;
 use serde_json::Value;
 
+use crate::batches::PyBatches;
 use crate::embedded::{self, Embedded};
 use crate::errors::to_py_err;
 use crate::keep_alive::PyKeepAlive;
@@ -182,6 +184,33 @@ impl PyClient {
         let window = TimeWindow { start: window.0, end: window.1 };
         let watch = sequence.map(|name| Watch::new(client, name, window, read_ahead, locators, bind));
         Ok(PyStream::live(Merge::live(streams, lateness), schemas, watch))
+    }
+
+    /// Topics as columns; `columns` and `condition` (JSON) as in `ReadPlan`. With `lateness_s` they are followed.
+    #[pyo3(signature = (locators, window, *, columns, condition, merged, lateness_s, read_ahead_bytes))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
+    fn batches(
+        &self,
+        py: Python<'_>,
+        locators: Vec<String>,
+        window: (Option<i64>, Option<i64>),
+        columns: Option<Vec<String>>,
+        condition: Option<&str>,
+        merged: bool,
+        lateness_s: Option<f64>,
+        read_ahead_bytes: usize,
+    ) -> PyResult<PyBatches> {
+        let client = self.open()?;
+        let condition = condition.map(|text| json("where", text)).transpose()?;
+        let plan = ReadPlan {
+            topics: locators,
+            window: TimeWindow { start: window.0, end: window.1 },
+            selection: Selection { columns, condition },
+            merged,
+            follow: lateness_s.map(|lateness| seconds("max_lateness_s", lateness)).transpose()?,
+            read_ahead: ReadAhead::new(read_ahead_bytes),
+        };
+        wait(py, client.batches(&plan)).map(PyBatches::new)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

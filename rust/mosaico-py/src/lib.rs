@@ -4,6 +4,7 @@
 
 use pyo3::prelude::*;
 
+mod batches;
 mod client;
 mod daemon;
 mod decode;
@@ -20,6 +21,7 @@ mod stream;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<batches::PyBatches>()?;
     module.add_class::<client::PyClient>()?;
     module.add_class::<keep_alive::PyKeepAlive>()?;
     module.add_class::<lane::PyLane>()?;

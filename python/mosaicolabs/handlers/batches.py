@@ -1,0 +1,200 @@
+"""Topics as columns."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from mosaicolabs import _native
+from mosaicolabs.exceptions import ClosedError, InvalidInputError
+from mosaicolabs.handlers._frames import to_pandas, to_polars
+from mosaicolabs.handlers._open import READ_AHEAD_BYTES
+from mosaicolabs.models.query.expressions import _QueryCatalogExpression, _QueryExpression
+from mosaicolabs.models.query.generation.api import _QueryProxy
+from mosaicolabs.models.query.generation.mixins import _QueryableField
+
+__all__ = ["Batches"]
+
+Column: TypeAlias = str | _QueryableField | _QueryProxy
+"""A dotted path, or a field of a class: `IMU.Q.acceleration.x`."""
+
+Where: TypeAlias = _QueryExpression
+"""A condition on values, as in queries: `IMU.Q.acceleration.x.gt(9.9)`; they combine by `&`, `|` and `~`."""
+
+
+class Batches:
+    """Rows as columns, batch by batch in time order; runs once, forward.
+
+    Iterating yields `pyarrow.RecordBatch`, each of about a megabyte and never empty. Any library that takes
+    Arrow streams reads it directly (`__arrow_c_stream__`), without a copy and without pyarrow. Memory is
+    bounded as long as the batches are not kept.
+
+    One topic comes as it is stored: `timestamp_ns`, `recording_timestamp_ns`, the columns of its class.
+    Merged topics have `timestamp_ns`, `topic` (the name, dictionary-encoded), `recording_timestamp_ns` and
+    one struct for each class, named by its ontology tag and null in the rows of other classes, so that
+    columns are named as in queries: `imu.acceleration.x`.
+    """
+
+    def __init__(self, native: _native.Batches) -> None:
+        self._native: _native.Batches | None = native
+        self._schema = pa.schema(native)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of all batches."""
+        return self._schema
+
+    def __iter__(self) -> "Batches":
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        batch = self._open().next()
+        if batch is None:
+            raise StopIteration
+        return batch
+
+    def to_arrow(self) -> pa.Table:
+        """The rest of the rows as a table."""
+        return pa.Table.from_batches(self, self._schema)
+
+    def to_pandas(self) -> Any:
+        """The rest of the rows as a pandas frame, with the fields of structs as columns with dotted names.
+
+        Integers and booleans with nulls get pandas' nullable types.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return to_pandas(self.to_arrow())
+
+    def to_polars(self) -> Any:
+        """The rest of the rows as a polars frame.
+
+        Raises:
+            ImportError: polars is not installed.
+        """
+        return to_polars(self)
+
+    def __arrow_c_schema__(self) -> object:
+        return self._open().__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._open().__arrow_c_stream__(requested_schema)
+
+    def close(self) -> None:
+        """Ends the streams behind it; may be called again."""
+        if self._native is not None:
+            self._native.close()
+            self._native = None
+
+    def _open(self) -> _native.Batches:
+        if self._native is None:
+            raise ClosedError("the batches are closed; ask for others")
+        return self._native
+
+    def __enter__(self) -> "Batches":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Columnar(ABC):
+    """A streamer that can be read as columns instead of messages."""
+
+    _batches: Batches | None = None
+
+    @abstractmethod
+    def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
+        """What the streamer would yield, as columns; ends its life as a stream of messages."""
+
+    def to_arrow(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> pa.Table:
+        """All of `batches` as a table."""
+        return self.batches(columns, where).to_arrow()
+
+    def to_pandas(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
+        """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
+        return self.batches(columns, where).to_pandas()
+
+    def to_polars(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
+        """All of `batches` as a polars frame."""
+        return self.batches(columns, where).to_polars()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        # Some libraries ask twice: for the schema, then for the rows.
+        batches = self._batches or self.batches()
+        return batches.__arrow_c_stream__(requested_schema)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is read as columns, up to the choice of columns and rows.
+
+    Attributes:
+        tag: Ontology tag if it is one topic alone; None for merged topics.
+        max_lateness_s: As for followed streamers; None: nothing is followed.
+    """
+
+    client: _native.Client
+    locators: list[str]
+    window: tuple[int | None, int | None]
+    tag: str | None = None
+    max_lateness_s: float | None = None
+
+    def batches(self, columns: Iterable[Column] | None, where: Where | None) -> Batches:
+        """Opens the topics.
+
+        Raises:
+            InvalidInputError: There is no such column, or the condition is about none of the topics.
+        """
+        native = self.client.batches(
+            self.locators,
+            self.window,
+            columns=None if columns is None else [self._path(column) for column in _many(columns)],
+            condition=None if where is None else _condition(where),
+            merged=self.tag is None,
+            lateness_s=self.max_lateness_s,
+            read_ahead_bytes=READ_AHEAD_BYTES,
+        )
+        return Batches(native)
+
+    def _path(self, column: Column) -> str:
+        if isinstance(column, str):
+            return column
+        if not isinstance(column, _QueryableField | _QueryProxy):
+            raise TypeError(
+                f"{column!r} does not name a column; give a dotted path, or a field such as IMU.Q.header"
+            )
+        path = column.full_path if isinstance(column, _QueryableField) else column._full_path
+        if self.tag is None:
+            return path
+        below = path.removeprefix(f"{self.tag}.")
+        if below == path:
+            raise InvalidInputError(f"{path} is not a column of {self.locators[0]}, which holds {self.tag!r}")
+        return below
+
+
+def _many(columns: Iterable[Column]) -> Iterable[Column]:
+    if isinstance(columns, str | _QueryableField | _QueryProxy):
+        raise TypeError(f"columns takes a list, not {columns!r} alone")
+    return columns
+
+
+def _condition(where: Where) -> str:
+    if not isinstance(where, _QueryCatalogExpression):
+        raise TypeError(
+            f"where takes a condition on values such as IMU.Q.acceleration.x.gt(9.9), not {where!r}"
+        )
+    try:
+        return json.dumps(where._filter())
+    except RecursionError as error:
+        raise InvalidInputError("the condition is nested too deeply; use in_ instead of many |") from error
