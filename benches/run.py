@@ -1,6 +1,6 @@
 """Measures ours beside other ways in one run and prints one table; see README.md.
 
-python benches/run.py [--quick] [--json] [--only push replay images pictures query load memory]
+python benches/run.py [--quick] [--json] [--only push replay columns images pictures query load memory]
 """
 
 import argparse
@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+import columns
 import images
 import load
 import memory
@@ -24,6 +25,7 @@ from _harness import Options, Row, isolated
 GROUPS = {
     "push": push.rows,
     "replay": replay.rows,
+    "columns": columns.rows,
     "images": images.rows,
     "pictures": pictures.rows,
     "query": query.rows,

@@ -2,13 +2,16 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.flight as flight
 import pytest
+from harness.daemon import Daemon
 from harness.record import record_numbers, sequence_of, topic_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -280,3 +283,48 @@ def test_a_streamer_is_read_one_way(either: MosaicoClient, name: str) -> None:
         with pytest.raises(ClosedError, match="ask for others"):
             next(batches)
         assert handler.get_data_streamer().to_arrow().num_rows == 10
+
+
+class Mosaico02(flight.FlightServerBase):  # type: ignore[misc]
+    """A server of Mosaico 0.2: it hands on what ours answers, and ignores what our tickets ask for."""
+
+    def __init__(self, ours: flight.FlightClient) -> None:
+        super().__init__("grpc://127.0.0.1:0")
+        self.ours = ours
+        self.asked: list[bytes] = []
+
+    def list_flights(self, context: Any, criteria: bytes) -> Iterator[flight.FlightInfo]:
+        return iter(())
+
+    def get_flight_info(self, context: Any, descriptor: Any) -> flight.FlightInfo:
+        return self.ours.get_flight_info(descriptor)
+
+    def do_action(self, context: Any, action: Any) -> list[bytes]:
+        return [answer.body.to_pybytes() for answer in self.ours.do_action(action)]
+
+    def do_get(self, context: Any, ticket: Any) -> flight.RecordBatchStream:
+        self.asked.append(ticket.ticket)
+        return flight.RecordBatchStream(self.ours.do_get(ticket).to_reader())
+
+
+def test_a_server_that_does_not_select_gives_the_same(daemon: Daemon) -> None:
+    selection: dict[str, Any] = {
+        "columns": ["imu.acceleration.x", "gps.position"],
+        "where": IMU.Q.acceleration.x.gt(250.0) | GPS.Q.position.x.lt(50.0),
+    }
+    with daemon.connect() as client:
+        everything = record_flight(client, "flight").to_arrow()
+        expected = sequence_of(client, "flight").to_arrow(**selection)
+    assert 0 < expected.num_rows < everything.num_rows
+    with (
+        flight.connect(f"grpc://127.0.0.1:{daemon.port}") as ours,
+        Mosaico02(ours) as server,
+        MosaicoClient.connect("127.0.0.1", server.port) as client,
+    ):
+        foreign = sequence_of(client, "flight")
+        assert foreign.to_arrow(**selection) == expected
+        assert not any(b"select:" in ticket for ticket in server.asked), (
+            "nothing is sent that it does not know"
+        )
+        with pytest.raises(InvalidInputError, match="no column `speed`"):
+            foreign.to_arrow(columns=["imu.speed"])

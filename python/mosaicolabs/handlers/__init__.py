@@ -1,5 +1,6 @@
 """Writers record, handlers are the catalogue, streamers replay."""
 
+from mosaicolabs.handlers.batches import Batches
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
@@ -10,6 +11,7 @@ from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.handlers.topic_writer import TopicWriter
 
 __all__ = [
+    "Batches",
     "QueryDataStreamer",
     "SequenceDataStreamer",
     "SequenceHandler",
