@@ -1,0 +1,5 @@
+"""The policies that come with the package."""
+
+from mosaicolabs.ml.sync_policies.hold import SyncAsOf, SyncDrop, SyncHold
+
+__all__ = ["SyncAsOf", "SyncDrop", "SyncHold"]

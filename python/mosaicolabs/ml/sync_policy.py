@@ -1,0 +1,41 @@
+"""What a synchronisation policy is."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["SyncPolicy"]
+
+
+@runtime_checkable
+class SyncPolicy(Protocol):
+    """Gives a column its values on a regular grid of times. Any object with this method is one.
+
+    Example:
+        A policy of one's own: linear interpolation between the samples.
+
+        >>> class Linear:
+        ...     def apply(self, grid, s_ts, s_val):
+        ...         return np.interp(grid, s_ts, s_val.astype(float))
+        >>> isinstance(Linear(), SyncPolicy)
+        True
+        >>> Linear().apply(np.array([0, 5, 10]), np.array([0, 10]), np.array([1.0, 2.0])).tolist()
+        [1.0, 1.5, 2.0]
+    """
+
+    def apply(
+        self, grid: npt.NDArray[np.int64], s_ts: npt.NDArray[np.int64], s_val: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """The values at the ticks.
+
+        Args:
+            grid: Times of the ticks, ns, shape (ticks,), ascending.
+            s_ts: Times of the samples, ns, shape (samples,), ascending, at least one; some may be earlier
+                than the first tick.
+            s_val: Values of the samples, shape (samples,); none is missing.
+
+        Returns:
+            Values, shape (ticks,); None where there is none.
+        """
+        ...
