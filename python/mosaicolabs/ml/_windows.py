@@ -1,0 +1,40 @@
+"""The rows of topics, window by window."""
+
+import logging
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from mosaicolabs.ml._merge import merge_topics
+from mosaicolabs.ml._topic_rows import TopicRows
+
+logger = logging.getLogger(__name__)
+
+_MANY = 1000
+
+
+def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -> Iterator[pa.Table]:
+    """Wide tables of the rows in `[start_ns + k * step_ns, start_ns + (k + 1) * step_ns)`.
+
+    The last one ends at `end_ns`. A window without rows gives a table without rows, as long as others follow.
+    """
+    told = False
+    while start_ns < end_ns:
+        edge_ns = min(start_ns + step_ns, end_ns)
+        tables = [topic.until(edge_ns) for topic in topics]
+        if not any(table.num_rows for table in tables):
+            times = [time for topic in topics if (time := topic.next_time()) is not None and time < end_ns]
+            if not times:
+                return
+            empty = (min(times) - start_ns) // step_ns
+            if empty > _MANY and not told:
+                told = True
+                logger.warning(
+                    "%d windows from %d ns on have no rows and come as empty frames; is the time of the rows "
+                    "before wrong? Else widen the windows, or begin at %d ns",
+                    empty,
+                    start_ns,
+                    min(times),
+                )
+        yield merge_topics(tables)
+        start_ns = edge_ns
