@@ -19,7 +19,7 @@ message was recorded, and are not made again. The checks of a user's class alway
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin
+from typing import Any, TypeAlias, TypeGuard, Union, get_args, get_origin
 
 import pyarrow as pa
 import pydantic
@@ -70,7 +70,7 @@ def _model_node(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:
 
 def _value_node(annotation: Any, type_: pa.DataType) -> Node | None:
     """The node of one value; None if only validation can make the declared type of it."""
-    annotation = _without_none(annotation)
+    annotation = without_none(annotation)
     if get_origin(annotation) is list:
         if not _is_list(type_):
             return None
@@ -83,16 +83,22 @@ def _value_node(annotation: Any, type_: pa.DataType) -> Node | None:
         return LEAF if _LEAF_TESTS[annotation](type_) else None
     if issubclass(annotation, Enum):
         return ("convert", annotation)
-    if issubclass(annotation, pydantic.BaseModel) and pa.types.is_struct(type_):
+    if is_model(annotation) and pa.types.is_struct(type_):
         return _model_node(annotation, type_)
     return None
 
 
-def _without_none(annotation: Any) -> Any:
+def without_none(annotation: Any) -> Any:
+    """`T` of `T | None`; any other annotation as it is."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation
     others = [arg for arg in get_args(annotation) if arg is not type(None)]
     return others[0] if len(others) == 1 else annotation
+
+
+def is_model(annotation: Any) -> TypeGuard[type[pydantic.BaseModel]]:
+    """Whether an annotation names a pydantic class."""
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
 
 
 def _is_list(type_: pa.DataType) -> bool:

@@ -131,7 +131,9 @@ class Message(BaseModel):
     ) -> "Message | None":
         """Makes a message from one row of a frame with columns `{topic}.{tag}.{path}`.
 
-        NaN and None stand for missing values; a nested object without any value is None.
+        NaN, None and pandas' NA stand for missing values; a nested object without any value is None. What
+        the class requires is not missing: there, NaN is a number. Lists, also of lists or objects, and
+        integers of 64 bits come back as they were, from the frames of `mosaicolabs.ml.DataFrameExtractor`.
 
         Args:
             row: A pandas Series, or anything with `items()`.
