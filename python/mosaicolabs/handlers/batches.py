@@ -142,6 +142,7 @@ class Opening:
     Attributes:
         tag: Ontology tag if it is one topic alone; None for merged topics.
         max_lateness_s: As for followed streamers; None: nothing is followed.
+        read_ahead_bytes: Batches that may wait beyond the one that is handed out.
     """
 
     client: _native.Client
@@ -149,6 +150,7 @@ class Opening:
     window: tuple[int | None, int | None]
     tag: str | None = None
     max_lateness_s: float | None = None
+    read_ahead_bytes: int = READ_AHEAD_BYTES
 
     def batches(self, columns: Iterable[Column] | None, where: Where | None) -> Batches:
         """Opens the topics.
@@ -163,7 +165,7 @@ class Opening:
             condition=None if where is None else _condition(where),
             merged=self.tag is None,
             lateness_s=self.max_lateness_s,
-            read_ahead_bytes=READ_AHEAD_BYTES,
+            read_ahead_bytes=self.read_ahead_bytes,
         )
         return Batches(native)
 

@@ -1,7 +1,15 @@
 """Recordings as frames for analysis and training."""
 
+from mosaicolabs.ml.data_frame_extractor import DataFrameExtractor
 from mosaicolabs.ml.sync_policies import SyncAsOf, SyncDrop, SyncHold
 from mosaicolabs.ml.sync_policy import SyncPolicy
 from mosaicolabs.ml.sync_transformer import SyncTransformer
 
-__all__ = ["SyncAsOf", "SyncDrop", "SyncHold", "SyncPolicy", "SyncTransformer"]
+__all__ = [
+    "DataFrameExtractor",
+    "SyncAsOf",
+    "SyncDrop",
+    "SyncHold",
+    "SyncPolicy",
+    "SyncTransformer",
+]

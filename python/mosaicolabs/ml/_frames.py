@@ -68,15 +68,21 @@ class _PandasFrame:
 
     def samples(self, name: Hashable) -> tuple[npt.NDArray[np.bool_], Column]:
         column = self._frame[name]
+        if column.dtype.kind == "f" and isinstance(column.dtype, np.dtype):  # most are, and there are many
+            values = column.to_numpy()
+            present = ~np.isnan(values)
+            return present, values[present]
         present = column.notna().to_numpy()
         return present, _plain(column[present])
 
     def like(self, columns: Mapping[Hashable, Column]) -> Any:
         import pandas
 
-        # pandas would guess a type for columns of objects, another one for each chunk.
-        series = {name: pandas.Series(values, dtype=values.dtype) for name, values in columns.items()}
-        return pandas.DataFrame(series)
+        # pandas would guess a type for columns of objects, another one for each chunk. One index for all of
+        # them needs no alignment.
+        index = pandas.RangeIndex(len(next(iter(columns.values()))))
+        series = {name: pandas.Series(values, index, values.dtype) for name, values in columns.items()}
+        return pandas.DataFrame(series, index)
 
 
 def _plain(column: Any) -> Column:

@@ -43,10 +43,9 @@ class _Spread:
         source = np.zeros(rows, dtype=np.int64)
         source[places] = np.arange(len(places))
         self._source = pa.array(source, mask=self._absent)
-        self._identity = len(places) == rows
 
     def __call__(self, column: pa.ChunkedArray) -> Any:
-        if self._identity:
+        if len(column) == self._rows:
             return column
         if column.null_count == len(column):
             return pa.nulls(self._rows, column.type)

@@ -1,0 +1,138 @@
+"""Sequences as frames, window by window."""
+
+import logging
+import math
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from mosaicolabs.handlers import SequenceHandler
+from mosaicolabs.handlers._open import READ_AHEAD_BYTES
+from mosaicolabs.ml._pandas import import_pandas, to_pandas
+from mosaicolabs.ml._topic_rows import LAST_NS, TopicRows
+from mosaicolabs.ml._windows import windows
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["DataFrameExtractor"]
+
+logger = logging.getLogger(__name__)
+
+
+class DataFrameExtractor:
+    """Reads a sequence as a series of wide frames, each of one window of time.
+
+    A frame has a row per message, in time order; messages of one time keep the order of the topics. Its
+    columns are `timestamp_ns` and, for each topic in turn, `{topic}.{tag}.recording_timestamp_ns` and
+    `{topic}.{tag}.{path}` for every field down to the last level: `/imu.imu.acceleration.x`. They are the
+    same in every frame, and missing in the rows of other topics.
+
+    Memory is bounded by one window, and what is read ahead. The handler's own streamer is left alone.
+
+    Args:
+        sequence_handler: What `client.sequence_handler` returned; what is recorded later is not seen.
+
+    Example:
+        >>> from mosaicolabs import Floating64, Message, MosaicoClient
+        >>> from mosaicolabs.ml import DataFrameExtractor
+        >>> client = MosaicoClient.embedded(store)
+        >>> with client.sequence_create("drive") as drive:
+        ...     speed = drive.topic_create("speed", {}, Floating64)
+        ...     for second in range(4):
+        ...         speed.push(Message(timestamp_ns=second * 10**9, data=Floating64(data=second / 2)))
+        >>> extractor = DataFrameExtractor(client.sequence_handler("drive"))
+        >>> for frame in extractor.to_pandas_chunks(window_sec=2):
+        ...     print(frame[["timestamp_ns", "/speed.floating64.data"]])
+           timestamp_ns  /speed.floating64.data
+        0             0                     0.0
+        1    1000000000                     0.5
+           timestamp_ns  /speed.floating64.data
+        0    2000000000                     1.0
+        1    3000000000                     1.5
+        >>> client.close()
+    """
+
+    def __init__(self, sequence_handler: SequenceHandler) -> None:
+        if sequence_handler is None:
+            raise TypeError("there is no sequence handler; does the sequence exist?")
+        self._sequence = sequence_handler
+
+    def to_pandas_chunks(
+        self,
+        topics: list[str] | None = None,
+        window_sec: float = 5.0,
+        timestamp_ns_start: int | None = None,
+        timestamp_ns_end: int | None = None,
+    ) -> Generator["pandas.DataFrame", None, None]:
+        """Frames of pandas, one per window `[start + k * window_sec, start + (k + 1) * window_sec)`.
+
+        A window without messages gives a frame without rows, as long as other messages follow. A window as
+        long as everything that is asked for gives one frame, and a warning in the log.
+
+        Missing numbers are NaN. Integers of 64 bits and booleans have pandas' nullable types, since floats
+        would lose their digits. Lists are arrays, bytes are bytes.
+
+        Args:
+            topics: Names of the topics wanted. None or empty: all.
+            window_sec: Length of a window, s; `math.inf` for everything in one frame.
+            timestamp_ns_start: First time asked for, ns; the start of the first window, unless the sequence
+                starts later. None: from the start.
+            timestamp_ns_end: First time no longer asked for, ns. None: to the end, with its last message.
+
+        Raises:
+            ValueError: The window is shorter than 1 ns; the sequence has no data, or not that topic.
+            RuntimeError: None of the selected topics has data.
+            ImportError: pandas is not installed.
+            ConnectionError: A stream cannot be opened, or broke.
+        """
+        import_pandas()
+        with closing(
+            self.to_arrow_chunks(topics, window_sec, timestamp_ns_start, timestamp_ns_end)
+        ) as tables:
+            for table in tables:
+                yield to_pandas(table)
+
+    def to_arrow_chunks(
+        self,
+        topics: list[str] | None = None,
+        window_sec: float = 5.0,
+        timestamp_ns_start: int | None = None,
+        timestamp_ns_end: int | None = None,
+    ) -> Generator[pa.Table, None, None]:
+        """The windows of `to_pandas_chunks` as Arrow tables: what is missing is null, types are as stored."""
+        step_ns = _step_ns(window_sec)
+        names = self._sequence._filled(topics, follow=False)
+        first = cast(int, self._sequence.timestamp_ns_min)  # not None, since topics have data
+        last = cast(int, self._sequence.timestamp_ns_max)
+        start = first if timestamp_ns_start is None else max(first, timestamp_ns_start)
+        end = last + 1 if timestamp_ns_end is None else min(last + 1, timestamp_ns_end)
+        if start >= end:
+            return
+        if step_ns >= min(end, last) - start:
+            logger.warning("a window of %g s holds all that is asked for: it comes in one frame", window_sec)
+            step_ns = end - start
+        with ExitStack() as streams:
+            share = READ_AHEAD_BYTES // len(names)
+            rows = [self._open(name, (start, end), share, streams) for name in names]
+            yield from windows(rows, start, end, step_ns)
+
+    def _open(
+        self, name: str, window: tuple[int, int], read_ahead_bytes: int, streams: ExitStack
+    ) -> TopicRows:
+        start_ns, end_ns = window
+        topic = self._sequence.get_topic_handler(name)
+        opening = topic._opening((start_ns, end_ns if end_ns <= LAST_NS else None))
+        batches = replace(opening, read_ahead_bytes=read_ahead_bytes).batches(None, None)
+        streams.callback(batches.close)
+        return TopicRows(f"{name}.{topic.ontology_tag}", batches.schema, iter(batches))
+
+
+def _step_ns(window_sec: float) -> int:
+    step_ns = window_sec * 1e9
+    if not step_ns >= 1:
+        raise ValueError(f"window_sec is {window_sec}; give the length of a window in seconds, at least 1e-9")
+    return LAST_NS * 2 if math.isinf(step_ns) else int(step_ns)
