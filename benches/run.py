@@ -1,6 +1,6 @@
 """Measures ours beside other ways in one run and prints one table; see README.md.
 
-python benches/run.py [--quick] [--json] [--only push replay columns images pictures query load memory]
+python benches/run.py [--quick] [--json] [--only push replay columns ml images pictures query load memory]
 """
 
 import argparse
@@ -16,6 +16,7 @@ import columns
 import images
 import load
 import memory
+import ml
 import pictures
 import push
 import query
@@ -26,6 +27,7 @@ GROUPS = {
     "push": push.rows,
     "replay": replay.rows,
     "columns": columns.rows,
+    "ml": ml.rows,
     "images": images.rows,
     "pictures": pictures.rows,
     "query": query.rows,
