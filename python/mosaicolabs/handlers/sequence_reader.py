@@ -18,9 +18,7 @@ class SequenceDataStreamer(Columnar):
     read ahead within one budget for all topics. A streamer runs once, forward; ask the handler for another.
     """
 
-    def __init__(
-        self, *, sequence_name: str, stream: Source, opening: Opening, joining: bool
-    ) -> None:
+    def __init__(self, *, sequence_name: str, stream: Source, opening: Opening, joining: bool) -> None:
         self._sequence_name = sequence_name
         self._stream: Source | None = stream
         self._opening = opening

@@ -15,9 +15,7 @@ __all__ = ["TopicDataStreamer"]
 class TopicDataStreamer(Columnar):
     """Yields the messages of one topic by non-decreasing `timestamp_ns`; runs once, forward."""
 
-    def __init__(
-        self, *, topic_name: str, ontology_tag: str, stream: Source, opening: Opening
-    ) -> None:
+    def __init__(self, *, topic_name: str, ontology_tag: str, stream: Source, opening: Opening) -> None:
         self._name = topic_name
         self._ontology_tag = ontology_tag
         self._stream: Source | None = stream

@@ -25,7 +25,7 @@ def run_mosaicod(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def _database(folder: Path) -> list[str]:
-    """Where the catalogue of a folder lies: a schema of the test's Postgres, if there is one (tests/with_postgres)."""
+    """Where the catalogue of a folder lies: in the Postgres of `tests/with_postgres`, if it runs."""
     url = os.environ.get("MOSAICO_TEST_POSTGRES")
     if url is None:
         return []
