@@ -62,7 +62,7 @@ class MosaicoError(Exception):
         return type(self), (self.message, self.code)
 
 
-_RETRYABLE = frozenset({"unavailable", "shutting_down", "deadline"})
+_RETRYABLE = frozenset({"unavailable", "store_unavailable", "shutting_down", "deadline"})
 
 
 class NotFoundError(MosaicoError, LookupError):

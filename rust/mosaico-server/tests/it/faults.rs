@@ -256,3 +256,31 @@ async fn a_start_on_a_store_that_is_away_says_so() {
     let server = TestServer::start(impatient(folder.path(), &faults)).await;
     check(folder.path(), server, &faults, &model).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_chunks_are_searched_at_once() {
+    let (folder, faults, server) = started().await;
+    let client = server.client.clone();
+    let key = create_sequence(&client, "run").await;
+    for number in 0..6 {
+        let topic = create_topic(&client, &format!("run/t{number}"), &key).await;
+        put(&client, &format!("run/t{number}"), &topic, &[rows(&[1, 2], 0)]).await.unwrap();
+    }
+    act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+    server.stop().await;
+    // A new server has read no chunk yet.
+    let mut config = impatient(folder.path(), &faults);
+    config.store_timeout = Duration::from_secs(30);
+    config.query_jobs = 4;
+    let server = TestServer::start(config).await;
+    faults.add(fault(Operation::Get, ".parquet", When::Always, Effect::Stall));
+    let client = server.client.clone();
+    let ask = async move {
+        act(&client, "query", json!({"ontology": {"test.value": {"$between": [0.25, 0.75]}}})).await
+    };
+    let asked = tokio::spawn(ask);
+    eventually("four chunks are read at once", async || faults.hits() == 4).await;
+    assert_eq!(faults.lift(), 4);
+    assert_eq!(asked.await.unwrap().unwrap()["items"], json!([]));
+    server.stop().await;
+}
