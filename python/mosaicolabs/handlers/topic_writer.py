@@ -2,15 +2,18 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import ParamSpec
+from typing import ParamSpec, Protocol, TypeAlias
+
+from numpy.typing import ArrayLike
 
 from mosaicolabs import _native
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers._callable_bool import CallableBool
+from mosaicolabs.handlers._columns import record_batch, table
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message
@@ -21,6 +24,18 @@ __all__ = ["TopicWriter"]
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+
+
+class _ArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+
+class _ArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+ArrowColumns: TypeAlias = _ArrowArray | _ArrowStream
+"""Columns of any library that speaks Arrow's PyCapsule interface."""
 
 
 class TopicWriter:
@@ -129,6 +144,85 @@ class TopicWriter:
         except Exception as error:
             self._error = error
             raise
+
+    def push_batch(self, columns: ArrowColumns) -> None:
+        """Appends all rows of Arrow columns; returns once they are buffered (`flush()` waits until durable).
+
+        Columns are matched by name with those of the topic, in whatever order: `timestamp_ns` (int64, or
+        timestamps of any unit), `recording_timestamp_ns`, and the fields of the class as it stores them.
+        What `to_arrow`, `to_pandas` and `to_polars` of a topic give fits again. A column that is missing is
+        null; another type is cast where no value changes. Fields of structs may be columns of their own,
+        `acceleration.x`; such a struct is null in a row where all of them are. Only the stored types are
+        checked: validators of the class do not run, and no header is filled in.
+
+        All rows are checked before the first is taken, so a stream is read to its end first; push the
+        batches of a long one one by one. The rows are copied: the memory they came in is free afterwards.
+        Waits while the topic's share of the recording's buffer is used up, with the GIL released. Batches
+        of thousands of rows are best.
+
+        Args:
+            columns: Anything with `__arrow_c_array__` or `__arrow_c_stream__`: a record batch or table of
+                pyarrow, a frame of pandas or polars, a relation of duckdb, `Batches` of another topic.
+
+        Raises:
+            TypeError: `columns` has no Arrow columns.
+            InvalidInputError: A column is unknown, missing, of a type that does not fit, or null where a
+                value is required. The error names column and row. Nothing was taken, the topic stays open.
+            ClosedError: The topic was closed.
+            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+
+        Example:
+            >>> import pyarrow as pa
+            >>> from mosaicolabs.models.data import Floating64
+            >>> table = pa.table({"timestamp_ns": [0, 5_000_000], "data": [3.5, 3.6]})
+            >>> with MosaicoClient.embedded(store) as client, client.sequence_create("run") as writer:
+            ...     speed = writer.topic_create("speed", {}, Floating64)
+            ...     speed.push_batch(table)
+        """
+        if not hasattr(columns, "__arrow_c_array__") and not hasattr(columns, "__arrow_c_stream__"):
+            raise TypeError(
+                f"push_batch() takes Arrow columns, such as a pyarrow table, not {type(columns).__name__}; "
+                "push_columns() takes arrays"
+            )
+        if self._background is not None:
+            self._background.wait()
+        try:
+            if self._lane.push_batch(table(columns)):
+                self._log_notices()
+        except Exception as error:
+            self._error = error
+            raise
+
+    def push_columns(self, columns: Mapping[str, ArrayLike] | None = None, /, **more: ArrayLike) -> None:
+        """Appends rows that are numpy arrays, one for each column; otherwise as `push_batch`.
+
+        Args:
+            columns: Arrays by the name of their column, which may be dotted: `{"acceleration.x": x}`.
+                Arrays of shape (rows, n) are lists of n. Of a masked array, masked values are null; NaN is
+                not null. Times may be `datetime64`. Lists, and arrays of other libraries, do as well.
+            **more: Columns by keyword.
+
+        Raises:
+            InvalidInputError: As by `push_batch`; a column is given twice, or they differ in length.
+            ClosedError: The topic was closed.
+            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+
+        Example:
+            >>> import numpy as np
+            >>> from mosaicolabs import IMU
+            >>> times = np.arange(1000) * 5_000_000
+            >>> x = np.sin(times / 1e9)
+            >>> still = np.zeros(1000)
+            >>> gravity = np.full(1000, 9.81)
+            >>> acceleration = {"acceleration.x": x, "acceleration.y": still, "acceleration.z": gravity}
+            >>> with MosaicoClient.embedded(store) as client, client.sequence_create("run") as writer:
+            ...     imu = writer.topic_create("imu", {}, IMU)
+            ...     imu.push_columns(acceleration, timestamp_ns=times)
+        """
+        columns = columns or {}
+        if twice := sorted(columns.keys() & more.keys()):
+            raise InvalidInputError(f"column `{twice[0]}` is given twice, by name and by keyword")
+        self.push_batch(record_batch({**columns, **more}))
 
     def flush(self) -> None:
         """Sends what is buffered and waits until every pushed message is durable.

@@ -1,3 +1,4 @@
+mod batch;
 mod outbox;
 mod put;
 mod spill;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 use mosaico_types::ErrorKind;
 use mosaico_wire::command::PutCommand;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::columns::{Column, ColumnError};
@@ -148,11 +149,7 @@ impl Lane {
         append: impl FnOnce(&mut [Column]) -> Result<(), E>,
     ) -> Result<bool, E> {
         let shared = &*self.shared;
-        let mut open = shared.open.lock();
-        if !open.accepting || shared.progress.borrow().ended.is_some() {
-            drop(open);
-            return Err(self.failure().unwrap_or_else(|| shared.closed()).into());
-        }
+        let mut open = self.accepting()?;
         open.rows.push(append)?;
         open.pushed += 1;
         let share = shared.config.budget.share();
@@ -166,6 +163,19 @@ impl Lane {
             open.first_row = Some(Instant::now());
         }
         Ok(false)
+    }
+
+    /// What is being filled.
+    ///
+    /// # Errors
+    /// What ended the lane before.
+    fn accepting(&self) -> Result<MutexGuard<'_, Open>> {
+        let open = self.shared.open.lock();
+        if open.accepting && self.shared.progress.borrow().ended.is_none() {
+            return Ok(open);
+        }
+        drop(open);
+        Err(self.failure().unwrap_or_else(|| self.shared.closed()))
     }
 
     /// Waits until the queue is below its limit.

@@ -6,6 +6,7 @@ use mosaico_types::ErrorKind;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
+use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::encode::{EncodeError, Fields, Plan, append_fields};
 use crate::errors::to_py_err;
@@ -83,6 +84,19 @@ impl PyLane {
         if full.map_err(|error| error.into_py_err(py, &self.topic))? {
             wait(py, self.lane.room())?;
         }
+        Ok(self.lane.has_notices())
+    }
+
+    /// Returns whether there are notices to take.
+    fn push_batch(&self, py: Python<'_>, columns: AnyRecordBatch) -> PyResult<bool> {
+        refuse_after_fork()?;
+        let reader = columns.into_reader()?;
+        // Some streams are Python code, and all of them may wait.
+        let batches = py.detach(|| reader.collect::<Result<Vec<_>, _>>()).map_err(|cause| {
+            let message = format!("topic `{}`: the columns cannot be read: {cause}", self.topic);
+            to_py_err(Error::new(ErrorKind::InvalidInput, message))
+        })?;
+        wait(py, self.lane.push_batches(&batches))?;
         Ok(self.lane.has_notices())
     }
 

@@ -9,6 +9,7 @@ mod filter;
 mod pattern;
 mod project;
 mod select;
+mod size;
 
 pub use check::{Check, LeafCheck, Verdict};
 pub use columns::{Column, find, float, integer, is_list, text};
@@ -16,3 +17,4 @@ pub use filter::{FieldTest, RowExpr, RowTest, below_tag, compile, matching, verd
 pub use pattern::Pattern;
 pub use project::{ColumnError, Projection};
 pub use select::{Select, SelectError};
+pub use size::{data_bytes, split};

@@ -102,12 +102,21 @@ impl Outbox {
 
     /// Appends rows; returns the bytes in memory.
     pub(super) fn push(&self, raw: RawRows) -> usize {
-        let mut state = self.state.lock();
         let (rows, bytes) = (raw.rows, raw.bytes);
+        self.append(rows, bytes, Form::Raw(Some(raw)))
+    }
+
+    /// Appends rows that are columns already, of `bytes`.
+    pub(super) fn push_batch(&self, batch: RecordBatch, bytes: usize) -> usize {
+        self.append(batch.num_rows(), bytes, Form::Batch(batch))
+    }
+
+    fn append(&self, rows: usize, bytes: usize, form: Form) -> usize {
+        let mut state = self.state.lock();
         let first_row = state.rows;
         state.rows += rows as u64;
         state.bytes += bytes;
-        state.entries.push_back(Entry { first_row, rows, stored: 0, bytes, form: Form::Raw(Some(raw)) });
+        state.entries.push_back(Entry { first_row, rows, stored: 0, bytes, form });
         self.changed.notify_waiters();
         state.bytes
     }

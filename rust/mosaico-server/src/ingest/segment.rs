@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use arrow::error::ArrowError;
+use mosaico_select::{data_bytes, split};
 
 use super::log::{BatchReader, Frame, LogError, MAGIC, SegmentRows};
-use crate::batch::{TimeSpan, data_bytes, split, times};
+use crate::batch::{TimeSpan, times};
 use crate::config::Acknowledge;
 use crate::crash;
 use crate::error::{Error, Result};

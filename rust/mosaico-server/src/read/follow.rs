@@ -10,10 +10,11 @@ use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
 use mosaico_select::Select;
+use mosaico_select::{data_bytes, split};
 use mosaico_types::TimeWindow;
 
 use super::{BatchStream, SnapshotEnd, chunk, picked, snapshot, trim};
-use crate::batch::{data_bytes, split, times};
+use crate::batch::times;
 use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::error::{Error, Result};

@@ -9,9 +9,10 @@ use arrow::compute::{concat_batches, interleave_record_batch};
 use async_stream::try_stream;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
+use mosaico_select::{data_bytes, split};
 
 use super::BatchStream;
-use crate::batch::{data_bytes, split, times};
+use crate::batch::times;
 use crate::error::{Error, Result};
 
 /// Up to this many runs are copied run by run, more row by row.

@@ -12,13 +12,14 @@ use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt, stream};
+use mosaico_select::data_bytes;
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 
 use super::{Items, check_body};
-use crate::batch::{TimeSpan, conform, data_bytes, times};
+use crate::batch::{TimeSpan, conform, times};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::live::LiveTopic;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use mosaico_select::{data_bytes, split};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -17,7 +18,7 @@ use parquet::file::properties::{
 use parquet::schema::types::ColumnPath;
 
 use super::stats::{ColumnStats, StatsBuilder};
-use crate::batch::{TIMESTAMP, data_bytes, split};
+use crate::batch::TIMESTAMP;
 
 /// Small pages, the same rows in every column: readers fetch and decode a few of them at a time.
 const PAGE_ROWS: usize = 4096;

@@ -1,0 +1,77 @@
+"""Arrays of columns as one batch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mosaicolabs.exceptions import InvalidInputError
+
+
+def record_batch(columns: Mapping[str, Any]) -> pa.RecordBatch:
+    """The columns side by side.
+
+    Raises:
+        InvalidInputError: A column is no array of something that Arrow knows, or they differ in length.
+    """
+    arrays = {name: _array(name, values) for name, values in columns.items()}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise InvalidInputError(f"the columns differ in length: {lengths}")
+    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+
+
+def _array(name: str, values: Any) -> pa.Array:
+    try:
+        if isinstance(values, np.ndarray) and values.ndim != 1:
+            return _rows(values)
+        # NaN is a number here, but pandas exports it as null.
+        is_pandas = type(values).__module__.startswith("pandas.")
+        if hasattr(values, "__arrow_c_stream__") and not is_pandas:
+            array = pa.chunked_array(values)
+        else:
+            array = pa.array(values, from_pandas=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"column `{name}` cannot be made of {type(values).__name__}: {error}"
+        ) from error
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _rows(values: np.ndarray[Any, Any]) -> pa.Array:
+    """An array of more dimensions as lists of equal length."""
+    if values.ndim == 0:
+        raise ValueError("one value per row is needed, this is a single one")
+    if 0 in values.shape[1:]:
+        raise ValueError(f"its shape {values.shape} has no values in a row")
+    array = pa.array(values.reshape(-1))
+    for size in reversed(values.shape[1:]):
+        array = pa.FixedSizeListArray.from_arrays(array, size)
+    return array
+
+
+def table(columns: Any) -> pa.Table:
+    """Arrow columns of any library, without slices of nested columns: arrow-rs cannot take those in.
+
+    Raises:
+        InvalidInputError: They cannot be read.
+    """
+    try:
+        given = pa.table(columns)
+    except (pa.ArrowException, TypeError, ValueError, OSError) as error:
+        raise InvalidInputError(f"the columns of {type(columns).__name__} cannot be read: {error}") from error
+    arrays = [pa.chunked_array(map(_unsliced, column.chunks), column.type) for column in given.columns]
+    return pa.Table.from_arrays(arrays, schema=given.schema)
+
+
+def _unsliced(array: pa.Array) -> pa.Array:
+    return array.take(np.arange(len(array))) if _is_sliced(array) else array
+
+
+def _is_sliced(array: pa.Array) -> bool:
+    if isinstance(array, pa.StructArray):
+        fields = range(array.type.num_fields)
+        return array.offset > 0 or any(_is_sliced(array.field(index)) for index in fields)
+    is_list = isinstance(array, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray)
+    return is_list and (array.offset > 0 or _is_sliced(array.values))
