@@ -1,6 +1,5 @@
 """G1, G2, G3: recording small messages."""
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,8 +7,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import _mcap
-import pyarrow as pa
-import pyarrow.parquet as pq
+import _parquet
 from _data import ImuRows, imu
 from _harness import Options, Row, alternate, short
 from _ours import new_name, push
@@ -28,7 +26,7 @@ def rows(options: Options) -> list[Row]:
         runs = {
             "mcap": partial(_mcap.write, Path(folder, "imu.mcap"), data.times, data.records()),
             "make": partial(_make, data),
-            "parquet": partial(_parquet, Path(folder, "imu.parquet"), data.table()),
+            "parquet": partial(_parquet.write, Path(folder, "imu.parquet"), data.table()),
         }
         for side, client in sides.items():
             runs[f"{side} make"] = partial(_make_and_push, client, data)
@@ -84,13 +82,4 @@ def _make(data: ImuRows) -> float:
     start = perf_counter()
     for row in data.values:
         imu(row)
-    return perf_counter() - start
-
-
-def _parquet(path: Path, table: pa.Table) -> float:
-    start = perf_counter()
-    with path.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", use_dictionary=False)
-        file.flush()
-        os.fsync(file.fileno())
     return perf_counter() - start

@@ -1,6 +1,6 @@
 """Measures ours beside other ways in one run and prints one table; see README.md.
 
-python benches/run.py [--quick] [--json] [--only push replay columns ml images pictures query load memory]
+python benches/run.py [--quick] [--json] [--only push columnar replay columns ml images ...]
 """
 
 import argparse
@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+import columnar
 import columns
 import images
 import load
@@ -25,6 +26,7 @@ from _harness import Options, Row, isolated
 
 GROUPS = {
     "push": push.rows,
+    "columnar": columnar.rows,
     "replay": replay.rows,
     "columns": columns.rows,
     "ml": ml.rows,

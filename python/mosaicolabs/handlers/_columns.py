@@ -26,9 +26,10 @@ def _array(name: str, values: Any) -> pa.Array:
     try:
         if isinstance(values, np.ndarray) and values.ndim != 1:
             return _rows(values)
-        # NaN is a number here, but pandas exports it as null.
-        is_pandas = type(values).__module__.startswith("pandas.")
-        if hasattr(values, "__arrow_c_stream__") and not is_pandas:
+        if isinstance(getattr(values, "dtype", None), np.dtype) and not isinstance(values, np.ndarray):
+            # pandas would export NaN as null.
+            values = np.asarray(values)
+        if hasattr(values, "__arrow_c_stream__"):
             array = pa.chunked_array(values)
         else:
             array = pa.array(values, from_pandas=False)
