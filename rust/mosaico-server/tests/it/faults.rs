@@ -3,7 +3,6 @@
 //!
 //! `MOSAICO_FAULT_SECONDS` is the time for the loop over all operations, 12 without it.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
