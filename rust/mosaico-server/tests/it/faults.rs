@@ -260,12 +260,13 @@ async fn a_start_on_a_store_that_is_away_says_so() {
 async fn several_chunks_are_searched_at_once() {
     let (folder, faults, server) = started().await;
     let client = server.client.clone();
-    let key = create_sequence(&client, "run").await;
     for number in 0..6 {
-        let topic = create_topic(&client, &format!("run/t{number}"), &key).await;
-        put(&client, &format!("run/t{number}"), &topic, &[rows(&[1, 2], 0)]).await.unwrap();
+        let (name, topic) = (format!("run{number}"), format!("run{number}/t"));
+        let key = create_sequence(&client, &name).await;
+        let topic_key = create_topic(&client, &topic, &key).await;
+        put(&client, &topic, &topic_key, &[rows(&[1, 2], 0)]).await.unwrap();
+        act(&client, "sequence_finalize", json!({"name": name, "key": key})).await.unwrap();
     }
-    act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
     server.stop().await;
     // A new server has read no chunk yet.
     let mut config = impatient(folder.path(), &faults);
