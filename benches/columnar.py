@@ -54,5 +54,4 @@ def _push(client: MosaicoClient, table: pa.Table, *, finalize: bool) -> float:
         topic.flush()
         flushed = perf_counter() - start
     finalized = perf_counter() - start
-    client.sequence_delete(name)
     return finalized if finalize else flushed
