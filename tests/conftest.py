@@ -1,10 +1,13 @@
 """Hypothesis profiles and the material that lies beside the checkout."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from mosaicolabs import get_logger
 
 # Examples end to end cost milliseconds each, and the first ones pay for starting a daemon.
 _SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
@@ -19,3 +22,13 @@ def shared() -> Path:
     folder = Path(os.environ.get("MOSAICO_SHARED", Path(__file__).parents[2] / "shared"))
     assert folder.is_dir(), f"{folder} is missing; it lies beside the checkout, or set MOSAICO_SHARED"
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    """Commands set up the package's logging for the whole process."""
+    root = get_logger()
+    handlers, level, propagate = list(root.handlers), root.level, root.propagate
+    yield
+    root.handlers[:], root.propagate = handlers, propagate
+    root.setLevel(level)

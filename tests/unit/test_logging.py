@@ -3,22 +3,12 @@
 import io
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
 from rich.logging import RichHandler
 
 from mosaicolabs import get_logger, setup_sdk_logging
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    root = get_logger()
-    handlers, level, propagate = list(root.handlers), root.level, root.propagate
-    yield
-    root.handlers[:], root.propagate = handlers, propagate
-    root.setLevel(level)
 
 
 def test_names_are_taken_as_given() -> None:
