@@ -25,7 +25,7 @@ test-rust:
 	cargo test --release --workspace --exclude mosaico-py
 
 test-postgres: install  ## What touches the catalogue, once more on Postgres.
-	tests/with_postgres cargo test --release -p mosaico-server --test it
+	tests/with_postgres cargo test --release --workspace --exclude mosaico-py --test it
 	tests/with_postgres $(BIN)/python -m pytest -k "daemon or query or events or resume"
 
 test-python: install
