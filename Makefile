@@ -19,7 +19,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.py
 demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
 
-test: lint docs test-rust test-python test-postgres  ## Everything CI runs.
+test: lint docs test-rust test-python  ## Everything CI runs.
 
 test-rust:
 	cargo test --release --workspace --exclude mosaico-py
