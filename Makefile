@@ -14,7 +14,10 @@ BIN := $(VENV)/bin
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -type f -not -path '*/tests/*')
 PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
 
-.PHONY: demo test test-rust test-python test-postgres lint docs bench wheel install clean
+# For the tests on buckets; built once, about three minutes.
+MINIO := $(HOME)/.cache/mosaicolabs/minio/minio
+
+.PHONY: demo test test-rust test-python test-postgres lint docs bench wheel install minio clean
 
 demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
@@ -28,7 +31,7 @@ test-postgres: install  ## What touches the catalogue, once more on Postgres.
 	tests/with_postgres cargo test --release --workspace --exclude mosaico-py --test it
 	tests/with_postgres $(BIN)/python -m pytest -k "daemon or query or events or resume"
 
-test-python: install
+test-python: install minio
 	$(BIN)/python -m pytest
 
 lint: install  ## Formatting, lints, types, stubs.
@@ -44,6 +47,10 @@ docs: install  ## The documentation in site/; a broken link or reference fails.
 
 bench: install  ## One table: ours beside other ways, both sides in one run.
 	$(BIN)/python benches/run.py
+
+minio:  ## An S3 to test with; without it its tests are skipped.
+	@test -x $(MINIO) || { command -v go >/dev/null && GOBIN=$(dir $(MINIO)) go install github.com/minio/minio@latest; } \
+		|| echo "no MinIO, so the tests on buckets are skipped: install Go, then \`make minio\`"
 
 wheel: $(VENV)/.wheel  ## dist/mosaicolabs-*.whl
 

@@ -1,23 +1,31 @@
 //! What a server is told at start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::store::{Bucket, Provider};
 
 /// Where sequences are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocation {
     /// A folder of this machine.
     Local(PathBuf),
+    /// A bucket of a service.
+    Bucket(Bucket),
 }
 
 impl StoreLocation {
-    /// Reads a folder path or a `file://` URL.
+    /// Reads a folder path, or a URL with `file://`, `s3://`, `gs://` or `az://`.
     ///
     /// # Errors
     /// [`Error::Startup`] for other schemes, naming what is supported.
     pub fn parse(text: &str) -> Result<Self> {
+        for provider in Provider::ALL {
+            if let Some(rest) = text.strip_prefix(provider.scheme()) {
+                return Bucket::parse(provider, rest).map(Self::Bucket);
+            }
+        }
         match text.split_once("://") {
             None if text.is_empty() => Err(Error::Startup("the store location is empty".into())),
             None => Ok(Self::Local(PathBuf::from(text))),
@@ -26,7 +34,8 @@ impl StoreLocation {
                 Err(Error::Startup(format!("`{text}` names a host; write file:///absolute/path")))
             }
             Some((scheme, _)) => Err(Error::Startup(format!(
-                "`{scheme}://` stores are not supported; use a folder or file:///absolute/path"
+                "`{scheme}://` stores are not supported; use a folder, file:///absolute/path, s3://bucket/prefix, \
+                 gs://bucket/prefix or az://container/prefix"
             ))),
         }
     }
@@ -48,6 +57,14 @@ const MIB: usize = 1 << 20;
 pub struct Config {
     /// Where sequences are kept.
     pub store: StoreLocation,
+    /// Folder for the log, the catalogue and the cache of a bucket; a local store has them in its own folder.
+    pub state: Option<PathBuf>,
+    /// Take a bucket over from the server that uses it, which must not run any more.
+    pub take_over: bool,
+    /// Bytes of chunks in a bucket that are kept on the local disk; 0: none.
+    pub cache_bytes: u64,
+    /// How often a request to a bucket that failed is made again, within the time of its operation.
+    pub store_retries: usize,
     /// URL of the Postgres database that holds the catalogue; `None`: a SQLite file beside the log.
     pub database: Option<String>,
     /// Schema of that database that holds our tables; several stores can share a database.
@@ -103,6 +120,10 @@ impl Config {
     pub fn new(store: StoreLocation) -> Self {
         Self {
             store,
+            state: None,
+            take_over: false,
+            cache_bytes: 1 << 30,
+            store_retries: 10,
             database: None,
             database_schema: "mosaicod".into(),
             database_connections: 10,
@@ -130,6 +151,22 @@ impl Config {
         }
     }
 
+    /// The folder of this machine that the server has for itself.
+    pub(crate) fn folder(&self) -> Result<&Path> {
+        match (&self.store, &self.state) {
+            (StoreLocation::Local(root), None) => Ok(root),
+            (StoreLocation::Bucket(_), Some(state)) => Ok(state),
+            (StoreLocation::Local(_), Some(_)) => Err(Error::Startup(
+                "a local store keeps its log and catalogue in its own folder; a state folder is for buckets"
+                    .into(),
+            )),
+            (StoreLocation::Bucket(bucket), None) => Err(Error::Startup(format!(
+                "{} needs a state folder on this machine: acknowledged rows lie there until they are uploaded",
+                bucket.url()
+            ))),
+        }
+    }
+
     /// Refuses values that no server can work with.
     pub(crate) fn check(&self) -> Result<()> {
         let positive = [
@@ -153,14 +190,37 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Secret;
 
     #[test]
     fn locations() {
         assert_eq!(StoreLocation::parse("a/b").unwrap(), StoreLocation::Local("a/b".into()));
         assert_eq!(StoreLocation::parse("file:///a").unwrap(), StoreLocation::Local("/a".into()));
-        let error = StoreLocation::parse("s3://bucket").unwrap_err().to_string();
-        assert!(error.contains("s3://") && error.contains("file:///"), "{error}");
+        let error = StoreLocation::parse("ftp://host/a").unwrap_err().to_string();
+        assert!(error.contains("ftp://") && error.contains("s3://"), "{error}");
         assert!(StoreLocation::parse("file://host/a").is_err());
         assert!(StoreLocation::parse("").is_err());
+    }
+
+    #[test]
+    fn buckets() {
+        let parse = |text: &str| match StoreLocation::parse(text).unwrap() {
+            StoreLocation::Bucket(bucket) => bucket,
+            StoreLocation::Local(folder) => panic!("{}", folder.display()),
+        };
+        let mut bucket = parse("s3://robots/fleet/one/");
+        assert_eq!((bucket.provider, bucket.name.as_str()), (Provider::S3, "robots"));
+        assert_eq!((bucket.prefix.as_str(), bucket.url().as_str()), ("fleet/one", "s3://robots/fleet/one"));
+        assert_eq!(parse("gs://b").provider, Provider::Google);
+        assert_eq!(parse("az://c/p").provider, Provider::Azure);
+        assert!(StoreLocation::parse("s3:///prefix").is_err());
+        bucket.secret_key = Some(Secret("hidden".into()));
+        assert!(!format!("{bucket:?}").contains("hidden"));
+        let mut config = Config::new(StoreLocation::Bucket(bucket));
+        assert!(config.folder().unwrap_err().to_string().contains("state folder"));
+        config.state = Some("state".into());
+        assert_eq!(config.folder().unwrap(), Path::new("state"));
+        config.store = StoreLocation::Local("store".into());
+        assert!(config.folder().is_err());
     }
 }

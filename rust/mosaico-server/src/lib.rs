@@ -1,4 +1,4 @@
-//! The Mosaico daemon as a library: a Flight service on a store folder.
+//! The Mosaico daemon as a library: a Flight service on a store, which is a folder or a bucket.
 //!
 //! It records topics into sequences, keeps them as Parquet chunks with JSON records beside them, and reads them
 //! back in time order. A put is appended to a local log and acknowledged when it would survive a power cut; chunks
@@ -46,3 +46,4 @@ pub use server::Server;
 pub use service::Service;
 #[cfg(feature = "faults")]
 pub use store::faults;
+pub use store::{Bucket, Provider, Secret};

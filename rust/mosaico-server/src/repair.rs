@@ -65,9 +65,12 @@ impl Core {
         let state = self.store.load_sequence(id).await?;
         match (known, state) {
             (Some(known), Some(state)) if !known.deleting => self.settle_known(state).await,
-            _ => {
+            (known, _) => {
                 self.catalog.settle_removal(id).await?;
-                self.finish_sequence_removal(id).await?;
+                match known {
+                    None if self.store.is_remote() => self.store.bury(id).await?,
+                    _ => self.finish_sequence_removal(id).await?,
+                }
                 self.creations.begun.lock().remove(&id);
                 Ok(())
             }

@@ -31,6 +31,7 @@ use crate::read::footer::FooterCache;
 use crate::service::{Service, reflection, statuses};
 use crate::store::Store;
 use crate::store::durable::create_folders;
+use crate::store::owner;
 use crate::tasks::Queue;
 use crate::{events, tasks};
 
@@ -58,17 +59,23 @@ impl Server {
     /// [`Error::Startup`] if the store cannot be used: not writable, or taken by another server.
     pub async fn open(config: Config) -> Result<Self> {
         config.check()?;
-        let StoreLocation::Local(root) = &config.store;
-        let lock = take(root)?;
-        let log = root.join("log");
-        create_folders(&log).map_err(|e| startup(root, &e))?;
-        let store = Store::open_local(root, &config)?;
-        let (catalog, catalog_is_new) = match &config.database {
-            Some(url) => {
-                Catalog::open_postgres(url, &config.database_schema, config.database_connections).await?
-            }
-            None => Catalog::open_file(&root.join("catalog.db")).await?,
+        let folder = config.folder()?;
+        let lock = take(folder)?;
+        let log = folder.join("log");
+        let store = Store::open(&config)?;
+        let taking_over = match &config.store {
+            StoreLocation::Local(_) => owner::check_folder(folder).map(|()| None)?,
+            StoreLocation::Bucket(bucket) => owner::claim(&store, folder, bucket, config.take_over).await?,
         };
+        create_folders(&log).map_err(|e| startup(folder, &e))?;
+        let (mut catalog, mut catalog_is_new) = open_catalog(&config, folder).await?;
+        if let Some(taking_over) = taking_over {
+            // Before the bucket is ours: a crash in between must not leave what is outdated.
+            catalog.outdated().await?;
+            catalog.close().await;
+            (catalog, catalog_is_new) = open_catalog(&config, folder).await?;
+            taking_over.complete(&store).await?;
+        }
         let core = Arc::new(Core {
             layers: Layers::open(store.clone()).await?,
             store,
@@ -186,6 +193,13 @@ impl Drop for Server {
 }
 
 /// Tells those who watch the health, and ends their streams, which would hold up the end.
+async fn open_catalog(config: &Config, folder: &Path) -> Result<(Catalog, bool)> {
+    match &config.database {
+        Some(url) => Catalog::open_postgres(url, &config.database_schema, config.database_connections).await,
+        None => Catalog::open_file(&folder.join("catalog.db")).await,
+    }
+}
+
 async fn say_goodbye(reporter: &mut HealthReporter) {
     for service in ["", <FlightServiceServer<Service> as NamedService>::NAME] {
         reporter.set_service_status(service, ServingStatus::NotServing).await;

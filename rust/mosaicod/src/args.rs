@@ -1,10 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Acknowledge, Config, Error, StoreLocation};
+use mosaico_server::{Acknowledge, Config, Error};
+
+use crate::store::StoreArgs;
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -28,12 +29,8 @@ pub(crate) struct RunArgs {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 6726)]
     pub(crate) port: u16,
-    /// Folder of the store; created if needed.
-    #[arg(long, value_name = "DIR", conflicts_with = "store")]
-    local_store: Option<PathBuf>,
-    /// Store as a folder or file:// URL.
-    #[arg(long, value_name = "URL", env = "MOSAICO_STORE")]
-    store: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
     #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
     database: Option<String>,
@@ -70,6 +67,9 @@ pub(crate) struct RunArgs {
     /// Chunks that are encoded at the same time.
     #[arg(long, value_name = "N")]
     chunk_jobs: Option<usize>,
+    /// Chunks that queries search at the same time.  [default: one per processor]
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_CONCURRENT_CHUNK_QUERIES")]
+    query_jobs: Option<usize>,
     /// Silence after which the writer of an open sequence is taken for gone, and the sequence is ended by its
     /// policy: removed, or kept as it is with a notification. 0: never.  [default: 600]
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_WRITER_TIMEOUT", value_parser = seconds)]
@@ -88,7 +88,7 @@ enum AcknowledgeArg {
     Written,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
@@ -96,14 +96,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 impl RunArgs {
     /// The server's configuration, and the store as people read it.
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
-        let (location, shown) = match (&self.local_store, &self.store) {
-            (Some(folder), _) => (StoreLocation::Local(folder.clone()), folder.display().to_string()),
-            (None, Some(url)) => (StoreLocation::parse(url)?, url.clone()),
-            (None, None) => {
-                return Err(Error::Startup("no store is named; add --local-store DIR or --store URL".into()));
-            }
-        };
-        let mut config = Config::new(location);
+        let (mut config, shown) = self.store.config()?;
         let settings = [
             (&mut config.chunk_bytes, self.chunk_bytes),
             (&mut config.row_group_bytes, self.row_group_bytes),
@@ -111,6 +104,7 @@ impl RunArgs {
             (&mut config.message_bytes, self.message_bytes),
             (&mut config.ingest_bytes, self.ingest_bytes),
             (&mut config.chunk_jobs, self.chunk_jobs),
+            (&mut config.query_jobs, self.query_jobs),
             (&mut config.events_kept, self.events_kept),
         ];
         for (setting, given) in settings {

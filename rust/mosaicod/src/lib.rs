@@ -4,6 +4,7 @@
 
 mod args;
 mod memory;
+mod store;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -18,10 +18,17 @@ MOSAICOD = Path(sys.executable).with_name("mosaicod")
 START_SECONDS = 20
 
 
-def run_mosaicod(*arguments: object) -> subprocess.CompletedProcess[str]:
+def run_mosaicod(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end; for starts that are refused."""
     command = [str(MOSAICOD), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+        env={**os.environ, **environment},
+    )
 
 
 def _database(folder: Path) -> list[str]:
@@ -41,20 +48,23 @@ class Daemon:
         self.host = "127.0.0.1"
         self.port = 0
         self.log = folder.parent / f"{folder.name}.log"
-        self._arguments = (*arguments, *_database(folder))
+        self.store = str(folder)
+        self._arguments = ["--local-store", self.store, *arguments, *_database(folder)]
+        self._environment: dict[str, str] = {}
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Starts it, on the port it had before if any, and waits for its ready line."""
-        command = [str(MOSAICOD), "run", "--port", str(self.port), "--local-store", str(self.folder)]
+        command = [str(MOSAICOD), "run", "--port", str(self.port), *self._arguments]
+        environment = {**os.environ, **self._environment}
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [*command, *self._arguments], stdout=subprocess.PIPE, stderr=log, text=True
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
         line = self._ready_line()
         ready = re.fullmatch(r"mosaicod \S+ listening on grpc://([\d.]+):(\d+), store (.+)\n", line)
         assert ready, f"ready line {line!r}, log: {self.log.read_text()}"
-        assert Path(ready[3]) == self.folder
+        assert ready[3] == self.store
         self.host, self.port = ready[1], int(ready[2])
 
     def _ready_line(self) -> str:
@@ -112,3 +122,23 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         with self.process:
             self.process.kill()
+
+
+class BucketDaemon(Daemon):
+    """`mosaicod run` on a bucket, or on a prefix of one; `folder` is its state folder.
+
+    A bucket without a prefix is named by the settings that Mosaico's daemon has.
+    """
+
+    def __init__(self, folder: Path, bucket: str, port: int, keys: tuple[str, str], *arguments: str) -> None:
+        super().__init__(folder)
+        self.store = f"s3://{bucket}"
+        self._arguments = ["--state-dir", str(folder), *arguments]
+        self._environment = {
+            "MOSAICO_STORE_ENDPOINT": f"http://127.0.0.1:{port}",
+            "MOSAICO_STORE_ACCESS_KEY": keys[0],
+            "MOSAICO_STORE_SECRET_KEY": keys[1],
+        }
+        self._environment["MOSAICO_STORE" if "/" in bucket else "MOSAICO_STORE_BUCKET"] = (
+            self.store if "/" in bucket else bucket
+        )

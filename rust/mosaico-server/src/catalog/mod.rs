@@ -61,6 +61,15 @@ impl Catalog {
         query(statement).execute(&self.writer).await.map(drop).map_err(failed)
     }
 
+    /// Notes that what it has is not what the store has: the next opening makes it anew.
+    pub(crate) async fn outdated(&self) -> Result<()> {
+        let statement = match &self.writer {
+            Pool::Sqlite(_) => format!("PRAGMA application_id = {}", open::FILLING),
+            Pool::Postgres(_) => "INSERT INTO filling DEFAULT VALUES".into(),
+        };
+        query(statement).execute(&self.writer).await.map(drop).map_err(failed)
+    }
+
     /// Ends the connections.
     pub(crate) async fn close(&self) {
         self.readers.close().await;

@@ -30,7 +30,7 @@ const SQLITE: [&str; 7] = [
 const POSTGRES: [&str; 1] = [include_str!("../../migrations/postgres/0001_init.sql")];
 
 /// SQLite's `application_id` of a catalogue that does not have all that the store has yet.
-const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
+pub(super) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
 
 /// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
 const READ_AHEAD_ROWS: usize = 1024;
@@ -203,6 +203,21 @@ mod tests {
     use super::super::sql::query;
     use super::*;
     use crate::id::SequenceId;
+
+    #[tokio::test]
+    async fn one_that_is_outdated_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("catalog.db");
+        for (outdated, new) in [(false, true), (true, false), (false, true), (false, false)] {
+            let (catalog, is_new) = Catalog::open_file(&file).await.expect("a catalogue");
+            assert_eq!(is_new, new);
+            catalog.filled().await.expect("a mark");
+            if outdated {
+                catalog.outdated().await.expect("a mark");
+            }
+            catalog.close().await;
+        }
+    }
 
     #[tokio::test]
     async fn a_full_disk_is_told_apart_and_passes() {

@@ -174,7 +174,7 @@ impl Scanner {
     ) -> Result<Found> {
         let _permit = self.permit().await?;
         let path = SequencePaths(rows.sequence).topic(rows.topic).chunk(chunk.row.index);
-        let mut file = ParquetFile { objects: self.core.store.objects(), path, bytes: chunk.row.bytes };
+        let mut file = ParquetFile { chunks: self.core.store.chunks(), path, bytes: chunk.row.bytes };
         let footer = self.core.footers.load(&mut file).await?;
         let failed = {
             let path = file.path.clone();

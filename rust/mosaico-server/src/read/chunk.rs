@@ -39,7 +39,7 @@ pub(crate) async fn open(
     select: Arc<Select>,
 ) -> Result<BatchStream> {
     let path = SequencePaths(sequence).topic(topic).chunk(chunk.index);
-    let mut file = ParquetFile { objects: core.store.objects(), path, bytes: chunk.bytes };
+    let mut file = ParquetFile { chunks: core.store.chunks(), path, bytes: chunk.bytes };
     let footer = core.footers.load(&mut file).await?;
     let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);
     let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+
+use crate::store::Chunks;
 
 /// Bytes at the end of a file that are read at once in search of the footer and the page index.
 const FOOTER_HINT: usize = 32 << 10;
@@ -19,18 +20,18 @@ const FOOTER_HINT: usize = 32 << 10;
 /// A file of known length.
 #[derive(Debug, Clone)]
 pub(crate) struct ParquetFile {
-    pub objects: Arc<dyn ObjectStore>,
+    pub chunks: Chunks,
     pub path: Path,
     pub bytes: u64,
 }
 
 impl AsyncFileReader for ParquetFile {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        async move { Ok(self.objects.get_range(&self.path, range).await?) }.boxed()
+        async move { Ok(self.get_byte_ranges(vec![range]).await?.swap_remove(0)) }.boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        async move { Ok(self.objects.get_ranges(&self.path, &ranges).await?) }.boxed()
+        async move { Ok(self.chunks.read(&self.path, self.bytes, &ranges).await?) }.boxed()
     }
 
     fn get_metadata<'a>(

@@ -40,17 +40,30 @@ impl From<Unavailable> for Error {
 pub(crate) struct Deadline {
     inner: Arc<dyn ObjectStore>,
     limit: Duration,
+    /// The store is a service: what it does not answer with facts, it may answer later.
+    remote: bool,
     /// Held while something is written to the path.
     writes: Arc<Locks<Path>>,
 }
 
 impl Deadline {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>, limit: Duration) -> Self {
-        Self { inner, limit, writes: Arc::default() }
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, limit: Duration, remote: bool) -> Self {
+        Self { inner, limit, remote, writes: Arc::default() }
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        timeout(self.limit, work).await.unwrap_or_else(|_| Err(Unavailable(None).into()))
+        match timeout(self.limit, work).await {
+            Ok(done) => done.map_err(|e| self.told(e)),
+            Err(_) => Err(Unavailable(None).into()),
+        }
+    }
+
+    fn told(&self, error: Error) -> Error {
+        match error {
+            Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::Precondition { .. } => error,
+            _ if self.remote => Unavailable(Some(error)).into(),
+            _ => error,
+        }
     }
 
     /// Waits for the right to write to `path`.
@@ -185,7 +198,7 @@ fn in_time<T: Send + 'static>(
     async_stream::stream! {
         loop {
             match timeout(deadline.limit, items.next()).await {
-                Ok(Some(item)) => yield item,
+                Ok(Some(item)) => yield item.map_err(|e| deadline.told(e)),
                 Ok(None) => break,
                 Err(_) => {
                     yield Err(Unavailable(None).into());

@@ -1,6 +1,7 @@
 //! Where things lie below the store's root.
 //!
 //! ```text
+//! owner.json                                               the server that has the bucket for itself
 //! layers.json                                              all layers
 //! seq/<sequence id>/sequence.json                          creation
 //!                   final.json                             finalization, names the topics
@@ -27,6 +28,11 @@ pub(crate) const ROOT: &str = "seq";
 /// The record of all layers.
 pub(crate) fn layers_file() -> Path {
     Path::from("layers.json")
+}
+
+/// Whose bucket it is.
+pub(crate) fn owner_file() -> Path {
+    Path::from("owner.json")
 }
 
 /// Root of the events.

@@ -27,11 +27,14 @@ impl Store {
         let Some(record) = self.get_json::<SequenceRecord>(&paths.created()).await? else { return Ok(None) };
         let finalized: Option<FinalRecord> = self.get_json(&paths.finalized()).await?;
         let ended: Option<EndedRecord> = self.get_json(&paths.ended()).await?;
-        let mut topics = Vec::new();
+        let mut topics: Vec<TopicState> = Vec::new();
         for name in self.list_folders(&paths.topics()).await? {
             if let Ok(topic) = name.parse::<TopicId>() {
                 topics.extend(self.load_topic(paths.topic(topic)).await?);
             }
+        }
+        if let Some(record) = &finalized {
+            topics.retain(|topic| record.topics.contains(&topic.record.id));
         }
         let mut notifications: Vec<NotificationRecord> = Vec::new();
         for name in self.list_files(&paths.notifications()).await? {

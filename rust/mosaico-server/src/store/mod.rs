@@ -1,5 +1,7 @@
 //! The store: the truth about sequences, as immutable objects under ids. Start with [`Store`].
 
+mod bucket;
+mod cache;
 mod deadline;
 pub(crate) mod durable;
 #[cfg(feature = "faults")]
@@ -7,34 +9,70 @@ pub mod faults;
 mod folder;
 pub(crate) mod layout;
 mod load;
+pub(crate) mod owner;
 pub(crate) mod parquet;
 pub(crate) mod records;
 pub(crate) mod stats;
+mod upload;
 
-use std::path::{Path as FilePath, PathBuf};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use mosaico_types::now_ns;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::Config;
+use crate::config::{Config, StoreLocation};
 use crate::crash;
 use crate::error::{Error, Result};
+use crate::id::SequenceId;
+pub use bucket::{Bucket, Provider, Secret};
+use cache::Cache;
 use deadline::Deadline;
 pub(crate) use deadline::Unavailable;
 use durable::{LocalFolder, discard};
 use folder::FolderStore;
+use layout::SequencePaths;
+use records::{DeletedRecord, FORMAT_VERSION};
 
 /// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     objects: Deadline,
+    /// Files in the making; if the objects are files, these too.
     folder: Arc<LocalFolder>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Folder,
+    Bucket(Option<Arc<Cache>>),
+}
+
+/// Parquet files in the store, for reading.
+#[derive(Debug, Clone)]
+pub(crate) struct Chunks(Store);
+
+impl Chunks {
+    /// Reads `ranges` of the file at `path`, which has `bytes` bytes; ranges that lie close together at once.
+    pub(crate) async fn read(
+        &self,
+        path: &Path,
+        bytes: u64,
+        ranges: &[Range<u64>],
+    ) -> object_store::Result<Vec<Bytes>> {
+        match &self.0.kind {
+            Kind::Bucket(Some(cache)) => cache.read(&self.0.objects, path, bytes, ranges).await,
+            _ => self.0.objects.get_ranges(path, ranges).await,
+        }
+    }
 }
 
 /// A finished file on its way to the store. What is left of it is removed when this is dropped.
@@ -52,19 +90,37 @@ impl Drop for Scratch {
 }
 
 impl Store {
-    /// Opens the store in `root`, which exists.
-    pub(crate) fn open_local(root: &FilePath, config: &Config) -> Result<Self> {
+    /// Opens the store; the folder of this machine that it uses exists.
+    pub(crate) fn open(config: &Config) -> Result<Self> {
         let failed = |e| Error::internal("opening the store", e);
-        let folder = Arc::new(LocalFolder::open(root).map_err(|e| Error::internal("opening the store", e))?);
-        let objects: Arc<dyn ObjectStore> = Arc::new(FolderStore::new(Arc::clone(&folder)).map_err(failed)?);
+        let folder = config.folder()?;
+        let folder = LocalFolder::open(folder).map_err(|e| Error::internal("opening the store", e))?;
+        let folder = Arc::new(folder);
+        let (objects, kind): (Arc<dyn ObjectStore>, _) = match &config.store {
+            StoreLocation::Local(_) => {
+                (Arc::new(FolderStore::new(Arc::clone(&folder)).map_err(failed)?), Kind::Folder)
+            }
+            StoreLocation::Bucket(bucket) => {
+                let opened = bucket.open(config.store_timeout, config.store_retries);
+                let opened =
+                    opened.map_err(|e| Error::Startup(format!("cannot use {}: {e}", bucket.url())))?;
+                let cache = match config.cache_bytes {
+                    0 => None,
+                    limit => Some(Cache::open(folder.root().join("cache"), limit)),
+                };
+                let cache = cache.transpose().map_err(|e| Error::internal("opening the cache", e))?;
+                (opened, Kind::Bucket(cache.map(Arc::new)))
+            }
+        };
         #[cfg(feature = "faults")]
         let objects = config.faults.on(objects);
-        Ok(Self { objects: Deadline::new(objects, config.store_timeout), folder })
+        let remote = matches!(kind, Kind::Bucket(_));
+        Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
     }
 
     /// For readers of Parquet.
-    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
-        Arc::new(self.objects.clone())
+    pub(crate) fn chunks(&self) -> Chunks {
+        Chunks(self.clone())
     }
 
     /// Waits for writes that nobody waits for any more.
@@ -80,7 +136,10 @@ impl Store {
 
     /// Moves a finished local file to `path`, durably.
     pub(crate) async fn publish(&self, scratch: &Scratch, path: &Path) -> Result<()> {
-        let moved = self.objects.rename(&scratch.path, path).await;
+        let moved = match self.kind {
+            Kind::Folder => self.objects.rename(&scratch.path, path).await,
+            Kind::Bucket(_) => upload::upload(&self.objects, &scratch.file, path).await,
+        };
         moved.map_err(|e| Error::internal("writing to the store", e))
     }
 
@@ -174,8 +233,32 @@ impl Store {
         }
     }
 
+    /// Whether what is sent may still arrive after it was given up.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Bucket(_))
+    }
+
+    /// Removes a sequence that was never answered for and may still arrive: its tombstone stays, for as long as files
+    /// that no record names do.
+    pub(crate) async fn bury(&self, id: SequenceId) -> Result<()> {
+        let paths = SequencePaths(id);
+        let record = DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() };
+        self.put_json(&paths.deleted(), &record).await?;
+        self.remove_below(&paths.folder(), &paths.deleted()).await
+    }
+
     /// Removes everything below the folder of an id, its tombstone last.
     pub(crate) async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        self.remove_below(path, tombstone).await?;
+        self.remove(tombstone).await?;
+        if self.is_remote() {
+            return Ok(());
+        }
+        let (folder, target) = (Arc::clone(&self.folder), path.clone());
+        blocking("deleting a folder", move || folder.remove_folders(target.as_ref())).await
+    }
+
+    async fn remove_below(&self, path: &Path, tombstone: &Path) -> Result<()> {
         let failed = |e| Error::internal(format!("deleting {path}"), e);
         let found = self.objects_below(path).await?.into_iter().map(|object| object.location);
         let others: Vec<_> = found.filter(|found| found != tombstone).map(Ok).collect();
@@ -187,9 +270,7 @@ impl Store {
                 Err(e) => return Err(failed(e)),
             }
         }
-        self.remove(tombstone).await?;
-        let (folder, target) = (Arc::clone(&self.folder), path.clone());
-        blocking("deleting a folder", move || folder.remove_folders(target.as_ref())).await
+        Ok(())
     }
 }
 

@@ -133,6 +133,18 @@ pub(crate) struct EventsRecord {
     pub events: Vec<Event>,
 }
 
+/// `owner.json` of a bucket: the server that has it for itself. The same file in its state folder shows that it is it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OwnerRecord {
+    pub format_version: u32,
+    pub id: String,
+    /// The bucket, as people write it.
+    pub store: String,
+    /// The state folder, for people.
+    pub folder: String,
+    pub since_ns: i64,
+}
+
 /// `deleted.json`: the folder is being removed; a rebuild finishes the removal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeletedRecord {

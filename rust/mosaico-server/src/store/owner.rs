@@ -1,0 +1,131 @@
+//! One server per bucket: its catalogue knows all that the bucket holds, so nobody else may write there.
+//!
+//! A folder is locked by the operating system. A bucket has a record instead, written once, that names the state folder
+//! of its server; whoever has that folder (which is locked) goes on, everybody else is refused.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use mosaico_types::now_ns;
+
+use super::Store;
+use super::bucket::Bucket;
+use super::durable::LocalFolder;
+use super::layout::owner_file;
+use super::records::{FORMAT_VERSION, OwnerRecord};
+use crate::error::{Error, Result};
+
+/// Refuses the state folder of a bucket as a local store.
+pub(crate) fn check_folder(folder: &Path) -> Result<()> {
+    match read(folder)? {
+        None => Ok(()),
+        Some(ours) => Err(Error::Startup(format!(
+            "{} is the state folder of {}; a local store needs a folder of its own",
+            folder.display(),
+            ours.store
+        ))),
+    }
+}
+
+/// A bucket that was another server's; the record of this one is not written yet.
+pub(crate) struct TakingOver(OwnerRecord);
+
+impl TakingOver {
+    pub(crate) async fn complete(self, store: &Store) -> Result<()> {
+        store.put_json(&owner_file(), &self.0).await
+    }
+}
+
+/// Makes sure that the bucket is this server's, or may be taken over: then what the catalogue knows of it is outdated.
+pub(crate) async fn claim(
+    store: &Store,
+    folder: &Path,
+    bucket: &Bucket,
+    take_over: bool,
+) -> Result<Option<TakingOver>> {
+    let ours = match read(folder)? {
+        Some(ours) if ours.store == bucket.url() => ours,
+        Some(ours) => {
+            return Err(Error::Startup(format!(
+                "the state folder {} belongs to {}; choose another one for {}",
+                folder.display(),
+                ours.store,
+                bucket.url()
+            )));
+        }
+        None if folder.join("log").exists() => {
+            return Err(Error::Startup(format!(
+                "{} is a local store; choose another state folder for {}",
+                folder.display(),
+                bucket.url()
+            )));
+        }
+        None => introduce(store, folder, bucket)?,
+    };
+    let error = match store.create_json(&owner_file(), &ours).await {
+        Ok(()) => return Ok(None),
+        Err(error) => error,
+    };
+    match store.get_json::<OwnerRecord>(&owner_file()).await? {
+        Some(theirs) if theirs.id == ours.id => Ok(None),
+        Some(theirs) if take_over => {
+            refuse_log(folder, bucket)?;
+            tracing::warn!(bucket = %bucket.url(), from = %theirs.folder, "taking the bucket over");
+            Ok(Some(TakingOver(ours)))
+        }
+        Some(theirs) => Err(Error::Startup(format!(
+            "{} is in use by the server with the state folder {}; stop that one and start with its folder, \
+             or add --take-over once: what it did not upload is lost to the bucket then",
+            bucket.url(),
+            theirs.folder
+        ))),
+        None => Err(Error::Startup(format!(
+            "cannot write to {}: {error}; does the bucket exist, and may its keys write there?",
+            bucket.url()
+        ))),
+    }
+}
+
+/// Rows from before another server had the bucket do not fit what it made of it since.
+fn refuse_log(folder: &Path, bucket: &Bucket) -> Result<()> {
+    let log = folder.join("log");
+    let has_rows = match fs::read_dir(&log) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+        Err(e) => return Err(Error::Startup(format!("cannot read {}: {e}", log.display()))),
+    };
+    if has_rows {
+        return Err(Error::Startup(format!(
+            "{} has rows from before another server took {} over; take it over with an empty state folder",
+            log.display(),
+            bucket.url()
+        )));
+    }
+    Ok(())
+}
+
+fn read(folder: &Path) -> Result<Option<OwnerRecord>> {
+    let file = folder.join(owner_file().as_ref());
+    let bytes = match fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::Startup(format!("cannot read {}: {e}", file.display()))),
+    };
+    let record = serde_json::from_slice(&bytes);
+    record.map(Some).map_err(|e| Error::Startup(format!("cannot read {}: {e}", file.display())))
+}
+
+fn introduce(store: &Store, folder: &Path, bucket: &Bucket) -> Result<OwnerRecord> {
+    let ours = OwnerRecord {
+        format_version: FORMAT_VERSION,
+        id: uuid::Uuid::new_v4().to_string(),
+        store: bucket.url(),
+        folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string(),
+        since_ns: now_ns(),
+    };
+    let bytes = super::json(&ours)?.into();
+    let written = LocalFolder::write(&store.folder, owner_file().as_ref(), std::iter::once(&bytes));
+    written.map_err(|e| Error::internal("writing to the state folder", e))?;
+    Ok(ours)
+}

@@ -1,0 +1,210 @@
+"""The daemon on a bucket of a real MinIO: the same answers as on a folder, also when the bucket is away."""
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness.daemon import BucketDaemon, run_mosaicod
+from harness.minio import KEY, SECRET, Minio
+from harness.proxy import Proxy
+from harness.record import number, record_numbers, replay, sequence_of, topic_of
+
+from mosaicolabs import (
+    CompressedImage,
+    ImageFormat,
+    Integer64,
+    Message,
+    QueryOntologyCatalog,
+    QuerySequence,
+)
+from mosaicolabs.exceptions import ConnectionFailedError
+
+KEYS = (KEY, SECRET)
+BESIDE_SEQUENCES = ("owner.json", "layers.json", "events/")
+IMPATIENT = ("--store-timeout", "1.5", "--store-retries", "2")
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    folder = tmp_path_factory.mktemp("minio") / "data"
+    folder.mkdir()
+    with Minio(folder) as minio:
+        yield minio
+
+
+@pytest.fixture
+def bucket(minio: Minio, new_name: Callable[[], str]) -> str:
+    return minio.make_bucket(new_name()[-40:].strip("-").lower())
+
+
+@pytest.fixture
+def daemon(minio: Minio, bucket: str, tmp_path: Path) -> Iterator[BucketDaemon]:
+    with BucketDaemon(tmp_path / "state", bucket, minio.port, KEYS) as daemon:
+        yield daemon
+
+
+def data_of(minio: Minio, bucket: str) -> set[str]:
+    """What the bucket has of sequences."""
+    return {name for name in minio.objects(bucket) if not name.startswith(BESIDE_SEQUENCES)}
+
+
+def frames(count: int) -> list[Message]:
+    """Incompressible megabytes."""
+    noise = random.Random(3)
+    return [
+        Message(
+            timestamp_ns=index,
+            data=CompressedImage(data=noise.randbytes(1_000_000), format=ImageFormat.JPEG),
+        )
+        for index in range(count)
+    ]
+
+
+def test_record_find_replay_delete(daemon: BucketDaemon, minio: Minio, bucket: str) -> None:
+    rows = [(index * 10, index) for index in range(3_000)]
+    with daemon.connect() as client:
+        record_numbers(client, "kept", {"a": rows, "nested/b": rows[::7]})
+        record_numbers(client, "other", {"a": [(1, 1)]})
+        assert len(replay(client, "kept")) == 3_000 + len(rows[::7])
+        assert replay(client, "kept", start_timestamp_ns=20_000, end_timestamp_ns=20_020) == [
+            ("/a", 20_000, 2_000),
+            ("/a", 20_010, 2_001),
+        ]
+        found = client.query(
+            QuerySequence().with_name("kept"), QueryOntologyCatalog(Integer64.Q.data.eq(2_995))
+        )
+        assert [[topic.name for topic in item.topics] for item in found] == [["/a", "/nested/b"]]
+        assert any(name.endswith("commit.json") for name in data_of(minio, bucket))
+
+        with client.sequence_create("gone") as sequence:
+            sequence.topic_create("a", {}, Integer64).push(number(1, 1))
+            client.sequence_delete("gone")
+        assert client.list_sequences() == ["kept", "other"]
+    assert sum(name.endswith("sequence.json") for name in data_of(minio, bucket)) == 2
+
+
+def test_large_chunks_go_in_parts_and_what_was_read_is_kept(
+    minio: Minio, bucket: str, tmp_path: Path
+) -> None:
+    sent = frames(14)
+    with (
+        Proxy(minio.port) as proxy,
+        BucketDaemon(tmp_path / "state", bucket, proxy.port, KEYS, *IMPATIENT) as daemon,
+        daemon.connect() as client,
+    ):
+        with client.sequence_create("s") as sequence:
+            camera = sequence.topic_create("camera", {}, CompressedImage)
+            for message in sent:
+                camera.push(message)
+        assert any(name.endswith(".parquet") for name in data_of(minio, bucket))
+
+        def read() -> list[Message]:
+            return list(topic_of(client, "s", "camera").get_data_streamer())
+
+        assert read() == sent
+        cached = sum(file.stat().st_size for file in (tmp_path / "state" / "cache").iterdir())
+        assert cached >= 14_000_000
+        proxy.stall()
+        assert read() == sent, "from the cache"
+
+
+def test_acknowledged_rows_survive_and_the_bucket_alone_is_enough(
+    daemon: BucketDaemon, minio: Minio, bucket: str, tmp_path: Path
+) -> None:
+    with daemon.connect() as client:
+        record_numbers(client, "done", {"a": [(index, index) for index in range(500)]})
+        with client.sequence_create("open", reconnect_timeout_s=20) as sequence:
+            topic = sequence.topic_create("a", {}, Integer64)
+            topic.push(number(1, 1))
+            topic.flush()
+            daemon.kill()
+            daemon.restart()
+            topic.push(number(2, 2))
+        assert replay(client, "open") == [("/a", 1, 1), ("/a", 2, 2)]
+        before = {name: replay(client, name) for name in ("done", "open")}
+
+    # Another state folder: refused, as the first one may have more, unless it is known to be gone.
+    second = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS)
+    refused = run_mosaicod("run", "--port", 0, *second._arguments, **second._environment)
+    assert refused.returncode == 1
+    assert "--take-over" in refused.stderr
+    assert str(daemon.folder) in refused.stderr
+    daemon.kill()
+    shutil.rmtree(daemon.folder)
+    with (
+        BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over") as other,
+        other.connect() as client,
+    ):
+        assert {name: replay(client, name) for name in client.list_sequences()} == before
+
+
+def test_a_bucket_that_is_away_for_a_while(minio: Minio, bucket: str, tmp_path: Path) -> None:
+    with (
+        Proxy(minio.port) as proxy,
+        BucketDaemon(
+            tmp_path / "state", bucket, proxy.port, KEYS, *IMPATIENT, "--cache-bytes", "0"
+        ) as daemon,
+        daemon.connect() as client,
+    ):
+        record_numbers(client, "done", {"a": [(index, index) for index in range(100)]})
+        with client.sequence_create("open", reconnect_timeout_s=30) as sequence:
+            topic = sequence.topic_create("a", {}, Integer64)
+            topic.push(number(1, 1))
+            topic.flush()
+            proxy.stall()
+            topic.push(number(2, 2))
+            topic.flush()  # It lies in the log of the daemon.
+            assert len(client.list_sequences()) == 2
+            with pytest.raises(ConnectionFailedError) as raised:
+                replay(client, "done")
+            assert raised.value.code == "store_unavailable"
+            with pytest.raises(ConnectionFailedError) as raised:
+                client.sequence_create("new", reconnect_timeout_s=0).__enter__()
+            assert raised.value.code == "store_unavailable"
+            proxy.resume()
+        assert replay(client, "open") == [("/a", 1, 1), ("/a", 2, 2)]
+        assert len(replay(client, "done")) == 100
+        record_numbers(client, "new", {"a": [(1, 1)]})
+        assert sequence_of(client, "new").topics == ["/a"]
+    # Requests that were given up arrived when the connection came back; a rebuild does not take them in.
+    again = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over")
+    with again, again.connect() as client:
+        assert sorted(client.list_sequences()) == ["done", "new", "open"]
+        assert [len(replay(client, name)) for name in ("done", "new", "open")] == [100, 1, 2]
+
+
+def test_two_stores_in_one_bucket(minio: Minio, bucket: str, tmp_path: Path) -> None:
+    for prefix in ("one", "two"):
+        daemon = BucketDaemon(tmp_path / prefix, f"{bucket}/fleet/{prefix}", minio.port, KEYS)
+        with daemon, daemon.connect() as client:
+            assert client.list_sequences() == []
+            record_numbers(client, "run", {"a": [(1, 1)]})
+    assert {name.split("/")[1] for name in minio.objects(bucket) if "sequence.json" in name} == {"one", "two"}
+
+
+def test_what_does_not_fit_together_is_refused(
+    daemon: BucketDaemon, minio: Minio, bucket: str, tmp_path: Path
+) -> None:
+    url, settings = f"s3://{bucket}", daemon._environment
+    wrong = {**settings, "MOSAICO_STORE_SECRET_KEY": "wrong"}
+    half = {**settings, "MOSAICO_STORE_SECRET_KEY": ""}
+    other = ("--state-dir", tmp_path / "other", *IMPATIENT)
+    cases: list[tuple[tuple[object, ...], dict[str, str], str]] = [
+        (("--store", url), settings, "state folder"),
+        (("--store", url, *other), wrong, "not available"),
+        (("--store", url, *other), half, "belong together"),
+        (("--store", f"s3://none-{bucket}", *other), settings, "does the bucket exist"),
+        (("--local-store", tmp_path / "local", "--state-dir", tmp_path / "other"), {}, "for buckets"),
+    ]
+    for arguments, environment, text in cases:
+        ended = run_mosaicod("run", "--port", 0, *arguments, **environment)
+        assert (ended.returncode, text in ended.stderr) == (1, True), (arguments, ended)
+    daemon.kill()
+    for arguments, text in (
+        (("--store", f"{url}/elsewhere", "--state-dir", daemon.folder), "belongs to"),
+        (("--local-store", daemon.folder), "state folder of"),
+    ):
+        ended = run_mosaicod("run", "--port", 0, *arguments, **settings)
+        assert (ended.returncode, text in ended.stderr) == (1, True), (arguments, ended)
