@@ -140,6 +140,21 @@ def test_acknowledged_rows_survive_and_the_bucket_alone_is_enough(
         assert {name: replay(client, name) for name in client.list_sequences()} == before
 
 
+def test_a_state_folder_with_rows_of_before_does_not_take_a_bucket_back(
+    daemon: BucketDaemon, minio: Minio, bucket: str, tmp_path: Path
+) -> None:
+    with daemon.connect() as client, pytest.raises(ConnectionFailedError):
+        with client.sequence_create("open", reconnect_timeout_s=0) as sequence:
+            topic = sequence.topic_create("a", {}, Integer64)
+            topic.push(number(1, 1))
+            topic.flush()
+            daemon.kill()
+    with BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over") as other:
+        assert other.folder.exists()
+    refused = run_mosaicod("run", "--port", 0, *daemon._arguments, "--take-over", **daemon._environment)
+    assert (refused.returncode, "rows from before" in refused.stderr) == (1, True), refused
+
+
 def test_a_bucket_that_is_away_for_a_while(minio: Minio, bucket: str, tmp_path: Path) -> None:
     with (
         Proxy(minio.port) as proxy,

@@ -31,12 +31,12 @@ def run_mosaicod(*arguments: object, **environment: str) -> subprocess.Completed
     )
 
 
-def _database(folder: Path) -> list[str]:
-    """Where the catalogue of a folder lies: in the Postgres of `tests/with_postgres`, if it runs."""
+def _database(store: Path) -> list[str]:
+    """Where the catalogue of a store lies: in the Postgres of `tests/with_postgres`, if it runs."""
     url = os.environ.get("MOSAICO_TEST_POSTGRES")
     if url is None:
         return []
-    schema = f"test_{hashlib.sha256(bytes(folder)).hexdigest()[:16]}"
+    schema = f"test_{hashlib.sha256(bytes(store)).hexdigest()[:16]}"
     return ["--database", url, "--database-schema", schema]
 
 
@@ -133,7 +133,8 @@ class BucketDaemon(Daemon):
     def __init__(self, folder: Path, bucket: str, port: int, keys: tuple[str, str], *arguments: str) -> None:
         super().__init__(folder)
         self.store = f"s3://{bucket}"
-        self._arguments = ["--state-dir", str(folder), *arguments]
+        # A server that takes the bucket over finds the catalogue of the one before.
+        self._arguments = ["--state-dir", str(folder), *arguments, *_database(Path(self.store))]
         self._environment = {
             "MOSAICO_STORE_ENDPOINT": f"http://127.0.0.1:{port}",
             "MOSAICO_STORE_ACCESS_KEY": keys[0],
