@@ -16,6 +16,7 @@ from mosaicolabs import (
     ImageFormat,
     Integer64,
     Message,
+    OnErrorPolicy,
     QueryOntologyCatalog,
     QuerySequence,
 )
@@ -73,14 +74,18 @@ def test_record_find_replay_delete(daemon: BucketDaemon, minio: Minio, bucket: s
             ("/a", 20_010, 2_001),
         ]
         found = client.query(
-            QuerySequence().with_name("kept"), QueryOntologyCatalog(Integer64.Q.data.eq(2_995))
+            QuerySequence().with_name("kept"), QueryOntologyCatalog(Integer64.Q.data.eq(2_996))
         )
         assert [[topic.name for topic in item.topics] for item in found] == [["/a", "/nested/b"]]
         assert any(name.endswith("commit.json") for name in data_of(minio, bucket))
 
-        with client.sequence_create("gone") as sequence:
+        with (
+            pytest.raises(RuntimeError, match="broken off"),
+            client.sequence_create("gone", on_error=OnErrorPolicy.Report) as sequence,
+        ):
             sequence.topic_create("a", {}, Integer64).push(number(1, 1))
-            client.sequence_delete("gone")
+            raise RuntimeError("broken off")
+        client.sequence_delete("gone")
         assert client.list_sequences() == ["kept", "other"]
     assert sum(name.endswith("sequence.json") for name in data_of(minio, bucket)) == 2
 
@@ -206,11 +211,12 @@ def test_what_does_not_fit_together_is_refused(
     wrong = {**settings, "MOSAICO_STORE_SECRET_KEY": "wrong"}
     half = {**settings, "MOSAICO_STORE_SECRET_KEY": ""}
     other = ("--state-dir", tmp_path / "other", *IMPATIENT)
+    fresh = ("--state-dir", tmp_path / "fresh", *IMPATIENT)
     cases: list[tuple[tuple[object, ...], dict[str, str], str]] = [
         (("--store", url), settings, "state folder"),
         (("--store", url, *other), wrong, "not available"),
         (("--store", url, *other), half, "belong together"),
-        (("--store", f"s3://none-{bucket}", *other), settings, "does the bucket exist"),
+        (("--store", f"s3://none-{bucket}", *fresh), settings, "does the bucket exist"),
         (("--local-store", tmp_path / "local", "--state-dir", tmp_path / "other"), {}, "for buckets"),
     ]
     for arguments, environment, text in cases:
