@@ -211,17 +211,19 @@ def test_what_does_not_fit_together_is_refused(
     wrong = {**settings, "MOSAICO_STORE_SECRET_KEY": "wrong"}
     half = {**settings, "MOSAICO_STORE_SECRET_KEY": ""}
     other = ("--state-dir", tmp_path / "other", *IMPATIENT)
-    fresh = ("--state-dir", tmp_path / "fresh", *IMPATIENT)
     cases: list[tuple[tuple[object, ...], dict[str, str], str]] = [
         (("--store", url), settings, "state folder"),
         (("--store", url, *other), wrong, "not available"),
         (("--store", url, *other), half, "belong together"),
-        (("--store", f"s3://none-{bucket}", *fresh), settings, "does the bucket exist"),
+        (("--store", f"s3://none-{bucket}", *other), settings, "does the bucket exist"),
         (("--local-store", tmp_path / "local", "--state-dir", tmp_path / "other"), {}, "for buckets"),
     ]
     for arguments, environment, text in cases:
         ended = run_mosaicod("run", "--port", 0, *arguments, **environment)
         assert (ended.returncode, text in ended.stderr) == (1, True), (arguments, ended)
+    # What was refused leaves no mark: the same folder takes the right settings.
+    with BucketDaemon(tmp_path / "other", f"{bucket}/right", minio.port, KEYS) as corrected:
+        assert corrected.process.poll() is None
     daemon.kill()
     for arguments, text in (
         (("--store", f"{url}/elsewhere", "--state-dir", daemon.folder), "belongs to"),

@@ -192,7 +192,6 @@ impl Drop for Server {
     }
 }
 
-/// Tells those who watch the health, and ends their streams, which would hold up the end.
 async fn open_catalog(config: &Config, folder: &Path) -> Result<(Catalog, bool)> {
     match &config.database {
         Some(url) => Catalog::open_postgres(url, &config.database_schema, config.database_connections).await,
@@ -200,6 +199,7 @@ async fn open_catalog(config: &Config, folder: &Path) -> Result<(Catalog, bool)>
     }
 }
 
+/// Tells those who watch the health, and ends their streams, which would hold up the end.
 async fn say_goodbye(reporter: &mut HealthReporter) {
     for service in ["", <FlightServiceServer<Service> as NamedService>::NAME] {
         reporter.set_service_status(service, ServingStatus::NotServing).await;

@@ -20,12 +20,19 @@ use crate::error::{Error, Result};
 pub(crate) fn check_folder(folder: &Path) -> Result<()> {
     match read(folder)? {
         None => Ok(()),
-        Some(ours) => Err(Error::Startup(format!(
+        Some(ours) if was_used(folder) => Err(Error::Startup(format!(
             "{} is the state folder of {}; a local store needs a folder of its own",
             folder.display(),
             ours.store
         ))),
+        Some(_) => fs::remove_file(folder.join(owner_file().as_ref()))
+            .map_err(|e| Error::internal("removing the mark of a bucket", e)),
     }
+}
+
+/// Whether a server came as far as to use this folder. Its mark alone is of a start that was refused.
+fn was_used(folder: &Path) -> bool {
+    folder.join("log").exists()
 }
 
 /// A bucket that was another server's; the record of this one is not written yet.
@@ -46,7 +53,7 @@ pub(crate) async fn claim(
 ) -> Result<Option<TakingOver>> {
     let ours = match read(folder)? {
         Some(ours) if ours.store == bucket.url() => ours,
-        Some(ours) => {
+        Some(ours) if was_used(folder) => {
             return Err(Error::Startup(format!(
                 "the state folder {} belongs to {}; choose another one for {}",
                 folder.display(),
@@ -54,14 +61,14 @@ pub(crate) async fn claim(
                 bucket.url()
             )));
         }
-        None if folder.join("log").exists() => {
+        None if was_used(folder) => {
             return Err(Error::Startup(format!(
                 "{} is a local store; choose another state folder for {}",
                 folder.display(),
                 bucket.url()
             )));
         }
-        None => introduce(store, folder, bucket)?,
+        _ => introduce(store, folder, bucket)?,
     };
     let error = match store.create_json(&owner_file(), &ours).await {
         Ok(()) => return Ok(None),
