@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::Status;
@@ -114,9 +114,13 @@ impl Target {
         let folder = TempDir::new().unwrap();
         let (server, sequence_key) = runtime.block_on(async {
             let server = TestServer::start(config(folder.path())).await;
+            // Finalized: with the key of an open one, an input may well remove it.
+            let key = create_sequence(&server.client, "kept-seq").await;
+            let topic = create_topic(&server.client, "kept-seq/t/one", &key).await;
+            put(&server.client, "kept-seq/t/one", &topic, &[rows_of("put_mock")]).await.unwrap();
+            let finalized = json!({"name": "kept-seq", "key": key});
+            act(&server.client, "sequence_finalize", finalized).await.unwrap();
             let key = create_sequence(&server.client, "raw-seq").await;
-            let topic = create_topic(&server.client, "raw-seq/t/one", &key).await;
-            put(&server.client, "raw-seq/t/one", &topic, &[rows_of("put_mock")]).await.unwrap();
             (server, key)
         });
         Self { runtime, folder, server, sequence_key }
@@ -154,7 +158,7 @@ impl Target {
 
 async fn check_rows(client: &Client) {
     client.clone().list_flights(Criteria::default()).await.unwrap();
-    let found = get_window(client, "raw-seq/t/one", None, None).await.unwrap();
+    let found = get_window(client, "kept-seq/t/one", None, None).await.unwrap();
     let found = arrow::compute::concat_batches(&found[0].schema(), &found).unwrap();
     assert_eq!(found.columns(), rows_of("put_mock").columns());
 }
