@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaicolabs import IMU, Message, Point3d, Serializable, Vector3d
-from mosaicolabs.ml._merge import merge_topics
-from mosaicolabs.ml._pandas import to_pandas
+from mosaicolabs.ml._merge import Merged
+from mosaicolabs.ml._pandas import wide_frame
 from mosaicolabs.ml._topic_rows import TopicRows
 from mosaicolabs.models._schema import message_schema
 from mosaicolabs.models.data import Floating64, Integer64
@@ -47,7 +47,7 @@ def topic_rows(topic: str, messages: list[Message]) -> pa.Table:
 
 
 def frame_of(*topics: tuple[str, list[Message]]) -> pd.DataFrame:
-    frame = to_pandas(merge_topics([topic_rows(topic, messages) for topic, messages in topics]))
+    frame = wide_frame(Merged([topic_rows(topic, messages) for topic, messages in topics]))
     assert isinstance(frame, pd.DataFrame)
     return frame
 

@@ -1,19 +1,15 @@
 """Cutting, flattening and merging the rows of topics against models that look at one row at a time."""
 
 import logging
-import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaicolabs.ml._merge import merge_topics
-from mosaicolabs.ml._pandas import to_pandas
+from mosaicolabs.ml._merge import Merged, wide_table
 from mosaicolabs.ml._topic_rows import TopicRows
 from mosaicolabs.ml._windows import windows
 
@@ -123,7 +119,8 @@ def test_topics_are_merged_by_time_and_by_their_order(
     tables = [
         TopicRows(f"/t{n}.tag", SCHEMA, batches(topic, sizes)).until(2**63) for n, topic in enumerate(found)
     ]
-    wide = merge_topics(tables)
+    wide = wide_table(Merged(tables))
+    wide.validate(full=True)
     everything = [
         name for n in range(len(found)) for name in flat(BLANK, f"/t{n}.tag") if n == 0 or "." in name
     ]
@@ -136,50 +133,6 @@ def test_topics_are_merged_by_time_and_by_their_order(
 
 
 BLANK: dict[str, Any] = dict.fromkeys(["timestamp_ns", "number", "nested", "items", "matrix"])
-
-
-def test_pandas_gets_nan_where_that_loses_nothing() -> None:
-    table = pa.table(
-        {
-            "timestamp_ns": [2**62 + 1, 2**62 + 3],
-            "f32": pa.array([0.5, None], pa.float32()),
-            "f64": pa.array([None, math.inf]),
-            "i32": pa.array([1, None], pa.int32()),
-            "i64": pa.array([2**53 + 1, None], pa.int64()),
-            "u64": pa.array([None, 2**64 - 1], pa.uint64()),
-            "flag": pa.array([None, False]),
-            "text": pa.array(["x", None], pa.large_string()),
-            "raw": pa.array([b"\x00", None], pa.large_binary()),
-            "items": pa.array([[1.0, 2.0], None], pa.large_list(pa.float64())),
-        }
-    )
-    frame = to_pandas(table)
-    assert list(frame.columns) == table.schema.names
-    assert frame["timestamp_ns"].dtype == np.int64
-    assert frame["timestamp_ns"].tolist() == [2**62 + 1, 2**62 + 3]
-    dtypes = {name: str(frame[name].dtype) for name in ("f32", "f64", "i32", "i64", "u64", "flag")}
-    assert dtypes == {
-        "f32": "float32",
-        "f64": "float64",
-        "i32": "float64",
-        "i64": "Int64",
-        "u64": "UInt64",
-        "flag": "boolean",
-    }
-    assert frame["i64"][0] == 2**53 + 1
-    assert frame["u64"][1] == 2**64 - 1
-    assert frame["f64"][1] == math.inf
-    assert [frame[name].isna().tolist() for name in ("text", "raw", "items")] == [[False, True]] * 3
-    assert frame["items"][0].tolist() == [1.0, 2.0]
-    assert frame["raw"][0] == b"\x00"
-
-
-def test_a_wide_frame_can_be_added_to() -> None:
-    columns = {f"c{n}": [0.5] for n in range(300)}
-    frame = to_pandas(pa.table({"timestamp_ns": [1]} | columns))
-    frame["more"] = 1.0  # a frame of 300 blocks would warn here, and warnings are errors
-    assert frame.shape == (1, 302)
-    assert isinstance(frame.index, pd.RangeIndex)
 
 
 spans = st.tuples(st.integers(-60, 60), st.integers(0, 90), st.integers(1, 130))
@@ -199,11 +152,11 @@ def test_windows_together_are_the_whole(
     later = [[row for row in topic if start <= row["timestamp_ns"]] for topic in found]
     inside = [[row for row in topic if row["timestamp_ns"] < end] for topic in later]
     tables = [TopicRows(f"/t{n}.tag", SCHEMA, batches(topic, sizes)) for n, topic in enumerate(later)]
-    got = list(windows(tables, start, end, step))
+    got = list(map(wide_table, windows(tables, start, end, step)))
     whole = [
         TopicRows(f"/t{n}.tag", SCHEMA, batches(topic, [])).until(2**63) for n, topic in enumerate(inside)
     ]
-    assert [row for table in got for row in table.to_pylist()] == merge_topics(whole).to_pylist()
+    assert [row for table in got for row in table.to_pylist()] == wide_table(Merged(whole)).to_pylist()
     for number, table in enumerate(got):
         for time in table["timestamp_ns"].to_pylist():
             assert start + number * step <= time < start + (number + 1) * step
@@ -215,7 +168,7 @@ def test_a_gap_of_many_windows_is_told_once(caplog: pytest.LogCaptureFixture) ->
     times = [{"timestamp_ns": time} for time in (0, 2000, 5000)]
     topic = TopicRows("/t.tag", SCHEMA, batches(times, []))
     with caplog.at_level(logging.WARNING, logger="mosaicolabs"):
-        counts = [table.num_rows for table in windows([topic], 0, 5001, 1)]
+        counts = [len(merged.times) for merged in windows([topic], 0, 5001, 1)]
     assert len(counts) == 5001
     assert sum(counts) == 3
     assert "1999 windows from 1 ns on have no rows" in caplog.text

@@ -1,5 +1,7 @@
 """Rows of several topics as the rows of one wide table."""
 
+from collections.abc import Iterator
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -9,49 +11,74 @@ import pyarrow as pa
 from mosaicolabs.ml._topic_rows import TIME
 
 
-def merge_topics(tables: list[pa.Table]) -> pa.Table:
-    """One row per row of a topic, in time order; the columns of the other topics are null there.
+class Merged:
+    """Rows of several topics in time order; those of one time keep the order of the topics, then their own.
 
-    Rows of one time keep the order of the tables, then that inside a table.
+    Attributes:
+        times: Times of all rows, ns, shape (rows,), ascending.
     """
-    times = np.concatenate([table.column(TIME).to_numpy() for table in tables])
-    order = np.argsort(times, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    columns = [pa.array(times[order])]
-    names = [TIME]
-    first = 0
-    for table in tables:
-        own = place[first : first + table.num_rows]
-        first += table.num_rows
-        spread = _Spread(own, len(times))
-        for name, column in zip(table.column_names, table.columns, strict=True):
-            if name != TIME:
-                names.append(name)
-                columns.append(spread(column))
-    return pa.table(columns, names)
+
+    def __init__(self, topics: list[pa.Table]) -> None:
+        """`topics` are in time order each."""
+        times = np.concatenate([topic.column(TIME).to_numpy() for topic in topics])
+        order = np.argsort(times, kind="stable")
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        ends = np.cumsum([topic.num_rows for topic in topics])
+        self.times: npt.NDArray[np.int64] = times[order]
+        self._spreads = [Spread(own, len(times)) for own in np.split(places, ends[:-1])]
+        self._topics = topics
+
+    def columns(self) -> "Iterator[tuple[str, Spread, pa.ChunkedArray]]":
+        """All columns but the time's: the name, where the values belong, the values."""
+        for spread, topic in zip(self._spreads, self._topics, strict=True):
+            for name, column in zip(topic.column_names, topic.columns, strict=True):
+                if name != TIME:
+                    yield name, spread, column
 
 
-class _Spread:
-    """Puts the values of a topic's rows to their places among the rows of all; nulls between."""
+class Spread:
+    """Where the rows of a topic lie among those of all topics.
+
+    Attributes:
+        places: Shape (rows of the topic,).
+        rows: Number of all rows.
+    """
 
     def __init__(self, places: npt.NDArray[np.int64], rows: int) -> None:
-        self._places = places
-        self._rows = rows
-        self._absent = np.ones(rows, dtype=bool)
-        self._absent[places] = False
-        source = np.zeros(rows, dtype=np.int64)
-        source[places] = np.arange(len(places))
-        self._source = pa.array(source, mask=self._absent)
+        self.places = places
+        self.rows = rows
 
     def __call__(self, column: pa.ChunkedArray) -> Any:
-        if len(column) == self._rows:
+        """A column of the topic as one of all rows; nulls between."""
+        if len(self.places) == self.rows:
             return column
-        if column.null_count == len(column):
-            return pa.nulls(self._rows, column.type)
-        if column.null_count == 0 and pa.types.is_floating(column.type):
+        type_ = column.type
+        if column.null_count == 0 and (pa.types.is_floating(type_) or pa.types.is_integer(type_)):
             # Several times as fast as `take`, and most columns of sensors are of this kind.
-            values = np.zeros(self._rows, dtype=column.type.to_pandas_dtype())
-            values[self._places] = column.to_numpy()
-            return pa.array(values, mask=self._absent)
+            values = np.zeros(self.rows, dtype=type_.to_pandas_dtype())
+            values[self.places] = column.to_numpy()
+            return pa.Array.from_buffers(type_, self.rows, [self._validity, pa.py_buffer(values)])
         return column.combine_chunks().take(self._source)
+
+    @cached_property
+    def _validity(self) -> pa.Buffer:
+        present = np.zeros(self.rows, dtype=bool)
+        present[self.places] = True
+        return pa.py_buffer(np.packbits(present, bitorder="little"))
+
+    @cached_property
+    def _source(self) -> pa.Array:
+        source = np.zeros(self.rows, dtype=np.int64)
+        source[self.places] = np.arange(len(self.places))
+        return pa.Array.from_buffers(pa.int64(), self.rows, [self._validity, pa.py_buffer(source)])
+
+
+def wide_table(merged: Merged) -> pa.Table:
+    """The time, then the columns of each topic, null in the rows of the others."""
+    nulls = cache(partial(pa.nulls, len(merged.times)))
+    names, columns = [TIME], [pa.array(merged.times)]
+    for name, spread, column in merged.columns():
+        names.append(name)
+        columns.append(spread(column) if column.null_count < len(column) else nulls(column.type))
+    return pa.table(columns, names)

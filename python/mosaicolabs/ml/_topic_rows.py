@@ -1,6 +1,6 @@
 """The rows of one topic, flattened and handed out up to a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +17,15 @@ class TopicRows:
 
     def __init__(self, prefix: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
         """`batches` come in time order; `prefix` goes before the names of all columns but the time's."""
-        self._prefix = prefix
+        self._schema = pa.schema(
+            (path if path == TIME else f"{prefix}.{path}", _wide(type_)) for path, type_ in _leaves(schema)
+        )
         self._batches = batches
-        self._empty = self._flat(schema.empty_table())
-        self._rest = self._empty
+        self._rest = pa.RecordBatch.from_pylist([], self._schema)
 
     def until(self, end_ns: int) -> pa.Table:
         """The next rows with `timestamp_ns < end_ns`, in time order."""
-        parts = [self._empty]
+        parts = []
         while self._fill():
             times = self._rest.column(TIME).to_numpy()
             count = len(times) if end_ns > LAST_NS else int(np.searchsorted(times, np.int64(end_ns)))
@@ -32,7 +33,7 @@ class TopicRows:
             self._rest = self._rest.slice(count)
             if count < len(times):
                 break
-        return pa.concat_tables(parts)
+        return pa.Table.from_batches(parts, self._schema)
 
     def next_time(self) -> int | None:
         """Time of the next row, ns; None at the end."""
@@ -43,17 +44,31 @@ class TopicRows:
             batch = next(self._batches, None)
             if batch is None:
                 return False
-            self._rest = self._flat(pa.Table.from_batches([batch]))
+            self._rest = self._flat(batch)
         return True
 
-    def _flat(self, table: pa.Table) -> pa.Table:
-        while any(pa.types.is_struct(field.type) for field in table.schema):
-            table = table.flatten()
-        fields = [pa.field(self._name(field.name), _wide(field.type)) for field in table.schema]
-        return table.rename_columns([field.name for field in fields]).cast(pa.schema(fields))
+    def _flat(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = [
+            column if column.type == type_ else column.cast(type_)
+            for column, type_ in zip(_flattened(batch.columns), self._schema.types, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
-    def _name(self, path: str) -> str:
-        return path if path == TIME else f"{self._prefix}.{path}"
+
+def _leaves(fields: Iterable[pa.Field], above: str = "") -> Iterator[tuple[str, pa.DataType]]:
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            yield from _leaves(field.type, f"{above}{field.name}.")
+        else:
+            yield f"{above}{field.name}", field.type
+
+
+def _flattened(columns: Iterable[pa.Array]) -> Iterator[pa.Array]:
+    for column in columns:
+        if isinstance(column, pa.StructArray):
+            yield from _flattened(column.flatten())
+        else:
+            yield column
 
 
 def _wide(type_: pa.DataType) -> pa.DataType:

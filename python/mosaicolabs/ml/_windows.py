@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Iterator
 
-import pyarrow as pa
-
-from mosaicolabs.ml._merge import merge_topics
+from mosaicolabs.ml._merge import Merged
 from mosaicolabs.ml._topic_rows import TopicRows
 
 logger = logging.getLogger(__name__)
@@ -13,10 +11,10 @@ logger = logging.getLogger(__name__)
 _MANY = 1000
 
 
-def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -> Iterator[pa.Table]:
-    """Wide tables of the rows in `[start_ns + k * step_ns, start_ns + (k + 1) * step_ns)`.
+def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -> Iterator[Merged]:
+    """The rows in `[start_ns + k * step_ns, start_ns + (k + 1) * step_ns)`.
 
-    The last one ends at `end_ns`. A window without rows gives a table without rows, as long as others follow.
+    The last one ends at `end_ns`. A window without rows comes, too, as long as others follow.
     """
     told = False
     while start_ns < end_ns:
@@ -36,5 +34,5 @@ def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -
                     start_ns,
                     min(times),
                 )
-        yield merge_topics(tables)
+        yield Merged(tables)
         start_ns = edge_ns

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from mosaicolabs.handlers import SequenceHandler
 from mosaicolabs.handlers._open import READ_AHEAD_BYTES
-from mosaicolabs.ml._pandas import import_pandas, to_pandas
+from mosaicolabs.ml._merge import Merged, wide_table
+from mosaicolabs.ml._pandas import import_pandas, wide_frame
 from mosaicolabs.ml._topic_rows import LAST_NS, TopicRows
 from mosaicolabs.ml._windows import windows
 
@@ -90,11 +91,8 @@ class DataFrameExtractor:
             ConnectionError: A stream cannot be opened, or broke.
         """
         import_pandas()
-        with closing(
-            self.to_arrow_chunks(topics, window_sec, timestamp_ns_start, timestamp_ns_end)
-        ) as tables:
-            for table in tables:
-                yield to_pandas(table)
+        with closing(self._windows(topics, window_sec, timestamp_ns_start, timestamp_ns_end)) as merged:
+            yield from map(wide_frame, merged)
 
     def to_arrow_chunks(
         self,
@@ -104,6 +102,16 @@ class DataFrameExtractor:
         timestamp_ns_end: int | None = None,
     ) -> Generator[pa.Table, None, None]:
         """The windows of `to_pandas_chunks` as Arrow tables: what is missing is null, types are as stored."""
+        with closing(self._windows(topics, window_sec, timestamp_ns_start, timestamp_ns_end)) as merged:
+            yield from map(wide_table, merged)
+
+    def _windows(
+        self,
+        topics: list[str] | None,
+        window_sec: float,
+        timestamp_ns_start: int | None,
+        timestamp_ns_end: int | None,
+    ) -> Generator[Merged, None, None]:
         step_ns = _step_ns(window_sec)
         names = self._sequence._filled(topics, follow=False)
         first = cast(int, self._sequence.timestamp_ns_min)  # not None, since topics have data
