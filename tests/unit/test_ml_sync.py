@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mosaicolabs.ml import SyncAsOf, SyncDrop, SyncHold, SyncPolicy, SyncTransformer
 
+NAMES = ["x", "y", "z"]
 STEP_NS = 10
 FPS = 1e9 / STEP_NS
 INT64 = (-(2**63), 2**63 - 1)
@@ -65,13 +66,16 @@ def model(rows: Rows, names: list[str], value_at: Callable[[int, Any], Cell]) ->
 
 @st.composite
 def recordings(draw: st.DrawFn) -> tuple[Rows, list[int]]:
-    """Rows of two columns with gaps, and where to cut them into chunks."""
+    """Rows of three columns with gaps, two mostly with the same ones, and where to cut them into chunks."""
     steps = draw(st.lists(st.integers(0, 6) | st.integers(0, 60), max_size=40))
     time = draw(st.integers(-100, 100) | st.sampled_from([INT64[0], INT64[1] - 2500]))
     rows: Rows = []
+    alike = draw(st.integers(0, 40))
     for step in steps:
         time += step
-        cells = {name: draw(st.none() | st.integers(-9, 9).map(float)) for name in ("x", "y")}
+        cells = {name: draw(st.none() | st.integers(-9, 9).map(float)) for name in NAMES}
+        if len(rows) != alike:
+            cells["z"] = None if cells["x"] is None else cells["x"] + 100
         rows.append((time, cells))
     # A chunk gives the tick at its last row's time, so rows of one time belong in one chunk.
     places = [n for n in range(len(rows) + 1) if n in (0, len(rows)) or rows[n - 1][0] < rows[n][0]]
@@ -81,14 +85,14 @@ def recordings(draw: st.DrawFn) -> tuple[Rows, list[int]]:
 def pandas_frame(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame(
         {"timestamp_ns": np.array([time for time, _ in rows], dtype=np.int64)}
-        | {name: np.array([row[name] for _, row in rows], dtype=float) for name in ("x", "y")}
+        | {name: np.array([row[name] for _, row in rows], dtype=float) for name in NAMES}
     )
 
 
 def arrow_table(rows: Rows) -> pa.Table:
     return pa.table(
         {"timestamp_ns": pa.array([time for time, _ in rows], pa.int64())}
-        | {name: pa.array([row[name] for _, row in rows], pa.float64()) for name in ("x", "y")}
+        | {name: pa.array([row[name] for _, row in rows], pa.float64()) for name in NAMES}
     )
 
 
@@ -117,7 +121,7 @@ def test_every_tick_is_that_of_the_model_however_the_rows_are_cut(
     found = []
     for begin, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
         found += read(sync.transform(make(rows[begin:end])))
-    assert found == model(rows, ["x", "y"], value_at)
+    assert found == model(rows, NAMES, value_at)
 
 
 @given(
@@ -216,6 +220,67 @@ def test_numbers_that_a_policy_computes_keep_their_own_type() -> None:
     assert SyncTransformer(FPS, Linear()).transform(pd.DataFrame(data))["x"].tolist() == [1.0, 1.5, 2.0]
     table = SyncTransformer(FPS, Linear()).transform(pa.table(data))
     assert table.column("x").to_pylist() == [1.0, 1.5, 2.0]
+
+
+def test_columns_of_numbers_and_objects_keep_their_order() -> None:
+    class Counted:
+        def apply(self, grid: Any, s_ts: Any, s_val: Any) -> Any:
+            return SyncHold().apply(grid, s_ts, s_val) if s_val.dtype == object else np.arange(len(grid))
+
+    data = frame(t=[0, 10], n=[1, 2], o=["x", "y"], m=[0.5, 1.5], never=[None, None])
+    synced = SyncTransformer(FPS, Counted()).transform(data)
+    assert synced.to_dict("list") == {
+        "timestamp_ns": [0, 10],
+        "n": [0, 1],
+        "o": ["x", "y"],
+        "m": [0, 1],
+        "never": [None, None],
+    }
+    assert [synced[name].dtype.kind for name in synced] == ["i", "i", "O", "i", "O"]
+
+
+def test_a_policy_derived_from_ours_has_the_last_word() -> None:
+    class Doubled(SyncHold):
+        def apply(self, grid: Any, s_ts: Any, s_val: Any) -> Any:
+            return super().apply(grid, s_ts, s_val * 2)
+
+    sync = SyncTransformer(FPS, Doubled())
+    assert sync.transform(frame(t=[0, 10], x=[1.0, 2.0]))["x"].tolist() == [2.0, 4.0]
+
+
+def test_a_policy_that_writes_to_its_input_changes_no_other_column() -> None:
+    class Careless:
+        def apply(self, grid: Any, s_ts: Any, s_val: Any) -> Any:
+            values = SyncHold().apply(grid, s_ts, s_val)
+            s_ts[:] = 2**62
+            return values
+
+    sync = SyncTransformer(FPS, Careless())
+    for time in (0, 10):
+        synced = sync.transform(frame(t=[time], x=[1.0], y=[2.0]))
+        assert synced.to_dict("records") == [{"timestamp_ns": time, "x": 1.0, "y": 2.0}]
+
+
+def test_a_chunk_without_samples_leaves_their_type() -> None:
+    types = []
+
+    class Noted:
+        def apply(self, grid: Any, s_ts: Any, s_val: Any) -> Any:
+            types.append(s_val.dtype)
+            return SyncHold().apply(grid, s_ts, s_val)
+
+    sync = SyncTransformer(FPS, Noted())
+    for time, value in ((0, None), (10, 1.5), (20, None), (30, 2.5)):
+        sync.transform(frame(t=[time], x=[value]))
+    assert types == [np.float64] * 3
+
+
+def test_names_of_columns_may_be_of_any_kind() -> None:
+    for names in ([], [1, 2.5, "x"], [("a", "b"), ("a", "c")]):
+        data = pd.DataFrame([[0, *map(float, range(len(names)))]], columns=["timestamp_ns", *names])
+        synced = SyncTransformer(FPS).transform(data.astype({"timestamp_ns": int}))
+        assert synced.columns.equals(data.columns)
+        assert synced.iloc[0].tolist() == data.iloc[0].tolist()
 
 
 def test_samples_of_a_chunk_without_a_due_tick_count_later() -> None:

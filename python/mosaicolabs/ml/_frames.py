@@ -17,18 +17,24 @@ class Frame(Protocol):
     """Named columns of equal length."""
 
     names: list[Hashable]
-    rows: int
 
     def column(self, name: Hashable) -> Column:
         """All values of a column that has no missing ones."""
         ...
 
-    def samples(self, name: Hashable) -> tuple[npt.NDArray[np.bool_], Column]:
-        """Which rows have a value in this column, and these values."""
+    def present(self, name: Hashable) -> npt.NDArray[np.bool_]:
+        """Which rows have a value in this column."""
         ...
 
-    def like(self, columns: Mapping[Hashable, Column]) -> Any:
-        """A frame of the same kind; None is missing, columns of objects keep the types that they had."""
+    def values(self, name: Hashable, rows: npt.NDArray[np.int64]) -> Column:
+        """The values of these rows, none of which is missing."""
+        ...
+
+    def like(self, columns: Mapping[Hashable, Column | None], rows: int) -> Any:
+        """A frame of the same kind.
+
+        None is missing, a column that is None all of it. Columns of objects keep the types that they had.
+        """
         ...
 
 
@@ -59,68 +65,95 @@ def frame_of(data: Any) -> Frame:
 
 class _PandasFrame:
     def __init__(self, frame: Any) -> None:
-        self._frame = frame
         self.names: list[Hashable] = list(frame.columns)
-        self.rows = len(frame)
+        self._columns = {name: _array(column) for name, column in frame.items()}
 
     def column(self, name: Hashable) -> Column:
-        return _plain(self._frame[name])
+        return _plain(self._columns[name])
 
-    def samples(self, name: Hashable) -> tuple[npt.NDArray[np.bool_], Column]:
-        column = self._frame[name]
-        if column.dtype.kind == "f" and isinstance(column.dtype, np.dtype):  # most are, and there are many
-            values = column.to_numpy()
-            present = ~np.isnan(values)
-            return present, values[present]
-        present = column.notna().to_numpy()
-        return present, _plain(column[present])
-
-    def like(self, columns: Mapping[Hashable, Column]) -> Any:
+    def present(self, name: Hashable) -> npt.NDArray[np.bool_]:
         import pandas
 
-        # pandas would guess a type for columns of objects, another one for each chunk. One index for all of
-        # them needs no alignment.
-        index = pandas.RangeIndex(len(next(iter(columns.values()))))
-        series = {name: pandas.Series(values, index, values.dtype) for name, values in columns.items()}
-        return pandas.DataFrame(series, index)
+        column = self._columns[name]
+        if isinstance(column, np.ndarray) and column.dtype.kind == "f":  # most are, and there are many
+            return ~np.isnan(column)
+        return ~np.asarray(pandas.isna(column))
+
+    def values(self, name: Hashable, rows: npt.NDArray[np.int64]) -> Column:
+        return _plain(self._columns[name][rows])
+
+    def like(self, columns: Mapping[Hashable, Column | None], rows: int) -> Any:
+        import pandas
+
+        # pandas would guess a type for columns of objects, another one for each chunk. All of them are one
+        # array, since there are many.
+        index = pandas.RangeIndex(rows)
+        numbers: dict[int, Any] = {}
+        objects: dict[int, Column | None] = {}
+        for place, values in enumerate(columns.values()):
+            if values is None or values.dtype == object:
+                objects[place] = values
+            else:
+                numbers[place] = pandas.Series(values, index, values.dtype)
+        block = np.full((len(objects), rows), None, dtype=object)
+        for row, values in zip(block, objects.values(), strict=True):
+            if values is not None:
+                row[:] = values
+        places = np.array(list(objects), dtype=np.int64)
+        wide = pandas.DataFrame(block.T, index, places, dtype=object, copy=False)
+        frame = pandas.concat([pandas.DataFrame(numbers, index), wide], axis=1).sort_index(axis=1)
+        frame.columns = list(columns)
+        return frame
+
+
+def _array(column: Any) -> Any:
+    # Times stay pandas' own: as objects they are its Timestamps, those of numpy bare numbers.
+    plain = isinstance(column.dtype, np.dtype) and column.dtype.kind not in "mM"
+    return column.to_numpy() if plain else column.array
 
 
 def _plain(column: Any) -> Column:
-    # Times of pandas as its Timestamps: as objects of numpy they would be bare numbers.
-    values: Column = (column.astype(object) if column.dtype.kind in "mM" else column).to_numpy()
+    if isinstance(column, np.ndarray):
+        return column
+    values: Column = column.astype(object) if column.dtype.kind in "mM" else column.to_numpy()
     return values
 
 
 class _ArrowFrame:
     def __init__(self, table: pa.Table) -> None:
-        self._table = table
-        self.names: list[Hashable] = list(table.column_names)
-        self.rows: int = table.num_rows
+        self._columns = dict(zip(table.column_names, table.columns, strict=True))
+        self.names: list[Hashable] = table.column_names
 
     def column(self, name: Hashable) -> Column:
-        values: Column = self._table.column(name).to_numpy()
+        values: Column = self._columns[name].to_numpy()
         return values
 
-    def samples(self, name: Hashable) -> tuple[npt.NDArray[np.bool_], Column]:
-        column = self._table.column(name)
-        present = pc.invert(pc.is_null(column, nan_is_null=True))
-        return present.to_numpy(), column.filter(present).to_numpy()
+    def present(self, name: Hashable) -> npt.NDArray[np.bool_]:
+        column = self._columns[name]
+        if column.null_count == len(column):
+            return np.zeros(len(column), dtype=bool)
+        present: npt.NDArray[np.bool_] = pc.invert(pc.is_null(column, nan_is_null=True)).to_numpy()
+        return present
 
-    def like(self, columns: Mapping[Hashable, Column]) -> Any:
-        types = {field.name: field.type for field in self._table.schema}
-        return pa.table(
-            {
-                name: pa.array(values, types[name] if values.dtype == object else None)
-                for name, values in columns.items()
-            }
-        )
+    def values(self, name: Hashable, rows: npt.NDArray[np.int64]) -> Column:
+        values: Column = self._columns[name].take(rows).to_numpy()
+        return values
+
+    def like(self, columns: Mapping[Hashable, Column | None], rows: int) -> Any:
+        def typed(name: Hashable, values: Column | None) -> Any:
+            type_ = self._columns[name].type
+            if values is None:
+                return pa.nulls(rows, type_)
+            return pa.array(values, type_ if values.dtype == object else None)
+
+        return pa.table({name: typed(name, values) for name, values in columns.items()})
 
 
 class _PolarsFrame(_ArrowFrame):
     def __init__(self, frame: Any) -> None:
         super().__init__(frame.to_arrow())
 
-    def like(self, columns: Mapping[Hashable, Column]) -> Any:
+    def like(self, columns: Mapping[Hashable, Column | None], rows: int) -> Any:
         import polars
 
-        return polars.from_arrow(super().like(columns))
+        return polars.from_arrow(super().like(columns, rows))

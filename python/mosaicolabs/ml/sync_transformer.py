@@ -1,19 +1,25 @@
 """Sparse samples of many sensors to rows at a steady rate."""
 
 import math
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from mosaicolabs.ml._frames import Column, Frame, frame_of
 from mosaicolabs.ml.sync_policies import SyncHold
+from mosaicolabs.ml.sync_policies.hold import LastSample
 from mosaicolabs.ml.sync_policy import SyncPolicy
 
 __all__ = ["SyncTransformer"]
 
-Samples = tuple[npt.NDArray[np.int64], Column]
+Rows: TypeAlias = npt.NDArray[np.int64]
+Samples: TypeAlias = tuple[npt.NDArray[np.int64], Column]
+_Alike: TypeAlias = tuple[list[Hashable], npt.NDArray[np.int64], Rows]
+"""Columns with samples at the same times: their names, the times that are kept, the rows of the chunk."""
+
+_NOTHING: Samples = np.empty(0, dtype=np.int64), np.empty(0, dtype=object)
 
 _HOLD = SyncHold()
 _MAX_TICKS = 100_000_000
@@ -106,15 +112,19 @@ class SyncTransformer:
         times = self._times(frame)
         self._check_goes_on(times)
         grid = self._due(times)
-        columns: dict[Hashable, Column] = {self.timestamp_column: grid}
+        columns: dict[Hashable, Column | None] = {self.timestamp_column: grid}
+        columns |= dict.fromkeys(name for name in frame.names if name != self.timestamp_column)
         samples: dict[Hashable, Samples] = {}
-        for name in frame.names:
-            if name == self.timestamp_column:
-                continue
-            found = self._with_kept(name, times, frame)
-            columns[name] = self._at_ticks(name, grid, found)
-            samples[name] = self._since_last_tick(grid, found)
-        result = frame.like(columns)
+        for names, kept_times, rows in self._alike(frame):
+            sample_times = np.concatenate([kept_times, times[rows]])
+            at_ticks = self._policy_at(grid, sample_times)
+            needed = self._since_last_tick(grid, sample_times)
+            needed_times = sample_times[needed].copy()
+            for name in names:
+                values = self._with_kept(name, rows, frame)
+                columns[name] = at_ticks(name, values)
+                samples[name] = needed_times, values[needed].copy()
+        result = frame.like(columns, len(grid))
 
         self._samples.update(samples)
         if len(times):
@@ -169,33 +179,61 @@ class SyncTransformer:
             )
         return first + self.step_ns * np.arange(ticks, dtype=np.int64)
 
-    def _with_kept(self, name: Hashable, times: npt.NDArray[np.int64], frame: Frame) -> Samples:
-        present, values = frame.samples(name)
-        kept = self._samples.get(name)
-        if kept is None:
-            return times[present], values
-        kept_times, kept_values = kept
-        if kept_values.dtype != values.dtype:  # a common type of numbers may be lossy
-            kept_values, values = kept_values.astype(object), values.astype(object)
-        return np.concatenate([kept_times, times[present]]), np.concatenate([kept_values, values])
+    def _alike(self, frame: Frame) -> Iterator[_Alike]:
+        """Columns that have samples, together with those that have them at the same times.
 
-    def _at_ticks(self, name: Hashable, grid: npt.NDArray[np.int64], samples: Samples) -> Column:
-        if len(grid) == 0 or len(samples[0]) == 0:
-            return np.full(len(grid), None, dtype=object)
-        values = np.asarray(self.policy.apply(grid, *samples))
-        if values.shape != grid.shape:
-            raise ValueError(
-                f"{self.policy!r} gave column {name!r} values of shape {values.shape}; "
-                f"there are {len(grid)} ticks"
-            )
-        return values
+        Nearly all columns of a topic do, so what depends on times alone is done once for all of them.
+        """
+        found: dict[tuple[int, bytes], _Alike] = {}
+        for name in frame.names:
+            if name == self.timestamp_column:
+                continue
+            kept_times, _ = self._samples.get(name, _NOTHING)
+            present = frame.present(name)
+            if len(kept_times) or present.any():
+                key = id(kept_times), np.packbits(present).tobytes()
+                if key not in found:
+                    found[key] = [], kept_times, np.flatnonzero(present)
+                found[key][0].append(name)
+        yield from found.values()
 
-    def _since_last_tick(self, grid: npt.NDArray[np.int64], samples: Samples) -> Samples:
-        times, values = samples
+    def _with_kept(self, name: Hashable, rows: Rows, frame: Frame) -> Column:
+        _, kept = self._samples.get(name, _NOTHING)
+        values = frame.values(name, rows) if len(rows) else kept[:0]
+        if len(kept) == 0:
+            return values
+        if kept.dtype != values.dtype:  # a common type of numbers may be lossy
+            kept, values = kept.astype(object), values.astype(object)
+        return np.concatenate([kept, values])
+
+    def _policy_at(
+        self, grid: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
+    ) -> Callable[[Hashable, Column], Column | None]:
+        """Gives columns with samples at these times their values at the ticks."""
+        policy = self.policy
         if len(grid) == 0:
-            return samples
-        first = max(0, int(np.searchsorted(times, grid[-1], side="right")) - 1)
-        return times[first:].copy(), values[first:].copy()
+            return lambda name, values: None
+        pick = None
+        if isinstance(policy, LastSample) and type(policy).apply is LastSample.apply:  # not a subclass's own
+            pick = policy.pick(grid, times)
+
+        def at_ticks(name: Hashable, values: Column) -> Column:
+            if pick is not None:
+                return pick(values)
+            made = np.asarray(policy.apply(grid, times.copy(), values))
+            if made.shape != grid.shape:
+                raise ValueError(
+                    f"{policy!r} gave column {name!r} values of shape {made.shape}; "
+                    f"there are {len(grid)} ticks"
+                )
+            return made
+
+        return at_ticks
+
+    def _since_last_tick(self, grid: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> slice:
+        if len(grid) == 0:
+            return slice(0, None)
+        return slice(max(0, int(np.searchsorted(times, grid[-1], side="right")) - 1), None)
 
 
 class _MissingColumnError(ValueError, KeyError):

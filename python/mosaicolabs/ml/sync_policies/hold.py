@@ -1,5 +1,6 @@
 """Policies that take over the last sample, as long as it is not too old."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,27 +9,38 @@ import numpy.typing as npt
 __all__ = ["SyncAsOf", "SyncDrop", "SyncHold"]
 
 
-class _LastSample:
+class LastSample:
     """The last sample at or before each tick, if its age is acceptable."""
 
     def apply(
         self, grid: npt.NDArray[np.int64], s_ts: npt.NDArray[np.int64], s_val: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
         """Values at the ticks, see `SyncPolicy.apply`; an array of objects, None where there is none."""
+        return self.pick(grid, s_ts)(s_val)
+
+    def pick(
+        self, grid: npt.NDArray[np.int64], s_ts: npt.NDArray[np.int64]
+    ) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """`apply` for all columns with samples at the same times: these are looked up only once."""
         last = np.searchsorted(s_ts, grid, side="right") - 1
         (ticks,) = np.nonzero(last >= 0)
         last = last[ticks]
         # Unsigned, an age is right even where its difference overflows.
         fresh = self._fresh((grid[ticks] - s_ts[last]).astype(np.uint64))
-        values = np.full(len(grid), None, dtype=object)
-        values[ticks[fresh]] = s_val[last[fresh]]
-        return values
+        ticks, last = ticks[fresh], last[fresh]
+
+        def picked(s_val: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            values = np.full(len(grid), None, dtype=object)
+            values[ticks] = s_val[last]
+            return values
+
+        return picked
 
     def _fresh(self, age_ns: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         raise NotImplementedError
 
 
-class SyncHold(_LastSample):
+class SyncHold(LastSample):
     """Holds the last sample until the next one, however old it gets (zero-order hold).
 
     Example:
@@ -43,7 +55,7 @@ class SyncHold(_LastSample):
         return "SyncHold()"
 
 
-class SyncAsOf(_LastSample):
+class SyncAsOf(LastSample):
     """Holds the last sample as long as it is at most `tolerance_ns` old.
 
     Raises:
@@ -66,7 +78,7 @@ class SyncAsOf(_LastSample):
         return f"SyncAsOf(tolerance_ns={self.tolerance_ns})"
 
 
-class SyncDrop(_LastSample):
+class SyncDrop(LastSample):
     """Takes a sample that is less than `step_ns` old: with the step of the grid, no sample counts twice.
 
     Raises:
