@@ -32,7 +32,7 @@ class Merged:
     def columns(self) -> "Iterator[tuple[str, Spread, pa.ChunkedArray]]":
         """All columns but the time's: the name, where the values belong, the values."""
         for spread, topic in zip(self._spreads, self._topics, strict=True):
-            for name, column in zip(topic.column_names, topic.columns, strict=True):
+            for name, column in zip(topic.schema.names, topic.itercolumns(), strict=True):
                 if name != TIME:
                     yield name, spread, column
 

@@ -92,14 +92,18 @@ def _others(columns: list[Column], rows: int) -> Iterator[Block]:
         source_of[at] = column.type if empty else at  # wholly null ones of a type are converted once
         if source_of[at] not in sources:
             sources[source_of[at]] = pa.nulls(rows, column.type) if empty else spread(column)
-    frame = pa.table(list(sources.values()), list(map(str, range(len(sources))))).to_pandas(use_threads=False)
-    converted = dict(zip(sources, (frame[name] for name in frame), strict=True))
+    table = pa.table(list(sources.values()), list(map(str, range(len(sources)))))
+    series = (column for _, column in table.to_pandas(use_threads=False).items())
+    converted = {
+        source: column.to_numpy() if column.dtype == object else column.array
+        for source, column in zip(sources, series, strict=True)
+    }
     objects: dict[int, Any] = {}
     for at, source in source_of.items():
-        if converted[source].dtype == object:
-            objects[at] = converted[source].to_numpy()
+        if isinstance(converted[source], np.ndarray):
+            objects[at] = converted[source]
         else:
-            yield converted[source].array.copy(), [at]
+            yield converted[source].copy(), [at]
     if objects:
         yield np.stack(list(objects.values())), list(objects)
 
