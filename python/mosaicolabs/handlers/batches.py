@@ -2,10 +2,11 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
@@ -26,6 +27,20 @@ Where: TypeAlias = _QueryExpression
 """A condition on values, as in queries: `IMU.Q.acceleration.x.gt(9.9)`; they combine by `&`, `|` and `~`."""
 
 
+class BatchSource(Protocol):
+    """What batches come from: the native ones of a sequence or topic, or those of many sequences."""
+
+    def next(self) -> pa.RecordBatch | None:
+        """The next batch, never empty; None at the end. What ended it early is raised at every later call."""
+
+    def __arrow_c_schema__(self) -> object: ...
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+    def close(self) -> None:
+        """Ends what is open behind it."""
+
+
 class Batches:
     """Rows as columns, batch by batch in time order; runs once, forward.
 
@@ -36,12 +51,12 @@ class Batches:
     One topic comes as it is stored: `timestamp_ns`, `recording_timestamp_ns`, the columns of its class.
     Merged topics have `timestamp_ns`, `topic` (the name, dictionary-encoded), `recording_timestamp_ns` and
     one struct for each class, named by its ontology tag and null in the rows of other classes, so that
-    columns are named as in queries: `imu.acceleration.x`.
+    columns are named as in queries: `imu.acceleration.x`. What a query found has `sequence` before `topic`.
     """
 
-    def __init__(self, native: _native.Batches) -> None:
-        self._native: _native.Batches | None = native
-        self._schema = pa.schema(native)
+    def __init__(self, source: BatchSource) -> None:
+        self._source: BatchSource | None = source
+        self._schema = pa.schema(source)
 
     @property
     def schema(self) -> pa.Schema:
@@ -87,14 +102,14 @@ class Batches:
 
     def close(self) -> None:
         """Ends the streams behind it; may be called again."""
-        if self._native is not None:
-            self._native.close()
-            self._native = None
+        if self._source is not None:
+            self._source.close()
+            self._source = None
 
-    def _open(self) -> _native.Batches:
-        if self._native is None:
+    def _open(self) -> BatchSource:
+        if self._source is None:
             raise ClosedError("the batches are closed; ask for others")
-        return self._native
+        return self._source
 
     def __enter__(self) -> "Batches":
         return self
@@ -161,8 +176,8 @@ class Opening:
         native = self.client.batches(
             self.locators,
             self.window,
-            columns=None if columns is None else [self._path(column) for column in _many(columns)],
-            condition=None if where is None else _condition(where),
+            columns=None if columns is None else [self._path(column) for column in many(columns)],
+            condition=None if where is None else _json(where),
             merged=self.tag is None,
             lateness_s=self.max_lateness_s,
             read_ahead_bytes=self.read_ahead_bytes,
@@ -170,14 +185,8 @@ class Opening:
         return Batches(native)
 
     def _path(self, column: Column) -> str:
-        if isinstance(column, str):
-            return column
-        if not isinstance(column, _QueryableField | _QueryProxy):
-            raise TypeError(
-                f"{column!r} does not name a column; give a dotted path, or a field such as IMU.Q.header"
-            )
-        path = column.full_path if isinstance(column, _QueryableField) else column._full_path
-        if self.tag is None:
+        path = path_of(column)
+        if self.tag is None or isinstance(column, str):
             return path
         below = path.removeprefix(f"{self.tag}.")
         if below == path:
@@ -185,18 +194,58 @@ class Opening:
         return below
 
 
-def _many(columns: Iterable[Column]) -> Iterable[Column]:
+def many(columns: Iterable[Column]) -> Iterable[Column]:
+    """The columns, which one alone is not.
+
+    Raises:
+        TypeError: It is one alone.
+    """
     if isinstance(columns, str | _QueryableField | _QueryProxy):
         raise TypeError(f"columns takes a list, not {columns!r} alone")
     return columns
 
 
-def _condition(where: Where) -> str:
+def path_of(column: Column) -> str:
+    """The dotted path of a column; that of a field begins with the tag of its class.
+
+    Raises:
+        TypeError: It is neither a path nor a field.
+    """
+    if isinstance(column, str):
+        return column
+    if not isinstance(column, _QueryableField | _QueryProxy):
+        raise TypeError(
+            f"{column!r} does not name a column; give a dotted path, or a field such as IMU.Q.header"
+        )
+    return column.full_path if isinstance(column, _QueryableField) else column._full_path
+
+
+def condition(where: Where) -> _QueryCatalogExpression:
+    """The condition, which has to be one on values.
+
+    Raises:
+        TypeError: It is something else.
+    """
     if not isinstance(where, _QueryCatalogExpression):
         raise TypeError(
             f"where takes a condition on values such as IMU.Q.acceleration.x.gt(9.9), not {where!r}"
         )
+    return where
+
+
+def _json(where: Where) -> str:
+    with nested():
+        return json.dumps(condition(where)._filter())
+
+
+@contextmanager
+def nested() -> Iterator[None]:
+    """Tells of a condition that is nested too deeply to be walked.
+
+    Raises:
+        InvalidInputError: It is.
+    """
     try:
-        return json.dumps(where._filter())
+        yield
     except RecursionError as error:
         raise InvalidInputError("the condition is nested too deeply; use in_ instead of many |") from error

@@ -1,5 +1,6 @@
 """The replay of what a query found."""
 
+from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -7,16 +8,16 @@ from mosaicolabs import _native
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers._open import open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
+from mosaicolabs.handlers.batches import Batches, Column, Columnar, Where
 from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
+from mosaicolabs.handlers.query_batches import open_batches, window_of
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 
 __all__ = ["QueryDataStreamer"]
 
-_LAST_TIMESTAMP_NS = 2**63 - 1
 
-
-class QueryDataStreamer:
+class QueryDataStreamer(Columnar):
     """Yields `(sequence_name, topic_name, message)` of the topics that a query found.
 
     Sequences come one after the other in the order of the answer, the topics of each merged by time. A topic
@@ -28,7 +29,8 @@ class QueryDataStreamer:
         self, *, client: _native.Client, items: Iterable[QueryResponseItem], progress: bool = False
     ) -> None:
         self._client = client
-        self._items = iter(items)
+        self._items = deque(items)
+        self._read = False
         self._sequence_name = ""
         self._progress = progress
         self._stream: Source | None = None
@@ -61,22 +63,71 @@ class QueryDataStreamer:
             self._close_stream()
         return None
 
+    def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
+        """What the streamer would yield, as columns; chosen by the daemon, so that nothing else travels.
+
+        As those of `SequenceHandler.batches`, with the dictionary-encoded name of the sequence as the column
+        `sequence` before `topic`: sequences follow one another, the topics of each merged by time. The schema
+        is the same for all: a class that a sequence does not have is null there. It is asked for first, a
+        few milliseconds per sequence. The streamer is used up by it; closing it closes the batches.
+
+        Args:
+            columns: Dotted paths below the tag of a class (`"imu.acceleration.x"`, `"imu"`) or fields
+                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns`, `sequence` and
+                `topic` always come along. None: all. Columns choose no rows: use `where`.
+            where: What the messages have to satisfy; fields of other classes are missing in a message, so
+                that a condition on one class leaves only its topics. None: all of them.
+
+        Raises:
+            RuntimeError: Messages were read already.
+            InvalidInputError: There is no such column, the condition is about none of the topics, or topics
+                of one class have columns of different types.
+
+        Example:
+            >>> from mosaicolabs import Floating64, Message, MosaicoClient, QueryOntologyCatalog
+            >>> fast = Floating64.Q.data.gt(2.0)
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     for name in ("trip-1", "trip-2"):
+            ...         with client.sequence_create(name) as trip:
+            ...             speed = trip.topic_create("speed", {}, Floating64)
+            ...             for time_ns, value in enumerate([1.0, 3.0, 1.5]):
+            ...                 speed.push(Message(timestamp_ns=time_ns, data=Floating64(data=value)))
+            ...     found = client.query(QueryOntologyCatalog(fast, include_timestamp_range=True))
+            ...     table = found.get_data_streamer().to_arrow(columns=[Floating64.Q.data])
+            >>> table.to_pylist()[1]
+            {'timestamp_ns': 1, 'sequence': 'trip-2', 'topic': '/speed', 'floating64': {'data': 3.0}}
+        """
+        self._check_open()
+        if self._read:
+            raise RuntimeError(
+                "the streamer was read message by message already; get another one for batches"
+            )
+        self._batches = open_batches(self._client, self._items, columns, where)
+        return self._batches
+
     def close(self) -> None:
         """Ends the streams; may be called again."""
         self._closed = True
         self._close_stream()
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
 
     def _current(self) -> Source | None:
         """The stream to go on with: the open one, else that of the next sequence."""
-        if self._closed:
-            raise ClosedError("Reader closed for the response of a query; get another streamer")
+        self._check_open()
+        self._read = True
         while self._stream is None:
-            item = next(self._items, None)
-            if item is None:
+            if not self._items:
                 return None
+            item = self._items.popleft()
             self._sequence_name = item.sequence.name
             self._stream = self._open(item)
         return self._stream
+
+    def _check_open(self) -> None:
+        if self._closed or self._batches is not None:
+            raise ClosedError("Reader closed for the response of a query; get another streamer")
 
     def _open(self, item: QueryResponseItem) -> Source | None:
         manifests = [self._manifest(item.sequence.name, topic) for topic in item.topics]
@@ -90,12 +141,8 @@ class QueryDataStreamer:
         )
 
     def _manifest(self, sequence_name: str, topic: QueryResponseItemTopic) -> TopicResourceManifest:
-        """The ticket of a topic for its window, which for the daemon ends before its end."""
-        start, end = None, None
-        if topic.timestamp_range is not None:
-            start, last = topic.timestamp_range.start, topic.timestamp_range.end
-            end = last + 1 if last < _LAST_TIMESTAMP_NS else None
-        (manifest,) = read_manifests(self._client, f"{sequence_name}{topic.name}", (start, end))
+        """The ticket of a topic for its window."""
+        (manifest,) = read_manifests(self._client, f"{sequence_name}{topic.name}", window_of(topic))
         return manifest
 
     def _close_stream(self) -> None:

@@ -1,0 +1,224 @@
+"""What a query found, as columns: one sequence after the other."""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from threading import Lock
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from mosaicolabs import _native
+from mosaicolabs.comm import _control
+from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
+from mosaicolabs.exceptions import ClosedError, InvalidInputError
+from mosaicolabs.handlers._same_columns import TIMES, SameColumns
+from mosaicolabs.handlers.batches import Batches, Column, Opening, Where, condition, many, nested, path_of
+from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
+from mosaicolabs.models.query.expressions import NOT, OR, _QueryExpression
+
+Window: TypeAlias = tuple[int | None, int | None]
+"""First time inside, first time past it, ns; None: no limit."""
+
+_FIRST_NS, _PAST_NS = -(2**63), 2**63
+_NOTHING: Window = (0, 0)
+
+
+def open_batches(
+    client: _native.Client,
+    items: Iterable[QueryResponseItem],
+    columns: Iterable[Column] | None,
+    where: Where | None,
+) -> Batches:
+    """The matching windows of the matching topics as columns, alike for all sequences.
+
+    The schema of each sequence is asked for first, the rows when their turn comes.
+
+    Raises:
+        InvalidInputError: A column or the condition is about none of the classes that were found, a sequence
+            does not have a column of a class that it has, or sequences have a column of different types.
+    """
+    paths = None if columns is None else [path_of(column) for column in many(columns)]
+    found = [_Found.of(client, item) for item in items]
+    tags = {tag for sequence in found for tag in sequence.tags.values()}
+    where = None if where is None else condition(where)
+    if tags:
+        _check_columns(paths or [], tags)
+        with nested():
+            _check_condition(where, tags)
+    wholes = [sequence.part(list(sequence.tags), _NOTHING, paths) for sequence in found if sequence.tags]
+    topics = (topic for sequence in found for topic in sequence.tags)
+    same = SameColumns([(whole.sequence, whole.schema()) for whole in wholes], topics)
+    parts = [
+        sequence.part(topics, window, paths)
+        for sequence in found
+        for topics, window in split(sequence.windows)
+    ]
+    if where is not None:
+        with nested():
+            parts = [part for whole in parts for part in whole.narrowed(where)]
+    return Batches(_InTurn(parts, same))
+
+
+def window_of(topic: QueryResponseItemTopic) -> Window:
+    """When its messages matched; a window ends before its end."""
+    if topic.timestamp_range is None:
+        return None, None
+    end = topic.timestamp_range.end + 1
+    return topic.timestamp_range.start, None if end == _PAST_NS else end
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Topics of a sequence that are read over the same times."""
+
+    sequence: str
+    tags: frozenset[str]
+    opening: Opening
+    columns: list[str] | None
+    where: Where | None = None
+
+    def open(self) -> Batches:
+        return self.opening.batches(self.columns, self.where)
+
+    def schema(self) -> pa.Schema:
+        with self.open() as batches:
+            return batches.schema
+
+    def narrowed(self, where: Where) -> "list[_Part]":
+        """The part with what the condition leaves open; none if no message of its classes can match."""
+        left = _among(where, self.tags)
+        if isinstance(left, bool):
+            return [self] if left else []
+        return [_Part(self.sequence, self.tags, self.opening, self.columns, left)]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The topics of a sequence that were found and have data, with their tags and windows."""
+
+    client: _native.Client
+    sequence: str
+    tags: dict[str, str]
+    windows: dict[str, Window]
+
+    @classmethod
+    def of(cls, client: _native.Client, item: QueryResponseItem) -> "_Found":
+        tags, windows = {}, {}
+        for topic in item.topics:
+            metadata, endpoints, _ = _control.info(client, f"{item.sequence.name}{topic.name}")
+            if any(bounds is not None for _, _, bounds, _, _ in endpoints):
+                properties = TopicMetadata.from_dict(decode_metadata(metadata)).properties
+                tags[topic.name], windows[topic.name] = properties.ontology_tag, window_of(topic)
+        return cls(client, item.sequence.name, tags, windows)
+
+    def part(self, topics: list[str], window: Window, paths: list[str] | None) -> _Part:
+        tags = frozenset(self.tags[topic] for topic in topics)
+        columns = (
+            None if paths is None else [path for path in paths if path in TIMES or _is_about(path, tags)]
+        )
+        opening = Opening(self.client, [f"{self.sequence}{topic}" for topic in topics], window)
+        return _Part(self.sequence, tags, opening, columns)
+
+
+def split(windows: Mapping[str, Window]) -> Iterator[tuple[list[str], Window]]:
+    """Cuts the time wherever a window begins or ends, so that each piece lies inside or outside of each.
+
+    Example:
+        >>> list(split({"/a": (0, 20), "/b": (10, None)}))
+        [(['/a'], (0, 10)), (['/a', '/b'], (10, 20)), (['/b'], (20, None))]
+    """
+    spans = {
+        name: (_FIRST_NS if start is None else start, _PAST_NS if end is None else end)
+        for name, (start, end) in windows.items()
+    }
+    for start, end in pairwise(sorted({cut for span in spans.values() for cut in span})):
+        inside = [name for name, (low, high) in spans.items() if low <= start and end <= high]
+        if inside:
+            yield inside, (None if start == _FIRST_NS else start, None if end == _PAST_NS else end)
+
+
+# -- what columns and conditions are about ---------------------------------------------------------
+
+
+def _is_about(path: str, tags: Collection[str]) -> bool:
+    return any(path == tag or path.startswith(f"{tag}.") for tag in tags)
+
+
+def _check_columns(paths: Iterable[str], tags: Collection[str]) -> None:
+    for path in paths:
+        if path not in TIMES and not _is_about(path, tags):
+            raise InvalidInputError(
+                f"there is no column `{path}`; name `{TIMES[-1]}`, or `<tag>` or `<tag>.<field>` with one of "
+                f"the tags that were found: {', '.join(sorted(tags))}"
+            )
+
+
+def _check_condition(where: _QueryExpression | None, tags: Collection[str]) -> None:
+    if where is None:
+        return
+    if where._is_combination:
+        for part in (where.value,) if where.op == NOT else where.value:
+            _check_condition(part, tags)
+    elif not _is_about(where.full_path, tags):
+        raise InvalidInputError(
+            f"the condition on `{where.full_path}` is about none of the topics that were found, which have "
+            f"the tags {', '.join(sorted(tags))}"
+        )
+
+
+def _among(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression | bool:
+    """What is left of a condition where all messages are of these classes: fields of others are missing."""
+    if where.op == NOT:
+        part = _among(where.value, tags)
+        return not part if isinstance(part, bool) else ~part
+    if not where._is_combination:
+        return where if _is_about(where.full_path, tags) else where.op == "$nex"
+    decisive = where.op == OR
+    parts = [_among(part, tags) for part in where.value]
+    if decisive in parts:
+        return decisive
+    left = tuple(part for part in parts if not isinstance(part, bool))
+    return type(where)("", where.op, left) if left else not decisive
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+class _InTurn:
+    """The batches of parts, each opened when its turn comes and left only at its end."""
+
+    def __init__(self, parts: Iterable[_Part], same: SameColumns) -> None:
+        self._parts = deque(parts)
+        self._same = same
+        self._current: Batches | None = None
+        self._closed = False
+        self._one_reader = Lock()
+
+    def next(self) -> pa.RecordBatch | None:
+        with self._one_reader:
+            while self._parts:
+                if self._closed:
+                    raise ClosedError("the batches are closed; ask for others")
+                if self._current is None:
+                    self._current = self._parts[0].open()
+                batch = next(self._current, None)
+                if batch is not None:
+                    return self._same.batch(self._parts[0].sequence, batch)
+                self._current.close()
+                self._current = None
+                self._parts.popleft()
+        return None
+
+    def __arrow_c_schema__(self) -> object:
+        return self._same.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        reader = pa.RecordBatchReader.from_batches(self._same.schema, iter(self.next, None))
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._current is not None:
+            self._current.close()
