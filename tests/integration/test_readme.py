@@ -1,33 +1,9 @@
 """Every Python block of the README and of the documents runs, in order, in one fresh folder."""
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-def blocks(document: str) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
-
-
-def run(code: str, folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, "HOME": str(folder), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, f"{code}\n{done.stderr}"
-    assert done.stderr == ""
-    return done.stdout
+from harness.documents import DOCUMENTS, ROOT, blocks, run
 
 
 def test_readme_records_and_replays(tmp_path: Path) -> None:
@@ -39,7 +15,6 @@ def test_readme_records_and_replays(tmp_path: Path) -> None:
         run(block, tmp_path)
 
 
-DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 PRINTED = {
     "docs/images.md": "40 (160, 120) decoded",
     "docs/ros.md": "{'/wheel': 100} [60.0, 61.0]",
