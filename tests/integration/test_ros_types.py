@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from harness.bags import KINDS, write_bag
+from harness.bags import KINDS, header, write_bag
 from harness.daemon import Daemon
 from harness.ros_samples import SEQ, STAMP_NS, samples
 
 from mosaicolabs import Message
+from mosaicolabs.models.futures import Lidar
 from mosaicolabs.ros_bridge import RosbagInjector, ROSBridge, ROSInjectionConfig
+from mosaicolabs.ros_bridge.adapters import LidarAdapter
 
 BAG_NS = STAMP_NS + 1_000_000
 
@@ -69,3 +72,33 @@ def test_all_types_are_read_back_equal(kind: str, tmp_path: Path, standing_daemo
         assert message.data.model_dump(exclude=None if has_header else {"header"}) == (
             data.model_dump(exclude=None if has_header else {"header"})
         ), ros_type
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cloud_of_a_lidar(kind: str, tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
+    points = np.array([(1.5, 2.5, 3.5, 7), (-1.0, 0.0, 0.25, 65535)], "<f4, <f4, <f4, <u2")
+    fields = [
+        {"name": axis, "offset": 4 * number, "datatype": 7, "count": 1} for number, axis in enumerate("xyz")
+    ]
+    packed = {
+        "header": header(STAMP_NS),
+        "height": 1,
+        "width": 2,
+        "fields": [*fields, {"name": "ring", "offset": 12, "datatype": 4, "count": 1}],
+        "point_step": 14,
+        "row_step": 28,
+        "data": points.tobytes(),
+    }
+    bag = write_bag(tmp_path, kind, [("/top", "sensor_msgs/msg/PointCloud2", BAG_NS, packed)])
+
+    config = ROSInjectionConfig(
+        bag, name, {}, standing_daemon.host, standing_daemon.port, adapter_overrides={"/top": LidarAdapter}
+    )
+    RosbagInjector(config).run()
+
+    with standing_daemon.connect() as client:
+        (message,) = client.topic_handler(name, "/top").get_data_streamer()
+    lidar = message.get_data(Lidar)
+    assert (lidar.x, lidar.y, lidar.z) == ([1.5, -1.0], [2.5, 0.0], [3.5, 0.25])
+    assert (lidar.beam_id, lidar.intensity) == ([7, 65535], None)
+    assert message.timestamp_ns == STAMP_NS

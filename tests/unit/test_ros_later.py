@@ -41,7 +41,7 @@ def test_columns_are_those_of_the_contract(shared: Path) -> None:
     classes = json.loads((shared / "contract/api-0.4.0.json").read_text())["ontologies"]["classes"]
     expected = {entry["ontology_tag"]: entry["arrow_schema"] for entry in classes}
     ours = sorted(set(_MODULES) - {"battery_state", "frame_transform"})
-    assert len(ours) == 5
+    assert len(ours) == 10
     for tag in ours:
         cls: Any = Serializable._get_class_type(tag)
         columns = [field for field in cls.__msco_pyarrow_struct__ if field.name != "header"]
@@ -50,6 +50,8 @@ def test_columns_are_those_of_the_contract(shared: Path) -> None:
         ]
         for field, wanted in zip(columns, expected[tag], strict=True):
             assert str(field.type).startswith(wanted["type"]), (tag, field)
+            if isinstance(item := wanted.get("item"), dict) and item["type"] not in ("list", "struct"):
+                assert str(field.type) == f"list<item: {item['type']}>", (tag, field)
 
 
 def test_class_of_a_user_comes_first() -> None:

@@ -10,9 +10,14 @@ _MODULES = {
     "frame_transform": "mosaicolabs.models.ros.frame_transform",
     "joy": "mosaicolabs.models.sensors.joy",
     "laser_scan": "mosaicolabs.models.futures.laser",
+    "lidar": "mosaicolabs.models.futures.lidar",
     "multi_echolaser_scan": "mosaicolabs.models.futures.laser",
     "point_cloud2": "mosaicolabs.models.ros.point_cloud",
     "point_field": "mosaicolabs.models.ros.point_cloud",
+    "radar": "mosaicolabs.models.futures.radar",
+    "rgbd_camera": "mosaicolabs.models.futures.depth_camera",
+    "stereo_camera": "mosaicolabs.models.futures.depth_camera",
+    "tof_camera": "mosaicolabs.models.futures.depth_camera",
 }
 
 

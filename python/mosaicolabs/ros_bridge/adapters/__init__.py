@@ -11,6 +11,14 @@ from .geometry_msgs import (
     WrenchAdapter,
 )
 from .nav_msgs import OdometryAdapter
+from .override_msgs import (
+    LidarAdapter,
+    PointCloudAdapterBase,
+    RadarAdapter,
+    RGBDCameraAdapter,
+    StereoCameraAdapter,
+    ToFCameraAdapter,
+)
 from .scan_msgs import JoyAdapter, LaserScanAdapter, MultiEchoLaserScanAdapter, PointCloudAdapter
 from .sensor_msgs import (
     BatteryStateAdapter,
@@ -43,6 +51,7 @@ __all__ = [
     "ImageAdapter",
     "JoyAdapter",
     "LaserScanAdapter",
+    "LidarAdapter",
     "MagneticFieldAdapter",
     "MultiEchoLaserScanAdapter",
     "NMEASentenceAdapter",
@@ -50,11 +59,16 @@ __all__ = [
     "OdometryAdapter",
     "PointAdapter",
     "PointCloudAdapter",
+    "PointCloudAdapterBase",
     "PoseAdapter",
     "QuaternionAdapter",
+    "RGBDCameraAdapter",
     "ROIAdapter",
+    "RadarAdapter",
     "RobotJointAdapter",
+    "StereoCameraAdapter",
     "TemperatureAdapter",
+    "ToFCameraAdapter",
     "TransformAdapter",
     "TwistAdapter",
     "Vector3Adapter",
