@@ -22,7 +22,7 @@ import os as _os
 from mosaicolabs import _native
 from mosaicolabs._native import __version__
 from mosaicolabs.comm import Event, EventKind, MosaicoClient
-from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat
+from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
     QueryDataStreamer,
     SequenceDataStreamer,
@@ -164,6 +164,7 @@ __all__ = [
     "Topic",
     "TopicDataStreamer",
     "TopicHandler",
+    "TopicLevelErrorPolicy",
     "TopicWriter",
     "Transform",
     "Unsigned8",

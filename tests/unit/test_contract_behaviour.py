@@ -1,5 +1,6 @@
 """Recorded behaviour of the Python surface that no signature tells."""
 
+import json
 import re
 from enum import Enum
 from pathlib import Path
@@ -109,6 +110,33 @@ def test_there_is_one_default_port() -> None:
     sources = (Path(mosaicolabs.__file__).parent).rglob("*.py")
     ports = {port for path in sources for port in re.findall(r"\b6[27][267]\d\b", path.read_text())}
     assert ports == {"6726"}
+
+
+LATER_NAMES = {
+    *("TopicLevelErrorPolicy", "LoaderErrorPolicy", "ROSLoader", "register_default_adapter"),
+    *("LaserScan", "MultiEchoLaserScan", "Lidar", "Radar", "RGBDCamera", "ToFCamera", "StereoCamera"),
+    *("PointCloud2", "PointField", "LaserScanAdapter", "MultiEchoLaserScanAdapter", "PointCloudAdapter"),
+    *("PointCloudAdapterBase", "LidarAdapter", "RadarAdapter", "RGBDCameraAdapter", "ToFCameraAdapter"),
+    *("StereoCameraAdapter", "JoyAdapter", "MagneticFieldAdapter", "StatefulDecodingSession"),
+}
+"""What was taken over from the later line."""
+
+
+def test_names_of_the_later_line_are_where_it_has_them(shared: Path) -> None:
+    modules = json.loads((shared / "contract/api-0.4.0.json").read_text())["modules"]
+    places = {
+        name: [module for module, entry in modules.items() if name in entry.get("exports", entry)]
+        for name in LATER_NAMES
+    }
+    assert places["TopicLevelErrorPolicy"] == ["mosaicolabs", "mosaicolabs.enum"]
+    assert all(places.values())
+    missing = [
+        f"{module}.{name}"
+        for name, exporting in places.items()
+        for module in exporting
+        if load(f"{module}.{name}") is MISSING
+    ]
+    assert missing == []
 
 
 def test_platform_models_are_at_the_top() -> None:

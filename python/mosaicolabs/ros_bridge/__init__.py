@@ -55,7 +55,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Not before they are asked for: see mosaicolabs.models._later.
     if name in ("PointCloud2", "PointField"):
-        from .data_ontology import point_cloud
-
-        return getattr(point_cloud, name)
+        return getattr(data_ontology, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

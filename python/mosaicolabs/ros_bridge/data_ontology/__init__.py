@@ -1,6 +1,17 @@
-"""Data classes that exist because ROS has such messages; those of clouds are in `point_cloud`."""
+"""Data classes that exist because ROS has such messages."""
+
+from typing import Any
 
 from .battery_state import BatteryState
 from .frame_transform import FrameTransform
 
 __all__ = ["BatteryState", "FrameTransform"]
+
+
+def __getattr__(name: str) -> Any:
+    # Not before they are asked for: see mosaicolabs.models._later.
+    if name in ("PointCloud2", "PointField"):
+        from . import point_cloud
+
+        return getattr(point_cloud, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
