@@ -1,7 +1,9 @@
 """Pictures, and packets of video streams, compressed by a codec."""
 
 import io
-from typing import Any, ClassVar, Protocol
+import os
+from tempfile import TemporaryFile
+from typing import IO, Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +70,9 @@ class CompressedImage(Serializable, HeaderMixin):
         header: Header | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Compresses an image of Pillow.
+        """Compresses an image of Pillow, in the calling thread but without the GIL.
+
+        `TopicWriter.submit` has it done by other threads.
 
         Args:
             format: `PNG`, `JPEG` or `TIFF`.
@@ -82,12 +86,13 @@ class CompressedImage(Serializable, HeaderMixin):
             raise RuntimeError(f"pictures cannot be compressed as '{format}'; use png, jpeg or tiff")
         if codec == "PNG" and image.mode == "I":
             image = _as_16_bit(image)
-        buffer = io.BytesIO()
-        try:
-            image.save(buffer, format=codec, **kwargs)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise RuntimeError(f"a '{image.mode}' image cannot be written as {codec}: {error}") from error
-        return cls(data=buffer.getvalue(), format=ImageFormat(format), header=header)
+        with _memory_file() as file:
+            try:
+                image.save(file, format=codec, **kwargs)
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                raise RuntimeError(f"a '{image.mode}' image cannot be written as {codec}: {error}") from error
+            file.seek(0)
+            return cls(data=file.read(), format=ImageFormat(format), header=header)
 
     @classmethod
     def from_numpy(
@@ -98,7 +103,7 @@ class CompressedImage(Serializable, HeaderMixin):
         header: Header | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Compresses an array `height x width` or `height x width x channels`.
+        """Compresses an array `height x width` or `height x width x channels`, see `from_image`.
 
         Args:
             array: Of the type and the number of channels that the encoding asks for.
@@ -167,3 +172,10 @@ def _as_16_bit(image: PillowImage.Image) -> PillowImage.Image:
     if low < 0 or high > 0xFFFF:
         raise RuntimeError(f"values from {low} to {high} do not fit into the 16 bits of a PNG; use tiff")
     return PillowImage.fromarray(pixels.astype(np.uint16))
+
+
+def _memory_file() -> IO[bytes]:
+    """A file in memory. Pillow writes a JPEG without the GIL only to what has a descriptor."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("picture"), "w+b")
+    return TemporaryFile()
