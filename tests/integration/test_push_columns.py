@@ -329,10 +329,10 @@ def test_every_row_once_over_lost_connections(daemon: Daemon, remote: MosaicoCli
                 proxy.drop()
 
         thread = threading.Thread(target=disturb)
-        thread.start()
         try:
             with shaky.sequence_create("s", max_batch_size_records=700) as sequence:
                 topic = sequence.topic_create("t", {}, Integer64)
+                thread.start()
                 for start in range(0, rounds * rows, rows):
                     values = np.arange(start, start + rows)
                     topic.push_columns(timestamp_ns=values, data=values)
@@ -340,7 +340,8 @@ def test_every_row_once_over_lost_connections(daemon: Daemon, remote: MosaicoCli
                         topic.flush()
         finally:
             done.set()
-            thread.join()
+            if thread.is_alive():
+                thread.join()
     found = topic_of(remote, "s", "t")
     assert found.resumed > 0
     assert found.to_arrow()["data"].to_numpy().tolist() == list(range(rounds * rows))

@@ -14,7 +14,7 @@ from mosaicolabs.models.sensors import CompressedImage, Image, ImageFormat
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (1000, 1500, 3), np.uint8)
 PICTURE = PillowImage.fromarray(np.tile(PIXELS, (2, 2, 1)))
-SOME = 20
+SOME = 5
 
 
 def turns_of_another_thread(work: Callable[[], Any]) -> int:
@@ -54,7 +54,7 @@ def test_work_in_python_lets_nobody_in() -> None:
 
 @pytest.mark.parametrize("format", [ImageFormat.PNG, ImageFormat.JPEG])
 def test_others_go_on_while_a_picture_is_compressed(format: ImageFormat) -> None:
-    image = PICTURE if format is ImageFormat.JPEG else PICTURE.crop((0, 0, 500, 500))
+    image = PICTURE if format is ImageFormat.JPEG else PICTURE.crop((0, 0, 1000, 1000))
     assert lets_others_in(lambda: CompressedImage.from_image(image, format))
     picture = CompressedImage.from_image(image, format)
     assert lets_others_in(picture.to_image)

@@ -193,8 +193,8 @@ class Image(Serializable, HeaderMixin):
         Example:
             >>> import numpy as np
             >>> white = Image.from_numpy(np.full((2, 2), 255, np.uint8), "bayer_rggb8")
-            >>> white.convert("rgb16").to_numpy().min()
-            np.uint16(65535)
+            >>> white.convert("rgb16").to_numpy()[0, 0].tolist()
+            [65535, 65535, 65535]
         """
         pixels = convert(self.to_numpy(), self.encoding, encoding)
         return self.from_numpy(pixels, encoding, self.header, self.format)
