@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from harness.record import number, record_numbers, replay, sequence_of, topic_of
 
-from mosaicolabs import IMU, Integer64, MosaicoClient, OnErrorPolicy, SequenceStatus, SequenceWriter
+from mosaicolabs import (
+    IMU,
+    Integer64,
+    MosaicoClient,
+    OnErrorPolicy,
+    SequenceStatus,
+    SequenceWriter,
+    TopicWriter,
+)
 from mosaicolabs.comm import NotifyType
 from mosaicolabs.exceptions import AlreadyExistsError, InvalidInputError, MosaicoError
 
@@ -123,7 +131,17 @@ def test_report_survives_a_restart(client: MosaicoClient, tmp_path: Path) -> Non
     assert files_of(tmp_path / "store") == set()
 
 
-def test_report_of_a_bad_message_tells_topic_and_field(either: MosaicoClient, name: str) -> None:
+@pytest.mark.parametrize(
+    "push",
+    [
+        lambda topic: topic.push(number(10, 2**70)),
+        lambda topic: topic.push_columns(timestamp_ns=[10], data=["10"]),
+    ],
+    ids=["message", "columns"],
+)
+def test_report_of_what_is_bad_tells_topic_and_field(
+    either: MosaicoClient, name: str, push: Callable[[TopicWriter], None]
+) -> None:
     with (
         pytest.raises(InvalidInputError) as raised,
         either.sequence_create(name, on_error=OnErrorPolicy.Report) as sequence,
@@ -132,7 +150,7 @@ def test_report_of_a_bad_message_tells_topic_and_field(either: MosaicoClient, na
         for i in range(10):
             good.push(number(i, i))
             bad.push(number(i, i))
-        bad.push(number(10, 2**70))
+        push(bad)
     for note in (*either.list_sequence_notify(name), *either.list_topic_notify(name, "bad")):
         assert note.message == str(raised.value)
         assert "bad" in note.message

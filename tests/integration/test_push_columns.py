@@ -27,6 +27,7 @@ from mosaicolabs import (
     HeaderMixin,
     Integer8,
     Integer64,
+    Message,
     MosaicoClient,
     Point3d,
     Serializable,
@@ -35,6 +36,7 @@ from mosaicolabs import (
     Vector3d,
 )
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
+from mosaicolabs.models.ros.point_cloud import PointCloud2, PointField, PointFieldDataType
 
 
 class ColumnsScan(Serializable, HeaderMixin):
@@ -252,6 +254,10 @@ def test_arrays_may_change_afterwards(either: MosaicoClient, name: str) -> None:
         ({"timestamp_ns": [1], "acceleration.x": np.array([1.0], ">f8")}, "`acceleration.x` cannot be made"),
         ({"timestamp_ns": 1, "acceleration.x": [1.0]}, "`timestamp_ns` cannot be made of int"),
         ({"timestamp_ns": np.array(1)}, "`timestamp_ns` cannot be made of ndarray"),
+        (
+            {"timestamp_ns": [1], "acceleration.x": np.ones((1, 0))},
+            r"`acceleration.x`.*\(1, 0\) has no values",
+        ),
     ],
 )
 def test_what_does_not_fit_names_its_column(
@@ -367,3 +373,31 @@ def test_points_come_back_as_objects(either: MosaicoClient, name: str) -> None:
     record(either, name, GPS, lambda topic: topic.push_columns(position, timestamp_ns=[1, 2]))
     found = [message.data for message in topic_of(either, name, "t").get_data_streamer()]
     assert found == [GPS(position=Point3d(x=45.0, y=9.0, z=1.0)), GPS(position=Point3d(x=46.0, y=9.0, z=2.0))]
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_lists_of_structs_that_are_slices(
+    either: MosaicoClient, new_name: Callable[[], str], start: int
+) -> None:
+    source, copy = new_name(), new_name()
+    fields = [
+        PointField(name=f"n{index}", offset=index, datatype=PointFieldDataType.FLOAT32, count=1)
+        for index in range(9)
+    ]
+    rest = {"height": 1, "width": 0, "is_bigendian": False, "point_step": 4, "row_step": 0}
+    with either.sequence_create(source) as sequence:
+        topic = sequence.topic_create("t", {}, PointCloud2)
+        for row in range(5):
+            data = PointCloud2(fields=fields[row : row + 2], data=b"", is_dense=True, **rest)
+            topic.push(Message(timestamp_ns=row, data=data))
+    whole = topic_of(either, source, "t").to_arrow().slice(start).combine_chunks()
+    lists = whole["fields"].chunk(0)
+    items = lists.flatten()[2:]  # the items are a slice, not the lists
+    offsets = pa.array(range(0, len(items) + 1, 2), pa.int32())
+    part = whole.slice(1).set_column(
+        whole.column_names.index("fields"),
+        whole.schema.field("fields"),
+        pa.ListArray.from_arrays(offsets, items, type=lists.type),
+    )
+    record(either, copy, PointCloud2, lambda topic: topic.push_batch(part))
+    assert topic_of(either, copy, "t").to_arrow().to_pylist() == whole.slice(1).to_pylist()

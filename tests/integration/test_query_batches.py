@@ -32,7 +32,11 @@ from mosaicolabs import (
 from mosaicolabs.exceptions import ClosedError, InvalidInputError, MosaicoError
 from mosaicolabs.models.query import QueryResponseItemSequence, QueryResponseItemTopic
 
-X, Z = IMU.Q.acceleration.x, GPS.Q.position.z
+X, Y, Z = IMU.Q.acceleration.x, IMU.Q.acceleration.y, GPS.Q.position.z
+
+DEEP = X.gt(0)
+for _ in range(2000):
+    DEEP = ~(DEEP & Y.gt(0))
 
 
 def imu(step: int) -> Message:
@@ -53,7 +57,7 @@ def record(client: MosaicoClient, name: str) -> None:
         only = sequence.topic_create("imu", {}, IMU)
         for step in range(50, 150):
             only.push(imu(step))
-        sequence.topic_create("silent", {}, GPS)
+        sequence.topic_create("silent", {}, Boolean)
     with client.sequence_create(f"{name}-c") as sequence:
         only = sequence.topic_create("fix", {}, GPS)
         only.push(Message(timestamp_ns=1, data=GPS(position=Point3d(x=1, y=2, z=-1))))
@@ -191,6 +195,8 @@ def value(message: Message, tag: str) -> float | None:
         (~X.gt(10) & Z.geq(98), lambda x, z: z is not None and z >= 98),
         (X.missing() & ~Z.gt(3), lambda x, z: x is None and not (z is not None and z > 3)),
         (X.missing() | X.eq(70), lambda x, z: x is None or x == 70),
+        (X.lt(3) | X.gt(97), lambda x, z: x is not None and (x < 3 or x > 97)),
+        (X.missing() & Y.missing(), lambda x, z: x is None),
         (X.neq(0) | Z.exists() & ~X.exists(), lambda x, z: x != 0),
     ],
 )
@@ -251,7 +257,9 @@ def test_nothing_found_has_no_rows(either: MosaicoClient, recorded: str) -> None
     [
         ({"columns": ["imu.speed"]}, InvalidInputError, "no column `speed`; there are .*`acceleration`"),
         ({"columns": ["acceleration"]}, InvalidInputError, "tags that were found: gps, imu"),
+        ({"columns": ["imux"]}, InvalidInputError, "tags that were found: gps, imu"),
         ({"columns": "imu"}, TypeError, "takes a list"),
+        ({"where": DEEP}, InvalidInputError, "nested too deeply"),
         ({"columns": [3]}, TypeError, "3 does not name a column"),
         ({"where": Boolean.Q.data.eq(True)}, InvalidInputError, "boolean.data.* gps, imu"),
         ({"where": X.gt(1) | ~Integer64.Q.data.gt(1)}, InvalidInputError, "integer64.data"),
@@ -287,6 +295,14 @@ def test_a_streamer_is_read_one_way(either: MosaicoClient, recorded: str) -> Non
         next(batches)
     with pytest.raises(ClosedError):
         streamer.batches()
+
+
+def test_a_stream_that_was_handed_out_ends_with_its_batches(either: MosaicoClient, recorded: str) -> None:
+    batches = whole(either, recorded).get_data_streamer().batches()
+    reader = pa.RecordBatchReader.from_stream(batches)
+    batches.close()
+    with pytest.raises(pa.ArrowException, match="ask for others"):
+        reader.read_all()
 
 
 def test_what_breaks_off_does_not_look_like_an_end(daemon: Daemon) -> None:

@@ -77,7 +77,9 @@ def test_order_is_that_of_submission(either: MosaicoClient, name: str) -> None:
         topic.submit(7, make, data=21)
         topic.flush()
         topic.push(number(7, 22))
-    assert [data for _, _, data in replay(either, name)] == list(range(23))
+        topic.submit(7, make, data=23)
+        topic.push_columns(timestamp_ns=[7, 7], data=[24, 25])
+    assert [data for _, _, data in replay(either, name)] == list(range(26))
 
 
 def test_as_many_are_made_at_a_time_as_there_are_cores(client: MosaicoClient, name: str) -> None:

@@ -107,6 +107,11 @@ def test_row_padding(encoding: str, padding: int, container: ImageFormat) -> Non
     assert image.to_linear_pixels() == padded.ravel().tolist()
 
 
+def test_the_last_row_needs_no_padding() -> None:
+    image = Image.from_linear_pixels(bytes([1, 2, 0, 3, 4]), 3, 2, 2, "mono8", format=ImageFormat.RAW)
+    np.testing.assert_array_equal(image.to_numpy(), [[1, 2], [3, 4]])
+
+
 @given(
     data=st.data(),
     encoding=st.sampled_from(sorted(ENCODINGS)),

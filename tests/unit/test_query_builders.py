@@ -136,6 +136,9 @@ def test_combined_conditions() -> None:
     assert (~~a).to_dict() == fa
     assert QueryOntologyCatalog(a, b | c).to_dict() == fa | {"$or": [fb, fc]}
     assert QueryOntologyCatalog(c, a | b, ~b).to_dict() == fc | {"$and": [{"$or": [fa, fb]}, {"$not": fb}]}
+    assert QueryOntologyCatalog(a, b & c).to_dict() == fa | fb | fc
+    again = X.lt(5)
+    assert QueryOntologyCatalog(a, b & again).to_dict() == fa | {"$and": [fb, again.to_dict()]}
     metadata = Sequence.Q.user_metadata["k"].eq(1) | ~Sequence.Q.name.eq("x")
     assert QuerySequence(metadata).to_dict() == {
         "$or": [{"user_metadata": {"k": {"$eq": 1}}}, {"$not": {"name": {"$eq": "x"}}}]
@@ -153,6 +156,15 @@ def test_combined_queries() -> None:
     assert Query(named, shaken | lost, ~lost).to_dict() == qn | {"$and": [{"$or": [qs, ql]}, {"$not": ql}]}
     assert Query(Query(named, shaken)).to_dict() == {"$and": [qn | qs]}
     assert (Query(named, shaken) | lost).to_dict() == {"$or": [qn | qs, ql]}
+    either = Query(named, shaken | lost).to_dict()
+    assert (Query(named, shaken | lost) | lost).to_dict() == {"$or": [either, ql]}
+
+
+def test_times_come_only_if_asked_for() -> None:
+    for asked in (None, False):
+        section = QueryOntologyCatalog(X.gt(1), include_timestamp_range=asked).to_dict()
+        assert section == {"imu.acceleration.x": {"$gt": 1}}
+    assert QueryOntologyCatalog(include_timestamp_range=True).to_dict() == {"include_timestamp_range": True}
 
 
 # -- meaning: a tree evaluated in Python against its JSON evaluated by the rules of the wire ----------

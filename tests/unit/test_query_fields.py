@@ -75,6 +75,7 @@ def test_operators_with_several_values_take_them_one_by_one_or_together() -> Non
         == [1, 2]
     )
     assert X.between(1, 2.5).value == X.between([1, 2.5]).value == [1, 2.5]
+    assert X.between(2, 2).value == [2, 2]
     assert X.in_(7).value == [7]
     assert NAME.in_("map").value == ["map"]
     assert NAME.in_(["map", "odom"]).to_dict() == {"imu.header.frame_id": {"$in": ["map", "odom"]}}
