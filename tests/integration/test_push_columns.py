@@ -36,6 +36,7 @@ from mosaicolabs import (
     Vector3d,
 )
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
+from mosaicolabs.models.futures import LaserScan, MultiEchoLaserScan
 from mosaicolabs.models.ros.point_cloud import PointCloud2, PointField, PointFieldDataType
 
 
@@ -366,6 +367,14 @@ def test_what_finds_no_room_goes_to_disk(daemon: Daemon, remote: MosaicoClient, 
         daemon.restart()
     found = topic_of(remote, "s", "t").to_arrow()["data"].to_numpy()
     assert found.tolist() == [-1, *values.tolist()]
+
+
+def test_arrays_of_three_dimensions_are_lists_of_lists(either: MosaicoClient, name: str) -> None:
+    echoes = np.arange(12.0).reshape(2, 3, 2)
+    sweep = [key for key in LaserScan.model_fields if key not in ("header", "ranges", "intensities")]
+    columns = {**dict.fromkeys(sweep, np.zeros(2)), "ranges": echoes}
+    record(either, name, MultiEchoLaserScan, lambda topic: topic.push_columns(columns, timestamp_ns=[1, 2]))
+    assert topic_of(either, name, "t").to_arrow()["ranges"].to_pylist() == echoes.tolist()
 
 
 def test_points_come_back_as_objects(either: MosaicoClient, name: str) -> None:
