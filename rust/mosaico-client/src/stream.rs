@@ -3,12 +3,13 @@ use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow_flight::Ticket;
 use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
+use arrow_flight::error::FlightError;
+use arrow_flight::{FlightData, Ticket};
 use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_select::Select;
 use mosaico_types::ErrorKind;
-use mosaico_wire::FOLLOW_HEADER;
+use mosaico_wire::{FOLLOW_HEADER, SPARSE_HEADER, ipc, sparse};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
@@ -21,6 +22,9 @@ use crate::{Error, ReadAhead, Result};
 
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
 const QUEUED_BATCHES: usize = 64;
+
+/// Nothing that gRPC carries is larger.
+const LARGEST_BODY: usize = i32::MAX as usize;
 
 struct Queued {
     batch: RecordBatch,
@@ -51,8 +55,9 @@ impl TopicStream {
         if follow {
             request.metadata_mut().insert(FOLLOW_HEADER, MetadataValue::from_static("1"));
         }
+        request.metadata_mut().insert(SPARSE_HEADER, MetadataValue::from_static("1"));
         let response = lease.flight.do_get(request).await?;
-        let mut messages = FlightDataDecoder::new(response.into_inner().map_err(Into::into));
+        let mut messages = FlightDataDecoder::new(response.into_inner().map(|message| whole(message?)));
         let schema = match messages.try_next().await?.map(|message| message.payload) {
             Some(DecodedPayload::Schema(schema)) => schema,
             _ => return Err(malformed("the stream does not begin with a schema")),
@@ -132,6 +137,16 @@ impl Drop for TopicStream {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The message with its body as the decoder expects it.
+fn whole(mut message: FlightData) -> Result<FlightData, FlightError> {
+    if message.app_metadata == ipc::SPARSE {
+        let body = sparse::unpack(&message.data_body, LARGEST_BODY);
+        message.data_body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?.into();
+        message.app_metadata.clear();
+    }
+    Ok(message)
 }
 
 fn malformed(what: &str) -> Error {

@@ -5,6 +5,8 @@ use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 
+use crate::sparse;
+
 /// The header of the message that carries `schema`, exactly: arrow-flight's encoder announces large lists as lists.
 pub fn schema_message(schema: &Schema) -> Vec<u8> {
     let mut tracker = DictionaryTracker::new(false);
@@ -13,16 +15,42 @@ pub fn schema_message(schema: &Schema) -> Vec<u8> {
         .ipc_message
 }
 
-/// Header and body of the message that carries `batch`, which has no dictionaries.
+/// `app_metadata` of a message whose body is [sparse]. Only ends that said so, or are known to be ours, get one.
+pub const SPARSE: &[u8] = b"sparse";
+
+/// A message that carries rows.
+#[derive(Debug)]
+pub struct BatchMessage {
+    /// The flatbuffer that describes the body.
+    pub header: Vec<u8>,
+    /// Buffers of the columns, or their [sparse] form.
+    pub body: Vec<u8>,
+    /// Whether it is the sparse form.
+    pub sparse: bool,
+}
+
+/// The message that carries `batch`, which has no dictionaries; with `sparse` its body may be.
 ///
 /// # Errors
 /// What Arrow cannot encode.
-pub fn batch_message(batch: &RecordBatch) -> Result<(Vec<u8>, Vec<u8>), ArrowError> {
+pub fn batch_message(batch: &RecordBatch, sparse: bool) -> Result<BatchMessage, ArrowError> {
     let mut tracker = DictionaryTracker::new(false);
     let mut context = IpcWriteContext::default();
     let options = IpcWriteOptions::default();
     let (_, encoded) = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut context)?;
-    Ok((encoded.ipc_message, encoded.arrow_data))
+    let packed = if sparse { sparse::pack(&encoded.arrow_data) } else { None };
+    Ok(BatchMessage {
+        header: encoded.ipc_message,
+        sparse: packed.is_some(),
+        body: packed.unwrap_or(encoded.arrow_data),
+    })
+}
+
+impl BatchMessage {
+    /// What `app_metadata` says of it.
+    pub fn mark(&self) -> &'static [u8] {
+        if self.sparse { SPARSE } else { &[] }
+    }
 }
 
 #[cfg(test)]

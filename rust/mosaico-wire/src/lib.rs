@@ -11,6 +11,7 @@ pub mod ipc;
 pub mod metadata;
 pub mod query;
 pub mod select;
+pub mod sparse;
 pub mod status;
 pub mod ticket;
 
@@ -18,6 +19,9 @@ pub mod ticket;
 pub const SERVER_HEADER: &str = "mosaico-server";
 /// Header of a `do_get` that stays open and sends new rows until the topic is complete.
 pub const FOLLOW_HEADER: &str = "mosaico-follow";
+
+/// Header of a `do_get` whose answers may have a sparse body, which is marked by [`ipc::SPARSE`].
+pub const SPARSE_HEADER: &str = "mosaico-sparse";
 
 /// Response header of `do_put`: the daemon will acknowledge durable rows on the put stream.
 pub const ACKS_HEADER: &str = "mosaico-acks";

@@ -122,13 +122,16 @@ impl Upload {
         let (fail, failed) = oneshot::channel();
         let mut failed = failed.fuse();
         let batches = batches(Arc::clone(&self.shared), stream, started);
+        // Only our daemons acknowledge, and they understand it.
+        let sparse = self.shared.acknowledged;
         let command = serde_json::to_vec(&self.command).expect("plain fields are JSON");
         let first = FlightData {
             flight_descriptor: Some(FlightDescriptor::new_cmd(command)),
             data_header: schema_message(&self.schema).into(),
             ..Default::default()
         };
-        let messages = futures::stream::iter([Ok(first)]).chain(batches.flat_map(messages));
+        let messages =
+            futures::stream::iter([Ok(first)]).chain(batches.flat_map(move |batch| messages(batch, sparse)));
         let answers = tokio::select! {
             answers = self.lease.flight.do_put(until_failure(messages, fail)) => answers?.into_inner(),
             Ok(error) = &mut failed => return Err(error),
@@ -256,14 +259,19 @@ fn batches(
 }
 
 /// The messages of a batch.
-fn messages(batch: Result<RecordBatch>) -> impl Stream<Item = Result<FlightData>> {
+fn messages(batch: Result<RecordBatch>, sparse: bool) -> impl Stream<Item = Result<FlightData>> {
     let (pieces, failed) = match batch {
         Ok(batch) => (pieces(&batch), None),
         Err(error) => (Vec::new(), Some(Err(error))),
     };
-    let message = |piece: RecordBatch| {
-        let (header, body) = batch_message(&piece)?;
-        Ok(FlightData { data_header: header.into(), data_body: body.into(), ..Default::default() })
+    let message = move |piece: RecordBatch| {
+        let message = batch_message(&piece, sparse)?;
+        Ok(FlightData {
+            app_metadata: message.mark().into(),
+            data_header: message.header.into(),
+            data_body: message.body.into(),
+            ..Default::default()
+        })
     };
     futures::stream::iter(pieces.into_iter().map(message).chain(failed))
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `header` is an Arrow IPC message without its length prefix, `body` its buffers, `crc` the CRC-32 of all other
-//! bytes of the frame.
+//! bytes of the frame. The highest bit of `header_len` says that the body is [sparse](mosaico_wire::sparse).
 
 use std::fs::File;
 use std::io::{self, BufReader, IoSlice, Read, Seek, SeekFrom, Write};
@@ -19,6 +19,7 @@ use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::root_as_message;
 use bytes::Bytes;
 use mosaico_wire::ipc::batch_message;
+use mosaico_wire::sparse::unpack;
 
 use crate::batch::TimeSpan;
 use crate::error::{Error, Result};
@@ -27,12 +28,14 @@ use crate::error::{Error, Result};
 pub(crate) const MAGIC: [u8; 8] = *b"MOSLOG01";
 
 const PREFIX: usize = 16;
+const SPARSE: u32 = 1 << 31;
 
 /// One IPC message on its way into the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub header: Bytes,
     pub body: Bytes,
+    pub sparse: bool,
 }
 
 impl Frame {
@@ -43,6 +46,7 @@ impl Frame {
 
     fn prefix(&self) -> io::Result<[u8; PREFIX]> {
         let header_len = u32::try_from(self.header.len()).map_err(io::Error::other)?;
+        let header_len = if self.sparse { header_len | SPARSE } else { header_len };
         let mut prefix = [0; PREFIX];
         prefix[..4].copy_from_slice(&header_len.to_le_bytes());
         prefix[4..12].copy_from_slice(&(self.body.len() as u64).to_le_bytes());
@@ -72,8 +76,8 @@ impl Frame {
 
 /// The IPC message of a batch with a stored schema, which has no dictionaries.
 pub(crate) fn encode(batch: &RecordBatch) -> Result<Frame> {
-    let (header, body) = batch_message(batch).map_err(|e| Error::internal("encoding a batch", e))?;
-    Ok(Frame { header: header.into(), body: body.into() })
+    let message = batch_message(batch, true).map_err(|e| Error::internal("encoding a batch", e))?;
+    Ok(Frame { header: message.header.into(), body: message.body.into(), sparse: message.sparse })
 }
 
 fn checksum(prefix: &[u8], header: &[u8], body: &[u8]) -> u32 {
@@ -146,7 +150,9 @@ impl<R: Read> FrameReader<R> {
         }
         self.input.read_exact(&mut prefix).map_err(torn)?;
         let [a, b, c, d, rest @ ..] = prefix;
-        let header_len = u32::from_le_bytes([a, b, c, d]) as usize;
+        let header_len = u32::from_le_bytes([a, b, c, d]);
+        let sparse = header_len & SPARSE != 0;
+        let header_len = (header_len & !SPARSE) as usize;
         let [body_len @ .., w, x, y, z] = rest;
         let body_len = u64::from_le_bytes(body_len);
         let crc = u32::from_le_bytes([w, x, y, z]);
@@ -162,7 +168,11 @@ impl<R: Read> FrameReader<R> {
             return Err(LogError::Torn(at));
         }
         self.offset += total;
-        Ok(Some(StoredFrame { header, body: body.into() }))
+        let body = match sparse {
+            true => unpack(&body, usize::MAX).map_err(|e| ArrowError::IpcError(e.to_string()))?.into(),
+            false => body.into(),
+        };
+        Ok(Some(StoredFrame { header, body }))
     }
 }
 
@@ -246,6 +256,7 @@ pub(crate) struct SegmentRows {
 
 #[cfg(test)]
 mod tests {
+    use mosaico_wire::sparse::pack;
     use proptest::prelude::*;
 
     use super::*;
@@ -255,7 +266,9 @@ mod tests {
     fn segment(frames: &[Parts]) -> (Vec<u8>, Vec<u64>) {
         let (mut bytes, mut ends) = (MAGIC.to_vec(), vec![MAGIC.len() as u64]);
         for (header, body) in frames {
-            let frame = Frame { header: header.clone().into(), body: body.clone().into() };
+            let packed = pack(body);
+            let (sparse, body) = (packed.is_some(), packed.unwrap_or_else(|| body.clone()));
+            let frame = Frame { header: header.clone().into(), body: body.into(), sparse };
             frame.write_to(&mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, ends[ends.len() - 1] + frame.len());
             ends.push(bytes.len() as u64);
@@ -286,7 +299,8 @@ mod tests {
 
     fn frames() -> impl Strategy<Value = Vec<Parts>> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..80);
-        proptest::collection::vec((bytes(), bytes()), 0..6)
+        let body = prop_oneof![bytes(), (0_usize..900).prop_map(|len| vec![0; len])];
+        proptest::collection::vec((bytes(), body), 0..6)
     }
 
     proptest! {

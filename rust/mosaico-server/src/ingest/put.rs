@@ -151,7 +151,7 @@ pub(crate) async fn begin(
         _tokens: [core.tasks.token(), topic.tasks.token()],
         topic,
         writer,
-        schema: Frame { header: message.into(), body: Bytes::new() },
+        schema: Frame { header: message.into(), body: Bytes::new(), sparse: false },
         segment: None,
         next_index: last.map_or(0, |last| last + 1),
         acks,

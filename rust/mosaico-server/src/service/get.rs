@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use mosaico_select::Select;
 use mosaico_types::{ErrorCode, TopicLocator};
-use mosaico_wire::ipc::schema_message;
+use mosaico_wire::ipc::{batch_message, schema_message};
 use mosaico_wire::ticket::Ticket;
 use tokio::select;
 use tokio::sync::mpsc;
@@ -19,7 +19,6 @@ use super::{Items, check_body, info};
 use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::ingest::log;
 use crate::read::follow::follow_topic;
 use crate::read::read_topic;
 
@@ -29,8 +28,17 @@ const READY_MESSAGES: usize = 1;
 /// How often a followed topic is asked whether its first upload has begun.
 const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 
-/// The messages for a ticket; with `follow` they go on until the topic is complete or left.
-pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> Result<Items<FlightData>> {
+/// What the request's headers ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// Go on until the topic is complete or left.
+    pub follow: bool,
+    /// Bodies may be sparse.
+    pub sparse: bool,
+}
+
+/// The messages for a ticket.
+pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) -> Result<Items<FlightData>> {
     check_body("the ticket", ticket)?;
     let ticket = Ticket::decode(ticket).map_err(|e| {
         let text = format!("the ticket is malformed: {e}; take tickets from GetFlightInfo as they are");
@@ -39,7 +47,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> R
     let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
     let reading = Arc::clone(&core.readers);
     let (sender, receiver) = mpsc::channel(READY_MESSAGES);
-    let encoded = if follow { None } else { Some(encode(core, &topic, &ticket, false).await?) };
+    let encoded = if options.follow { None } else { Some(encode(core, &topic, &ticket, options).await?) };
     let core = Arc::clone(core);
     // A task of its own: decoding must not hold up the other streams of the connection.
     tokio::spawn(async move {
@@ -48,12 +56,12 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> R
         let mut encoded = match encoded {
             Some(encoded) => encoded,
             None => select! {
-                encoded = encode_later(&core, &mut topic, &ticket) => encoded,
+                encoded = encode_later(&core, &mut topic, &ticket, options) => encoded,
                 () = sender.closed() => return,
                 () = core.stopping.cancelled() => shutting_down(),
             },
         };
-        let ending = if follow { &core.stopping } else { &core.halting };
+        let ending = if options.follow { &core.stopping } else { &core.halting };
         // A message is made when there is room for it, not before.
         while let Ok(room) = sender.reserve().await {
             let message = select! {
@@ -78,7 +86,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], follow: bool) -> R
 
 type Encoded = BoxStream<'static, Result<FlightData>>;
 
-async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, follow: bool) -> Result<Encoded> {
+async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, options: Options) -> Result<Encoded> {
     let schema = info::topic_schema(topic)?;
     let select = Arc::new(match topic.schema {
         Some(_) => Select::new(&ticket.selection, &topic.ontology_tag, &schema)?,
@@ -86,28 +94,34 @@ async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, follow: boo
     });
     // Rows may only follow a schema that was announced.
     let batches = match topic.schema {
-        Some(_) if follow => follow_topic(core, topic, ticket.window, Arc::clone(&select)).await?,
+        Some(_) if options.follow => follow_topic(core, topic, ticket.window, Arc::clone(&select)).await?,
         Some(_) => read_topic(core, topic, ticket.window, &select).await?,
         None => stream::empty().boxed(),
     };
     // arrow-flight's own encoder announces large lists as lists, and measures whole buffers instead of slices.
     let first = FlightData { data_header: schema_message(select.schema()).into(), ..Default::default() };
-    let rows = batches.map(|batch| {
-        let log::Frame { header, body } = log::encode(&batch?)?;
-        Ok(FlightData { data_header: header, data_body: body, ..Default::default() })
+    let rows = batches.map(move |batch| {
+        let message =
+            batch_message(&batch?, options.sparse).map_err(|e| Error::internal("encoding a batch", e))?;
+        Ok(FlightData {
+            app_metadata: message.mark().into(),
+            data_header: message.header.into(),
+            data_body: message.body.into(),
+            ..Default::default()
+        })
     });
     Ok(stream::iter([Ok(first)]).chain(rows).boxed())
 }
 
 /// Waits for the topic's schema, which its first upload brings.
-async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, ticket: &Ticket) -> Encoded {
+async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, ticket: &Ticket, options: Options) -> Encoded {
     let encoded = async {
         while topic.schema.is_none() && topic.committed_ns.is_none() && !topic.sequence_ended {
             tokio::time::sleep(SCHEMA_PAUSE).await;
             let row = core.catalog.topic_by_id(topic.id).await?.filter(|row| !row.deleting);
             *topic = row.ok_or_else(|| Error::Deleted(topic.locator.to_string()))?;
         }
-        encode(core, topic, ticket, true).await
+        encode(core, topic, ticket, options).await
     };
     encoded.await.unwrap_or_else(failing)
 }

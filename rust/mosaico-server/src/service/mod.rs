@@ -19,7 +19,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
-use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, SERVER_HEADER};
+use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, SERVER_HEADER, SPARSE_HEADER};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -78,8 +78,11 @@ impl FlightService for Service {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
-        let follow = request.metadata().contains_key(FOLLOW_HEADER);
-        Ok(answer(get::messages(&self.0, &request.into_inner().ticket, follow).await?))
+        let options = get::Options {
+            follow: request.metadata().contains_key(FOLLOW_HEADER),
+            sparse: request.metadata().contains_key(SPARSE_HEADER),
+        };
+        Ok(answer(get::messages(&self.0, &request.into_inner().ticket, options).await?))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {

@@ -11,10 +11,12 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_select::data_bytes;
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::{ipc, sparse};
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 
@@ -64,7 +66,9 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
         Ok(message) if message.data_header.is_empty() => {
             Err(FlightError::ProtocolError("a message without header".into()))
         }
-        message => message.map_err(|status| FlightError::Tonic(Box::new(status))),
+        Ok(message) if message.app_metadata == ipc::SPARSE => whole(message, limit),
+        Ok(message) => Ok(FlightData { app_metadata: Bytes::new(), ..message }),
+        Err(status) => Err(FlightError::Tonic(Box::new(status))),
     });
     // The decoder panics on some malformed headers, such as a list type without an item.
     let mut messages = AssertUnwindSafe(FlightDataDecoder::new(messages)).catch_unwind().map(|message| {
@@ -103,6 +107,14 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
         tokio::spawn(tokio::time::timeout(DRAIN, drain));
     }
     outcome
+}
+
+/// The message with its body as the decoder expects it; the sparse one, as it goes into the log, is what it keeps as
+/// `app_metadata`.
+fn whole(message: FlightData, limit: usize) -> Result<FlightData, FlightError> {
+    let body = sparse::unpack(&message.data_body, limit);
+    let body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?;
+    Ok(FlightData { app_metadata: message.data_body, data_body: body.into(), ..message })
 }
 
 fn bad_message(text: &str) -> Error {
@@ -148,7 +160,9 @@ fn check(
     let Some(times) = TimeSpan::of(column.values()) else { return Ok(None) };
     let plain = sent.fields().iter().zip(topic.schema.fields()).all(|(a, b)| a.data_type() == b.data_type());
     let (frame, data) = if plain {
-        (Frame { header: message.data_header, body: message.data_body }, data_bytes(batch))
+        let sparse = !message.app_metadata.is_empty();
+        let body = if sparse { message.app_metadata } else { message.data_body };
+        (Frame { header: message.data_header, body, sparse }, data_bytes(batch))
     } else {
         let batch = conform(batch, &topic.schema).map_err(|error| {
             tracing::debug!(topic = %topic.row.locator, %error, "a dictionary that cannot be decoded");

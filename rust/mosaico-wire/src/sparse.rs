@@ -1,0 +1,172 @@
+//! Bodies of messages without their long runs of zeros: what a recording leaves empty, such as headers and covariances,
+//! is most of the bytes of many topics.
+//!
+//! ```text
+//! sparse := body_len u64le  count u32le  (start u64le  len u64le)*count  the bytes of these ranges
+//! ```
+//!
+//! The ranges ascend and do not touch; what lies between them is zero.
+
+/// Zeros are looked for in blocks of this size.
+const BLOCK: usize = 256;
+const HEAD: usize = 12;
+const RANGE: usize = 16;
+
+/// A sparse body that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SparseError {
+    /// Bytes are missing or left over, or ranges do not ascend.
+    #[error("the sparse body is malformed")]
+    Malformed,
+    /// It stands for more bytes than the reader takes.
+    #[error("the sparse body stands for {0} bytes")]
+    TooLarge(u64),
+}
+
+/// The sparse form of `body`; `None` if it saves less than an eighth.
+pub fn pack(body: &[u8]) -> Option<Vec<u8>> {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    let mut kept = 0;
+    for (index, block) in body.chunks(BLOCK).enumerate().filter(|(_, block)| !is_zero(block)) {
+        let start = index * BLOCK;
+        match ranges.last_mut() {
+            Some((first, len)) if *first + *len == start => *len += block.len(),
+            _ => ranges.push((start, block.len())),
+        }
+        kept += block.len();
+    }
+    let size = HEAD + RANGE * ranges.len() + kept;
+    if size > body.len() - body.len() / 8 {
+        return None;
+    }
+    let mut out = Vec::with_capacity(size);
+    out.extend((body.len() as u64).to_le_bytes());
+    out.extend(u32::try_from(ranges.len()).ok()?.to_le_bytes());
+    for &(start, len) in &ranges {
+        out.extend((start as u64).to_le_bytes());
+        out.extend((len as u64).to_le_bytes());
+    }
+    for &(start, len) in &ranges {
+        out.extend_from_slice(&body[start..start + len]);
+    }
+    Some(out)
+}
+
+/// The body that `sparse` stands for, of at most `limit` bytes.
+///
+/// # Errors
+/// [`SparseError`] for anything that [`pack`] does not write; nothing is allocated then.
+pub fn unpack(sparse: &[u8], limit: usize) -> Result<Vec<u8>, SparseError> {
+    let (head, rest) = sparse.split_at_checked(HEAD).ok_or(SparseError::Malformed)?;
+    let (total, count) = head.split_at(8);
+    let total = number(total);
+    let body_len = usize::try_from(total).ok().filter(|&len| len <= limit);
+    let body_len = body_len.ok_or(SparseError::TooLarge(total))?;
+    let ranges = u32::from_le_bytes(count.try_into().map_err(|_| SparseError::Malformed)?) as usize;
+    let ranges = ranges.checked_mul(RANGE).and_then(|len| rest.split_at_checked(len));
+    let (ranges, mut bytes) = ranges.ok_or(SparseError::Malformed)?;
+    let (ranges, _) = ranges.as_chunks::<RANGE>();
+    let mut end = 0;
+    let mut kept = 0;
+    for range in ranges {
+        let (start, len) = bounds(range)?;
+        let fits = start >= end && len <= body_len && start <= body_len - len && len <= bytes.len() - kept;
+        if !fits {
+            return Err(SparseError::Malformed);
+        }
+        (end, kept) = (start + len, kept + len);
+    }
+    if kept != bytes.len() {
+        return Err(SparseError::Malformed);
+    }
+    let mut body = vec![0; body_len];
+    for range in ranges {
+        let (start, len) = bounds(range)?;
+        let (part, rest) = bytes.split_at(len);
+        body[start..start + len].copy_from_slice(part);
+        bytes = rest;
+    }
+    Ok(body)
+}
+
+fn bounds(range: &[u8; RANGE]) -> Result<(usize, usize), SparseError> {
+    let (start, len) = range.split_at(8);
+    let size = |bytes| usize::try_from(number(bytes)).map_err(|_| SparseError::Malformed);
+    Ok((size(start)?, size(len)?))
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    // Most blocks are told by their beginning.
+    let (first, rest) = block.split_at(block.len().min(16));
+    all_zero(first) && all_zero(rest)
+}
+
+fn all_zero(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |any, &byte| any | byte) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bodies() -> impl Strategy<Value = Vec<u8>> {
+        let run = (any::<bool>(), any::<u8>(), 0_usize..2000);
+        proptest::collection::vec(run, 0..8).prop_map(|runs| {
+            let bytes = |(zero, byte, len): (bool, u8, usize)| vec![if zero { 0 } else { byte }; len];
+            runs.into_iter().flat_map(bytes).collect()
+        })
+    }
+
+    #[test]
+    fn zeros_are_left_out() {
+        let mut body = vec![0; 100_000];
+        body[5_000..6_000].fill(7);
+        let sparse = pack(&body).expect("mostly zeros");
+        assert!(sparse.len() < 2_000, "{}", sparse.len());
+        assert_eq!(unpack(&sparse, 100_000).as_ref(), Ok(&body));
+        assert_eq!(unpack(&sparse, 99_999), Err(SparseError::TooLarge(100_000)));
+        assert_eq!(pack(&[7; 1000]), None);
+        assert_eq!(pack(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_unpacks(body in bodies()) {
+            if let Some(sparse) = pack(&body) {
+                prop_assert!(sparse.len() < body.len());
+                prop_assert_eq!(unpack(&sparse, body.len()), Ok(body));
+            }
+        }
+
+        #[test]
+        fn garbage_is_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            _ = unpack(&bytes, 1 << 20);
+        }
+
+        #[test]
+        fn what_is_cut_or_lengthened_is_refused(body in bodies(), cut in any::<prop::sample::Index>()) {
+            if let Some(mut sparse) = pack(&body) {
+                prop_assert_eq!(unpack(&sparse[..cut.index(sparse.len())], body.len()), Err(SparseError::Malformed));
+                sparse.push(1);
+                prop_assert_eq!(unpack(&sparse, body.len()), Err(SparseError::Malformed));
+            }
+        }
+
+        #[test]
+        fn wild_ranges_are_refused(start in any::<u64>(), len in any::<u64>()) {
+            let mut sparse = 64_u64.to_le_bytes().to_vec();
+            sparse.extend(1_u32.to_le_bytes());
+            sparse.extend(start.to_le_bytes());
+            sparse.extend(len.to_le_bytes());
+            sparse.extend([1; 8]);
+            let fits = len == 8 && start <= 56;
+            prop_assert_eq!(unpack(&sparse, 64).is_ok(), fits);
+        }
+    }
+}
