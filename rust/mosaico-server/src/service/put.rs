@@ -62,7 +62,7 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
         *failed |= matches!(message, Some(Err(_)));
         std::future::ready(message)
     });
-    let messages = stream::iter([Ok(first)]).chain(input).map(|message| match message {
+    let messages = stream::iter([Ok(first)]).chain(input).map(move |message| match message {
         Ok(message) if message.data_header.is_empty() => {
             Err(FlightError::ProtocolError("a message without header".into()))
         }
