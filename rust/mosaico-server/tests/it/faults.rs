@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 
 /// After which an operation on the store is given up.
-const LIMIT: Duration = Duration::from_millis(150);
+const LIMIT: Duration = Duration::from_millis(400);
 
 fn impatient(folder: &Path, faults: &Faults) -> Config {
     let mut config = config(folder);
