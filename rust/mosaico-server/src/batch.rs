@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -156,10 +156,56 @@ impl TimeSpan {
     }
 }
 
+/// Which of the first 64 leaf columns have a value, in the order of Parquet's leaves; of the others nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Filled(u64);
+
+impl Filled {
+    /// Those of `batch`.
+    pub(crate) fn of(batch: &RecordBatch) -> Self {
+        let (mut filled, mut leaf) = (0, 0);
+        for column in batch.columns() {
+            fill(column, false, &mut leaf, &mut filled);
+        }
+        Self(filled)
+    }
+
+    /// Those of either.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the leaf with this number may have a value.
+    pub(crate) fn may_be(self, leaf: usize) -> bool {
+        leaf >= 64 || self.0 >> leaf & 1 == 1
+    }
+}
+
+fn fill(array: &ArrayRef, empty: bool, leaf: &mut u32, filled: &mut u64) {
+    let empty = empty || array.null_count() == array.len();
+    match array.data_type() {
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().for_each(|child| fill(child, empty, leaf, filled));
+        }
+        DataType::List(_) => fill(array.as_list::<i32>().values(), empty, leaf, filled),
+        DataType::LargeList(_) => fill(array.as_list::<i64>().values(), empty, leaf, filled),
+        DataType::FixedSizeList(..) => fill(array.as_fixed_size_list().values(), empty, leaf, filled),
+        DataType::Map(..) => {
+            array.as_map().entries().columns().iter().for_each(|child| fill(child, empty, leaf, filled));
+        }
+        _ => {
+            if !empty && *leaf < 64 {
+                *filled |= 1 << *leaf;
+            }
+            *leaf += 1;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, DictionaryArray, StringArray};
+    use arrow::array::{DictionaryArray, Float64Array, ListArray, StringArray, StructArray, new_null_array};
     use arrow::datatypes::Int32Type;
 
     #[test]
@@ -188,6 +234,30 @@ mod tests {
         let schema = stored_schema(&batch.schema()).unwrap();
         let plain = conform(&batch, &schema).unwrap();
         assert_eq!(plain.column(1).as_ref(), &StringArray::from(vec!["a", "b"]) as &dyn Array);
+    }
+
+    #[test]
+    fn columns_without_a_value_are_told() {
+        let times: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let some: ArrayRef = Arc::new(Float64Array::from(vec![None, Some(1.0)]));
+        let none: ArrayRef = Arc::new(Float64Array::from(vec![None, None]));
+        let parts = [("none", &none), ("some", &some)]
+            .map(|(name, array)| (Arc::new(Field::new(name, DataType::Float64, true)), Arc::clone(array)));
+        let both: ArrayRef = Arc::new(StructArray::from(parts.to_vec()));
+        let absent = new_null_array(both.data_type(), 2);
+        let item = || ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1)]), None]);
+        let lists: ArrayRef = Arc::new(item());
+        let no_lists: ArrayRef =
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, Vec<Option<i64>>, _>(vec![
+                Some(vec![]),
+                None,
+            ]));
+        let columns =
+            [("t", times), ("both", both), ("absent", absent), ("lists", lists), ("empty", no_lists)];
+        let filled = Filled::of(&RecordBatch::try_from_iter(columns).unwrap());
+        let found: Vec<bool> = (0..7).map(|leaf| filled.may_be(leaf)).collect();
+        assert_eq!(found, [true, false, true, false, false, true, false]);
+        assert!(filled.may_be(64));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Config {
             database_connections: 10,
             chunk_bytes: 32 * MIB,
             row_group_bytes: 8 * MIB,
-            message_bytes: MIB / 2,
+            message_bytes: 4 * MIB,
             read_bytes: 64 * MIB,
             max_message_bytes: 1024 * MIB,
             sync_interval: Duration::ZERO,

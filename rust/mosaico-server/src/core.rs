@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use mosaico_types::SequenceName;
 use parking_lot::Mutex;
@@ -61,19 +61,38 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Arrow data per message of a read that is opened now.
-    pub(crate) fn piece_bytes(&self) -> usize {
-        // A message is in the decoder, in the encoder and on its way at the same time, some of it twice.
-        const COPIES: usize = 8;
-        const LEAST: usize = 64 << 10;
-        let open = (Arc::strong_count(&self.readers) - 1).max(1);
-        let most = self.config.message_bytes;
-        (self.config.read_bytes / COPIES / open).clamp(LEAST.min(most), most)
+    /// How large the messages of reads may be.
+    pub(crate) fn piece_size(&self) -> PieceSize {
+        PieceSize {
+            readers: Arc::downgrade(&self.readers),
+            all: self.config.read_bytes,
+            most: self.config.message_bytes,
+        }
     }
 
     /// Where the segments of a topic lie.
     pub(crate) fn log_folder(&self, topic: TopicId) -> PathBuf {
         self.log.join(topic.to_string())
+    }
+}
+
+/// Shares what reads may hold among those that are open at the moment.
+#[derive(Debug)]
+pub(crate) struct PieceSize {
+    readers: Weak<()>,
+    all: usize,
+    most: usize,
+}
+
+impl PieceSize {
+    /// Arrow data per message that is made now.
+    pub(crate) fn bytes(&self) -> usize {
+        // A message is in the decoder, in the encoder and on its way at the same time, some of it twice.
+        const COPIES: usize = 8;
+        const LEAST: usize = 64 << 10;
+        // One is the server's own.
+        let open = self.readers.strong_count().saturating_sub(1).max(1);
+        (self.all / COPIES / open).clamp(LEAST.min(self.most), self.most)
     }
 }
 

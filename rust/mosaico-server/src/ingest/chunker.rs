@@ -95,6 +95,7 @@ fn encode(
         index,
         row_start: segment.rows.row_start,
         rows: segment.rows.rows,
+        filled: segment.rows.filled,
     };
     let file =
         std::fs::File::open(topic.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;

@@ -129,7 +129,7 @@ impl LiveTopic {
             .entry(index)
             .and_modify(|segment| {
                 segment.end = end;
-                segment.rows = segment.rows.then(new.rows, new.data_bytes, new.times);
+                segment.rows = segment.rows.then(new);
             })
             .or_insert(Segment { end, rows: new, closed: false });
         let durable = state.durable;

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use mosaico_wire::ipc::batch_message;
 use mosaico_wire::sparse::unpack;
 
-use crate::batch::TimeSpan;
+use crate::batch::{Filled, TimeSpan};
 use crate::error::{Error, Result};
 
 /// First bytes of a segment.
@@ -252,6 +252,20 @@ pub(crate) struct SegmentRows {
     pub rows: u64,
     pub data_bytes: u64,
     pub times: TimeSpan,
+    pub filled: Filled,
+}
+
+impl SegmentRows {
+    /// These rows and the ones that arrived after them.
+    pub(crate) fn then(self, next: Self) -> Self {
+        Self {
+            row_start: self.row_start,
+            rows: self.rows + next.rows,
+            data_bytes: self.data_bytes + next.data_bytes,
+            times: self.times.then(next.times),
+            filled: self.filled.or(next.filled),
+        }
+    }
 }
 
 #[cfg(test)]

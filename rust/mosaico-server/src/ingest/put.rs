@@ -20,7 +20,7 @@ use super::live;
 use super::live::{LiveTopic, WriterGuard};
 use super::log::{Frame, SegmentRows};
 use super::segment::SegmentWriter;
-use crate::batch::{TimeSpan, parse_schema_message, same_shape, stored_schema};
+use crate::batch::{parse_schema_message, same_shape, stored_schema};
 use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::crash;
@@ -34,13 +34,11 @@ use crate::tasks::Job;
 /// Data that is gathered while the disk is busy, per stream.
 const GROUP_BYTES: u64 = 4 << 20;
 
-/// A checked batch on its way into the log.
+/// A checked batch on its way into the log; `row_start` is not known yet.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub frame: Frame,
-    pub rows: u64,
-    pub data_bytes: u64,
-    pub times: TimeSpan,
+    pub rows: SegmentRows,
 }
 
 /// Frames that are synced together.
@@ -54,13 +52,13 @@ struct Group {
 
 impl Group {
     fn push(&mut self, incoming: Incoming, permit: OwnedSemaphorePermit) {
-        let Incoming { frame, rows, data_bytes, times } = incoming;
+        let Incoming { frame, rows } = incoming;
         self.bytes += frame.len();
         self.frames.push(frame);
         self.permits.push(permit);
         self.rows = Some(match self.rows.take() {
-            Some(sum) => sum.then(rows, data_bytes, times),
-            None => SegmentRows { row_start: 0, rows, data_bytes, times },
+            Some(sum) => sum.then(rows),
+            None => rows,
         });
     }
 }

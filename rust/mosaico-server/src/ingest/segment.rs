@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use mosaico_select::{data_bytes, split};
 
 use super::log::{BatchReader, Frame, LogError, MAGIC, SegmentRows};
-use crate::batch::{TimeSpan, times};
+use crate::batch::{Filled, TimeSpan, times};
 use crate::config::Acknowledge;
 use crate::crash;
 use crate::error::{Error, Result};
@@ -114,26 +114,16 @@ pub(crate) fn scan(path: &Path) -> Result<Scan, LogError> {
             return Err(ArrowError::SchemaError("a batch without a time column".into()).into());
         };
         let Some(span) = TimeSpan::of(times.values()) else { continue };
-        let (count, bytes) = (batch.num_rows() as u64, data_bytes(&batch) as u64);
-        rows = Some(
-            rows.map_or(SegmentRows { row_start: 0, rows: count, data_bytes: bytes, times: span }, |rows| {
-                rows.then(count, bytes, span)
-            }),
-        );
+        let found = SegmentRows {
+            row_start: 0,
+            rows: batch.num_rows() as u64,
+            data_bytes: data_bytes(&batch) as u64,
+            times: span,
+            filled: Filled::of(&batch),
+        };
+        rows = Some(rows.map_or(found, |rows| rows.then(found)));
     }
     Ok(Scan { whole: reader.offset(), length, rows })
-}
-
-impl SegmentRows {
-    /// These rows and the ones that arrived after them.
-    pub(crate) fn then(self, rows: u64, data_bytes: u64, times: TimeSpan) -> Self {
-        Self {
-            row_start: self.row_start,
-            rows: self.rows + rows,
-            data_bytes: self.data_bytes + data_bytes,
-            times: self.times.then(times),
-        }
-    }
 }
 
 /// Rows of a segment in time order, ties in the order of arrival.

@@ -1,6 +1,7 @@
 //! Rows of one chunk inside a window, piece by piece: what cannot hold any is not read, and between two pieces a
 //! reader holds nothing. Conditions are tried first on the columns that they are about.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,6 +27,9 @@ use crate::id::{SequenceId, TopicId};
 use crate::query::prune::candidate_rows;
 use crate::store::layout::SequencePaths;
 
+/// The first piece is small, so that it comes soon; each other one may be twice as large as the one before.
+const FIRST_PIECE_BYTES: usize = 512 << 10;
+
 /// Rows of a piece, however narrow they are.
 const MAX_PIECE_ROWS: usize = 64 << 10;
 
@@ -43,10 +47,16 @@ pub(crate) async fn open(
     let footer = core.footers.load(&mut file).await?;
     let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);
     let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
-    let piece_rows = (core.piece_bytes() / row_bytes).clamp(1, MAX_PIECE_ROWS);
     let failed = |e| Error::internal(format!("reading {}", file.path), e);
-    let pieces = stream::iter(pieces(&footer, window, &select, piece_rows).map_err(failed)?);
-    let batches = pieces.then(move |piece| read(file.clone(), footer.clone(), piece, Arc::clone(&select)));
+    let mut pages = pages(&footer, window, &select).map_err(failed)?;
+    let (size, mut grown) = (core.piece_size(), FIRST_PIECE_BYTES);
+    let pieces = std::iter::from_fn(move || {
+        let bytes = size.bytes().min(grown);
+        grown = grown.saturating_mul(2);
+        next_piece(&mut pages, (bytes / row_bytes).clamp(1, MAX_PIECE_ROWS))
+    });
+    let read = move |piece| read(file.clone(), footer.clone(), piece, Arc::clone(&select));
+    let batches = stream::iter(pieces).then(read);
     Ok(trimmed(batches.map_ok(|batches| stream::iter(batches).map(Ok)).try_flatten().boxed(), window))
 }
 
@@ -56,6 +66,9 @@ struct Piece {
     group: usize,
     rows: Range<usize>,
 }
+
+/// Rows that are still to be read; those of a page lie together.
+type Pages = VecDeque<Piece>;
 
 /// Decodes a piece as a whole: a decoder that waits for its client would hold a zstd context for each column.
 async fn read(
@@ -120,32 +133,25 @@ fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
     usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0)
 }
 
-/// What has to be read, in pieces of about `piece_rows` that end where pages end.
-fn pieces(
-    footer: &ArrowReaderMetadata,
-    window: TimeWindow,
-    select: &Select,
-    piece_rows: usize,
-) -> ParquetResult<Vec<Piece>> {
+/// What has to be read, page by page.
+fn pages(footer: &ArrowReaderMetadata, window: TimeWindow, select: &Select) -> ParquetResult<Pages> {
     let metadata = footer.metadata();
     let leaf =
         footer.parquet_schema().columns().iter().position(|column| column.path().string() == TIMESTAMP);
-    let mut pieces = Vec::new();
+    let mut found = Pages::new();
     for group in 0..metadata.num_row_groups() {
         let pages = match leaf {
             Some(leaf) if !may_hold(metadata, group, leaf, window) => continue,
-            Some(leaf) => pages(metadata, group, leaf, window),
+            Some(leaf) => pages_inside(metadata, group, leaf, window),
             None => std::iter::once(0..group_rows(metadata, group)).collect(),
         };
         let pages = match &select.filter {
             Some(filter) => common(&pages, &candidate_rows(footer, group, filter)?),
             None => pages,
         };
-        for rows in cut(pages, piece_rows) {
-            pieces.push(Piece { group, rows });
-        }
+        found.extend(pages.into_iter().map(|rows| Piece { group, rows }));
     }
-    Ok(pieces)
+    Ok(found)
 }
 
 /// What lies in both of two lists of ascending ranges.
@@ -177,7 +183,12 @@ fn may_hold(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeW
 }
 
 /// The rows of the time column's pages that may lie in the window.
-fn pages(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeWindow) -> Vec<Range<usize>> {
+fn pages_inside(
+    metadata: &ParquetMetaData,
+    group: usize,
+    leaf: usize,
+    window: TimeWindow,
+) -> Vec<Range<usize>> {
     let rows = group_rows(metadata, group);
     let index = metadata.column_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
     let places = metadata.offset_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
@@ -196,22 +207,25 @@ fn pages(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeWind
     (0..places.page_locations().len()).filter(inside).filter_map(range).collect()
 }
 
-/// Joins adjacent pages and cuts long ones so that each piece has about `piece_rows`.
-fn cut(pages: Vec<Range<usize>>, piece_rows: usize) -> Vec<Range<usize>> {
-    let mut pieces: Vec<Range<usize>> = Vec::new();
-    for page in pages {
-        match pieces.last_mut() {
-            Some(last) if last.end == page.start && page.end - last.start <= piece_rows => {
-                last.end = page.end
-            }
-            _ => {
-                let parts = page.len().div_ceil(piece_rows).max(1);
-                let step = page.len().div_ceil(parts).max(1);
-                pieces.extend(page.clone().step_by(step).map(|from| from..page.end.min(from + step)));
-            }
-        }
+/// Takes about `rows` from the front: adjacent pages are joined, long ones cut.
+fn next_piece(pages: &mut Pages, rows: usize) -> Option<Piece> {
+    let mut piece = pages.pop_front()?;
+    if piece.rows.len() > rows {
+        let parts = piece.rows.len().div_ceil(rows);
+        let middle = piece.rows.start + piece.rows.len().div_ceil(parts);
+        pages.push_front(Piece { group: piece.group, rows: middle..piece.rows.end });
+        piece.rows.end = middle;
+        return Some(piece);
     }
-    pieces
+    let follows = |piece: &Piece, next: &Piece| {
+        next.group == piece.group
+            && next.rows.start == piece.rows.end
+            && next.rows.end - piece.rows.start <= rows
+    };
+    while let Some(next) = pages.pop_front_if(|next| follows(&piece, next)) {
+        piece.rows.end = next.rows.end;
+    }
+    Some(piece)
 }
 
 #[cfg(test)]
@@ -220,11 +234,24 @@ mod tests {
 
     use super::*;
 
+    fn cut(pages: &[Range<usize>], rows: impl IntoIterator<Item = usize>) -> Vec<Range<usize>> {
+        let mut pages = pages.iter().map(|rows| Piece { group: 0, rows: rows.clone() }).collect();
+        rows.into_iter().map_while(|rows| next_piece(&mut pages, rows)).map(|piece| piece.rows).collect()
+    }
+
     #[test]
     fn small_pages_are_joined_and_long_ones_cut() {
-        assert_eq!(cut(vec![0..10, 10..20, 20..30], 20), [0..20, 20..30]);
-        assert_eq!(cut(vec![0..100, 200..210], 40), [0..34, 34..68, 68..100, 200..210]);
-        assert_eq!(cut(vec![0..10, 20..30], 100), [0..10, 20..30]);
+        let always = std::iter::repeat::<usize>;
+        assert_eq!(cut(&[0..10, 10..20, 20..30], always(20)), [0..20, 20..30]);
+        assert_eq!(cut(&[0..100, 200..210], always(40)), [0..34, 34..67, 67..100, 200..210]);
+        assert_eq!(cut(&[0..10, 20..30], always(100)), [0..10, 20..30]);
+        assert_eq!(cut(&[0..10, 10..20, 20..30, 30..40], [10, 20, 40]), [0..10, 10..30, 30..40]);
+        let mut groups = Pages::from([(0, 0..10), (1, 10..20)].map(|(group, rows)| Piece { group, rows }));
+        assert_eq!(
+            next_piece(&mut groups, 100).map(|piece| piece.rows),
+            Some(0..10),
+            "row groups stay apart"
+        );
     }
 
     proptest! {
@@ -247,7 +274,7 @@ mod tests {
         #[test]
         fn pieces_hold_every_row_once(
             pages in proptest::collection::vec((1usize..50, any::<bool>()), 0..20),
-            piece_rows in 1usize..100,
+            sizes in proptest::collection::vec(1usize..100, 1..9),
         ) {
             let mut start = 0;
             let mut chosen = Vec::new();
@@ -257,8 +284,9 @@ mod tests {
                 }
                 start += length;
             }
-            let pieces = cut(chosen.clone(), piece_rows);
-            prop_assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= piece_rows));
+            let pieces = cut(&chosen, sizes.iter().copied().cycle());
+            let fit = pieces.iter().zip(sizes.iter().cycle()).all(|(piece, &size)| (1..=size).contains(&piece.len()));
+            prop_assert!(fit, "{pieces:?}");
             let rows = |ranges: Vec<Range<usize>>| ranges.into_iter().flatten().collect::<Vec<_>>();
             prop_assert_eq!(rows(pieces), rows(chosen));
         }

@@ -135,7 +135,7 @@ impl Tail {
             self.segment = if last { None } else { Some(reader) };
             return Ok(None);
         }
-        let piece_bytes = self.core.piece_bytes();
+        let piece_bytes = self.core.piece_size().bytes();
         let work = move || -> Result<_, LogError> {
             reader.go_on(from, end)?;
             let (mut batches, mut bytes) = (Vec::new(), 0);

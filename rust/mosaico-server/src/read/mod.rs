@@ -62,7 +62,7 @@ async fn snapshot(
     if let Some(last) = views.last().filter(|last| end.index.is_none_or(|chunk| last.index >= chunk)) {
         end = SnapshotEnd { index: Some(last.index), bytes: Some(last.segment.end) };
     }
-    let piece_bytes = core.piece_bytes();
+    let piece_bytes = core.piece_size().bytes();
     let mut sources = Vec::new();
     if select.is_nothing() {
         return Ok((stream::empty().boxed(), end));

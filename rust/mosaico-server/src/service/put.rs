@@ -21,11 +21,11 @@ use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 
 use super::{Items, check_body};
-use crate::batch::{TimeSpan, conform, times};
+use crate::batch::{Filled, TimeSpan, conform, times};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::live::LiveTopic;
-use crate::ingest::log::{Frame, encode};
+use crate::ingest::log::{Frame, SegmentRows, encode};
 use crate::ingest::put::{Incoming, begin};
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
@@ -170,7 +170,14 @@ fn check(
         })?;
         (encode(&batch)?, data_bytes(&batch))
     };
-    Ok(Some(Incoming { frame, rows: batch.num_rows() as u64, data_bytes: data as u64, times }))
+    let rows = SegmentRows {
+        row_start: 0,
+        rows: batch.num_rows() as u64,
+        data_bytes: data as u64,
+        times,
+        filled: Filled::of(batch),
+    };
+    Ok(Some(Incoming { frame, rows }))
 }
 
 /// What a broken stream or an undecodable message means.

@@ -7,8 +7,8 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 use mosaico_select::{data_bytes, split};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -18,7 +18,7 @@ use parquet::file::properties::{
 use parquet::schema::types::ColumnPath;
 
 use super::stats::{ColumnStats, StatsBuilder};
-use crate::batch::TIMESTAMP;
+use crate::batch::{Filled, TIMESTAMP};
 
 /// Small pages, the same rows in every column: readers fetch and decode a few of them at a time.
 const PAGE_ROWS: usize = 4096;
@@ -34,6 +34,8 @@ pub(crate) struct ChunkLabel {
     pub index: u32,
     pub row_start: u64,
     pub rows: u64,
+    /// Columns without a value need no codec, whose contexts cost more than they save.
+    pub filled: Filled,
 }
 
 /// What was written.
@@ -58,7 +60,7 @@ where
 {
     let failed = |e: parquet::errors::ParquetError| E::from(ChunkError::Parquet(e));
     let sink = Summed::new(File::create_new(file).map_err(|e| E::from(ChunkError::File(e)))?);
-    let options = ArrowWriterOptions::new().with_properties(properties(schema, label));
+    let options = ArrowWriterOptions::new().with_properties(properties(schema, label).map_err(failed)?);
     let mut writer =
         ArrowWriter::try_new_with_options(sink, SchemaRef::clone(schema), options).map_err(failed)?;
     let mut stats = StatsBuilder::new(schema);
@@ -92,7 +94,7 @@ pub(crate) enum ChunkError {
     Parquet(#[source] parquet::errors::ParquetError),
 }
 
-fn properties(schema: &SchemaRef, label: &ChunkLabel) -> WriterProperties {
+fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterProperties> {
     let row_range = format!("{}..{}", label.row_start, label.row_start + label.rows);
     let pairs = [
         ("mosaico:sequence", label.sequence.clone()),
@@ -115,11 +117,17 @@ fn properties(schema: &SchemaRef, label: &ChunkLabel) -> WriterProperties {
         .set_max_row_group_row_count(None)
         .set_key_value_metadata(Some(pairs));
     builder = fields_properties(builder, schema.fields(), &mut Vec::new());
+    let leaves = ArrowSchemaConverter::new().convert(schema)?;
+    for (_, leaf) in leaves.columns().iter().enumerate().filter(|(leaf, _)| !label.filled.may_be(*leaf)) {
+        builder = builder
+            .set_column_compression(leaf.path().clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(leaf.path().clone(), false);
+    }
     if let Some(index) = time_leaf(schema.fields()) {
         let sorted = SortingColumn { column_idx: index, descending: false, nulls_first: false };
         builder = builder.set_sorting_columns(Some(vec![sorted]));
     }
-    builder.build()
+    Ok(builder.build())
 }
 
 /// The position of the time column among the leaves.
