@@ -19,6 +19,7 @@ mod repair;
 mod replay;
 mod robustness;
 mod service;
+mod sparse;
 mod vectors;
 mod wire;
 mod writers;
