@@ -36,19 +36,24 @@ class MosaicoError(Exception):
     Attributes:
         message: What happened, with the offending value and the way out.
         code: Stable machine code; codes are only ever added.
+        request_id: Name of the call in the daemon's log, and at the end of `str(error)`. None: no daemon
+            answered, or one of Mosaico 0.2.
     """
 
     codes: ClassVar[tuple[str, ...]] = ("internal",)
     """The codes that instances of this class can have; the first says no more than the class."""
 
     # Builtin bases such as OSError read meaning into their arguments; these classes do not.
-    def __new__(cls, message: str, code: str | None = None) -> "MosaicoError":  # noqa: D102
+    def __new__(  # noqa: D102
+        cls, message: str, code: str | None = None, request_id: str | None = None
+    ) -> "MosaicoError":
         return super().__new__(cls, message)
 
-    def __init__(self, message: str, code: str | None = None) -> None:
+    def __init__(self, message: str, code: str | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.codes[0]
+        self.request_id = request_id
 
     @property
     def retryable(self) -> bool:
@@ -56,10 +61,10 @@ class MosaicoError(Exception):
         return self.code in _RETRYABLE
 
     def __str__(self) -> str:
-        return self.message
+        return self.message if self.request_id is None else f"{self.message} (request {self.request_id})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.code)
+        return type(self), (self.message, self.code, self.request_id)
 
 
 _RETRYABLE = frozenset({"unavailable", "store_unavailable", "shutting_down", "deadline"})

@@ -90,7 +90,7 @@ class Background:
         times = ", ".join(str(job.timestamp_ns) for job in failed)
         text = f"submitted messages of topic `{self._topic}` are not stored, those at {times} ns: "
         if isinstance(error, MosaicoError):
-            raise type(error)(f"{text}{error}", error.code) from error
+            raise type(error)(f"{text}{error.message}", error.code, error.request_id) from error
         raise InvalidInputError(f"{text}{type(error).__name__}: {error}") from error
 
     def end(self, *, wait: bool = True) -> None:

@@ -2,6 +2,7 @@ use std::fmt;
 
 use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind};
+use mosaico_wire::REQUEST_ID_HEADER;
 
 /// The result of every call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -15,6 +16,8 @@ pub struct Error {
     pub code: ErrorCode,
     /// What happened, with the offending value and the way out.
     pub message: String,
+    /// The name of the call in the server's log; only ours gives one.
+    pub request_id: Option<String>,
 }
 
 impl Error {
@@ -25,7 +28,7 @@ impl Error {
 
     /// An error of which more is known than its kind.
     pub fn with_code(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { kind: code.kind(), code, message: message.into() }
+        Self { kind: code.kind(), code, message: message.into(), request_id: None }
     }
 
     /// The same error with `context: ` before the message.
@@ -37,7 +40,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        self.request_id.as_ref().map_or(Ok(()), |id| write!(f, " (request {id})"))
     }
 }
 
@@ -55,7 +59,8 @@ impl From<tonic::Status> for Error {
             "" => format!("the server answered {}", status.code()),
             text => text.to_owned(),
         };
-        Self::with_code(code, message)
+        let request_id = status.metadata().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+        Self { request_id: request_id.map(str::to_owned), ..Self::with_code(code, message) }
     }
 }
 

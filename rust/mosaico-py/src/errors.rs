@@ -28,7 +28,7 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
     Python::attach(|py| {
         let raise = || {
             let class = py.import("mosaicolabs.exceptions")?.getattr(class_name(error.kind))?;
-            class.call1((error.message.as_str(), error.code.as_str()))
+            class.call1((error.message.as_str(), error.code.as_str(), error.request_id.as_deref()))
         };
         match raise() {
             Ok(instance) => PyErr::from_value(instance),

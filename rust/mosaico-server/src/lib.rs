@@ -20,6 +20,7 @@
 //! ```
 
 mod batch;
+mod calls;
 mod catalog;
 mod config;
 mod core;
@@ -38,6 +39,7 @@ mod server;
 mod service;
 mod store;
 mod tasks;
+mod trace;
 mod writers;
 
 pub use config::{Acknowledge, Config, StoreLocation};

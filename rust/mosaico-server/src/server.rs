@@ -21,6 +21,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
+use crate::calls::CallsLayer;
 use crate::catalog::Catalog;
 use crate::config::{Config, StoreLocation};
 use crate::core::Core;
@@ -153,6 +154,7 @@ impl Server {
             .max_frame_size(FRAME_BYTES)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .layer(CallsLayer)
             .layer(MapResponseLayer::new(move |response| statuses::complete(response, limit)))
             .add_service(self.service())
             .add_service(health)

@@ -48,6 +48,28 @@ pub mod name {
     pub const LAYER_DELETE: &str = "layer_delete";
     /// Lists layers: [`super::Nothing`] → [`super::LayerList`].
     pub const LAYER_LIST: &str = "layer_list";
+    /// Every action of Mosaico 0.2, for tables and tests.
+    pub const ALL: [&str; 19] = [
+        SEQUENCE_CREATE,
+        SEQUENCE_FINALIZE,
+        SEQUENCE_ABORT,
+        SEQUENCE_DELETE,
+        SEQUENCE_SYSTEM_INFO,
+        SEQUENCE_NOTIFY_CREATE,
+        SEQUENCE_NOTIFY_LIST,
+        SEQUENCE_NOTIFY_PURGE,
+        TOPIC_CREATE,
+        TOPIC_DELETE,
+        TOPIC_SYSTEM_INFO,
+        TOPIC_NOTIFY_CREATE,
+        TOPIC_NOTIFY_LIST,
+        TOPIC_NOTIFY_PURGE,
+        QUERY,
+        LAYER_CREATE,
+        LAYER_UPDATE,
+        LAYER_DELETE,
+        LAYER_LIST,
+    ];
     /// The value of `action` in an answer without a response.
     pub const EMPTY: &str = "empty";
 }

@@ -11,6 +11,8 @@ pub mod name {
     pub const SEQUENCE_KEEP_ALIVE: &str = "sequence_keep_alive";
     /// The writer of a sequence leaves it as it is, unlocked: `SequenceKey`.
     pub const SEQUENCE_END: &str = "sequence_end";
+    /// Every action of ours, for tables and tests.
+    pub const ALL: [&str; 3] = [EVENT_LIST, SEQUENCE_KEEP_ALIVE, SEQUENCE_END];
 }
 
 /// What becomes of a sequence whose writer fails or vanishes.

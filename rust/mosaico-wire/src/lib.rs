@@ -2,7 +2,8 @@
 //!
 //! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`], [`query`]); what is ours
 //! alone is additive and ignorable: events and keep-alive ([`event`]), acknowledgements on the put stream
-//! ([`command::PutAck`]), the error code header ([`status`]) and the server header ([`SERVER_HEADER`]).
+//! ([`command::PutAck`]), the error code header ([`status`]), the server header ([`SERVER_HEADER`])
+//! and the request id ([`REQUEST_ID_HEADER`]).
 
 pub mod action;
 pub mod command;
@@ -17,6 +18,9 @@ pub mod ticket;
 
 /// Response header by which our client recognises our daemon; the value is `mosaicolabs/<version>`.
 pub const SERVER_HEADER: &str = "mosaico-server";
+/// Header that names a call: of a request, if its sender names it, and of every answer of our daemon. Its log has the
+/// same name.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
 /// Header of a `do_get` that stays open and sends new rows until the topic is complete.
 pub const FOLLOW_HEADER: &str = "mosaico-follow";
 

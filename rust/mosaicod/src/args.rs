@@ -29,6 +29,9 @@ pub(crate) struct RunArgs {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 6726)]
     pub(crate) port: u16,
+    /// How the log on standard error is written; RUST_LOG says what.
+    #[arg(long, value_name = "FORMAT", env = "MOSAICO_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
     #[command(flatten)]
     store: StoreArgs,
     /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
@@ -80,6 +83,14 @@ pub(crate) struct RunArgs {
     /// Events that are kept at least.  [default: 100000]
     #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT")]
     events_kept: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

@@ -7,7 +7,7 @@ mod memory;
 mod store;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::Parser;
 use mosaico_server::{Error, Server};
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command, RunArgs};
+use args::{Cli, Command, LogFormat, RunArgs};
 
 /// Threads for file work. Each keeps freed memory for itself, so there are few.
 const BLOCKING_THREADS: usize = 8;
@@ -32,7 +32,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let Command::Run(args) = cli.command;
-    start_logging();
+    start_logging(args.log_format);
     memory::return_freed();
     let served = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -49,15 +49,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn start_logging() {
+fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         // It would report a log that cannot be written (a full disk) on the same log, and panic.
         .log_internal_errors(false);
+    let started = match format {
+        LogFormat::Text => logging.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => logging.json().flatten_event(true).with_span_list(false).try_init(),
+    };
     // A program that embeds this one may log already; its choice stands.
-    if let Err(e) = logging.try_init() {
+    if let Err(e) = started {
         tracing::debug!(cause = %e, "logging is set up already");
     }
 }

@@ -13,6 +13,7 @@ use crate::id::TopicId;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::{ChunkError, ChunkLabel, WrittenChunk, write_chunk};
 use crate::store::records::{ChunkRecord, FORMAT_VERSION};
+use crate::trace;
 
 impl From<ChunkError> for Error {
     fn from(error: ChunkError) -> Self {
@@ -50,7 +51,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
         let (live, file) = (Arc::clone(topic), scratch.file.clone());
         let limits = (core.config.row_group_bytes, core.config.message_bytes);
         let work = move || encode(&live, index, segment, &file, limits);
-        match tokio::task::spawn_blocking(work).await {
+        match trace::spawn_blocking(work).await {
             Ok(written) => written?,
             Err(e) => {
                 return Err(Error::internal(format!("encoding a chunk of topic `{}`", topic.row.locator), e));

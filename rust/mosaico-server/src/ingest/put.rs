@@ -30,6 +30,7 @@ use crate::store::layout::SequencePaths;
 use crate::store::parquet::check_schema;
 use crate::store::records::{FORMAT_VERSION, ResumedRecord};
 use crate::tasks::Job;
+use crate::trace;
 
 /// Data that is gathered while the disk is busy, per stream.
 const GROUP_BYTES: u64 = 4 << 20;
@@ -339,7 +340,7 @@ impl PutSession {
         let Group { frames, rows, permits, .. } = group;
         let mut rows = rows.ok_or_else(|| Error::Internal("syncing an empty group".into()))?;
         rows.row_start = self.topic.durable().durable_rows;
-        Ok(tokio::task::spawn_blocking(move || {
+        Ok(trace::spawn_blocking(move || {
             let mut write = || {
                 if segment.is_none() {
                     segment = Some(OpenSegment {

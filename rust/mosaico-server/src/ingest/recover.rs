@@ -17,6 +17,7 @@ use crate::store::blocking;
 use crate::store::layout::SequencePaths;
 use crate::store::records::ChunkRecord;
 use crate::tasks::Job;
+use crate::trace;
 
 /// Brings catalogue, store and log together again.
 pub(crate) async fn recover(core: &Arc<Core>, catalog_is_new: bool) -> Result<()> {
@@ -75,7 +76,7 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     let stored = stored_chunks(core, &row).await?;
     let scanned = {
         let folder = folder.clone();
-        tokio::task::spawn_blocking(move || scan_folder(&folder, &stored))
+        trace::spawn_blocking(move || scan_folder(&folder, &stored))
     };
     let scanned = scanned.await.map_err(|e| Error::internal(doing.as_str(), e))?;
     let found = scanned.map_err(|e| Error::internal(doing.as_str(), e))?;

@@ -25,6 +25,7 @@ use crate::ingest::live::SegmentView;
 use crate::ingest::log::BatchReader;
 use crate::read::file::ParquetFile;
 use crate::store::layout::SequencePaths;
+use crate::trace;
 
 /// Arrow data that a scan decodes at once.
 const BATCH_BYTES: u64 = 1 << 20;
@@ -247,7 +248,7 @@ impl Scanner {
 
 /// Runs work that takes the processor off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("searching rows", e))
+    trace::spawn_blocking(work).await.map_err(|e| Error::internal("searching rows", e))
 }
 
 /// The columns that a condition looks at, and the time if it is asked for.

@@ -20,6 +20,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::log::{BatchReader, LogError};
 use crate::ingest::segment::sort_batches;
+use crate::trace;
 
 /// How often a topic without a writer is looked at.
 const IDLE: Duration = Duration::from_millis(50);
@@ -147,7 +148,7 @@ impl Tail {
             }
             Ok((reader, batches))
         };
-        let (reader, batches) = tokio::task::spawn_blocking(work)
+        let (reader, batches) = trace::spawn_blocking(work)
             .await
             .map_err(|e| Error::internal("reading the ingest log", e))?
             .map_err(failed)?;

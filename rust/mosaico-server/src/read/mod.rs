@@ -20,6 +20,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::live::SegmentView;
 use crate::ingest::segment::{SortedBatches, read_sorted};
+use crate::trace;
 use arrow::array::RecordBatch;
 use merge::{Source, merge};
 
@@ -99,9 +100,8 @@ fn segment_source(view: SegmentView, window: TimeWindow, select: Arc<Select>, pi
     let span = segment.rows.times;
     let open = async move {
         let work = move || read_sorted(file, segment.end, span.sorted, piece_bytes);
-        let batches = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|e| Error::internal("reading the ingest log", e))??;
+        let batches =
+            trace::spawn_blocking(work).await.map_err(|e| Error::internal("reading the ingest log", e))??;
         let batches = blocking_stream(batches);
         let chosen = batches.map(move |batch| batch.and_then(|batch| picked(&batch, &select)));
         Ok(trimmed(chosen.boxed(), window))
@@ -114,7 +114,7 @@ fn segment_source(view: SegmentView, window: TimeWindow, select: Arc<Select>, pi
 fn blocking_stream(batches: SortedBatches) -> BatchStream {
     let next = |mut batches: SortedBatches| async move {
         let work = move || batches.next().map(|batch| (batch, batches));
-        match tokio::task::spawn_blocking(work).await {
+        match trace::spawn_blocking(work).await {
             Ok(next) => next,
             Err(e) => {
                 let error = Error::internal("reading the ingest log", e);

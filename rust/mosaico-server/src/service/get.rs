@@ -14,6 +14,7 @@ use tokio::select;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use tracing::Instrument;
 
 use super::{Items, check_body, info};
 use crate::catalog::TopicRow;
@@ -50,7 +51,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
     let encoded = if options.follow { None } else { Some(encode(core, &topic, &ticket, options).await?) };
     let core = Arc::clone(core);
     // A task of its own: decoding must not hold up the other streams of the connection.
-    tokio::spawn(async move {
+    let work = async move {
         let _reading = reading;
         let mut topic = topic;
         let mut encoded = match encoded {
@@ -80,7 +81,8 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
                 return;
             }
         }
-    });
+    };
+    tokio::spawn(work.in_current_span());
     Ok(ReceiverStream::new(receiver).boxed())
 }
 

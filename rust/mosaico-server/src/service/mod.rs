@@ -22,7 +22,9 @@ use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, SERVER_HEADER, SPARSE_HEADER};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
+use crate::calls::Call;
 use crate::core::Core;
 use crate::error::Error;
 
@@ -92,14 +94,19 @@ impl FlightService for Service {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        let call = request.extensions().get::<Arc<Call>>().cloned();
         let Action { r#type, body } = request.into_inner();
+        if let Some(call) = call {
+            call.runs(&r#type);
+        }
         let core = Arc::clone(&self.0);
         let body = if r#type == EVENT_LIST {
             // Whoever waits for events may leave.
             actions::run(&core, &r#type, &body).await?
         } else {
             // A client that leaves must not cut a change short.
-            let action = self.0.tasks.spawn(async move { actions::run(&core, &r#type, &body).await });
+            let action = async move { actions::run(&core, &r#type, &body).await };
+            let action = self.0.tasks.spawn(action.in_current_span());
             action.await.map_err(|e| Error::internal("running an action", e))??
         };
         Ok(answer(stream::iter([Ok(ActionResult { body: body.into() })]).boxed()))

@@ -19,6 +19,7 @@ use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::{ipc, sparse};
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
+use tracing::Instrument;
 
 use super::{Items, check_body};
 use crate::batch::{Filled, TimeSpan, conform, times};
@@ -31,7 +32,7 @@ use crate::ingest::put::{Incoming, begin};
 /// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
 pub(super) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<PutResult> {
     let (acks, mut durable) = watch::channel(PutAck::default());
-    let mut job = tokio::spawn(store(Arc::clone(core), input, acks));
+    let mut job = tokio::spawn(store(Arc::clone(core), input, acks).in_current_span());
     let answers = try_stream! {
         while durable.changed().await.is_ok() {
             let ack = *durable.borrow_and_update();

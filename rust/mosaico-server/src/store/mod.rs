@@ -32,6 +32,7 @@ use crate::config::{Config, StoreLocation};
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::SequenceId;
+use crate::trace;
 pub use bucket::{Bucket, Provider, Secret};
 use cache::Cache;
 use deadline::Deadline;
@@ -283,7 +284,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
+    match trace::spawn_blocking(work).await {
         Ok(result) => result.map_err(|e| Error::internal(doing, e)),
         Err(e) => Err(Error::internal(doing, e)),
     }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::select;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::core::Core;
 use crate::error::Result;
@@ -141,10 +142,12 @@ fn take(core: &Arc<Core>, job: Job) {
     running.insert(job, Arc::clone(&again));
     drop(running);
     let core = Arc::clone(core);
-    tokio::spawn(async move {
+    let span = tracing::error_span!("work", job = job.name());
+    let work = async move {
         let _tokens = tokens;
         carry_out(&core, job, &again, &cancel).await;
-    });
+    };
+    tokio::spawn(work.instrument(span));
 }
 
 /// Runs a job until it is done. An attempt is never cut short, only the pauses between attempts are.
