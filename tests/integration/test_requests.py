@@ -68,7 +68,7 @@ def test_an_exception_leads_to_the_lines_of_the_log(talking: Daemon) -> None:
         "method": "DoAction",
         "action": "sequence_delete",
     }
-    assert (line["level"], line["code"]) == ("INFO", "FailedPrecondition")
+    assert (line["level"], line["code"]) == ("INFO", "FAILED_PRECONDITION")
     assert line["seconds"] >= 0
 
 
@@ -83,7 +83,7 @@ def test_streams_that_fail_are_named_too(talking: Daemon) -> None:
             topic.push(number(2, 2))
             topic.flush()
     assert raised.value.code == "deleted"
-    spans = [line["span"] for line in log_of(talking) if line.get("code") == "Cancelled"]
+    spans = [line["span"] for line in log_of(talking) if line.get("code") == "CANCELLED"]
     (put,) = [span for span in spans if span["method"] == "DoPut"]
     assert put["request"] == raised.value.request_id
 

@@ -20,6 +20,8 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use ulid::Ulid;
 
+use crate::metrics::{CallKind, Metrics, code_name};
+
 /// Answers that are not streams and take longer are worth a look.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -40,21 +42,9 @@ const METHODS: [&str; 9] = [
 ];
 const OTHER: &str = "other";
 
-/// What a call is, in a few words that are known beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Kind {
-    /// Of Flight; others together.
-    pub method: &'static str,
-    /// Of `DoAction`.
-    pub action: &'static str,
-}
-
-impl Kind {
-    /// Streams last as long as their clients like, and so does waiting for an event.
-    fn is_long(self) -> bool {
-        ["DoGet", "DoPut", "DoExchange", OTHER].contains(&self.method)
-            || self.action == event::name::EVENT_LIST
-    }
+/// Streams last as long as their clients like, and so does waiting for an event.
+fn is_long(kind: CallKind) -> bool {
+    ["DoGet", "DoPut", "DoExchange", OTHER].contains(&kind.method) || kind.action == event::name::EVENT_LIST
 }
 
 /// A call in progress; also an extension of its request.
@@ -90,8 +80,8 @@ impl Call {
         self.span.record("action", action);
     }
 
-    fn kind(&self) -> Kind {
-        Kind { method: self.method, action: self.action.get().copied().unwrap_or_default() }
+    fn kind(&self) -> CallKind {
+        CallKind { method: self.method, action: self.action.get().copied().unwrap_or_default() }
     }
 
     fn name(&self, headers: &mut HeaderMap) {
@@ -110,6 +100,7 @@ fn is_name(id: &HeaderValue) -> bool {
 #[derive(Debug)]
 struct Running {
     call: Arc<Call>,
+    metrics: Arc<Metrics>,
     /// Not known: the client left before the end.
     code: Option<Code>,
 }
@@ -126,15 +117,17 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _inside = self.call.span.enter();
         let took = self.call.begun.elapsed();
+        let kind = self.call.kind();
+        self.metrics.call_ends(kind, self.code.unwrap_or(Code::Cancelled), took);
         let seconds = took.as_secs_f64();
         match self.code {
-            Some(Code::Ok) if took >= SLOW && !self.call.kind().is_long() => {
+            Some(Code::Ok) if took >= SLOW && !is_long(kind) => {
                 tracing::warn!(seconds, "a slow call");
             }
             Some(Code::Ok) => tracing::debug!(seconds, "done"),
             None => tracing::debug!(seconds, "the client left"),
-            Some(code) if is_ours(code) => tracing::warn!(?code, seconds, "the call failed"),
-            Some(code) => tracing::info!(?code, seconds, "the call was refused"),
+            Some(code) if is_ours(code) => tracing::warn!(code = code_name(code), seconds, "the call failed"),
+            Some(code) => tracing::info!(code = code_name(code), seconds, "the call was refused"),
         }
     }
 }
@@ -154,13 +147,13 @@ fn is_ours(code: Code) -> bool {
 
 /// Wraps the services in [`Calls`].
 #[derive(Debug, Clone)]
-pub(crate) struct CallsLayer;
+pub(crate) struct CallsLayer(pub Arc<Metrics>);
 
 impl<S> Layer<S> for CallsLayer {
     type Service = Calls<S>;
 
     fn layer(&self, inner: S) -> Calls<S> {
-        Calls { inner }
+        Calls { inner, metrics: Arc::clone(&self.0) }
     }
 }
 
@@ -168,6 +161,7 @@ impl<S> Layer<S> for CallsLayer {
 #[derive(Debug, Clone)]
 pub(crate) struct Calls<S> {
     inner: S,
+    metrics: Arc<Metrics>,
 }
 
 impl<S> Service<Request<Body>> for Calls<S>
@@ -186,7 +180,8 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let call = Arc::new(Call::begin(&request));
         request.extensions_mut().insert(Arc::clone(&call));
-        let mut running = Running { call: Arc::clone(&call), code: None };
+        self.metrics.call_begins(call.method);
+        let mut running = Running { call: Arc::clone(&call), metrics: Arc::clone(&self.metrics), code: None };
         let answer = call.span.in_scope(|| self.inner.call(request)).instrument(call.span.clone());
         async move {
             let mut response = answer.await?;
@@ -266,9 +261,9 @@ mod tests {
     #[test]
     fn what_a_call_is_comes_from_few_words() {
         let call = begin(None, "/arrow.flight.protocol.FlightService/DoAction");
-        assert_eq!(call.kind(), Kind { method: "DoAction", action: "" });
+        assert_eq!(call.kind(), CallKind { method: "DoAction", action: "" });
         call.runs("query");
-        assert_eq!(call.kind(), Kind { method: "DoAction", action: "query" });
+        assert_eq!(call.kind(), CallKind { method: "DoAction", action: "query" });
         let call = begin(None, "/arrow.flight.protocol.FlightService/DoAction");
         call.runs("of-the-caller's-invention");
         assert_eq!(call.kind().action, OTHER);

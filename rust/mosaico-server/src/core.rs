@@ -17,6 +17,7 @@ use crate::id::{SequenceId, TopicId};
 use crate::ingest::live::LiveTopics;
 use crate::layers::Layers;
 use crate::locks::Locks;
+use crate::metrics::Metrics;
 use crate::read::footer::FooterCache;
 use crate::store::Store;
 use crate::tasks::Queue;
@@ -26,6 +27,7 @@ use crate::writers::Writers;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub config: Config,
+    pub metrics: Arc<Metrics>,
     pub store: Store,
     pub catalog: Catalog,
     pub layers: Layers,

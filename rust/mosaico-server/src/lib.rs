@@ -23,15 +23,19 @@ mod batch;
 mod calls;
 mod catalog;
 mod config;
+mod connections;
 mod core;
 mod crash;
 mod error;
 mod events;
+mod http;
 mod id;
 mod ingest;
 mod layers;
 mod lifecycle;
 mod locks;
+mod metrics;
+mod process;
 mod query;
 mod read;
 mod repair;
@@ -44,6 +48,7 @@ mod writers;
 
 pub use config::{Acknowledge, Config, StoreLocation};
 pub use error::{Error, Result};
+pub use http::Monitor;
 pub use server::Server;
 pub use service::Service;
 #[cfg(feature = "faults")]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::select;
@@ -24,10 +24,12 @@ use tower::util::MapResponseLayer;
 use crate::calls::CallsLayer;
 use crate::catalog::Catalog;
 use crate::config::{Config, StoreLocation};
+use crate::connections::Counted;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::recover::recover;
 use crate::layers::Layers;
+use crate::metrics::Metrics;
 use crate::read::footer::FooterCache;
 use crate::service::{Service, reflection, statuses};
 use crate::store::Store;
@@ -63,7 +65,8 @@ impl Server {
         let folder = config.folder()?;
         let lock = take(folder)?;
         let log = folder.join("log");
-        let store = Store::open(&config)?;
+        let metrics = Arc::new(Metrics::new(config.ingest_bytes));
+        let store = Store::open(&config, metrics.store_timer())?;
         let taking_over = match &config.store {
             StoreLocation::Local(_) => owner::check_folder(folder).map(|()| None)?,
             StoreLocation::Bucket(bucket) => owner::claim(&store, folder, bucket, config.take_over).await?,
@@ -77,7 +80,9 @@ impl Server {
             (catalog, catalog_is_new) = open_catalog(&config, folder).await?;
             taking_over.complete(&store).await?;
         }
+        let catalog = catalog.measured(&metrics.catalogue_timer());
         let core = Arc::new(Core {
+            metrics,
             layers: Layers::open(store.clone()).await?,
             store,
             catalog,
@@ -102,6 +107,10 @@ impl Server {
         recover(&core, catalog_is_new).await?;
         tasks::start(&core);
         Ok(Self { core, _lock: lock })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// The Flight service, for a transport of the caller's.
@@ -148,13 +157,15 @@ impl Server {
             say_goodbye(&mut reporter).await;
         };
         let limit = self.core.config.max_message_bytes;
+        let open = self.core.metrics.connections.clone();
+        let incoming = incoming.map(move |io| io.map(|io| Counted::new(io, &open)));
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(FRAME_BYTES)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .layer(CallsLayer)
+            .layer(CallsLayer(Arc::clone(&self.core.metrics)))
             .layer(MapResponseLayer::new(move |response| statuses::complete(response, limit)))
             .add_service(self.service())
             .add_service(health)

@@ -29,6 +29,12 @@ pub(crate) struct RunArgs {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 6726)]
     pub(crate) port: u16,
+    /// Port for monitors: /metrics, /healthz and /readyz over HTTP; 0 picks a free one. Without it there is none.
+    #[arg(long, value_name = "PORT", env = "MOSAICO_HTTP_PORT")]
+    http_port: Option<u16>,
+    /// Address for monitors; without a value all addresses of this machine.
+    #[arg(long, value_name = "ADDR", env = "MOSAICO_HTTP_HOST", default_value = "127.0.0.1", num_args = 0..=1, default_missing_value = "0.0.0.0")]
+    http_host: String,
     /// How the log on standard error is written; RUST_LOG says what.
     #[arg(long, value_name = "FORMAT", env = "MOSAICO_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -105,6 +111,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl RunArgs {
+    /// Where monitors ask.
+    pub(crate) fn http(&self) -> Option<(&str, u16)> {
+        Some((&self.http_host, self.http_port?))
+    }
+
     /// The server's configuration, and the store as people read it.
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
         let (mut config, shown) = self.store.config()?;

@@ -8,9 +8,10 @@ mod store;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 
 use clap::Parser;
-use mosaico_server::{Error, Server};
+use mosaico_server::{Error, Monitor, Server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -70,17 +71,22 @@ async fn serve(args: &RunArgs) -> Result<(), Error> {
     let (config, store) = args.config()?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
-    let address = (args.host.as_str(), args.port);
-    let refused = |e: io::Error| {
-        Error::Startup(format!(
-            "cannot listen on {}:{}: {e}; choose another --host or --port",
-            address.0, address.1
-        ))
-    };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
+    let listener = listen((&args.host, args.port), "--host or --port").await?;
+    let mut places = format!("grpc://{}", address(&listener)?);
+    let monitor = Monitor::default();
+    if let Some(place) = args.http() {
+        let listener = listen(place, "--http-host or --http-port").await?;
+        places.push_str(&format!(", http://{}", address(&listener)?));
+        let monitor = monitor.clone();
+        tokio::spawn(async move {
+            if let Err(error) = monitor.serve(listener).await {
+                tracing::error!(%error, "monitors are not answered any more");
+            }
+        });
+    }
     let server = Server::open(config).await?;
-    announce(&format!("mosaicod {} listening on grpc://{bound}, store {store}", env!("CARGO_PKG_VERSION")));
+    monitor.watch(&server);
+    announce(&format!("mosaicod {} listening on {places}, store {store}", env!("CARGO_PKG_VERSION")));
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -91,6 +97,17 @@ async fn serve(args: &RunArgs) -> Result<(), Error> {
     let served = server.serve_tcp(listener, stop).await;
     server.shutdown().await;
     served
+}
+
+async fn listen(place: (&str, u16), options: &str) -> Result<TcpListener, Error> {
+    let (host, port) = place;
+    TcpListener::bind(place)
+        .await
+        .map_err(|e| Error::Startup(format!("cannot listen on {host}:{port}: {e}; choose another {options}")))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|e| Error::Startup(format!("cannot tell the port: {e}")))
 }
 
 fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Error> {

@@ -7,6 +7,8 @@ import select
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ class Daemon:
         self.folder = folder
         self.host = "127.0.0.1"
         self.port = 0
+        self.monitor: str | None = None  # URL of the HTTP side, with --http-port
         self.log = folder.parent / f"{folder.name}.log"
         self.store = str(folder)
         self._arguments = ["--local-store", self.store, *arguments, *_database(folder)]
@@ -62,10 +65,11 @@ class Daemon:
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
         line = self._ready_line()
-        ready = re.fullmatch(r"mosaicod \S+ listening on grpc://([\d.]+):(\d+), store (.+)\n", line)
+        places = r"grpc://([\d.]+):(\d+)(?:, (http://\S+))?"
+        ready = re.fullmatch(rf"mosaicod \S+ listening on {places}, store (.+)\n", line)
         assert ready, f"ready line {line!r}, log: {self.log.read_text()}"
-        assert ready[3] == self.store
-        self.host, self.port = ready[1], int(ready[2])
+        assert ready[4] == self.store
+        self.host, self.port, self.monitor = ready[1], int(ready[2]), ready[3]
 
     def _ready_line(self) -> str:
         stdout = self.process.stdout
@@ -81,6 +85,15 @@ class Daemon:
 
     def connect(self, **arguments: Any) -> MosaicoClient:
         return MosaicoClient.connect(self.host, self.port, **arguments)
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and body of the answer to monitors."""
+        assert self.monitor is not None, "it was started without --http-port"
+        try:
+            with urllib.request.urlopen(self.monitor + path, timeout=START_SECONDS) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)

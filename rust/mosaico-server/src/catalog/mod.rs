@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use ulid::Ulid;
 
 use crate::error::{Error, Result};
+use crate::metrics::Timer;
 pub(crate) use bounds::{Kind, Overlap, Range};
 pub(crate) use candidates::Wanted;
 pub(crate) use change::Change;
@@ -52,20 +53,31 @@ impl Catalog {
         Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event }
     }
 
+    /// The same, with its statements measured.
+    pub(crate) fn measured(mut self, timer: &Timer) -> Self {
+        self.readers.measure(timer, "read");
+        self.writer.measure(timer, "write");
+        self
+    }
+
+    /// Fails if the catalogue does not answer.
+    pub(crate) async fn answers(&self) -> Result<()> {
+        query("SELECT 1").execute(&self.readers).await.map(drop).map_err(failed)
+    }
+
     /// Notes that the catalogue has all that the store has.
     pub(crate) async fn filled(&self) -> Result<()> {
-        let statement = match &self.writer {
-            Pool::Sqlite(_) => "PRAGMA application_id = 0",
-            Pool::Postgres(_) => "DELETE FROM filling",
-        };
+        let statement =
+            if self.writer.is_postgres() { "DELETE FROM filling" } else { "PRAGMA application_id = 0" };
         query(statement).execute(&self.writer).await.map(drop).map_err(failed)
     }
 
     /// Notes that what it has is not what the store has: the next opening makes it anew.
     pub(crate) async fn outdated(&self) -> Result<()> {
-        let statement = match &self.writer {
-            Pool::Sqlite(_) => format!("PRAGMA application_id = {}", open::FILLING),
-            Pool::Postgres(_) => "INSERT INTO filling DEFAULT VALUES".into(),
+        let statement = if self.writer.is_postgres() {
+            "INSERT INTO filling DEFAULT VALUES".into()
+        } else {
+            format!("PRAGMA application_id = {}", open::FILLING)
         };
         query(statement).execute(&self.writer).await.map(drop).map_err(failed)
     }

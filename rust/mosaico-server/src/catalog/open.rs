@@ -11,7 +11,6 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::sql::Pool;
 use super::{Catalog, failed};
 use crate::error::{Error, Result};
 
@@ -65,7 +64,7 @@ impl Catalog {
             .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
             .await
             .map_err(opening)?;
-        Ok((Self::new(Pool::Sqlite(readers), Pool::Sqlite(writer)), new))
+        Ok((Self::new(readers.into(), writer.into()), new))
     }
 
     /// Opens the database at a `postgres://` URL; only tables of `schema` are touched. The flag tells that our tables were not there yet.
@@ -93,7 +92,7 @@ impl Catalog {
             .await
             .map_err(|e| Error::Startup(format!("the database at {place} cannot be used: {e}")))?;
         let new = migrate_postgres(&pool, schema).await?;
-        Ok((Self::new(Pool::Postgres(pool.clone()), Pool::Postgres(pool)), new))
+        Ok((Self::new(pool.clone().into(), pool.into()), new))
     }
 }
 
@@ -200,7 +199,7 @@ async fn migrate_postgres(pool: &PgPool, schema: &str) -> Result<bool> {
 mod tests {
     use mosaico_types::ErrorKind;
 
-    use super::super::sql::query;
+    use super::super::sql::{Connections, query};
     use super::*;
     use crate::id::SequenceId;
 
@@ -224,7 +223,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (catalog, _) = Catalog::open_file(&folder.path().join("catalog.db")).await.expect("a catalogue");
         let pages = |count: u32| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {count}"));
-        let Pool::Sqlite(writer) = &catalog.writer else { unreachable!("a file is SQLite") };
+        let Connections::Sqlite(writer) = &catalog.writer.connections else {
+            unreachable!("a file is SQLite")
+        };
         sqlx::raw_sql(pages(1)).execute(writer).await.expect("a limit");
         let error = loop {
             let mut transaction = catalog.transaction().await.expect("a transaction");

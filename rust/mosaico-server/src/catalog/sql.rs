@@ -6,82 +6,141 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
 
+use crate::metrics::Timer;
+
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// Connections to the database.
 #[derive(Debug, Clone)]
-pub(super) enum Pool {
+pub(super) enum Connections {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
+/// Connections whose statements may be measured.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    pub(super) connections: Connections,
+    measure: Measure,
+}
+
 /// A transaction; undone unless it is committed.
 #[derive(Debug)]
-pub(super) enum Transaction {
+pub(super) struct Transaction {
+    open: Open,
+    measure: Measure,
+}
+
+#[derive(Debug)]
+enum Open {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
 /// Where a statement runs.
-pub(super) enum Place<'a> {
+pub(super) struct Place<'a> {
+    at: At<'a>,
+    measure: Measure,
+}
+
+enum At<'a> {
     SqlitePool(&'a SqlitePool),
     Sqlite(&'a mut SqliteConnection),
     PostgresPool(&'a PgPool),
     Postgres(&'a mut PgConnection),
 }
 
+/// What statements are measured as, if they are.
+#[derive(Debug, Clone, Default)]
+struct Measure(Option<(Timer, &'static str)>);
+
+impl Measure {
+    async fn time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let outcome = |result: &Result<T>| if result.is_ok() { "ok" } else { "error" };
+        match &self.0 {
+            Some((timer, operation)) => timer.time(operation, work, outcome).await,
+            None => work.await,
+        }
+    }
+}
+
 /// Advisory lock that makes changes by several daemons take turns, as SQLite's one writer does.
 const CHANGES: &str = "SELECT pg_advisory_xact_lock(7293015)";
 
 impl Pool {
+    pub(super) fn measure(&mut self, timer: &Timer, operation: &'static str) {
+        self.measure = Measure(Some((timer.clone(), operation)));
+    }
+
     pub(super) fn is_postgres(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self.connections, Connections::Postgres(_))
     }
 
     /// Begins a change; changes come one after the other.
     pub(super) async fn begin(&self) -> Result<Transaction> {
-        match self {
-            Self::Sqlite(pool) => Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
-            Self::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
-                sqlx::query(CHANGES).execute(&mut *transaction).await?;
-                Ok(Transaction::Postgres(transaction))
+        let open = async {
+            match &self.connections {
+                Connections::Sqlite(pool) => Ok(Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
+                Connections::Postgres(pool) => {
+                    let mut transaction = pool.begin().await?;
+                    sqlx::query(CHANGES).execute(&mut *transaction).await?;
+                    Ok(Open::Postgres(transaction))
+                }
             }
-        }
+        };
+        Ok(Transaction { open: self.measure.time(open).await?, measure: self.measure.clone() })
     }
 
     pub(super) async fn close(&self) {
-        match self {
-            Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+        match &self.connections {
+            Connections::Sqlite(pool) => pool.close().await,
+            Connections::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+impl From<SqlitePool> for Pool {
+    fn from(pool: SqlitePool) -> Self {
+        Self { connections: Connections::Sqlite(pool), measure: Measure::default() }
+    }
+}
+
+impl From<PgPool> for Pool {
+    fn from(pool: PgPool) -> Self {
+        Self { connections: Connections::Postgres(pool), measure: Measure::default() }
     }
 }
 
 impl Transaction {
     pub(super) async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
-        }
+        let Self { open, measure } = self;
+        let commit = async {
+            match open {
+                Open::Sqlite(transaction) => transaction.commit().await,
+                Open::Postgres(transaction) => transaction.commit().await,
+            }
+        };
+        measure.time(commit).await
     }
 }
 
 impl<'a> From<&'a Pool> for Place<'a> {
     fn from(pool: &'a Pool) -> Self {
-        match pool {
-            Pool::Sqlite(pool) => Self::SqlitePool(pool),
-            Pool::Postgres(pool) => Self::PostgresPool(pool),
-        }
+        let at = match &pool.connections {
+            Connections::Sqlite(pool) => At::SqlitePool(pool),
+            Connections::Postgres(pool) => At::PostgresPool(pool),
+        };
+        Self { at, measure: pool.measure.clone() }
     }
 }
 
 impl<'a> From<&'a mut Transaction> for Place<'a> {
     fn from(transaction: &'a mut Transaction) -> Self {
-        match transaction {
-            Transaction::Sqlite(transaction) => Self::Sqlite(transaction),
-            Transaction::Postgres(transaction) => Self::Postgres(transaction),
-        }
+        let at = match &mut transaction.open {
+            Open::Sqlite(transaction) => At::Sqlite(transaction),
+            Open::Postgres(transaction) => At::Postgres(transaction),
+        };
+        Self { at, measure: transaction.measure.clone() }
     }
 }
 
@@ -151,32 +210,44 @@ impl Statement {
 
     /// Runs it; the number of rows that were changed.
     pub(super) async fn execute<'a>(self, place: impl Into<Place<'a>>) -> Result<u64> {
-        Ok(match place.into() {
-            Place::SqlitePool(pool) => self.sqlite().execute(pool).await?.rows_affected(),
-            Place::Sqlite(connection) => self.sqlite().execute(connection).await?.rows_affected(),
-            Place::PostgresPool(pool) => self.postgres().execute(pool).await?.rows_affected(),
-            Place::Postgres(connection) => self.postgres().execute(connection).await?.rows_affected(),
-        })
+        let Place { at, measure } = place.into();
+        let done = async {
+            Ok(match at {
+                At::SqlitePool(pool) => self.sqlite().execute(pool).await?.rows_affected(),
+                At::Sqlite(connection) => self.sqlite().execute(connection).await?.rows_affected(),
+                At::PostgresPool(pool) => self.postgres().execute(pool).await?.rows_affected(),
+                At::Postgres(connection) => self.postgres().execute(connection).await?.rows_affected(),
+            })
+        };
+        measure.time(done).await
     }
 
     pub(super) async fn fetch_all<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<Row>> {
-        Ok(match place.into() {
-            Place::SqlitePool(pool) => sqlite_rows(self.sqlite().fetch_all(pool).await?),
-            Place::Sqlite(connection) => sqlite_rows(self.sqlite().fetch_all(connection).await?),
-            Place::PostgresPool(pool) => postgres_rows(self.postgres().fetch_all(pool).await?),
-            Place::Postgres(connection) => postgres_rows(self.postgres().fetch_all(connection).await?),
-        })
+        let Place { at, measure } = place.into();
+        let done = async {
+            Ok(match at {
+                At::SqlitePool(pool) => sqlite_rows(self.sqlite().fetch_all(pool).await?),
+                At::Sqlite(connection) => sqlite_rows(self.sqlite().fetch_all(connection).await?),
+                At::PostgresPool(pool) => postgres_rows(self.postgres().fetch_all(pool).await?),
+                At::Postgres(connection) => postgres_rows(self.postgres().fetch_all(connection).await?),
+            })
+        };
+        measure.time(done).await
     }
 
     pub(super) async fn fetch_optional<'a>(self, place: impl Into<Place<'a>>) -> Result<Option<Row>> {
-        Ok(match place.into() {
-            Place::SqlitePool(pool) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
-            Place::Sqlite(connection) => self.sqlite().fetch_optional(connection).await?.map(Row::Sqlite),
-            Place::PostgresPool(pool) => self.postgres().fetch_optional(pool).await?.map(Row::Postgres),
-            Place::Postgres(connection) => {
-                self.postgres().fetch_optional(connection).await?.map(Row::Postgres)
-            }
-        })
+        let Place { at, measure } = place.into();
+        let done = async {
+            Ok(match at {
+                At::SqlitePool(pool) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
+                At::Sqlite(connection) => self.sqlite().fetch_optional(connection).await?.map(Row::Sqlite),
+                At::PostgresPool(pool) => self.postgres().fetch_optional(pool).await?.map(Row::Postgres),
+                At::Postgres(connection) => {
+                    self.postgres().fetch_optional(connection).await?.map(Row::Postgres)
+                }
+            })
+        };
+        measure.time(done).await
     }
 
     /// The first column of all rows.

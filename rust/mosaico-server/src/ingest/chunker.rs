@@ -1,6 +1,7 @@
 //! Turns closed log segments into Parquet chunks, a few at a time.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::select;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -46,6 +47,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
     // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
     let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(()) };
     let Some(segment) = topic.segment(index) else { return Ok(()) };
+    let begun = Instant::now();
     let scratch = core.store.scratch_file();
     let written = {
         let (live, file) = (Arc::clone(topic), scratch.file.clone());
@@ -78,6 +80,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
     core.catalog.chunk_stored(topic.row.sequence_id, topic.id(), &record).await?;
     // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.
     topic.chunked(index);
+    core.metrics.chunk_stored(record.bytes, begun.elapsed());
     Ok(())
 }
 

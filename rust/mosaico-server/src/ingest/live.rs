@@ -312,6 +312,12 @@ impl LiveTopics {
         topics.iter().flat_map(times).collect()
     }
 
+    /// Bytes of all segments.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        let topics: Vec<Arc<LiveTopic>> = self.topics.lock().values().cloned().collect();
+        topics.iter().flat_map(|topic| topic.segments()).map(|segment| segment.end).sum()
+    }
+
     /// Adds a topic that recovery found.
     pub(crate) fn insert(&self, topic: Arc<LiveTopic>) {
         self.topics.lock().insert(topic.id(), topic);

@@ -71,7 +71,8 @@ struct OpenSegment {
     writer: SegmentWriter,
 }
 
-type Synced = (Option<OpenSegment>, io::Result<u64>, SegmentRows);
+/// The segment, its new end, and what was appended: rows, frames and their bytes.
+type Synced = (Option<OpenSegment>, io::Result<u64>, SegmentRows, (u64, u64));
 
 /// An open put.
 #[derive(Debug)]
@@ -310,7 +311,10 @@ impl PutSession {
                 }
                 () = tokio::time::sleep_until(due), if syncing.is_none() && !group.frames.is_empty() => {}
                 next = batches.next(), if reading => match next {
-                    Some(Ok(incoming)) => held = Some(incoming),
+                    Some(Ok(incoming)) => {
+                        core.metrics.received.add(1, incoming.rows.rows, incoming.frame.len());
+                        held = Some(incoming);
+                    }
                     Some(Err(error)) => ended = Some(Err(error)),
                     None => ended = Some(Ok(())),
                 },
@@ -337,7 +341,8 @@ impl PutSession {
         };
         let (path, schema) = (self.topic.file(index), self.schema.clone());
         let acknowledge = self.core.config.acknowledge;
-        let Group { frames, rows, permits, .. } = group;
+        let Group { frames, bytes, rows, permits } = group;
+        let sync_times = self.core.metrics.log_sync.clone();
         let mut rows = rows.ok_or_else(|| Error::Internal("syncing an empty group".into()))?;
         rows.row_start = self.topic.durable().durable_rows;
         Ok(trace::spawn_blocking(move || {
@@ -351,9 +356,11 @@ impl PutSession {
                 let writer = &mut segment.as_mut().expect("created above").writer;
                 writer.append(&frames)
             };
+            let begun = Instant::now();
             let result = write();
+            sync_times.observe(begun.elapsed().as_secs_f64());
             drop(permits);
-            (segment, result, rows)
+            (segment, result, rows, (frames.len() as u64, bytes))
         }))
     }
 
@@ -369,12 +376,13 @@ impl PutSession {
     /// Takes over a finished sync: acknowledges, and cuts the segment when it is large enough.
     fn synced(&mut self, done: Result<Synced, tokio::task::JoinError>) -> Result<()> {
         let doing = || format!("writing the log of topic `{}`", self.topic.row.locator);
-        let (segment, result, rows) = done.map_err(|e| Error::internal(doing(), e))?;
+        let (segment, result, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))?;
         let end = result.map_err(|e| Error::internal(doing(), e));
         let Some(segment) = segment else { return end.map(drop) };
         let index = segment.index;
         self.segment = Some(segment);
         let durable = self.topic.appended(index, end?, rows);
+        self.core.metrics.acknowledged.add(batches, rows.rows, bytes);
         crash::point();
         self.acks.send_replace(durable);
         let full = |segment: live::Segment| segment.rows.data_bytes >= self.core.config.chunk_bytes as u64;

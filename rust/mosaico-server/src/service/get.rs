@@ -102,9 +102,13 @@ async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, options: Op
     };
     // arrow-flight's own encoder announces large lists as lists, and measures whole buffers instead of slices.
     let first = FlightData { data_header: schema_message(select.schema()).into(), ..Default::default() };
+    let metrics = Arc::clone(&core.metrics);
     let rows = batches.map(move |batch| {
+        let batch = batch?;
         let message =
-            batch_message(&batch?, options.sparse).map_err(|e| Error::internal("encoding a batch", e))?;
+            batch_message(&batch, options.sparse).map_err(|e| Error::internal("encoding a batch", e))?;
+        let bytes = message.header.len() + message.body.len();
+        metrics.sent.add(1, batch.num_rows() as u64, bytes as u64);
         Ok(FlightData {
             app_metadata: message.mark().into(),
             data_header: message.header.into(),

@@ -9,6 +9,7 @@ pub mod faults;
 mod folder;
 pub(crate) mod layout;
 mod load;
+mod measured;
 pub(crate) mod owner;
 pub(crate) mod parquet;
 pub(crate) mod records;
@@ -32,6 +33,7 @@ use crate::config::{Config, StoreLocation};
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::SequenceId;
+use crate::metrics::Timer;
 use crate::trace;
 pub use bucket::{Bucket, Provider, Secret};
 use cache::Cache;
@@ -40,6 +42,7 @@ pub(crate) use deadline::Unavailable;
 use durable::{LocalFolder, discard};
 use folder::FolderStore;
 use layout::SequencePaths;
+use measured::Measured;
 use records::{DeletedRecord, FORMAT_VERSION};
 
 /// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
@@ -92,7 +95,7 @@ impl Drop for Scratch {
 
 impl Store {
     /// Opens the store; the folder of this machine that it uses exists.
-    pub(crate) fn open(config: &Config) -> Result<Self> {
+    pub(crate) fn open(config: &Config, timer: Timer) -> Result<Self> {
         let failed = |e| Error::internal("opening the store", e);
         let folder = config.folder()?;
         let folder = LocalFolder::open(folder).map_err(|e| Error::internal("opening the store", e))?;
@@ -115,6 +118,7 @@ impl Store {
         };
         #[cfg(feature = "faults")]
         let objects = config.faults.on(objects);
+        let objects = Arc::new(Measured::new(objects, timer));
         let remote = matches!(kind, Kind::Bucket(_));
         Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
     }

@@ -48,8 +48,12 @@ pub(crate) enum Job {
 }
 
 impl Job {
+    /// All that [`Self::name`] gives.
+    pub(crate) const NAMES: [&str; 6] =
+        ["chunk", "settle", "remove", "end_sequence", "orphans", "store_events"];
+
     /// What people read in events.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Chunk(..) => "chunk",
             Self::Settle(_) => "settle",
@@ -108,6 +112,11 @@ impl Queue {
         }
     }
 
+    /// What is in work, or waits for its next attempt.
+    pub(crate) fn open(&self) -> Vec<Job> {
+        self.running.lock().keys().copied().collect()
+    }
+
     /// Notes a job as done, unless it was asked for again.
     fn done(&self, job: Job, again: &Notify) -> bool {
         let mut running = self.running.lock();
@@ -162,6 +171,7 @@ async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &Cancella
             continue;
         };
         attempts += 1;
+        core.metrics.job_failed(job);
         let pause = pause(core.config.retry_pause, attempts);
         tracing::warn!(?job, %error, attempts, ?pause, "background work failed and is tried again");
         let wait = async {

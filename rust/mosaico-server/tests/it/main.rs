@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod lifecycle;
 mod model;
+mod monitor;
 mod query;
 mod query_data;
 mod query_random;

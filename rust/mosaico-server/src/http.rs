@@ -1,0 +1,119 @@
+//! What monitors ask over HTTP: whether the server lives, whether it can serve, and its counts.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::metrics;
+use crate::server::Server;
+use crate::store::layout::layers_file;
+use crate::trace;
+
+/// How long each part is waited for before the server is not ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers monitors: `/healthz` (the process answers), `/readyz` (it can serve) and `/metrics` (OpenMetrics text). It
+/// can start before the server, which may have much to recover.
+#[derive(Debug, Clone, Default)]
+pub struct Monitor(Arc<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    server: OnceLock<Weak<Core>>,
+    /// Held by the trial of the disk: one that hangs is not followed by others.
+    trying: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Monitor {
+    /// The server that is asked about, from now on.
+    pub fn watch(&self, server: &Server) {
+        self.0.server.get_or_init(|| Arc::downgrade(server.core()));
+    }
+
+    /// Answers on `listener` until it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the transport fails.
+    pub async fn serve(&self, listener: TcpListener) -> Result<()> {
+        let router = Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(counts))
+            .with_state(self.clone());
+        axum::serve(listener, router).await.map_err(|e| Error::internal("answering monitors", e))
+    }
+
+    fn core(&self) -> std::result::Result<Arc<Core>, &'static str> {
+        let core = self.0.server.get().ok_or("starting: the server recovers its log and catalogue")?;
+        let core = core.upgrade().filter(|core| !core.stopping.is_cancelled());
+        core.ok_or("the server is shutting down")
+    }
+}
+
+async fn counts(State(monitor): State<Monitor>) -> Response {
+    let text = match monitor.core() {
+        Ok(core) => core.metrics.text(&core).map_err(|_| "the counts cannot be written"),
+        Err(reason) => Err(reason),
+    };
+    match text {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn ready(State(monitor): State<Monitor>) -> Response {
+    let reasons = match monitor.core() {
+        Ok(core) => obstacles(&core, &monitor).await,
+        Err(reason) => vec![reason.to_owned()],
+    };
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({"ready": reasons.is_empty(), "reasons": reasons});
+    (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+/// What keeps the server from serving now.
+async fn obstacles(core: &Arc<Core>, monitor: &Monitor) -> Vec<String> {
+    let layers = layers_file();
+    let (catalogue, store, disk) = tokio::join!(
+        obstacle("catalogue", core.catalog.answers()),
+        obstacle("store", core.store.has(&layers)),
+        obstacle("disk", write(core, monitor)),
+    );
+    [catalogue, store, disk].into_iter().flatten().collect()
+}
+
+async fn obstacle<T, E: Display>(
+    part: &str,
+    trial: impl Future<Output = std::result::Result<T, E>>,
+) -> Option<String> {
+    match timeout(PATIENCE, trial).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(format!("{part}: {error}")),
+        Err(_) => Some(format!("{part}: no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// Whether the folder of log and catalogue takes a file.
+async fn write(core: &Arc<Core>, monitor: &Monitor) -> io::Result<()> {
+    let turn = Arc::clone(&monitor.0.trying).lock_owned().await;
+    let scratch = core.store.scratch_file();
+    let trial = trace::spawn_blocking(move || {
+        let _turn = turn;
+        std::fs::write(&scratch.file, b"ready?")
+    });
+    trial.await.map_err(io::Error::other)?
+}

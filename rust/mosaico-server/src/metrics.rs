@@ -1,0 +1,314 @@
+//! Everything that a server counts and measures. Labels have few values, known beforehand: nothing is counted per topic,
+//! and nothing costs anything per row.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tonic::Code;
+
+use crate::core::Core;
+use crate::process;
+use crate::tasks::Job;
+
+/// Upper bounds of durations in seconds: a sync of a fast disk to a store that hardly answers.
+const SECONDS: [f64; 12] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
+/// The type of the text that [`Metrics::text`] gives.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Times<L> = Family<L, Histogram, fn() -> Histogram>;
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+fn times<L: Clone + std::hash::Hash + Eq>() -> Times<L> {
+    Family::new_with_constructor(seconds)
+}
+
+/// What a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CallKind {
+    /// Of Flight; others together.
+    pub method: &'static str,
+    /// Of `DoAction`; empty elsewhere.
+    pub action: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndedCall {
+    method: &'static str,
+    action: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Method {
+    method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfJob {
+    job: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Operation {
+    operation: &'static str,
+    result: &'static str,
+}
+
+/// Rows on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    rows: Counter,
+    batches: Counter,
+    bytes: Counter,
+}
+
+impl Traffic {
+    pub(crate) fn add(&self, batches: u64, rows: u64, bytes: u64) {
+        self.batches.inc_by(batches);
+        self.rows.inc_by(rows);
+        self.bytes.inc_by(bytes);
+    }
+
+    fn register(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(format!("{name}_rows"), format!("Rows {help}"), self.rows.clone());
+        registry.register(format!("{name}_batches"), format!("Batches {help}"), self.batches.clone());
+        let bytes = format!("Arrow IPC bytes {help}");
+        registry.register_with_unit(name, bytes, Unit::Bytes, self.bytes.clone());
+    }
+}
+
+/// What a server counts and measures.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub received: Traffic,
+    pub acknowledged: Traffic,
+    pub sent: Traffic,
+    pub connections: Gauge,
+    open_calls: Family<Method, Gauge>,
+    calls: Family<EndedCall, Counter>,
+    call_times: Times<CallKind>,
+    pub log_sync: Histogram,
+    log_bytes: Gauge,
+    ingest_bytes: Gauge,
+    chunks: Counter,
+    chunk_bytes: Counter,
+    chunk_times: Histogram,
+    open_jobs: Family<OfJob, Gauge>,
+    failed_jobs: Family<OfJob, Counter>,
+    store: Times<Operation>,
+    catalogue: Times<Operation>,
+    resident_bytes: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new(ingest_limit: usize) -> Self {
+        let this = Self {
+            registry: Registry::default(),
+            received: Traffic::default(),
+            acknowledged: Traffic::default(),
+            sent: Traffic::default(),
+            connections: Gauge::default(),
+            open_calls: Family::default(),
+            calls: Family::default(),
+            call_times: times(),
+            log_sync: seconds(),
+            log_bytes: Gauge::default(),
+            ingest_bytes: Gauge::default(),
+            chunks: Counter::default(),
+            chunk_bytes: Counter::default(),
+            chunk_times: seconds(),
+            open_jobs: Family::default(),
+            failed_jobs: Family::default(),
+            store: times(),
+            catalogue: times(),
+            resident_bytes: Gauge::default(),
+        };
+        this.registered(ingest_limit)
+    }
+
+    fn registered(mut self, ingest_limit: usize) -> Self {
+        let mut all = Registry::default();
+        if process::resident_bytes().is_some() {
+            let help = "Resident memory";
+            all.register_with_unit("process_resident_memory", help, Unit::Bytes, self.resident_bytes.clone());
+        }
+        let ours = all.sub_registry_with_prefix("mosaico");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        ours.register("build", "The running program", version);
+        self.received.register(ours, "received", "that came in puts");
+        self.acknowledged.register(ours, "acknowledged", "that are durable, as their writers were told");
+        self.sent.register(ours, "sent", "that went out in gets");
+        ours.register("connections", "Open TCP connections", self.connections.clone());
+        ours.register("open_calls", "Calls in progress", self.open_calls.clone());
+        ours.register("calls", "Calls that ended", self.calls.clone());
+        let help = "Durations of calls, to the end of their answers";
+        ours.register_with_unit("call", help, Unit::Seconds, self.call_times.clone());
+        let help = "Durations of appending to the log, with the sync";
+        ours.register_with_unit("log_sync", help, Unit::Seconds, self.log_sync.clone());
+        let help = "Durable in the log and not in chunks yet";
+        ours.register_with_unit("log", help, Unit::Bytes, self.log_bytes.clone());
+        let help = "Received and waiting for the disk";
+        ours.register_with_unit("ingest", help, Unit::Bytes, self.ingest_bytes.clone());
+        let limit = Gauge::<i64>::default();
+        limit.set(ingest_limit as i64);
+        ours.register_with_unit("ingest_limit", "Limit of mosaico_ingest_bytes", Unit::Bytes, limit);
+        ours.register("chunks", "Chunks written to the store", self.chunks.clone());
+        let help = "Parquet bytes of these chunks";
+        ours.register_with_unit("chunk", help, Unit::Bytes, self.chunk_bytes.clone());
+        let help = "Durations of encoding and storing a chunk";
+        ours.register_with_unit("chunk", help, Unit::Seconds, self.chunk_times.clone());
+        ours.register(
+            "open_jobs",
+            "Background jobs in work, or waiting for their next attempt",
+            self.open_jobs.clone(),
+        );
+        let help = "Attempts of background jobs that failed; each is tried again";
+        ours.register("job_failures", help, self.failed_jobs.clone());
+        let help = "Durations of operations on the store";
+        ours.register_with_unit("store", help, Unit::Seconds, self.store.clone());
+        let help = "Durations of statements of the catalogue, with the wait for a connection";
+        ours.register_with_unit("catalogue", help, Unit::Seconds, self.catalogue.clone());
+        self.registry = all;
+        // What has not happened yet is 0, not missing.
+        for method in ["DoPut", "DoGet"] {
+            drop(self.open_calls.get_or_create(&Method { method }));
+        }
+        for job in Job::NAMES {
+            drop(self.failed_jobs.get_or_create(&OfJob { job }));
+        }
+        self
+    }
+
+    pub(crate) fn call_begins(&self, method: &'static str) {
+        self.open_calls.get_or_create(&Method { method }).inc();
+    }
+
+    pub(crate) fn call_ends(&self, kind: CallKind, code: Code, took: Duration) {
+        let CallKind { method, action } = kind;
+        self.open_calls.get_or_create(&Method { method }).dec();
+        self.calls.get_or_create(&EndedCall { method, action, code: code_name(code) }).inc();
+        self.call_times.get_or_create(&kind).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn chunk_stored(&self, bytes: u64, took: Duration) {
+        self.chunks.inc();
+        self.chunk_bytes.inc_by(bytes);
+        self.chunk_times.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn job_failed(&self, job: Job) {
+        self.failed_jobs.get_or_create(&OfJob { job: job.name() }).inc();
+    }
+
+    /// For the store's operations.
+    pub(crate) fn store_timer(&self) -> Timer {
+        Timer(self.store.clone())
+    }
+
+    /// For the catalogue's statements.
+    pub(crate) fn catalogue_timer(&self) -> Timer {
+        Timer(self.catalogue.clone())
+    }
+
+    /// All of it as OpenMetrics text. What is a state and not a count is read now.
+    pub(crate) fn text(&self, core: &Core) -> Result<String, std::fmt::Error> {
+        self.log_bytes.set(core.live.log_bytes() as i64);
+        let ingest_limit = core.config.ingest_bytes;
+        self.ingest_bytes.set(ingest_limit.saturating_sub(core.ingest_budget.available_permits()) as i64);
+        let open = core.queue.open();
+        for job in Job::NAMES {
+            let count = open.iter().filter(|open| open.name() == job).count();
+            self.open_jobs.get_or_create(&OfJob { job }).set(count as i64);
+        }
+        if let Some(bytes) = process::resident_bytes() {
+            self.resident_bytes.set(bytes as i64);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Measures operations of one kind of thing.
+#[derive(Debug, Clone)]
+pub(crate) struct Timer(Times<Operation>);
+
+impl Timer {
+    /// Begins an operation.
+    pub(crate) fn begin(&self, operation: &'static str) -> Timing {
+        Timing { times: self.0.clone(), operation, result: "given_up", begun: Instant::now() }
+    }
+
+    /// Measures an operation; `result` says what its outcome is called.
+    pub(crate) async fn time<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = T>,
+        result: impl FnOnce(&T) -> &'static str,
+    ) -> T {
+        let timing = self.begin(operation);
+        let outcome = work.await;
+        timing.end(result(&outcome));
+        outcome
+    }
+}
+
+/// An operation in progress; measured when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Timing {
+    times: Times<Operation>,
+    operation: &'static str,
+    /// What the outcome is called; until it is there, the operation counts as given up.
+    result: &'static str,
+    begun: Instant,
+}
+
+impl Timing {
+    /// Ends the operation.
+    pub(crate) fn end(mut self, result: &'static str) {
+        self.result = result;
+    }
+}
+
+impl Drop for Timing {
+    fn drop(&mut self) {
+        let labels = Operation { operation: self.operation, result: self.result };
+        self.times.get_or_create(&labels).observe(self.begun.elapsed().as_secs_f64());
+    }
+}
+
+/// gRPC codes as their specification writes them.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

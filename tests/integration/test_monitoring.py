@@ -1,0 +1,155 @@
+"""What monitors are told: counts that are right, health, and readiness."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.daemon import Daemon
+from harness.record import number, record_numbers, replay
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+import mosaicolabs
+from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
+from mosaicolabs.exceptions import MosaicoError
+
+ROWS = 25
+
+
+class Counts:
+    """The metrics of one moment, as a standard parser reads them."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        status, text = daemon.ask("/metrics")
+        assert status == 200
+        families = list(text_string_to_metric_families(text))
+        self.names = {family.name for family in families}
+        assert all(family.documentation for family in families)
+        self.samples = [sample for family in families for sample in family.samples]
+
+    def __call__(self, name: str, **labels: str) -> float:
+        """The sum over all samples of that name that have these labels."""
+        found = [s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items()]
+        return sum(found)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Daemon]:
+    with Daemon(tmp_path / "store", "--http-port", "0") as daemon:
+        yield daemon
+
+
+def test_counts_of_a_recording_and_its_replay(watched: Daemon) -> None:
+    with watched.connect() as client:
+        record_numbers(client, "s", {"a": [(i, i) for i in range(ROWS)], "b": [(1, 1)]})
+        counts = Counts(watched)
+        assert counts("mosaico_received_rows_total") == ROWS + 1
+        assert counts("mosaico_acknowledged_rows_total") == ROWS + 1
+        for unit in ("batches", "bytes"):
+            received = counts(f"mosaico_received_{unit}_total")
+            assert received == counts(f"mosaico_acknowledged_{unit}_total") > 0
+        assert counts("mosaico_received_batches_total") == 2
+        assert counts("mosaico_sent_rows_total") == 0
+        assert counts("mosaico_chunks_total") == 2
+        files = [*(watched.folder / "seq").rglob("*.parquet")]
+        assert counts("mosaico_chunk_bytes_total") == sum(file.stat().st_size for file in files)
+        assert counts("mosaico_log_bytes") == 0
+        assert counts("mosaico_log_sync_seconds_count") >= 2
+        assert counts("mosaico_connections") >= 1
+        assert counts("mosaico_calls_total", method="DoPut", code="OK") == 2
+        for action, calls in {"sequence_create": 1, "topic_create": 2, "sequence_finalize": 1}.items():
+            assert counts("mosaico_calls_total", action=action, code="OK") == calls
+            assert counts("mosaico_call_seconds_count", action=action) == calls
+        renames = counts("mosaico_store_seconds_count", operation="rename", result="ok")
+        assert renames + counts("mosaico_store_seconds_count", operation="put", result="ok") >= 10
+        assert counts("mosaico_catalogue_seconds_count", operation="write", result="ok") >= 10
+        assert replay(client, "s")
+        counts = Counts(watched)
+        assert counts("mosaico_sent_rows_total") == ROWS + 1
+        assert counts("mosaico_calls_total", method="DoGet", code="OK") == 2
+        with pytest.raises(MosaicoError):
+            client.sequence_delete("s")
+        refused = {"action": "sequence_delete", "code": "FAILED_PRECONDITION"}
+        assert Counts(watched)("mosaico_calls_total", **refused) == 1
+
+
+def test_what_is_open_is_told_while_it_is(watched: Daemon) -> None:
+    with watched.connect() as client:
+        with client.sequence_create("s") as sequence:
+            topics = [sequence.topic_create(name, {}, Integer64) for name in ("a", "b", "c")]
+            for topic in topics:
+                topic.push(number(1, 1))
+                topic.flush()
+            counts = Counts(watched)
+            assert counts("mosaico_open_calls", method="DoPut") == 3
+            log = [file.stat().st_size for file in (watched.folder / "log").rglob("*.ipc")]
+            assert counts("mosaico_log_bytes") == sum(log) > 0
+            assert counts("mosaico_acknowledged_rows_total") == 3
+            assert counts("mosaico_ingest_bytes") == 0
+            assert counts("mosaico_ingest_limit_bytes") == 64 << 20
+        assert Counts(watched)("mosaico_open_calls", method="DoPut") == 0
+
+
+def test_labels_stay_few(watched: Daemon) -> None:
+    with watched.connect() as client:
+        for i in range(5):
+            record_numbers(client, f"s{i}", {f"t{i}": [(i, i)]})
+        few = len(Counts(watched).samples)
+        for i in range(5, 10):
+            record_numbers(client, f"s{i}", {f"t{i}": [(i, i)]})
+        assert len(Counts(watched).samples) == few
+
+
+def test_the_program_and_its_memory(watched: Daemon) -> None:
+    counts = Counts(watched)
+    assert counts("mosaico_build_info", version=mosaicolabs.__version__) == 1
+    resident = counts("process_resident_memory_bytes")
+    assert resident == pytest.approx(watched.memory_bytes(), rel=0.5)
+
+
+def test_a_job_that_fails_is_counted(watched: Daemon) -> None:
+    with watched.connect() as client:
+        writer = client.sequence_create("s", on_error=OnErrorPolicy.Report, reconnect_timeout_s=0)
+        with pytest.raises(MosaicoError), writer as sequence:
+            topic = sequence.topic_create("t", {}, Integer64)
+            topic.push(number(1, 1))
+            topic.flush()
+            for folder in (watched.folder / "seq").glob("*/topic/*"):
+                folder.rename(folder.with_name("away"))
+                folder.touch()
+        counts = Counts(watched)
+        assert counts("mosaico_job_failures_total", job="chunk") >= 1
+        assert counts("mosaico_open_jobs", job="chunk") == 1
+        assert counts("mosaico_store_seconds_count", result="error") >= 1
+        assert counts("mosaico_log_bytes") > 0
+
+
+def test_health_and_readiness(watched: Daemon) -> None:
+    assert watched.ask("/healthz") == (200, "ok\n")
+    status, text = watched.ask("/readyz")
+    assert (status, json.loads(text)) == (200, {"ready": True, "reasons": []})
+    assert watched.ask("/nothing")[0] == 404
+    leftover = [file for file in (watched.folder / "tmp").iterdir() if file.stat().st_size == len("ready?")]
+    assert leftover == []
+
+
+def reasons(daemon: Daemon) -> Any:
+    status, text = daemon.ask("/readyz")
+    answer = json.loads(text)
+    assert (status == 200) == answer["ready"] == (not answer["reasons"])
+    return answer["reasons"]
+
+
+def test_what_keeps_it_from_serving_is_said(watched: Daemon) -> None:
+    scratch = watched.folder / "tmp"
+    away = scratch.rename(watched.folder / "away")
+    (reason,) = reasons(watched)
+    assert reason.startswith("disk: ")
+    assert watched.ask("/healthz")[0] == 200
+    away.rename(scratch)
+    assert reasons(watched) == []
+
+
+def test_there_is_no_http_unless_asked_for(daemon: Daemon, remote: MosaicoClient) -> None:
+    assert daemon.monitor is None
