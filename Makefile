@@ -29,7 +29,7 @@ test-rust:
 
 test-postgres: install  ## What touches the catalogue, once more on Postgres.
 	tests/with_postgres cargo test --release --workspace --exclude mosaico-py --test it
-	tests/with_postgres $(BIN)/python -m pytest -k "daemon or query or events or resume"
+	tests/with_postgres $(BIN)/python -m pytest -k "daemon or query or events or resume or postgres"
 
 test-python: install minio
 	$(BIN)/python -m pytest

@@ -16,6 +16,7 @@ mod settle;
 mod sql;
 mod write;
 
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -92,7 +93,23 @@ impl Catalog {
 /// The codes of SQLite and Postgres for a full disk.
 const DISK_FULL: [&str; 2] = ["13", "53100"];
 
+/// What Postgres says when it ends, starts or has no connection left; those that begin with 08 say that one broke.
+const AWAY: [&str; 5] = ["53300", "57P01", "57P02", "57P03", "57P05"];
+
 fn failed(e: sqlx::Error) -> Error {
-    let full = e.as_database_error().and_then(|e| e.code()).is_some_and(|code| DISK_FULL.contains(&&*code));
-    if full { Error::Full("using the catalogue".into()) } else { Error::internal("using the catalogue", e) }
+    let doing = "using the catalogue";
+    let code = e.as_database_error().and_then(|e| e.code());
+    if code.as_ref().is_some_and(|code| DISK_FULL.contains(&&**code)) {
+        return Error::Full(doing.into());
+    }
+    let lost = match &e {
+        sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Io(e) => e.kind() != io::ErrorKind::StorageFull,
+        _ => code.is_some_and(|code| AWAY.contains(&&*code) || code.starts_with("08")),
+    };
+    if lost {
+        tracing::warn!(cause = %e, "the catalogue does not answer");
+        return Error::StoreUnavailable(doing.into());
+    }
+    Error::internal(doing, e)
 }

@@ -1,0 +1,77 @@
+"""The database of the catalogue goes away and comes back: calls say so, and everything goes on."""
+
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.daemon import Daemon
+from harness.postgres import Postgres, tools
+from harness.record import number, record_numbers, replay, sequence_of
+
+from mosaicolabs import Integer64
+from mosaicolabs.exceptions import ConnectionFailedError
+
+PROGRAMS = tools()
+
+pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="Postgres is not installed")
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    assert PROGRAMS is not None
+    # pytest's own folders are closed to other users.
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    postgres = Postgres(folder, PROGRAMS)
+    postgres.start()
+    yield postgres
+    postgres.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def served(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    monkeypatch.delenv("MOSAICO_TEST_POSTGRES", raising=False)
+    with Daemon(tmp_path / "store", "--http-port", "0", "--database", postgres.url) as daemon:
+        yield daemon
+
+
+def test_a_database_that_is_away_is_said_and_can_be_tried_again(served: Daemon, postgres: Postgres) -> None:
+    with served.connect() as client:
+        record_numbers(client, "before", {"t": [(1, 1)]})
+        postgres.stop()
+        with pytest.raises(ConnectionFailedError, match="catalogue") as raised:
+            client.list_sequences()
+        assert raised.value.code == "store_unavailable"
+        assert raised.value.retryable
+        status, text = served.ask("/readyz")
+        assert status == 503
+        assert [reason.split(":")[0] for reason in json.loads(text)["reasons"]] == ["catalogue"]
+        postgres.start()
+        assert client.list_sequences() == ["before"]
+        assert replay(client, "before") == [("/t", 1, 1)]
+        assert served.ask("/readyz")[0] == 200
+
+
+def test_a_recording_goes_on_through_a_restart_of_the_database(served: Daemon, postgres: Postgres) -> None:
+    with served.connect() as client:
+        with client.sequence_create("s") as sequence:
+            topic = sequence.topic_create("t", {}, Integer64)
+            topic.push(number(1, 1))
+            topic.flush()
+            postgres.stop()
+            topic.push(number(2, 2))
+            topic.flush()  # durable rows need the log, not the catalogue
+            back = threading.Timer(1.0, postgres.start)
+            back.start()
+        back.join()
+        assert sequence_of(client, "s").is_locked
+        assert replay(client, "s") == [("/t", 1, 1), ("/t", 2, 2)]
+    # What was redone meanwhile is the same after a start.
+    served.kill()
+    served.restart()
+    with served.connect() as client:
+        assert replay(client, "s") == [("/t", 1, 1), ("/t", 2, 2)]
