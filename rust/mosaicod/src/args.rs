@@ -1,9 +1,13 @@
 //! The command line.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Acknowledge, Config, Error};
+use mosaico_server::{Acknowledge, Config, Error, StoreLocation};
 
 use crate::store::StoreArgs;
 
@@ -19,6 +23,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a store until SIGINT or SIGTERM.
     Run(RunArgs),
+    /// Show the settings that `run` would have with the same options, and where each comes from.
+    Config(RunArgs),
+}
+
+/// The values of settings that nobody sets.
+pub(crate) fn defaults() -> &'static Config {
+    static DEFAULTS: LazyLock<Config> = LazyLock::new(|| Config::new(StoreLocation::Local(PathBuf::new())));
+    &DEFAULTS
 }
 
 #[derive(Debug, Args)]
@@ -44,51 +56,49 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
     database: Option<String>,
     /// Schema of the database that holds the tables; each store needs its own.
-    /// [default: mosaicod]
-    #[arg(long, value_name = "NAME", env = "MOSAICO_DB_SCHEMA")]
-    database_schema: Option<String>,
+    #[arg(long, value_name = "NAME", env = "MOSAICO_DB_SCHEMA", default_value_t = defaults().database_schema.clone())]
+    database_schema: String,
     /// Connections to the database.
-    /// [default: 10]
-    #[arg(long, value_name = "N", env = "MOSAICO_MAX_DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..))]
-    database_connections: Option<u32>,
-    /// Arrow bytes per stored chunk.
-    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES")]
-    chunk_bytes: Option<usize>,
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..), default_value_t = defaults().database_connections)]
+    database_connections: u32,
+    /// Arrow bytes per stored chunk. 0: one chunk per upload, whose log must fit the disk, and whose rows the memory if
+    /// they are out of order.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
+    chunk_bytes: usize,
     /// Arrow bytes per Parquet row group.
-    #[arg(long, value_name = "BYTES")]
-    row_group_bytes: Option<usize>,
+    #[arg(long, value_name = "BYTES", default_value_t = defaults().row_group_bytes)]
+    row_group_bytes: usize,
     /// Largest message that is accepted.
-    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_MESSAGE_SIZE_IN_BYTES")]
-    max_message_bytes: Option<usize>,
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().max_message_bytes)]
+    max_message_bytes: usize,
     /// Arrow bytes per message that is sent.
-    #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES")]
-    message_bytes: Option<usize>,
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().message_bytes)]
+    message_bytes: usize,
     /// Least time between two syncs of a topic's log; more saves the disk work, and acknowledgements wait for it.
-    /// [default: 0]
-    #[arg(long, value_name = "SECONDS", env = "MOSAICO_SYNC_INTERVAL", value_parser = seconds)]
-    sync_interval: Option<Duration>,
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_SYNC_INTERVAL", default_value_t = Seconds(defaults().sync_interval))]
+    sync_interval: Seconds,
     /// What acknowledged rows survive: `synced`, a crash of the machine; `written`, one of the daemon.
     #[arg(long, value_name = "WHAT", env = "MOSAICO_ACKNOWLEDGE", default_value = "synced")]
     acknowledge: AcknowledgeArg,
     /// Received bytes of all lanes together that may wait for the disk.
-    #[arg(long, value_name = "BYTES")]
-    ingest_bytes: Option<usize>,
+    #[arg(long, value_name = "BYTES", default_value_t = defaults().ingest_bytes)]
+    ingest_bytes: usize,
     /// Chunks that are encoded at the same time.
-    #[arg(long, value_name = "N")]
-    chunk_jobs: Option<usize>,
-    /// Chunks that queries search at the same time.  [default: one per processor]
-    #[arg(long, value_name = "N", env = "MOSAICO_MAX_CONCURRENT_CHUNK_QUERIES")]
-    query_jobs: Option<usize>,
+    #[arg(long, value_name = "N", default_value_t = defaults().chunk_jobs)]
+    chunk_jobs: usize,
+    /// Chunks that queries search at the same time.
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_CONCURRENT_CHUNK_QUERIES", default_value_t = defaults().query_jobs)]
+    query_jobs: usize,
     /// Silence after which the writer of an open sequence is taken for gone, and the sequence is ended by its
-    /// policy: removed, or kept as it is with a notification. 0: never.  [default: 600]
-    #[arg(long, value_name = "SECONDS", env = "MOSAICO_WRITER_TIMEOUT", value_parser = seconds)]
-    writer_timeout: Option<Duration>,
-    /// Age at which files that no record names are removed.  [default: 3600]
-    #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", value_parser = seconds)]
-    orphan_grace: Option<Duration>,
-    /// Events that are kept at least.  [default: 100000]
-    #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT")]
-    events_kept: Option<usize>,
+    /// policy: removed, or kept as it is with a notification. 0: never.
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_WRITER_TIMEOUT", default_value_t = Seconds(defaults().writer_timeout.unwrap_or_default()))]
+    writer_timeout: Seconds,
+    /// Age at which files that no record names are removed.
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", default_value_t = Seconds(defaults().orphan_grace))]
+    orphan_grace: Seconds,
+    /// Events that are kept at least.
+    #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT", default_value_t = defaults().events_kept)]
+    events_kept: usize,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -105,9 +115,23 @@ enum AcknowledgeArg {
     Written,
 }
 
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
-    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+/// A time as people write it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seconds(pub Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+        Duration::try_from_secs_f64(seconds).map(Self).map_err(|e| e.to_string())
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_secs_f64())
+    }
 }
 
 impl RunArgs {
@@ -118,42 +142,28 @@ impl RunArgs {
 
     /// The server's configuration, and the store as people read it.
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
-        let (mut config, shown) = self.store.config()?;
-        let settings = [
-            (&mut config.chunk_bytes, self.chunk_bytes),
-            (&mut config.row_group_bytes, self.row_group_bytes),
-            (&mut config.max_message_bytes, self.max_message_bytes),
-            (&mut config.message_bytes, self.message_bytes),
-            (&mut config.ingest_bytes, self.ingest_bytes),
-            (&mut config.chunk_jobs, self.chunk_jobs),
-            (&mut config.query_jobs, self.query_jobs),
-            (&mut config.events_kept, self.events_kept),
-        ];
-        for (setting, given) in settings {
-            if let Some(value) = given {
-                *setting = value;
-            }
-        }
-        config.database.clone_from(&self.database);
-        if let Some(schema) = &self.database_schema {
-            config.database_schema.clone_from(schema);
-        }
-        if let Some(connections) = self.database_connections {
-            config.database_connections = connections;
-        }
-        config.acknowledge = match self.acknowledge {
-            AcknowledgeArg::Synced => Acknowledge::Synced,
-            AcknowledgeArg::Written => Acknowledge::Written,
+        let (config, shown) = self.store.config()?;
+        let config = Config {
+            database: self.database.clone(),
+            database_schema: self.database_schema.clone(),
+            database_connections: self.database_connections,
+            chunk_bytes: if self.chunk_bytes == 0 { usize::MAX } else { self.chunk_bytes },
+            row_group_bytes: self.row_group_bytes,
+            max_message_bytes: self.max_message_bytes,
+            message_bytes: self.message_bytes,
+            sync_interval: self.sync_interval.0,
+            acknowledge: match self.acknowledge {
+                AcknowledgeArg::Synced => Acknowledge::Synced,
+                AcknowledgeArg::Written => Acknowledge::Written,
+            },
+            ingest_bytes: self.ingest_bytes,
+            chunk_jobs: self.chunk_jobs,
+            query_jobs: self.query_jobs,
+            writer_timeout: Some(self.writer_timeout.0).filter(|timeout| !timeout.is_zero()),
+            orphan_grace: self.orphan_grace.0,
+            events_kept: self.events_kept,
+            ..config
         };
-        if let Some(interval) = self.sync_interval {
-            config.sync_interval = interval;
-        }
-        if let Some(timeout) = self.writer_timeout {
-            config.writer_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
-        }
-        if let Some(grace) = self.orphan_grace {
-            config.orphan_grace = grace;
-        }
         Ok((config, shown))
     }
 }

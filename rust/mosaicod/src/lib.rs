@@ -3,20 +3,26 @@
 //! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
 
 mod args;
+mod environment;
+mod file;
 mod memory;
+mod settings;
 mod store;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 
-use clap::Parser;
 use mosaico_server::{Error, Monitor, Server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command, LogFormat, RunArgs};
+use args::{Command, LogFormat, RunArgs};
+use environment::Environment;
+use settings::{Settings, Stop};
 
 /// Threads for file work. Each keeps freed memory for itself, so there are few.
 const BLOCKING_THREADS: usize = 8;
@@ -24,34 +30,64 @@ const BLOCKING_THREADS: usize = 8;
 /// Runs the program with `args`, the first of which is its name. Returns the exit code: 0 after a graceful end, 1 for
 /// a start that failed, 2 for arguments that cannot be understood.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are not errors, and clap knows where each text belongs.
-            let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            return if error.print().is_ok() { code } else { 1 };
+    let environment = match Environment::read(Path::new("")) {
+        Ok(environment) => environment,
+        Err(error) => return failed(&error),
+    };
+    let settings = match Settings::gather(args, &environment) {
+        Ok(settings) => settings,
+        Err(stop) => return stopped(stop),
+    };
+    let args = match &settings.cli.command {
+        Command::Run(args) => args,
+        Command::Config(_) => {
+            announce(settings.to_string().trim_end());
+            return 0;
         }
     };
-    let Command::Run(args) = cli.command;
-    start_logging(args.log_format);
+    if let Err(error) = start_logging(args.log_format, &environment) {
+        return failed(&error);
+    }
     memory::return_freed();
     let served = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|e| Error::Startup(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(serve(&args)));
+        .and_then(|runtime| runtime.block_on(serve(args)));
     match served {
         Ok(()) => 0,
-        Err(error) => {
-            eprintln!("mosaicod: {error}");
-            1
-        }
+        Err(error) => failed(&error),
     }
 }
 
-fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+fn failed(error: &Error) -> u8 {
+    eprintln!("mosaicod: {error}");
+    1
+}
+
+/// Says why there is nothing to run.
+fn stopped(stop: Stop) -> u8 {
+    match stop {
+        // Help and version are not errors, and clap knows where each text belongs.
+        Stop::Usage(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            if error.print().is_ok() { code } else { 1 }
+        }
+        Stop::Refused(text) => {
+            eprintln!("mosaicod: {text}");
+            2
+        }
+        Stop::Startup(error) => failed(&error),
+    }
+}
+
+fn start_logging(format: LogFormat, environment: &Environment) -> Result<(), Error> {
+    let asked = environment.get(EnvFilter::DEFAULT_ENV);
+    let asked = asked.as_ref().map_or(Cow::Borrowed("warn"), |(text, _)| text.to_string_lossy());
+    let filter = EnvFilter::try_new(&asked).map_err(|e| {
+        Error::Startup(format!("RUST_LOG is `{asked}`: {e}; write for example RUST_LOG=info"))
+    })?;
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -65,6 +101,7 @@ fn start_logging(format: LogFormat) {
     if let Err(e) = started {
         tracing::debug!(cause = %e, "logging is set up already");
     }
+    Ok(())
 }
 
 async fn serve(args: &RunArgs) -> Result<(), Error> {

@@ -1,15 +1,11 @@
-//! Where the store is, and how to reach it. Secrets come from the environment only: arguments can be seen by everyone.
+//! Where the store is, and how to reach it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use mosaico_server::{Config, Error, Secret, StoreLocation};
 
-use crate::args::seconds;
-
-const ACCESS_KEY: &str = "MOSAICO_STORE_ACCESS_KEY";
-const SECRET_KEY: &str = "MOSAICO_STORE_SECRET_KEY";
+use crate::args::{Seconds, defaults};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store")]
@@ -20,10 +16,15 @@ pub(crate) struct StoreArgs {
     /// Store as a folder, or as a URL with file://, s3://, gs:// or az://.
     #[arg(long, value_name = "URL", env = "MOSAICO_STORE")]
     store: Option<String>,
-    /// Bucket of S3, if neither of the two above is given; its keys are MOSAICO_STORE_ACCESS_KEY and
-    /// MOSAICO_STORE_SECRET_KEY, or those of the AWS environment.
-    #[arg(long, value_name = "NAME", env = "MOSAICO_STORE_BUCKET")]
+    /// Store as a bucket of S3.
+    #[arg(long, value_name = "NAME", env = "MOSAICO_STORE_BUCKET", conflicts_with_all = ["local_store", "store"])]
     store_bucket: Option<String>,
+    /// Access key of the bucket (S3); without it those of the AWS environment are tried.
+    #[arg(long, value_name = "KEY", env = "MOSAICO_STORE_ACCESS_KEY")]
+    store_access_key: Option<String>,
+    /// Secret key of the bucket (S3). Everyone can see arguments: better use the variable or the file.
+    #[arg(long, value_name = "KEY", env = "MOSAICO_STORE_SECRET_KEY", hide_env_values = true)]
+    store_secret_key: Option<String>,
     /// Address of the bucket's service, if it is not the provider's own.
     #[arg(long, value_name = "URL", env = "MOSAICO_STORE_ENDPOINT")]
     store_endpoint: Option<String>,
@@ -40,18 +41,18 @@ pub(crate) struct StoreArgs {
     /// Take the bucket over from a server that does not run any more; needed if its state folder is lost.
     #[arg(long)]
     take_over: bool,
-    /// Time after which an operation on the store fails, with all its retries.  [default: 60]
-    #[arg(long, value_name = "SECONDS", env = "MOSAICO_STORE_TIMEOUT", value_parser = seconds)]
-    store_timeout: Option<Duration>,
-    /// How often a request to a bucket that failed is made again, with growing pauses.  [default: 10]
-    #[arg(long, value_name = "N", env = "MOSAICO_STORE_RETRIES")]
-    store_retries: Option<usize>,
-    /// Bytes of a bucket's chunks that are kept on this machine after they were read; 0: none.  [default: 1 GiB]
-    #[arg(long, value_name = "BYTES", env = "MOSAICO_CACHE_SIZE_IN_BYTES")]
-    cache_bytes: Option<u64>,
+    /// Time after which an operation on the store fails, with all its retries.
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_STORE_TIMEOUT", default_value_t = Seconds(defaults().store_timeout))]
+    store_timeout: Seconds,
+    /// How often a request to a bucket that failed is made again, with growing pauses.
+    #[arg(long, value_name = "N", env = "MOSAICO_STORE_RETRIES", default_value_t = defaults().store_retries)]
+    store_retries: usize,
+    /// Bytes of a bucket's chunks that are kept on this machine after they were read; 0: none.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_CACHE_SIZE_IN_BYTES", default_value_t = defaults().cache_bytes)]
+    cache_bytes: u64,
     /// Chunks that are on their way to the store at the same time.
-    #[arg(long, value_name = "N")]
-    upload_jobs: Option<usize>,
+    #[arg(long, value_name = "N", default_value_t = defaults().upload_jobs)]
+    upload_jobs: usize,
 }
 
 impl StoreArgs {
@@ -61,10 +62,10 @@ impl StoreArgs {
         let mut config = Config::new(location);
         config.state = self.state_dir.clone();
         config.take_over = self.take_over;
-        config.store_timeout = self.store_timeout.unwrap_or(config.store_timeout);
-        config.store_retries = self.store_retries.unwrap_or(config.store_retries);
-        config.cache_bytes = self.cache_bytes.unwrap_or(config.cache_bytes);
-        config.upload_jobs = self.upload_jobs.unwrap_or(config.upload_jobs);
+        config.store_timeout = self.store_timeout.0;
+        config.store_retries = self.store_retries;
+        config.cache_bytes = self.cache_bytes;
+        config.upload_jobs = self.upload_jobs;
         Ok((config, shown))
     }
 
@@ -86,19 +87,13 @@ impl StoreArgs {
             bucket.endpoint.clone_from(&self.store_endpoint);
             bucket.region.clone_from(&self.store_region);
             bucket.virtual_hosted = self.store_virtual_hosted;
-            (bucket.access_key, bucket.secret_key) = match (variable(ACCESS_KEY), variable(SECRET_KEY)) {
-                (Some(key), Some(secret)) => (Some(key), Some(Secret(secret))),
-                (None, None) => (None, None),
-                _ => {
-                    let text = format!("{ACCESS_KEY} and {SECRET_KEY} belong together; set both or none");
-                    return Err(Error::Startup(text));
-                }
-            };
+            if self.store_access_key.is_some() != self.store_secret_key.is_some() {
+                let text = "--store-access-key and --store-secret-key belong together; set both or none";
+                return Err(Error::Startup(text.into()));
+            }
+            bucket.access_key.clone_from(&self.store_access_key);
+            bucket.secret_key = self.store_secret_key.clone().map(Secret);
         }
         Ok((location, shown))
     }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

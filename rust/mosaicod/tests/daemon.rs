@@ -92,8 +92,35 @@ fn what_cannot_start_says_why() {
     assert!(refusal(&output, 1).contains("cannot use the store folder"));
     assert!(refusal(&run(&["run", "--port", "0", "--store", "s3://bucket"]), 1).contains("s3://"));
     assert!(refusal(&run(&["run", "--port", "0"]), 1).contains("--local-store"));
-    let output = run(&["run", "--port", "0", "--local-store", store, "--chunk-bytes", "0"]);
-    assert!(refusal(&output, 1).contains("chunk_bytes"));
+    let output = run(&["run", "--port", "0", "--local-store", store, "--row-group-bytes", "0"]);
+    assert!(refusal(&output, 1).contains("row_group_bytes"));
+    let mut loud = command();
+    loud.env("RUST_LOG", "mosaico_server=loud").args(["run", "--port", "0", "--local-store", store]);
+    assert!(refusal(&loud.output().unwrap(), 1).contains("RUST_LOG"));
+}
+
+#[test]
+fn settings_come_from_files_too() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(".env", "MOSAICO_CONFIG=daemon.toml\nMOSAICO_DB_SCHEMA=robots\n");
+    write("daemon.toml", "local-store = \"store\"\nport = 0\nhttp-port = 0\n");
+    let there = |arg: &str| {
+        let mut command = command();
+        command.current_dir(folder.path()).arg(arg);
+        command
+    };
+    let shown = String::from_utf8(there("config").output().unwrap().stdout).unwrap();
+    assert!(shown.contains("database-schema = \"robots\"  # .env MOSAICO_DB_SCHEMA\n"), "{shown}");
+    assert!(shown.contains("http-port = 0  # daemon.toml\n"), "{shown}");
+    let mut child = there("run").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains(", http://127.0.0.1:") && line.ends_with(", store store\n"), "{line}");
+    assert!(folder.path().join("store").is_dir());
+    assert_eq!(stop(child, "-TERM"), Some(0));
+    write("daemon.toml", "prot = 0");
+    assert!(refusal(&there("run").output().unwrap(), 1).contains("did you mean `port`?"));
 }
 
 #[test]
