@@ -12,9 +12,11 @@ mod load;
 pub(crate) mod owner;
 pub(crate) mod parquet;
 pub(crate) mod records;
+pub(crate) mod seal;
 pub(crate) mod stats;
 mod upload;
 
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use durable::{LocalFolder, discard};
 use folder::FolderStore;
 use layout::SequencePaths;
 use records::{DeletedRecord, FORMAT_VERSION};
+use seal::{Seal, seal};
 
 /// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
 #[derive(Debug, Clone)]
@@ -184,6 +187,12 @@ impl Store {
     /// Reads a JSON record; `None` if there is none.
     pub(crate) async fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
         let Some(bytes) = self.get(path).await? else { return Ok(None) };
+        if seal::check(&bytes) == Seal::Broken {
+            return Err(Error::internal(
+                format!("reading the record {path}"),
+                io::Error::other("wrong checksum"),
+            ));
+        }
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|e| Error::internal(format!("reading the record {path}"), e))
@@ -274,14 +283,15 @@ impl Store {
     }
 }
 
+/// A record as it is stored, with its checksum.
 fn json(record: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(record).map_err(|e| Error::internal("encoding a record", e))
+    serde_json::to_vec(record).map(seal).map_err(|e| Error::internal("encoding a record", e))
 }
 
 /// Runs blocking file work off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(|e| Error::internal(doing, e)),
