@@ -26,11 +26,13 @@ mod core;
 mod crash;
 mod error;
 mod events;
+mod hold;
 mod id;
 mod ingest;
 mod layers;
 mod lifecycle;
 mod locks;
+mod maintenance;
 mod query;
 mod read;
 mod repair;
@@ -42,6 +44,9 @@ mod writers;
 
 pub use config::{Acknowledge, Config, StoreLocation};
 pub use error::{Error, Result};
+pub use maintenance::{
+    CheckOptions, Checked, Collected, ImportOptions, Imported, Maintenance, Problem, Progress, Rebuilt, Stats,
+};
 pub use server::Server;
 pub use service::Service;
 #[cfg(feature = "faults")]

@@ -9,7 +9,7 @@ use mosaico_types::SequenceName;
 
 use crate::catalog::{SequenceRow, SequenceState};
 use crate::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 use crate::ingest::live::LiveTopic;
 use crate::store::blocking;
@@ -65,6 +65,7 @@ impl Core {
         let state = self.store.load_sequence(id).await?;
         match (known, state) {
             (Some(known), Some(state)) if !known.deleting => self.settle_known(state).await,
+            (None, Some(state)) if is_in_use(&state) => self.adopt(state).await,
             (known, _) => {
                 self.catalog.settle_removal(id).await?;
                 match known {
@@ -77,6 +78,15 @@ impl Core {
         }
     }
 
+    /// Takes over a sequence that a client uses and the catalogue does not know.
+    async fn adopt(&self, state: SequenceState) -> Result<()> {
+        let id = state.record.id;
+        if !self.catalog.restore_sequences(&[state]).await?.is_empty() {
+            return Err(Error::Internal(format!("restoring sequence {id}, whose name another one has")));
+        }
+        self.catalog.forget_changes(id).await
+    }
+
     async fn settle_known(&self, mut state: SequenceState) -> Result<()> {
         let id = state.record.id;
         let known: HashSet<TopicId> = self.catalog.topics(id).await?.iter().map(|topic| topic.id).collect();
@@ -84,6 +94,12 @@ impl Core {
             state.topics.into_iter().partition(|topic| known.contains(&topic.record.id));
         state.topics = kept;
         for topic in unknown {
+            if topic.schema.is_some() {
+                // Its key was used, so its creation was answered: this is no rest of one.
+                let text =
+                    format!("settling topic {}, which only `mosaicod rebuild` takes over", topic.record.id);
+                return Err(Error::Internal(text));
+            }
             self.finish_topic_removal(id, topic.record.id).await?;
         }
         for &topic in known.iter().filter(|id| !state.topics.iter().any(|topic| topic.record.id == **id)) {
@@ -140,4 +156,9 @@ impl Core {
         })
         .await
     }
+}
+
+/// Whether a client was told of its creation: without the key it has nothing but its record.
+fn is_in_use(state: &SequenceState) -> bool {
+    !state.topics.is_empty() || state.finalized_ns.is_some() || state.ended_ns.is_some()
 }

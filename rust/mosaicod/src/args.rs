@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +20,82 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a store until SIGINT or SIGTERM.
     Run(RunArgs),
+    /// Make the catalogue anew from the store alone; goes on where an earlier one was cut short.
+    Rebuild(RebuildArgs),
+    /// Compare records, chunks, log and catalogue with each other.
+    Check(CheckArgs),
+    /// Remove files that no record names, and what is left of removals that were cut short.
+    Gc(GcArgs),
+    /// Count what a store holds.
+    Stats(StatsArgs),
+    /// Take over the store of a Mosaico daemon 0.2 to 0.4; what is there already is left out.
+    Import(ImportArgs),
+}
+
+/// How a command that ends tells what it found.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// The report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Read every chunk too: checksum, rows, order, statistics.
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Write anew what is damaged and told elsewhere; damaged files are kept below `damaged/`.
+    #[arg(long)]
+    pub(crate) repair: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Age at which files are removed.
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", value_parser = seconds, default_value = "3600")]
+    pub(crate) orphan_grace: Duration,
+    /// Only tell what would be removed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The folder to take over; it is only read.
+    pub(crate) source: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Such a store does not say which sequences are complete: take all of them for it. Without this they are only
+    /// listed.
+    #[arg(long)]
+    pub(crate) assume_finalized: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -31,17 +108,6 @@ pub(crate) struct RunArgs {
     pub(crate) port: u16,
     #[command(flatten)]
     store: StoreArgs,
-    /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
-    #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
-    database: Option<String>,
-    /// Schema of the database that holds the tables; each store needs its own.
-    /// [default: mosaicod]
-    #[arg(long, value_name = "NAME", env = "MOSAICO_DB_SCHEMA")]
-    database_schema: Option<String>,
-    /// Connections to the database.
-    /// [default: 10]
-    #[arg(long, value_name = "N", env = "MOSAICO_MAX_DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..))]
-    database_connections: Option<u32>,
     /// Arrow bytes per stored chunk.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES")]
     chunk_bytes: Option<usize>,
@@ -111,13 +177,6 @@ impl RunArgs {
             if let Some(value) = given {
                 *setting = value;
             }
-        }
-        config.database.clone_from(&self.database);
-        if let Some(schema) = &self.database_schema {
-            config.database_schema.clone_from(schema);
-        }
-        if let Some(connections) = self.database_connections {
-            config.database_connections = connections;
         }
         config.acknowledge = match self.acknowledge {
             AcknowledgeArg::Synced => Acknowledge::Synced,

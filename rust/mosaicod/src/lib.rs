@@ -3,25 +3,24 @@
 //! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
 
 mod args;
+mod commands;
 mod memory;
 mod store;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 
 use clap::Parser;
-use mosaico_server::{Error, Server};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use mosaico_server::Error;
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command, RunArgs};
+use args::Cli;
 
 /// Threads for file work. Each keeps freed memory for itself, so there are few.
 const BLOCKING_THREADS: usize = 8;
 
 /// Runs the program with `args`, the first of which is its name. Returns the exit code: 0 after a graceful end, 1 for
-/// a start that failed, 2 for arguments that cannot be understood.
+/// a start or a command that failed and for a store with problems, 2 for arguments that cannot be understood.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -31,17 +30,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             return if error.print().is_ok() { code } else { 1 };
         }
     };
-    let Command::Run(args) = cli.command;
     start_logging();
     memory::return_freed();
-    let served = tokio::runtime::Builder::new_multi_thread()
+    let ended = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|e| Error::Startup(format!("cannot start: {e}")))
-        .and_then(|runtime| runtime.block_on(serve(&args)));
-    match served {
-        Ok(()) => 0,
+        .and_then(|runtime| runtime.block_on(commands::run(&cli.command)));
+    match ended {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("mosaicod: {error}");
             1
@@ -59,44 +57,5 @@ fn start_logging() {
     // A program that embeds this one may log already; its choice stands.
     if let Err(e) = logging.try_init() {
         tracing::debug!(cause = %e, "logging is set up already");
-    }
-}
-
-async fn serve(args: &RunArgs) -> Result<(), Error> {
-    let (config, store) = args.config()?;
-    let mut terminate = listen_for(SignalKind::terminate())?;
-    let mut interrupt = listen_for(SignalKind::interrupt())?;
-    let address = (args.host.as_str(), args.port);
-    let refused = |e: io::Error| {
-        Error::Startup(format!(
-            "cannot listen on {}:{}: {e}; choose another --host or --port",
-            address.0, address.1
-        ))
-    };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
-    let server = Server::open(config).await?;
-    announce(&format!("mosaicod {} listening on grpc://{bound}, store {store}", env!("CARGO_PKG_VERSION")));
-    let stop = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("shutting down");
-    };
-    let served = server.serve_tcp(listener, stop).await;
-    server.shutdown().await;
-    served
-}
-
-fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Error> {
-    signal(kind).map_err(|e| Error::Startup(format!("cannot listen for signals: {e}")))
-}
-
-/// Whoever started the daemon may wait for this line, or may have closed the pipe: both are fine.
-fn announce(line: &str) {
-    let mut out = io::stdout().lock();
-    if let Err(e) = writeln!(out, "{line}").and_then(|()| out.flush()) {
-        tracing::info!(cause = %e, "nobody reads standard output");
     }
 }

@@ -40,6 +40,17 @@ pub(crate) struct StoreArgs {
     /// Take the bucket over from a server that does not run any more; needed if its state folder is lost.
     #[arg(long)]
     take_over: bool,
+    /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
+    #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
+    database: Option<String>,
+    /// Schema of the database that holds the tables; each store needs its own.
+    /// [default: mosaicod]
+    #[arg(long, value_name = "NAME", env = "MOSAICO_DB_SCHEMA")]
+    database_schema: Option<String>,
+    /// Connections to the database.
+    /// [default: 10]
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..))]
+    database_connections: Option<u32>,
     /// Time after which an operation on the store fails, with all its retries.  [default: 60]
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_STORE_TIMEOUT", value_parser = seconds)]
     store_timeout: Option<Duration>,
@@ -55,7 +66,7 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// The configuration of a server on the store, and the store as people read it.
+    /// The configuration of whoever works on the store, and the store as people read it.
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
         let (location, shown) = self.location()?;
         let mut config = Config::new(location);
@@ -65,6 +76,11 @@ impl StoreArgs {
         config.store_retries = self.store_retries.unwrap_or(config.store_retries);
         config.cache_bytes = self.cache_bytes.unwrap_or(config.cache_bytes);
         config.upload_jobs = self.upload_jobs.unwrap_or(config.upload_jobs);
+        config.database.clone_from(&self.database);
+        config.database_connections = self.database_connections.unwrap_or(config.database_connections);
+        if let Some(schema) = &self.database_schema {
+            config.database_schema.clone_from(schema);
+        }
         Ok((config, shown))
     }
 

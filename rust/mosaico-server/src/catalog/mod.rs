@@ -12,8 +12,10 @@ mod metadata;
 mod open;
 mod query;
 mod read;
+mod rebuild;
 mod settle;
 mod sql;
+mod state;
 mod write;
 
 use std::sync::Arc;
@@ -28,10 +30,11 @@ pub(crate) use candidates::Wanted;
 pub(crate) use change::Change;
 use change::Unsettled;
 pub(crate) use events::EventFilter;
+pub(crate) use open::{Database, FILE};
 pub(crate) use query::{ChunkStats, FoundSequence, FoundTopic};
 pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 use sql::{Pool, query};
-pub(crate) use write::{SequenceState, TopicState};
+pub(crate) use write::{SequenceState, TopicState, storable_bounds};
 
 /// The catalogue in a SQLite file or a Postgres database.
 #[derive(Debug, Clone)]
@@ -61,13 +64,20 @@ impl Catalog {
         query(statement).execute(&self.writer).await.map(drop).map_err(failed)
     }
 
-    /// Notes that what it has is not what the store has: the next opening makes it anew.
-    pub(crate) async fn outdated(&self) -> Result<()> {
+    /// Whether it does not have all that the store has yet.
+    async fn is_filling(&self) -> Result<bool> {
         let statement = match &self.writer {
-            Pool::Sqlite(_) => format!("PRAGMA application_id = {}", open::FILLING),
-            Pool::Postgres(_) => "INSERT INTO filling DEFAULT VALUES".into(),
+            Pool::Sqlite(_) => "SELECT application_id FROM pragma_application_id WHERE application_id = ?",
+            Pool::Postgres(_) => "SELECT ?::bigint FROM filling LIMIT 1",
         };
-        query(statement).execute(&self.writer).await.map(drop).map_err(failed)
+        let asked = query(statement).bind(i64::from(open::FILLING)).fetch_optional(&self.writer);
+        asked.await.map(|row| row.is_some()).map_err(failed)
+    }
+
+    /// Whether it knows nothing.
+    async fn is_empty(&self) -> Result<bool> {
+        let asked = query("SELECT id FROM sequence UNION ALL SELECT id FROM event LIMIT 1");
+        asked.fetch_optional(&self.writer).await.map(|row| row.is_none()).map_err(failed)
     }
 
     /// Ends the connections.

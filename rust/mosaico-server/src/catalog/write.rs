@@ -13,9 +13,13 @@ use crate::crash;
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
 use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
+use crate::store::stats::ColumnStats;
+
+/// Databases have a limit on bound values, of which each column has ten.
+const COLUMNS_PER_STATEMENT: usize = 100;
 
 /// Everything that the store says about one topic.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TopicState {
     pub record: TopicRecord,
     pub schema: Option<Vec<u8>>,
@@ -25,7 +29,7 @@ pub(crate) struct TopicState {
 }
 
 /// Everything that the store says about one sequence.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SequenceState {
     pub record: SequenceRecord,
     pub finalized_ns: Option<i64>,
@@ -230,16 +234,9 @@ impl Catalog {
             .map_err(failed)?;
         self.commit(transaction).await
     }
-
-    /// Takes a sequence of the store over into an empty catalogue.
-    pub(crate) async fn restore_sequence(&self, state: &SequenceState) -> Result<()> {
-        let mut transaction = self.transaction().await?;
-        insert_state(&mut transaction, state).await?;
-        self.commit(transaction).await
-    }
 }
 
-async fn insert_state(db: &mut Transaction, state: &SequenceState) -> Result<()> {
+pub(super) async fn insert_state(db: &mut Transaction, state: &SequenceState) -> Result<()> {
     insert_sequence(db, &state.record).await?;
     for topic in &state.topics {
         insert_topic(db, &topic.record).await?;
@@ -249,7 +246,9 @@ async fn insert_state(db: &mut Transaction, state: &SequenceState) -> Result<()>
         for chunk in &topic.chunks {
             insert_chunk(db, topic.record.id, chunk).await?;
         }
-        set_resumed(db, topic.record.id, topic.resumed).await?;
+        if topic.resumed > 0 {
+            set_resumed(db, topic.record.id, topic.resumed).await?;
+        }
         if let Some(at_ns) = topic.committed_ns {
             set_committed(db, topic.record.id, at_ns).await?;
         }
@@ -409,31 +408,41 @@ pub(super) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &C
     .execute(&mut *db)
     .await
     .map_err(failed)?;
-    for column in &chunk.columns {
-        // Postgres has no texts with this character; unknown bounds let everything through.
-        let storable = |(lo, hi): &&(String, String)| !lo.contains(NUL) && !hi.contains(NUL);
-        let bounds = column.bounds.as_ref().filter(storable);
-        let (lo, hi) = bounds.map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
-        let (low, high) = column.numbers().unzip();
-        query(
-            "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(topic.to_string())
-        .bind(chunk.index)
-        .bind(serde_json::json!(column.path).to_string())
-        .bind(column.kind.as_str())
-        .bind(column.nulls.cast_signed())
-        .bind(column.has_nan)
-        .bind(lo)
-        .bind(hi)
-        .bind(low)
-        .bind(high)
-        .execute(&mut *db)
-        .await
-        .map_err(failed)?;
+    for columns in chunk.columns.chunks(COLUMNS_PER_STATEMENT) {
+        insert_columns(db, topic, chunk.index, columns).await?;
     }
     Ok(true)
+}
+
+async fn insert_columns(
+    db: &mut Transaction,
+    topic: TopicId,
+    index: u32,
+    columns: &[ColumnStats],
+) -> Result<()> {
+    let mut sql = query(
+        "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high) VALUES ",
+    );
+    for (number, column) in columns.iter().enumerate() {
+        let (lo, hi) = storable_bounds(column).map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
+        let (low, high) = column.numbers().unzip();
+        sql.push(if number == 0 { "(" } else { ", (" }).push_bind(topic.to_string());
+        sql.push(", ").push_bind(index);
+        sql.push(", ").push_bind(json!(column.path).to_string());
+        sql.push(", ").push_bind(column.kind.as_str());
+        sql.push(", ").push_bind(column.nulls.cast_signed());
+        sql.push(", ").push_bind(column.has_nan);
+        sql.push(", ").push_bind(lo);
+        sql.push(", ").push_bind(hi);
+        sql.push(", ").push_bind(low);
+        sql.push(", ").push_bind(high).push(")");
+    }
+    sql.execute(db).await.map(drop).map_err(failed)
+}
+
+/// Postgres has no texts with the character NUL; unknown bounds let everything through.
+pub(crate) fn storable_bounds(column: &ColumnStats) -> Option<&(String, String)> {
+    column.bounds.as_ref().filter(|(lo, hi)| !lo.contains(NUL) && !hi.contains(NUL))
 }
 
 /// Tells whether that is new.

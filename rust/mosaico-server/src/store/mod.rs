@@ -284,7 +284,7 @@ impl Store {
 }
 
 /// A record as it is stored, with its checksum.
-fn json(record: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn json(record: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(record).map(seal).map_err(|e| Error::internal("encoding a record", e))
 }
 

@@ -14,6 +14,7 @@ mod query;
 mod query_data;
 mod query_random;
 mod query_vectors;
+mod rebuild;
 mod recovery;
 mod repair;
 mod replay;

@@ -1,0 +1,25 @@
+//! One file per command. Reports go to standard output, progress and problems to standard error.
+
+mod check;
+mod gc;
+mod import;
+mod output;
+mod rebuild;
+mod run;
+mod stats;
+
+use mosaico_server::Error;
+
+use crate::args::Command;
+
+/// Runs a command; returns the exit code.
+pub(crate) async fn run(command: &Command) -> Result<u8, Error> {
+    match command {
+        Command::Run(args) => run::run(args).await.map(|()| 0),
+        Command::Rebuild(args) => rebuild::run(args).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Gc(args) => gc::run(args).await,
+        Command::Stats(args) => stats::run(args).await,
+        Command::Import(args) => import::run(args).await,
+    }
+}
