@@ -3,14 +3,17 @@
 import hashlib
 import json
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.daemon import Daemon, run_mosaicod
-from harness.record import record_numbers, replay, sequence_of, topic_of
+from harness.daemon import MOSAICOD, Daemon, run_mosaicod
+from harness.record import number, record_numbers, replay, sequence_of, topic_of
 
-from mosaicolabs import Message
+from mosaicolabs import EventKind, Integer64, Message, OnErrorPolicy
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +148,7 @@ def test_what_is_damaged_is_left_out_as_a_whole(
 def test_later_layouts(reference: Path, tmp_path: Path) -> None:
     source, store = tmp_path / "source", tmp_path / "store"
     shutil.copytree(reference / "store" / "small-types", source / "s")
-    for number, topic in enumerate(["flag", "counter"]):
+    for index, topic in enumerate(["flag", "counter"]):
         folder = source / "s" / topic
         described = json.loads((folder / "metadata.json").read_text())
         (folder / "metadata.json").unlink()
@@ -153,7 +156,7 @@ def test_later_layouts(reference: Path, tmp_path: Path) -> None:
         (folder / "data:0a1b2").mkdir()
         (folder / "data-00000.parquet").rename(folder / "data:0a1b2" / "data-00000.parquet")
         later = {"properties": {"completed_at": 1}, "ontology_metadata": described}
-        (folder / ["manifest.json", "metadata.json"][number]).write_text(json.dumps(later))
+        (folder / ["manifest.json", "metadata.json"][index]).write_text(json.dumps(later))
     assert import_(source, store, "--assume-finalized")["rows"] == 300
     whole(store)
 
@@ -167,3 +170,91 @@ def test_sources_that_are_none(reference: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = run_mosaicod("import", tmp_path / "empty", "--local-store", store)
     assert "holds no store" in done.stderr
+
+
+def test_an_import_that_is_killed_goes_on(reference: Path, expected: dict[str, Any], tmp_path: Path) -> None:
+    source, store = tmp_path / "source", tmp_path / "store"
+    names = [f"copy-{number:02}" for number in range(12)]
+    for name in names:
+        shutil.copytree(reference / "store" / "euroc-part", source / name)
+    before = digest(source)
+    command = [MOSAICOD, "import", source, "--local-store", store, "--assume-finalized"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and len(list(store.glob("seq/*/final.json"))) < 3:
+            time.sleep(0.001)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, "it was faster than the test"
+    done = import_(source, store, "--assume-finalized")
+    assert done["problems"] == []
+    assert 2 <= len(done["present"]) < len(names)
+    assert sorted(done["present"] + done["sequences"]) == names
+    assert digest(source) == before
+    with Daemon(store) as daemon, daemon.connect() as client:
+        assert sorted(client.list_sequences()) == names
+        for name in names:
+            rows = {path: topic["rows"] for path, topic in expected["euroc-part"]["topics"].items()}
+            found = {topic: len(list(topic_of(client, name, topic).get_data_streamer())) for topic in rows}
+            assert found == rows
+        daemon.stop(15)
+    whole(store)
+    assert len(list((store / "seq").iterdir())) == len(names), "nothing is left of what was cut short"
+
+
+def test_another_store_of_ours(tmp_path: Path) -> None:
+    source, store = tmp_path / "source", tmp_path / "store"
+    rows = {"a": [(at, at * 3) for at in range(400)], "b/c": [(7, 1)]}
+    with Daemon(source, "--chunk-bytes", "4000") as daemon:
+        with daemon.connect() as client:
+            record_numbers(client, "done", rows, max_batch_size_records=50)
+            with (
+                pytest.raises(RuntimeError, match="cable"),
+                client.sequence_create("broken", on_error=OnErrorPolicy.Report) as sequence,
+            ):
+                sequence.topic_create("t", {}, Integer64).push(number(1, 1))
+                raise RuntimeError("cable pulled")
+            with client.sequence_create("open") as sequence:
+                sequence.topic_create("t", {}, Integer64).push(number(1, 1))
+                # Beside its daemon, and while it records.
+                done = import_(source, store, code=1)
+                assert (sorted(done["sequences"]), done["undecided"]) == (["broken", "done"], ["open"])
+            expected = {name: replay(client, name) for name in ("broken", "done", "open")}
+            notices = [notice.message for notice in client.list_sequence_notify("broken")]
+        daemon.stop(15)
+    before = digest(source)
+    done = import_(source, store)
+    assert (done["sequences"], sorted(done["present"])) == (["open"], ["broken", "done"])
+    assert done["problems"] == []
+    assert digest(source) == before
+    assert digest(store / "seq") == digest(source / "seq"), "byte by byte"
+    whole(store)
+    with Daemon(store) as daemon, daemon.connect() as client:
+        assert {name: replay(client, name) for name in client.list_sequences()} == expected
+        assert notices
+        assert [notice.message for notice in client.list_sequence_notify("broken")] == notices
+        told = [event.sequence for event in client.events() if event.kind is EventKind.SEQUENCE_FINALIZED]
+        assert sorted(map(str, told)) == ["done", "open"]
+        daemon.stop(15)
+
+
+def test_a_damaged_chunk_of_another_store_is_not_taken_over(tmp_path: Path) -> None:
+    source, store = tmp_path / "source", tmp_path / "store"
+    with Daemon(source) as daemon:
+        with daemon.connect() as client:
+            for name in ("good", "bad"):
+                record_numbers(client, name, {"t": [(1, 1)]})
+        daemon.stop(15)
+    [chunk] = [
+        file
+        for file in source.rglob("*.parquet")
+        if b'"bad"' in (file.parents[2] / "sequence.json").read_bytes()
+    ]
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(content)
+    done = import_(source, store, code=1)
+    assert done["sequences"] == ["good"]
+    [problem] = done["problems"]
+    assert "checksum" in problem["text"]
+    assert "`bad`" in problem["text"]
+    whole(store)
+    assert len(list((store / "seq").iterdir())) == 1

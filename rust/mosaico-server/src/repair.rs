@@ -65,7 +65,7 @@ impl Core {
         let state = self.store.load_sequence(id).await?;
         match (known, state) {
             (Some(known), Some(state)) if !known.deleting => self.settle_known(state).await,
-            (None, Some(state)) if is_in_use(&state) => self.adopt(state).await,
+            (None, Some(state)) if is_in_use(&state) => self.catalog.adopt(&state).await,
             (known, _) => {
                 self.catalog.settle_removal(id).await?;
                 match known {
@@ -76,15 +76,6 @@ impl Core {
                 Ok(())
             }
         }
-    }
-
-    /// Takes over a sequence that a client uses and the catalogue does not know.
-    async fn adopt(&self, state: SequenceState) -> Result<()> {
-        let id = state.record.id;
-        if !self.catalog.restore_sequences(&[state]).await?.is_empty() {
-            return Err(Error::Internal(format!("restoring sequence {id}, whose name another one has")));
-        }
-        self.catalog.forget_changes(id).await
     }
 
     async fn settle_known(&self, mut state: SequenceState) -> Result<()> {

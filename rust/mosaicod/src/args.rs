@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -28,7 +27,7 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Count what a store holds.
     Stats(StatsArgs),
-    /// Take over the store of a Mosaico daemon 0.2 to 0.4; what is there already is left out.
+    /// Take over what another store has; what is there already is left out.
     Import(ImportArgs),
 }
 
@@ -86,12 +85,14 @@ pub(crate) struct StatsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// The folder to take over; it is only read.
-    pub(crate) source: PathBuf,
+    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), or the store of a Mosaico daemon 0.2 to
+    /// 0.4; it is only read.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Such a store does not say which sequences are complete: take all of them for it. Without this they are only
-    /// listed.
+    /// A store of Mosaico does not say which sequences are complete: take all of them for it. Without this they are
+    /// only listed.
     #[arg(long)]
     pub(crate) assume_finalized: bool,
     #[command(flatten)]

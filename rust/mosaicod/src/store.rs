@@ -84,8 +84,13 @@ impl StoreArgs {
         Ok((config, shown))
     }
 
+    /// Another store, which is reached by the same settings.
+    pub(crate) fn source(&self, url: &str) -> Result<StoreLocation, Error> {
+        self.with_settings(StoreLocation::parse(url)?)
+    }
+
     fn location(&self) -> Result<(StoreLocation, String), Error> {
-        let (mut location, shown) = match (&self.local_store, &self.store, &self.store_bucket) {
+        let (location, shown) = match (&self.local_store, &self.store, &self.store_bucket) {
             (Some(folder), ..) => (StoreLocation::Local(folder.clone()), folder.display().to_string()),
             (None, Some(url), _) => (StoreLocation::parse(url)?, url.clone()),
             (None, None, Some(name)) => {
@@ -98,6 +103,10 @@ impl StoreArgs {
                 ));
             }
         };
+        Ok((self.with_settings(location)?, shown))
+    }
+
+    fn with_settings(&self, mut location: StoreLocation) -> Result<StoreLocation, Error> {
         if let StoreLocation::Bucket(bucket) = &mut location {
             bucket.endpoint.clone_from(&self.store_endpoint);
             bucket.region.clone_from(&self.store_region);
@@ -111,7 +120,7 @@ impl StoreArgs {
                 }
             };
         }
-        Ok((location, shown))
+        Ok(location)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Filling a new catalogue from the store, many sequences in one transaction.
 
 use std::collections::HashSet;
+use std::iter;
+
+use mosaico_wire::event::EventKind;
+use serde_json::json;
 
 use super::read::ids;
 use super::sql::query;
@@ -35,9 +39,16 @@ impl Catalog {
         Ok(left_out)
     }
 
-    /// Forgets the changes that were announced for a sequence.
-    pub(crate) async fn forget_changes(&self, id: SequenceId) -> Result<()> {
+    /// Takes a sequence over that came into the store as a whole, and forgets the changes that were announced for it.
+    pub(crate) async fn adopt(&self, state: &SequenceState) -> Result<()> {
+        let id = state.record.id;
         let mut transaction = self.transaction().await?;
+        insert_state(&mut transaction, state).await?;
+        let ended = state.finalized_ns.map(|_| EventKind::SequenceFinalized);
+        let ended = ended.or(state.ended_ns.map(|_| EventKind::SequenceEnded));
+        for kind in iter::once(EventKind::SequenceCreated).chain(ended) {
+            self.tell(&mut transaction, kind, (id, None), json!({"imported": true})).await?;
+        }
         clear_pending(&mut transaction, id).await?;
         self.commit(transaction).await?;
         self.unsettled.remove(id);

@@ -126,7 +126,8 @@ async fn take_over(
         match loaded {
             Ok(Some(state)) => states.push(state),
             Ok(None) => removals.push(id),
-            Err(error @ Error::Full(_)) => return Err(error),
+            // Nothing is known about it now; what is known to be damaged is left out.
+            Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => return Err(error),
             Err(error) => rebuilt.problems.push(left_out(id, &error.to_string())),
         }
     }

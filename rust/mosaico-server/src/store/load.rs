@@ -64,8 +64,9 @@ impl Store {
         }))
     }
 
-    /// Checks that a folder without the record of its creation holds no rows. A crash leaves no such folder, since the
-    /// record is written first and removals leave a tombstone: the record was lost, and what it was for must not be.
+    /// Checks that a folder without the record of its creation holds no other records. A crash leaves no such folder,
+    /// since the record is written first and removals leave a tombstone: the record was lost, and what it was for must
+    /// not be.
     pub(crate) async fn check_rest(&self, folder: &Path) -> Result<()> {
         Listing::of(self, folder).await?.check_rest(folder)
     }
@@ -143,10 +144,15 @@ impl<'a> Listing<'a> {
     }
 
     fn check_rest(&self, folder: &Path) -> Result<()> {
-        let names_rows = |name: &str| name == "commit.json" || parse_chunk(name, ".json").is_some();
+        // Rows alone may have been on their way to a bucket when their topic was removed, notifications too.
+        let is_record = |path: &&Path| {
+            let name = path.filename().unwrap_or_default();
+            let record = name == "schema.arrow" || (name.ends_with(".json") && name != "deleted.json");
+            record && !path.parts().any(|part| part.as_ref() == "notify")
+        };
         let below = |path: &&Path| path.prefix_matches(folder);
-        if self.found.iter().filter(below).any(|path| path.filename().is_some_and(names_rows)) {
-            return Err(Error::Internal(format!("looking for the record of {folder}, which holds rows")));
+        if let Some(path) = self.found.iter().filter(below).find(is_record) {
+            return Err(Error::Internal(format!("looking for the record of {folder}, which has {path}")));
         }
         Ok(())
     }

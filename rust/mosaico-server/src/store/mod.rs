@@ -16,9 +16,10 @@ pub(crate) mod seal;
 pub(crate) mod stats;
 mod upload;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -43,6 +44,9 @@ use folder::FolderStore;
 use layout::SequencePaths;
 use records::{DeletedRecord, FORMAT_VERSION};
 use seal::{Seal, seal};
+
+/// What is copied at once.
+const PIECE: usize = 8 << 20;
 
 /// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
 #[derive(Debug, Clone)]
@@ -119,6 +123,47 @@ impl Store {
         let objects = config.faults.on(objects);
         let remote = matches!(kind, Kind::Bucket(_));
         Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
+    }
+
+    /// Opens a store that others may use, to read what does not change any more.
+    pub(crate) fn open_to_read(config: &Config) -> Result<Self> {
+        let failed = |e| Error::internal("opening the store", e);
+        let (objects, folder): (Arc<dyn ObjectStore>, _) = match &config.store {
+            StoreLocation::Local(root) => {
+                let folder = Arc::new(LocalFolder::at(root));
+                (Arc::new(FolderStore::new(Arc::clone(&folder)).map_err(failed)?), folder)
+            }
+            StoreLocation::Bucket(bucket) => {
+                let opened = bucket.open(config.store_timeout, config.store_retries);
+                let opened =
+                    opened.map_err(|e| Error::Startup(format!("cannot use {}: {e}", bucket.url())))?;
+                (opened, Arc::new(LocalFolder::at(FilePath::new(""))))
+            }
+        };
+        let remote = matches!(config.store, StoreLocation::Bucket(_));
+        let kind = if remote { Kind::Bucket(None) } else { Kind::Folder };
+        Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
+    }
+
+    /// Copies an object of `bytes` bytes to a new local file, piece by piece. Returns its CRC-32.
+    pub(crate) async fn download(&self, path: &Path, bytes: u64, file: &FilePath) -> Result<u32> {
+        let failed = |e: &dyn std::fmt::Display| Error::Invalid(format!("{path} cannot be read: {e}"));
+        let target = file.to_owned();
+        let created = blocking("writing a scratch file", move || File::create_new(target)).await?;
+        let (mut file, mut sum) = (created, crc32fast::Hasher::new());
+        for from in (0..bytes).step_by(PIECE) {
+            let range = from..bytes.min(from + PIECE as u64);
+            let pieces = self.objects.get_ranges(path, &[range]).await.map_err(|e| failed(&e))?;
+            (file, sum) = blocking("writing a scratch file", move || {
+                for piece in &pieces {
+                    sum.update(piece);
+                    file.write_all(piece)?;
+                }
+                Ok((file, sum))
+            })
+            .await?;
+        }
+        Ok(sum.finalize())
     }
 
     /// For readers of Parquet.

@@ -341,3 +341,40 @@ async fn of_two_sequences_with_one_name_the_older_has_it() {
     assert_eq!(rebuilt.problems[0].path, "seq/01ARZ3NDEKTSV4RRFFQ6000001");
     assert!(second.exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lost_its_record_is_left_alone_until_that_is_back() {
+    for lost in ["sequence.json", "topic.json"] {
+        let folder = TempDir::new().unwrap();
+        let mut config = config(folder.path());
+        config.shutdown_grace = Duration::from_millis(10);
+        config.orphan_grace = Duration::ZERO;
+        let server = TestServer::start(config.clone()).await;
+        let key = create_sequence(&server.client, "run").await;
+        let topic = create_topic(&server.client, "run/t", &key).await;
+        let mut put = Put::open(&server.client, "run/t", &topic, rows(&[0], 0).schema()).await;
+        put.send(rows(&[1, 2, 3], 0)).await;
+        put.durable(3).await;
+        server.stop().await;
+
+        let before = files(folder.path());
+        assert!(before.iter().any(|name| name.starts_with("log/")), "rows that are nowhere else");
+        let name = before.iter().find(|name| name.ends_with(lost)).unwrap();
+        let record = fs::read(folder.path().join(name)).unwrap();
+        fs::remove_file(folder.path().join(name)).unwrap();
+        database::remove(folder.path());
+        let kept = files(folder.path());
+        let server = TestServer::start(config.clone()).await;
+        assert_eq!(names(&server.client).await, [""; 0]);
+        // Files that no record names are looked for meanwhile, again and again.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.stop().await;
+        assert_eq!(files(folder.path()), kept, "{lost}");
+
+        fs::write(folder.path().join(name), record).unwrap();
+        assert_eq!(rebuild(folder.path()).await.problems, []);
+        let server = TestServer::start(config).await;
+        assert_eq!(get(&server.client, "run/t").await, [(1, 0), (2, 1), (3, 2)]);
+        server.stop().await;
+    }
+}

@@ -8,7 +8,8 @@ use crate::args::ImportArgs;
 /// Takes over another store.
 pub(super) async fn run(args: &ImportArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
-    let options = ImportOptions { source: args.source.clone(), assume_finalized: args.assume_finalized };
+    let options =
+        ImportOptions { source: args.store.source(&args.source)?, assume_finalized: args.assume_finalized };
     let store = Maintenance::create(config).await?;
     let found = store.import(&options, &output::progress("import")).await?;
     let mut text = format!(
@@ -22,8 +23,8 @@ pub(super) async fn run(args: &ImportArgs) -> Result<u8, Error> {
     if !found.undecided.is_empty() {
         let names = found.undecided.join(", ");
         text += &format!(
-            "; nothing tells whether these are complete, so they are not imported: {names}; look at them and add \
-             --assume-finalized"
+            "; these are not imported, since nothing tells whether they are complete: {names}; wait until they are \
+             recorded, or, if they are of Mosaico 0.2 to 0.4, look at them and add --assume-finalized"
         );
     }
     let code = output::report(args.output.json, &found, &text, &found.problems)?;

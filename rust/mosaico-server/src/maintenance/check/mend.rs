@@ -18,7 +18,7 @@ use crate::store::{Store, json};
 const DAMAGED: &str = "damaged";
 
 /// The small files that a sequence of this state has.
-pub(super) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>> {
+pub(in crate::maintenance) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>> {
     let paths = SequencePaths(state.record.id);
     let mut files = BTreeMap::from([(paths.created(), json(&state.record)?)]);
     if let Some(finalized_ns) = state.finalized_ns {

@@ -5,7 +5,7 @@
 
 mod chunks;
 mod log;
-mod mend;
+pub(super) mod mend;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -38,10 +38,20 @@ pub(super) async fn write(
     source: SourceSequence,
 ) -> Result<Written> {
     let id = SequenceId::generate();
+    as_a_whole(store, catalog, id, write_below(store, config, id, source)).await
+}
+
+/// Lets `write` write the files of a new sequence, which is hidden until all of them are there.
+pub(super) async fn as_a_whole(
+    store: &Store,
+    catalog: &Catalog,
+    id: SequenceId,
+    write: impl Future<Output = Result<SequenceState>>,
+) -> Result<Written> {
     let paths = SequencePaths(id);
     let tombstone = DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() };
     store.put_json(&paths.deleted(), &tombstone).await?;
-    let state = match write_below(store, config, id, source).await {
+    let state = match write.await {
         Ok(state) => state,
         Err(error) => {
             store.remove_folder(&paths.folder(), &paths.deleted()).await?;
@@ -49,11 +59,9 @@ pub(super) async fn write(
         }
     };
     // If this is cut short, the next start looks at the sequence and takes it over.
-    let change = catalog.begin(id).await?;
+    drop(catalog.begin(id).await?);
     store.remove(&paths.deleted()).await?;
-    catalog.restore_sequences(std::slice::from_ref(&state)).await?;
-    drop(change);
-    catalog.forget_changes(id).await?;
+    catalog.adopt(&state).await?;
     let rows = state.topics.iter().flat_map(|topic| &topic.chunks).map(|chunk| chunk.rows).sum();
     Ok(Written { topics: state.topics.len() as u64, rows })
 }
