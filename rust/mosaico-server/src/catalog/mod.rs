@@ -13,6 +13,7 @@ mod open;
 mod query;
 mod read;
 mod rebuild;
+mod rows;
 mod settle;
 mod sql;
 mod state;
@@ -33,8 +34,9 @@ pub(crate) use events::EventFilter;
 pub(crate) use open::{Database, FILE};
 pub(crate) use query::{ChunkStats, FoundSequence, FoundTopic};
 pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
+pub(crate) use rows::storable_bounds;
 use sql::{Pool, query};
-pub(crate) use write::{SequenceState, TopicState, storable_bounds};
+pub(crate) use write::{SequenceState, TopicState};
 
 /// The catalogue in a SQLite file or a Postgres database.
 #[derive(Debug, Clone)]

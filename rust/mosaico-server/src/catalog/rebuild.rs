@@ -7,8 +7,9 @@ use mosaico_wire::event::EventKind;
 use serde_json::json;
 
 use super::read::ids;
+use super::rows::insert_states;
 use super::sql::query;
-use super::write::{clear_pending, insert_state};
+use super::write::clear_pending;
 use super::{Catalog, SequenceState, failed};
 use crate::error::Result;
 use crate::id::SequenceId;
@@ -22,28 +23,26 @@ impl Catalog {
 
     /// Takes sequences of the store over. Returns those that are left out, since an older one has their name.
     pub(crate) async fn restore_sequences(&self, states: &[SequenceState]) -> Result<Vec<SequenceId>> {
-        let mut left_out = Vec::new();
+        let names: Vec<&str> = states.iter().map(|state| state.record.name.as_str()).collect();
         let mut transaction = self.transaction().await?;
-        for state in states {
-            let taken = query("SELECT id FROM sequence WHERE name = ?")
-                .bind(state.record.name.as_str())
-                .fetch_optional(&mut transaction)
-                .await
-                .map_err(failed)?;
-            match taken {
-                Some(_) => left_out.push(state.record.id),
-                None => insert_state(&mut transaction, state).await?,
-            }
-        }
+        let taken = query("SELECT name FROM sequence WHERE name IN (SELECT value FROM json_each(?))")
+            .bind(json!(names).to_string())
+            .fetch_texts(&mut transaction)
+            .await
+            .map_err(failed)?;
+        let mut taken: HashSet<&str> = taken.iter().map(String::as_str).collect();
+        let (new, left_out): (Vec<&SequenceState>, Vec<_>) =
+            states.iter().partition(|state| taken.insert(state.record.name.as_str()));
+        insert_states(&mut transaction, &new).await?;
         self.commit(transaction).await?;
-        Ok(left_out)
+        Ok(left_out.into_iter().map(|state| state.record.id).collect())
     }
 
     /// Takes a sequence over that came into the store as a whole, and forgets the changes that were announced for it.
     pub(crate) async fn adopt(&self, state: &SequenceState) -> Result<()> {
         let id = state.record.id;
         let mut transaction = self.transaction().await?;
-        insert_state(&mut transaction, state).await?;
+        insert_states(&mut transaction, &[state]).await?;
         let ended = state.finalized_ns.map(|_| EventKind::SequenceFinalized);
         let ended = ended.or(state.ended_ns.map(|_| EventKind::SequenceEnded));
         for kind in iter::once(EventKind::SequenceCreated).chain(ended) {

@@ -5,18 +5,13 @@ use std::fmt::Display;
 use mosaico_wire::event::EventKind;
 use serde_json::{Value, json};
 
-use super::candidates::NUL;
-use super::metadata::{Owner, insert_metadata};
+use super::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
 use super::sql::{Transaction, query};
 use super::{Catalog, Change, failed};
 use crate::crash;
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
 use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
-use crate::store::stats::ColumnStats;
-
-/// Databases have a limit on bound values, of which each column has ten.
-const COLUMNS_PER_STATEMENT: usize = 100;
 
 /// Everything that the store says about one topic.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,51 +231,6 @@ impl Catalog {
     }
 }
 
-pub(super) async fn insert_state(db: &mut Transaction, state: &SequenceState) -> Result<()> {
-    insert_sequence(db, &state.record).await?;
-    for topic in &state.topics {
-        insert_topic(db, &topic.record).await?;
-        if let Some(schema) = &topic.schema {
-            set_schema(db, topic.record.id, schema).await?;
-        }
-        for chunk in &topic.chunks {
-            insert_chunk(db, topic.record.id, chunk).await?;
-        }
-        if topic.resumed > 0 {
-            set_resumed(db, topic.record.id, topic.resumed).await?;
-        }
-        if let Some(at_ns) = topic.committed_ns {
-            set_committed(db, topic.record.id, at_ns).await?;
-        }
-    }
-    if let Some(at_ns) = state.finalized_ns {
-        set_finalized(db, state.record.id, at_ns).await?;
-    }
-    if let Some(at_ns) = state.ended_ns {
-        set_ended(db, state.record.id, at_ns).await?;
-    }
-    for notification in &state.notifications {
-        insert_notification(db, state.record.id, notification).await?;
-    }
-    Ok(())
-}
-
-async fn insert_sequence(db: &mut Transaction, record: &SequenceRecord) -> Result<()> {
-    query(
-        "INSERT INTO sequence (id, name, key, user_metadata, created_ns, on_error) VALUES (?, ?, ?, ?, ?, ?)",
-    )
-    .bind(record.id.to_string())
-    .bind(record.name.as_str())
-    .bind(&record.key)
-    .bind(record.user_metadata.to_string())
-    .bind(record.created_ns)
-    .bind(record.on_error.as_str())
-    .execute(&mut *db)
-    .await
-    .map_err(failed)?;
-    insert_metadata(db, Owner::Sequence, &record.id.to_string(), &record.user_metadata).await
-}
-
 /// Tells whether that is new.
 pub(super) async fn set_finalized(db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<bool> {
     set_once(db, "UPDATE sequence SET finalized_ns = ? WHERE id = ? AND finalized_ns IS NULL", id, at_ns)
@@ -316,32 +266,9 @@ async fn delete_sequence(db: &mut Transaction, id: SequenceId) -> Result<()> {
     Ok(())
 }
 
-async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> Result<()> {
-    query(
-        "INSERT INTO topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, \
-         created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(record.id.to_string())
-    .bind(record.sequence.to_string())
-    .bind(record.path.as_str())
-    .bind(&record.ontology_tag)
-    .bind(record.serialization_format.as_str())
-    .bind(record.user_metadata.to_string())
-    .bind(&record.key)
-    .bind(record.created_ns)
-    .execute(&mut *db)
-    .await
-    .map_err(failed)?;
-    insert_metadata(db, Owner::Topic, &record.id.to_string(), &record.user_metadata).await
-}
-
 pub(super) async fn set_schema(db: &mut Transaction, id: TopicId, schema: &[u8]) -> Result<()> {
-    query("INSERT INTO schema_snapshot (ipc) VALUES (?) ON CONFLICT DO NOTHING")
-        .bind(schema)
-        .execute(&mut *db)
-        .await
-        .map_err(failed)?;
-    query("UPDATE topic SET schema_id = (SELECT x.id FROM schema_snapshot x WHERE x.ipc = ?) WHERE id = ?")
+    let schema = schema_id(db, schema).await?;
+    query("UPDATE topic SET schema_id = ? WHERE id = ?")
         .bind(schema)
         .bind(id.to_string())
         .execute(db)
@@ -408,41 +335,8 @@ pub(super) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &C
     .execute(&mut *db)
     .await
     .map_err(failed)?;
-    for columns in chunk.columns.chunks(COLUMNS_PER_STATEMENT) {
-        insert_columns(db, topic, chunk.index, columns).await?;
-    }
+    insert_columns(db, topic, chunk).await?;
     Ok(true)
-}
-
-async fn insert_columns(
-    db: &mut Transaction,
-    topic: TopicId,
-    index: u32,
-    columns: &[ColumnStats],
-) -> Result<()> {
-    let mut sql = query(
-        "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high) VALUES ",
-    );
-    for (number, column) in columns.iter().enumerate() {
-        let (lo, hi) = storable_bounds(column).map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
-        let (low, high) = column.numbers().unzip();
-        sql.push(if number == 0 { "(" } else { ", (" }).push_bind(topic.to_string());
-        sql.push(", ").push_bind(index);
-        sql.push(", ").push_bind(json!(column.path).to_string());
-        sql.push(", ").push_bind(column.kind.as_str());
-        sql.push(", ").push_bind(column.nulls.cast_signed());
-        sql.push(", ").push_bind(column.has_nan);
-        sql.push(", ").push_bind(lo);
-        sql.push(", ").push_bind(hi);
-        sql.push(", ").push_bind(low);
-        sql.push(", ").push_bind(high).push(")");
-    }
-    sql.execute(db).await.map(drop).map_err(failed)
-}
-
-/// Postgres has no texts with the character NUL; unknown bounds let everything through.
-pub(crate) fn storable_bounds(column: &ColumnStats) -> Option<&(String, String)> {
-    column.bounds.as_ref().filter(|(lo, hi)| !lo.contains(NUL) && !hi.contains(NUL))
 }
 
 /// Tells whether that is new.

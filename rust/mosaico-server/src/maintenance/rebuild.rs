@@ -4,22 +4,23 @@
 //! goes on, and a server makes the catalogue anew, since the store may have changed.
 
 use std::collections::HashSet;
+use std::pin::pin;
 
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{Problem, Progress};
-use crate::catalog::{Catalog, Database, SequenceState};
+use crate::catalog::{Catalog, Database};
 use crate::error::{Error, Result};
 use crate::id::SequenceId;
-use crate::store::Store;
 use crate::store::layout::{EVENTS, SequencePaths, events_file};
 use crate::store::records::EventsRecord;
+use crate::store::{Loaded, Store};
 
-/// Sequences that are read at the same time.
-const READERS: usize = 16;
-/// Sequences per transaction.
+/// Sequences that are read and taken over together.
 const PER_TRANSACTION: usize = 256;
+/// Groups of them that are read at the same time.
+const READERS: usize = 3;
 
 /// What a rebuild found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -95,15 +96,14 @@ async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + S
     // The oldest first: a name that two of them have is its.
     ids.sort_unstable();
     let mut rebuilt = Rebuilt { resumed: known.len() as u64, problems, ..Rebuilt::default() };
-    let load = |id| {
-        let store = store.clone();
-        let loaded = tokio::spawn(async move { store.load_sequence(id).await });
-        async move { (id, loaded.await.unwrap_or_else(|e| Err(Error::internal("reading the store", e)))) }
-    };
-    let mut groups = std::pin::pin!(stream::iter(ids).map(load).buffered(READERS).chunks(PER_TRANSACTION));
+    let shards: Vec<Vec<SequenceId>> = ids.chunks(PER_TRANSACTION).map(<[_]>::to_vec).collect();
+    let load = |ids| async move { store.load_sequences(ids).await };
+    // The next ones are read while these are written.
+    let mut groups = pin!(stream::iter(shards).map(load).buffered(READERS));
     let mut done = rebuilt.resumed;
     progress(Progress { done, total });
     while let Some(group) = groups.next().await {
+        let group = group?;
         done += group.len() as u64;
         take_over(catalog, group, &mut rebuilt).await?;
         progress(Progress { done, total });
@@ -116,11 +116,7 @@ async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + S
     Ok(rebuilt)
 }
 
-async fn take_over(
-    catalog: &Catalog,
-    group: Vec<(SequenceId, Result<Option<SequenceState>>)>,
-    rebuilt: &mut Rebuilt,
-) -> Result<()> {
+async fn take_over(catalog: &Catalog, group: Vec<Loaded>, rebuilt: &mut Rebuilt) -> Result<()> {
     let (mut states, mut removals) = (Vec::new(), Vec::new());
     for (id, loaded) in group {
         match loaded {

@@ -42,6 +42,7 @@ pub(crate) use deadline::Unavailable;
 use durable::{LocalFolder, discard};
 use folder::FolderStore;
 use layout::SequencePaths;
+pub(crate) use load::Loaded;
 use records::{DeletedRecord, FORMAT_VERSION};
 use seal::{Seal, seal};
 
@@ -231,16 +232,7 @@ impl Store {
 
     /// Reads a JSON record; `None` if there is none.
     pub(crate) async fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
-        let Some(bytes) = self.get(path).await? else { return Ok(None) };
-        if seal::check(&bytes) == Seal::Broken {
-            return Err(Error::internal(
-                format!("reading the record {path}"),
-                io::Error::other("wrong checksum"),
-            ));
-        }
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| Error::internal(format!("reading the record {path}"), e))
+        self.get(path).await?.map(|bytes| parse_json(path, &bytes)).transpose()
     }
 
     /// The names of folders directly below `path`. For recovery only: nothing else derives facts from listings.
@@ -326,6 +318,15 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// A record that was read.
+fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+    let reading = || format!("reading the record {path}");
+    if seal::check(bytes) == Seal::Broken {
+        return Err(Error::internal(reading(), io::Error::other("wrong checksum")));
+    }
+    serde_json::from_slice(bytes).map_err(|e| Error::internal(reading(), e))
 }
 
 /// A record as it is stored, with its checksum.
