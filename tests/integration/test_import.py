@@ -197,6 +197,7 @@ def test_an_import_that_is_killed_goes_on(reference: Path, expected: dict[str, A
             assert found == rows
         daemon.stop(15)
     whole(store)
+    assert run_mosaicod("gc", "--orphan-grace", 0, "--local-store", store).returncode == 0
     assert len(list((store / "seq").iterdir())) == len(names), "nothing is left of what was cut short"
 
 
@@ -231,8 +232,8 @@ def test_another_store_of_ours(tmp_path: Path) -> None:
         assert {name: replay(client, name) for name in client.list_sequences()} == expected
         assert notices
         assert [notice.message for notice in client.list_sequence_notify("broken")] == notices
-        told = [event.sequence for event in client.events() if event.kind is EventKind.SEQUENCE_FINALIZED]
-        assert sorted(map(str, told)) == ["done", "open"]
+        told = list(client.events(kinds=[EventKind.SEQUENCE_FINALIZED]))
+        assert sorted(str(event.sequence_name) for event in told) == ["done", "open"]
         daemon.stop(15)
 
 

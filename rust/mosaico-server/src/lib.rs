@@ -45,7 +45,8 @@ mod writers;
 pub use config::{Acknowledge, Config, StoreLocation};
 pub use error::{Error, Result};
 pub use maintenance::{
-    CheckOptions, Checked, Collected, ImportOptions, Imported, Maintenance, Problem, Progress, Rebuilt, Stats,
+    CheckOptions, Checked, Collected, Compacted, ImportOptions, Imported, Maintenance, Problem, Progress,
+    Rebuilt, Stats,
 };
 pub use server::Server;
 pub use service::Service;

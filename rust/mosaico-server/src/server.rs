@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::hold::{Hold, LOG};
 use crate::ingest::recover::recover;
 use crate::layers::Layers;
-use crate::maintenance::rebuild;
+use crate::maintenance::{Compacted, Progress, compact, rebuild};
 use crate::read::footer::FooterCache;
 use crate::service::{Service, reflection, statuses};
 use crate::tasks::Queue;
@@ -56,7 +56,11 @@ impl Server {
     /// [`Error::Startup`] if the store cannot be used: not writable, or taken by another server.
     pub async fn open(config: Config) -> Result<Self> {
         config.check()?;
-        let hold = Hold::take(&config).await?;
+        Self::on(Hold::take(&config).await?, config).await
+    }
+
+    /// Recovers what an earlier process left in a store.
+    pub(crate) async fn on(hold: Hold, config: Config) -> Result<Self> {
         let catalog = rebuild::open_catalog(&hold.database, &hold.store).await?;
         let Hold { folder, store, lock, .. } = hold;
         let core = Arc::new(Core {
@@ -84,6 +88,16 @@ impl Server {
         recover(&core).await?;
         tasks::start(&core);
         Ok(Self { core, _lock: lock })
+    }
+
+    /// Joins the small chunks of finalized sequences to large ones, sorted by time; reading and recording go on
+    /// meanwhile. The files of the old ones are removed with those that no record names.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalogue cannot be
+    /// used; topics that are damaged are in the report.
+    pub async fn compact(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
+        compact::run(&self.core, progress).await
     }
 
     /// The Flight service, for a transport of the caller's.

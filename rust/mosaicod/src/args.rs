@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Remove files that no record names, and what is left of removals that were cut short.
     Gc(GcArgs),
+    /// Join the small chunks of finalized sequences to large ones, sorted by time.
+    Compact(CompactArgs),
     /// Count what a store holds.
     Stats(StatsArgs),
     /// Take over what another store has; what is there already is left out.
@@ -71,6 +73,17 @@ pub(crate) struct GcArgs {
     /// Only tell what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Arrow bytes per chunk; what has many smaller ones is joined.  [default: 32 MiB]
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES")]
+    pub(crate) chunk_bytes: Option<usize>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -51,7 +51,7 @@ impl Catalog {
         Ok(())
     }
 
-    async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
+    pub(super) async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
         query("DELETE FROM pending WHERE id = ?")
             .bind(change.row)
             .execute(&mut transaction)

@@ -96,11 +96,13 @@ async fn sequence(
         let named: BTreeSet<u32> = topic.chunks.iter().map(|chunk| chunk.index).collect();
         // A segment of the log may be about to become this chunk, or be just that.
         let in_log = log_folder(root, topic.record.id).is_dir();
+        // It may have been in the place of other chunks since.
+        let is_recent = objects.iter().any(|object| object.location == paths.committed() && !old(object));
         let index = |path: &Path| {
             let name = path.filename().filter(|_| path.prefix_matches(&paths.folder()))?;
             parse_chunk(name, ".parquet").or_else(|| parse_chunk(name, ".json"))
         };
-        for object in objects.iter().filter(|object| old(object) && !in_log) {
+        for object in objects.iter().filter(|object| old(object) && !in_log && !is_recent) {
             if index(&object.location).is_some_and(|index| !named.contains(&index)) {
                 found.count(std::iter::once(object));
                 if !dry_run {

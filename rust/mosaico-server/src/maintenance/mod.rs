@@ -1,6 +1,7 @@
 //! Work on a whole store while no server uses it. Start with [`Maintenance`].
 
 mod check;
+pub(crate) mod compact;
 mod gc;
 mod import;
 pub(crate) mod rebuild;
@@ -11,8 +12,10 @@ use std::time::Duration;
 use crate::config::{Config, StoreLocation};
 use crate::error::{Error, Result};
 use crate::hold::{Hold, LOCK};
+use crate::server::Server;
 use crate::store::layout::ROOT;
 pub use check::{CheckOptions, Checked};
+pub use compact::Compacted;
 pub use gc::Collected;
 pub use import::{ImportOptions, Imported};
 pub use rebuild::Rebuilt;
@@ -113,6 +116,20 @@ impl Maintenance {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Collected> {
         gc::run(&self.hold.store, &self.hold.folder, grace, dry_run, progress).await
+    }
+
+    /// Joins the small chunks of finalized sequences to large ones, see [`Server::compact`]; chunks that are waiting in
+    /// the log are made too.
+    ///
+    /// # Errors
+    /// As of [`Server::open`] and [`Server::compact`].
+    pub async fn compact(self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
+        // Ending sequences is up to the daemon.
+        let config = Config { writer_timeout: None, ..self.config };
+        let server = Server::on(self.hold, config).await?;
+        let done = server.compact(progress).await;
+        server.shutdown().await;
+        done
     }
 
     /// Counts and sizes of what the store holds, from its records.

@@ -232,11 +232,12 @@ impl Found {
     }
 
     fn check_rest(&self, folder: &Path) -> Result<()> {
-        // Rows alone may have been on their way to a bucket when their topic was removed, notifications too.
+        // What comes without a client's doing anything with it may have been on its way to a bucket when it was removed.
         let is_record = |path: &&Path| {
             let name = path.filename().unwrap_or_default();
-            let record = name == "schema.arrow" || (name.ends_with(".json") && name != "deleted.json");
-            record && !path.parts().any(|part| part.as_ref() == "notify")
+            let is_used = name == "schema.arrow" || name.ends_with(".json");
+            let is_new = matches!(name, "deleted.json" | "sequence.json" | "topic.json");
+            is_used && !is_new && !path.parts().any(|part| part.as_ref() == "notify")
         };
         let below = |path: &&Path| path.prefix_matches(folder);
         if let Some(path) = self.paths.iter().filter(below).find(is_record) {

@@ -72,6 +72,11 @@ async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: S
         Some(commit) => commit.chunks.iter().map(|chunk| chunk.index).collect(),
         None => objects.iter().filter_map(|object| index(object, ".json")).chain(waiting).collect(),
     };
+    // Chunks that were joined are read by whoever began before.
+    let is_recent = |object: &ObjectMeta| object.location == paths.committed() && !older(object, before);
+    if objects.iter().any(is_recent) {
+        return Ok(());
+    }
     for object in objects.iter().filter(|object| older(object, before)) {
         let chunk = index(object, ".parquet").or_else(|| index(object, ".json"));
         if chunk.is_some_and(|chunk| !named.contains(&chunk)) {

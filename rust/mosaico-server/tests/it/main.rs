@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
+mod compact;
 mod crash;
 mod database;
 mod events;

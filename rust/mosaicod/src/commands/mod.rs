@@ -1,6 +1,7 @@
 //! One file per command. Reports go to standard output, progress and problems to standard error.
 
 mod check;
+mod compact;
 mod gc;
 mod import;
 mod output;
@@ -19,6 +20,7 @@ pub(crate) async fn run(command: &Command) -> Result<u8, Error> {
         Command::Rebuild(args) => rebuild::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Gc(args) => gc::run(args).await,
+        Command::Compact(args) => compact::run(args).await,
         Command::Stats(args) => stats::run(args).await,
         Command::Import(args) => import::run(args).await,
     }

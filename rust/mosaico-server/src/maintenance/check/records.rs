@@ -194,9 +194,15 @@ impl Read {
     }
 
     fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {
-        let named: BTreeSet<Path> = chunks.iter().map(|chunk| paths.chunk(chunk.index)).collect();
+        let named: BTreeSet<u32> = chunks.iter().map(|chunk| chunk.index).collect();
+        // Those before the first were joined to these.
+        let first = named.first().copied().unwrap_or(0);
         let below = paths.folder();
-        self.rows.iter().filter(|path| path.prefix_matches(&below)).all(|path| named.contains(path))
+        let index = |path: &Path| {
+            let name = path.filename().filter(|_| path.prefix_matches(&below))?;
+            parse_chunk(name, ".parquet")
+        };
+        self.rows.iter().filter_map(index).all(|index| index < first || named.contains(&index))
     }
 
     fn chunks(&self, paths: TopicPaths, known: Option<&TopicState>) -> Vec<ChunkRecord> {
@@ -213,7 +219,7 @@ impl Read {
                 chunks.insert(index, chunk);
             }
         }
-        chunks.into_values().collect()
+        newest_whole(chunks.into_values().collect())
     }
 
     fn notifications(
@@ -236,6 +242,20 @@ impl Read {
         found.retain(|_, record| record.topic.as_ref().is_none_or(is_there));
         found.into_values().collect()
     }
+}
+
+/// Chunks that were joined stay for a while beside those that they became. Each set begins at the first row: of those with
+/// most rows, the newest.
+fn newest_whole(chunks: Vec<ChunkRecord>) -> Vec<ChunkRecord> {
+    let mut sets: Vec<Vec<ChunkRecord>> = Vec::new();
+    for chunk in chunks {
+        match sets.last_mut() {
+            Some(set) if chunk.row_start > 0 => set.push(chunk),
+            _ => sets.push(vec![chunk]),
+        }
+    }
+    let rows = |set: &Vec<ChunkRecord>| set.iter().map(|chunk| chunk.rows).sum::<u64>();
+    sets.into_iter().max_by_key(rows).unwrap_or_default()
 }
 
 /// Files of chunks that the state does not name.

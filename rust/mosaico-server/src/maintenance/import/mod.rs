@@ -87,9 +87,6 @@ pub(super) async fn run(
     options: &ImportOptions,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Imported> {
-    if options.source == config.store {
-        return Err(Error::Startup("the source is the store itself".into()));
-    }
     let import = Import { target: &target.store, catalog, config, progress };
     match &options.source {
         StoreLocation::Local(folder) => {
@@ -100,6 +97,7 @@ pub(super) async fn run(
                 import.mosaico(folder, options.assume_finalized).await
             }
         }
+        source if *source == config.store => Err(Error::Startup("the source is the store itself".into())),
         StoreLocation::Bucket(_) => import.ours(&options.source).await,
     }
 }
