@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,20 +69,26 @@ def _copy(template: Path, sequences: Path, number: int) -> None:
         target = sequences / _replaced(str(source.relative_to(sequences)), renamed)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".json":
-            target.write_text(_replaced(source.read_text(), renamed))
+            target.write_text(_sealed(_replaced(source.read_text(), renamed)))
         elif source.suffix == ".parquet":
             os.link(source, target)
         else:
             shutil.copyfile(source, target)
     record = sequences / renamed[template.name] / "sequence.json"
     changed = {"name": name(number), "user_metadata": metadata(number)}
-    record.write_text(json.dumps(json.loads(record.read_text()) | changed))
+    record.write_text(_sealed(json.dumps(json.loads(record.read_text()) | changed, separators=(",", ":"))))
 
 
 def _replaced(text: str, renamed: dict[str, str]) -> str:
     for old, new in renamed.items():
         text = text.replace(old, new)
     return text
+
+
+def _sealed(record: str) -> str:
+    """A record ends with the checksum of what is before it."""
+    content = record.rpartition(',"record_crc32":')[0]
+    return f'{content},"record_crc32":{zlib.crc32(content.encode())}}}'
 
 
 def _ulid() -> str:

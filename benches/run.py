@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+import catalogue
 import columnar
 import columns
 import images
@@ -33,6 +34,7 @@ GROUPS = {
     "images": images.rows,
     "pictures": pictures.rows,
     "query": query.rows,
+    "catalogue": catalogue.rows,
     "load": load.rows,
     "memory": memory.rows,
 }

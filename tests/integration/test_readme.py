@@ -19,6 +19,7 @@ PRINTED = {
     "docs/images.md": "40 (160, 120) decoded",
     "docs/ros.md": "{'/wheel': 100} [60.0, 61.0]",
     "docs/queries-python.md": "run-0 /sensors/imu 1500000000 25.0",
+    "docs/operations.md": "b'flight-1' b'sensors/imu' 1000 rows",
     "docs/replay.md": "50 messages followed",
 }
 

@@ -28,6 +28,7 @@ ELSEWHERE = {
     r"\.venv/bin/python -m pytest .*": "would run tests inside of a test",
     r"python benches/run\.py .*": "measures for minutes; test_benches.py runs it",
     r"mosaicod run --s(tore s3:|tate-dir ).*|export MOSAICO_STORE_.*": "needs a bucket, see test_buckets.py",
+    r"mosaicod import .*": "needs another store, see test_import.py",
     r"pip install .*": "installs packages",
     r"py-spy .*|perf .*": "needs a profiler and its rights",
 }
@@ -98,6 +99,7 @@ class Shell:
         line = next((short for start, short in SHORTER.items() if line.startswith(start)), line)
         words = self.words(line)
         environment = dict(self._environment)
+        serves = words[:2] == ["mosaicod", "run"]
         if words[0] == "mosaicod":
             del environment["MOSAICO_STORE"]  # it names its folder
         process = subprocess.Popen(
@@ -108,7 +110,7 @@ class Shell:
             stderr=subprocess.PIPE,
             text=True,
         )
-        if words[0] == "mosaicod":
+        if serves:
             self._daemons.append(process)
             assert process.stdout is not None
             first = process.stdout.readline()

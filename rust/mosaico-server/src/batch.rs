@@ -161,6 +161,9 @@ impl TimeSpan {
 pub(crate) struct Filled(u64);
 
 impl Filled {
+    /// Nothing is known.
+    pub(crate) const UNKNOWN: Self = Self(u64::MAX);
+
     /// Those of `batch`.
     pub(crate) fn of(batch: &RecordBatch) -> Self {
         let (mut filled, mut leaf) = (0, 0);

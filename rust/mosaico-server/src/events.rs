@@ -43,31 +43,22 @@ struct Files {
 }
 
 impl Archive {
-    /// Looks what the store has; fills a new catalogue with it.
-    pub(crate) async fn open(&self, core: &Core, catalog_is_new: bool) -> Result<()> {
+    /// Looks what the store has.
+    pub(crate) async fn open(&self, core: &Core) -> Result<()> {
         let mut files = self.files.lock().await;
         let names = core.store.list_files(&EVENTS.into()).await?;
         files.firsts =
             names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
-        let (oldest, newest) = (files.firsts.first().cloned(), files.firsts.last().cloned());
-        for first in &files.firsts.clone() {
-            let (is_oldest, is_newest) = (oldest.as_ref() == Some(first), newest.as_ref() == Some(first));
-            if !catalog_is_new && !is_oldest && !is_newest {
-                continue;
-            }
-            let record = core.store.get_json::<EventsRecord>(&events_file(first)).await?;
-            let (events, previous) =
-                record.map(|record| (record.events, record.previous)).unwrap_or_default();
-            if is_oldest {
-                self.dropped.lock().clone_from(&previous);
-            }
-            if catalog_is_new {
-                core.catalog.restore_events(&events).await?;
-            }
-            if is_newest {
-                files.stored = events.last().map(|event| event.id.clone());
-                (files.newest, files.previous) = (events, previous);
-            }
+        let read = async |first: Option<&String>| match first {
+            Some(first) => core.store.get_json::<EventsRecord>(&events_file(first)).await,
+            None => Ok(None),
+        };
+        if let Some(oldest) = read(files.firsts.first()).await? {
+            *self.dropped.lock() = oldest.previous;
+        }
+        if let Some(newest) = read(files.firsts.last()).await? {
+            files.stored = newest.events.last().map(|event| event.id.clone());
+            (files.newest, files.previous) = (newest.events, newest.previous);
         }
         core.catalog.continue_events().await
     }

@@ -82,6 +82,19 @@ impl Layers {
         .await
     }
 
+    /// Adds those of another store whose names are free.
+    pub(crate) async fn add(&self, others: Vec<LayerRecord>) -> Result<()> {
+        self.change(|list| {
+            for layer in others {
+                if check_free(list, &layer.name).is_ok() && list.len() < MAX_LAYERS {
+                    list.push(layer);
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn change(&self, change: impl FnOnce(&mut Vec<LayerRecord>) -> Result<()>) -> Result<()> {
         let mut list = self.list.lock().await;
         let mut layers = self.known(&mut list).await?.clone();

@@ -28,12 +28,14 @@ mod core;
 mod crash;
 mod error;
 mod events;
+mod hold;
 mod http;
 mod id;
 mod ingest;
 mod layers;
 mod lifecycle;
 mod locks;
+mod maintenance;
 mod metrics;
 mod process;
 mod query;
@@ -49,6 +51,10 @@ mod writers;
 pub use config::{Acknowledge, Config, StoreLocation};
 pub use error::{Error, Result};
 pub use http::Monitor;
+pub use maintenance::{
+    CheckOptions, Checked, Collected, Compacted, ImportOptions, Imported, Maintenance, Problem, Progress,
+    Rebuilt, Stats,
+};
 pub use server::Server;
 pub use service::Service;
 #[cfg(feature = "faults")]

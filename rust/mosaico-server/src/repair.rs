@@ -9,7 +9,7 @@ use mosaico_types::SequenceName;
 
 use crate::catalog::{SequenceRow, SequenceState};
 use crate::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 use crate::ingest::live::LiveTopic;
 use crate::store::blocking;
@@ -65,6 +65,7 @@ impl Core {
         let state = self.store.load_sequence(id).await?;
         match (known, state) {
             (Some(known), Some(state)) if !known.deleting => self.settle_known(state).await,
+            (None, Some(state)) if is_in_use(&state) => self.catalog.adopt(&state).await,
             (known, _) => {
                 self.catalog.settle_removal(id).await?;
                 match known {
@@ -84,6 +85,12 @@ impl Core {
             state.topics.into_iter().partition(|topic| known.contains(&topic.record.id));
         state.topics = kept;
         for topic in unknown {
+            if topic.schema.is_some() {
+                // Its key was used, so its creation was answered: this is no rest of one.
+                let text =
+                    format!("settling topic {}, which only `mosaicod rebuild` takes over", topic.record.id);
+                return Err(Error::Internal(text));
+            }
             self.finish_topic_removal(id, topic.record.id).await?;
         }
         for &topic in known.iter().filter(|id| !state.topics.iter().any(|topic| topic.record.id == **id)) {
@@ -140,4 +147,9 @@ impl Core {
         })
         .await
     }
+}
+
+/// Whether a client was told of its creation: without the key it has nothing but its record.
+fn is_in_use(state: &SequenceState) -> bool {
+    !state.topics.is_empty() || state.finalized_ns.is_some() || state.ended_ns.is_some()
 }

@@ -1,9 +1,8 @@
 //! Opening, serving, ending.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,19 +21,16 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
 use crate::calls::CallsLayer;
-use crate::catalog::Catalog;
-use crate::config::{Config, StoreLocation};
+use crate::config::Config;
 use crate::connections::Counted;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::hold::{Hold, LOG};
 use crate::ingest::recover::recover;
 use crate::layers::Layers;
-use crate::metrics::Metrics;
+use crate::maintenance::{Compacted, Progress, compact, rebuild};
 use crate::read::footer::FooterCache;
 use crate::service::{Service, reflection, statuses};
-use crate::store::Store;
-use crate::store::durable::create_folders;
-use crate::store::owner;
 use crate::tasks::Queue;
 use crate::{events, tasks};
 
@@ -62,31 +58,20 @@ impl Server {
     /// [`Error::Startup`] if the store cannot be used: not writable, or taken by another server.
     pub async fn open(config: Config) -> Result<Self> {
         config.check()?;
-        let folder = config.folder()?;
-        let lock = take(folder)?;
-        let log = folder.join("log");
-        let metrics = Arc::new(Metrics::new(config.ingest_bytes));
-        let store = Store::open(&config, metrics.store_timer())?;
-        let taking_over = match &config.store {
-            StoreLocation::Local(_) => owner::check_folder(folder).map(|()| None)?,
-            StoreLocation::Bucket(bucket) => owner::claim(&store, folder, bucket, config.take_over).await?,
-        };
-        create_folders(&log).map_err(|e| startup(folder, &e))?;
-        let (mut catalog, mut catalog_is_new) = open_catalog(&config, folder).await?;
-        if let Some(taking_over) = taking_over {
-            // Before the bucket is ours: a crash in between must not leave what is outdated.
-            catalog.outdated().await?;
-            catalog.close().await;
-            (catalog, catalog_is_new) = open_catalog(&config, folder).await?;
-            taking_over.complete(&store).await?;
-        }
+        Self::on(Hold::take(&config).await?, config).await
+    }
+
+    /// Recovers what an earlier process left in a store.
+    pub(crate) async fn on(hold: Hold, config: Config) -> Result<Self> {
+        let catalog = rebuild::open_catalog(&hold.database, &hold.store).await?;
+        let Hold { folder, store, lock, metrics, .. } = hold;
         let catalog = catalog.measured(&metrics.catalogue_timer());
         let core = Arc::new(Core {
             metrics,
             layers: Layers::open(store.clone()).await?,
             store,
             catalog,
-            log,
+            log: folder.join(LOG),
             live: Arc::default(),
             footers: FooterCache::new(config.footer_cache_bytes),
             creations: Default::default(),
@@ -104,13 +89,23 @@ impl Server {
             tasks: TaskTracker::new(),
             config,
         });
-        recover(&core, catalog_is_new).await?;
+        recover(&core).await?;
         tasks::start(&core);
         Ok(Self { core, _lock: lock })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
+    }
+
+    /// Joins the small chunks of finalized sequences to large ones, sorted by time; reading and recording go on
+    /// meanwhile. The files of the old ones are removed with those that no record names.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalogue cannot be
+    /// used; topics that are damaged are in the report.
+    pub async fn compact(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
+        compact::run(&self.core, progress).await
     }
 
     /// The Flight service, for a transport of the caller's.
@@ -205,37 +200,10 @@ impl Drop for Server {
     }
 }
 
-async fn open_catalog(config: &Config, folder: &Path) -> Result<(Catalog, bool)> {
-    match &config.database {
-        Some(url) => Catalog::open_postgres(url, &config.database_schema, config.database_connections).await,
-        None => Catalog::open_file(&folder.join("catalog.db")).await,
-    }
-}
-
 /// Tells those who watch the health, and ends their streams, which would hold up the end.
 async fn say_goodbye(reporter: &mut HealthReporter) {
     for service in ["", <FlightServiceServer<Service> as NamedService>::NAME] {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
         reporter.clear_service_status(service).await;
-    }
-}
-
-fn startup(root: &Path, error: &io::Error) -> Error {
-    Error::Startup(format!("cannot use the store folder {}: {error}", root.display()))
-}
-
-/// Creates the folder if needed and locks it.
-fn take(root: &Path) -> Result<File> {
-    let failed = |e: io::Error| startup(root, &e);
-    create_folders(root).map_err(failed)?;
-    let path = root.join("mosaicod.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Startup(format!(
-            "the store folder {} is in use by another server; stop that one or choose another folder",
-            root.display()
-        ))),
-        Err(TryLockError::Error(e)) => Err(failed(e)),
     }
 }

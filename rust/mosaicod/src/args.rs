@@ -25,12 +25,108 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show the settings that `run` would have with the same options, and where each comes from.
     Config(RunArgs),
+    /// Make the catalogue anew from the store alone; goes on where an earlier one was cut short.
+    Rebuild(RebuildArgs),
+    /// Compare records, chunks, log and catalogue with each other.
+    Check(CheckArgs),
+    /// Remove files that no record names, and what is left of removals that were cut short.
+    Gc(GcArgs),
+    /// Join the small chunks of finalized sequences to large ones, sorted by time.
+    Compact(CompactArgs),
+    /// Count what a store holds.
+    Stats(StatsArgs),
+    /// Take over what another store has; what is there already is left out.
+    Import(ImportArgs),
 }
 
 /// The values of settings that nobody sets.
 pub(crate) fn defaults() -> &'static Config {
     static DEFAULTS: LazyLock<Config> = LazyLock::new(|| Config::new(StoreLocation::Local(PathBuf::new())));
     &DEFAULTS
+}
+
+/// A limit in bytes; 0 is none.
+pub(crate) fn bytes_or_all(bytes: usize) -> usize {
+    if bytes == 0 { usize::MAX } else { bytes }
+}
+
+/// How a command that ends tells what it found.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// The report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Read every chunk too: checksum, rows, order, statistics.
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Write anew what is damaged and told elsewhere; damaged files are kept below `damaged/`.
+    #[arg(long)]
+    pub(crate) repair: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Age at which files are removed.
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", default_value_t = Seconds(defaults().orphan_grace))]
+    pub(crate) orphan_grace: Seconds,
+    /// Only tell what would be removed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Arrow bytes per chunk; what has many smaller ones is joined. 0: all of a topic to one.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
+    pub(crate) chunk_bytes: usize,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), or the store of a Mosaico daemon 0.2 to
+    /// 0.4; it is only read.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// A store of Mosaico does not say which sequences are complete: take all of them for it. Without this they are
+    /// only listed.
+    #[arg(long)]
+    pub(crate) assume_finalized: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -52,15 +148,6 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     store: StoreArgs,
-    /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
-    #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
-    database: Option<String>,
-    /// Schema of the database that holds the tables; each store needs its own.
-    #[arg(long, value_name = "NAME", env = "MOSAICO_DB_SCHEMA", default_value_t = defaults().database_schema.clone())]
-    database_schema: String,
-    /// Connections to the database.
-    #[arg(long, value_name = "N", env = "MOSAICO_MAX_DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..), default_value_t = defaults().database_connections)]
-    database_connections: u32,
     /// Arrow bytes per stored chunk. 0: one chunk per upload, whose log must fit the disk, and whose rows the memory if
     /// they are out of order.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
@@ -144,10 +231,7 @@ impl RunArgs {
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
         let (config, shown) = self.store.config()?;
         let config = Config {
-            database: self.database.clone(),
-            database_schema: self.database_schema.clone(),
-            database_connections: self.database_connections,
-            chunk_bytes: if self.chunk_bytes == 0 { usize::MAX } else { self.chunk_bytes },
+            chunk_bytes: bytes_or_all(self.chunk_bytes),
             row_group_bytes: self.row_group_bytes,
             max_message_bytes: self.max_message_bytes,
             message_bytes: self.message_bytes,

@@ -105,6 +105,10 @@ impl Settings {
                 on_line(find(command, option)?, value).map_err(|what| refused(&chosen, option, &what))?,
             );
         }
+        line.push("--".into());
+        for place in command.get_positionals() {
+            line.extend(given.get_raw(place.get_id().as_str()).into_iter().flatten().map(OsStr::to_owned));
+        }
         let matches = bare.try_get_matches_from(line).map_err(|error| explain(&chosen, error))?;
         let cli = Cli::from_arg_matches(&matches).map_err(Stop::Usage)?;
         let shown = matches.subcommand().map(|(_, matches)| show(command, matches, &chosen));

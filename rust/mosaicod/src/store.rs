@@ -41,6 +41,15 @@ pub(crate) struct StoreArgs {
     /// Take the bucket over from a server that does not run any more; needed if its state folder is lost.
     #[arg(long)]
     take_over: bool,
+    /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
+    #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
+    database: Option<String>,
+    /// Schema of the database that holds the tables; each store needs its own.
+    #[arg(long, value_name = "NAME", env = "MOSAICO_DB_SCHEMA", default_value_t = defaults().database_schema.clone())]
+    database_schema: String,
+    /// Connections to the database.
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_DB_CONNECTIONS", value_parser = clap::value_parser!(u32).range(2..), default_value_t = defaults().database_connections)]
+    database_connections: u32,
     /// Time after which an operation on the store fails, with all its retries.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_STORE_TIMEOUT", default_value_t = Seconds(defaults().store_timeout))]
     store_timeout: Seconds,
@@ -56,7 +65,7 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// The configuration of a server on the store, and the store as people read it.
+    /// The configuration of whoever works on the store, and the store as people read it.
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
         let (location, shown) = self.location()?;
         let mut config = Config::new(location);
@@ -66,11 +75,19 @@ impl StoreArgs {
         config.store_retries = self.store_retries;
         config.cache_bytes = self.cache_bytes;
         config.upload_jobs = self.upload_jobs;
+        config.database.clone_from(&self.database);
+        config.database_schema.clone_from(&self.database_schema);
+        config.database_connections = self.database_connections;
         Ok((config, shown))
     }
 
+    /// Another store, which is reached by the same settings.
+    pub(crate) fn source(&self, url: &str) -> Result<StoreLocation, Error> {
+        self.with_settings(StoreLocation::parse(url)?)
+    }
+
     fn location(&self) -> Result<(StoreLocation, String), Error> {
-        let (mut location, shown) = match (&self.local_store, &self.store, &self.store_bucket) {
+        let (location, shown) = match (&self.local_store, &self.store, &self.store_bucket) {
             (Some(folder), ..) => (StoreLocation::Local(folder.clone()), folder.display().to_string()),
             (None, Some(url), _) => (StoreLocation::parse(url)?, url.clone()),
             (None, None, Some(name)) => {
@@ -83,6 +100,10 @@ impl StoreArgs {
                 ));
             }
         };
+        Ok((self.with_settings(location)?, shown))
+    }
+
+    fn with_settings(&self, mut location: StoreLocation) -> Result<StoreLocation, Error> {
         if let StoreLocation::Bucket(bucket) = &mut location {
             bucket.endpoint.clone_from(&self.store_endpoint);
             bucket.region.clone_from(&self.store_region);
@@ -94,6 +115,6 @@ impl StoreArgs {
             bucket.access_key.clone_from(&self.store_access_key);
             bucket.secret_key = self.store_secret_key.clone().map(Secret);
         }
-        Ok((location, shown))
+        Ok(location)
     }
 }

@@ -45,7 +45,8 @@ pub(crate) struct Unsettled {
 }
 
 impl Unsettled {
-    fn add(&self, sequence: SequenceId) {
+    /// Something about the sequence was not taken over.
+    pub(crate) fn add(&self, sequence: SequenceId) {
         self.sequences.lock().insert(sequence);
         self.added.notify_one();
     }

@@ -3,9 +3,7 @@
 
 use serde_json::Value;
 
-use super::failed;
-use super::sql::{Transaction, query};
-use crate::error::Result;
+use super::rows::Values;
 
 /// Whose metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +16,6 @@ pub(super) enum Owner {
 const INDEXED_CHARS: usize = 200;
 /// Paths above this length are not indexed; Postgres has a limit.
 const INDEXED_PATH_BYTES: usize = 500;
-/// Values per statement.
-const VALUES: usize = 200;
 
 /// The value at a path; objects have none.
 #[derive(Debug, PartialEq)]
@@ -29,28 +25,22 @@ struct Entry {
     text: Option<String>,
 }
 
-/// Adds the metadata of a new sequence or topic.
-pub(super) async fn insert_metadata(
-    db: &mut Transaction,
-    owner: Owner,
-    id: &str,
-    metadata: &Value,
-) -> Result<()> {
+impl Owner {
+    /// The table of values, with its columns.
+    pub(super) fn table(self) -> &'static str {
+        match self {
+            Self::Sequence => "sequence_metadata (owner, path, number, text)",
+            Self::Topic => "topic_metadata (owner, path, number, text)",
+        }
+    }
+}
+
+/// The rows of a new sequence or topic.
+pub(super) fn metadata_rows(id: &str, metadata: &Value) -> Vec<Values> {
     let mut entries = Vec::new();
     collect(metadata, "", &mut entries);
-    for entries in entries.chunks(VALUES) {
-        let mut sql = query(match owner {
-            Owner::Sequence => "INSERT INTO sequence_metadata (owner, path, number, text) VALUES ",
-            Owner::Topic => "INSERT INTO topic_metadata (owner, path, number, text) VALUES ",
-        });
-        for (index, Entry { path, number, text }) in entries.iter().enumerate() {
-            sql.push(if index == 0 { "(" } else { ", (" }).push_bind(id);
-            sql.push(", ").push_bind(path).push(", ").push_bind(*number);
-            sql.push(", ").push_bind(text.as_deref()).push(")");
-        }
-        sql.execute(&mut *db).await.map_err(failed)?;
-    }
-    Ok(())
+    let row = |Entry { path, number, text }| vec![id.into(), path.into(), number.into(), text.into()];
+    entries.into_iter().map(row).collect()
 }
 
 /// The members of objects and of objects in them; arrays end the search, since their items have no names.

@@ -12,8 +12,11 @@ mod metadata;
 mod open;
 mod query;
 mod read;
+mod rebuild;
+mod rows;
 mod settle;
 mod sql;
+mod state;
 mod write;
 
 use std::io;
@@ -30,8 +33,10 @@ pub(crate) use candidates::Wanted;
 pub(crate) use change::Change;
 use change::Unsettled;
 pub(crate) use events::EventFilter;
+pub(crate) use open::{Database, FILE};
 pub(crate) use query::{ChunkStats, FoundSequence, FoundTopic};
 pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
+pub(crate) use rows::storable_bounds;
 use sql::{Pool, query};
 pub(crate) use write::{SequenceState, TopicState};
 
@@ -73,14 +78,21 @@ impl Catalog {
         query(statement).execute(&self.writer).await.map(drop).map_err(failed)
     }
 
-    /// Notes that what it has is not what the store has: the next opening makes it anew.
-    pub(crate) async fn outdated(&self) -> Result<()> {
+    /// Whether it does not have all that the store has yet.
+    async fn is_filling(&self) -> Result<bool> {
         let statement = if self.writer.is_postgres() {
-            "INSERT INTO filling DEFAULT VALUES".into()
+            "SELECT ?::bigint FROM filling LIMIT 1"
         } else {
-            format!("PRAGMA application_id = {}", open::FILLING)
+            "SELECT application_id FROM pragma_application_id WHERE application_id = ?"
         };
-        query(statement).execute(&self.writer).await.map(drop).map_err(failed)
+        let asked = query(statement).bind(i64::from(open::FILLING)).fetch_optional(&self.writer);
+        asked.await.map(|row| row.is_some()).map_err(failed)
+    }
+
+    /// Whether it knows nothing.
+    async fn is_empty(&self) -> Result<bool> {
+        let asked = query("SELECT id FROM sequence UNION ALL SELECT id FROM event LIMIT 1");
+        asked.fetch_optional(&self.writer).await.map(|row| row.is_none()).map_err(failed)
     }
 
     /// Ends the connections.

@@ -1,9 +1,9 @@
 //! Opening the catalogue: connections, and tables brought up to date.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -12,6 +12,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::{Catalog, failed};
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Migrations of SQLite in order; the number applied is its `user_version`.
@@ -28,6 +29,9 @@ const SQLITE: [&str; 7] = [
 /// Migrations of Postgres in order; the table `version` tells the number applied.
 const POSTGRES: [&str; 1] = [include_str!("../../migrations/postgres/0001_init.sql")];
 
+/// The name of the SQLite file.
+pub(crate) const FILE: &str = "catalog.db";
+
 /// SQLite's `application_id` of a catalogue that does not have all that the store has yet.
 pub(super) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
 
@@ -37,63 +41,155 @@ const READ_AHEAD_ROWS: usize = 1024;
 /// How long an answer of the database is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-impl Catalog {
-    /// Opens or creates the file. The flag tells that it is new: the caller fills it and says so by
-    /// [`Self::filled`]. One that was not filled to the end is made anew.
-    pub(crate) async fn open_file(file: &Path) -> Result<(Self, bool)> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE);
-        let mut writer = connect_writer(&options).await?;
-        let mark: i32 =
-            sqlx::query_scalar("PRAGMA application_id").fetch_one(&writer).await.map_err(opening)?;
-        if mark == FILLING {
-            writer.close().await;
-            remove(file).map_err(|e| Error::internal("removing an incomplete catalogue", e))?;
-            writer = connect_writer(&options).await?;
+/// Where a catalogue is.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    /// A SQLite file.
+    File(PathBuf),
+    /// Tables of ours in a schema of a Postgres database.
+    Postgres { url: String, schema: String, connections: u32 },
+}
+
+impl Database {
+    /// The one that a configuration names; `folder` has the file.
+    pub(crate) fn of(config: &Config, folder: &Path) -> Self {
+        match &config.database {
+            Some(url) => Self::Postgres {
+                url: url.clone(),
+                schema: config.database_schema.clone(),
+                connections: config.database_connections,
+            },
+            None => Self::File(folder.join(FILE)),
         }
-        let new = migrate_sqlite(&writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            // A file does not go away; asking costs as much as a small question.
-            .test_before_acquire(false)
-            .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
-            .await
-            .map_err(opening)?;
-        Ok((Self::new(readers.into(), writer.into()), new))
     }
 
-    /// Opens the database at a `postgres://` URL; only tables of `schema` are touched. The flag tells that our tables were not there yet.
+    /// Opens or creates it. The flag tells that it is new: the caller fills it and says so by [`Catalog::filled`]. One
+    /// that was not filled to the end is made anew.
     ///
     /// # Errors
-    /// [`Error::Startup`] if the schema's name is not plain, the URL is malformed or nobody answers there; the URL's password is not repeated.
-    pub(crate) async fn open_postgres(url: &str, schema: &str, connections: u32) -> Result<(Self, bool)> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if schema.is_empty() || schema.len() > 60 || !schema.chars().all(plain) {
-            return Err(Error::Startup(format!(
-                "the database schema `{schema}` is not made of a-z, 0-9 and _"
-            )));
+    /// [`Error::Startup`] if the schema's name is not plain, the URL is malformed or nobody answers there; the URL's
+    /// password is not repeated.
+    pub(crate) async fn open(&self) -> Result<(Catalog, bool)> {
+        let catalog = self.connect().await?;
+        if !catalog.is_filling().await? {
+            return Ok((catalog, false));
         }
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_| {
-                Error::Startup("the database URL is malformed; write postgres://user@host/database".into())
-            })?
-            .application_name("mosaicod")
-            .options([("search_path", schema)]);
-        let place = format!("{}:{}", options.get_host(), options.get_port());
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(PATIENCE)
-            .connect_with(options)
-            .await
-            .map_err(|e| Error::Startup(format!("the database at {place} cannot be used: {e}")))?;
-        let new = migrate_postgres(&pool, schema).await?;
-        Ok((Self::new(pool.clone().into(), pool.into()), new))
+        if catalog.is_empty().await? {
+            return Ok((catalog, true));
+        }
+        Ok((self.anew(catalog).await?, true))
     }
+
+    /// Opens one to be filled: one that was not filled to the end as it is, any other one empty.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; what keeps a catalogue from being opened is removed with it.
+    pub(crate) async fn open_to_fill(&self) -> Result<Catalog> {
+        match self.connect().await {
+            Ok(catalog) if catalog.is_filling().await? => Ok(catalog),
+            Ok(catalog) => self.anew(catalog).await,
+            Err(error @ Error::Startup(_)) => Err(error),
+            Err(_) => {
+                self.forget().await?;
+                self.connect().await
+            }
+        }
+    }
+
+    /// Opens one to be looked at; `None` if there is none, or if it was not filled to the end.
+    pub(crate) async fn open_filled(&self) -> Result<Option<Catalog>> {
+        if matches!(self, Self::File(file) if !file.exists()) {
+            return Ok(None);
+        }
+        let catalog = self.connect().await?;
+        if catalog.is_filling().await? {
+            catalog.close().await;
+            return Ok(None);
+        }
+        Ok(Some(catalog))
+    }
+
+    /// Removes all that it has: the next opening makes it anew.
+    pub(crate) async fn forget(&self) -> Result<()> {
+        match self {
+            Self::File(file) => remove(file).map_err(|e| Error::internal("removing a catalogue", e)),
+            Self::Postgres { url, schema, connections } => {
+                let pool = connect_postgres(url, schema, *connections).await?;
+                let drop = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"));
+                let dropped = sqlx::raw_sql(drop).execute(&pool).await;
+                pool.close().await;
+                dropped.map(|_| ()).map_err(failed)
+            }
+        }
+    }
+
+    async fn anew(&self, catalog: Catalog) -> Result<Catalog> {
+        catalog.close().await;
+        self.forget().await?;
+        self.connect().await
+    }
+
+    /// Opens or creates it as it is, with its tables brought up to date.
+    async fn connect(&self) -> Result<Catalog> {
+        match self {
+            Self::File(file) => open_file(file).await,
+            Self::Postgres { url, schema, connections } => {
+                let pool = connect_postgres(url, schema, *connections).await?;
+                migrate_postgres(&pool, schema).await?;
+                Ok(Catalog::new(pool.clone().into(), pool.into()))
+            }
+        }
+    }
+}
+
+/// People read it.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Postgres { schema, .. } => write!(f, "schema {schema} of the database"),
+        }
+    }
+}
+
+async fn open_file(file: &Path) -> Result<Catalog> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE);
+    let writer = connect_writer(&options).await?;
+    migrate_sqlite(&writer).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(4)
+        // A file does not go away; asking costs as much as a small question.
+        .test_before_acquire(false)
+        .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
+        .await
+        .map_err(opening)?;
+    Ok(Catalog::new(readers.into(), writer.into()))
+}
+
+async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<PgPool> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if schema.is_empty() || schema.len() > 60 || !schema.chars().all(plain) {
+        return Err(Error::Startup(format!("the database schema `{schema}` is not made of a-z, 0-9 and _")));
+    }
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| {
+            Error::Startup("the database URL is malformed; write postgres://user@host/database".into())
+        })?
+        .application_name("mosaicod")
+        .options([("search_path", schema)]);
+    let place = format!("{}:{}", options.get_host(), options.get_port());
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .connect_with(options)
+        .await
+        .map_err(|e| Error::Startup(format!("the database at {place} cannot be used: {e}")))
 }
 
 async fn connect_writer(options: &SqliteConnectOptions) -> Result<SqlitePool> {
@@ -138,8 +234,8 @@ fn missing(
     Ok(all.iter().enumerate().skip(applied).map(|(index, migration)| (index + 1, *migration)))
 }
 
-/// Applies what is missing; tells whether nothing was there.
-async fn migrate_sqlite(pool: &SqlitePool) -> Result<bool> {
+/// Applies what is missing.
+async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
     let applied: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await.map_err(failed)?;
     for (number, migration) in missing(&SQLITE, applied)? {
         let mut transaction = pool.begin().await.map_err(failed)?;
@@ -152,76 +248,92 @@ async fn migrate_sqlite(pool: &SqlitePool) -> Result<bool> {
         }
         transaction.commit().await.map_err(failed)?;
     }
-    Ok(applied == 0)
+    Ok(())
 }
 
-/// Applies what is missing, in one transaction that only one daemon is in; tells whether nothing was there. Tables that
-/// were not filled to the end are made anew.
-async fn migrate_postgres(pool: &PgPool, schema: &str) -> Result<bool> {
+/// Applies what is missing, in one transaction that only one daemon is in.
+async fn migrate_postgres(pool: &PgPool, schema: &str) -> Result<()> {
     let mut connection = pool.acquire().await.map_err(failed)?;
     let mut transaction = connection.begin().await.map_err(failed)?;
     sqlx::raw_sql("SELECT pg_advisory_xact_lock(7293014)")
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-    let filling: Option<i64> =
-        match sqlx::query_scalar("SELECT 1::bigint WHERE to_regclass('filling') IS NOT NULL")
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?
-        {
-            Some(1_i64) => sqlx::query_scalar("SELECT 1::bigint FROM filling LIMIT 1")
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(failed)?,
-            _ => None,
-        };
-    let forget = if filling.is_some() { format!("DROP SCHEMA {schema} CASCADE; ") } else { String::new() };
     let prepare = format!(
-        "{forget}CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS version (applied BIGINT NOT NULL)"
+        "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS version (applied BIGINT NOT NULL)"
     );
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *transaction).await.map_err(failed)?;
     let applied: Option<i64> = sqlx::query_scalar("SELECT max(applied) FROM version")
         .fetch_one(&mut *transaction)
         .await
         .map_err(failed)?;
-    let applied = applied.unwrap_or(0);
-    for (number, migration) in missing(&POSTGRES, applied)? {
+    for (number, migration) in missing(&POSTGRES, applied.unwrap_or(0))? {
         sqlx::raw_sql(migration).execute(&mut *transaction).await.map_err(failed)?;
         let done = AssertSqlSafe(format!("INSERT INTO version (applied) VALUES ({number})"));
         sqlx::raw_sql(done).execute(&mut *transaction).await.map_err(failed)?;
     }
-    transaction.commit().await.map_err(failed)?;
-    Ok(applied == 0)
+    transaction.commit().await.map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
-    use mosaico_types::ErrorKind;
+    use mosaico_types::{ErrorKind, SequenceName};
+    use mosaico_wire::event::OnError;
 
+    use super::super::SequenceState;
     use super::super::sql::{Connections, query};
     use super::*;
     use crate::id::SequenceId;
+    use crate::store::records::{FORMAT_VERSION, SequenceRecord};
 
     #[tokio::test]
-    async fn one_that_is_outdated_is_made_anew() {
+    async fn one_that_is_not_filled_to_the_end_is_made_anew() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("catalog.db");
-        for (outdated, new) in [(false, true), (true, false), (false, true), (false, false)] {
-            let (catalog, is_new) = Catalog::open_file(&file).await.expect("a catalogue");
-            assert_eq!(is_new, new);
-            catalog.filled().await.expect("a mark");
-            if outdated {
-                catalog.outdated().await.expect("a mark");
-            }
-            catalog.close().await;
-        }
+        let database = Database::File(folder.path().join(FILE));
+        let known = async |catalog: &Catalog| catalog.pending().await.expect("an answer").len();
+        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        assert!(is_new);
+        let id = SequenceId::generate();
+        let state = SequenceState {
+            record: SequenceRecord {
+                format_version: FORMAT_VERSION,
+                id,
+                name: SequenceName::parse("run").expect("a name"),
+                key: "k".into(),
+                user_metadata: serde_json::json!({}),
+                created_ns: 1,
+                on_error: OnError::default(),
+            },
+            finalized_ns: None,
+            ended_ns: None,
+            topics: Vec::new(),
+            notifications: Vec::new(),
+        };
+        catalog.restore_sequences(&[state]).await.expect("room");
+        drop(catalog.begin(id).await.expect("a change"));
+        catalog.close().await;
+        assert!(database.open_filled().await.expect("an answer").is_none());
+        let catalog = database.open_to_fill().await.expect("a catalogue");
+        assert_eq!(known(&catalog).await, 1, "filling goes on");
+        catalog.close().await;
+        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        assert!(is_new && known(&catalog).await == 0);
+        catalog.filled().await.expect("a mark");
+        drop(catalog.begin(id).await.expect("a change"));
+        catalog.close().await;
+        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        assert!(!is_new && known(&catalog).await == 1);
+        catalog.close().await;
+        let catalog = database.open_to_fill().await.expect("a catalogue");
+        assert_eq!(known(&catalog).await, 0, "one that was filled is made anew");
+        catalog.close().await;
     }
 
     #[tokio::test]
     async fn a_full_disk_is_told_apart_and_passes() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (catalog, _) = Catalog::open_file(&folder.path().join("catalog.db")).await.expect("a catalogue");
+        let database = Database::File(folder.path().join(FILE));
+        let (catalog, _) = database.open().await.expect("a catalogue");
         let pages = |count: u32| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {count}"));
         let Connections::Sqlite(writer) = &catalog.writer.connections else {
             unreachable!("a file is SQLite")

@@ -243,7 +243,7 @@ impl Catalog {
     }
 }
 
-fn ids(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<SequenceId>> {
+pub(super) fn ids(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<SequenceId>> {
     let parse = |text: String| text.parse().map_err(|e| Error::internal("reading an id of the catalogue", e));
     found.map_err(failed)?.into_iter().map(parse).collect()
 }

@@ -8,10 +8,10 @@ use super::write::{
     clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
     set_schema,
 };
-use super::{Catalog, SequenceState, failed};
+use super::{Catalog, Change, SequenceState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
-use crate::store::records::{ChunkRecord, NotificationRecord};
+use crate::store::records::{ChunkRecord, CommitRecord, NotificationRecord};
 
 impl Catalog {
     /// Takes over what the store says about a sequence that is known, and forgets the announced changes. Chunks may
@@ -24,6 +24,9 @@ impl Catalog {
                 set_schema(&mut transaction, topic.record.id, schema).await?;
             }
             set_resumed(&mut transaction, topic.record.id, topic.resumed).await?;
+            if let Some(at_ns) = topic.committed_ns {
+                self.join_chunks(&mut transaction, (id, topic.record.id), at_ns, &topic.chunks).await?;
+            }
             for chunk in &topic.chunks {
                 self.store_chunk(&mut transaction, id, topic.record.id, chunk).await?;
             }
@@ -53,6 +56,46 @@ impl Catalog {
         self.commit(transaction).await?;
         self.unsettled.remove(id);
         Ok(())
+    }
+
+    /// Takes over that the chunks of a complete topic are others now.
+    pub(crate) async fn chunks_joined(&self, change: Change, record: &CommitRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        let ids = (record.topic.sequence, record.topic.id);
+        self.join_chunks(&mut transaction, ids, record.committed_ns, &record.chunks).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Puts `chunks` in the place of those with lower indices, if there are any.
+    async fn join_chunks(
+        &self,
+        db: &mut Transaction,
+        (sequence, topic): (SequenceId, TopicId),
+        committed_ns: i64,
+        chunks: &[ChunkRecord],
+    ) -> Result<()> {
+        let Some(first) = chunks.iter().map(|chunk| chunk.index).min() else { return Ok(()) };
+        let replaced = query("DELETE FROM chunk WHERE topic_id = ? AND idx < ?")
+            .bind(topic.to_string())
+            .bind(first)
+            .execute(&mut *db)
+            .await
+            .map_err(failed)?;
+        if replaced == 0 {
+            return Ok(());
+        }
+        query(
+            "UPDATE topic SET chunks = 0, row_count = 0, stored_bytes = 0, data_bytes = 0, ts_min = NULL, \
+             ts_max = NULL, committed_ns = NULL WHERE id = ?",
+        )
+        .bind(topic.to_string())
+        .execute(&mut *db)
+        .await
+        .map_err(failed)?;
+        for chunk in chunks {
+            self.store_chunk(db, sequence, topic, chunk).await?;
+        }
+        set_committed(db, topic, committed_ns).await.map(drop)
     }
 
     /// Hides a sequence whose removal the store tells.

@@ -166,6 +166,7 @@ macro_rules! parameters {
 parameters! {
     i64 => |value| Self::Integer(Some(value));
     u32 => |value| Self::Integer(Some(value.into()));
+    Option<i64> => |value| Self::Integer(value);
     bool => |value| Self::Integer(Some(value.into()));
     f64 => |value| Self::Real(Some(value));
     Option<f64> => |value| Self::Real(value);

@@ -5,8 +5,7 @@ use std::fmt::Display;
 use mosaico_wire::event::EventKind;
 use serde_json::{Value, json};
 
-use super::candidates::NUL;
-use super::metadata::{Owner, insert_metadata};
+use super::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
 use super::sql::{Transaction, query};
 use super::{Catalog, Change, failed};
 use crate::crash;
@@ -15,7 +14,7 @@ use crate::id::{SequenceId, TopicId};
 use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 
 /// Everything that the store says about one topic.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TopicState {
     pub record: TopicRecord,
     pub schema: Option<Vec<u8>>,
@@ -25,7 +24,7 @@ pub(crate) struct TopicState {
 }
 
 /// Everything that the store says about one sequence.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SequenceState {
     pub record: SequenceRecord,
     pub finalized_ns: Option<i64>,
@@ -52,7 +51,7 @@ impl Catalog {
         Ok(())
     }
 
-    async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
+    pub(super) async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
         query("DELETE FROM pending WHERE id = ?")
             .bind(change.row)
             .execute(&mut transaction)
@@ -230,56 +229,6 @@ impl Catalog {
             .map_err(failed)?;
         self.commit(transaction).await
     }
-
-    /// Takes a sequence of the store over into an empty catalogue.
-    pub(crate) async fn restore_sequence(&self, state: &SequenceState) -> Result<()> {
-        let mut transaction = self.transaction().await?;
-        insert_state(&mut transaction, state).await?;
-        self.commit(transaction).await
-    }
-}
-
-async fn insert_state(db: &mut Transaction, state: &SequenceState) -> Result<()> {
-    insert_sequence(db, &state.record).await?;
-    for topic in &state.topics {
-        insert_topic(db, &topic.record).await?;
-        if let Some(schema) = &topic.schema {
-            set_schema(db, topic.record.id, schema).await?;
-        }
-        for chunk in &topic.chunks {
-            insert_chunk(db, topic.record.id, chunk).await?;
-        }
-        set_resumed(db, topic.record.id, topic.resumed).await?;
-        if let Some(at_ns) = topic.committed_ns {
-            set_committed(db, topic.record.id, at_ns).await?;
-        }
-    }
-    if let Some(at_ns) = state.finalized_ns {
-        set_finalized(db, state.record.id, at_ns).await?;
-    }
-    if let Some(at_ns) = state.ended_ns {
-        set_ended(db, state.record.id, at_ns).await?;
-    }
-    for notification in &state.notifications {
-        insert_notification(db, state.record.id, notification).await?;
-    }
-    Ok(())
-}
-
-async fn insert_sequence(db: &mut Transaction, record: &SequenceRecord) -> Result<()> {
-    query(
-        "INSERT INTO sequence (id, name, key, user_metadata, created_ns, on_error) VALUES (?, ?, ?, ?, ?, ?)",
-    )
-    .bind(record.id.to_string())
-    .bind(record.name.as_str())
-    .bind(&record.key)
-    .bind(record.user_metadata.to_string())
-    .bind(record.created_ns)
-    .bind(record.on_error.as_str())
-    .execute(&mut *db)
-    .await
-    .map_err(failed)?;
-    insert_metadata(db, Owner::Sequence, &record.id.to_string(), &record.user_metadata).await
 }
 
 /// Tells whether that is new.
@@ -317,32 +266,9 @@ async fn delete_sequence(db: &mut Transaction, id: SequenceId) -> Result<()> {
     Ok(())
 }
 
-async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> Result<()> {
-    query(
-        "INSERT INTO topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, \
-         created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(record.id.to_string())
-    .bind(record.sequence.to_string())
-    .bind(record.path.as_str())
-    .bind(&record.ontology_tag)
-    .bind(record.serialization_format.as_str())
-    .bind(record.user_metadata.to_string())
-    .bind(&record.key)
-    .bind(record.created_ns)
-    .execute(&mut *db)
-    .await
-    .map_err(failed)?;
-    insert_metadata(db, Owner::Topic, &record.id.to_string(), &record.user_metadata).await
-}
-
 pub(super) async fn set_schema(db: &mut Transaction, id: TopicId, schema: &[u8]) -> Result<()> {
-    query("INSERT INTO schema_snapshot (ipc) VALUES (?) ON CONFLICT DO NOTHING")
-        .bind(schema)
-        .execute(&mut *db)
-        .await
-        .map_err(failed)?;
-    query("UPDATE topic SET schema_id = (SELECT x.id FROM schema_snapshot x WHERE x.ipc = ?) WHERE id = ?")
+    let schema = schema_id(db, schema).await?;
+    query("UPDATE topic SET schema_id = ? WHERE id = ?")
         .bind(schema)
         .bind(id.to_string())
         .execute(db)
@@ -409,30 +335,7 @@ pub(super) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &C
     .execute(&mut *db)
     .await
     .map_err(failed)?;
-    for column in &chunk.columns {
-        // Postgres has no texts with this character; unknown bounds let everything through.
-        let storable = |(lo, hi): &&(String, String)| !lo.contains(NUL) && !hi.contains(NUL);
-        let bounds = column.bounds.as_ref().filter(storable);
-        let (lo, hi) = bounds.map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
-        let (low, high) = column.numbers().unzip();
-        query(
-            "INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(topic.to_string())
-        .bind(chunk.index)
-        .bind(serde_json::json!(column.path).to_string())
-        .bind(column.kind.as_str())
-        .bind(column.nulls.cast_signed())
-        .bind(column.has_nan)
-        .bind(lo)
-        .bind(hi)
-        .bind(low)
-        .bind(high)
-        .execute(&mut *db)
-        .await
-        .map_err(failed)?;
-    }
+    insert_columns(db, topic, chunk).await?;
     Ok(true)
 }
 

@@ -20,7 +20,7 @@ pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Resu
     }
     let record = CommitRecord {
         format_version: FORMAT_VERSION,
-        topic: topic_record(row),
+        topic: TopicRecord::from(row),
         schema,
         committed_ns: now_ns(),
         chunks,
@@ -28,18 +28,4 @@ pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Resu
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await
-}
-
-fn topic_record(row: &TopicRow) -> TopicRecord {
-    TopicRecord {
-        format_version: FORMAT_VERSION,
-        id: row.id,
-        sequence: row.sequence_id,
-        path: row.locator.topic.clone(),
-        ontology_tag: row.ontology_tag.clone(),
-        serialization_format: row.serialization_format,
-        user_metadata: row.user_metadata.clone(),
-        key: row.key.clone(),
-        created_ns: row.created_ns,
-    }
 }

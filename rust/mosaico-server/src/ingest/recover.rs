@@ -12,7 +12,7 @@ use crate::batch::parse_schema_message;
 use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::id::{SequenceId, TopicId};
+use crate::id::TopicId;
 use crate::store::blocking;
 use crate::store::layout::SequencePaths;
 use crate::store::records::ChunkRecord;
@@ -20,16 +20,14 @@ use crate::tasks::Job;
 use crate::trace;
 
 /// Brings catalogue, store and log together again.
-pub(crate) async fn recover(core: &Arc<Core>, catalog_is_new: bool) -> Result<()> {
-    core.archive.open(core, catalog_is_new).await?;
-    if catalog_is_new {
-        for id in core.store.sequences().await? {
-            restore(core, id).await?;
-        }
-        core.catalog.filled().await?;
-    }
+pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
+    core.archive.open(core).await?;
     for id in core.catalog.pending().await? {
-        core.settle(id).await?;
+        // One damaged sequence must not keep everything else from starting; the background tries again.
+        if let Err(error) = core.settle(id).await {
+            tracing::error!(sequence = %id, %error, "a change of a sequence is not taken over");
+            core.catalog.unsettled.add(id);
+        }
     }
     for id in core.catalog.deleting_sequences().await? {
         core.finish_sequence_removal(id).await?;
@@ -38,14 +36,6 @@ pub(crate) async fn recover(core: &Arc<Core>, catalog_is_new: bool) -> Result<()
         core.finish_topic_removal(topic.sequence_id, topic.id).await?;
     }
     recover_log(core).await
-}
-
-/// Takes a sequence over into an empty catalogue.
-async fn restore(core: &Core, id: SequenceId) -> Result<()> {
-    match core.store.load_sequence(id).await? {
-        Some(state) => core.catalog.restore_sequence(&state).await,
-        None => core.finish_sequence_removal(id).await,
-    }
 }
 
 async fn recover_log(core: &Arc<Core>) -> Result<()> {
@@ -66,7 +56,9 @@ async fn recover_log(core: &Arc<Core>) -> Result<()> {
 async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     let folder = core.log_folder(id);
     let Some(row) = core.catalog.topic_by_id(id).await? else {
-        return blocking("removing the log of a deleted topic", move || fs::remove_dir_all(folder)).await;
+        // A removal takes the log first: this one is the rest of a damaged topic, and may be its only copy.
+        tracing::warn!(topic = %id, "a log of no topic is left as it is; `mosaicod check` looks for the topic");
+        return Ok(());
     };
     let doing = format!("recovering the log of topic `{}`", row.locator);
     let schema = row.schema.as_deref().map(parse_schema_message).transpose()?;

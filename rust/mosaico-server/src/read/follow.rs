@@ -158,6 +158,21 @@ impl Tail {
         Ok(Some(futures::stream::iter(sorted.into_iter().flatten().map(Ok)).boxed()))
     }
 
+    /// Once all is in chunks they may be joined to new ones, of which it is not known what was read.
+    async fn check_joined(&self, next: u32) -> Result<()> {
+        let Some(index) = self.index else { return Ok(()) };
+        let chunks = self.core.catalog.chunks(self.topic.id).await?;
+        let row = self.core.catalog.topic_by_id(self.topic.id).await?;
+        let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
+        if is_complete && chunks.iter().all(|chunk| chunk.index > index) {
+            let topic = &self.topic.locator;
+            return Err(Error::StoreUnavailable(format!(
+                "following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,"
+            )));
+        }
+        Ok(())
+    }
+
     /// The next segment or chunk, if the current one is done.
     async fn following(&mut self) -> Result<Option<BatchStream>> {
         if self.segment.is_some() {
@@ -180,6 +195,7 @@ impl Tail {
                 self.grown().await
             }
             (_, Some(chunk)) => {
+                self.check_joined(chunk.index).await?;
                 self.index = Some(chunk.index);
                 let (sequence, topic) = (self.topic.sequence_id, self.topic.id);
                 let select = Arc::clone(&self.select);

@@ -22,6 +22,7 @@ use crate::ingest::live::SegmentView;
 use crate::ingest::segment::{SortedBatches, read_sorted};
 use crate::trace;
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use merge::{Source, merge};
 
 /// Batches of rows.
@@ -35,6 +36,18 @@ pub(crate) async fn read_topic(
     select: &Arc<Select>,
 ) -> Result<BatchStream> {
     Ok(snapshot(core, topic, window, select).await?.0)
+}
+
+/// All rows of stored chunks.
+pub(crate) fn read_chunks(
+    core: &Arc<Core>,
+    topic: &TopicRow,
+    schema: &SchemaRef,
+    chunks: Vec<ChunkRow>,
+) -> BatchStream {
+    let select = Arc::new(Select::all(schema));
+    let source = |chunk| chunk_source(core, topic, chunk, TimeWindow::ALL, Arc::clone(&select));
+    merge(chunks.into_iter().map(source).collect(), core.piece_size().bytes())
 }
 
 /// Where a snapshot ends in the topic's arrival order: the last segment or chunk, and the bytes of it if it is a

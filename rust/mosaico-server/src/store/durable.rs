@@ -30,6 +30,11 @@ impl LocalFolder {
         Ok(Self { root: root.to_owned(), scratch })
     }
 
+    /// A folder that is only read.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), scratch: root.join(SCRATCH) }
+    }
+
     /// Where it lies.
     pub(crate) fn root(&self) -> &Path {
         &self.root

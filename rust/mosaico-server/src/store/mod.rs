@@ -13,11 +13,14 @@ mod measured;
 pub(crate) mod owner;
 pub(crate) mod parquet;
 pub(crate) mod records;
+pub(crate) mod seal;
 pub(crate) mod stats;
 mod upload;
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -42,8 +45,13 @@ pub(crate) use deadline::Unavailable;
 use durable::{LocalFolder, discard};
 use folder::FolderStore;
 use layout::SequencePaths;
+pub(crate) use load::Loaded;
 use measured::Measured;
 use records::{DeletedRecord, FORMAT_VERSION};
+use seal::{Seal, seal};
+
+/// What is copied at once.
+const PIECE: usize = 8 << 20;
 
 /// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
 #[derive(Debug, Clone)]
@@ -123,6 +131,47 @@ impl Store {
         Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
     }
 
+    /// Opens a store that others may use, to read what does not change any more.
+    pub(crate) fn open_to_read(config: &Config) -> Result<Self> {
+        let failed = |e| Error::internal("opening the store", e);
+        let (objects, folder): (Arc<dyn ObjectStore>, _) = match &config.store {
+            StoreLocation::Local(root) => {
+                let folder = Arc::new(LocalFolder::at(root));
+                (Arc::new(FolderStore::new(Arc::clone(&folder)).map_err(failed)?), folder)
+            }
+            StoreLocation::Bucket(bucket) => {
+                let opened = bucket.open(config.store_timeout, config.store_retries);
+                let opened =
+                    opened.map_err(|e| Error::Startup(format!("cannot use {}: {e}", bucket.url())))?;
+                (opened, Arc::new(LocalFolder::at(FilePath::new(""))))
+            }
+        };
+        let remote = matches!(config.store, StoreLocation::Bucket(_));
+        let kind = if remote { Kind::Bucket(None) } else { Kind::Folder };
+        Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
+    }
+
+    /// Copies an object of `bytes` bytes to a new local file, piece by piece. Returns its CRC-32.
+    pub(crate) async fn download(&self, path: &Path, bytes: u64, file: &FilePath) -> Result<u32> {
+        let failed = |e: &dyn std::fmt::Display| Error::Invalid(format!("{path} cannot be read: {e}"));
+        let target = file.to_owned();
+        let created = blocking("writing a scratch file", move || File::create_new(target)).await?;
+        let (mut file, mut sum) = (created, crc32fast::Hasher::new());
+        for from in (0..bytes).step_by(PIECE) {
+            let range = from..bytes.min(from + PIECE as u64);
+            let pieces = self.objects.get_ranges(path, &[range]).await.map_err(|e| failed(&e))?;
+            (file, sum) = blocking("writing a scratch file", move || {
+                for piece in &pieces {
+                    sum.update(piece);
+                    file.write_all(piece)?;
+                }
+                Ok((file, sum))
+            })
+            .await?;
+        }
+        Ok(sum.finalize())
+    }
+
     /// For readers of Parquet.
     pub(crate) fn chunks(&self) -> Chunks {
         Chunks(self.clone())
@@ -188,10 +237,7 @@ impl Store {
 
     /// Reads a JSON record; `None` if there is none.
     pub(crate) async fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
-        let Some(bytes) = self.get(path).await? else { return Ok(None) };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| Error::internal(format!("reading the record {path}"), e))
+        self.get(path).await?.map(|bytes| parse_json(path, &bytes)).transpose()
     }
 
     /// The names of folders directly below `path`. For recovery only: nothing else derives facts from listings.
@@ -279,14 +325,24 @@ impl Store {
     }
 }
 
-fn json(record: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(record).map_err(|e| Error::internal("encoding a record", e))
+/// A record that was read.
+fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+    let reading = || format!("reading the record {path}");
+    if seal::check(bytes) == Seal::Broken {
+        return Err(Error::internal(reading(), io::Error::other("wrong checksum")));
+    }
+    serde_json::from_slice(bytes).map_err(|e| Error::internal(reading(), e))
+}
+
+/// A record as it is stored, with its checksum.
+pub(crate) fn json(record: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(record).map(seal).map_err(|e| Error::internal("encoding a record", e))
 }
 
 /// Runs blocking file work off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     match trace::spawn_blocking(work).await {
         Ok(result) => result.map_err(|e| Error::internal(doing, e)),

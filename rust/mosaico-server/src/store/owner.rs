@@ -15,6 +15,7 @@ use super::durable::LocalFolder;
 use super::layout::owner_file;
 use super::records::{FORMAT_VERSION, OwnerRecord};
 use crate::error::{Error, Result};
+use crate::hold::LOG;
 
 /// Refuses the state folder of a bucket as a local store.
 pub(crate) fn check_folder(folder: &Path) -> Result<()> {
@@ -32,7 +33,7 @@ pub(crate) fn check_folder(folder: &Path) -> Result<()> {
 
 /// Whether a server came as far as to use this folder. Its mark alone is of a start that was refused.
 fn was_used(folder: &Path) -> bool {
-    folder.join("log").exists()
+    folder.join(LOG).exists()
 }
 
 /// A bucket that was another server's; the record of this one is not written yet.
@@ -96,7 +97,7 @@ pub(crate) async fn claim(
 
 /// Rows from before another server had the bucket do not fit what it made of it since.
 fn refuse_log(folder: &Path, bucket: &Bucket) -> Result<()> {
-    let log = folder.join("log");
+    let log = folder.join(LOG);
     let has_rows = match fs::read_dir(&log) {
         Ok(mut entries) => entries.next().is_some(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => false,

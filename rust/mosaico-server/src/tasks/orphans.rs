@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use object_store::ObjectMeta;
+use object_store::path::Path;
 
 use crate::core::Core;
 use crate::error::Result;
@@ -35,6 +36,7 @@ async fn collect_sequence(core: &Core, id: SequenceId, before: SystemTime) -> Re
         // The catalogue knows what is being created or removed now.
         if core.catalog.sequence_by_id(id).await?.is_none()
             && all_older(&core.store.objects_below(&paths.folder()).await?, before)
+            && is_rest(core, &paths.deleted(), &paths.folder()).await?
         {
             tracing::info!(sequence = %id, "removing a folder that no record names");
             core.finish_sequence_removal(id).await?;
@@ -57,7 +59,10 @@ async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: S
     let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
     let created = commit.is_some() || core.store.has(&paths.created()).await?;
     if !created || core.store.has(&paths.deleted()).await? {
-        if core.catalog.topic_by_id(id).await?.is_none() && all_older(&objects, before) {
+        if core.catalog.topic_by_id(id).await?.is_none()
+            && all_older(&objects, before)
+            && is_rest(core, &paths.deleted(), &paths.folder()).await?
+        {
             tracing::info!(topic = %id, "removing a folder that no record names");
             core.finish_topic_removal(sequence, id).await?;
         }
@@ -67,6 +72,11 @@ async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: S
         Some(commit) => commit.chunks.iter().map(|chunk| chunk.index).collect(),
         None => objects.iter().filter_map(|object| index(object, ".json")).chain(waiting).collect(),
     };
+    // Chunks that were joined are read by whoever began before.
+    let is_recent = |object: &ObjectMeta| object.location == paths.committed() && !older(object, before);
+    if objects.iter().any(is_recent) {
+        return Ok(());
+    }
     for object in objects.iter().filter(|object| older(object, before)) {
         let chunk = index(object, ".parquet").or_else(|| index(object, ".json"));
         if chunk.is_some_and(|chunk| !named.contains(&chunk)) {
@@ -75,6 +85,18 @@ async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: S
         }
     }
     Ok(())
+}
+
+/// Whether a folder may go: its removal was begun, or it holds no rows. One that lost its record stays.
+async fn is_rest(core: &Core, tombstone: &Path, folder: &Path) -> Result<bool> {
+    if core.store.has(tombstone).await? {
+        return Ok(true);
+    }
+    let rest = core.store.check_rest(folder).await;
+    if let Err(error) = &rest {
+        tracing::error!(%error, "a folder is left as it is; `mosaicod check` tells more");
+    }
+    Ok(rest.is_ok())
 }
 
 /// The index of a chunk's file.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
+mod compact;
 mod crash;
 mod database;
 mod events;
@@ -15,6 +16,7 @@ mod query;
 mod query_data;
 mod query_random;
 mod query_vectors;
+mod rebuild;
 mod recovery;
 mod repair;
 mod replay;

@@ -121,6 +121,7 @@ fn secrets_come_from_files_and_are_not_shown() {
     let path = secret.to_str().unwrap();
     let of = |settings: Settings| match settings.cli.command {
         Asked::Run(args) | Asked::Config(args) => args.config().unwrap().0.database,
+        other => panic!("{other:?}"),
     };
     let expected = Some("postgres://u:hidden@h/d".to_owned());
     let base = ["--local-store", "a"];
@@ -138,6 +139,24 @@ fn secrets_come_from_files_and_are_not_shown() {
     std::fs::write(&secret, "\n").unwrap();
     assert!(refusal(&[], &variable, "").contains("it is empty"));
     assert!(refusal(&["--database-file", "/no/such"], "", "").contains("/no/such"));
+}
+
+#[test]
+fn what_has_no_name_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mosaicod.toml");
+    std::fs::write(&file, "local-store = \"a\"\nhttp-port = 1").unwrap();
+    let environment = Environment::read(folder.path()).unwrap();
+    let line = ["mosaicod", "import", "--assume-finalized", "-odd", "--config"];
+    let refused =
+        Settings::gather(line.map(OsString::from).into_iter().chain([file.clone().into()]), &environment);
+    assert!(matches!(refused, Err(Stop::Usage(_))), "an option that there is not");
+    let line = ["mosaicod", "import", "s3://bucket", "--assume-finalized", "--config"];
+    let line = line.map(OsString::from).into_iter().chain([file.into()]);
+    match Settings::gather(line, &environment).unwrap().cli.command {
+        Asked::Import(args) => assert!(args.source == "s3://bucket" && args.assume_finalized),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

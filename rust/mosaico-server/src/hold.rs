@@ -1,0 +1,76 @@
+//! A store that one process has for itself: a server, or a maintenance command.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::catalog::Database;
+use crate::config::{Config, StoreLocation};
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::store::durable::create_folders;
+use crate::store::{Store, owner};
+
+/// The folder of the log.
+pub(crate) const LOG: &str = "log";
+
+/// The file that is locked.
+pub(crate) const LOCK: &str = "mosaicod.lock";
+
+/// What belongs together: the objects, the folder of this machine that holds the log, and the catalogue.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub folder: PathBuf,
+    pub store: Store,
+    pub database: Database,
+    pub metrics: Arc<Metrics>,
+    /// Held until it is dropped.
+    pub lock: File,
+}
+
+impl Hold {
+    /// Takes what a configuration names; it is made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if it cannot be used, or if somebody else uses it.
+    pub(crate) async fn take(config: &Config) -> Result<Self> {
+        let folder = config.folder()?.to_owned();
+        let lock = lock(&folder)?;
+        let metrics = Arc::new(Metrics::new(config.ingest_bytes));
+        let store = Store::open(config, metrics.store_timer())?;
+        let database = Database::of(config, &folder);
+        match &config.store {
+            StoreLocation::Local(_) => owner::check_folder(&folder)?,
+            StoreLocation::Bucket(bucket) => {
+                if let Some(taking_over) = owner::claim(&store, &folder, bucket, config.take_over).await? {
+                    // Before the bucket is ours: a crash in between must not leave what is outdated.
+                    database.forget().await?;
+                    taking_over.complete(&store).await?;
+                }
+            }
+        }
+        create_folders(&folder.join(LOG)).map_err(|e| unusable(&folder, &e))?;
+        Ok(Self { folder, store, database, metrics, lock })
+    }
+}
+
+fn unusable(folder: &Path, error: &io::Error) -> Error {
+    Error::Startup(format!("cannot use the store folder {}: {error}", folder.display()))
+}
+
+/// Creates the folder if needed and locks it.
+fn lock(folder: &Path) -> Result<File> {
+    let failed = |e: io::Error| unusable(folder, &e);
+    create_folders(folder).map_err(failed)?;
+    let path = folder.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Startup(format!(
+            "the store folder {} is in use by another server; stop that one or choose another folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}

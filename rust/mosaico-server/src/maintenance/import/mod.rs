@@ -1,0 +1,183 @@
+//! Taking over what was written by others.
+//!
+//! The source is only read. A sequence is written under a tombstone, which goes when everything is there and was
+//! compared: it appears as a whole, and what a crash leaves is a removal to be finished. An import that was cut short
+//! goes on with the sequences that are not there yet.
+
+mod mosaico;
+mod ours;
+mod rows;
+mod sequence;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Problem, Progress};
+use crate::catalog::Catalog;
+use crate::config::{Config, StoreLocation};
+use crate::error::{Error, Result};
+use crate::hold::Hold;
+use crate::id::SequenceId;
+use crate::store::Store;
+use crate::store::layout::{ROOT, SequencePaths};
+use sequence::Written;
+
+/// What is imported, and how.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// Another store of ours, or the folder of the store of a `mosaicod` 0.2 to 0.4.
+    pub source: StoreLocation,
+    /// A store of Mosaico does not say which sequences are finalized: take all of them for it. Without this they are
+    /// only reported. Stores of ours say it.
+    pub assume_finalized: bool,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// Sequences that are in the store now and were not before.
+    pub sequences: Vec<String>,
+    /// Their topics.
+    pub topics: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Sequences that the store has already.
+    pub present: Vec<String>,
+    /// Sequences that are still being recorded, or of which nothing tells whether they are complete.
+    pub undecided: Vec<String>,
+    /// What was not taken over. Nothing of these sequences is in the store.
+    pub problems: Vec<Problem>,
+}
+
+impl Imported {
+    /// Notes what became of a sequence; a target that cannot be written to ends everything.
+    fn note(&mut self, name: String, path: String, written: Result<Written>) -> Result<()> {
+        match written {
+            Ok(written) => {
+                self.topics += written.topics;
+                self.rows += written.rows;
+                self.sequences.push(name);
+            }
+            Err(error @ (Error::Full(_) | Error::Internal(_) | Error::StoreUnavailable(_))) => {
+                return Err(error);
+            }
+            Err(error) => {
+                let text = format!("sequence `{name}` is not imported: {error}");
+                self.problems.push(Problem { path, text, repaired: false });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An import on its way.
+struct Import<'a> {
+    target: &'a Store,
+    catalog: &'a Catalog,
+    config: &'a Config,
+    progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// Imports into the store that is held.
+pub(super) async fn run(
+    target: &Hold,
+    catalog: &Catalog,
+    config: &Config,
+    options: &ImportOptions,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Imported> {
+    let import = Import { target: &target.store, catalog, config, progress };
+    match &options.source {
+        StoreLocation::Local(folder) => {
+            check_apart(folder, &target.folder)?;
+            if folder.join(ROOT).is_dir() {
+                import.ours(&options.source).await
+            } else {
+                import.mosaico(folder, options.assume_finalized).await
+            }
+        }
+        source if *source == config.store => Err(Error::Startup("the source is the store itself".into())),
+        StoreLocation::Bucket(_) => import.ours(&options.source).await,
+    }
+}
+
+impl Import<'_> {
+    async fn mosaico(&self, folder: &Path, assume_finalized: bool) -> Result<Imported> {
+        let (found, problems) = mosaico::scan(folder)?;
+        let mut imported = Imported { problems, ..Imported::default() };
+        let total = found.len() as u64;
+        for (done, source) in (0..).zip(found) {
+            (self.progress)(Progress { done, total });
+            let name = source.name.to_string();
+            if self.catalog.find_sequence(&source.name).await?.is_some() {
+                imported.present.push(name);
+            } else if !assume_finalized {
+                imported.undecided.push(name);
+            } else {
+                let path = source.folder.display().to_string();
+                let written = sequence::write(self.target, self.catalog, self.config, source).await;
+                imported.note(name, path, written)?;
+            }
+        }
+        (self.progress)(Progress { done: total, total });
+        Ok(imported)
+    }
+
+    async fn ours(&self, location: &StoreLocation) -> Result<Imported> {
+        let source = Store::open_to_read(&Config { store: location.clone(), ..self.config.clone() })?;
+        let mut ids = source.sequences().await?;
+        ids.sort_unstable();
+        let known = self.catalog.sequence_ids().await?;
+        let mut imported = Imported::default();
+        let total = ids.len() as u64;
+        for (done, id) in (0..).zip(ids) {
+            (self.progress)(Progress { done, total });
+            self.sequence_of_ours(&source, id, known.contains(&id), &mut imported).await?;
+        }
+        ours::copy_layers(&source, self.target).await?;
+        (self.progress)(Progress { done: total, total });
+        Ok(imported)
+    }
+
+    async fn sequence_of_ours(
+        &self,
+        source: &Store,
+        id: SequenceId,
+        is_known: bool,
+        imported: &mut Imported,
+    ) -> Result<()> {
+        let path = SequencePaths(id).folder().to_string();
+        let state = match ours::load(source, id).await {
+            Ok(Some(state)) => state,
+            Ok(None) => return Ok(()),
+            Err(error) => return imported.note(id.to_string(), path, Err(error)),
+        };
+        let name = state.record.name.to_string();
+        if is_known || self.catalog.find_sequence(&state.record.name).await?.is_some() {
+            imported.present.push(name);
+        } else if !ours::is_complete(&state) {
+            imported.undecided.push(name);
+        } else {
+            let written = ours::copy(source, self.target, self.catalog, state).await;
+            imported.note(name, path, written)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a source inside the target, and the other way round.
+fn check_apart(source: &Path, target: &Path) -> Result<()> {
+    let real = |path: &Path| {
+        path.canonicalize().map_err(|e| Error::Startup(format!("cannot read {}: {e}", path.display())))
+    };
+    let (from, to) = (real(source)?, real(target)?);
+    if from.starts_with(&to) || to.starts_with(&from) {
+        return Err(Error::Startup(format!(
+            "{} and {} lie in each other; import into a store of its own",
+            source.display(),
+            target.display()
+        )));
+    }
+    Ok(())
+}

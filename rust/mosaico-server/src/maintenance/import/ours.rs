@@ -1,0 +1,69 @@
+//! Sequences of another store of ours, in a folder or a bucket, which may be in use: what is locked there does not change.
+//! Ids and keys stay the same, files are copied byte by byte.
+
+use object_store::path::Path;
+
+use super::super::check::mend::expected;
+use super::sequence::{Written, as_a_whole};
+use crate::catalog::{Catalog, SequenceState};
+use crate::error::{Error, Result};
+use crate::id::SequenceId;
+use crate::layers::Layers;
+use crate::store::Store;
+use crate::store::layout::{SequencePaths, layers_file};
+use crate::store::records::{ChunkRecord, LayersRecord};
+use crate::store::seal::{self, Seal};
+
+/// Whether nothing of it will change, and all of its rows are in chunks.
+pub(super) fn is_complete(state: &SequenceState) -> bool {
+    let is_left = state.finalized_ns.is_some() || state.ended_ns.is_some();
+    is_left && state.topics.iter().all(|topic| topic.committed_ns.is_some() || topic.schema.is_none())
+}
+
+/// What another store says about a sequence; `None` if it is being removed there.
+pub(super) async fn load(source: &Store, id: SequenceId) -> Result<Option<SequenceState>> {
+    // Whatever keeps it from being read, it is this sequence's trouble.
+    source.load_sequence(id).await.map_err(|error| Error::Invalid(error.to_string()))
+}
+
+/// Copies a sequence; on failure nothing of it stays.
+pub(super) async fn copy(
+    source: &Store,
+    target: &Store,
+    catalog: &Catalog,
+    state: SequenceState,
+) -> Result<Written> {
+    as_a_whole(target, catalog, state.record.id, copy_below(source, target, state)).await
+}
+
+async fn copy_below(source: &Store, target: &Store, state: SequenceState) -> Result<SequenceState> {
+    let paths = SequencePaths(state.record.id);
+    for topic in &state.topics {
+        for chunk in &topic.chunks {
+            copy_chunk(source, target, &paths.topic(topic.record.id).chunk(chunk.index), chunk).await?;
+        }
+    }
+    for (path, told) in expected(&state)? {
+        let read = source.get(&path).await.map_err(|error| Error::Invalid(error.to_string()))?;
+        let whole = read.filter(|bytes| seal::check(bytes) == Seal::Whole);
+        target.put(&path, whole.map_or(told, |bytes| bytes.to_vec())).await?;
+    }
+    Ok(state)
+}
+
+async fn copy_chunk(source: &Store, target: &Store, path: &Path, record: &ChunkRecord) -> Result<()> {
+    let scratch = target.scratch_file();
+    if source.download(path, record.bytes, &scratch.file).await? != record.crc32 {
+        let text = format!("{path} does not have its checksum; `mosaicod check --deep` there tells more");
+        return Err(Error::Invalid(text));
+    }
+    target.publish(&scratch, path).await
+}
+
+/// Adds the layers of another store.
+pub(super) async fn copy_layers(source: &Store, target: &Store) -> Result<()> {
+    match source.get_json::<LayersRecord>(&layers_file()).await? {
+        Some(found) => Layers::open(target.clone()).await?.add(found.layers).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,158 @@
+//! Work on a whole store while no server uses it. Start with [`Maintenance`].
+
+mod check;
+pub(crate) mod compact;
+mod gc;
+mod import;
+pub(crate) mod rebuild;
+mod stats;
+
+use std::time::Duration;
+
+use crate::config::{Config, StoreLocation};
+use crate::error::{Error, Result};
+use crate::hold::{Hold, LOCK};
+use crate::server::Server;
+use crate::store::layout::ROOT;
+pub use check::{CheckOptions, Checked};
+pub use compact::Compacted;
+pub use gc::Collected;
+pub use import::{ImportOptions, Imported};
+pub use rebuild::Rebuilt;
+pub use stats::Stats;
+
+/// How far a piece of work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Sequences that are done.
+    pub done: u64,
+    /// Sequences in all.
+    pub total: u64,
+}
+
+/// Something that is wrong in a store.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// The object, or the folder of a sequence.
+    pub path: String,
+    /// What is wrong, and what follows from it.
+    pub text: String,
+    /// It was put right.
+    pub repaired: bool,
+}
+
+/// A store that is held as a server would hold it; servers are refused meanwhile.
+#[derive(Debug)]
+pub struct Maintenance {
+    hold: Hold,
+    config: Config,
+}
+
+impl Maintenance {
+    /// Takes an existing store.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if there is no store, or if a server uses it.
+    pub async fn open(config: Config) -> Result<Self> {
+        let folder = config.folder()?;
+        let has = |name: &str| folder.join(name).exists();
+        let text = match &config.store {
+            StoreLocation::Local(_) if has(ROOT) || has(LOCK) => return Self::create(config).await,
+            StoreLocation::Local(_) => {
+                format!(
+                    "there is no store in {}; name the folder that `mosaicod run` serves",
+                    folder.display()
+                )
+            }
+            StoreLocation::Bucket(_) if has(LOCK) || config.take_over => return Self::create(config).await,
+            StoreLocation::Bucket(bucket) => format!(
+                "{} is not the state folder of {}; name the one that `mosaicod run` has, or add --take-over if it \
+                 is lost",
+                folder.display(),
+                bucket.url()
+            ),
+        };
+        Err(Error::Startup(text))
+    }
+
+    /// Takes a store, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if it cannot be used, or if a server uses it.
+    pub async fn create(config: Config) -> Result<Self> {
+        config.check()?;
+        Ok(Self { hold: Hold::take(&config).await?, config })
+    }
+
+    /// Makes the catalogue anew from the store alone. A rebuild that was cut short goes on where it stopped.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] or [`Error::Full`] if the store cannot be listed or the catalogue cannot be written.
+    pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+        rebuild::run(&self.hold.database, &self.hold.store, progress).await
+    }
+
+    /// Compares records, chunks, log and catalogue, see [`CheckOptions`]. Without `repair` nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the store cannot be read or mended; what is wrong *in* it is in the report.
+    pub async fn check(
+        &self,
+        options: CheckOptions,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Checked> {
+        check::run(&self.hold, options, progress).await
+    }
+
+    /// Removes files that no record names and removals that were cut short, if they are older than `grace`; with
+    /// `dry_run` they are only counted.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the store cannot be listed or written.
+    pub async fn gc(
+        &self,
+        grace: Duration,
+        dry_run: bool,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Collected> {
+        gc::run(&self.hold.store, &self.hold.folder, grace, dry_run, progress).await
+    }
+
+    /// Joins the small chunks of finalized sequences to large ones, see [`Server::compact`]; chunks that are waiting in
+    /// the log are made too.
+    ///
+    /// # Errors
+    /// As of [`Server::open`] and [`Server::compact`].
+    pub async fn compact(self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
+        // Ending sequences is up to the daemon.
+        let config = Config { writer_timeout: None, ..self.config };
+        let server = Server::on(self.hold, config).await?;
+        let done = server.compact(progress).await;
+        server.shutdown().await;
+        done
+    }
+
+    /// Counts and sizes of what the store holds, from its records.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the store cannot be listed.
+    pub async fn stats(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Stats> {
+        stats::run(&self.hold.store, progress).await
+    }
+
+    /// Takes over sequences that others wrote; they are not changed. The configuration says how chunks are cut.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if the source cannot be used, [`Error::Full`] or [`Error::Internal`] if the store cannot be
+    /// written; sequences that cannot be taken over are in the report.
+    pub async fn import(
+        &self,
+        options: &ImportOptions,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Imported> {
+        let catalog = rebuild::open_catalog(&self.hold.database, &self.hold.store).await?;
+        let imported = import::run(&self.hold, &catalog, &self.config, options, progress).await;
+        catalog.close().await;
+        imported
+    }
+}

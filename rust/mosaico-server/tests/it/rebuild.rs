@@ -1,0 +1,380 @@
+//! Whatever happened on a store: without its catalogue, or with one of earlier, it answers the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::common::*;
+use crate::database;
+use mosaico_server::{Config, Maintenance};
+use proptest::prelude::*;
+use prost::Message;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tonic::Code;
+
+/// One call of a client; numbers choose among what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    CreateSequence,
+    CreateTopic(usize),
+    Put { topic: usize, rows: usize, finish: bool },
+    Finalize(usize),
+    End(usize),
+    Notify(usize),
+    NotifyTopic(usize),
+    Purge(usize),
+    DeleteSequence(usize),
+    DeleteTopic(usize),
+    Layer,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let any = || any::<usize>();
+    prop_oneof![
+        3 => Just(Step::CreateSequence),
+        5 => any().prop_map(Step::CreateTopic),
+        8 => (any(), 1usize..60, prop::bool::weighted(0.8))
+            .prop_map(|(topic, rows, finish)| Step::Put { topic, rows, finish }),
+        3 => any().prop_map(Step::Finalize),
+        1 => any().prop_map(Step::End),
+        2 => any().prop_map(Step::Notify),
+        2 => any().prop_map(Step::NotifyTopic),
+        1 => any().prop_map(Step::Purge),
+        1 => any().prop_map(Step::DeleteSequence),
+        1 => any().prop_map(Step::DeleteTopic),
+        1 => Just(Step::Layer),
+    ]
+}
+
+/// What a client knows.
+#[derive(Debug, Default)]
+struct Known {
+    made: usize,
+    /// Name and key.
+    sequences: Vec<(String, String)>,
+    /// Locator and key.
+    topics: Vec<(String, String)>,
+}
+
+fn pick(list: &[(String, String)], number: usize) -> Option<(String, String)> {
+    (!list.is_empty()).then(|| list[number % list.len()].clone())
+}
+
+impl Known {
+    /// Calls that are refused are part of the history.
+    async fn make(&mut self, client: &Client, step: &Step) -> Option<()> {
+        self.made += 1;
+        let number = self.made;
+        let key = |answer: Value| answer["key"].as_str().map(str::to_owned);
+        match *step {
+            Step::CreateSequence => {
+                let name = format!("run-{number}");
+                let metadata = json!({"number": number, "zero": "a\u{0}b", "list": [1, null]});
+                let body = json!({"name": name, "user_metadata": metadata});
+                self.sequences.push((name, key(act(client, "sequence_create", body).await.ok()?)?));
+            }
+            Step::CreateTopic(at) => {
+                let (sequence, sequence_key) = pick(&self.sequences, at)?;
+                let name = format!("{sequence}/deep/t{number}");
+                let body = json!({"name": name, "sequence_key": sequence_key, "serialization_format": "ragged",
+                                  "ontology_tag": format!("tag-{}", number % 3), "user_metadata": {"n": number}});
+                self.topics.push((name, key(act(client, "topic_create", body).await.ok()?)?));
+            }
+            Step::Put { topic, rows: count, finish } => {
+                let (locator, key) = pick(&self.topics, topic)?;
+                let times: Vec<i64> = (0..count).map(|row| (row * 37 % 101) as i64).collect();
+                let mut put = Put::open(client, &locator, &key, rows(&[0], 0).schema()).await;
+                put.send(rows(&times, number)).await;
+                if finish {
+                    drop(put.finish().await);
+                } else {
+                    // A crash or the end of the server cuts it short.
+                    std::mem::forget(put);
+                }
+            }
+            Step::Finalize(at) => {
+                let (name, key) = pick(&self.sequences, at)?;
+                drop(act(client, "sequence_finalize", json!({"name": name, "key": key})).await);
+            }
+            Step::End(at) => {
+                let (name, key) = pick(&self.sequences, at)?;
+                drop(act(client, "sequence_end", json!({"name": name, "key": key})).await);
+            }
+            Step::Notify(at) => {
+                let (name, _) = pick(&self.sequences, at)?;
+                let body = json!({"name": name, "notify_type": "error", "msg": format!("m{number}")});
+                drop(act(client, "sequence_notify_create", body).await);
+            }
+            Step::NotifyTopic(at) => {
+                let (name, _) = pick(&self.topics, at)?;
+                let body = json!({"name": name, "notify_type": "error", "msg": format!("m{number}")});
+                drop(act(client, "topic_notify_create", body).await);
+            }
+            Step::Purge(at) => {
+                let (name, _) = pick(&self.sequences, at)?;
+                drop(act(client, "sequence_notify_purge", json!({"name": name})).await);
+            }
+            Step::DeleteSequence(at) => {
+                let (name, _) = pick(&self.sequences, at)?;
+                drop(act(client, "sequence_delete", json!({"name": name})).await);
+            }
+            Step::DeleteTopic(at) => {
+                let (name, _) = pick(&self.topics, at)?;
+                drop(act(client, "topic_delete", json!({"name": name})).await);
+            }
+            Step::Layer => {
+                let body = json!({"name": format!("layer-{number}"), "description": "d"});
+                drop(act(client, "layer_create", body).await);
+            }
+        }
+        Some(())
+    }
+}
+
+fn settings(folder: &Path) -> Config {
+    let mut config = config(folder);
+    // A chunk of a few rows, so that there are some.
+    config.chunk_bytes = 300;
+    config.shutdown_grace = Duration::from_millis(10);
+    config
+}
+
+/// A server from its start to its end, or to a crash.
+fn live<T>(folder: &Path, crash: bool, work: impl AsyncFnOnce(&Client) -> T) -> T {
+    let runtime = Runtime::new().unwrap();
+    let result = runtime.block_on(async {
+        let server = TestServer::start(settings(folder)).await;
+        let result = work(&server.client).await;
+        if crash {
+            std::mem::forget(server)
+        } else {
+            server.stop().await
+        }
+        result
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    result
+}
+
+/// The bytes of every answer about everything, by question.
+async fn answers(client: &Client, known: &Known) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut ask = async |action: &str, body: Value| {
+        let request = arrow_flight::Action { r#type: action.to_owned(), body: body.to_string().into() };
+        let answer = match client.clone().do_action(request).await {
+            Ok(answer) => answer.into_inner().message().await.unwrap().unwrap().body.to_vec(),
+            Err(status) => {
+                assert_ne!(status.code(), Code::Internal, "{action} {body}: {status}");
+                status.message().as_bytes().to_vec()
+            }
+        };
+        found.insert(format!("{action} {body}"), answer);
+    };
+    for (name, _) in &known.sequences {
+        ask("sequence_system_info", json!({"name": name})).await;
+        ask("sequence_notify_list", json!({"name": name})).await;
+    }
+    for (name, _) in &known.topics {
+        ask("topic_system_info", json!({"name": name})).await;
+        ask("topic_notify_list", json!({"name": name})).await;
+    }
+    ask("layer_list", json!({})).await;
+    ask("event_list", json!({"limit": 1000})).await;
+    for tag in ["tag-0", "tag-1"] {
+        ask("query", json!({"topic": {"ontology_tag": {"$eq": tag}}})).await;
+    }
+    ask("query", json!({"sequence": {"user_metadata": {"number": {"$gt": 3}}}})).await;
+    ask("query", json!({"ontology": {"tag-1.value": {"$between": [4.0, 9.0]}}})).await;
+    found.insert("names".into(), names(client).await.join("\n").into_bytes());
+    for (name, _) in known.sequences.iter().chain(&known.topics) {
+        let Ok(mut info) = info(client, json!({"resource_locator": name})).await else { continue };
+        for endpoint in &info.endpoint {
+            // A topic that nothing was ever put to has no rows to get.
+            let got = match get_ticket(client, endpoint.ticket.clone().unwrap()).await {
+                Ok((schema, batches)) => {
+                    let columns: Vec<_> = batches.iter().map(|batch| batch.columns().to_vec()).collect();
+                    format!("{:?} {columns:?}", sorted(&schema))
+                }
+                Err(status) => status.message().to_owned(),
+            };
+            found.insert(format!("get {:?}", endpoint.ticket), got.into_bytes());
+        }
+        let schema = info.clone().try_decode_schema().unwrap();
+        found.insert(format!("schema {name}"), format!("{:?}", sorted(&schema)).into_bytes());
+        // The order of metadata differs from answer to answer.
+        info.schema = Default::default();
+        found.insert(format!("info {name}"), info.encode_to_vec());
+    }
+    found
+}
+
+fn sorted(schema: &arrow::datatypes::Schema) -> (String, BTreeMap<&String, &String>) {
+    (format!("{:?}", schema.fields()), schema.metadata().iter().collect())
+}
+
+/// Waits until what the log held is in chunks.
+async fn settle(folder: &Path) {
+    let is_empty = || files(folder).iter().all(|file| !file.starts_with("log/"));
+    for _ in 0..1000 {
+        if is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("rows stay in the log: {:?}", files(folder));
+}
+
+fn catalogue(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("catalog")).collect()
+}
+
+async fn rebuild(folder: &Path) -> mosaico_server::Rebuilt {
+    let store = Maintenance::open(settings(folder)).await.unwrap();
+    store.rebuild(&|_| ()).await.unwrap()
+}
+
+fn assert_same(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Vec<u8>>) {
+    for (question, answer) in expected {
+        let (found, answer) = (found.get(question).map(|found| String::from_utf8_lossy(found)), answer);
+        assert_eq!(found, Some(String::from_utf8_lossy(answer)), "{question}");
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_answer_is_the_same(
+        lives in prop::collection::vec((prop::collection::vec(step(), 1..25), any::<bool>()), 2..4),
+        backup_after in 0usize..4,
+    ) {
+        let folder = TempDir::new().unwrap();
+        let folder = folder.path();
+        let backup = TempDir::new().unwrap();
+        let mut known = Known::default();
+        for (number, (steps, crash)) in lives.iter().enumerate() {
+            live(folder, *crash, async |client| {
+                for step in steps {
+                    known.make(client, step).await;
+                }
+            });
+            if number == backup_after % (lives.len() - 1) {
+                for name in catalogue(folder) {
+                    fs::copy(folder.join(&name), backup.path().join(&name)).unwrap();
+                }
+            }
+        }
+        let before = live(folder, false, async |client| {
+            settle(folder).await;
+            answers(client, &known).await
+        });
+
+        database::remove(folder);
+        let rebuilt = Runtime::new().unwrap().block_on(rebuild(folder));
+        prop_assert_eq!(rebuilt.problems, []);
+        assert_same(&live(folder, false, async |client| answers(client, &known).await), &before);
+
+        if database::url().is_some() {
+            return Ok(());
+        }
+        // A restored backup.
+        database::remove(folder);
+        for name in catalogue(backup.path()) {
+            fs::copy(backup.path().join(&name), folder.join(&name)).unwrap();
+        }
+        assert_same(&live(folder, false, async |client| answers(client, &known).await), &before);
+    }
+}
+
+/// Sequences that were created and nothing else.
+fn write_sequences(folder: &Path, count: usize) {
+    for number in 0..count {
+        let id = format!("01ARZ3NDEKTSV4RRFFQ6{number:06}");
+        let record = json!({"format_version": 1, "id": id, "name": format!("run-{number}"), "key": "k",
+                            "user_metadata": {}, "created_ns": number});
+        let folder = folder.join("seq").join(&id);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("sequence.json"), record.to_string()).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_was_cut_short_goes_on() {
+    let folder = TempDir::new().unwrap();
+    write_sequences(folder.path(), 300);
+    fs::write(folder.path().join("mosaicod.lock"), "").unwrap();
+    let path = folder.path().to_owned();
+    let cut_short = tokio::spawn(async move {
+        let store = Maintenance::open(settings(&path)).await.unwrap();
+        store.rebuild(&|progress| assert!(progress.done == 0, "cut short")).await
+    });
+    assert!(cut_short.await.unwrap_err().is_panic());
+    let rebuilt = rebuild(folder.path()).await;
+    assert_eq!((rebuilt.sequences, rebuilt.resumed), (300, 256));
+    assert_eq!(rebuild(folder.path()).await.resumed, 0, "a complete one is made anew");
+    let path = folder.path().to_owned();
+    let cut_short = tokio::spawn(async move {
+        let store = Maintenance::open(settings(&path)).await.unwrap();
+        store.rebuild(&|progress| assert!(progress.done == 0, "cut short")).await
+    });
+    assert!(cut_short.await.unwrap_err().is_panic());
+    // A server does not go on with what may be of an earlier store.
+    fs::remove_dir_all(folder.path().join("seq/01ARZ3NDEKTSV4RRFFQ6000000")).unwrap();
+    let server = TestServer::start(settings(folder.path())).await;
+    assert_eq!(names(&server.client).await.len(), 299);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_sequences_with_one_name_the_older_has_it() {
+    let folder = TempDir::new().unwrap();
+    write_sequences(folder.path(), 2);
+    let second = folder.path().join("seq/01ARZ3NDEKTSV4RRFFQ6000001/sequence.json");
+    fs::write(&second, fs::read_to_string(&second).unwrap().replace("run-1", "run-0")).unwrap();
+    let rebuilt = rebuild(folder.path()).await;
+    assert_eq!(rebuilt.sequences, 1);
+    assert_eq!(rebuilt.problems[0].path, "seq/01ARZ3NDEKTSV4RRFFQ6000001");
+    assert!(second.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lost_its_record_is_left_alone_until_that_is_back() {
+    for lost in ["sequence.json", "topic.json"] {
+        let folder = TempDir::new().unwrap();
+        let mut config = config(folder.path());
+        config.shutdown_grace = Duration::from_millis(10);
+        config.orphan_grace = Duration::ZERO;
+        let server = TestServer::start(config.clone()).await;
+        let key = create_sequence(&server.client, "run").await;
+        let topic = create_topic(&server.client, "run/t", &key).await;
+        let mut put = Put::open(&server.client, "run/t", &topic, rows(&[0], 0).schema()).await;
+        put.send(rows(&[1, 2, 3], 0)).await;
+        put.durable(3).await;
+        server.stop().await;
+
+        let before = files(folder.path());
+        assert!(before.iter().any(|name| name.starts_with("log/")), "rows that are nowhere else");
+        let name = before.iter().find(|name| name.ends_with(lost)).unwrap();
+        let record = fs::read(folder.path().join(name)).unwrap();
+        fs::remove_file(folder.path().join(name)).unwrap();
+        database::remove(folder.path());
+        let kept = files(folder.path());
+        let server = TestServer::start(config.clone()).await;
+        assert_eq!(names(&server.client).await, [""; 0]);
+        // Files that no record names are looked for meanwhile, again and again.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.stop().await;
+        assert_eq!(files(folder.path()), kept, "{lost}");
+
+        fs::write(folder.path().join(name), record).unwrap();
+        assert_eq!(rebuild(folder.path()).await.problems, []);
+        let server = TestServer::start(config).await;
+        assert_eq!(get(&server.client, "run/t").await, [(1, 0), (2, 1), (3, 2)]);
+        server.stop().await;
+    }
+}

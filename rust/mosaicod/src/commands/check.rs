@@ -1,0 +1,28 @@
+//! `mosaicod check`.
+
+use mosaico_server::{CheckOptions, Error, Maintenance};
+
+use super::output;
+use crate::args::CheckArgs;
+
+/// Compares everything with everything.
+pub(super) async fn run(args: &CheckArgs) -> Result<u8, Error> {
+    let (config, shown) = args.store.config()?;
+    let options = CheckOptions { deep: args.deep, repair: args.repair };
+    let found = Maintenance::open(config).await?.check(options, &output::progress("check")).await?;
+    let repaired = found.problems.iter().filter(|problem| problem.repaired).count();
+    let read = if args.deep { "read" } else { "not read; --deep does" };
+    let text = format!(
+        "{shown}: {} sequences, {} topics, {} chunks ({read}) with {} rows, {} rows in the log, {} files that no \
+         record names; {} problems, {repaired} repaired; {} rows lost",
+        found.sequences,
+        found.topics,
+        found.chunks,
+        found.rows,
+        found.log_rows,
+        found.orphans,
+        found.problems.len(),
+        found.lost_rows
+    );
+    output::report(args.output.json, &found, &text, &found.problems)
+}

@@ -1,0 +1,16 @@
+//! `mosaicod gc`.
+
+use mosaico_server::{Error, Maintenance};
+
+use super::output;
+use crate::args::GcArgs;
+
+/// Removes what nobody needs.
+pub(super) async fn run(args: &GcArgs) -> Result<u8, Error> {
+    let (config, shown) = args.store.config()?;
+    let store = Maintenance::open(config).await?;
+    let found = store.gc(args.orphan_grace.0, args.dry_run, &output::progress("gc")).await?;
+    let done = if args.dry_run { "would be removed" } else { "removed" };
+    let text = format!("{shown}: {} files with {} bytes {done}", found.files, found.bytes);
+    output::report(args.output.json, &found, &text, &found.problems)
+}

@@ -1,0 +1,58 @@
+//! `mosaicod run`.
+
+use std::net::SocketAddr;
+
+use mosaico_server::{Error, Monitor, Server};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output::announce;
+use crate::args::RunArgs;
+
+/// Serves until a signal comes.
+pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
+    let (config, store) = args.config()?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let listener = listen((&args.host, args.port), "--host or --port").await?;
+    let mut places = format!("grpc://{}", address(&listener)?);
+    let monitor = Monitor::default();
+    if let Some(place) = args.http() {
+        let listener = listen(place, "--http-host or --http-port").await?;
+        places.push_str(&format!(", http://{}", address(&listener)?));
+        let monitor = monitor.clone();
+        tokio::spawn(async move {
+            if let Err(error) = monitor.serve(listener).await {
+                tracing::error!(%error, "monitors are not answered any more");
+            }
+        });
+    }
+    let server = Server::open(config).await?;
+    monitor.watch(&server);
+    announce(&format!("mosaicod {} listening on {places}, store {store}", env!("CARGO_PKG_VERSION")));
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("shutting down");
+    };
+    let served = server.serve_tcp(listener, stop).await;
+    server.shutdown().await;
+    served
+}
+
+async fn listen(place: (&str, u16), options: &str) -> Result<TcpListener, Error> {
+    let (host, port) = place;
+    TcpListener::bind(place)
+        .await
+        .map_err(|e| Error::Startup(format!("cannot listen on {host}:{port}: {e}; choose another {options}")))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|e| Error::Startup(format!("cannot tell the port: {e}")))
+}
+
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Error> {
+    signal(kind).map_err(|e| Error::Startup(format!("cannot listen for signals: {e}")))
+}
