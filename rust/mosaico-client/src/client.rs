@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::connection::{Flight, Pool, Target};
+use crate::stream::Options;
 use crate::{Error, Lane, LaneConfig, ReadAhead, Result, TopicStream, calls, recording};
 
 /// A connected client: control calls go over one connection, data over a small pool.
@@ -146,7 +147,7 @@ impl Client {
     /// # Errors
     /// The server's refusal.
     pub async fn read(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
-        TopicStream::open(self.pool.get().await?, ticket, read_ahead, false, |_| Ok(None)).await
+        TopicStream::open(self.pool.get().await?, ticket, read_ahead, self.options(false), |_| Ok(None)).await
     }
 
     /// Opens the stream behind a ticket; it sends new rows until the topic is complete.
@@ -155,7 +156,11 @@ impl Client {
     /// The server's refusal; [`ErrorKind::Unimplemented`] of a server that is not ours.
     pub async fn follow(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
         self.check_follow()?;
-        TopicStream::open(self.pool.get().await?, ticket, read_ahead, true, |_| Ok(None)).await
+        TopicStream::open(self.pool.get().await?, ticket, read_ahead, self.options(true), |_| Ok(None)).await
+    }
+
+    fn options(&self, follow: bool) -> Options {
+        Options { follow, sparse: self.server.is_some() }
     }
 
     fn check_follow(&self) -> Result<()> {
@@ -187,7 +192,7 @@ impl Client {
             ticket.extend(selected(selection));
         }
         let lease = self.pool.get().await?;
-        TopicStream::open(lease, ticket, read_ahead, follow, |schema| {
+        TopicStream::open(lease, ticket, read_ahead, self.options(follow), |schema| {
             let ready = || Ok(Select::new(selection, tag, schema)?);
             (here && !selection.is_all()).then(ready).transpose()
         })

@@ -32,6 +32,15 @@ struct Queued {
     _room: Option<OwnedSemaphorePermit>,
 }
 
+/// What is asked of a server besides the ticket; 0.2 servers are asked for nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// New rows, until the topic is complete.
+    pub(crate) follow: bool,
+    /// Bodies without their zeros.
+    pub(crate) sparse: bool,
+}
+
 /// The batches of one topic in time order, read ahead by a background task. Dropping it ends the call.
 pub struct TopicStream {
     schema: SchemaRef,
@@ -48,14 +57,15 @@ impl TopicStream {
         mut lease: Lease,
         ticket: Vec<u8>,
         read_ahead: ReadAhead,
-        follow: bool,
+        options: Options,
         choose: impl FnOnce(&Schema) -> Result<Option<Select>>,
     ) -> Result<Self> {
         let mut request = Request::new(Ticket { ticket: ticket.into() });
-        if follow {
-            request.metadata_mut().insert(FOLLOW_HEADER, MetadataValue::from_static("1"));
+        for (header, asked) in [(FOLLOW_HEADER, options.follow), (SPARSE_HEADER, options.sparse)] {
+            if asked {
+                request.metadata_mut().insert(header, MetadataValue::from_static("1"));
+            }
         }
-        request.metadata_mut().insert(SPARSE_HEADER, MetadataValue::from_static("1"));
         let response = lease.flight.do_get(request).await?;
         let mut messages = FlightDataDecoder::new(response.into_inner().map(|message| whole(message?)));
         let schema = match messages.try_next().await?.map(|message| message.payload) {
