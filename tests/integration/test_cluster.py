@@ -13,9 +13,9 @@ import pytest
 from harness.cluster import Cluster, ClusterDaemon
 from harness.daemon import BucketDaemon, run_mosaicod
 from harness.minio import KEY, SECRET, Minio
-from harness.shared_postgres import SharedPostgres
 from harness.proxy import Proxy
 from harness.record import number, record_numbers, replay, sequence_of
+from harness.shared_postgres import SharedPostgres
 
 from mosaicolabs import EventKind, Integer64, MosaicoClient
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError

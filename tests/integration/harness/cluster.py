@@ -15,7 +15,9 @@ from mosaicolabs import MosaicoClient
 class ClusterDaemon(BucketDaemon):
     """`mosaicod run --shared`; `folder` is its state folder."""
 
-    def __init__(self, folder: Path, bucket: str, minio: Minio, postgres: SharedPostgres, *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, bucket: str, minio: Minio, postgres: SharedPostgres, *arguments: str
+    ) -> None:
         super().__init__(folder, bucket, minio.port, (KEY, SECRET))
         schema = re.sub(r"[^a-z0-9]", "_", bucket)
         database = ["--database", postgres.url, "--database-schema", schema]
