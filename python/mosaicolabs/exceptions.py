@@ -67,7 +67,7 @@ class MosaicoError(Exception):
         return type(self), (self.message, self.code, self.request_id)
 
 
-_RETRYABLE = frozenset({"unavailable", "store_unavailable", "shutting_down", "deadline"})
+_RETRYABLE = frozenset({"unavailable", "store_unavailable", "rows_elsewhere", "shutting_down", "deadline"})
 
 
 class NotFoundError(MosaicoError, LookupError):
@@ -124,6 +124,7 @@ class ConnectionFailedError(MosaicoError, ConnectionError):
     codes = (
         "unavailable",
         "store_unavailable",
+        "rows_elsewhere",
         "shutting_down",
         "cancelled",
         "deleted",

@@ -68,7 +68,17 @@ def test_what_can_be_tried_again_is_what_the_core_tries_again() -> None:
     codes = dict(re.findall(r'Self::(\w+) => "(\w+)"', source))
     core = {codes[name] for kind in re.findall(r"Self::(\w+)", kinds) for name in of_kind[kind]}
     ours = {code for cls in CLASSES for code in cls.codes if cls("text", code).retryable}
-    assert core == ours == {"unavailable", "store_unavailable", "shutting_down", "deadline"}
+    assert (
+        core
+        == ours
+        == {
+            "unavailable",
+            "store_unavailable",
+            "rows_elsewhere",
+            "shutting_down",
+            "deadline",
+        }
+    )
 
 
 @pytest.mark.parametrize(

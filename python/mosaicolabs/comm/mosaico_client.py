@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from mosaicolabs import _native
 from mosaicolabs.comm import _control, _query
 from mosaicolabs.comm import events as _events
+from mosaicolabs.comm._addresses import addresses_of, place_of
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
 from mosaicolabs.comm.metadata import user_metadata_of
@@ -61,24 +62,31 @@ class MosaicoClient:
         self._topic_handlers: dict[str, TopicHandler] = {}
 
     @classmethod
-    def connect(cls, host: str, port: int, timeout: int = 5) -> "MosaicoClient":
+    def connect(cls, host: str | Sequence[str], port: int, timeout: int = 5) -> "MosaicoClient":
         """Connects to a running daemon, ours or Mosaico's, and waits until it answers.
 
+        Several daemons may serve the same store: the client uses the first that it reaches, and the next
+        one when that goes away. Recordings go on there.
+
         Args:
-            host: Host name or address.
+            host: Host name or address; or several, as a list or separated by commas, each with a port of
+                its own if it has another one: `"one,two:6727"`.
             port: Port; daemons listen on 6726 unless told otherwise.
             timeout: Seconds to wait for the first answer.
 
         Raises:
             ConnectionFailedError: Nobody answered in time (a `ConnectionError`).
         """
+        place = f"{host}:{port}"
         try:
-            native = _native.Client.connect(host, port, float(timeout))
+            addresses = addresses_of(host, port)
+            place = place_of(addresses)
+            native = _native.Client.connect(addresses, float(timeout))
         except FailedPreconditionError:  # this process cannot connect anywhere: it was forked
             raise
         except MosaicoError as error:
             raise ConnectionFailedError(
-                f"Connection to Flight server at '{host}:{port}' failed on startup: {error}; "
+                f"Connection to Flight server at '{place}' failed on startup: {error}; "
                 "is `mosaicod run` up there?"
             ) from error
         return cls(_native_client=native)

@@ -148,6 +148,8 @@ class BaseSequenceWriter(ABC):
         Raises:
             RuntimeError: Outside the `with` block.
             MosaicoError: Not everything could be stored; the error policy was applied.
+            ConnectionFailedError: With the code `rows_elsewhere`: rows are on the disk of a daemon that is
+                away. The sequence stays as it is; call this again when that daemon is back.
         """
         if self._status in (SequenceStatus.Finalized, SequenceStatus.Error):
             return
@@ -199,7 +201,11 @@ class BaseSequenceWriter(ABC):
                 self._status = SequenceStatus.Finalized
                 return
         except BaseException as failure:
-            self._fail(failure)
+            if isinstance(failure, MosaicoError) and failure.code == "rows_elsewhere":
+                # Everything is stored, but on a daemon that is away: deleting would lose it.
+                _add_note(failure, "nothing is lost; call close() again when that daemon is back")
+            else:
+                self._fail(failure)
             raise
         self._fail(error)
 

@@ -104,7 +104,7 @@ impl Client {
     /// A daemon in this process that ended does not come back.
     fn patience(&self, asked: Duration) -> Duration {
         match self.target {
-            Target::Tcp { .. } => asked,
+            Target::Tcp(_) => asked,
             Target::InProcess(_) => Duration::ZERO,
         }
     }

@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -7,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use mosaico_types::ErrorKind;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::error::root_cause;
@@ -41,15 +43,78 @@ pub trait Connector: Send + Sync {
 /// Where the daemon is.
 #[derive(Clone)]
 pub enum Target {
-    /// `host:port` over TCP.
-    Tcp {
-        /// Host name or address.
-        host: String,
-        /// Port.
-        port: u16,
-    },
+    /// Over TCP.
+    Tcp(Addresses),
     /// A daemon in this process.
     InProcess(Arc<dyn Connector>),
+}
+
+/// Where daemons listen that serve the same store. Connections go to the current one; when it is not reachable, to the
+/// next one that is, which is the current one then.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    all: Arc<[(String, u16)]>,
+    current: Arc<AtomicUsize>,
+}
+
+impl Addresses {
+    /// Hosts (names or addresses) and ports, the first one to begin with.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if there are none, or one is no host.
+    pub fn new(all: impl IntoIterator<Item = (String, u16)>) -> Result<Self> {
+        let all: Arc<[(String, u16)]> = all.into_iter().collect();
+        if all.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidInput, "no address of a daemon is given"));
+        }
+        for (host, port) in &*all {
+            endpoint(host, *port)?;
+        }
+        Ok(Self { all, current: Arc::default() })
+    }
+
+    async fn open(&self, timeout: Duration) -> io::Result<TcpStream> {
+        let count = self.all.len();
+        let share = timeout / u32::try_from(count).unwrap_or(u32::MAX);
+        let from = self.current.load(Ordering::Relaxed);
+        let mut failed = None;
+        for at in (from..from + count).map(|at| at % count) {
+            let (host, port) = &self.all[at];
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let opened = tokio::time::timeout(share, TcpStream::connect((host, *port))).await;
+            match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(stream) => {
+                    self.current.store(at, Ordering::Relaxed);
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+}
+
+impl std::fmt::Display for Addresses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, (host, port)) in self.all.iter().enumerate() {
+            let separator = if at == 0 { "" } else { ", " };
+            write!(f, "{separator}{host}:{port}")?;
+        }
+        Ok(())
+    }
+}
+
+fn endpoint(host: &str, port: u16) -> Result<Endpoint> {
+    // An IPv6 address stands in brackets in a URI.
+    let uri = if host.contains(':') && !host.starts_with('[') {
+        format!("http://[{host}]:{port}")
+    } else {
+        format!("http://{host}:{port}")
+    };
+    Endpoint::from_shared(uri).map_err(|cause| {
+        Error::new(ErrorKind::InvalidInput, format!("{host}:{port} is not a host and port: {cause}"))
+    })
 }
 
 impl std::fmt::Debug for Target {
@@ -61,7 +126,7 @@ impl std::fmt::Debug for Target {
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp(addresses) => addresses.fmt(f),
             Self::InProcess(_) => f.write_str("in-process"),
         }
     }
@@ -72,38 +137,35 @@ impl Target {
         let unreachable = |cause: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Unavailable, format!("cannot connect to {self}: {cause}"))
         };
-        let uri = match self {
-            // An IPv6 address stands in brackets in a URI.
-            Self::Tcp { host, port } if host.contains(':') && !host.starts_with('[') => {
-                format!("http://[{host}]:{port}")
+        let endpoint = match self {
+            Self::Tcp(addresses) => {
+                let (host, port) = &addresses.all[0];
+                endpoint(host, *port)?
             }
-            Self::Tcp { host, port } => format!("http://{host}:{port}"),
-            Self::InProcess(_) => "http://in-process".to_owned(),
+            Self::InProcess(_) => Endpoint::from_static("http://in-process"),
         };
-        let endpoint = Endpoint::from_shared(uri)
-            .map_err(|cause| {
-                Error::new(ErrorKind::InvalidInput, format!("{self} is not a host and port: {cause}"))
-            })?
-            .connect_timeout(timeout)
-            .tcp_nodelay(true)
+        let endpoint = endpoint
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        match self {
-            Self::Tcp { .. } => endpoint.connect().await.map_err(|error| unreachable(&root_cause(&error))),
+        let connected = match self.clone() {
+            Self::Tcp(addresses) => {
+                let open = move |_: Uri| {
+                    let addresses = addresses.clone();
+                    async move { addresses.open(timeout).await.map(TokioIo::new) }
+                };
+                endpoint.connect_with_connector(tower::service_fn(open)).await
+            }
             Self::InProcess(connector) => {
-                let connector = Arc::clone(connector);
                 let open = move |_: Uri| {
                     let stream = connector.open();
                     async move { stream.map(TokioIo::new) }
                 };
-                endpoint
-                    .connect_with_connector(tower::service_fn(open))
-                    .await
-                    .map_err(|error| unreachable(&root_cause(&error)))
+                endpoint.connect_with_connector(tower::service_fn(open)).await
             }
-        }
+        };
+        connected.map_err(|error| unreachable(&root_cause(&error)))
     }
 }
 

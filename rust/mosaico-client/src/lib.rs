@@ -22,7 +22,7 @@ mod stream;
 
 pub use batches::{Batches, ReadPlan};
 pub use client::{Client, Endpoint, Info};
-pub use connection::{Connector, Target};
+pub use connection::{Addresses, Connector, Target};
 pub use error::{Error, Result};
 pub use keep_alive::KeepAlive;
 pub use lane::{Lane, LaneBudget, LaneConfig, LaneStats, SpillConfig};

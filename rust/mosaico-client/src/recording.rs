@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use mosaico_types::ErrorKind;
+use mosaico_types::{ErrorCode, ErrorKind};
 use mosaico_wire::action::{Named, SequenceSystemInfo, name};
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ pub(crate) async fn action(
             return Err(error);
         }
         if begin.elapsed() + pause > patience {
-            return Err(if patience.is_zero() {
+            return Err(if patience.is_zero() || error.code == ErrorCode::RowsElsewhere {
                 error
             } else {
                 error

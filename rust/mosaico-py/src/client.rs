@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mosaico_client::{Client, Error, LaneConfig, Merge, ReadAhead, ReadPlan, Target};
+use mosaico_client::{Addresses, Client, Error, LaneConfig, Merge, ReadAhead, ReadPlan, Target};
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::command::PutCommand;
 use mosaico_wire::select::Selection;
@@ -47,9 +47,10 @@ impl PyClient {
 #[pymethods]
 impl PyClient {
     #[staticmethod]
-    fn connect(py: Python<'_>, host: String, port: u16, timeout_s: f64) -> PyResult<Self> {
+    fn connect(py: Python<'_>, addresses: Vec<(String, u16)>, timeout_s: f64) -> PyResult<Self> {
         let timeout = seconds("timeout", timeout_s)?;
-        let client = Self::connected(py, Target::Tcp { host, port }, timeout)?;
+        let target = Target::Tcp(Addresses::new(addresses).map_err(to_py_err)?);
+        let client = Self::connected(py, target, timeout)?;
         Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(None) })
     }
 
@@ -140,7 +141,7 @@ impl PyClient {
         let budget = budget.0.clone();
         let config = LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, budget, patience };
         let schema = schema.into_inner();
-        let put = PutCommand { resource_locator: locator.clone(), key, resume: None };
+        let put = PutCommand { resource_locator: locator.clone(), key, resume: None, acknowledged: None };
         let lane = wait(py, self.open()?.write(put, Arc::clone(&schema), config))?;
         Ok(PyLane::new(py, lane, locator, data_class, &schema))
     }

@@ -61,6 +61,9 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Take a bucket over from the server that uses it, which must not run any more.
     pub take_over: bool,
+    /// Serve a bucket together with other servers that have the same database; `Some`: where they reach this one,
+    /// `host:port`.
+    pub shared: Option<String>,
     /// Bytes of chunks in a bucket that are kept on the local disk; 0: none.
     pub cache_bytes: u64,
     /// How often a request to a bucket that failed is made again, within the time of its operation.
@@ -122,6 +125,7 @@ impl Config {
             store,
             state: None,
             take_over: false,
+            shared: None,
             cache_bytes: 1 << 30,
             store_retries: 10,
             database: None,
@@ -169,6 +173,12 @@ impl Config {
 
     /// Refuses values that no server can work with.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.shared.is_some() && (self.database.is_none() || matches!(self.store, StoreLocation::Local(_)))
+        {
+            return Err(Error::Startup(
+                "servers share a bucket and a Postgres database; name both (--store, --database)".into(),
+            ));
+        }
         let positive = [
             ("chunk_bytes", self.chunk_bytes),
             ("row_group_bytes", self.row_group_bytes),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::events::Archive;
 use crate::id::{SequenceId, TopicId};
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     pub metrics: Arc<Metrics>,
     pub store: Store,
     pub catalog: Catalog,
+    /// Other daemons on the same store, if there may be any.
+    pub cluster: Option<Cluster>,
     pub layers: Layers,
     /// Folder of the ingest log.
     pub log: PathBuf,
@@ -70,6 +73,12 @@ impl Core {
             all: self.config.read_bytes,
             most: self.config.message_bytes,
         }
+    }
+
+    /// Does `work` in the background until the server stops.
+    pub(crate) fn while_serving(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.tasks.spawn(async move { stopping.run_until_cancelled(work).await });
     }
 
     /// Where the segments of a topic lie.

@@ -92,6 +92,16 @@ pub enum Error {
         "the store is not available: {0} failed or took too long; try again later, acknowledged rows are kept"
     )]
     StoreUnavailable(String),
+    /// Rows are in the log of another daemon.
+    #[error("topic `{topic}` is not complete: {} in the log of the daemon {place}", amount(*rows))]
+    Elsewhere {
+        /// Topic locator.
+        topic: String,
+        /// How many; 0: not known.
+        rows: u64,
+        /// Which daemon, and what to do.
+        place: String,
+    },
     /// The server ends.
     #[error("the server is shutting down; connect again later")]
     ShuttingDown,
@@ -132,6 +142,7 @@ impl Error {
             Self::Broken { .. } => ErrorCode::StreamBroken,
             Self::Full(_) => ErrorCode::StoreFull,
             Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
+            Self::Elsewhere { .. } => ErrorCode::RowsElsewhere,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,
             Self::Internal(_) => ErrorCode::Internal,
@@ -153,6 +164,14 @@ impl Error {
             Class::Unavailable => Self::StoreUnavailable(doing),
             Class::Other => Self::Internal(doing),
         }
+    }
+}
+
+fn amount(rows: u64) -> String {
+    match rows {
+        0 => "rows may be".to_owned(),
+        1 => "1 row is".to_owned(),
+        rows => format!("{rows} rows are"),
     }
 }
 

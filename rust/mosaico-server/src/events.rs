@@ -40,12 +40,19 @@ struct Files {
     previous: Option<String>,
     /// The last event in it.
     stored: Option<String>,
+    /// Another daemon stored events meanwhile.
+    outdated: bool,
 }
 
 impl Archive {
     /// Looks what the store has.
     pub(crate) async fn open(&self, core: &Core) -> Result<()> {
-        let mut files = self.files.lock().await;
+        self.load(core, &mut *self.files.lock().await).await?;
+        core.catalog.continue_events().await
+    }
+
+    async fn load(&self, core: &Core, files: &mut Files) -> Result<()> {
+        *files = Files::default();
         let names = core.store.list_files(&EVENTS.into()).await?;
         files.firsts =
             names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
@@ -60,12 +67,16 @@ impl Archive {
             files.stored = newest.events.last().map(|event| event.id.clone());
             (files.newest, files.previous) = (newest.events, newest.previous);
         }
-        core.catalog.continue_events().await
+        Ok(())
     }
 
     /// The last event after a cursor that is not kept any more.
-    pub(crate) fn dropped_after(&self, cursor: &str) -> Option<String> {
-        self.dropped.lock().clone().filter(|dropped| cursor < dropped.as_str())
+    pub(crate) async fn dropped_after(&self, core: &Core, cursor: &str) -> Result<Option<String>> {
+        if core.cluster.is_some() && core.catalog.begins_after(cursor).await? {
+            // Another daemon may have dropped events.
+            self.load(core, &mut *self.files.lock().await).await?;
+        }
+        Ok(self.dropped.lock().clone().filter(|dropped| cursor < dropped.as_str()))
     }
 }
 
@@ -84,6 +95,13 @@ pub(crate) async fn keep_storing(core: &Core) {
 /// Writes events that the store has not, and drops the oldest files beyond what is kept.
 pub(crate) async fn store(core: &Core) -> Result<()> {
     let mut files = core.archive.files.lock().await;
+    if !core.leads().await? {
+        files.outdated = true;
+        return Ok(());
+    }
+    if files.outdated {
+        core.archive.load(core, &mut files).await?;
+    }
     while let Some(newest) = core.catalog.newest_event().await? {
         let (mut events, previous) = match files.newest.len() < PER_FILE {
             true => (files.newest.clone(), files.previous.clone()),

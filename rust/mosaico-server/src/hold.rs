@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalog::Database;
+use crate::catalog::{Database, Session};
 use crate::config::{Config, StoreLocation};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -25,6 +25,8 @@ pub(crate) struct Hold {
     pub store: Store,
     pub database: Database,
     pub metrics: Arc<Metrics>,
+    /// The session of the locks, if other servers have the same store.
+    pub session: Option<Arc<Session>>,
     /// Held until it is dropped.
     pub lock: File,
 }
@@ -40,10 +42,16 @@ impl Hold {
         let metrics = Arc::new(Metrics::new(config.ingest_bytes));
         let store = Store::open(config, metrics.store_timer())?;
         let database = Database::of(config, &folder);
+        let shared = config.shared.as_ref().map(|_| config.database_schema.as_str());
+        let mut session = None;
         match &config.store {
             StoreLocation::Local(_) => owner::check_folder(&folder)?,
             StoreLocation::Bucket(bucket) => {
-                if let Some(taking_over) = owner::claim(&store, &folder, bucket, config.take_over).await? {
+                let claim = owner::claim(&store, &folder, bucket, shared, config.take_over).await?;
+                if let (Some(schema), Some(url)) = (shared, &config.database) {
+                    session = Some(Session::open(url, schema, &claim.id).await?);
+                }
+                if let Some(taking_over) = claim.taking_over {
                     // Before the bucket is ours: a crash in between must not leave what is outdated.
                     database.forget().await?;
                     taking_over.complete(&store).await?;
@@ -51,7 +59,7 @@ impl Hold {
             }
         }
         create_folders(&folder.join(LOG)).map_err(|e| unusable(&folder, &e))?;
-        Ok(Self { folder, store, database, metrics, lock })
+        Ok(Self { folder, store, database, metrics, session, lock })
     }
 }
 

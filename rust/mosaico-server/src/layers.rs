@@ -3,10 +3,13 @@
 //! One small record in the store holds them all and is replaced as a whole, so a change happened or did not; the
 //! list in memory is derived from it.
 
+use std::sync::Arc;
+
 use mosaico_types::{ErrorCode, LayerName, now_ns};
 use mosaico_wire::action::Layer;
 use tokio::sync::Mutex;
 
+use crate::catalog::Session;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::layout::layers_file;
@@ -25,13 +28,15 @@ pub(crate) struct Layers {
     store: Store,
     /// `None` when it is not known what became of a change.
     list: Mutex<Option<Vec<LayerRecord>>>,
+    /// Other daemons may change the record.
+    others: Option<Arc<Session>>,
 }
 
 impl Layers {
     /// Reads the store's record, and makes sure of the default layer, which is stored with the next change.
-    pub(crate) async fn open(store: Store) -> Result<Self> {
+    pub(crate) async fn open(store: Store, others: Option<Arc<Session>>) -> Result<Self> {
         let list = Mutex::new(Some(load(&store).await?));
-        Ok(Self { store, list })
+        Ok(Self { store, list, others })
     }
 
     /// In the order of creation.
@@ -97,6 +102,10 @@ impl Layers {
 
     async fn change(&self, change: impl FnOnce(&mut Vec<LayerRecord>) -> Result<()>) -> Result<()> {
         let mut list = self.list.lock().await;
+        let _alone = match &self.others {
+            Some(session) => Some(session.lock("layers").await?),
+            None => None,
+        };
         let mut layers = self.known(&mut list).await?.clone();
         change(&mut layers)?;
         let record = LayersRecord { format_version: FORMAT_VERSION, layers };
@@ -108,7 +117,7 @@ impl Layers {
     }
 
     async fn known<'a>(&self, list: &'a mut Option<Vec<LayerRecord>>) -> Result<&'a mut Vec<LayerRecord>> {
-        let known = match list.take() {
+        let known = match list.take().filter(|_| self.others.is_none()) {
             Some(known) => known,
             None => load(&self.store).await?,
         };

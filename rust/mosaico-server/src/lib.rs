@@ -22,6 +22,7 @@
 mod batch;
 mod calls;
 mod catalog;
+mod cluster;
 mod config;
 mod connections;
 mod core;

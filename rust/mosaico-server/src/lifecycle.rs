@@ -8,6 +8,8 @@ use crate::catalog::{NotificationRow, SequenceRow, TopicRow};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
+use crate::ingest::commit::commit;
+use crate::ingest::parts::check_complete;
 use crate::ingest::put::check_key;
 use crate::store::layout::SequencePaths;
 use crate::store::records::{
@@ -60,6 +62,10 @@ impl Core {
         on_error: OnError,
     ) -> Result<String> {
         let _one = self.creations.names.lock(&name).await;
+        let _one_everywhere = match &self.cluster {
+            Some(cluster) => Some(cluster.lock(&format!("name/{name}")).await?),
+            None => None,
+        };
         self.settle_name(&name).await?;
         if self.catalog.find_sequence(&name).await?.is_some() {
             return Err(Error::SequenceExists(name.to_string()));
@@ -90,7 +96,12 @@ impl Core {
         check_key(&sequence.key, key, name.as_str())?;
         check_open(&sequence)?;
         self.writers.touch(id);
-        let topics = self.catalog.topics(id).await?;
+        let mut topics = self.catalog.topics(id).await?;
+        if self.cluster.is_some() {
+            for topic in topics.iter_mut().filter(|topic| topic.committed_ns.is_none()) {
+                self.commit_uploaded(topic).await?;
+            }
+        }
         if let Some(open) = topics.iter().find(|topic| topic.committed_ns.is_none()) {
             return Err(Error::TopicUnlocked(open.locator.to_string()));
         }
@@ -102,6 +113,16 @@ impl Core {
         let change = self.catalog.begin(id).await?;
         self.store.create_json(&SequencePaths(id).finalized(), &record).await?;
         self.catalog.sequence_finalized(change, id, record.finalized_ns).await
+    }
+
+    /// Commits a topic whose upload has ended while rows of it were in the logs of other daemons.
+    async fn commit_uploaded(&self, topic: &mut TopicRow) -> Result<()> {
+        let parts = self.catalog.parts(topic.id).await?;
+        let ended = parts.last().is_some_and(|last| last.row_end.is_some());
+        let Some(schema) = topic.schema.clone().filter(|_| ended) else { return Ok(()) };
+        check_complete(self, topic).await?;
+        topic.committed_ns = Some(commit(self, topic, schema).await?);
+        Ok(())
     }
 
     /// Removes an unlocked sequence with everything in it; open puts are cut short. `key` is checked if given.

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
-
 use mosaico_types::SequenceName;
 
 use crate::catalog::{SequenceRow, SequenceState};
+use crate::cluster::SequenceLock;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
@@ -16,17 +15,8 @@ use crate::store::blocking;
 use crate::store::layout::SequencePaths;
 
 impl Core {
-    /// Waits for the lock of a sequence; a change of it that failed earlier is settled first.
-    pub(crate) async fn lock(&self, id: SequenceId) -> Result<OwnedMutexGuard<()>> {
-        let lock = self.locks.lock(&id).await;
-        if self.catalog.unsettled.contains(id) {
-            self.settle(id).await?;
-        }
-        Ok(lock)
-    }
-
     /// A sequence as it is under its lock.
-    pub(crate) async fn locked(&self, name: &SequenceName) -> Result<(OwnedMutexGuard<()>, SequenceRow)> {
+    pub(crate) async fn locked(&self, name: &SequenceName) -> Result<(SequenceLock, SequenceRow)> {
         loop {
             let id = self.catalog.sequence(name).await?.id;
             let lock = self.lock(id).await?;
@@ -129,6 +119,12 @@ impl Core {
         }
         self.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
         self.catalog.forget_topic(topic).await
+    }
+
+    /// Lets go of a topic that another daemon removed.
+    pub(crate) async fn drop_deleted(&self, topic: &Arc<LiveTopic>) -> Result<()> {
+        self.stop(topic).await;
+        self.remove_log(topic.id()).await
     }
 
     /// Ends the put and the background jobs of a topic that is being removed.

@@ -21,6 +21,7 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
 use crate::calls::CallsLayer;
+use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::connections::Counted;
 use crate::core::Core;
@@ -43,7 +44,7 @@ const FRAME_BYTES: u32 = 256 << 10;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server on a store that it has for itself.
+/// A server on a store that it has for itself, or with others.
 #[derive(Debug)]
 pub struct Server {
     core: Arc<Core>,
@@ -63,14 +64,26 @@ impl Server {
 
     /// Recovers what an earlier process left in a store.
     pub(crate) async fn on(hold: Hold, config: Config) -> Result<Self> {
+        // One after the other: the first one makes the catalogue.
+        let starting = match &hold.session {
+            Some(session) => Some(session.lock("start").await?),
+            None => None,
+        };
         let catalog = rebuild::open_catalog(&hold.database, &hold.store).await?;
-        let Hold { folder, store, lock, metrics, .. } = hold;
+        let Hold { folder, store, lock, metrics, session, .. } = hold;
         let catalog = catalog.measured(&metrics.catalogue_timer());
+        let catalog = match &session {
+            Some(session) => catalog.shared(Arc::clone(session)),
+            None => catalog,
+        };
         let core = Arc::new(Core {
             metrics,
-            layers: Layers::open(store.clone()).await?,
+            layers: Layers::open(store.clone(), session.clone()).await?,
             store,
             catalog,
+            cluster: session
+                .zip(config.shared.clone())
+                .map(|(session, address)| Cluster::new(session, address)),
             log: folder.join(LOG),
             live: Arc::default(),
             footers: FooterCache::new(config.footer_cache_bytes),
@@ -90,7 +103,12 @@ impl Server {
             config,
         });
         recover(&core).await?;
+        if let Some(cluster) = &core.cluster {
+            cluster.join(&core).await?;
+        }
+        drop(starting);
         tasks::start(&core);
+        cluster::start(&core);
         Ok(Self { core, _lock: lock })
     }
 
@@ -188,6 +206,9 @@ impl Server {
         }
         if let Err(error) = self.core.store.quiet().await {
             tracing::warn!(%error, "writes to the store are given up");
+        }
+        if let Some(cluster) = &self.core.cluster {
+            cluster.leave().await;
         }
         self.core.catalog.close().await;
     }

@@ -14,6 +14,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId};
 use crate::ingest::commit::commit;
+use crate::ingest::parts::check_complete;
 use crate::ingest::put::check_key;
 use crate::lifecycle::check_open;
 use crate::store::layout::SequencePaths;
@@ -37,21 +38,55 @@ impl Writers {
     fn silence(&self, sequence: SequenceId) -> Duration {
         self.0.lock().entry(sequence).or_insert_with(Instant::now).elapsed()
     }
+
+    fn heard(&self) -> Vec<(SequenceId, Duration)> {
+        self.0.lock().iter().map(|(&id, at)| (id, at.elapsed())).collect()
+    }
 }
 
 /// Sequences whose writers are gone.
 pub(crate) async fn silent(core: &Core) -> Result<Vec<SequenceId>> {
     let open: HashSet<SequenceId> = core.catalog.open_sequences().await?.into_iter().collect();
     core.writers.0.lock().retain(|id, _| open.contains(id));
-    Ok(open.into_iter().filter(|&id| is_gone(core, id)).collect())
+    for &id in &open {
+        // An open put is a sign of life, however long it is silent.
+        if core.live.of_sequence(id).iter().any(|topic| topic.is_written()) {
+            core.writers.touch(id);
+        }
+    }
+    if core.cluster.is_some() {
+        core.catalog.heard(&core.writers.heard()).await?;
+        if !core.leads().await? {
+            return Ok(Vec::new());
+        }
+        core.catalog.heard_all(true).await?;
+    }
+    let mut gone = Vec::new();
+    for id in open {
+        if silence(core, id).await?.is_some_and(|silence| silence.too_long) {
+            gone.push(id);
+        }
+    }
+    Ok(gone)
 }
 
-fn is_gone(core: &Core, sequence: SequenceId) -> bool {
-    // An open put is a sign of life, however long it is silent.
+/// How long nothing was heard of a writer.
+struct Silence {
+    lasting: Duration,
+    too_long: bool,
+}
+
+/// `None`: it is there.
+async fn silence(core: &Core, sequence: SequenceId) -> Result<Option<Silence>> {
     if core.live.of_sequence(sequence).iter().any(|topic| topic.is_written()) {
-        core.writers.touch(sequence);
+        return Ok(None);
     }
-    core.config.writer_timeout.is_some_and(|timeout| core.writers.silence(sequence) >= timeout)
+    let lasting = match &core.cluster {
+        None => core.writers.silence(sequence),
+        Some(_) => core.catalog.silence(sequence).await?,
+    };
+    let too_long = core.config.writer_timeout.is_some_and(|timeout| lasting >= timeout);
+    Ok(Some(Silence { lasting, too_long }))
 }
 
 /// Ends a sequence whose writer is gone by its policy.
@@ -59,12 +94,27 @@ pub(crate) async fn end(core: &Core, id: SequenceId) -> Result<()> {
     chunks_settled(core, id).await?;
     let _lock = core.lock(id).await?;
     let Some(sequence) = core.catalog.sequence_by_id(id).await? else { return Ok(()) };
-    if sequence.deleting || check_open(&sequence).is_err() || !is_gone(core, id) {
+    let silence = silence(core, id).await?.filter(|silence| silence.too_long);
+    let Some(Silence { lasting, .. }) = silence else { return Ok(()) };
+    if sequence.deleting || check_open(&sequence).is_err() {
         return Ok(());
     }
-    let silence = core.writers.silence(id).as_secs();
+    let mut uploaded = false;
+    if core.cluster.is_some() {
+        for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
+            if let Err(error) = check_complete(core, topic).await {
+                // A daemon that comes back brings them; until then the sequence stays as it is.
+                tracing::warn!(sequence = %sequence.name, %error, "a sequence without a writer waits for rows");
+                return Ok(());
+            }
+            uploaded |= core.catalog.parts(topic.id).await?.last().is_some_and(|last| last.row_end.is_some());
+        }
+    }
+    let silence = lasting.as_secs();
     let text = format!("the writer was silent for {silence} s and is taken for gone");
     match sequence.on_error {
+        // Its writer could not finalize it, because another daemon had rows of it.
+        OnError::Delete if uploaded => report(core, &sequence, text).await,
         OnError::Delete => core.remove_locked(id, json!({"message": text})).await,
         OnError::Report => report(core, &sequence, text).await,
     }

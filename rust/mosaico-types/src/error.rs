@@ -145,6 +145,8 @@ pub enum ErrorCode {
     Unavailable,
     /// The server's store does not answer, or cannot serve now.
     StoreUnavailable,
+    /// Rows of a topic are in the log of another daemon, which has to store them first.
+    RowsElsewhere,
     /// The server ends.
     ShuttingDown,
     /// Nothing happened in time.
@@ -197,6 +199,7 @@ impl ErrorCode {
             Self::TooMany => "too_many",
             Self::Unavailable => "unavailable",
             Self::StoreUnavailable => "store_unavailable",
+            Self::RowsElsewhere => "rows_elsewhere",
             Self::ShuttingDown => "shutting_down",
             Self::Deadline => "deadline",
             Self::Unimplemented => "unimplemented",
@@ -237,7 +240,9 @@ impl ErrorCode {
             Self::ResourceExhausted | Self::StoreFull | Self::TooLarge | Self::TooMany => {
                 ErrorKind::ResourceExhausted
             }
-            Self::Unavailable | Self::StoreUnavailable | Self::ShuttingDown => ErrorKind::Unavailable,
+            Self::Unavailable | Self::StoreUnavailable | Self::RowsElsewhere | Self::ShuttingDown => {
+                ErrorKind::Unavailable
+            }
             Self::Deadline => ErrorKind::Deadline,
             Self::Unimplemented => ErrorKind::Unimplemented,
             Self::Closed => ErrorKind::Closed,
@@ -246,7 +251,7 @@ impl ErrorCode {
     }
 
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::NotFound,
         Self::SequenceNotFound,
         Self::TopicNotFound,
@@ -283,6 +288,7 @@ impl ErrorCode {
         Self::TooMany,
         Self::Unavailable,
         Self::StoreUnavailable,
+        Self::RowsElsewhere,
         Self::ShuttingDown,
         Self::Deadline,
         Self::Unimplemented,

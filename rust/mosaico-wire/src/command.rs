@@ -14,6 +14,10 @@ pub struct PutCommand {
     /// it left behind is ended, and the first answer says after which row to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<u32>,
+    /// Rows of the topic that its writer has an acknowledgement of, with `resume`: another daemon on the same store can
+    /// go on after them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<u64>,
 }
 
 /// Descriptor command of `get_flight_info`.

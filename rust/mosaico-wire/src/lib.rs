@@ -26,6 +26,8 @@ pub const FOLLOW_HEADER: &str = "mosaico-follow";
 
 /// Header of a `do_get` whose answers may have a sparse body, which is marked by [`ipc::SPARSE`].
 pub const SPARSE_HEADER: &str = "mosaico-sparse";
+/// Header of a `do_get` that another daemon passes on: it is answered from what this one has.
+pub const FORWARDED_HEADER: &str = "mosaico-forwarded";
 
 /// Response header of `do_put`: the daemon will acknowledge durable rows on the put stream.
 pub const ACKS_HEADER: &str = "mosaico-acks";

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -148,6 +149,12 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     store: StoreArgs,
+    /// Serve the bucket together with other daemons that have this option, the same store and the same --database.
+    #[arg(long, env = "MOSAICO_SHARED_STORE")]
+    shared: bool,
+    /// With --shared: where the other daemons reach this one; by default the address that it listens on.
+    #[arg(long, value_name = "HOST:PORT", env = "MOSAICO_ADVERTISE", requires = "shared")]
+    advertise: Option<String>,
     /// Arrow bytes per stored chunk. 0: one chunk per upload, whose log must fit the disk, and whose rows the memory if
     /// they are out of order.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
@@ -225,6 +232,18 @@ impl RunArgs {
     /// Where monitors ask.
     pub(crate) fn http(&self) -> Option<(&str, u16)> {
         Some((&self.http_host, self.http_port?))
+    }
+
+    /// Where other daemons on the store reach this one, which listens at `bound`; `None`: there are no others.
+    pub(crate) fn advertised(&self, bound: SocketAddr) -> Result<Option<String>, Error> {
+        match &self.advertise {
+            _ if !self.shared => Ok(None),
+            Some(address) => Ok(Some(address.clone())),
+            None if bound.ip().is_unspecified() => Err(Error::Startup(format!(
+                "other daemons cannot reach {bound}; add --advertise HOST:PORT, or a --host that they reach"
+            ))),
+            None => Ok(Some(bound.to_string())),
+        }
     }
 
     /// The server's configuration, and the store as people read it.

@@ -16,6 +16,8 @@ class Proxy:
         self._target = ("127.0.0.1", target_port)
         self._flowing = threading.Event()
         self._flowing.set()
+        self._answering = threading.Event()
+        self._answering.set()
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -26,8 +28,13 @@ class Proxy:
         """Reads nothing more from either side; connections stay open."""
         self._flowing.clear()
 
+    def stall_answers(self) -> None:
+        """Sends nothing more back; what comes is forwarded."""
+        self._answering.clear()
+
     def resume(self) -> None:
         self._flowing.set()
+        self._answering.set()
 
     def drop(self) -> None:
         """Resets every connection; new ones are accepted."""
@@ -58,13 +65,14 @@ class Proxy:
                 far = socket.create_connection(self._target)
                 with self._lock:
                     self._sockets += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                for ends in ((near, far, self._flowing), (far, near, self._answering)):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, open_way: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
                 self._flowing.wait()
+                open_way.wait()
                 sink.sendall(data)
         for end in (source, sink):
             _shut(end)

@@ -196,6 +196,7 @@ impl Upload {
     /// The first answer of a resumed call says what is stored; returns how many rows are sent again.
     async fn reopen(&mut self) -> Result<(Call, u64)> {
         let (start, started) = oneshot::channel();
+        self.command.acknowledged = Some(self.shared.progress.borrow().durable);
         let mut call = self.open(Some(started)).await?;
         let ack = call.next().await?.ok_or_else(|| {
             Error::new(

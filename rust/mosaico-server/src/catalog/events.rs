@@ -160,6 +160,12 @@ impl Catalog {
         one_text(asked.fetch_all(&self.readers).await)
     }
 
+    /// Whether all events are behind a cursor.
+    pub(crate) async fn begins_after(&self, cursor: &str) -> Result<bool> {
+        let oldest = one_text(query("SELECT min(id) FROM event").fetch_all(&self.readers).await)?;
+        Ok(oldest.is_none_or(|oldest| cursor < oldest.as_str()))
+    }
+
     /// Forgets events before `first`.
     pub(crate) async fn forget_events(&self, first: &str) -> Result<()> {
         query("DELETE FROM event WHERE id < ?").bind(first).execute(&self.writer).await.map_err(failed)?;

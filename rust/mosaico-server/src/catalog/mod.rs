@@ -7,13 +7,16 @@
 mod bounds;
 mod candidates;
 mod change;
+mod daemons;
 mod events;
 mod metadata;
 mod open;
+mod parts;
 mod query;
 mod read;
 mod rebuild;
 mod rows;
+mod session;
 mod settle;
 mod sql;
 mod state;
@@ -34,9 +37,11 @@ pub(crate) use change::Change;
 use change::Unsettled;
 pub(crate) use events::EventFilter;
 pub(crate) use open::{Database, FILE};
+pub(crate) use parts::PartRow;
 pub(crate) use query::{ChunkStats, FoundSequence, FoundTopic};
 pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub(crate) use rows::storable_bounds;
+pub(crate) use session::{Session, Turn};
 use sql::{Pool, query};
 pub(crate) use write::{SequenceState, TopicState};
 
@@ -51,12 +56,19 @@ pub(crate) struct Catalog {
     /// Signals after each change.
     news: watch::Sender<()>,
     last_event: Arc<Mutex<Ulid>>,
+    /// `Some` if other daemons have the same catalogue: changes are announced by whoever holds the lock.
+    session: Option<Arc<Session>>,
 }
 
 impl Catalog {
     fn new(readers: Pool, writer: Pool) -> Self {
         let (unsettled, last_event) = Default::default();
-        Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event }
+        Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event, session: None }
+    }
+
+    /// The same catalogue, of which other daemons are users too.
+    pub(crate) fn shared(self, session: Arc<Session>) -> Self {
+        Self { session: Some(session), ..self }
     }
 
     /// The same, with its statements measured.

@@ -27,7 +27,10 @@ const SQLITE: [&str; 7] = [
 ];
 
 /// Migrations of Postgres in order; the table `version` tells the number applied.
-const POSTGRES: [&str; 1] = [include_str!("../../migrations/postgres/0001_init.sql")];
+const POSTGRES: [&str; 2] = [
+    include_str!("../../migrations/postgres/0001_init.sql"),
+    include_str!("../../migrations/postgres/0002_shared.sql"),
+];
 
 /// The name of the SQLite file.
 pub(crate) const FILE: &str = "catalog.db";
@@ -173,16 +176,7 @@ async fn open_file(file: &Path) -> Result<Catalog> {
 }
 
 async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<PgPool> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if schema.is_empty() || schema.len() > 60 || !schema.chars().all(plain) {
-        return Err(Error::Startup(format!("the database schema `{schema}` is not made of a-z, 0-9 and _")));
-    }
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| {
-            Error::Startup("the database URL is malformed; write postgres://user@host/database".into())
-        })?
-        .application_name("mosaicod")
-        .options([("search_path", schema)]);
+    let options = postgres_options(url, schema)?;
     let place = format!("{}:{}", options.get_host(), options.get_port());
     PgPoolOptions::new()
         .max_connections(connections)
@@ -190,6 +184,21 @@ async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<P
         .connect_with(options)
         .await
         .map_err(|e| Error::Startup(format!("the database at {place} cannot be used: {e}")))
+}
+
+/// How to connect so that only tables of `schema` are meant.
+///
+/// # Errors
+/// [`Error::Startup`] if the schema's name is not plain or the URL is malformed.
+pub(super) fn postgres_options(url: &str, schema: &str) -> Result<PgConnectOptions> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if schema.is_empty() || schema.len() > 60 || !schema.chars().all(plain) {
+        return Err(Error::Startup(format!("the database schema `{schema}` is not made of a-z, 0-9 and _")));
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|_| {
+        Error::Startup("the database URL is malformed; write postgres://user@host/database".into())
+    })?;
+    Ok(options.application_name("mosaicod").options([("search_path", schema)]))
 }
 
 async fn connect_writer(options: &SqliteConnectOptions) -> Result<SqlitePool> {

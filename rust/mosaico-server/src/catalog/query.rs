@@ -129,7 +129,7 @@ impl Catalog {
     ) -> Result<HashMap<TopicId, Vec<ChunkStats>>> {
         let paths: Vec<String> = columns.iter().map(|path| serde_json::json!(path).to_string()).collect();
         let rows = query(
-            "SELECT c.topic_id, c.idx, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
+            "SELECT c.topic_id, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi \
              FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
              AND s.path IN (SELECT value FROM json_each(?1)) \
@@ -156,6 +156,7 @@ impl Catalog {
 fn chunk_stats_row(row: &Row) -> Result<(TopicId, ChunkRow, Option<ColumnStats>), sqlx::Error> {
     let chunk = ChunkRow {
         index: count(row, "idx")?,
+        row_start: count(row, "row_start")?,
         rows: count(row, "row_count")?,
         bytes: count(row, "bytes")?,
         data_bytes: count(row, "data_bytes")?,

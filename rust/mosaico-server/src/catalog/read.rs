@@ -55,11 +55,20 @@ pub(crate) struct TopicRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkRow {
     pub index: u32,
+    /// Rows of the topic before it, as its daemon counted.
+    pub row_start: u64,
     pub rows: u64,
     pub bytes: u64,
     pub data_bytes: u64,
     pub ts_min: i64,
     pub ts_max: i64,
+}
+
+impl ChunkRow {
+    /// Rows of the topic up to its end.
+    pub(crate) fn row_end(&self) -> u64 {
+        self.row_start + self.rows
+    }
 }
 
 /// A notification.
@@ -192,7 +201,7 @@ impl Catalog {
     /// The chunks of a topic in the order of arrival.
     pub(crate) async fn chunks(&self, topic: TopicId) -> Result<Vec<ChunkRow>> {
         let rows = query(
-            "SELECT idx, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? ORDER BY idx",
+            "SELECT idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? ORDER BY idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -201,6 +210,7 @@ impl Catalog {
         let row = |row: &Row| {
             Ok(ChunkRow {
                 index: count(row, "idx")?,
+                row_start: count(row, "row_start")?,
                 rows: count(row, "row_count")?,
                 bytes: count(row, "bytes")?,
                 data_bytes: count(row, "data_bytes")?,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::candidates::NUL;
 use super::metadata::{Owner, metadata_rows};
 use super::sql::{Parameter, Transaction, query};
+use super::write::insert_parts;
 use super::{SequenceState, TopicState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
@@ -55,6 +56,8 @@ pub(super) async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> 
         committed_ns: None,
         chunks: Vec::new(),
         resumed: 0,
+        parts: Vec::new(),
+        uploaded: None,
     };
     insert_rows(db, TOPIC, vec![topic_row(&new, None)]).await?;
     insert_rows(db, Owner::Topic.table(), metadata_rows(&record.id.to_string(), &record.user_metadata)).await
@@ -99,7 +102,11 @@ pub(super) async fn insert_states(db: &mut Transaction, states: &[&SequenceState
         state.notifications.iter().map(|record| notification_row(id, record)).collect::<Vec<_>>()
     };
     let rows: Vec<Values> = states.iter().flat_map(of).collect();
-    insert_rows(db, NOTIFICATION, rows).await
+    insert_rows(db, NOTIFICATION, rows).await?;
+    for topic in topics() {
+        insert_parts(db, topic).await?;
+    }
+    Ok(())
 }
 
 /// The ids of schemas; new ones are added.

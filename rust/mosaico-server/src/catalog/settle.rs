@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::sql::{Transaction, query};
 use super::write::{
-    clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
-    set_schema,
+    clear_pending, insert_chunk, insert_notification, insert_parts, set_committed, set_ended, set_finalized,
+    set_resumed, set_schema,
 };
 use super::{Catalog, Change, SequenceState, failed};
 use crate::error::Result;
@@ -27,6 +27,7 @@ impl Catalog {
             if let Some(at_ns) = topic.committed_ns {
                 self.join_chunks(&mut transaction, (id, topic.record.id), at_ns, &topic.chunks).await?;
             }
+            insert_parts(&mut transaction, topic).await?;
             for chunk in &topic.chunks {
                 self.store_chunk(&mut transaction, id, topic.record.id, chunk).await?;
             }

@@ -144,6 +144,12 @@ impl<'a> From<&'a mut Transaction> for Place<'a> {
     }
 }
 
+impl<'a> From<&'a mut PgConnection> for Place<'a> {
+    fn from(connection: &'a mut PgConnection) -> Self {
+        Self { at: At::Postgres(connection), measure: Measure::default() }
+    }
+}
+
 /// A parameter. Postgres wants to know the type also of what is missing.
 #[derive(Debug, Clone)]
 pub(super) enum Parameter {
@@ -166,8 +172,8 @@ macro_rules! parameters {
 parameters! {
     i64 => |value| Self::Integer(Some(value));
     u32 => |value| Self::Integer(Some(value.into()));
-    Option<i64> => |value| Self::Integer(value);
     bool => |value| Self::Integer(Some(value.into()));
+    Option<i64> => |value| Self::Integer(value);
     f64 => |value| Self::Real(Some(value));
     Option<f64> => |value| Self::Real(value);
     &str => |value| Self::Text(Some(value.to_owned()));

@@ -28,6 +28,9 @@ impl Catalog {
                 committed_ns: topic.committed_ns,
                 chunks: self.chunk_records(topic.id).await?,
                 resumed: topic.resumed,
+                // They matter while a topic is recorded.
+                parts: Vec::new(),
+                uploaded: None,
                 record: TopicRecord::from(&topic),
             });
         }

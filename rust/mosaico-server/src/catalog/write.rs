@@ -5,13 +5,14 @@ use std::fmt::Display;
 use mosaico_wire::event::EventKind;
 use serde_json::{Value, json};
 
+use super::parts::{insert_part, set_uploaded};
 use super::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
 use super::sql::{Transaction, query};
 use super::{Catalog, Change, failed};
 use crate::crash;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
-use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
+use crate::store::records::{ChunkRecord, NotificationRecord, PartRecord, SequenceRecord, TopicRecord};
 
 /// Everything that the store says about one topic.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,9 @@ pub(crate) struct TopicState {
     pub committed_ns: Option<i64>,
     pub chunks: Vec<ChunkRecord>,
     pub resumed: u32,
+    pub parts: Vec<PartRecord>,
+    /// The rows of an upload that ended and is not committed.
+    pub uploaded: Option<u64>,
 }
 
 /// Everything that the store says about one sequence.
@@ -52,11 +56,15 @@ impl Catalog {
     }
 
     pub(super) async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
-        query("DELETE FROM pending WHERE id = ?")
+        let announced = query("DELETE FROM pending WHERE id = ?")
             .bind(change.row)
             .execute(&mut transaction)
             .await
             .map_err(failed)?;
+        if announced == 0 && self.session.is_some() {
+            // Another daemon took this one for gone and settled the sequence. The store is asked once more.
+            return Err(Error::StoreUnavailable("changing a sequence".into()));
+        }
         self.commit(transaction).await?;
         change.done();
         Ok(())
@@ -65,11 +73,14 @@ impl Catalog {
     /// Announces a change of a sequence's records.
     pub(crate) async fn begin(&self, sequence: SequenceId) -> Result<Change> {
         crash::point();
-        let rows = query("INSERT INTO pending (sequence_id) VALUES (?) RETURNING id")
-            .bind(sequence.to_string())
-            .fetch_all(&self.writer)
-            .await
-            .map_err(failed)?;
+        let rows = match &self.session {
+            Some(session) => session.announce(sequence).await?,
+            None => query("INSERT INTO pending (sequence_id) VALUES (?) RETURNING id")
+                .bind(sequence.to_string())
+                .fetch_all(&self.writer)
+                .await
+                .map_err(failed)?,
+        };
         crash::point();
         let row =
             rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("id")).map_err(failed)?;
@@ -144,16 +155,21 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Takes over a chunk. It needs no announcement: its log segment is one. Doing it twice changes nothing.
+    /// Takes over a chunk. It needs no announcement if nobody but this daemon has to know: its log segment is one.
+    /// Doing it twice changes nothing.
     pub(crate) async fn chunk_stored(
         &self,
+        change: Option<Change>,
         sequence: SequenceId,
         topic: TopicId,
         chunk: &ChunkRecord,
     ) -> Result<()> {
         let mut transaction = self.transaction().await?;
         self.store_chunk(&mut transaction, sequence, topic, chunk).await?;
-        self.commit(transaction).await
+        match change {
+            Some(change) => self.finish(transaction, change).await,
+            None => self.commit(transaction).await,
+        }
     }
 
     /// Takes over a notification.
@@ -228,6 +244,17 @@ impl Catalog {
             .await
             .map_err(failed)?;
         self.commit(transaction).await
+    }
+}
+
+/// Takes over which daemons received the rows of an open topic.
+pub(super) async fn insert_parts(db: &mut Transaction, topic: &TopicState) -> Result<()> {
+    for part in &topic.parts {
+        insert_part(db, topic.record.id, part).await?;
+    }
+    match topic.uploaded {
+        Some(rows) if !topic.parts.is_empty() => set_uploaded(db, topic.record.id, Some(rows)).await,
+        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::select;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::live::{LiveTopic, Segment};
+use super::parts::{give_way, is_cut};
 use super::segment::read_sorted;
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -25,12 +26,26 @@ impl From<ChunkError> for Error {
 /// Makes a chunk of a closed segment.
 pub(crate) async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
     let Some(topic) = core.live.get(topic) else { return Ok(()) };
-    let made = make(core, &topic, index).await;
-    match &made {
-        Ok(()) => core.live.release(topic.id()),
-        Err(error) => topic.fail(index, error.clone()),
+    loop {
+        match make(core, &topic, index).await {
+            Ok(Made::Again) => {}
+            Ok(Made::Done) => {
+                core.live.release(topic.id());
+                return Ok(());
+            }
+            Err(error) => {
+                topic.fail(index, error.clone());
+                return Err(error);
+            }
+        }
     }
-    made
+}
+
+enum Made {
+    /// There is nothing more to do.
+    Done,
+    /// The segment was cut meanwhile.
+    Again,
 }
 
 /// `None`: there is nothing more to do in this run of the server. What waits lies in the log: the next start picks it up.
@@ -43,10 +58,13 @@ async fn permit<'a>(core: &Core, topic: &LiveTopic, permits: &'a Semaphore) -> O
     }
 }
 
-async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
+async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
     // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
-    let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(()) };
-    let Some(segment) = topic.segment(index) else { return Ok(()) };
+    if let Some(cluster) = &core.cluster {
+        give_way(core, cluster, topic).await?;
+    }
+    let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(Made::Done) };
+    let Some(segment) = topic.segment(index) else { return Ok(Made::Done) };
     let begun = Instant::now();
     let scratch = core.store.scratch_file();
     let written = {
@@ -54,6 +72,10 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
         let limits = (core.config.row_group_bytes, core.config.message_bytes);
         let work = move || encode(&live, index, segment, &file, limits);
         match trace::spawn_blocking(work).await {
+            // It was cut while it was read.
+            Ok(_) if topic.segment(index) != Some(segment) => {
+                return Ok(Made::Again);
+            }
             Ok(written) => written?,
             Err(e) => {
                 return Err(Error::internal(format!("encoding a chunk of topic `{}`", topic.row.locator), e));
@@ -61,7 +83,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
         }
     };
     drop(encoding);
-    let Some(_storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(()) };
+    let Some(_storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(Made::Done) };
     let record = ChunkRecord {
         format_version: FORMAT_VERSION,
         index,
@@ -76,12 +98,31 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<()> {
     };
     let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
     core.store.publish(&scratch, &paths.chunk(index)).await?;
+    let sequence = topic.row.sequence_id;
+    let mut change = None;
+    let mut held = None;
+    if core.cluster.is_some() {
+        held = select! {
+            lock = core.lock(sequence) => Some(lock?),
+            // Whoever deletes the topic holds the lock and waits for this job.
+            () = topic.cancel.cancelled() => return Ok(Made::Done),
+        };
+        if core.catalog.topic_by_id(topic.id()).await?.is_none_or(|row| row.deleting) {
+            return Ok(Made::Done);
+        }
+        let parts = core.catalog.parts(topic.id()).await?;
+        if is_cut(&parts, index, record.row_start + record.rows) {
+            return Ok(Made::Again);
+        }
+        change = Some(core.catalog.begin(sequence).await?);
+    }
     core.store.put_json(&paths.chunk_record(index), &record).await?;
-    core.catalog.chunk_stored(topic.row.sequence_id, topic.id(), &record).await?;
+    core.catalog.chunk_stored(change, sequence, topic.id(), &record).await?;
     // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.
     topic.chunked(index);
+    drop(held);
     core.metrics.chunk_stored(record.bytes, begun.elapsed());
-    Ok(())
+    Ok(Made::Done)
 }
 
 fn encode(

@@ -9,8 +9,8 @@ use crate::store::layout::SequencePaths;
 use crate::store::records::{CommitRecord, FORMAT_VERSION, TopicRecord};
 
 /// Completes a topic whose rows are all in chunks. The caller holds the lock of its sequence. `schema` is an IPC
-/// schema message.
-pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Result<()> {
+/// schema message. Returns when that was.
+pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Result<i64> {
     let paths = SequencePaths(row.sequence_id).topic(row.id);
     let mut chunks = Vec::new();
     for chunk in core.catalog.chunks(row.id).await? {
@@ -27,5 +27,6 @@ pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Resu
     };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&paths.committed(), &record).await?;
-    core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await
+    core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await?;
+    Ok(record.committed_ns)
 }

@@ -14,14 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::log::SegmentRows;
-use super::segment::segment_file;
+use super::parts::part_of;
+use super::segment::{self, segment_file};
 use crate::catalog::TopicRow;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
-use crate::store::durable::discard;
+use crate::store::durable::{discard, sync_folder};
 
 /// A segment, as far as it is durable.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// Bytes that readers may look at.
     pub end: u64,
@@ -61,6 +62,8 @@ pub(crate) struct LiveTopic {
     writer: Mutex<Option<CancellationToken>>,
     state: Mutex<State>,
     changed: Notify,
+    /// Held while segments are cut.
+    cutting: tokio::sync::Mutex<()>,
 }
 
 impl LiveTopic {
@@ -86,6 +89,7 @@ impl LiveTopic {
             writer: Mutex::new(None),
             state: Mutex::new(State { segments: found, failed: BTreeMap::new(), durable }),
             changed: Notify::new(),
+            cutting: tokio::sync::Mutex::default(),
         }
     }
 
@@ -104,14 +108,57 @@ impl LiveTopic {
         self.state.lock().durable
     }
 
-    /// Corrects what is durable, for a topic that has just become live.
-    fn set_durable(&self, durable: PutAck) {
+    /// Corrects what is durable, for a topic that has just become live or goes on in a new part.
+    pub(super) fn set_durable(&self, durable: PutAck) {
         self.state.lock().durable = durable;
     }
 
     /// The highest segment index in use.
     pub(crate) fn last_index(&self) -> Option<u32> {
         self.state.lock().segments.keys().next_back().copied()
+    }
+
+    /// The highest segment index of a part, and the rows of the topic up to the end of that segment.
+    pub(crate) fn last_of_part(&self, part: u32) -> Option<(u32, u64)> {
+        let state = self.state.lock();
+        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| part_of(index) == part)?;
+        Some((index, segment.rows.row_start + segment.rows.rows))
+    }
+
+    /// Cuts off the rows of a part from the topic's row `limit` on: another daemon got them again. Nobody writes to
+    /// that part any more.
+    pub(crate) async fn cut(self: &Arc<Self>, part: u32, limit: u64) -> Result<()> {
+        let _one = self.cutting.lock().await;
+        for index in self.indices().into_iter().filter(|&index| part_of(index) == part) {
+            let Some(segment) = self.segment(index) else { continue };
+            let row_start = segment.rows.row_start;
+            if row_start + segment.rows.rows <= limit {
+                continue;
+            }
+            tracing::info!(topic = %self.row.locator, segment = index, limit, "another daemon has the later rows");
+            if row_start >= limit {
+                self.chunked(index);
+                continue;
+            }
+            let (topic, file) = (Arc::clone(self), self.file(index).with_extension("cut"));
+            let work = move || {
+                let bounds = (segment.end, row_start);
+                segment::cut(&topic.file(index), bounds, &file, &topic.schema, limit - row_start)
+                    .map(|kept| (file, kept))
+            };
+            let cut = tokio::task::spawn_blocking(work).await;
+            let (file, (end, rows)) = cut.map_err(|e| Error::internal("cutting the ingest log", e))??;
+            let mut state = self.state.lock();
+            // Under the lock: whoever sees a segment can open its file.
+            if let Some(known) = state.segments.get_mut(&index).filter(|known| **known == segment) {
+                std::fs::rename(&file, self.file(index))
+                    .and_then(|()| sync_folder(&self.folder))
+                    .map_err(|e| Error::internal("cutting the ingest log", e))?;
+                *known = Segment { end, rows, closed: true };
+            }
+        }
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     /// A segment that is known.
@@ -230,6 +277,11 @@ impl LiveTopic {
         self.state.lock().segments.values().copied().collect()
     }
 
+    /// The same with their indices.
+    pub(crate) fn indexed(&self) -> Vec<(u32, Segment)> {
+        self.state.lock().segments.iter().map(|(&index, &segment)| (index, segment)).collect()
+    }
+
     /// Cuts the open put short, if there is one, and waits for its end.
     pub(crate) async fn end_writer(&self) {
         loop {
@@ -295,6 +347,11 @@ impl LiveTopics {
     /// A topic, if it is live.
     pub(crate) fn get(&self, topic: TopicId) -> Option<Arc<LiveTopic>> {
         self.topics.lock().get(&topic).cloned()
+    }
+
+    /// All live topics.
+    pub(crate) fn all(&self) -> Vec<Arc<LiveTopic>> {
+        self.topics.lock().values().cloned().collect()
     }
 
     /// All live topics of a sequence.

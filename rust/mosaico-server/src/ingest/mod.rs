@@ -1,13 +1,14 @@
 //! From a put stream to durable chunks: log segments first, Parquet in the background.
 //!
 //! [`put::PutSession`] appends to the log and acknowledges, [`chunker`] turns closed segments into chunks,
-//! [`live`] is what readers, writers and the chunker share about a topic, [`recover`] picks up what an earlier
+//! [`parts`] is what daemons that share a store agree on, [`live`] is what readers, writers and the chunker share about a topic, [`recover`] picks up what an earlier
 //! process left.
 
 pub(crate) mod chunker;
 pub(crate) mod commit;
 pub(crate) mod live;
 pub(crate) mod log;
+pub(crate) mod parts;
 pub(crate) mod put;
 pub(crate) mod recover;
 pub(crate) mod segment;

@@ -19,9 +19,10 @@ use super::commit::commit;
 use super::live;
 use super::live::{LiveTopic, WriterGuard};
 use super::log::{Frame, SegmentRows};
+use super::parts::{self, earlier_are_stored, first_index, part_of, uploaded};
 use super::segment::SegmentWriter;
 use crate::batch::{parse_schema_message, same_shape, stored_schema};
-use crate::catalog::TopicRow;
+use crate::catalog::{PartRow, TopicRow};
 use crate::core::Core;
 use crate::crash;
 use crate::error::{Error, Result};
@@ -85,6 +86,8 @@ pub(crate) struct PutSession {
     schema: Frame,
     segment: Option<OpenSegment>,
     next_index: u32,
+    /// Which part of the topic this is, if there are daemons that may have others.
+    part: Option<u32>,
     acks: watch::Sender<PutAck>,
 }
 
@@ -116,6 +119,11 @@ pub(crate) async fn begin(
     if let Some(times) = command.resume {
         save_resumed(core, &row, times).await?;
     }
+    // Before the schema, which readers wait for: then they know where the rows are.
+    let part = match &core.cluster {
+        Some(cluster) => Some(parts::enter(core, cluster, &row, command).await?),
+        None => None,
+    };
     let stored = match &row.schema {
         None => {
             save_schema(core, &row, &schema_message(&stored)).await?;
@@ -137,11 +145,19 @@ pub(crate) async fn begin(
     let create = || LiveTopic::new(row, stored, folder, Default::default());
     let writer = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()))?;
     let topic = Arc::clone(writer.topic());
-    // Segments before chunks: a background job moves rows from the former to the latter.
-    let last_segment = topic.last_index();
-    let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.index);
-    let last = last_segment.max(last_chunk);
-    writer.settle(&core.catalog.topic(locator).await?);
+    let next_index = match &part {
+        None => {
+            // Segments before chunks: a background job moves rows from the former to the latter.
+            let last_segment = topic.last_index();
+            let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.index);
+            writer.settle(&core.catalog.topic(locator).await?);
+            last_segment.max(last_chunk).map_or(0, |last| last + 1)
+        }
+        Some(part) => {
+            core.catalog.part_used(id, part.number).await?;
+            go_on(core, &topic, part).await?
+        }
+    };
     for index in topic.take_failed() {
         core.queue.ask(Job::Chunk(id, index));
     }
@@ -153,9 +169,25 @@ pub(crate) async fn begin(
         writer,
         schema: Frame { header: message.into(), body: Bytes::new(), sparse: false },
         segment: None,
-        next_index: last.map_or(0, |last| last + 1),
+        next_index,
+        part: part.map(|part| part.number),
         acks,
     })
+}
+
+/// The next index of a part, of which nobody else writes rows; also corrects what is durable.
+async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<u32> {
+    // Segments before chunks, as above.
+    let segment = topic.last_of_part(part.number);
+    let chunks = core.catalog.chunks(topic.id()).await?;
+    let in_part = chunks.iter().filter(|chunk| part_of(chunk.index) == part.number);
+    let known = in_part.map(|chunk| (chunk.index, chunk.row_end())).chain(segment);
+    let last = known.max_by_key(|(index, _)| *index);
+    let durable_bytes = chunks.iter().map(|chunk| chunk.data_bytes).sum::<u64>()
+        + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
+    let durable_rows = last.map_or(part.row_start, |(_, row_end)| row_end);
+    topic.set_durable(PutAck { durable_rows, durable_bytes });
+    Ok(last.map_or(first_index(part.number), |(index, _)| index + 1))
 }
 
 /// Compares keys as UUIDs, so that spellings do not matter.
@@ -232,8 +264,10 @@ impl PutSession {
         received?;
         let settled = self.topic.wait_below(1);
         let (topic, core) = (&self.topic, &self.core);
+        let replaced = self.writer.replaced();
         select! {
             settled = settled => settled?,
+            () = replaced.cancelled() => return Err(Error::Replaced(topic.row.locator.to_string())),
             () = topic.cancel.cancelled() => return Err(Error::Deleted(topic.row.locator.to_string())),
             () = core.stopping.cancelled() => return Err(Error::ShuttingDown),
         }
@@ -335,6 +369,11 @@ impl PutSession {
             None => {
                 self.wait_for_room().await?;
                 let index = self.next_index;
+                if self.part.is_some_and(|part| part != part_of(index)) {
+                    let text =
+                        format!("topic `{}` has too many chunks; begin a new one", self.topic.row.locator);
+                    return Err(Error::Refused(ErrorCode::TooMany, text));
+                }
                 self.next_index += 1;
                 index
             }
@@ -366,8 +405,10 @@ impl PutSession {
 
     async fn wait_for_room(&self) -> Result<()> {
         let (topic, core) = (&self.topic, &self.core);
+        let replaced = self.writer.replaced();
         select! {
             room = topic.wait_below(core.config.pending_segments) => room,
+            () = replaced.cancelled() => Err(Error::Replaced(topic.row.locator.to_string())),
             () = topic.cancel.cancelled() => Err(Error::Deleted(topic.row.locator.to_string())),
             () = core.stopping.cancelled() => Err(Error::ShuttingDown),
         }
@@ -397,12 +438,25 @@ impl PutSession {
         let (core, topic) = (&self.core, &self.topic);
         let row = &topic.row;
         let gone = || Error::Deleted(row.locator.to_string());
+        let replaced = || Error::Replaced(row.locator.to_string());
+        let cancelled = self.writer.replaced();
         let _lock = select! {
             lock = core.lock(row.sequence_id) => lock?,
+            () = cancelled.cancelled() => return Err(replaced()),
             // Whoever deletes the topic holds the lock and waits for this put.
             () = topic.cancel.cancelled() => return Err(gone()),
         };
         core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
+        let parts = core.catalog.parts(row.id).await?;
+        if let Some(last) = parts.last() {
+            if Some(last.number) != self.part {
+                return Err(replaced());
+            }
+            let chunks = core.catalog.chunks(row.id).await?;
+            if !earlier_are_stored(&parts, &chunks) {
+                return uploaded(core, row, topic.durable().durable_rows).await;
+            }
+        }
         commit(core, row, schema_message(&topic.schema)).await?;
         remove_log(&topic.folder);
         Ok(())

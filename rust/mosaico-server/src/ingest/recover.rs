@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::live::{LiveTopic, Segment};
+use super::parts::part_of;
 use super::segment::{Scan, list_segments, scan, segment_file};
 use crate::batch::parse_schema_message;
-use crate::catalog::TopicRow;
+use crate::catalog::{ChunkRow, TopicRow};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::TopicId;
@@ -22,6 +23,15 @@ use crate::trace;
 /// Brings catalogue, store and log together again.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
     core.archive.open(core).await?;
+    if let Some(cluster) = &core.cluster {
+        for id in core.catalog.pending().await? {
+            // Daemons that run settle theirs; of those that are gone somebody takes care in the background.
+            if core.catalog.announced(id, cluster.id()).await? == Some(false) {
+                drop(core.lock(id).await?);
+            }
+        }
+        return recover_log(core).await;
+    }
     for id in core.catalog.pending().await? {
         // One damaged sequence must not keep everything else from starting; the background tries again.
         if let Err(error) = core.settle(id).await {
@@ -74,16 +84,21 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     let found = scanned.map_err(|e| Error::internal(doing.as_str(), e))?;
     // Chunks that the catalogue missed are counted now.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
-    let mut segments = BTreeMap::new();
-    let mut row_start = row.rows;
+    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
+    let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
     for (index, scan) in found {
         let Some(mut rows) = scan.rows else { continue };
         if scan.length > scan.whole {
             let lost = scan.length - scan.whole;
             tracing::warn!(topic = %row.locator, segment = index, bytes = lost, "cut unfinished bytes off the log");
         }
-        rows.row_start = row_start;
-        row_start += rows.rows;
+        // After what came before it in its part, which lies in a chunk or in a segment.
+        let part = parts.iter().find(|part| part.number == part_of(index));
+        let before = |other: u32| other < index && part.is_none_or(|part| part.number == part_of(other));
+        let stored = chunks.iter().filter(|chunk| before(chunk.index)).map(ChunkRow::row_end);
+        let logged = segments.iter().filter(|(other, _)| before(**other));
+        let ends = stored.chain(logged.map(|(_, segment)| segment.rows.row_start + segment.rows.rows));
+        rows.row_start = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
         segments.insert(index, Segment { end: scan.whole, rows, closed: true });
     }
     if segments.is_empty() {
@@ -107,7 +122,7 @@ async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
         let path = SequencePaths(row.sequence_id).topic(row.id).chunk_record(index);
         if let Some(record) = core.store.get_json::<ChunkRecord>(&path).await? {
-            core.catalog.chunk_stored(row.sequence_id, row.id, &record).await?;
+            core.catalog.chunk_stored(None, row.sequence_id, row.id, &record).await?;
             stored.insert(index);
         }
     }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
+use bytes::Bytes;
 use mosaico_select::{data_bytes, split};
+use mosaico_wire::ipc::schema_message;
 
-use super::log::{BatchReader, Frame, LogError, MAGIC, SegmentRows};
+use super::log::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use crate::batch::{Filled, TimeSpan, times};
 use crate::config::Acknowledge;
 use crate::crash;
@@ -124,6 +127,45 @@ pub(crate) fn scan(path: &Path) -> Result<Scan, LogError> {
         rows = Some(rows.map_or(found, |rows| rows.then(found)));
     }
     Ok(Scan { whole: reader.offset(), length, rows })
+}
+
+/// Writes the first `rows` rows of the segment `from` to the new segment `to`, in the order of arrival; returns its
+/// end and what is in it.
+pub(crate) fn cut(
+    from: &Path,
+    (end, row_start): (u64, u64),
+    to: &Path,
+    schema: &Schema,
+    rows: u64,
+) -> Result<(u64, SegmentRows)> {
+    let failed = |e: LogError| Error::internal("cutting the ingest log", e);
+    let full = |e: io::Error| Error::internal("cutting the ingest log", e);
+    let file = File::open(from).map_err(full)?;
+    let (mut frames, mut kept): (Vec<Frame>, Option<SegmentRows>) = (Vec::new(), None);
+    for batch in BatchReader::new(file, end).map_err(failed)? {
+        let batch = batch.map_err(failed)?;
+        let left = usize::try_from(rows - kept.map_or(0, |kept| kept.rows)).unwrap_or(usize::MAX);
+        if left == 0 {
+            break;
+        }
+        let batch = batch.slice(0, left.min(batch.num_rows()));
+        let Some(span) = TimeSpan::of(times(&batch)?.values()) else { continue };
+        let (count, bytes) = (batch.num_rows() as u64, data_bytes(&batch) as u64);
+        let filled = Filled::of(&batch);
+        let found = SegmentRows { row_start, rows: count, data_bytes: bytes, times: span, filled };
+        kept = Some(kept.map_or(found, |kept| kept.then(found)));
+        frames.push(log::encode(&batch)?);
+    }
+    let kept = kept.filter(|kept| kept.rows == rows).ok_or_else(|| {
+        Error::internal("cutting the ingest log", io::Error::other("there are fewer rows than were noted"))
+    })?;
+    match std::fs::remove_file(to) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(full(e)),
+        _ => {}
+    }
+    let schema = Frame { header: schema_message(schema).into(), body: Bytes::new(), sparse: false };
+    let mut writer = SegmentWriter::create(to, &schema, Acknowledge::Synced).map_err(full)?;
+    Ok((writer.append(&frames).map_err(full)?, kept))
 }
 
 /// Rows of a segment in time order, ties in the order of arrival.

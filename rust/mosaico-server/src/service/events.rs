@@ -47,7 +47,10 @@ pub(super) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
         };
         let mut events = core.catalog.events(&filter, &newest).await?;
         let complete = events.len() < filter.limit as usize || filter.limit == 0;
-        let gap = filter.after.as_deref().filter(|_| filter.limit > 0).and_then(|after| gap(core, after));
+        let gap = match filter.after.as_deref().filter(|_| filter.limit > 0) {
+            Some(after) => gap(core, after).await?,
+            None => None,
+        };
         let cursor = match events.last() {
             Some(last) if !complete => last.id.clone(),
             _ => filter.after.take().map_or(newest.clone(), |after| after.max(newest.clone())),
@@ -61,12 +64,12 @@ pub(super) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
 }
 
 /// Tells that events after a cursor are not kept any more.
-fn gap(core: &Core, after: &str) -> Option<Event> {
-    let id = core.archive.dropped_after(after)?;
+async fn gap(core: &Core, after: &str) -> Result<Option<Event>> {
+    let Some(id) = core.archive.dropped_after(core, after).await? else { return Ok(None) };
     let at_ms = id.parse::<Ulid>().map_or(0, |id| id.timestamp_ms());
     let at_ns = i64::try_from(at_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     let detail = json!({"after": after});
-    Some(Event { id, kind: EventKind::Gap, sequence: None, topic: None, at_ns, detail })
+    Ok(Some(Event { id, kind: EventKind::Gap, sequence: None, topic: None, at_ns, detail }))
 }
 
 /// Waits for a change; false: it is time to answer.

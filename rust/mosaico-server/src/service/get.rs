@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use super::{Items, check_body, info};
 use crate::catalog::TopicRow;
+use crate::cluster::forward;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::read::follow::follow_topic;
@@ -31,11 +32,13 @@ const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the request's headers ask for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Options {
+pub(crate) struct Options {
     /// Go on until the topic is complete or left.
     pub follow: bool,
     /// Bodies may be sparse.
     pub sparse: bool,
+    /// Another daemon asks: there is nobody else to ask.
+    pub forwarded: bool,
 }
 
 /// The messages for a ticket.
@@ -89,6 +92,11 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
 type Encoded = BoxStream<'static, Result<FlightData>>;
 
 async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, options: Options) -> Result<Encoded> {
+    if !options.forwarded
+        && let Some(messages) = forward::read(core, topic, ticket.encode(), options).await?
+    {
+        return Ok(messages);
+    }
     let schema = info::topic_schema(topic)?;
     let select = Arc::new(match topic.schema {
         Some(_) => Select::new(&ticket.selection, &topic.ontology_tag, &schema)?,

@@ -1,6 +1,6 @@
 //! `ListFlights` and `GetFlightInfo`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow::datatypes::{Fields, Schema};
 use arrow_flight::flight_descriptor::DescriptorType;
@@ -16,6 +16,7 @@ use mosaico_wire::ticket;
 use super::check_body;
 use crate::batch::parse_schema_message;
 use crate::catalog::{SequenceRow, TopicRow};
+use crate::cluster::forward;
 use crate::core::Core;
 use crate::error::{Error, Result};
 
@@ -39,7 +40,11 @@ pub(super) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>
 }
 
 /// Schema, metadata and endpoints of a sequence or topic.
-pub(super) async fn describe(core: &Core, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+pub(super) async fn describe(
+    core: &Core,
+    descriptor: FlightDescriptor,
+    forwarded: bool,
+) -> Result<FlightInfo> {
     let bad = |text: String| Error::Refused(ErrorCode::BadDescriptor, text);
     if descriptor.r#type() != DescriptorType::Cmd {
         return Err(bad("the descriptor is not a command; send one with `resource_locator`".into()));
@@ -61,6 +66,10 @@ pub(super) async fn describe(core: &Core, descriptor: FlightDescriptor) -> Resul
         let system = sequence_system(&sequence, &topics);
         (Schema::new_with_metadata(Fields::empty(), metadata), topics, system)
     };
+    let elsewhere = match forwarded {
+        true => HashMap::new(),
+        false => forward::infos(core, &topics, &descriptor).await?,
+    };
     let mut info = FlightInfo::new()
         .try_with_schema(&schema)
         .map_err(|e| Error::internal("encoding a schema", e))?
@@ -70,7 +79,11 @@ pub(super) async fn describe(core: &Core, descriptor: FlightDescriptor) -> Resul
         info = info.with_app_metadata(system);
     }
     for topic in &topics {
-        info = info.with_endpoint(endpoint(core, topic, window).await?);
+        let mut endpoint = endpoint(core, topic, window).await?;
+        if let Some(metadata) = elsewhere.get(&topic.id) {
+            endpoint.app_metadata = metadata.clone();
+        }
+        info = info.with_endpoint(endpoint);
     }
     Ok(info)
 }
@@ -115,11 +128,18 @@ async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)
         return Ok((topic.rows, topic.bounds));
     }
     // Segments before chunks: a background job moves rows from the former to the latter.
-    let live = core.live.get(topic.id).map(|live| (live.durable().durable_rows, live.segments()));
+    let live = core.live.get(topic.id).map(|live| (live.durable().durable_rows, live.indexed()));
     let row = core.catalog.topic_by_id(topic.id).await?;
     let (stored, mut bounds) = row.map_or((topic.rows, topic.bounds), |row| (row.rows, row.bounds));
-    let Some((durable, segments)) = live else { return Ok((stored, bounds)) };
-    for segment in segments {
+    let Some((mut durable, segments)) = live else { return Ok((stored, bounds)) };
+    if core.cluster.is_some() {
+        // Other daemons may have rows before or after ours.
+        let chunks: HashSet<u32> =
+            core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.index).collect();
+        let ours = segments.iter().filter(|(index, _)| !chunks.contains(index));
+        durable = stored + ours.map(|(_, segment)| segment.rows.rows).sum::<u64>();
+    }
+    for (_, segment) in segments {
         let (min, max) = bounds.unwrap_or((i64::MAX, i64::MIN));
         bounds = Some((min.min(segment.rows.times.min), max.max(segment.rows.times.max)));
     }

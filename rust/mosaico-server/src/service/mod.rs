@@ -2,7 +2,7 @@
 
 mod actions;
 mod events;
-mod get;
+pub(crate) mod get;
 mod info;
 mod put;
 pub(crate) mod reflection;
@@ -19,7 +19,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
-use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, SERVER_HEADER, SPARSE_HEADER};
+use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SPARSE_HEADER};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
@@ -76,13 +76,15 @@ impl FlightService for Service {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
-        Ok(answer(info::describe(&self.0, request.into_inner()).await?))
+        let forwarded = request.metadata().contains_key(FORWARDED_HEADER);
+        Ok(answer(info::describe(&self.0, request.into_inner(), forwarded).await?))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         let options = get::Options {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
             sparse: request.metadata().contains_key(SPARSE_HEADER),
+            forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
         Ok(answer(get::messages(&self.0, &request.into_inner().ticket, options).await?))
     }

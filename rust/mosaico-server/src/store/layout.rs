@@ -13,6 +13,8 @@
 //!                                    chunk-00000.parquet   rows, sorted by time
 //!                                    chunk-00000.json      what the chunk holds
 //!                                    resumed.json          the writer went on after its connection broke
+//!                                    part-00000.json       which daemon received the rows from here on, if several do
+//!                                    uploaded.json         the upload has ended; rows are in the logs of daemons
 //!                                    commit.json           complete upload, names the chunks
 //!                                    deleted.json          removal has begun
 //! events/<event id>.json                                   events from that one on
@@ -100,6 +102,12 @@ impl TopicPaths {
     pub(crate) fn resumed(self) -> Path {
         self.file("resumed.json")
     }
+    pub(crate) fn part(self, number: u32) -> Path {
+        self.file(&format!("part-{number:05}.json"))
+    }
+    pub(crate) fn uploaded(self) -> Path {
+        self.file("uploaded.json")
+    }
     pub(crate) fn committed(self) -> Path {
         self.file("commit.json")
     }
@@ -112,6 +120,11 @@ impl TopicPaths {
     pub(crate) fn chunk_record(self, index: u32) -> Path {
         self.file(&format!("chunk-{index:05}.json"))
     }
+}
+
+/// The number in the file name of a part's record.
+pub(crate) fn parse_part(name: &str) -> Option<u32> {
+    name.strip_prefix("part-")?.strip_suffix(".json")?.parse().ok()
 }
 
 /// The index in the file name of a chunk (`.parquet`) or of its record (`.json`).

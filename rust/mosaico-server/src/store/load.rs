@@ -15,10 +15,10 @@ use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
 
-use super::layout::{ROOT, SequencePaths, TopicPaths, parse_chunk};
+use super::layout::{ROOT, SequencePaths, TopicPaths, parse_chunk, parse_part};
 use super::records::{
-    ChunkRecord, CommitRecord, EndedRecord, FinalRecord, NotificationRecord, ResumedRecord, SequenceRecord,
-    TopicRecord,
+    ChunkRecord, CommitRecord, EndedRecord, FinalRecord, NotificationRecord, PartRecord, ResumedRecord,
+    SequenceRecord, TopicRecord, UploadedRecord,
 };
 use super::{Kind, Store, parse_json};
 
@@ -126,7 +126,8 @@ impl Found {
             if self.has(&topic.committed()) {
                 needed.push(topic.committed());
             } else {
-                needed.extend([topic.created(), topic.schema()]);
+                needed.extend([topic.created(), topic.schema(), topic.uploaded()]);
+                needed.extend(self.parts(topic).into_iter().map(|number| topic.part(number)));
                 needed.extend(self.chunks(topic).into_iter().map(|index| topic.chunk_record(index)));
             }
         }
@@ -184,6 +185,8 @@ impl Found {
                 committed_ns: Some(commit.committed_ns),
                 chunks: commit.chunks,
                 resumed,
+                parts: Vec::new(),
+                uploaded: None,
             }));
         }
         let Some(record) = self.get_json::<TopicRecord>(&paths.created())? else {
@@ -197,7 +200,13 @@ impl Found {
             let chunk: Option<ChunkRecord> = self.get_json(&path)?;
             chunks.push(chunk.ok_or_else(|| Error::Internal(format!("reading {path}")))?);
         }
-        Ok(Some(TopicState { record, schema, committed_ns: None, chunks, resumed }))
+        let mut parts = Vec::new();
+        for number in self.parts(paths) {
+            parts.extend(self.get_json::<PartRecord>(&paths.part(number))?);
+        }
+        let uploaded: Option<UploadedRecord> = self.get_json(&paths.uploaded())?;
+        let uploaded = uploaded.map(|record| record.rows);
+        Ok(Some(TopicState { record, schema, committed_ns: None, chunks, resumed, parts, uploaded }))
     }
 
     fn topics(&self, paths: SequencePaths) -> Vec<TopicPaths> {
@@ -224,6 +233,12 @@ impl Found {
             self.below(&folder).filter_map(|rest| parse_chunk(rest, ".json")).collect();
         indices.sort_unstable();
         indices
+    }
+
+    fn parts(&self, topic: TopicPaths) -> Vec<u32> {
+        let mut numbers: Vec<u32> = self.below(&topic.folder()).filter_map(parse_part).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     /// The rest of the paths that begin with `folder`.

@@ -1,4 +1,5 @@
-//! One server per bucket: its catalogue knows all that the bucket holds, so nobody else may write there.
+//! One server per bucket: its catalogue knows all that the bucket holds, so nobody else may write there. Or several
+//! with one catalogue, who agreed on it.
 //!
 //! A folder is locked by the operating system. A bucket has a record instead, written once, that names the state folder
 //! of its server; whoever has that folder (which is locked) goes on, everybody else is refused.
@@ -45,13 +46,23 @@ impl TakingOver {
     }
 }
 
-/// Makes sure that the bucket is this server's, or may be taken over: then what the catalogue knows of it is outdated.
+/// A bucket that may be used.
+pub(crate) struct Claim {
+    /// The id of this server.
+    pub id: String,
+    /// It was another server's: what the catalogue knows of it is outdated.
+    pub taking_over: Option<TakingOver>,
+}
+
+/// Makes sure that the bucket is this server's, or may be taken over; with `shared`, that it belongs to the servers
+/// whose database has this schema.
 pub(crate) async fn claim(
     store: &Store,
     folder: &Path,
     bucket: &Bucket,
+    shared: Option<&str>,
     take_over: bool,
-) -> Result<Option<TakingOver>> {
+) -> Result<Claim> {
     let ours = match read(folder)? {
         Some(ours) if ours.store == bucket.url() => ours,
         Some(ours) if was_used(folder) => {
@@ -71,17 +82,32 @@ pub(crate) async fn claim(
         }
         _ => introduce(store, folder, bucket)?,
     };
-    let error = match store.create_json(&owner_file(), &ours).await {
-        Ok(()) => return Ok(None),
+    let record = OwnerRecord { shared: shared.map(str::to_owned), ..ours };
+    let id = record.id.clone();
+    let error = match store.create_json(&owner_file(), &record).await {
+        Ok(()) => return Ok(Claim { id, taking_over: None }),
         Err(error) => error,
     };
     match store.get_json::<OwnerRecord>(&owner_file()).await? {
-        Some(theirs) if theirs.id == ours.id => Ok(None),
+        Some(theirs) if theirs.shared == record.shared && (shared.is_some() || theirs.id == id) => {
+            Ok(Claim { id, taking_over: None })
+        }
+        Some(OwnerRecord { shared: Some(schema), .. }) => Err(Error::Startup(format!(
+            "{} is shared by daemons with the database schema `{schema}`; start with --shared, and with that \
+             database",
+            bucket.url()
+        ))),
         Some(theirs) if take_over => {
             refuse_log(folder, bucket)?;
             tracing::warn!(bucket = %bucket.url(), from = %theirs.folder, "taking the bucket over");
-            Ok(Some(TakingOver(ours)))
+            Ok(Claim { id, taking_over: Some(TakingOver(record)) })
         }
+        Some(theirs) if shared.is_some() => Err(Error::Startup(format!(
+            "{} belongs to one server, with the state folder {}; stop that one and add --take-over once to share \
+             it from now on: what it did not upload is lost to the bucket then",
+            bucket.url(),
+            theirs.folder
+        ))),
         Some(theirs) => Err(Error::Startup(format!(
             "{} is in use by the server with the state folder {}; stop that one and start with its folder, \
              or add --take-over once: what it did not upload is lost to the bucket then",
@@ -131,6 +157,7 @@ fn introduce(store: &Store, folder: &Path, bucket: &Bucket) -> Result<OwnerRecor
         store: bucket.url(),
         folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string(),
         since_ns: now_ns(),
+        shared: None,
     };
     let bytes = super::json(&ours)?.into();
     let written = LocalFolder::write(&store.folder, owner_file().as_ref(), std::iter::once(&bytes));

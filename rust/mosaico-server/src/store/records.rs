@@ -83,6 +83,28 @@ pub(crate) struct ResumedRecord {
     pub last_ns: i64,
 }
 
+/// `part-<number>.json`: written once, when a daemon begins to receive rows of a topic of which another one received
+/// those before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PartRecord {
+    pub format_version: u32,
+    pub number: u32,
+    /// The id of the daemon.
+    pub daemon: String,
+    /// Rows of the topic in earlier parts.
+    pub row_start: u64,
+    pub begun_ns: i64,
+}
+
+/// `uploaded.json`: the upload has ended, and cannot be committed before all daemons have stored their parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct UploadedRecord {
+    pub format_version: u32,
+    /// Of the topic.
+    pub rows: u64,
+    pub ended_ns: i64,
+}
+
 /// `commit.json`: written once, at the end of the upload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitRecord {
@@ -133,7 +155,8 @@ pub(crate) struct EventsRecord {
     pub events: Vec<Event>,
 }
 
-/// `owner.json` of a bucket: the server that has it for itself. The same file in its state folder shows that it is it.
+/// `owner.json` of a bucket: the server that has it for itself, or that several have it together. The same file in the
+/// state folder of a server has its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OwnerRecord {
     pub format_version: u32,
@@ -143,6 +166,9 @@ pub(crate) struct OwnerRecord {
     /// The state folder, for people.
     pub folder: String,
     pub since_ns: i64,
+    /// Several servers have it together: the schema of their database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
 }
 
 /// `deleted.json`: the folder is being removed; a rebuild finishes the removal.

@@ -15,18 +15,8 @@ use crate::{events, writers};
 pub(crate) fn start(core: &Arc<Core>) {
     let Some(inbox) = core.queue.inbox.lock().take() else { return };
     let [first, second] = [Arc::clone(core), Arc::clone(core)];
-    core.tasks.spawn(async move {
-        select! {
-            () = first.stopping.cancelled() => {}
-            () = hand_out(&first, inbox) => {}
-        }
-    });
-    core.tasks.spawn(async move {
-        select! {
-            () = second.stopping.cancelled() => {}
-            () = events::keep_storing(&second) => {}
-        }
-    });
+    core.while_serving(async move { hand_out(&first, inbox).await });
+    core.while_serving(async move { events::keep_storing(&second).await });
 }
 
 async fn hand_out(core: &Arc<Core>, mut inbox: UnboundedReceiver<Job>) {

@@ -84,6 +84,7 @@ impl Job {
                 }
             }
             Self::End(sequence) => writers::end(core, sequence).await,
+            Self::Orphans if !core.leads().await? => Ok(()),
             Self::Orphans => orphans::collect(core).await,
             Self::StoreEvents => events::store(core).await,
         }

@@ -68,6 +68,10 @@ async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: S
         }
         return Ok(());
     }
+    if core.cluster.is_some() && commit.is_none() {
+        // Another daemon may be about to name what it has sent.
+        return Ok(());
+    }
     let named: HashSet<u32> = match commit {
         Some(commit) => commit.chunks.iter().map(|chunk| chunk.index).collect(),
         None => objects.iter().filter_map(|object| index(object, ".json")).chain(waiting).collect(),

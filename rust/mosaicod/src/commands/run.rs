@@ -11,11 +11,13 @@ use crate::args::RunArgs;
 
 /// Serves until a signal comes.
 pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
-    let (config, store) = args.config()?;
+    let (mut config, store) = args.config()?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let listener = listen((&args.host, args.port), "--host or --port").await?;
-    let mut places = format!("grpc://{}", address(&listener)?);
+    let bound = address(&listener)?;
+    config.shared = args.advertised(bound)?;
+    let mut places = format!("grpc://{bound}");
     let monitor = Monitor::default();
     if let Some(place) = args.http() {
         let listener = listen(place, "--http-host or --http-port").await?;

@@ -190,7 +190,9 @@ impl Read {
         let was_there = is_final || self.damaged.contains_key(&paths.committed());
         let complete = was_there && self.names_all_rows(paths, &chunks);
         let committed_ns = told.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
-        Some(TopicState { record, schema, committed_ns, chunks, resumed })
+        // Of an open topic; those of several daemons are not repaired.
+        let (parts, uploaded) = (Vec::new(), None);
+        Some(TopicState { record, schema, committed_ns, chunks, resumed, parts, uploaded })
     }
 
     fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {

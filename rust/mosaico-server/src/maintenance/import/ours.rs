@@ -63,7 +63,7 @@ async fn copy_chunk(source: &Store, target: &Store, path: &Path, record: &ChunkR
 /// Adds the layers of another store.
 pub(super) async fn copy_layers(source: &Store, target: &Store) -> Result<()> {
     match source.get_json::<LayersRecord>(&layers_file()).await? {
-        Some(found) => Layers::open(target.clone()).await?.add(found.layers).await,
+        Some(found) => Layers::open(target.clone(), None).await?.add(found.layers).await,
         None => Ok(()),
     }
 }

@@ -139,7 +139,15 @@ async fn write_topic(
     };
     store.put_json(&paths.committed(), &commit).await?;
     let CommitRecord { topic: record, schema, committed_ns, chunks, .. } = commit;
-    Ok(TopicState { record, schema: Some(schema), committed_ns: Some(committed_ns), chunks, resumed: 0 })
+    Ok(TopicState {
+        record,
+        schema: Some(schema),
+        committed_ns: Some(committed_ns),
+        chunks,
+        resumed: 0,
+        parts: Vec::new(),
+        uploaded: None,
+    })
 }
 
 /// What every topic has: the source does not tell more about one that never had a row.

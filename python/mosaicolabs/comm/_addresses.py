@@ -1,0 +1,36 @@
+"""Where daemons listen, as people write it."""
+
+from collections.abc import Sequence
+
+from mosaicolabs.exceptions import InvalidInputError
+
+
+def addresses_of(host: str | Sequence[str], port: int) -> list[tuple[str, int]]:
+    """Hosts with their ports; `port` is that of hosts without one.
+
+    Example:
+        >>> addresses_of("one, two:6727", 6726)
+        [('one', 6726), ('two', 6727)]
+        >>> addresses_of(["::1", "[fe80::2]:6727"], 6726)
+        [('::1', 6726), ('fe80::2', 6727)]
+    """
+    names = host.split(",") if isinstance(host, str) else host
+    found = [_address(name.strip(), port) for name in names if name.strip()]
+    if not found:
+        raise InvalidInputError(f"{host!r} names no host; write `host`, `host:port` or several of them")
+    return found
+
+
+def place_of(addresses: Sequence[tuple[str, int]]) -> str:
+    """The same for people."""
+    return ",".join(f"{host}:{port}" for host, port in addresses)
+
+
+def _address(name: str, port: int) -> tuple[str, int]:
+    # More than one colon outside of brackets: an IPv6 address without a port.
+    host, colon, digits = name.rpartition(":")
+    if not colon or name.endswith("]") or (":" in host and not host.endswith("]")):
+        return name.strip("[]"), port
+    if not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 65536):
+        raise InvalidInputError(f"`{name}` has no port between 1 and 65535 behind its colon")
+    return host.strip("[]"), int(digits)

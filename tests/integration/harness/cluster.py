@@ -1,0 +1,60 @@
+"""Several daemons over one bucket and one database."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from harness.daemon import BucketDaemon
+from harness.minio import KEY, SECRET, Minio
+from harness.shared_postgres import SharedPostgres
+from mosaicolabs import MosaicoClient
+
+
+class ClusterDaemon(BucketDaemon):
+    """`mosaicod run --shared`; `folder` is its state folder."""
+
+    def __init__(
+        self, folder: Path, bucket: str, minio: Minio, postgres: SharedPostgres, *arguments: str
+    ) -> None:
+        super().__init__(folder, bucket, minio.port, (KEY, SECRET))
+        schema = re.sub(r"[^a-z0-9]", "_", bucket)
+        database = ["--database", postgres.url, "--database-schema", schema]
+        self._arguments = ["--state-dir", str(folder), "--shared", *database, *arguments]
+
+
+class Cluster:
+    """Daemons that run until the end of the `with` block."""
+
+    def __init__(
+        self, folder: Path, bucket: str, minio: Minio, postgres: SharedPostgres, count: int, *arguments: str
+    ) -> None:
+        self.daemons = [
+            ClusterDaemon(folder / f"state-{number}", bucket, minio, postgres, *arguments)
+            for number in range(count)
+        ]
+        self._running = ExitStack()
+
+    def addresses(self, first: int = 0) -> list[str]:
+        """Where all of them listen, beginning with one."""
+        daemons = self.daemons[first:] + self.daemons[:first]
+        return [f"{daemon.host}:{daemon.port}" for daemon in daemons]
+
+    def connect(self, first: int = 0, **arguments: Any) -> MosaicoClient:
+        """A client of all of them that begins with one."""
+        return MosaicoClient.connect(self.addresses(first), 1, **arguments)
+
+    def __getitem__(self, number: int) -> ClusterDaemon:
+        return self.daemons[number]
+
+    def __iter__(self) -> Iterator[ClusterDaemon]:
+        return iter(self.daemons)
+
+    def __enter__(self) -> "Cluster":
+        for daemon in self.daemons:
+            self._running.enter_context(daemon)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()

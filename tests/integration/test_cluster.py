@@ -1,0 +1,254 @@
+"""Three daemons over one bucket of a real MinIO and one real Postgres; one of them goes away."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from harness.cluster import Cluster, ClusterDaemon
+from harness.daemon import BucketDaemon, run_mosaicod
+from harness.minio import KEY, SECRET, Minio
+from harness.proxy import Proxy
+from harness.record import number, record_numbers, replay, sequence_of
+from harness.shared_postgres import SharedPostgres
+
+from mosaicolabs import EventKind, Integer64, MosaicoClient
+from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
+
+RECORDINGS = 16
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[SharedPostgres]:
+    with SharedPostgres() as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    folder = tmp_path_factory.mktemp("minio") / "data"
+    folder.mkdir()
+    with Minio(folder) as minio:
+        yield minio
+
+
+@pytest.fixture
+def bucket(minio: Minio, new_name: Callable[[], str]) -> str:
+    return minio.make_bucket(new_name()[-40:].strip("-").lower())
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: SharedPostgres) -> Iterator[Cluster]:
+    with Cluster(tmp_path, bucket, minio, postgres, 3) as cluster:
+        yield cluster
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Whether something comes true in time."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_each_daemon_serves_what_another_one_stored(cluster: Cluster) -> None:
+    for index, daemon in enumerate(cluster):
+        with daemon.connect() as client:
+            record_numbers(client, f"run-{index}", {"a": [(at, index) for at in range(100)]})
+    for daemon in cluster:
+        with daemon.connect() as client:
+            assert client.list_sequences() == ["run-0", "run-1", "run-2"]
+            for index in range(3):
+                assert replay(client, f"run-{index}") == [("/a", at, index) for at in range(100)]
+    with cluster[1].connect() as other:
+        assert sequence_of(other, "run-0").is_locked
+        kinds = [event.kind for event in other.events(sequence_name="run-2")]
+        assert kinds[0] == EventKind.SEQUENCE_CREATED
+        assert kinds[-1] == EventKind.SEQUENCE_FINALIZED
+
+
+def test_a_name_is_created_once(cluster: Cluster) -> None:
+    barrier = threading.Barrier(6)
+
+    def create(number: int) -> bool:
+        with cluster[number % 3].connect() as client:
+            barrier.wait()
+            try:
+                record_numbers(client, "same", {"a": [(number, number)]})
+            except AlreadyExistsError:
+                return False
+            return True
+
+    with ThreadPoolExecutor(6) as pool:
+        created = list(pool.map(create, range(6)))
+    assert created.count(True) == 1
+    winner = created.index(True)
+    with cluster.connect() as client:
+        assert replay(client, "same") == [("/a", winner, winner)]
+
+
+def test_a_deletion_ends_the_put_at_another_daemon(cluster: Cluster) -> None:
+    with cluster[0].connect() as writer, cluster[1].connect() as other:
+        with pytest.raises(MosaicoError) as raised:
+            with writer.sequence_create("gone", reconnect_timeout_s=5) as sequence:
+                topic = sequence.topic_create("a", {}, Integer64)
+                topic.push(number(1, 1))
+                topic.flush()
+                other.sequence_delete("gone")
+                for at in range(2, 200):
+                    topic.push(number(at, at))
+                    topic.flush()
+                    time.sleep(0.05)
+        assert raised.value.code in {"deleted", "sequence_not_found", "topic_not_found"}
+        assert writer.list_sequences() == []
+        assert within(10, lambda: not any((cluster[0].folder / "log").iterdir()))
+        record_numbers(other, "gone", {"a": [(1, 2)]})
+        assert replay(writer, "gone") == [("/a", 1, 2)]
+
+
+def test_one_of_three_daemons_is_killed_during_16_recordings(cluster: Cluster) -> None:
+    victim = random.Random().randrange(3)
+    running = threading.Barrier(RECORDINGS + 1)
+    names = [f"recording-{index:02}" for index in range(RECORDINGS)]
+
+    def record(index: int) -> None:
+        with cluster.connect(index % 3) as client:
+            with client.sequence_create(names[index], reconnect_timeout_s=90) as sequence:
+                topics = [sequence.topic_create(name, {}, Integer64) for name in ("a", "b")]
+                for at in range(ROWS):
+                    for topic in topics:
+                        topic.push(number(at, index * ROWS + at))
+                    if at == ROWS // 3:
+                        topics[0].flush()
+                        running.wait()
+                    if at % 10 == 0:
+                        time.sleep(0.02)
+
+    with ThreadPoolExecutor(RECORDINGS) as pool:
+        recordings = [pool.submit(record, index) for index in range(RECORDINGS)]
+        running.wait()
+        cluster[victim].kill()
+        # Its log has rows that were acknowledged: those recordings wait for it.
+        time.sleep(3)
+        cluster[victim].restart()
+        for recording in recordings:
+            recording.result()
+    expected = {
+        name: [(topic, at, index * ROWS + at) for at in range(ROWS) for topic in ("/a", "/b")]
+        for index, name in enumerate(names)
+    }
+    for daemon in cluster:
+        with daemon.connect() as client:
+            assert sorted(client.list_sequences()) == names
+            for name in names:
+                assert sequence_of(client, name).is_locked
+                assert sorted(replay(client, name)) == sorted(expected[name]), (name, victim)
+
+
+def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluster) -> None:
+    with cluster.connect() as client:
+        with pytest.raises(ConnectionFailedError) as raised:
+            with client.sequence_create("run", reconnect_timeout_s=4) as sequence:
+                topic = sequence.topic_create("a", {}, Integer64)
+                for at in range(10):
+                    topic.push(number(at, at))
+                topic.flush()
+                cluster[0].kill()
+                for at in range(10, 20):
+                    topic.push(number(at, at))
+        assert raised.value.code == "rows_elsewhere"
+        assert "10 rows" in str(raised.value)
+        assert f":{cluster[0].port}" in str(raised.value)
+        assert replay(client, "run") == [("/a", at, at) for at in range(10, 20)]
+        command = [sys.executable, "-m", "mosaicolabs.cli", "ls", "--host", ",".join(cluster.addresses())]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert "run" in listed.stdout
+        cluster[0].restart()
+        assert within(20, lambda: len(replay(client, "run")) == 20)
+        sequence.close()
+        assert sequence_of(client, "run").is_locked
+        assert replay(client, "run") == [("/a", at, at) for at in range(20)]
+
+
+@pytest.mark.parametrize("flushed", [0, 7])
+def test_rows_that_were_stored_and_not_acknowledged_are_not_doubled(cluster: Cluster, flushed: int) -> None:
+    with Proxy(cluster[0].port) as proxy:
+        first = f"127.0.0.1:{proxy.port}"
+        with MosaicoClient.connect([first, *cluster.addresses(1)[:2]], 1) as client:
+            with client.sequence_create("run", reconnect_timeout_s=60) as sequence:
+                topic = sequence.topic_create("a", {}, Integer64)
+                for at in range(flushed):
+                    topic.push(number(at, at))
+                    topic.flush()
+                topic.push(number(flushed, flushed))
+                time.sleep(0.5)
+                proxy.stall_answers()
+                for at in range(flushed + 1, 100):
+                    topic.push(number(at, at))
+                # They arrive, are stored, and the writer does not hear of it.
+                time.sleep(1)
+                proxy.cut()
+                for at in range(100, 150):
+                    topic.push(number(at, at))
+            assert replay(client, "run") == [("/a", at, at) for at in range(150)]
+
+
+def test_daemons_that_do_not_fit_together_are_refused(
+    cluster: Cluster, minio: Minio, bucket: str, postgres: SharedPostgres, tmp_path: Path
+) -> None:
+    alone = BucketDaemon(tmp_path / "alone", bucket, minio.port, (KEY, SECRET))
+    lost = ClusterDaemon(tmp_path / "other", bucket, minio, postgres)
+    at = lost._arguments.index("--database-schema") + 1
+    schema, lost._arguments[at] = lost._arguments[at], "another"
+    copied = ClusterDaemon(cluster[0].folder, bucket, minio, postgres)
+    folder = ["--local-store", str(tmp_path / "local"), "--shared", "--database", postgres.url]
+    cases = [
+        (alone._arguments, alone._environment, "start with --shared"),
+        (lost._arguments, lost._environment, f"the database schema `{schema}`"),
+        (copied._arguments, copied._environment, "in use by another server"),
+        (folder, {}, "a bucket and a Postgres"),
+    ]
+    for arguments, environment, text in cases:
+        ended = run_mosaicod("run", "--port", 0, *arguments, **environment)
+        assert ended.returncode == 1, ended
+        assert text in ended.stderr, ended
+
+
+def test_work_for_all_goes_on_elsewhere(
+    tmp_path: Path, bucket: str, minio: Minio, postgres: SharedPostgres
+) -> None:
+    with Cluster(tmp_path, bucket, minio, postgres, 2, "--writer-timeout", "2") as cluster:
+        with cluster[1].connect() as client, pytest.raises(ConnectionFailedError):
+            with cluster[0].connect() as writer:
+                with writer.sequence_create("left", reconnect_timeout_s=0) as sequence:
+                    sequence.topic_create("a", {}, Integer64)
+                    # The first one does the work for all, and holds this writer's connection.
+                    cluster[0].kill()
+        with cluster[1].connect() as client:
+            assert within(40, lambda: client.list_sequences() == [])
+
+
+def test_a_recording_is_read_and_followed_over_another_daemon(cluster: Cluster) -> None:
+    with cluster[0].connect() as writer, cluster[1].connect() as other:
+        with writer.sequence_create("run") as sequence:
+            topic = sequence.topic_create("a", {}, Integer64)
+            for at in range(50):
+                topic.push(number(at, at))
+            topic.flush()
+            assert replay(other, "run") == [("/a", at, at) for at in range(50)]
+            window = replay(other, "run", start_timestamp_ns=10, end_timestamp_ns=20)
+            assert window == [("/a", at, at) for at in range(10, 20)]
+            live = iter(sequence_of(other, "run").get_data_streamer(follow=True))
+            assert [next(live)[1].timestamp_ns for _ in range(50)] == list(range(50))
+            topic.push(number(50, 50))
+            topic.flush()
+            assert next(live)[1].timestamp_ns == 50
+        assert list(live) == []
