@@ -76,7 +76,8 @@ fn every_option_may_stand_in_the_file() {
         };
         // A twin names a file that is there.
         let value = if option.ends_with(TWIN) { secret.path().display().to_string() } else { value };
-        let text = shown(&[], "", &format!("{option} = {value:?}"));
+        let needed = if option == "advertise" { "shared = true\n" } else { "" };
+        let text = shown(&[], "", &format!("{needed}{option} = {value:?}"));
         let told = line(&text, option.strip_suffix(TWIN).unwrap_or(option));
         assert!(told.contains("mosaicod.toml"), "{option}: {told}");
         tried += 1;
