@@ -27,7 +27,7 @@ ELSEWHERE = {
     r"PROPTEST_CASES=\d+ cargo test .*": "builds the workspace, and takes long",
     r"\.venv/bin/python -m pytest .*": "would run tests inside of a test",
     r"python benches/run\.py .*": "measures for minutes; test_benches.py runs it",
-    r"mosaicod run --s(tore s3:|tate-dir ).*|export MOSAICO_STORE_.*": "needs a bucket, see test_buckets.py",
+    r"mosaicod run --s(tore s3:|tate-dir |hared ).*|export MOSAICO_STORE_.*": "needs a bucket, see test_buckets.py",
     r"mosaicod import .*": "needs another store, see test_import.py",
     r"pip install .*": "installs packages",
     r"py-spy .*|perf .*": "needs a profiler and its rights",
@@ -63,7 +63,8 @@ os._exit(0)
 
 
 def lines(document: str) -> list[str]:
-    return [line for block in blocks(document, "sh") for line in block.splitlines() if line.strip()]
+    joined = [block.replace("\\\n", " ") for block in blocks(document, "sh")]
+    return [line for block in joined for line in block.splitlines() if line.strip()]
 
 
 def is_elsewhere(line: str) -> bool:
