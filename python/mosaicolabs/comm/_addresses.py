@@ -9,10 +9,10 @@ def addresses_of(host: str | Sequence[str], port: int) -> list[tuple[str, int]]:
     """Hosts with their ports; `port` is that of hosts without one.
 
     Example:
-        >>> addresses_of("one, two:6727", 6726)
-        [('one', 6726), ('two', 6727)]
-        >>> addresses_of(["::1", "[fe80::2]:6727"], 6726)
-        [('::1', 6726), ('fe80::2', 6727)]
+        >>> addresses_of("one, two:7000", 6726)
+        [('one', 6726), ('two', 7000)]
+        >>> addresses_of(["::1", "[fe80::2]:7000"], 6726)
+        [('::1', 6726), ('fe80::2', 7000)]
     """
     names = host.split(",") if isinstance(host, str) else host
     found = [_address(name.strip(), port) for name in names if name.strip()]

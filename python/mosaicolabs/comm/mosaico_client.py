@@ -70,7 +70,7 @@ class MosaicoClient:
 
         Args:
             host: Host name or address; or several, as a list or separated by commas, each with a port of
-                its own if it has another one: `"one,two:6727"`.
+                its own if it has another one: `"one,two:7000"`.
             port: Port; daemons listen on 6726 unless told otherwise.
             timeout: Seconds to wait for the first answer.
 
