@@ -88,6 +88,7 @@ pub(super) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Imported> {
     let import = Import { target: &target.store, catalog, config, progress };
+    import.finish_begun().await?;
     match &options.source {
         StoreLocation::Local(folder) => {
             check_apart(folder, &target.folder)?;
@@ -103,6 +104,24 @@ pub(super) async fn run(
 }
 
 impl Import<'_> {
+    /// Takes over sequences that an import before this one completed in the store, and then was cut short.
+    async fn finish_begun(&self) -> Result<()> {
+        for id in self.catalog.pending().await? {
+            let known = self.catalog.sequence_by_id(id).await?.is_some();
+            match self.target.load_sequence(id).await? {
+                Some(state)
+                    if !known
+                        && ours::is_complete(&state)
+                        && self.catalog.find_sequence(&state.record.name).await?.is_none() =>
+                {
+                    self.catalog.adopt(&state).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn mosaico(&self, folder: &Path, assume_finalized: bool) -> Result<Imported> {
         let (found, problems) = mosaico::scan(folder)?;
         let mut imported = Imported { problems, ..Imported::default() };
