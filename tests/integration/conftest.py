@@ -14,6 +14,7 @@ from mosaicolabs import MosaicoClient
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.daemon import Daemon
+from harness.minio import Minio
 
 _numbers = itertools.count()
 
@@ -82,3 +83,18 @@ def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO for all tests on buckets."""
+    folder = tmp_path_factory.mktemp("minio") / "data"
+    folder.mkdir()
+    with Minio(folder) as minio:
+        yield minio
+
+
+@pytest.fixture
+def bucket(minio: Minio, new_name: Callable[[], str]) -> str:
+    """The name of an empty bucket."""
+    return minio.make_bucket(new_name()[-40:].strip("-").lower())

@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,19 +25,6 @@ from mosaicolabs.exceptions import ConnectionFailedError
 KEYS = (KEY, SECRET)
 BESIDE_SEQUENCES = ("owner.json", "layers.json", "events/")
 IMPATIENT = ("--store-timeout", "1.5", "--store-retries", "2")
-
-
-@pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    folder = tmp_path_factory.mktemp("minio") / "data"
-    folder.mkdir()
-    with Minio(folder) as minio:
-        yield minio
-
-
-@pytest.fixture
-def bucket(minio: Minio, new_name: Callable[[], str]) -> str:
-    return minio.make_bucket(new_name()[-40:].strip("-").lower())
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from harness.cluster import Cluster, ClusterDaemon
 from harness.daemon import BucketDaemon, run_mosaicod
 from harness.minio import KEY, SECRET, Minio
+from harness.postgres import Postgres
 from harness.proxy import Proxy
 from harness.record import number, record_numbers, replay, sequence_of
-from harness.shared_postgres import SharedPostgres
 
 from mosaicolabs import EventKind, Integer64, MosaicoClient
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
@@ -25,26 +25,13 @@ ROWS = 300
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[SharedPostgres]:
-    with SharedPostgres() as postgres:
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as postgres:
         yield postgres
 
 
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    folder = tmp_path_factory.mktemp("minio") / "data"
-    folder.mkdir()
-    with Minio(folder) as minio:
-        yield minio
-
-
 @pytest.fixture
-def bucket(minio: Minio, new_name: Callable[[], str]) -> str:
-    return minio.make_bucket(new_name()[-40:].strip("-").lower())
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: SharedPostgres) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> Iterator[Cluster]:
     with Cluster(tmp_path, bucket, minio, postgres, 3) as cluster:
         yield cluster
 
@@ -202,7 +189,7 @@ def test_rows_that_were_stored_and_not_acknowledged_are_not_doubled(cluster: Clu
 
 
 def test_daemons_that_do_not_fit_together_are_refused(
-    cluster: Cluster, minio: Minio, bucket: str, postgres: SharedPostgres, tmp_path: Path
+    cluster: Cluster, minio: Minio, bucket: str, postgres: Postgres, tmp_path: Path
 ) -> None:
     alone = BucketDaemon(tmp_path / "alone", bucket, minio.port, (KEY, SECRET))
     lost = ClusterDaemon(tmp_path / "other", bucket, minio, postgres)
@@ -223,7 +210,7 @@ def test_daemons_that_do_not_fit_together_are_refused(
 
 
 def test_work_for_all_goes_on_elsewhere(
-    tmp_path: Path, bucket: str, minio: Minio, postgres: SharedPostgres
+    tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     with Cluster(tmp_path, bucket, minio, postgres, 2, "--writer-timeout", "2") as cluster:
         with cluster[1].connect() as client, pytest.raises(ConnectionFailedError):

@@ -4,8 +4,10 @@ import hashlib
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,26 @@ def test_an_import_that_is_killed_goes_on(reference: Path, expected: dict[str, A
     whole(store)
     assert run_mosaicod("gc", "--orphan-grace", 0, "--local-store", store).returncode == 0
     assert len(list((store / "seq").iterdir())) == len(names), "nothing is left of what was cut short"
+
+
+def test_an_import_that_ended_before_the_catalogue_knew_goes_on(reference: Path, tmp_path: Path) -> None:
+    source, store = tmp_path / "source", tmp_path / "store"
+    for name in ("one", "two"):
+        shutil.copytree(reference / "store" / "euroc-part", source / name)
+    assert import_(source, store, "--assume-finalized")["sequences"] == ["one", "two"]
+    folders = sorted((store / "seq").iterdir())
+    # As a kill leaves it when all of a sequence is in the store: the change is announced, no more.
+    with closing(sqlite3.connect(store / "catalog.db")) as catalogue, catalogue:
+        catalogue.execute("PRAGMA foreign_keys = ON")
+        ((id_,),) = catalogue.execute("SELECT id FROM sequence WHERE name = 'two'").fetchall()
+        catalogue.execute("DELETE FROM sequence WHERE id = ?", (id_,))
+        catalogue.execute("INSERT INTO pending (sequence_id) VALUES (?)", (id_,))
+    done = import_(source, store, "--assume-finalized")
+    assert (done["present"], done["sequences"]) == (["one", "two"], [])
+    assert sorted((store / "seq").iterdir()) == folders
+    whole(store)
+    with Daemon(store) as daemon, daemon.connect() as client:
+        assert sorted(client.list_sequences()) == ["one", "two"]
 
 
 def test_another_store_of_ours(tmp_path: Path) -> None:

@@ -1,35 +1,23 @@
 """The database of the catalogue goes away and comes back: calls say so, and everything goes on."""
 
 import json
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness.daemon import Daemon
-from harness.postgres import Postgres, tools
+from harness.postgres import Postgres
 from harness.record import number, record_numbers, replay, sequence_of
 
 from mosaicolabs import Integer64
 from mosaicolabs.exceptions import ConnectionFailedError
 
-PROGRAMS = tools()
-
-pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="Postgres is not installed")
-
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    assert PROGRAMS is not None
-    # pytest's own folders are closed to other users.
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    postgres = Postgres(folder, PROGRAMS)
-    postgres.start()
-    yield postgres
-    postgres.stop()
-    shutil.rmtree(folder)
+    with Postgres() as postgres:
+        yield postgres
 
 
 @pytest.fixture

@@ -8,16 +8,14 @@ from typing import Any
 
 from harness.daemon import BucketDaemon
 from harness.minio import KEY, SECRET, Minio
-from harness.shared_postgres import SharedPostgres
+from harness.postgres import Postgres
 from mosaicolabs import MosaicoClient
 
 
 class ClusterDaemon(BucketDaemon):
     """`mosaicod run --shared`; `folder` is its state folder."""
 
-    def __init__(
-        self, folder: Path, bucket: str, minio: Minio, postgres: SharedPostgres, *arguments: str
-    ) -> None:
+    def __init__(self, folder: Path, bucket: str, minio: Minio, postgres: Postgres, *arguments: str) -> None:
         super().__init__(folder, bucket, minio.port, (KEY, SECRET))
         schema = re.sub(r"[^a-z0-9]", "_", bucket)
         database = ["--database", postgres.url, "--database-schema", schema]
@@ -28,7 +26,7 @@ class Cluster:
     """Daemons that run until the end of the `with` block."""
 
     def __init__(
-        self, folder: Path, bucket: str, minio: Minio, postgres: SharedPostgres, count: int, *arguments: str
+        self, folder: Path, bucket: str, minio: Minio, postgres: Postgres, count: int, *arguments: str
     ) -> None:
         self.daemons = [
             ClusterDaemon(folder / f"state-{number}", bucket, minio, postgres, *arguments)
