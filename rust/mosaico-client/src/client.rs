@@ -160,7 +160,7 @@ impl Client {
     }
 
     fn options(&self, follow: bool) -> Options {
-        Options { follow, sparse: self.server.is_some() }
+        Options { follow, ours: self.server.is_some() }
     }
 
     fn check_follow(&self) -> Result<()> {

@@ -308,7 +308,7 @@ mod tests {
         let broken = Error::new(ErrorKind::Unavailable, "the connection broke");
         let schema = Arc::new(Schema::empty());
         let stream = futures::stream::iter([Err(broken.clone())]);
-        let mut merge = Merge::new(vec![TopicStream::spawn(schema, stream, ReadAhead::new(1))]);
+        let mut merge = Merge::new(vec![TopicStream::spawn(schema, stream, ReadAhead::new(1, 1))]);
         for _ in 0..2 {
             assert_eq!(merge.peek(), Step::Refill);
             assert_eq!(merge.refill().await, Err(broken.clone()));
@@ -366,7 +366,7 @@ mod tests {
             expected.sort_unstable();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let merge = || {
-                let read_ahead = ReadAhead::new(budget);
+                let read_ahead = ReadAhead::new(budget, topics.len());
                 let streams = topics.iter().map(|times| topic(times, &lengths, &read_ahead)).collect();
                 Merge::new(streams)
             };

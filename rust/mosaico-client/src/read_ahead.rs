@@ -23,13 +23,19 @@ pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
 pub struct ReadAhead {
     units: Arc<Semaphore>,
     total: u32,
+    topics: usize,
 }
 
 impl ReadAhead {
-    /// A budget of `bytes`.
-    pub fn new(bytes: usize) -> Self {
+    /// A budget of `bytes` for `topics` that are read together.
+    pub fn new(bytes: usize, topics: usize) -> Self {
         let total = u32::try_from((bytes / UNIT).max(1)).unwrap_or(u32::MAX);
-        Self { units: Arc::new(Semaphore::new(total as usize)), total }
+        Self { units: Arc::new(Semaphore::new(total as usize)), total, topics }
+    }
+
+    /// How many topics share it.
+    pub(crate) fn topics(&self) -> usize {
+        self.topics
     }
 
     /// Waits for room for `bytes`; a batch above the whole budget waits for all of it.

@@ -9,7 +9,7 @@ use arrow_flight::{FlightData, Ticket};
 use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_select::Select;
 use mosaico_types::ErrorKind;
-use mosaico_wire::{FOLLOW_HEADER, SPARSE_HEADER, ipc, sparse};
+use mosaico_wire::{FOLLOW_HEADER, SPARSE_HEADER, TOGETHER_HEADER, ipc, sparse};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
@@ -37,8 +37,8 @@ struct Queued {
 pub(crate) struct Options {
     /// New rows, until the topic is complete.
     pub(crate) follow: bool,
-    /// Bodies without their zeros.
-    pub(crate) sparse: bool,
+    /// Daemons of ours know more headers.
+    pub(crate) ours: bool,
 }
 
 /// The batches of one topic in time order, read ahead by a background task. Dropping it ends the call.
@@ -61,9 +61,15 @@ impl TopicStream {
         choose: impl FnOnce(&Schema) -> Result<Option<Select>>,
     ) -> Result<Self> {
         let mut request = Request::new(Ticket { ticket: ticket.into() });
-        for (header, asked) in [(FOLLOW_HEADER, options.follow), (SPARSE_HEADER, options.sparse)] {
-            if asked {
-                request.metadata_mut().insert(header, MetadataValue::from_static("1"));
+        let together = read_ahead.topics();
+        let asked = [
+            (FOLLOW_HEADER, options.follow.then_some(1)),
+            (SPARSE_HEADER, options.ours.then_some(1)),
+            (TOGETHER_HEADER, options.ours.then_some(together)),
+        ];
+        for (header, asked) in asked {
+            if let Some(number) = asked {
+                request.metadata_mut().insert(header, MetadataValue::from(number));
             }
         }
         let response = lease.flight.do_get(request).await?;

@@ -148,7 +148,7 @@ impl PyClient {
 
     fn read(&self, py: Python<'_>, tickets: Vec<Vec<u8>>, read_ahead_bytes: usize) -> PyResult<PyStream> {
         let client = self.open()?;
-        let read_ahead = ReadAhead::new(read_ahead_bytes);
+        let read_ahead = ReadAhead::new(read_ahead_bytes, tickets.len());
         let streams = wait(py, async {
             let mut streams = Vec::with_capacity(tickets.len());
             for ticket in tickets {
@@ -176,7 +176,7 @@ impl PyClient {
         bind: Py<PyAny>,
     ) -> PyResult<PyStream> {
         let (client, lateness) = (self.open()?, seconds("max_lateness_s", lateness_s)?);
-        let read_ahead = ReadAhead::new(read_ahead_bytes);
+        let read_ahead = ReadAhead::new(read_ahead_bytes, tickets.len());
         let streams = wait(py, async {
             let follow = tickets.into_iter().map(|ticket| client.follow(ticket, read_ahead.clone()));
             futures::future::try_join_all(follow).await
@@ -203,13 +203,14 @@ impl PyClient {
     ) -> PyResult<PyBatches> {
         let client = self.open()?;
         let condition = condition.map(|text| json("where", text)).transpose()?;
+        let read_ahead = ReadAhead::new(read_ahead_bytes, if merged { locators.len() } else { 1 });
         let plan = ReadPlan {
             topics: locators,
             window: TimeWindow { start: window.0, end: window.1 },
             selection: Selection { columns, condition },
             merged,
             follow: lateness_s.map(|lateness| seconds("max_lateness_s", lateness)).transpose()?,
-            read_ahead: ReadAhead::new(read_ahead_bytes),
+            read_ahead,
         };
         wait(py, client.batches(&plan)).map(PyBatches::new)
     }

@@ -26,6 +26,8 @@ pub const FOLLOW_HEADER: &str = "mosaico-follow";
 
 /// Header of a `do_get` whose answers may have a sparse body, which is marked by [`ipc::SPARSE`].
 pub const SPARSE_HEADER: &str = "mosaico-sparse";
+/// Header of a `do_get`: how many topics are read together with this one. Their messages share what reads may hold.
+pub const TOGETHER_HEADER: &str = "mosaico-together";
 /// Header of a `do_get` that another daemon passes on: it is answered from what this one has.
 pub const FORWARDED_HEADER: &str = "mosaico-forwarded";
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use mosaico_wire::metadata::parse_location;
-use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, SPARSE_HEADER, status};
+use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, SPARSE_HEADER, TOGETHER_HEADER, status};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
@@ -70,14 +70,14 @@ async fn ask<T, R>(
     core: &Core,
     address: &str,
     body: T,
-    marks: &[&'static str],
+    marks: &[(&'static str, usize)],
     call: impl AsyncFnOnce(FlightServiceClient<Channel>, Request<T>) -> Result<Response<R>, Status>,
 ) -> Result<Option<R>> {
     let channel = core.cluster.as_ref().and_then(|cluster| cluster.others.channel(address));
     let Some(channel) = channel else { return Ok(None) };
     let mut request = Request::new(body);
-    for mark in marks.iter().chain(&[FORWARDED_HEADER]) {
-        request.metadata_mut().insert(*mark, MetadataValue::from_static("1"));
+    for (mark, value) in marks.iter().chain(&[(FORWARDED_HEADER, 1)]) {
+        request.metadata_mut().insert(*mark, MetadataValue::from(*value));
     }
     let flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
     match timeout(PATIENCE, call(flight, request)).await {
@@ -104,8 +104,12 @@ pub(crate) async fn read(
 ) -> Result<Option<BoxStream<'static, Result<FlightData>>>> {
     let Some(address) = recorders(core, &[topic]).await?.remove(&topic.id) else { return Ok(None) };
     let ticket = Ticket { ticket: ticket.into() };
-    let asked = [(options.follow, FOLLOW_HEADER), (options.sparse, SPARSE_HEADER)];
-    let marks: Vec<_> = asked.into_iter().filter_map(|(asked, mark)| asked.then_some(mark)).collect();
+    let asked = [
+        (FOLLOW_HEADER, options.follow.then_some(1)),
+        (SPARSE_HEADER, options.sparse.then_some(1)),
+        (TOGETHER_HEADER, Some(options.together)),
+    ];
+    let marks: Vec<_> = asked.into_iter().filter_map(|(mark, asked)| Some((mark, asked?))).collect();
     let messages =
         ask(core, &address, ticket, &marks, async |mut flight, ticket| flight.do_get(ticket).await);
     Ok(messages.await?.map(passed_on))

@@ -18,7 +18,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::file::ParquetFile;
-use super::{BatchStream, trimmed};
+use super::{BatchStream, Wanted, trimmed};
 use crate::batch::TIMESTAMP;
 use crate::catalog::ChunkRow;
 use crate::core::Core;
@@ -26,9 +26,6 @@ use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 use crate::query::prune::candidate_rows;
 use crate::store::layout::SequencePaths;
-
-/// The first piece is small, so that it comes soon; each other one may be twice as large as the one before.
-const FIRST_PIECE_BYTES: usize = 512 << 10;
 
 /// Rows of a piece, however narrow they are.
 const MAX_PIECE_ROWS: usize = 64 << 10;
@@ -39,8 +36,7 @@ pub(crate) async fn open(
     sequence: SequenceId,
     topic: TopicId,
     chunk: ChunkRow,
-    window: TimeWindow,
-    select: Arc<Select>,
+    Wanted { window, select, size }: Wanted,
 ) -> Result<BatchStream> {
     let path = SequencePaths(sequence).topic(topic).chunk(chunk.index);
     let mut file = ParquetFile { chunks: core.store.chunks(), path, bytes: chunk.bytes };
@@ -49,11 +45,8 @@ pub(crate) async fn open(
     let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
     let failed = |e| Error::internal(format!("reading {}", file.path), e);
     let mut pages = pages(&footer, window, &select).map_err(failed)?;
-    let (size, mut grown) = (core.piece_size(), FIRST_PIECE_BYTES);
     let pieces = std::iter::from_fn(move || {
-        let bytes = size.bytes().min(grown);
-        grown = grown.saturating_mul(2);
-        next_piece(&mut pages, (bytes / row_bytes).clamp(1, MAX_PIECE_ROWS))
+        next_piece(&mut pages, (size.bytes() / row_bytes).clamp(1, MAX_PIECE_ROWS))
     });
     let read = move |piece| read(file.clone(), footer.clone(), piece, Arc::clone(&select));
     let batches = stream::iter(pieces).then(read);

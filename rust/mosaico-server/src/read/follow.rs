@@ -9,11 +9,10 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
-use mosaico_select::Select;
 use mosaico_select::{data_bytes, split};
 use mosaico_types::TimeWindow;
 
-use super::{BatchStream, SnapshotEnd, chunk, picked, snapshot, trim};
+use super::{BatchStream, SnapshotEnd, Wanted, chunk, picked, snapshot, trim};
 use crate::batch::times;
 use crate::catalog::TopicRow;
 use crate::core::Core;
@@ -25,17 +24,13 @@ use crate::trace;
 /// How often a topic without a writer is looked at.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// Everything of a topic inside `window`, now and later.
-pub(crate) async fn follow_topic(
-    core: &Arc<Core>,
-    topic: &TopicRow,
-    window: TimeWindow,
-    select: Arc<Select>,
-) -> Result<BatchStream> {
+/// Everything that is wanted of a topic, now and later.
+pub(crate) async fn follow_topic(core: &Arc<Core>, topic: &TopicRow, wanted: Wanted) -> Result<BatchStream> {
+    let window = wanted.window;
     let (stored, mut tail) = loop {
-        let (stored, end) = snapshot(core, topic, window, &select).await?;
+        let (stored, end) = snapshot(core, topic, &wanted).await?;
         // Else the last segment turned into a chunk meanwhile.
-        if let Some(tail) = Tail::open(core, topic, end, &select)? {
+        if let Some(tail) = Tail::open(core, topic, end, &wanted)? {
             break (stored, tail);
         }
     };
@@ -61,7 +56,8 @@ pub(crate) async fn follow_topic(
 struct Tail {
     core: Arc<Core>,
     topic: TopicRow,
-    select: Arc<Select>,
+    /// Of all times: rows are cut to the window when they are handed out.
+    wanted: Wanted,
     /// The last segment or chunk of which something was read.
     index: Option<u32>,
     /// The segment of that index, if it may grow.
@@ -70,14 +66,10 @@ struct Tail {
 
 impl Tail {
     /// Opens the segment in which the snapshot ended; `None` if that is gone.
-    fn open(
-        core: &Arc<Core>,
-        topic: &TopicRow,
-        end: SnapshotEnd,
-        select: &Arc<Select>,
-    ) -> Result<Option<Self>> {
-        let (core, topic, select) = (Arc::clone(core), topic.clone(), Arc::clone(select));
-        let mut tail = Self { core, topic, select, index: end.index, segment: None };
+    fn open(core: &Arc<Core>, topic: &TopicRow, end: SnapshotEnd, wanted: &Wanted) -> Result<Option<Self>> {
+        let (core, topic) = (Arc::clone(core), topic.clone());
+        let wanted = Wanted { window: TimeWindow::ALL, ..wanted.clone() };
+        let mut tail = Self { core, topic, wanted, index: end.index, segment: None };
         if let (Some(index), Some(bytes)) = (end.index, end.bytes) {
             let live = tail.core.live.get(tail.topic.id);
             let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() else {
@@ -136,7 +128,7 @@ impl Tail {
             self.segment = if last { None } else { Some(reader) };
             return Ok(None);
         }
-        let piece_bytes = self.core.piece_size().bytes();
+        let piece_bytes = self.wanted.size.bytes();
         let work = move || -> Result<_, LogError> {
             reader.go_on(from, end)?;
             let (mut batches, mut bytes) = (Vec::new(), 0);
@@ -153,7 +145,7 @@ impl Tail {
             .map_err(|e| Error::internal("reading the ingest log", e))?
             .map_err(failed)?;
         self.segment = Some(reader);
-        let chosen = |batch| in_order(picked(&batch, &self.select)?, piece_bytes);
+        let chosen = |batch| in_order(picked(&batch, &self.wanted.select)?, piece_bytes);
         let sorted = batches.into_iter().map(chosen).collect::<Result<Vec<_>>>()?;
         Ok(Some(futures::stream::iter(sorted.into_iter().flatten().map(Ok)).boxed()))
     }
@@ -198,8 +190,7 @@ impl Tail {
                 self.check_joined(chunk.index).await?;
                 self.index = Some(chunk.index);
                 let (sequence, topic) = (self.topic.sequence_id, self.topic.id);
-                let select = Arc::clone(&self.select);
-                chunk::open(&self.core, sequence, topic, chunk, TimeWindow::ALL, select).await.map(Some)
+                chunk::open(&self.core, sequence, topic, chunk, self.wanted.clone()).await.map(Some)
             }
             _ => Ok(None),
         }

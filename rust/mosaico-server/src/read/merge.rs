@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{concat_batches, interleave_record_batch};
@@ -13,6 +14,7 @@ use mosaico_select::{data_bytes, split};
 
 use super::BatchStream;
 use crate::batch::times;
+use crate::core::PieceSize;
 use crate::error::{Error, Result};
 
 /// Up to this many runs are copied run by run, more row by row.
@@ -105,8 +107,8 @@ impl Gathered {
     }
 }
 
-/// Merges `sources` into batches of about `target_bytes`, none of them empty.
-pub(crate) fn merge(mut sources: Vec<Source>, target_bytes: usize) -> BatchStream {
+/// Merges `sources` into batches of about `size`, none of them empty.
+pub(crate) fn merge(mut sources: Vec<Source>, size: Arc<PieceSize>) -> BatchStream {
     sources.sort_by_key(|source| (source.lower_bound, source.order));
     let mut waiting: VecDeque<Source> = sources.into();
     let merged = try_stream! {
@@ -130,8 +132,11 @@ pub(crate) fn merge(mut sources: Vec<Source>, target_bytes: usize) -> BatchStrea
             let end = head.run_end([rival, unopened].into_iter().flatten().min())?;
             gathered.push(&mut head, end);
             head.row = end;
-            // Handed out before anything more is read: a reader that waits for its client holds little.
-            if gathered.bytes >= target_bytes {
+            // Handed out before anything more is read: a reader that waits for its client holds little. What a source
+            // cuts to this size may turn out smaller; it is not worth to be copied behind the next one.
+            let target_bytes = size.bytes();
+            if gathered.bytes >= target_bytes.div_ceil(2) {
+                size.grow();
                 for head in heads.iter_mut().flatten().chain([&mut head]) {
                     head.gathered = None;
                 }
@@ -149,7 +154,7 @@ pub(crate) fn merge(mut sources: Vec<Source>, target_bytes: usize) -> BatchStrea
             }
         }
         if let Some(batch) = gathered.finish()? {
-            for part in split(batch, target_bytes) {
+            for part in split(batch, size.bytes()) {
                 yield part;
             }
         }
@@ -159,7 +164,6 @@ pub(crate) fn merge(mut sources: Vec<Source>, target_bytes: usize) -> BatchStrea
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use arrow::array::{ArrayRef, AsArray, Int64Array};
@@ -212,7 +216,7 @@ mod tests {
             let sources = (0..).zip(sources).map(|(order, b)| source(order, b, Arc::clone(&opened))).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let merged: Vec<RecordBatch> =
-                runtime.block_on(merge(sources, target).try_collect::<Vec<_>>()).unwrap();
+                runtime.block_on(merge(sources, PieceSize::fixed(target)).try_collect::<Vec<_>>()).unwrap();
             prop_assert!(merged.iter().all(|batch| batch.num_rows() > 0));
             prop_assert_eq!(merged.iter().flat_map(rows).collect::<Vec<_>>(), expected);
         }
@@ -223,7 +227,7 @@ mod tests {
         let opened = Arc::new(AtomicUsize::new(0));
         let sources =
             (0..10i64).map(|i| source(i as u32, vec![vec![i * 10], vec![i * 10 + 1]], Arc::clone(&opened)));
-        let mut merged = merge(sources.collect(), 1);
+        let mut merged = merge(sources.collect(), PieceSize::fixed(1));
         assert_eq!(rows(&merged.try_next().await.unwrap().unwrap()), [(0, 0)]);
         assert_eq!(opened.load(Ordering::Relaxed), 1);
     }

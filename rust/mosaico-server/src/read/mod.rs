@@ -16,7 +16,7 @@ use mosaico_types::TimeWindow;
 
 use crate::batch::times;
 use crate::catalog::{ChunkRow, TopicRow};
-use crate::core::Core;
+use crate::core::{Core, PieceSize};
 use crate::error::{Error, Result};
 use crate::ingest::live::SegmentView;
 use crate::ingest::segment::{SortedBatches, read_sorted};
@@ -28,14 +28,18 @@ use merge::{Source, merge};
 /// Batches of rows.
 pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
-/// What is selected of the durable rows of a topic inside `window`; batches are about one message large and never empty.
-pub(crate) async fn read_topic(
-    core: &Arc<Core>,
-    topic: &TopicRow,
-    window: TimeWindow,
-    select: &Arc<Select>,
-) -> Result<BatchStream> {
-    Ok(snapshot(core, topic, window, select).await?.0)
+/// What is read of a topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub window: TimeWindow,
+    pub select: Arc<Select>,
+    /// Of the pieces it is read in.
+    pub size: Arc<PieceSize>,
+}
+
+/// What is wanted of the durable rows of a topic; batches are about one message large and never empty.
+pub(crate) async fn read_topic(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<BatchStream> {
+    Ok(snapshot(core, topic, wanted).await?.0)
 }
 
 /// All rows of stored chunks.
@@ -46,8 +50,9 @@ pub(crate) fn read_chunks(
     chunks: Vec<ChunkRow>,
 ) -> BatchStream {
     let select = Arc::new(Select::all(schema));
-    let source = |chunk| chunk_source(core, topic, chunk, TimeWindow::ALL, Arc::clone(&select));
-    merge(chunks.into_iter().map(source).collect(), core.piece_size().bytes())
+    let wanted = Wanted { window: TimeWindow::ALL, select, size: core.piece_size(1) };
+    let source = |chunk| chunk_source(core, topic, chunk, wanted.clone());
+    merge(chunks.into_iter().map(source).collect(), Arc::clone(&wanted.size))
 }
 
 /// Where a snapshot ends in the topic's arrival order: the last segment or chunk, and the bytes of it if it is a
@@ -59,12 +64,7 @@ pub(crate) struct SnapshotEnd {
 }
 
 /// What is durable now, and where that ends.
-async fn snapshot(
-    core: &Arc<Core>,
-    topic: &TopicRow,
-    window: TimeWindow,
-    select: &Arc<Select>,
-) -> Result<(BatchStream, SnapshotEnd)> {
+async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<(BatchStream, SnapshotEnd)> {
     // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
     let views = match core.live.get(topic.id) {
         Some(live) => live.views()?,
@@ -76,43 +76,38 @@ async fn snapshot(
     if let Some(last) = views.last().filter(|last| end.index.is_none_or(|chunk| last.index >= chunk)) {
         end = SnapshotEnd { index: Some(last.index), bytes: Some(last.segment.end) };
     }
-    let piece_bytes = core.piece_size().bytes();
     let mut sources = Vec::new();
-    if select.is_nothing() {
+    if wanted.select.is_nothing() {
         return Ok((stream::empty().boxed(), end));
     }
+    let window = wanted.window;
     for chunk in chunks {
         if !seen.contains(&chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
-            sources.push(chunk_source(core, topic, chunk, window, Arc::clone(select)));
+            sources.push(chunk_source(core, topic, chunk, wanted.clone()));
         }
     }
     for view in views {
         let span = view.segment.rows.times;
         if window.overlaps(span.min, span.max) {
-            sources.push(segment_source(view, window, Arc::clone(select), piece_bytes));
+            sources.push(segment_source(view, wanted.clone()));
         }
     }
-    Ok((merge(sources, piece_bytes), end))
+    Ok((merge(sources, Arc::clone(&wanted.size)), end))
 }
 
-fn chunk_source(
-    core: &Arc<Core>,
-    topic: &TopicRow,
-    chunk: ChunkRow,
-    window: TimeWindow,
-    select: Arc<Select>,
-) -> Source {
+fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, wanted: Wanted) -> Source {
     let (core, sequence, topic) = (Arc::clone(core), topic.sequence_id, topic.id);
-    let lower_bound = chunk.ts_min.max(window.start.unwrap_or(i64::MIN));
-    let open = async move { chunk::open(&core, sequence, topic, chunk, window, select).await };
-    Source { order: chunk.index, lower_bound, open: open.boxed() }
+    let lower_bound = chunk.ts_min.max(wanted.window.start.unwrap_or(i64::MIN));
+    let order = chunk.index;
+    let open = async move { chunk::open(&core, sequence, topic, chunk, wanted).await };
+    Source { order, lower_bound, open: open.boxed() }
 }
 
-fn segment_source(view: SegmentView, window: TimeWindow, select: Arc<Select>, piece_bytes: usize) -> Source {
+fn segment_source(view: SegmentView, Wanted { window, select, size }: Wanted) -> Source {
     let SegmentView { index, file, segment } = view;
     let span = segment.rows.times;
     let open = async move {
-        let work = move || read_sorted(file, segment.end, span.sorted, piece_bytes);
+        let work = move || read_sorted(file, segment.end, span.sorted, size.bytes());
         let batches =
             trace::spawn_blocking(work).await.map_err(|e| Error::internal("reading the ingest log", e))??;
         let batches = blocking_stream(batches);

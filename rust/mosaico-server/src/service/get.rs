@@ -22,7 +22,7 @@ use crate::cluster::forward;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::read::follow::follow_topic;
-use crate::read::read_topic;
+use crate::read::{Wanted, read_topic};
 
 /// Messages that are ready before the client asks for them.
 const READY_MESSAGES: usize = 1;
@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub follow: bool,
     /// Bodies may be sparse.
     pub sparse: bool,
+    /// Topics that the client reads together.
+    pub together: usize,
     /// Another daemon asks: there is nobody else to ask.
     pub forwarded: bool,
 }
@@ -102,10 +104,12 @@ async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, options: Op
         Some(_) => Select::new(&ticket.selection, &topic.ontology_tag, &schema)?,
         None => Select::all(&schema),
     });
+    let size = core.piece_size(options.together);
+    let wanted = Wanted { window: ticket.window, select: Arc::clone(&select), size };
     // Rows may only follow a schema that was announced.
     let batches = match topic.schema {
-        Some(_) if options.follow => follow_topic(core, topic, ticket.window, Arc::clone(&select)).await?,
-        Some(_) => read_topic(core, topic, ticket.window, &select).await?,
+        Some(_) if options.follow => follow_topic(core, topic, wanted).await?,
+        Some(_) => read_topic(core, topic, &wanted).await?,
         None => stream::empty().boxed(),
     };
     // arrow-flight's own encoder announces large lists as lists, and measures whole buffers instead of slices.

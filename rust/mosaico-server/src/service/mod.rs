@@ -19,7 +19,9 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
-use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SPARSE_HEADER};
+use mosaico_wire::{
+    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SPARSE_HEADER, TOGETHER_HEADER,
+};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
@@ -60,6 +62,12 @@ fn not_served<T>(call: &str) -> Answer<T> {
     Err(Error::Unimplemented(format!("{call} is not served; use the calls of the Mosaico protocol")).into())
 }
 
+/// Whatever it is that is no number does not matter: it only makes messages smaller.
+fn together(request: &Request<Ticket>) -> usize {
+    let told = request.metadata().get(TOGETHER_HEADER).and_then(|value| value.to_str().ok());
+    told.and_then(|told| told.parse().ok()).unwrap_or(1)
+}
+
 #[tonic::async_trait]
 impl FlightService for Service {
     type HandshakeStream = Items<HandshakeResponse>;
@@ -84,6 +92,7 @@ impl FlightService for Service {
         let options = get::Options {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
             sparse: request.metadata().contains_key(SPARSE_HEADER),
+            together: together(&request),
             forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
         Ok(answer(get::messages(&self.0, &request.into_inner().ticket, options).await?))
