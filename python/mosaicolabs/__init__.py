@@ -25,6 +25,7 @@ from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
     QueryDataStreamer,
+    RowsElsewhere,
     SequenceDataStreamer,
     SequenceHandler,
     SequenceWriter,
@@ -149,6 +150,7 @@ __all__ = [
     "QueryTopic",
     "Range",
     "RobotJoint",
+    "RowsElsewhere",
     "Sequence",
     "SequenceDataStreamer",
     "SequenceHandler",

@@ -37,7 +37,16 @@ class Client:
         self, locator: str, start: int | None, end: int | None
     ) -> tuple[
         dict[str, str],
-        list[tuple[str, bytes, tuple[int, int] | None, int | None, int | None]],
+        list[
+            tuple[
+                str,
+                bytes,
+                tuple[int, int] | None,
+                int | None,
+                int | None,
+                list[tuple[str, int | None, bool]],
+            ]
+        ],
         tuple[int, str, bool, int | None] | None,
     ]: ...
     def write(

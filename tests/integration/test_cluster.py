@@ -1,6 +1,9 @@
 """Three daemons over one bucket of a real MinIO and one real Postgres; one of them goes away."""
 
+import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -15,9 +18,9 @@ from harness.daemon import BucketDaemon, run_mosaicod
 from harness.minio import KEY, SECRET, Minio
 from harness.postgres import Postgres
 from harness.proxy import Proxy
-from harness.record import number, record_numbers, replay, sequence_of
+from harness.record import number, record_numbers, replay, sequence_of, topic_of
 
-from mosaicolabs import EventKind, Integer64, MosaicoClient
+from mosaicolabs import EventKind, Integer64, MosaicoClient, RowsElsewhere
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
 
 RECORDINGS = 16
@@ -34,6 +37,15 @@ def postgres() -> Iterator[Postgres]:
 def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> Iterator[Cluster]:
     with Cluster(tmp_path, bucket, minio, postgres, 3) as cluster:
         yield cluster
+
+
+def mosaico(cluster: Cluster, *arguments: str) -> str:
+    """What a command prints that knows all daemons."""
+    command = [sys.executable, "-m", "mosaicolabs.cli", *arguments, "--host", ",".join(cluster.addresses())]
+    done = subprocess.run(
+        command, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
@@ -155,11 +167,19 @@ def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluste
         assert "10 rows" in str(raised.value)
         assert f":{cluster[0].port}" in str(raised.value)
         assert replay(client, "run") == [("/a", at, at) for at in range(10, 20)]
-        command = [sys.executable, "-m", "mosaicolabs.cli", "ls", "--host", ",".join(cluster.addresses())]
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        assert "run" in listed.stdout
+        away = RowsElsewhere(f"{cluster[0].host}:{cluster[0].port}", 10, running=False)
+        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [away])
+        handler = topic_of(client, "run", "a")
+        assert (handler.rows_number, handler.rows_elsewhere) == (10, [away])
+        assert f"unlocked, 10 messages at {away.daemon}, which does not run" in repr(handler)
+        assert f"10 messages at {away.daemon}" in sequence_of(client, "run")._repr_html_()
+        assert f"/a: 10 messages at {away.daemon}" in " ".join(mosaico(cluster, "info", "run").split())
+        (told,) = json.loads(mosaico(cluster, "info", "run", "--json"))["topics"]
+        assert told["rows_elsewhere"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
+        assert "run" in mosaico(cluster, "ls")
         cluster[0].restart()
         assert within(20, lambda: len(replay(client, "run")) == 20)
+        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [])
         sequence.close()
         assert sequence_of(client, "run").is_locked
         assert replay(client, "run") == [("/a", at, at) for at in range(20)]
@@ -239,3 +259,63 @@ def test_a_recording_is_read_and_followed_over_another_daemon(cluster: Cluster) 
             topic.flush()
             assert next(live)[1].timestamp_ns == 50
         assert list(live) == []
+
+
+def test_rows_of_a_daemon_that_comes_back_come_late_to_who_follows(cluster: Cluster) -> None:
+    with cluster.connect() as client, cluster[2].connect() as other:
+        with client.sequence_create("run", reconnect_timeout_s=60) as sequence:
+            topic = sequence.topic_create("a", {}, Integer64)
+            for at in range(10):
+                topic.push(number(at, at))
+            topic.flush()
+            cluster[0].kill()
+            for at in range(10, 20):
+                topic.push(number(at, at))
+            topic.flush()
+            live = iter(sequence_of(other, "run").get_data_streamer(follow=True))
+            assert [next(live)[1].timestamp_ns for _ in range(10)] == list(range(10, 20))
+            cluster[0].restart()
+            assert [next(live)[1].timestamp_ns for _ in range(10)] == list(range(10))
+            topic.push(number(20, 20))
+            topic.flush()
+            assert next(live)[1].timestamp_ns == 20
+        assert list(live) == []
+
+
+def go_on_elsewhere(cluster: Cluster, times: list[int]) -> list[int]:
+    """The times of a topic, as who follows it over the first daemon gets them.
+
+    Half of them are stored there; of most of these the writer does not hear, so that it sends them again
+    to the second one.
+    """
+    half = len(times) // 2
+    with Proxy(cluster[0].port) as proxy, cluster[0].connect() as other:
+        first = f"127.0.0.1:{proxy.port}"
+        with MosaicoClient.connect([first, *cluster.addresses(1)[:2]], 1) as client:
+            with client.sequence_create("run", reconnect_timeout_s=60) as sequence:
+                topic = sequence.topic_create("a", {}, Integer64)
+                topic.push(number(times[0], 0))
+                topic.flush()
+                live = iter(sequence_of(other, "run").get_data_streamer(follow=True))
+                proxy.stall_answers()
+                for value in range(1, half):
+                    topic.push(number(times[value], value))
+                found = [next(live)[1].timestamp_ns for _ in range(half)]
+                cluster[0].send(signal.SIGSTOP)
+                proxy.cut()
+                for value in range(half, len(times)):
+                    topic.push(number(times[value], value))
+                topic.flush()
+                cluster[0].send(signal.SIGCONT)
+            found += [message.timestamp_ns for _, message in live]
+            assert [at for _, at, _ in replay(client, "run")] == sorted(times)
+    return found
+
+
+def test_rows_that_were_sent_again_come_once_to_who_follows(cluster: Cluster) -> None:
+    assert go_on_elsewhere(cluster, list(range(200))) == list(range(200))
+
+
+def test_rows_out_of_order_that_were_sent_again_end_who_follows(cluster: Cluster) -> None:
+    with pytest.raises(ConnectionFailedError, match="out of order"):
+        go_on_elsewhere(cluster, list(range(200, 0, -1)))

@@ -1,12 +1,13 @@
 """`mosaico ls`, `info` and `rm`: what is there, without reading data."""
 
+from dataclasses import asdict
 from typing import Any
 
 import click
 from rich.markup import escape
 
 from mosaicolabs.comm import MosaicoClient
-from mosaicolabs.handlers import SequenceHandler, TopicHandler
+from mosaicolabs.handlers import RowsElsewhere, SequenceHandler, TopicHandler
 
 from ._options import Target, default_store, with_target
 from ._output import console, human_bytes, human_span, human_time, optional, print_json, rate_hz, table
@@ -61,8 +62,8 @@ def ls(target: Target, as_json: bool) -> None:
 \b
 --json prints one document:
   name, place, bytes, timestamp_ns_min, timestamp_ns_max, created, locked, metadata
-  topics[]: name, ontology, format, messages, rate_hz, chunks, bytes, timestamp_ns_min, timestamp_ns_max,
-            metadata
+  topics[]: name, ontology, format, messages, rate_hz, chunks, resumed, bytes, timestamp_ns_min,
+            timestamp_ns_max, metadata, rows_elsewhere[]: daemon, rows, running
   notifications[]: topic (null: the sequence), type, message, created
 """
 )
@@ -154,6 +155,7 @@ def _topic_json(topic: TopicHandler) -> dict[str, Any]:
         "timestamp_ns_min": topic.timestamp_ns_min,
         "timestamp_ns_max": topic.timestamp_ns_max,
         "metadata": topic.user_metadata,
+        "rows_elsewhere": [asdict(some) for some in topic.rows_elsewhere],
     }
 
 
@@ -173,6 +175,8 @@ def _print_info(document: dict[str, Any]) -> None:
     for topic in document["topics"]:
         if topic["resumed"]:
             facts.add_row("connection", f"{escape(topic['name'])}: broke and was resumed {topic['resumed']}x")
+        for some in topic["rows_elsewhere"]:
+            facts.add_row("elsewhere", escape(f"{topic['name']}: {RowsElsewhere(**some)}"))
     for note in document["notifications"]:
         facts.add_row(
             f"{note['type']} {note['created']}", escape(f"{note['topic'] or 'sequence'}: {note['message']}")

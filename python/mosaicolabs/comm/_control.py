@@ -10,12 +10,9 @@ from mosaicolabs.comm.notifications import Notified, NotifyType
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError
-from mosaicolabs.handlers.endpoints import TopicResourceManifest
+from mosaicolabs.handlers.endpoints import Endpoint, TopicResourceManifest
 from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.helpers import unpack_topic_full_path
-
-Endpoint: TypeAlias = tuple[str, bytes, tuple[int, int] | None, int | None, int | None]
-"""Locator, ticket, bounds of time, rows, how often the recording was resumed."""
 
 Facts: TypeAlias = tuple[int, str, bool, int | None]
 """Stored bytes, creation time, whether it is locked, number of chunks of a topic."""

@@ -5,7 +5,7 @@ from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
-from mosaicolabs.handlers.system_info import SystemInfo
+from mosaicolabs.handlers.system_info import RowsElsewhere, SystemInfo
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.handlers.topic_writer import TopicWriter
@@ -13,6 +13,7 @@ from mosaicolabs.handlers.topic_writer import TopicWriter
 __all__ = [
     "Batches",
     "QueryDataStreamer",
+    "RowsElsewhere",
     "SequenceDataStreamer",
     "SequenceHandler",
     "SequenceWriter",

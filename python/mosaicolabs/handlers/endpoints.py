@@ -2,12 +2,19 @@
 
 import json
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow.flight as flight
 
+from mosaicolabs.handlers.system_info import RowsElsewhere, by_daemon
 from mosaicolabs.helpers import unpack_topic_full_path
 
-__all__ = ["TopicParsingError", "TopicResourceManifest", "bounds"]
+__all__ = ["Endpoint", "TopicParsingError", "TopicResourceManifest", "bounds"]
+
+Endpoint: TypeAlias = tuple[
+    str, bytes, tuple[int, int] | None, int | None, int | None, list[tuple[str, int | None, bool]]
+]
+"""Locator, ticket, bounds of time, rows, how often the recording was resumed, rows elsewhere."""
 
 
 class TopicParsingError(Exception):
@@ -25,6 +32,7 @@ class TopicResourceManifest:
         timestamp_ns_max: Highest time, ns; None without data.
         rows_number: Stored messages; None if the server does not tell.
         resumed: How often the recording went on after its connection broke.
+        rows_elsewhere: Messages that only other daemons have.
         ticket: What opens its stream.
     """
 
@@ -34,18 +42,17 @@ class TopicResourceManifest:
     timestamp_ns_max: int | None
     rows_number: int | None = None
     resumed: int = 0
+    rows_elsewhere: tuple[RowsElsewhere, ...] = ()
     ticket: bytes = b""
 
     @classmethod
-    def from_endpoint(
-        cls, endpoint: tuple[str, bytes, tuple[int, int] | None, int | None, int | None]
-    ) -> "TopicResourceManifest":
+    def from_endpoint(cls, endpoint: Endpoint) -> "TopicResourceManifest":
         """Reads an endpoint as the native client gives it.
 
         Raises:
             TopicParsingError: Its locator has no topic.
         """
-        locator, ticket, bounds, rows, resumed = endpoint
+        locator, ticket, bounds, rows, resumed, elsewhere = endpoint
         parts = unpack_topic_full_path(locator)
         if parts is None:
             raise TopicParsingError(f"endpoint {locator!r} does not name a topic; expected sequence/topic")
@@ -57,6 +64,7 @@ class TopicResourceManifest:
             timestamp_ns_max=high,
             rows_number=rows,
             resumed=resumed or 0,
+            rows_elsewhere=tuple(by_daemon(RowsElsewhere(*some) for some in elsewhere)),
             ticket=ticket,
         )
 
@@ -75,7 +83,7 @@ class TopicResourceManifest:
         if times is not None and None in (times.get("min"), times.get("max")):
             raise TopicParsingError(f"endpoint {locator!r} has half of its time bounds: {times}")
         bounds = None if times is None else (times["min"], times["max"])
-        return cls.from_endpoint((locator, endpoint.ticket.ticket, bounds, None, None))
+        return cls.from_endpoint((locator, endpoint.ticket.ticket, bounds, None, None, []))
 
 
 def bounds(manifests: list[TopicResourceManifest], *, follow: bool = False) -> tuple[int | None, int | None]:

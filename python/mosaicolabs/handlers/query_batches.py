@@ -108,7 +108,7 @@ class _Found:
         tags, windows = {}, {}
         for topic in item.topics:
             metadata, endpoints, _ = _control.info(client, f"{item.sequence.name}{topic.name}")
-            if any(bounds is not None for _, _, bounds, _, _ in endpoints):
+            if any(bounds is not None for _, _, bounds, *_ in endpoints):
                 properties = TopicMetadata.from_dict(decode_metadata(metadata)).properties
                 tags[topic.name], windows[topic.name] = properties.ontology_tag, window_of(topic)
         return cls(client, item.sequence.name, tags, windows)

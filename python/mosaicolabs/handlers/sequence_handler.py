@@ -17,6 +17,7 @@ from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
+from mosaicolabs.handlers.system_info import RowsElsewhere, by_daemon
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers._html import Row, facts, table
 from mosaicolabs.helpers._text import count, megabytes, span
@@ -90,6 +91,15 @@ class SequenceHandler:
     def total_size_bytes(self) -> int:
         """Stored bytes of all topics."""
         return self._model.total_size_bytes
+
+    @property
+    def rows_elsewhere(self) -> list[RowsElsewhere]:
+        """Acknowledged messages that cannot be read now, with the daemons that have them in their logs.
+
+        Only where several daemons share a store. While there are any the sequence cannot be finalized;
+        `TopicHandler.rows_elsewhere` tells of which topics they are.
+        """
+        return by_daemon(some for manifest in self._manifests.values() for some in manifest.rows_elsewhere)
 
     @property
     def timestamp_ns_min(self) -> int | None:
@@ -329,7 +339,8 @@ class SequenceHandler:
             told.append(f"{count(sum(known))} messages")
         told.append(span(self.timestamp_ns_min, self.timestamp_ns_max))
         told.append(megabytes(self.total_size_bytes))
-        return ", ".join(told if self.is_locked else [*told, "unlocked"])
+        state = [] if self.is_locked else ["unlocked"]
+        return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
 
     def __repr__(self) -> str:
         return f"<SequenceHandler {self.name}: {self._facts()}>"

@@ -16,6 +16,7 @@ from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_ma
 from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.endpoints import TopicResourceManifest
+from mosaicolabs.handlers.system_info import RowsElsewhere
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._html import facts
 from mosaicolabs.helpers._text import count, megabytes, span
@@ -104,6 +105,15 @@ class TopicHandler:
     def resumed(self) -> int:
         """How often the recording of the topic went on after its connection broke."""
         return self._manifest.resumed
+
+    @property
+    def rows_elsewhere(self) -> list[RowsElsewhere]:
+        """Acknowledged messages that cannot be read now, since they lie in the log of a daemon that is away.
+
+        Only where several daemons share a store. While there are any the sequence cannot be finalized; they
+        come back with their daemon. Not counted in `rows_number`.
+        """
+        return list(self._manifest.rows_elsewhere)
 
     @property
     def ontology_tag(self) -> str:
@@ -270,7 +280,8 @@ class TopicHandler:
             messages = f"{count(self.rows_number)} {messages}"
         duration = span(self.timestamp_ns_min, self.timestamp_ns_max)
         told = [messages, duration, megabytes(self.total_size_bytes)]
-        return ", ".join(told if self.is_locked else [*told, "unlocked"])
+        state = [] if self.is_locked else ["unlocked"]
+        return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
 
     def __repr__(self) -> str:
         return f"<TopicHandler {self.name}: {self._facts()}>"

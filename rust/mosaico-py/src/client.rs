@@ -22,7 +22,8 @@ use crate::stream::PyStream;
 
 type PySystemInfo = (u64, String, bool, Option<u64>);
 type PyInfo = (std::collections::HashMap<String, String>, Vec<PyEndpoint>, Option<PySystemInfo>);
-type PyEndpoint = (String, Py<PyBytes>, Option<(i64, i64)>, Option<u64>, Option<u32>);
+type PyEndpoint =
+    (String, Py<PyBytes>, Option<(i64, i64)>, Option<u64>, Option<u32>, Vec<(String, Option<u64>, bool)>);
 
 /// A connection to a daemon.
 #[pyclass(frozen, name = "Client", module = "mosaicolabs._native")]
@@ -99,15 +100,19 @@ impl PyClient {
         wait(py, self.open()?.sequences())
     }
 
-    /// `(schema metadata, [(locator, ticket, (min, max) | None, rows | None, resumed | None)], system info | None)`;
-    /// the latter is `(total_size_bytes, created_datetime, is_locked, chunks_number | None)`.
+    /// `(schema metadata, [endpoint], system info | None)`. An endpoint is `(locator, ticket, (min, max) | None,
+    /// rows | None, resumed | None, [(daemon, rows | None, running)])`, with the rows elsewhere at its end; the info is
+    /// `(total_size_bytes, created_datetime, is_locked, chunks_number | None)`.
     #[pyo3(signature = (locator, start, end))]
     fn info(&self, py: Python<'_>, locator: &str, start: Option<i64>, end: Option<i64>) -> PyResult<PyInfo> {
         let info = wait(py, self.open()?.info(locator, TimeWindow { start, end }))?;
         let endpoint = |endpoint: mosaico_client::Endpoint| {
-            let bounds = endpoint.metadata.timestamp.map(|bounds| (bounds.min, bounds.max));
+            let metadata = endpoint.metadata;
+            let bounds = metadata.timestamp.map(|bounds| (bounds.min, bounds.max));
             let ticket = PyBytes::new(py, &endpoint.ticket).unbind();
-            (endpoint.locator, ticket, bounds, endpoint.metadata.rows, endpoint.metadata.resumed)
+            let elsewhere = metadata.rows_elsewhere.into_iter();
+            let elsewhere = elsewhere.map(|some| (some.daemon, some.rows, some.running)).collect();
+            (endpoint.locator, ticket, bounds, metadata.rows, metadata.resumed, elsewhere)
         };
         let system = info.system.map(|system| {
             (system.total_size_bytes, system.created_datetime, system.is_locked, system.chunks_number)

@@ -45,7 +45,19 @@ pub fn topic_metadata(user_metadata: &Value, properties: &Properties) -> HashMap
     ])
 }
 
-/// `app_metadata` of an endpoint. Readers ignore keys they do not know; `rows` is ours.
+/// Rows of a topic that cannot be read now: they were acknowledged by another daemon and are not in the store yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsElsewhere {
+    /// `host:port` of that daemon; its id, if nobody knows its address any more.
+    pub daemon: String,
+    /// How many; absent if only that daemon knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Whether it runs, so that they are on their way.
+    pub running: bool,
+}
+
+/// `app_metadata` of an endpoint. Readers ignore keys they do not know; all but `timestamp` are ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EndpointMetadata {
     /// Bounds of the stored data; `None` without rows.
@@ -56,6 +68,9 @@ pub struct EndpointMetadata {
     /// How often the writer went on after its connection broke; absent if never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<u32>,
+    /// What is not among `rows` yet; absent if nothing is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows_elsewhere: Vec<RowsElsewhere>,
 }
 
 /// `app_metadata` of an info, if its command asks for it: what the action `*_system_info` answers, and the state.

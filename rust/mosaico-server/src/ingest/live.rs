@@ -29,6 +29,15 @@ pub(crate) struct Segment {
     pub rows: SegmentRows,
     /// Nothing is appended any more.
     pub closed: bool,
+    /// Its file is not the one that was appended to, but the beginning of it.
+    pub cut: bool,
+}
+
+impl Segment {
+    /// Rows of the topic up to its end.
+    pub(crate) fn row_end(&self) -> u64 {
+        self.rows.row_start + self.rows.rows
+    }
 }
 
 /// A segment that was opened for reading; it stays readable when the chunker removes it.
@@ -122,7 +131,7 @@ impl LiveTopic {
     pub(crate) fn last_of_part(&self, part: u32) -> Option<(u32, u64)> {
         let state = self.state.lock();
         let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| part_of(index) == part)?;
-        Some((index, segment.rows.row_start + segment.rows.rows))
+        Some((index, segment.row_end()))
     }
 
     /// Cuts off the rows of a part from the topic's row `limit` on: another daemon got them again. Nobody writes to
@@ -132,7 +141,7 @@ impl LiveTopic {
         for index in self.indices().into_iter().filter(|&index| part_of(index) == part) {
             let Some(segment) = self.segment(index) else { continue };
             let row_start = segment.rows.row_start;
-            if row_start + segment.rows.rows <= limit {
+            if segment.row_end() <= limit {
                 continue;
             }
             tracing::info!(topic = %self.row.locator, segment = index, limit, "another daemon has the later rows");
@@ -154,7 +163,7 @@ impl LiveTopic {
                 std::fs::rename(&file, self.file(index))
                     .and_then(|()| sync_folder(&self.folder))
                     .map_err(|e| Error::internal("cutting the ingest log", e))?;
-                *known = Segment { end, rows, closed: true };
+                *known = Segment { end, rows, closed: true, cut: true };
             }
         }
         self.changed.notify_waiters();
@@ -178,7 +187,7 @@ impl LiveTopic {
                 segment.end = end;
                 segment.rows = segment.rows.then(new);
             })
-            .or_insert(Segment { end, rows: new, closed: false });
+            .or_insert(Segment { end, rows: new, closed: false, cut: false });
         let durable = state.durable;
         drop(state);
         self.changed.notify_waiters();
@@ -196,12 +205,6 @@ impl LiveTopic {
         let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
         let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
         Ok(Some(SegmentView { index, file, segment }))
-    }
-
-    /// The first segment after `index`.
-    pub(crate) fn segment_after(&self, index: Option<u32>) -> Option<u32> {
-        let from = index.map_or(0, |index| index + 1);
-        self.state.lock().segments.range(from..).next().map(|(&index, _)| index)
     }
 
     /// Marks a segment as complete.

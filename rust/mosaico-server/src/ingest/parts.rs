@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::PutCommand;
+use mosaico_wire::metadata::RowsElsewhere;
 use tokio::time::sleep;
 
 use super::live::LiveTopic;
@@ -135,6 +136,21 @@ pub(crate) async fn check_complete(core: &Core, row: &TopicRow) -> Result<()> {
         Some(Missing { daemon, rows }) => Err(elsewhere(core, &row.locator, daemon, *rows).await?),
         None => Ok(()),
     }
+}
+
+/// Rows of a topic that cannot be read here, and where they are.
+pub(crate) async fn rows_elsewhere(core: &Core, row: &TopicRow) -> Result<Vec<RowsElsewhere>> {
+    let (Some(cluster), None) = (&core.cluster, row.committed_ns) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for Missing { daemon, rows } in missing_rows(core, row).await? {
+        // Our own log is read too.
+        if daemon != cluster.id() {
+            let known = core.catalog.daemon(&daemon).await?;
+            let (daemon, running) = known.map_or((daemon, false), |known| (known.address, known.alive));
+            found.push(RowsElsewhere { daemon, rows, running });
+        }
+    }
+    Ok(found)
 }
 
 async fn elsewhere(core: &Core, topic: &TopicLocator, daemon: &str, rows: Option<u64>) -> Result<Error> {

@@ -97,9 +97,9 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
         let before = |other: u32| other < index && part.is_none_or(|part| part.number == part_of(other));
         let stored = chunks.iter().filter(|chunk| before(chunk.index)).map(ChunkRow::row_end);
         let logged = segments.iter().filter(|(other, _)| before(**other));
-        let ends = stored.chain(logged.map(|(_, segment)| segment.rows.row_start + segment.rows.rows));
+        let ends = stored.chain(logged.map(|(_, segment)| segment.row_end()));
         rows.row_start = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
-        segments.insert(index, Segment { end: scan.whole, rows, closed: true });
+        segments.insert(index, Segment { end: scan.whole, rows, closed: true, cut: false });
     }
     if segments.is_empty() {
         return blocking("removing an empty log", move || fs::remove_dir_all(folder)).await;

@@ -2,35 +2,44 @@
 //!
 //! First comes what is stored, in time order; then each batch as it arrived, sorted in itself. A row that arrives
 //! later than its time says comes late. The stream ends when the topic is complete, or its sequence was left as it is.
+//!
+//! Where several daemons share the store, others store chunks in any order, and rows of this one may have been sent again
+//! to another one after they were read here. They are known by the number of the row.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
-use mosaico_select::{data_bytes, split};
+use mosaico_select::{Select, data_bytes, split};
 use mosaico_types::TimeWindow;
 
-use super::{BatchStream, SnapshotEnd, Wanted, chunk, picked, snapshot, trim};
-use crate::batch::times;
-use crate::catalog::TopicRow;
+use super::{BatchStream, Seen, Wanted, chunk, picked, snapshot, trim};
+use crate::batch::{parse_schema_message, times};
+use crate::catalog::{ChunkRow, TopicRow};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::ingest::live::SegmentView;
 use crate::ingest::log::{BatchReader, LogError};
+use crate::ingest::parts::part_of;
 use crate::ingest::segment::sort_batches;
 use crate::trace;
 
 /// How often a topic without a writer is looked at.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// How often it is looked whether a daemon that was away stored something.
+const LATE: Duration = Duration::from_secs(1);
+
 /// Everything that is wanted of a topic, now and later.
 pub(crate) async fn follow_topic(core: &Arc<Core>, topic: &TopicRow, wanted: Wanted) -> Result<BatchStream> {
     let window = wanted.window;
     let (stored, mut tail) = loop {
-        let (stored, end) = snapshot(core, topic, &wanted).await?;
+        let (stored, seen) = snapshot(core, topic, &wanted).await?;
         // Else the last segment turned into a chunk meanwhile.
-        if let Some(tail) = Tail::open(core, topic, end, &wanted)? {
+        if let Some(tail) = Tail::open(core, topic, seen, &wanted)? {
             break (stored, tail);
         }
     };
@@ -58,28 +67,67 @@ struct Tail {
     topic: TopicRow,
     /// Of all times: rows are cut to the window when they are handed out.
     wanted: Wanted,
-    /// The last segment or chunk of which something was read.
-    index: Option<u32>,
-    /// The segment of that index, if it may grow.
-    segment: Option<BatchReader>,
+    /// Segments and chunks of which something was read.
+    read: BTreeSet<u32>,
+    /// The last of the segments, if it may grow.
+    segment: Option<Growing>,
+    /// What was read of each part in segments: the rows of the topic up to there, and their latest time.
+    logged: BTreeMap<u32, (u64, i64)>,
+    /// When late rows were looked for.
+    looked: Instant,
+}
+
+/// A segment that is read as it grows.
+struct Growing {
+    index: u32,
+    reader: BatchReader,
+    /// Rows of the topic up to where `reader` is.
+    at: u64,
+    /// Rows of the topic up to where it was read.
+    row: u64,
+    /// The file is the one that it was cut to.
+    cut: bool,
+}
+
+impl Growing {
+    /// The segment of `view`, of which the rows up to `row` were read.
+    fn from_start(view: SegmentView, row: u64) -> Result<Self> {
+        let SegmentView { index, file, segment } = view;
+        let mut reader = BatchReader::new(file, segment.end).map_err(failed)?;
+        let begin = reader.offset();
+        reader.go_on(begin, begin).map_err(failed)?;
+        let at = segment.rows.row_start;
+        Ok(Self { index, reader, at, row: row.max(at), cut: segment.cut })
+    }
 }
 
 impl Tail {
     /// Opens the segment in which the snapshot ended; `None` if that is gone.
-    fn open(core: &Arc<Core>, topic: &TopicRow, end: SnapshotEnd, wanted: &Wanted) -> Result<Option<Self>> {
+    fn open(core: &Arc<Core>, topic: &TopicRow, seen: Seen, wanted: &Wanted) -> Result<Option<Self>> {
         let (core, topic) = (Arc::clone(core), topic.clone());
         let wanted = Wanted { window: TimeWindow::ALL, ..wanted.clone() };
-        let mut tail = Self { core, topic, wanted, index: end.index, segment: None };
-        if let (Some(index), Some(bytes)) = (end.index, end.bytes) {
+        let (read, logged) = (seen.indices, BTreeMap::new());
+        let mut tail = Self { core, topic, wanted, read, segment: None, logged, looked: Instant::now() };
+        for (index, segment) in &seen.segments {
+            tail.note(*index, segment.row_end(), segment.rows.times.max);
+        }
+        if let Some((index, segment)) = seen.segments.last() {
             let live = tail.core.live.get(tail.topic.id);
-            let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() else {
+            let Some(view) = live.map(|live| live.view(*index)).transpose()?.flatten() else {
                 return Ok(None);
             };
-            let mut reader = BatchReader::new(view.file, bytes).map_err(failed)?;
-            reader.go_on(bytes, bytes).map_err(failed)?;
-            tail.segment = Some(reader);
+            let mut reader = BatchReader::new(view.file, segment.end).map_err(failed)?;
+            reader.go_on(segment.end, segment.end).map_err(failed)?;
+            let row = segment.row_end();
+            tail.segment = Some(Growing { index: *index, reader, at: row, row, cut: segment.cut });
         }
         Ok(Some(tail))
+    }
+
+    /// Notes what was read of a segment.
+    fn note(&mut self, index: u32, row: u64, latest: i64) {
+        let known = self.logged.entry(part_of(index)).or_insert((row, latest));
+        *known = (known.0.max(row), known.1.max(latest));
     }
 
     /// Rows that came after the last ones; waits for them. `None` at the end.
@@ -116,16 +164,26 @@ impl Tail {
 
     /// New rows of the current segment.
     async fn grown(&mut self) -> Result<Option<BatchStream>> {
-        let (Some(mut reader), Some(index)) = (self.segment.take(), self.index) else { return Ok(None) };
-        let live = self.core.live.get(self.topic.id).and_then(|live| live.segment(index));
-        let (end, last) = match live {
+        let Some(mut growing) = self.segment.take() else { return Ok(None) };
+        let index = growing.index;
+        let live = self.core.live.get(self.topic.id);
+        let mut segment = live.as_ref().and_then(|live| live.segment(index));
+        if let (Some(live), true) = (live, segment.is_some_and(|segment| segment.cut && !growing.cut)) {
+            let view = live.view(index)?;
+            segment = view.as_ref().map(|view| view.segment);
+            if let Some(view) = view {
+                growing = Growing::from_start(view, growing.row)?;
+            }
+        }
+        let Growing { mut reader, mut at, mut row, cut, .. } = growing;
+        let (end, last) = match segment {
             Some(segment) => (segment.end, segment.closed),
             // It is in a chunk now, so nothing was appended since; the open file still has all of it.
             None => (reader.file_bytes().map_err(|e| Error::internal("reading the ingest log", e))?, true),
         };
         let from = reader.offset();
         if end <= from {
-            self.segment = if last { None } else { Some(reader) };
+            self.segment = if last { None } else { Some(Growing { index, reader, at, row, cut }) };
             return Ok(None);
         }
         let piece_bytes = self.wanted.size.bytes();
@@ -144,15 +202,24 @@ impl Tail {
             .await
             .map_err(|e| Error::internal("reading the ingest log", e))?
             .map_err(failed)?;
-        self.segment = Some(reader);
-        let chosen = |batch| in_order(picked(&batch, &self.wanted.select)?, piece_bytes);
-        let sorted = batches.into_iter().map(chosen).collect::<Result<Vec<_>>>()?;
-        Ok(Some(futures::stream::iter(sorted.into_iter().flatten().map(Ok)).boxed()))
+        let mut new = Vec::new();
+        for batch in batches {
+            let known = usize::try_from(row.saturating_sub(at)).unwrap_or(usize::MAX).min(batch.num_rows());
+            at += batch.num_rows() as u64;
+            row = row.max(at);
+            let batch = batch.slice(known, batch.num_rows() - known);
+            if self.core.cluster.is_some() {
+                self.note(index, row, times(&batch)?.values().iter().copied().max().unwrap_or(i64::MIN));
+            }
+            new.extend(in_order(picked(&batch, &self.wanted.select)?, piece_bytes)?);
+        }
+        self.segment = Some(Growing { index, reader, at, row, cut });
+        Ok(Some(futures::stream::iter(new.into_iter().map(Ok)).boxed()))
     }
 
     /// Once all is in chunks they may be joined to new ones, of which it is not known what was read.
     async fn check_joined(&self, next: u32) -> Result<()> {
-        let Some(index) = self.index else { return Ok(()) };
+        let Some(&index) = self.read.last() else { return Ok(()) };
         let chunks = self.core.catalog.chunks(self.topic.id).await?;
         let row = self.core.catalog.topic_by_id(self.topic.id).await?;
         let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
@@ -165,36 +232,92 @@ impl Tail {
         Ok(())
     }
 
-    /// The next segment or chunk, if the current one is done.
-    async fn following(&mut self) -> Result<Option<BatchStream>> {
-        if self.segment.is_some() {
+    /// The chunk without what was read of it in the segments of another part.
+    async fn rest(&self, chunk: ChunkRow) -> Result<BatchStream> {
+        let earlier = self.logged.range(..part_of(chunk.index)).map(|(_, known)| *known);
+        let (row, latest) = earlier.max_by_key(|(row, _)| *row).unwrap_or((0, i64::MIN));
+        let known = row.saturating_sub(chunk.row_start);
+        let (core, sequence, topic) = (&self.core, self.topic.sequence_id, self.topic.id);
+        if known >= chunk.rows {
+            return Ok(futures::stream::empty().boxed());
+        }
+        if known == 0 {
+            return chunk::open(core, sequence, topic, chunk, self.wanted.clone()).await;
+        }
+        let schema = parse_schema_message(self.topic.schema.as_deref().unwrap_or_default())?;
+        let select = Arc::new(Select::all(&Arc::new(schema)));
+        let all = Wanted { select, ..self.wanted.clone() };
+        let batches = chunk::open(core, sequence, topic, chunk, all).await?;
+        let rest = after(batches, known, latest, self.topic.locator.to_string());
+        let select = Arc::clone(&self.wanted.select);
+        Ok(rest.map(move |batch| picked(&batch?, &select)).boxed())
+    }
+
+    /// What a daemon that was away stored of what came before the current segment.
+    async fn late(&mut self, current: u32) -> Result<Option<BatchStream>> {
+        if self.core.cluster.is_none() || self.looked.elapsed() < LATE {
             return Ok(None);
         }
-        let live = self.core.live.get(self.topic.id);
-        let segment = live.as_ref().and_then(|live| live.segment_after(self.index));
+        self.looked = Instant::now();
         let chunks = self.core.catalog.chunks(self.topic.id).await?;
-        let chunk = chunks.into_iter().find(|chunk| self.index.is_none_or(|index| chunk.index > index));
-        match (segment, chunk) {
-            (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.index) => {
-                let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() else {
-                    return Ok(None);
-                };
-                // From its beginning: nothing of it was read.
-                let mut reader = BatchReader::new(view.file, view.segment.end).map_err(failed)?;
-                let from = reader.offset();
-                reader.go_on(from, from).map_err(failed)?;
-                (self.index, self.segment) = (Some(index), Some(reader));
-                self.grown().await
+        let late = |chunk: &ChunkRow| chunk.index < current && !self.read.contains(&chunk.index);
+        let Some(chunk) = chunks.into_iter().find(late) else { return Ok(None) };
+        self.read.insert(chunk.index);
+        self.rest(chunk).await.map(Some)
+    }
+
+    /// The next segment or chunk, if the current one is done.
+    async fn following(&mut self) -> Result<Option<BatchStream>> {
+        if let Some(current) = &self.segment {
+            return self.late(current.index).await;
+        }
+        loop {
+            let live = self.core.live.get(self.topic.id);
+            let segments = live.as_ref().map(|live| live.indices()).unwrap_or_default();
+            let segment = segments.into_iter().find(|index| !self.read.contains(index));
+            let chunks = self.core.catalog.chunks(self.topic.id).await?;
+            let chunk = chunks.into_iter().find(|chunk| !self.read.contains(&chunk.index));
+            match (segment, chunk) {
+                (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.index) => {
+                    // Else it turned into a chunk meanwhile.
+                    if let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() {
+                        self.read.insert(index);
+                        self.segment = Some(Growing::from_start(view, 0)?);
+                        return self.grown().await;
+                    }
+                }
+                (_, Some(chunk)) => {
+                    self.check_joined(chunk.index).await?;
+                    self.read.insert(chunk.index);
+                    return self.rest(chunk).await.map(Some);
+                }
+                _ => return Ok(None),
             }
-            (_, Some(chunk)) => {
-                self.check_joined(chunk.index).await?;
-                self.index = Some(chunk.index);
-                let (sequence, topic) = (self.topic.sequence_id, self.topic.id);
-                chunk::open(&self.core, sequence, topic, chunk, self.wanted.clone()).await.map(Some)
-            }
-            _ => Ok(None),
         }
     }
+}
+
+/// Rows that are sorted by time after the first `known`, which were read in the order of arrival, up to `latest`.
+fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -> BatchStream {
+    let rest = try_stream! {
+        let mut checked = false;
+        while let Some(batch) = batches.try_next().await? {
+            let skipped = usize::try_from(known).unwrap_or(usize::MAX).min(batch.num_rows());
+            known -= skipped as u64;
+            let batch = batch.slice(skipped, batch.num_rows() - skipped);
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            // Else others may be the first ones in time, and nothing tells which.
+            if !checked && times(&batch)?.value(0) < latest {
+                let text = format!("following `{topic}`, which another daemon goes on with out of order,");
+                Err(Error::StoreUnavailable(text))?;
+            }
+            checked = true;
+            yield batch;
+        }
+    };
+    rest.boxed()
 }
 
 fn in_order(batch: RecordBatch, piece_bytes: usize) -> Result<Vec<RecordBatch>> {

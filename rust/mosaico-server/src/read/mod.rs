@@ -6,7 +6,7 @@ pub(crate) mod follow;
 pub(crate) mod footer;
 pub(crate) mod merge;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
@@ -18,7 +18,8 @@ use crate::batch::times;
 use crate::catalog::{ChunkRow, TopicRow};
 use crate::core::{Core, PieceSize};
 use crate::error::{Error, Result};
-use crate::ingest::live::SegmentView;
+use crate::ingest::live::{Segment, SegmentView};
+use crate::ingest::parts::{give_way, is_cut};
 use crate::ingest::segment::{SortedBatches, read_sorted};
 use crate::trace;
 use arrow::array::RecordBatch;
@@ -55,36 +56,31 @@ pub(crate) fn read_chunks(
     merge(chunks.into_iter().map(source).collect(), Arc::clone(&wanted.size))
 }
 
-/// Where a snapshot ends in the topic's arrival order: the last segment or chunk, and the bytes of it if it is a
-/// segment.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SnapshotEnd {
-    pub index: Option<u32>,
-    pub bytes: Option<u64>,
+/// What a snapshot holds.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Its segments and chunks.
+    pub indices: BTreeSet<u32>,
+    /// Segments among them, the last of which may grow.
+    pub segments: Vec<(u32, Segment)>,
 }
 
-/// What is durable now, and where that ends.
-async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<(BatchStream, SnapshotEnd)> {
-    // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
-    let views = match core.live.get(topic.id) {
-        Some(live) => live.views()?,
-        None => Vec::new(),
+/// What is durable now.
+async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<(BatchStream, Seen)> {
+    let (views, chunks) = durable(core, topic).await?;
+    let mut seen = Seen {
+        indices: views.iter().map(|view| view.index).collect(),
+        segments: views.iter().map(|view| (view.index, view.segment)).collect(),
     };
-    let seen: HashSet<u32> = views.iter().map(|view| view.index).collect();
-    let chunks = core.catalog.chunks(topic.id).await?;
-    let mut end = SnapshotEnd { index: chunks.last().map(|chunk| chunk.index), bytes: None };
-    if let Some(last) = views.last().filter(|last| end.index.is_none_or(|chunk| last.index >= chunk)) {
-        end = SnapshotEnd { index: Some(last.index), bytes: Some(last.segment.end) };
-    }
-    let mut sources = Vec::new();
-    if wanted.select.is_nothing() {
-        return Ok((stream::empty().boxed(), end));
-    }
     let window = wanted.window;
+    let mut sources = Vec::new();
     for chunk in chunks {
-        if !seen.contains(&chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
+        if seen.indices.insert(chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
             sources.push(chunk_source(core, topic, chunk, wanted.clone()));
         }
+    }
+    if wanted.select.is_nothing() {
+        return Ok((stream::empty().boxed(), seen));
     }
     for view in views {
         let span = view.segment.rows.times;
@@ -92,7 +88,24 @@ async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result
             sources.push(segment_source(view, wanted.clone()));
         }
     }
-    Ok((merge(sources, Arc::clone(&wanted.size)), end))
+    Ok((merge(sources, Arc::clone(&wanted.size)), seen))
+}
+
+/// Segments and chunks; rows that are in both are to be taken from the segments.
+async fn durable(core: &Arc<Core>, topic: &TopicRow) -> Result<(Vec<SegmentView>, Vec<ChunkRow>)> {
+    loop {
+        // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
+        let live = core.live.get(topic.id);
+        let views = live.as_ref().map_or_else(|| Ok(Vec::new()), |live| live.views())?;
+        let chunks = core.catalog.chunks(topic.id).await?;
+        let (Some(cluster), Some(live)) = (&core.cluster, live) else { return Ok((views, chunks)) };
+        // What was sent again to another daemon may be in a chunk of that one.
+        let parts = core.catalog.parts(topic.id).await?;
+        if !views.iter().any(|view| is_cut(&parts, view.index, view.segment.row_end())) {
+            return Ok((views, chunks));
+        }
+        give_way(core, cluster, &live).await?;
+    }
 }
 
 fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, wanted: Wanted) -> Source {

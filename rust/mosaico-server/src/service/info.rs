@@ -19,6 +19,7 @@ use crate::catalog::{SequenceRow, TopicRow};
 use crate::cluster::forward;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::ingest::parts;
 
 /// All sequences by name.
 pub(super) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
@@ -153,6 +154,7 @@ async fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<F
         timestamp: bounds.map(|(min, max)| Bounds { min, max }),
         rows: Some(rows),
         resumed: (topic.resumed > 0).then_some(topic.resumed),
+        rows_elsewhere: parts::rows_elsewhere(core, topic).await?,
     };
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
     let ticket =
