@@ -7,12 +7,12 @@ use mosaico_wire::query::Expr;
 use serde_json::Value;
 
 use super::candidates::{Wanted, list, push_sequences, push_topics};
-use super::read::{count, json, text};
+use super::read::{chunk_row, column_stats, json, text};
 use super::sql::{Row, query};
 use super::{Catalog, ChunkRow, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
-use crate::store::stats::{ColumnKind, ColumnStats};
+use crate::store::stats::ColumnStats;
 
 /// A sequence that may match.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl Catalog {
         .map_err(failed)?;
         let mut found: HashMap<TopicId, Vec<ChunkStats>> = HashMap::new();
         for row in &rows {
-            let (topic, chunk, column) = chunk_stats_row(row).map_err(failed)?;
+            let (topic, chunk, column) = chunk_stats(row).map_err(failed)?;
             let chunks = found.entry(topic).or_default();
             match chunks.last_mut() {
                 Some(last) if last.row.index == chunk.index => last.columns.extend(column),
@@ -153,28 +153,6 @@ impl Catalog {
     }
 }
 
-fn chunk_stats_row(row: &Row) -> Result<(TopicId, ChunkRow, Option<ColumnStats>), sqlx::Error> {
-    let chunk = ChunkRow {
-        index: count(row, "idx")?,
-        row_start: count(row, "row_start")?,
-        rows: count(row, "row_count")?,
-        bytes: count(row, "bytes")?,
-        data_bytes: count(row, "data_bytes")?,
-        ts_min: row.try_get("ts_min")?,
-        ts_max: row.try_get("ts_max")?,
-    };
-    let column = match row.try_get::<Option<&str>>("path")? {
-        None => None,
-        Some(_) => {
-            let bounds: (Option<String>, Option<String>) = (row.try_get("lo")?, row.try_get("hi")?);
-            Some(ColumnStats {
-                path: text(row, "path", |path| serde_json::from_str(path).ok())?,
-                kind: text(row, "kind", ColumnKind::parse)?,
-                nulls: count(row, "nulls")?,
-                has_nan: row.try_get::<i64>("has_nan")? != 0,
-                bounds: bounds.0.zip(bounds.1),
-            })
-        }
-    };
-    Ok((text(row, "topic_id", |id| id.parse().ok())?, chunk, column))
+fn chunk_stats(row: &Row) -> Result<(TopicId, ChunkRow, Option<ColumnStats>), sqlx::Error> {
+    Ok((text(row, "topic_id", |id| id.parse().ok())?, chunk_row(row)?, column_stats(row)?))
 }

@@ -8,6 +8,7 @@ use super::sql::{Row, query};
 use super::{Catalog, failed};
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
+use crate::store::stats::{ColumnKind, ColumnStats};
 
 /// A sequence.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,18 +208,7 @@ impl Catalog {
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        let row = |row: &Row| {
-            Ok(ChunkRow {
-                index: count(row, "idx")?,
-                row_start: count(row, "row_start")?,
-                rows: count(row, "row_count")?,
-                bytes: count(row, "bytes")?,
-                data_bytes: count(row, "data_bytes")?,
-                ts_min: row.try_get("ts_min")?,
-                ts_max: row.try_get("ts_max")?,
-            })
-        };
-        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
+        rows.iter().map(chunk_row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
     /// Notifications about a sequence itself, or about one of its topics; oldest first.
@@ -323,4 +313,31 @@ fn topic_row(row: &Row) -> Result<TopicRow> {
         })
     };
     read().map_err(failed)
+}
+
+pub(super) fn chunk_row(row: &Row) -> Result<ChunkRow, sqlx::Error> {
+    Ok(ChunkRow {
+        index: count(row, "idx")?,
+        row_start: count(row, "row_start")?,
+        rows: count(row, "row_count")?,
+        bytes: count(row, "bytes")?,
+        data_bytes: count(row, "data_bytes")?,
+        ts_min: row.try_get("ts_min")?,
+        ts_max: row.try_get("ts_max")?,
+    })
+}
+
+/// The statistics that are joined to a chunk, if there are any.
+pub(super) fn column_stats(row: &Row) -> Result<Option<ColumnStats>, sqlx::Error> {
+    if row.try_get::<Option<&str>>("path")?.is_none() {
+        return Ok(None);
+    }
+    let bounds: (Option<String>, Option<String>) = (row.try_get("lo")?, row.try_get("hi")?);
+    Ok(Some(ColumnStats {
+        path: text(row, "path", |path| serde_json::from_str(path).ok())?,
+        kind: text(row, "kind", ColumnKind::parse)?,
+        nulls: count(row, "nulls")?,
+        has_nan: row.try_get::<i64>("has_nan")? != 0,
+        bounds: bounds.0.zip(bounds.1),
+    }))
 }

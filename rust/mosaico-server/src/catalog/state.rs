@@ -1,12 +1,11 @@
 //! Everything that the catalogue knows about a sequence, in the form that the store's records have.
 
-use super::read::{count, text};
+use super::read::{chunk_row, column_stats, count, text};
 use super::sql::{Row, query};
-use super::{Catalog, SequenceState, TopicRow, TopicState, failed};
+use super::{Catalog, ChunkRow, SequenceState, TopicRow, TopicState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
 use crate::store::records::{ChunkRecord, FORMAT_VERSION, NotificationRecord, SequenceRecord, TopicRecord};
-use crate::store::stats::{ColumnKind, ColumnStats};
 
 impl Catalog {
     /// What is wrong with the file itself; empty if nothing is. A database server looks after its own.
@@ -111,28 +110,17 @@ impl From<&TopicRow> for TopicRecord {
 
 /// A chunk with one of its columns, or with none if it has none.
 fn chunk_record(row: &Row) -> Result<ChunkRecord, sqlx::Error> {
-    let path: Option<&str> = row.try_get("path")?;
-    let mut columns = Vec::new();
-    if let Some(path) = path {
-        let bounds: (Option<String>, Option<String>) = (row.try_get("lo")?, row.try_get("hi")?);
-        columns.push(ColumnStats {
-            path: serde_json::from_str(path).map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
-            kind: text(row, "kind", ColumnKind::parse)?,
-            nulls: count(row, "nulls")?,
-            has_nan: row.try_get::<i64>("has_nan")? != 0,
-            bounds: bounds.0.zip(bounds.1),
-        });
-    }
+    let ChunkRow { index, row_start, rows, bytes, data_bytes, ts_min, ts_max } = chunk_row(row)?;
     Ok(ChunkRecord {
         format_version: FORMAT_VERSION,
-        index: count(row, "idx")?,
-        row_start: count(row, "row_start")?,
-        rows: count(row, "row_count")?,
-        bytes: count(row, "bytes")?,
-        data_bytes: count(row, "data_bytes")?,
-        ts_min: row.try_get("ts_min")?,
-        ts_max: row.try_get("ts_max")?,
+        index,
+        row_start,
+        rows,
+        bytes,
+        data_bytes,
+        ts_min,
+        ts_max,
         crc32: count(row, "crc32")?,
-        columns,
+        columns: column_stats(row)?.into_iter().collect(),
     })
 }
