@@ -9,6 +9,7 @@ mod candidates;
 mod change;
 mod daemons;
 mod events;
+mod filling;
 mod metadata;
 mod open;
 mod parts;
@@ -81,24 +82,6 @@ impl Catalog {
     /// Fails if the catalogue does not answer.
     pub(crate) async fn answers(&self) -> Result<()> {
         query("SELECT 1").execute(&self.readers).await.map(drop).map_err(failed)
-    }
-
-    /// Notes that the catalogue has all that the store has.
-    pub(crate) async fn filled(&self) -> Result<()> {
-        let statement =
-            if self.writer.is_postgres() { "DELETE FROM filling" } else { "PRAGMA application_id = 0" };
-        query(statement).execute(&self.writer).await.map(drop).map_err(failed)
-    }
-
-    /// Whether it does not have all that the store has yet.
-    async fn is_filling(&self) -> Result<bool> {
-        let statement = if self.writer.is_postgres() {
-            "SELECT ?::bigint FROM filling LIMIT 1"
-        } else {
-            "SELECT application_id FROM pragma_application_id WHERE application_id = ?"
-        };
-        let asked = query(statement).bind(i64::from(open::FILLING)).fetch_optional(&self.writer);
-        asked.await.map(|row| row.is_some()).map_err(failed)
     }
 
     /// Whether it knows nothing.

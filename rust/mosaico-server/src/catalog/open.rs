@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Connection};
 
+use super::filling::FILLING;
 use super::{Catalog, failed};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -34,9 +35,6 @@ const POSTGRES: [&str; 2] = [
 
 /// The name of the SQLite file.
 pub(crate) const FILE: &str = "catalog.db";
-
-/// SQLite's `application_id` of a catalogue that does not have all that the store has yet.
-pub(super) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
 
 /// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
 const READ_AHEAD_ROWS: usize = 1024;

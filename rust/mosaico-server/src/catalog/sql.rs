@@ -112,6 +112,10 @@ impl From<PgPool> for Pool {
 }
 
 impl Transaction {
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(self.open, Open::Postgres(_))
+    }
+
     pub(super) async fn commit(self) -> Result<()> {
         let Self { open, measure } = self;
         let commit = async {

@@ -78,6 +78,7 @@ pub(crate) async fn run(
 }
 
 async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+    catalog.begin_filling().await?;
     let mut problems = Vec::new();
     for first in event_files(store).await? {
         let path = events_file(&first);
