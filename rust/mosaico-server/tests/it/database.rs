@@ -3,8 +3,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::process::Command;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+/// What SQLite has.
+const FILES: [&str; 3] = ["catalog.db", "catalog.db-wal", "catalog.db-shm"];
 
 pub(crate) fn url() -> Option<String> {
     std::env::var("MOSAICO_TEST_POSTGRES").ok()
@@ -23,10 +27,41 @@ pub(crate) fn remove(folder: &Path) {
         block_on(sql(folder, &format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(folder))));
         return;
     }
-    std::fs::remove_file(folder.join("catalog.db")).unwrap();
-    for file in ["catalog.db-wal", "catalog.db-shm"] {
+    assert!(folder.join(FILES[0]).exists());
+    for file in FILES {
         drop(std::fs::remove_file(folder.join(file)));
     }
+}
+
+/// Copies the catalogue of a store that no server has.
+pub(crate) fn back_up(folder: &Path, to: &Path) {
+    if let Some(url) = url() {
+        let (schema, file) = (format!("--schema={}", schema(folder)), to.join("catalog.sql"));
+        run(Command::new("pg_dump").arg(url).arg(schema).arg("--file").arg(file));
+        return;
+    }
+    for file in FILES.iter().filter(|file| folder.join(file).exists()) {
+        std::fs::copy(folder.join(file), to.join(file)).unwrap();
+    }
+}
+
+/// Puts a copy where there is none.
+pub(crate) fn restore(folder: &Path, from: &Path) {
+    if let Some(url) = url() {
+        run(Command::new("psql")
+            .arg(url)
+            .args(["-q", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(from.join("catalog.sql")));
+        return;
+    }
+    for file in FILES.iter().filter(|file| from.join(file).exists()) {
+        std::fs::copy(from.join(file), folder.join(file)).unwrap();
+    }
+}
+
+fn run(command: &mut Command) {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// Runs statements in the catalogue of a store.

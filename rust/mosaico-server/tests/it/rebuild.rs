@@ -1,19 +1,17 @@
 //! Whatever happened on a store: without its catalogue, or with one of earlier, it answers the same.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::answers::{Answers, about, assert_same, overall};
 use crate::common::*;
 use crate::database;
 use mosaico_server::{Config, Maintenance};
 use proptest::prelude::*;
-use prost::Message;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tonic::Code;
 
 /// One call of a client; numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -159,60 +157,11 @@ fn live<T>(folder: &Path, crash: bool, work: impl AsyncFnOnce(&Client) -> T) -> 
     result
 }
 
-/// The bytes of every answer about everything, by question.
-async fn answers(client: &Client, known: &Known) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut ask = async |action: &str, body: Value| {
-        let request = arrow_flight::Action { r#type: action.to_owned(), body: body.to_string().into() };
-        let answer = match client.clone().do_action(request).await {
-            Ok(answer) => answer.into_inner().message().await.unwrap().unwrap().body.to_vec(),
-            Err(status) => {
-                assert_ne!(status.code(), Code::Internal, "{action} {body}: {status}");
-                status.message().as_bytes().to_vec()
-            }
-        };
-        found.insert(format!("{action} {body}"), answer);
-    };
-    for (name, _) in &known.sequences {
-        ask("sequence_system_info", json!({"name": name})).await;
-        ask("sequence_notify_list", json!({"name": name})).await;
-    }
-    for (name, _) in &known.topics {
-        ask("topic_system_info", json!({"name": name})).await;
-        ask("topic_notify_list", json!({"name": name})).await;
-    }
-    ask("layer_list", json!({})).await;
-    ask("event_list", json!({"limit": 1000})).await;
-    for tag in ["tag-0", "tag-1"] {
-        ask("query", json!({"topic": {"ontology_tag": {"$eq": tag}}})).await;
-    }
-    ask("query", json!({"sequence": {"user_metadata": {"number": {"$gt": 3}}}})).await;
-    ask("query", json!({"ontology": {"tag-1.value": {"$between": [4.0, 9.0]}}})).await;
-    found.insert("names".into(), names(client).await.join("\n").into_bytes());
-    for (name, _) in known.sequences.iter().chain(&known.topics) {
-        let Ok(mut info) = info(client, json!({"resource_locator": name})).await else { continue };
-        for endpoint in &info.endpoint {
-            // A topic that nothing was ever put to has no rows to get.
-            let got = match get_ticket(client, endpoint.ticket.clone().unwrap()).await {
-                Ok((schema, batches)) => {
-                    let columns: Vec<_> = batches.iter().map(|batch| batch.columns().to_vec()).collect();
-                    format!("{:?} {columns:?}", sorted(&schema))
-                }
-                Err(status) => status.message().to_owned(),
-            };
-            found.insert(format!("get {:?}", endpoint.ticket), got.into_bytes());
-        }
-        let schema = info.clone().try_decode_schema().unwrap();
-        found.insert(format!("schema {name}"), format!("{:?}", sorted(&schema)).into_bytes());
-        // The order of metadata differs from answer to answer.
-        info.schema = Default::default();
-        found.insert(format!("info {name}"), info.encode_to_vec());
-    }
+async fn answers(client: &Client, known: &Known) -> Answers {
+    let named = |list: &[(String, String)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let mut found = about(client, &named(&known.sequences), &named(&known.topics)).await;
+    found.append(&mut overall(client).await);
     found
-}
-
-fn sorted(schema: &arrow::datatypes::Schema) -> (String, BTreeMap<&String, &String>) {
-    (format!("{:?}", schema.fields()), schema.metadata().iter().collect())
 }
 
 /// Waits until what the log held is in chunks.
@@ -227,22 +176,9 @@ async fn settle(folder: &Path) {
     panic!("rows stay in the log: {:?}", files(folder));
 }
 
-fn catalogue(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with("catalog")).collect()
-}
-
 async fn rebuild(folder: &Path) -> mosaico_server::Rebuilt {
     let store = Maintenance::open(settings(folder)).await.unwrap();
     store.rebuild(&|_| ()).await.unwrap()
-}
-
-fn assert_same(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Vec<u8>>) {
-    for (question, answer) in expected {
-        let (found, answer) = (found.get(question).map(|found| String::from_utf8_lossy(found)), answer);
-        assert_eq!(found, Some(String::from_utf8_lossy(answer)), "{question}");
-    }
-    assert_eq!(found.len(), expected.len());
 }
 
 proptest! {
@@ -264,9 +200,7 @@ proptest! {
                 }
             });
             if number == backup_after % (lives.len() - 1) {
-                for name in catalogue(folder) {
-                    fs::copy(folder.join(&name), backup.path().join(&name)).unwrap();
-                }
+                database::back_up(folder, backup.path());
             }
         }
         let before = live(folder, false, async |client| {
@@ -279,14 +213,8 @@ proptest! {
         prop_assert_eq!(rebuilt.problems, []);
         assert_same(&live(folder, false, async |client| answers(client, &known).await), &before);
 
-        if database::url().is_some() {
-            return Ok(());
-        }
-        // A restored backup.
         database::remove(folder);
-        for name in catalogue(backup.path()) {
-            fs::copy(backup.path().join(&name), folder.join(&name)).unwrap();
-        }
+        database::restore(folder, backup.path());
         assert_same(&live(folder, false, async |client| answers(client, &known).await), &before);
     }
 }
