@@ -93,7 +93,7 @@ def test_rebuild_answers_the_same(store: Path) -> None:
 
 
 def test_commands_leave_a_store_in_use_alone(daemon: Daemon, remote: MosaicoClient) -> None:
-    for command in ("rebuild", "check", "gc", "stats"):
+    for command in ("check", "gc", "stats"):
         done = run_mosaicod(command, "--local-store", daemon.folder)
         assert done.returncode == 1
         assert "in use" in done.stderr

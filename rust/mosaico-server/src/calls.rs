@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use mosaico_wire::{REQUEST_ID_HEADER, action, event};
+use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance};
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::transport::server::TcpConnectInfo;
@@ -42,9 +42,10 @@ const METHODS: [&str; 9] = [
 ];
 const OTHER: &str = "other";
 
-/// Streams last as long as their clients like, and so does waiting for an event.
+/// Streams last as long as their clients like, and so does waiting for an event; a rebuild as long as the store is large.
 fn is_long(kind: CallKind) -> bool {
-    ["DoGet", "DoPut", "DoExchange", OTHER].contains(&kind.method) || kind.action == event::name::EVENT_LIST
+    ["DoGet", "DoPut", "DoExchange", OTHER].contains(&kind.method)
+        || [event::name::EVENT_LIST, maintenance::name::CATALOG_REBUILD].contains(&kind.action)
 }
 
 /// A call in progress; also an extension of its request.
@@ -75,7 +76,8 @@ impl Call {
 
     /// Notes which action it runs.
     pub(crate) fn runs(&self, name: &str) {
-        let known = action::name::ALL.into_iter().chain(event::name::ALL).find(|known| *known == name);
+        let ours = event::name::ALL.into_iter().chain(maintenance::name::ALL);
+        let known = action::name::ALL.into_iter().chain(ours).find(|known| *known == name);
         let action = self.action.get_or_init(|| known.unwrap_or(OTHER));
         self.span.record("action", action);
     }

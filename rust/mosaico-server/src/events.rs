@@ -51,6 +51,11 @@ impl Archive {
         core.catalog.continue_events().await
     }
 
+    /// No events are stored or dropped here as long as the answer is kept.
+    pub(crate) async fn hold(&self) -> impl Sized {
+        self.files.lock().await
+    }
+
     async fn load(&self, core: &Core, files: &mut Files) -> Result<()> {
         *files = Files::default();
         let names = core.store.list_files(&EVENTS.into()).await?;

@@ -1,7 +1,8 @@
 //! A store that one process has for itself: a server, or a maintenance command.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,11 +75,42 @@ fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // The address of an earlier server.
+            file.set_len(0).map_err(failed)?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(Error::Startup(format!(
             "the store folder {} is in use by another server; stop that one or choose another folder",
             folder.display()
         ))),
         Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
+/// Tells where the server that holds `lock` is reached on this machine.
+pub(crate) fn tell_address(mut lock: &File, bound: SocketAddr) -> io::Result<()> {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(SocketAddr::new(ip, bound.port()).to_string().as_bytes())
+}
+
+/// Where the server is reached that has the store; of several, one that runs. `None`: nobody has it, or it is not to be
+/// reached.
+pub(crate) async fn server(config: &Config) -> Result<Option<String>> {
+    let path = config.folder()?.join(LOCK);
+    let held = File::open(&path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    if held {
+        let address = fs::read_to_string(&path).unwrap_or_default();
+        return Ok(Some(address).filter(|address| !address.is_empty()));
+    }
+    match (&config.store, &config.database) {
+        (StoreLocation::Bucket(_), Some(url)) => Session::running(url, &config.database_schema).await,
+        _ => Ok(None),
     }
 }

@@ -54,7 +54,7 @@ pub use error::{Error, Result};
 pub use http::Monitor;
 pub use maintenance::{
     CheckOptions, Checked, Collected, Compacted, ImportOptions, Imported, Maintenance, Problem, Progress,
-    Rebuilt, Stats,
+    Rebuilt, Stats, rebuild,
 };
 pub use server::Server;
 pub use service::Service;

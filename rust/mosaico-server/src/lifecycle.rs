@@ -61,11 +61,7 @@ impl Core {
         user_metadata: Value,
         on_error: OnError,
     ) -> Result<String> {
-        let _one = self.creations.names.lock(&name).await;
-        let _one_everywhere = match &self.cluster {
-            Some(cluster) => Some(cluster.lock(&format!("name/{name}")).await?),
-            None => None,
-        };
+        let _one = self.lock_name(&name).await?;
         self.settle_name(&name).await?;
         if self.catalog.find_sequence(&name).await?.is_some() {
             return Err(Error::SequenceExists(name.to_string()));

@@ -26,10 +26,10 @@ use crate::config::Config;
 use crate::connections::Counted;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::hold::{Hold, LOG};
+use crate::hold::{self, Hold, LOG};
 use crate::ingest::recover::recover;
 use crate::layers::Layers;
-use crate::maintenance::{Compacted, Progress, compact, rebuild};
+use crate::maintenance::{Compacted, Progress, Rebuilt, compact, online, rebuild};
 use crate::read::footer::FooterCache;
 use crate::service::{Service, reflection, statuses};
 use crate::tasks::Queue;
@@ -48,8 +48,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Server {
     core: Arc<Core>,
-    /// Held until the server is dropped.
-    _lock: File,
+    /// Held until the server is dropped; tells others where it is reached.
+    lock: File,
 }
 
 impl Server {
@@ -109,7 +109,7 @@ impl Server {
         drop(starting);
         tasks::start(&core);
         cluster::start(&core);
-        Ok(Self { core, _lock: lock })
+        Ok(Self { core, lock })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -126,6 +126,16 @@ impl Server {
         compact::run(&self.core, progress).await
     }
 
+    /// Makes the catalogue anew from the store, a sequence at a time; reading and recording go on meanwhile. One that was
+    /// cut short, by [`Self::shutdown`] too, is simply begun again.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalogue cannot be
+    /// used; [`Error::ShuttingDown`]. Sequences that are damaged are in the report.
+    pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+        online::run(&self.core, progress, &self.core.stopping).await
+    }
+
     /// The Flight service, for a transport of the caller's.
     pub fn service(&self) -> FlightServiceServer<Service> {
         FlightServiceServer::new(Service(Arc::clone(&self.core)))
@@ -139,6 +149,8 @@ impl Server {
     /// # Errors
     /// [`Error::Internal`] if the transport fails.
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let told = listener.local_addr().and_then(|bound| hold::tell_address(&self.lock, bound));
+        told.map_err(|e| Error::internal("writing to the state folder", e))?;
         self.serve(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown).await
     }
 

@@ -1,14 +1,15 @@
 //! What travels between clients and daemons, with one encoder and one decoder for both ends.
 //!
 //! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`], [`query`]); what is ours
-//! alone is additive and ignorable: events and keep-alive ([`event`]), acknowledgements on the put stream
-//! ([`command::PutAck`]), the error code header ([`status`]), the server header ([`SERVER_HEADER`])
+//! alone is additive and ignorable: events and keep-alive ([`event`]), maintenance ([`maintenance`]), acknowledgements
+//! on the put stream ([`command::PutAck`]), the error code header ([`status`]), the server header ([`SERVER_HEADER`])
 //! and the request id ([`REQUEST_ID_HEADER`]).
 
 pub mod action;
 pub mod command;
 pub mod event;
 pub mod ipc;
+pub mod maintenance;
 pub mod metadata;
 pub mod query;
 pub mod select;

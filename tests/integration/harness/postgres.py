@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "with_postgres"
 def _tools() -> Path | None:
     found = shutil.which("initdb")
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return Path(found).parent if found else installed[-1].parent if installed else None
+    return Path(found).resolve().parent if found else installed[-1].parent if installed else None
 
 
 def require_postgres() -> Path:

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::open::Database;
 use super::read::ids;
 use super::session::{Session, Turn};
 use super::sql::{Row, query};
@@ -31,6 +32,16 @@ fn lock_name(sequence: SequenceId) -> String {
 }
 
 impl Session {
+    /// Where one of the daemons is reached that have a catalogue together; `None` if none of them runs.
+    pub(crate) async fn running(url: &str, schema: &str) -> Result<Option<String>> {
+        let database = Database::Postgres { url: url.to_owned(), schema: schema.to_owned(), connections: 1 };
+        let Some(catalog) = database.open_filled().await? else { return Ok(None) };
+        let text = format!("SELECT address FROM daemon WHERE seen_at > now() - {GONE} ORDER BY id LIMIT 1");
+        let found = query(text).fetch_texts(&catalog.readers).await;
+        catalog.close().await;
+        Ok(found.map_err(failed)?.pop())
+    }
+
     /// Waits for the lock of a sequence.
     pub(crate) async fn lock_sequence(self: &Arc<Self>, sequence: SequenceId) -> Result<Turn> {
         self.lock(&lock_name(sequence)).await

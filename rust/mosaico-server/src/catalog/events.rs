@@ -7,10 +7,15 @@ use tokio::sync::watch;
 use ulid::Ulid;
 
 use super::read::{json, text};
+use super::rows::{Values, put_rows};
 use super::sql::{Place, Row, Transaction, query};
 use super::{Catalog, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
+
+const EVENT: &str = "event (id, kind, sequence, topic, at_ns, detail)";
+const REPLACE_EVENT: &str = "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, sequence = excluded.sequence, \
+     topic = excluded.topic, at_ns = excluded.at_ns, detail = excluded.detail";
 
 /// Which events are asked for.
 #[derive(Debug, Default)]
@@ -120,24 +125,20 @@ impl Catalog {
         rows.iter().map(event).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Takes events of the store over into an empty catalogue.
+    /// Takes events of the store over; what is known of them is replaced.
     pub(crate) async fn restore_events(&self, events: &[Event]) -> Result<()> {
+        let row = |event: &Event| -> Values {
+            vec![
+                (&event.id).into(),
+                event.kind.as_str().into(),
+                event.sequence.as_deref().into(),
+                event.topic.as_deref().into(),
+                event.at_ns.into(),
+                event.detail.to_string().into(),
+            ]
+        };
         let mut transaction = self.transaction().await?;
-        for event in events {
-            query(
-                "INSERT INTO event (id, kind, sequence, topic, at_ns, detail) VALUES (?, ?, ?, ?, ?, ?) \
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(&event.id)
-            .bind(event.kind.as_str())
-            .bind(event.sequence.as_deref())
-            .bind(event.topic.as_deref())
-            .bind(event.at_ns)
-            .bind(event.detail.to_string())
-            .execute(&mut transaction)
-            .await
-            .map_err(failed)?;
-        }
+        put_rows(&mut transaction, EVENT, events.iter().map(row).collect(), REPLACE_EVENT).await?;
         self.commit(transaction).await
     }
 

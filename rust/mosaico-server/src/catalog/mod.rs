@@ -16,6 +16,7 @@ mod parts;
 mod query;
 mod read;
 mod rebuild;
+mod replace;
 mod rows;
 mod session;
 mod settle;

@@ -27,6 +27,16 @@ const NOTIFICATION: &str = "notification (id, sequence_id, topic_id, notify_type
 
 /// Adds rows to a table that is given with its columns.
 pub(super) async fn insert_rows(db: &mut Transaction, table: &str, rows: Vec<Values>) -> Result<()> {
+    put_rows(db, table, rows, "").await
+}
+
+/// The same; `conflict` says what becomes of rows that are there.
+pub(super) async fn put_rows(
+    db: &mut Transaction,
+    table: &str,
+    rows: Vec<Values>,
+    conflict: &str,
+) -> Result<()> {
     let Some(width) = rows.first().map(Vec::len) else { return Ok(()) };
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
@@ -38,6 +48,7 @@ pub(super) async fn insert_rows(db: &mut Transaction, table: &str, rows: Vec<Val
             }
             sql.push(")");
         }
+        sql.push(" ").push(conflict);
         sql.execute(&mut *db).await.map_err(failed)?;
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! The lock of a sequence: in this process, and among daemons.
+//! The locks of sequences and names: in this process, and among daemons.
 
 use std::time::Duration;
 
+use mosaico_types::SequenceName;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep};
 
@@ -25,7 +26,26 @@ pub(crate) struct SequenceLock {
     _here: OwnedMutexGuard<()>,
 }
 
+/// The right to create a sequence of a name, until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct NameLock {
+    // Given back in this order.
+    _everywhere: Option<Turn>,
+    _here: OwnedMutexGuard<()>,
+}
+
 impl Core {
+    /// Waits for the lock of a name. Who needs that of a sequence, too, takes it after this one.
+    pub(crate) async fn lock_name(&self, name: &SequenceName) -> Result<NameLock> {
+        let here = self.creations.names.lock(name).await;
+        let everywhere = match &self.cluster {
+            Some(cluster) => Some(cluster.lock(&format!("name/{name}")).await?),
+            None => None,
+        };
+        Ok(NameLock { _everywhere: everywhere, _here: here })
+    }
+
     /// Waits for the lock of a sequence; a change of it that failed earlier is settled first.
     pub(crate) async fn lock(&self, id: SequenceId) -> Result<SequenceLock> {
         let here = self.locks.lock(&id).await;

@@ -116,10 +116,15 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
         }
         change = Some(core.catalog.begin(sequence).await?);
     }
+    let noting = select! {
+        noting = topic.noting.read() => noting,
+        () = topic.cancel.cancelled() => return Ok(Made::Done),
+    };
     core.store.put_json(&paths.chunk_record(index), &record).await?;
     core.catalog.chunk_stored(change, sequence, topic.id(), &record).await?;
     // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.
     topic.chunked(index);
+    drop(noting);
     drop(held);
     core.metrics.chunk_stored(record.bytes, begun.elapsed());
     Ok(Made::Done)

@@ -67,6 +67,8 @@ pub(crate) struct LiveTopic {
     pub cancel: CancellationToken,
     /// Its put and its background jobs.
     pub tasks: TaskTracker,
+    /// Held by all who note a chunk in store and catalogue, and by the one who makes the topic's rows in the catalogue anew.
+    pub noting: tokio::sync::RwLock<()>,
     /// The open put; cancelled when another one of the same writer takes over.
     writer: Mutex<Option<CancellationToken>>,
     state: Mutex<State>,
@@ -95,6 +97,7 @@ impl LiveTopic {
             folder,
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            noting: tokio::sync::RwLock::default(),
             writer: Mutex::new(None),
             state: Mutex::new(State { segments: found, failed: BTreeMap::new(), durable }),
             changed: Notify::new(),

@@ -1,9 +1,12 @@
-//! Work on a whole store while no server uses it. Start with [`Maintenance`].
+//! Work on a whole store while no server uses it. Start with [`Maintenance`]. A rebuild is also done by the server that
+//! has the store.
 
+mod ask;
 mod check;
 pub(crate) mod compact;
 mod gc;
 mod import;
+pub(crate) mod online;
 pub(crate) mod rebuild;
 mod stats;
 
@@ -11,41 +14,33 @@ use std::time::Duration;
 
 use crate::config::{Config, StoreLocation};
 use crate::error::{Error, Result};
-use crate::hold::{Hold, LOCK};
+use crate::hold::{self, Hold, LOCK};
 use crate::server::Server;
 use crate::store::layout::ROOT;
 pub use check::{CheckOptions, Checked};
 pub use compact::Compacted;
 pub use gc::Collected;
 pub use import::{ImportOptions, Imported};
-pub use rebuild::Rebuilt;
+pub use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 pub use stats::Stats;
-
-/// How far a piece of work is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Sequences that are done.
-    pub done: u64,
-    /// Sequences in all.
-    pub total: u64,
-}
-
-/// Something that is wrong in a store.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
-    /// The object, or the folder of a sequence.
-    pub path: String,
-    /// What is wrong, and what follows from it.
-    pub text: String,
-    /// It was put right.
-    pub repaired: bool,
-}
 
 /// A store that is held as a server would hold it; servers are refused meanwhile.
 #[derive(Debug)]
 pub struct Maintenance {
     hold: Hold,
     config: Config,
+}
+
+/// Makes the catalogue of an existing store anew from the store alone. If a server has the store, it does so, and goes on
+/// serving meanwhile.
+///
+/// # Errors
+/// As of [`Maintenance::open`] and [`Maintenance::rebuild`]; [`Error::Startup`] if the server cannot be reached.
+pub async fn rebuild(config: Config, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+    match hold::server(&config).await? {
+        Some(address) => ask::rebuild(&address, progress).await,
+        None => Maintenance::open(config).await?.rebuild(progress).await,
+    }
 }
 
 impl Maintenance {

@@ -7,9 +7,8 @@ use std::collections::HashSet;
 use std::pin::pin;
 
 use futures::{StreamExt, stream};
-use serde::Serialize;
 
-use super::{Problem, Progress};
+use super::{Problem, Progress, Rebuilt};
 use crate::catalog::{Catalog, Database};
 use crate::error::{Error, Result};
 use crate::id::SequenceId;
@@ -21,21 +20,6 @@ use crate::store::{Loaded, Store};
 const PER_TRANSACTION: usize = 256;
 /// Groups of them that are read at the same time.
 const READERS: usize = 3;
-
-/// What a rebuild found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Rebuilt {
-    /// Sequences in the catalogue.
-    pub sequences: u64,
-    /// Topics that this run took over.
-    pub topics: u64,
-    /// Sequences of an earlier run that was cut short; they were not read again.
-    pub resumed: u64,
-    /// Removals that were cut short; the next start finishes them.
-    pub removals: u64,
-    /// Sequences that are left out. Their files stay as they are.
-    pub problems: Vec<Problem>,
-}
 
 /// Whether the store tells of something that the catalogue does not know: it was restored from a backup.
 pub(crate) async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
@@ -79,17 +63,7 @@ pub(crate) async fn run(
 
 async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
     catalog.begin_filling().await?;
-    let mut problems = Vec::new();
-    for first in event_files(store).await? {
-        let path = events_file(&first);
-        match store.get_json::<EventsRecord>(&path).await {
-            Ok(record) => catalog.restore_events(&record.map(|r| r.events).unwrap_or_default()).await?,
-            Err(error) => {
-                let (path, text) = (path.to_string(), format!("its events are left out: {error}"));
-                problems.push(Problem { path, text, repaired: false });
-            }
-        }
-    }
+    let problems = restore_events(catalog, store).await?;
     let known = catalog.sequence_ids().await?;
     let mut ids = store.sequences().await?;
     let total = ids.len() as u64;
@@ -117,14 +91,35 @@ async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + S
     Ok(rebuilt)
 }
 
+/// Takes the events of the store over. Returns the files that cannot be read.
+pub(super) async fn restore_events(catalog: &Catalog, store: &Store) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for first in event_files(store).await? {
+        let path = events_file(&first);
+        match store.get_json::<EventsRecord>(&path).await {
+            Ok(record) => catalog.restore_events(&record.map(|r| r.events).unwrap_or_default()).await?,
+            Err(error) if is_transient(&error) => return Err(error),
+            Err(error) => {
+                let (path, text) = (path.to_string(), format!("its events are left out: {error}"));
+                problems.push(Problem { path, text, repaired: false });
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Nothing is known about what was asked for; otherwise it is known to be damaged.
+pub(super) fn is_transient(error: &Error) -> bool {
+    matches!(error, Error::Full(_) | Error::StoreUnavailable(_))
+}
+
 async fn take_over(catalog: &Catalog, group: Vec<Loaded>, rebuilt: &mut Rebuilt) -> Result<()> {
     let (mut states, mut removals) = (Vec::new(), Vec::new());
     for (id, loaded) in group {
         match loaded {
             Ok(Some(state)) => states.push(state),
             Ok(None) => removals.push(id),
-            // Nothing is known about it now; what is known to be damaged is left out.
-            Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => return Err(error),
+            Err(error) if is_transient(&error) => return Err(error),
             Err(error) => rebuilt.problems.push(left_out(id, &error.to_string())),
         }
     }

@@ -104,13 +104,13 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
     }
 }
 
-fn parse<T: DeserializeOwned>(action: &str, body: &[u8]) -> Result<T> {
+pub(super) fn parse<T: DeserializeOwned>(action: &str, body: &[u8]) -> Result<T> {
     check_body("the body", body)?;
     serde_json::from_slice(body)
         .map_err(|e| Error::Invalid(format!("the body of `{action}` is malformed: {e}")))
 }
 
-fn respond<T: Serialize>(action: &str, response: &T) -> Result<Vec<u8>> {
+pub(super) fn respond<T: Serialize>(action: &str, response: &T) -> Result<Vec<u8>> {
     encode_answer(action, response).map_err(|e| Error::internal(format!("answering `{action}`"), e))
 }
 

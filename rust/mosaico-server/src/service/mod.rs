@@ -4,6 +4,7 @@ mod actions;
 mod events;
 pub(crate) mod get;
 mod info;
+mod maintenance;
 mod put;
 pub(crate) mod reflection;
 pub(crate) mod statuses;
@@ -19,6 +20,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
+use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::{
     ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SPARSE_HEADER, TOGETHER_HEADER,
 };
@@ -111,6 +113,9 @@ impl FlightService for Service {
             call.runs(&r#type);
         }
         let core = Arc::clone(&self.0);
+        if r#type == CATALOG_REBUILD {
+            return Ok(answer(maintenance::rebuild(core, &body)?));
+        }
         let body = if r#type == EVENT_LIST {
             // Whoever waits for events may leave.
             actions::run(&core, &r#type, &body).await?

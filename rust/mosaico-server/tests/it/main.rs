@@ -13,6 +13,7 @@ mod fuzz;
 mod lifecycle;
 mod model;
 mod monitor;
+mod online;
 mod query;
 mod query_data;
 mod query_random;

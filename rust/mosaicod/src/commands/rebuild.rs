@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mosaico_server::{Error, Maintenance};
+use mosaico_server::Error;
 
 use super::output;
 use crate::args::RebuildArgs;
@@ -10,17 +10,18 @@ use crate::args::RebuildArgs;
 /// Makes the catalogue anew.
 pub(super) async fn run(args: &RebuildArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
-    let store = Maintenance::open(config).await?;
     let started = Instant::now();
-    let rebuilt = store.rebuild(&output::progress("rebuild")).await?;
+    let rebuilt = mosaico_server::rebuild(config, &output::progress("rebuild")).await?;
     let seconds = started.elapsed().as_secs_f64();
     let text = format!(
         "the catalogue of {shown} has {} sequences now: {} topics read in {seconds:.1} s, {} sequences from an \
-         earlier run, {} removals to be finished by the next start, {} problems",
+         earlier run, {} removals to be finished by the next start, {} sequences taken out that \
+         the store does not have, {} problems",
         rebuilt.sequences,
         rebuilt.topics,
         rebuilt.resumed,
         rebuilt.removals,
+        rebuilt.taken_out,
         rebuilt.problems.len()
     );
     output::report(args.output.json, &rebuilt, &text, &rebuilt.problems)

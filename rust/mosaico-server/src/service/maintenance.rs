@@ -1,0 +1,54 @@
+//! Actions that work on the whole store, and tell how far they are.
+
+use std::sync::Arc;
+
+use arrow_flight::Result as ActionResult;
+use futures::StreamExt;
+use mosaico_wire::action::Nothing;
+use mosaico_wire::maintenance::RebuildStep;
+use mosaico_wire::maintenance::name::CATALOG_REBUILD;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tracing::Instrument;
+
+use super::Items;
+use super::actions::{parse, respond};
+use crate::core::Core;
+use crate::error::Result;
+use crate::maintenance::{Progress, online};
+
+/// Steps that may wait for a slow client; the others are left out.
+const WAITING: usize = 4;
+
+/// Makes the catalogue anew until the client leaves. What was begun for one sequence is brought to its end.
+pub(super) fn rebuild(core: Arc<Core>, body: &[u8]) -> Result<Items<ActionResult>> {
+    parse::<Nothing>(CATALOG_REBUILD, body)?;
+    let (steps, received) = mpsc::channel::<Result<ActionResult, Status>>(WAITING);
+    let tasks = core.tasks.clone();
+    let work = async move {
+        let enough = core.stopping.child_token();
+        let left = {
+            let (steps, enough) = (steps.clone(), enough.clone());
+            tokio::spawn(async move {
+                steps.closed().await;
+                enough.cancel();
+            })
+        };
+        let progress = |done: Progress| {
+            if let Ok(step) = encode(&RebuildStep::Progress(done)) {
+                drop(steps.try_send(Ok(step)));
+            }
+        };
+        let rebuilt = online::run(&core, &progress, &enough).await;
+        left.abort();
+        let last = rebuilt.and_then(|rebuilt| encode(&RebuildStep::Rebuilt(rebuilt)));
+        drop(steps.send(last.map_err(Status::from)).await);
+    };
+    tasks.spawn(work.in_current_span());
+    Ok(ReceiverStream::new(received).boxed())
+}
+
+fn encode(step: &RebuildStep) -> Result<ActionResult> {
+    Ok(ActionResult { body: respond(CATALOG_REBUILD, step)?.into() })
+}
