@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "with_postgres"
 def _tools() -> Path | None:
     found = shutil.which("initdb")
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return Path(found).parent if found else installed[-1].parent if installed else None
+    return Path(found).resolve().parent if found else installed[-1].parent if installed else None
 
 
 def require_postgres() -> Path:
@@ -53,6 +53,20 @@ class Postgres:
         options = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
         data, log = str(self.folder / "data"), str(self.folder / "log")
         self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
+
+    def ask(self, schema: str, statement: str) -> list[str]:
+        """The rows of an answer, as psql writes them."""
+        command = [
+            self._programs / "psql",
+            self.url,
+            "-At",
+            "-c",
+            f"SET search_path = {schema}",
+            "-c",
+            statement,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[1:]
 
     def stop(self) -> None:
         """Ends it at once; connections break."""

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
+mod cluster;
 mod common;
 mod compact;
 mod crash;
@@ -23,6 +24,7 @@ mod replay;
 mod robustness;
 mod service;
 mod sparse;
+mod store_log;
 mod vectors;
 mod wire;
 mod writers;
