@@ -1,5 +1,6 @@
 """The daemon on a bucket of a real MinIO: the same answers as on a folder, also when the bucket is away."""
 
+import json
 import random
 import shutil
 from collections.abc import Iterator
@@ -132,6 +133,28 @@ def test_acknowledged_rows_survive_and_the_bucket_alone_is_enough(
         assert {name: replay(client, name) for name in client.list_sequences()} == before
 
 
+def test_rows_in_the_log_of_the_bucket_survive_the_state_folder(
+    minio: Minio, bucket: str, tmp_path: Path
+) -> None:
+    first = BucketDaemon(tmp_path / "first", bucket, minio.port, KEYS, "--log", "store")
+    with first, first.connect() as client, pytest.raises(ConnectionFailedError):
+        with client.sequence_create("open", reconnect_timeout_s=0) as sequence:
+            topic = sequence.topic_create("a", {}, Integer64)
+            for index in range(50):
+                topic.push(number(index, index))
+            topic.flush()
+            assert any(name.endswith(".ipc") for name in data_of(minio, bucket))
+            first.kill()
+            shutil.rmtree(first.folder)
+    checked = run_mosaicod(
+        "check", "--json", "--take-over", "--state-dir", tmp_path / "check", **first._environment
+    )
+    assert json.loads(checked.stdout)["stored_log_rows"] == 50, checked
+    second = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over")
+    with second, second.connect() as client:
+        assert replay(client, "open") == [("/a", index, index) for index in range(50)]
+
+
 def test_a_state_folder_with_rows_of_before_does_not_take_a_bucket_back(
     daemon: BucketDaemon, minio: Minio, bucket: str, tmp_path: Path
 ) -> None:
@@ -204,6 +227,7 @@ def test_what_does_not_fit_together_is_refused(
         (("--store", url, *other), half, "belong together"),
         (("--store", f"s3://none-{bucket}", *other), settings, "does the bucket exist"),
         (("--local-store", tmp_path / "local", "--state-dir", tmp_path / "other"), {}, "for buckets"),
+        (("--local-store", tmp_path / "local"), {"MOSAICO_LOG": "store"}, "for buckets"),
     ]
     for arguments, environment, text in cases:
         ended = run_mosaicod("run", "--port", 0, *arguments, **environment)

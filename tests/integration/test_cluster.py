@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from harness.postgres import Postgres
 from harness.proxy import Proxy
 from harness.record import number, record_numbers, replay, sequence_of, topic_of
 
-from mosaicolabs import EventKind, Integer64, MosaicoClient, RowsElsewhere
+from mosaicolabs import EventKind, Integer64, MosaicoClient, OnErrorPolicy, RowsElsewhere
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
 
 RECORDINGS = 16
@@ -36,6 +37,12 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> Iterator[Cluster]:
     with Cluster(tmp_path, bucket, minio, postgres, 3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def store_cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> Iterator[Cluster]:
+    with Cluster(tmp_path, bucket, minio, postgres, 3, "--log", "store") as cluster:
         yield cluster
 
 
@@ -113,8 +120,15 @@ def test_a_deletion_ends_the_put_at_another_daemon(cluster: Cluster) -> None:
         assert replay(writer, "gone") == [("/a", 1, 2)]
 
 
-def test_one_of_three_daemons_is_killed_during_16_recordings(cluster: Cluster) -> None:
-    victim = random.Random().randrange(3)
+@pytest.mark.parametrize("log", ["disk", "store"])
+def test_one_of_three_daemons_is_killed_during_16_recordings(
+    log: str, tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
+) -> None:
+    with Cluster(tmp_path, bucket, minio, postgres, 3, "--log", log) as cluster:
+        survive_a_kill(cluster, random.Random().randrange(3), comes_back=log == "disk")
+
+
+def survive_a_kill(cluster: Cluster, victim: int, *, comes_back: bool) -> None:
     running = threading.Barrier(RECORDINGS + 1)
     names = [f"recording-{index:02}" for index in range(RECORDINGS)]
 
@@ -135,9 +149,12 @@ def test_one_of_three_daemons_is_killed_during_16_recordings(cluster: Cluster) -
         recordings = [pool.submit(record, index) for index in range(RECORDINGS)]
         running.wait()
         cluster[victim].kill()
-        # Its log has rows that were acknowledged: those recordings wait for it.
-        time.sleep(3)
-        cluster[victim].restart()
+        if comes_back:
+            # Its log has rows that were acknowledged: those recordings wait for it.
+            time.sleep(3)
+            cluster[victim].restart()
+        else:
+            shutil.rmtree(cluster[victim].folder)
         for recording in recordings:
             recording.result()
     expected = {
@@ -145,6 +162,8 @@ def test_one_of_three_daemons_is_killed_during_16_recordings(cluster: Cluster) -
         for index, name in enumerate(names)
     }
     for daemon in cluster:
+        if daemon.process.poll() is not None:
+            continue
         with daemon.connect() as client:
             assert sorted(client.list_sequences()) == names
             for name in names:
@@ -183,6 +202,59 @@ def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluste
         sequence.close()
         assert sequence_of(client, "run").is_locked
         assert replay(client, "run") == [("/a", at, at) for at in range(20)]
+
+
+def test_rows_in_the_log_of_the_store_need_no_daemon(
+    store_cluster: Cluster, minio: Minio, bucket: str
+) -> None:
+    cluster = store_cluster
+    with cluster.connect() as client:
+        with client.sequence_create("run", reconnect_timeout_s=60) as sequence:
+            topic = sequence.topic_create("a", {}, Integer64)
+            for at in range(10):
+                topic.push(number(at, at))
+            topic.flush()
+            assert any(name.endswith(".ipc") for name in minio.objects(bucket))
+            cluster[0].kill()
+            for at in range(10, 20):
+                topic.push(number(at, at))
+            topic.flush()
+            # They are there as soon as the writer has gone on.
+            assert replay(client, "run") == [("/a", at, at) for at in range(20)]
+            cluster[1].kill()
+            shutil.rmtree(cluster[1].folder)
+            for at in range(20, 30):
+                topic.push(number(at, at))
+        assert sequence_of(client, "run").is_locked
+        expected = [("/a", at, at) for at in range(30)]
+        assert replay(client, "run") == expected
+        assert within(10, lambda: not any(name.endswith(".ipc") for name in minio.objects(bucket)))
+        # What it still has was sent again, and is dropped.
+        cluster[0].restart()
+        assert within(20, lambda: not any((cluster[0].folder / "log").rglob("*.ipc")))
+    with cluster[0].connect() as client:
+        assert replay(client, "run") == expected
+        assert sequence_of(client, "run").topics == ["/a"]
+
+
+def test_a_sequence_whose_daemon_and_writer_are_gone_keeps_its_rows(
+    tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
+) -> None:
+    timeout = ("--writer-timeout", "3")
+    with Cluster(tmp_path, bucket, minio, postgres, 2, "--log", "store", *timeout) as cluster:
+        with cluster[0].connect() as writer, pytest.raises(ConnectionFailedError):
+            with writer.sequence_create(
+                "left", on_error=OnErrorPolicy.Report, reconnect_timeout_s=0
+            ) as sequence:
+                topic = sequence.topic_create("a", {}, Integer64)
+                for at in range(10):
+                    topic.push(number(at, at))
+                topic.flush()
+                cluster[0].kill()
+                shutil.rmtree(cluster[0].folder)
+        with cluster[1].connect() as client:
+            assert within(60, lambda: topic_of(client, "left", "a").is_locked)
+            assert replay(client, "left") == [("/a", at, at) for at in range(10)]
 
 
 @pytest.mark.parametrize("flushed", [0, 7])
@@ -233,14 +305,17 @@ def test_work_for_all_goes_on_elsewhere(
     tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     with Cluster(tmp_path, bucket, minio, postgres, 2, "--writer-timeout", "2") as cluster:
-        with cluster[1].connect() as client, pytest.raises(ConnectionFailedError):
-            with cluster[0].connect() as writer:
-                with writer.sequence_create("left", reconnect_timeout_s=0) as sequence:
-                    sequence.topic_create("a", {}, Integer64)
-                    # The first one does the work for all, and holds this writer's connection.
-                    cluster[0].kill()
-        with cluster[1].connect() as client:
+        assert within(20, lambda: cluster.leads() is not None)
+        leader = cluster.leads()
+        assert leader is not None
+        with cluster[leader].connect() as writer, pytest.raises(ConnectionFailedError):
+            with writer.sequence_create("left", reconnect_timeout_s=0) as sequence:
+                sequence.topic_create("a", {}, Integer64)
+                # It does the work for all, and has this writer's connection.
+                cluster[leader].kill()
+        with cluster[1 - leader].connect() as client:
             assert within(40, lambda: client.list_sequences() == [])
+        assert cluster.leads() == 1 - leader
 
 
 def test_a_recording_is_read_and_followed_over_another_daemon(cluster: Cluster) -> None:

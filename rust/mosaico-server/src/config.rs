@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::store::{Bucket, Provider};
 
@@ -50,6 +52,17 @@ pub enum Acknowledge {
     Written,
 }
 
+/// Where acknowledged rows lie until they are in chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogPlace {
+    /// On the disk of the server's machine.
+    #[default]
+    Disk,
+    /// In the bucket too: they do not need this server, nor its disk.
+    Store,
+}
+
 const MIB: usize = 1 << 20;
 
 /// Configuration of a [`crate::Server`]. Sizes are bytes; the defaults keep a busy daemon below 256 MiB.
@@ -89,6 +102,8 @@ pub struct Config {
     pub sync_interval: Duration,
     /// What an acknowledgement stands for.
     pub acknowledge: Acknowledge,
+    /// What has acknowledged rows before a chunk does.
+    pub log: LogPlace,
     /// Received data of all lanes together that may wait for the disk.
     pub ingest_bytes: usize,
     /// Chunks that are encoded at the same time.
@@ -138,6 +153,7 @@ impl Config {
             max_message_bytes: 1024 * MIB,
             sync_interval: Duration::ZERO,
             acknowledge: Acknowledge::Synced,
+            log: LogPlace::Disk,
             ingest_bytes: 64 * MIB,
             chunk_jobs: 2,
             upload_jobs: 4,
@@ -177,6 +193,11 @@ impl Config {
         {
             return Err(Error::Startup(
                 "servers share a bucket and a Postgres database; name both (--store, --database)".into(),
+            ));
+        }
+        if self.log == LogPlace::Store && matches!(self.store, StoreLocation::Local(_)) {
+            return Err(Error::Startup(
+                "the log of a local store lies in its folder anyway; `log = store` is for buckets".into(),
             ));
         }
         let positive = [

@@ -49,7 +49,7 @@ mod tasks;
 mod trace;
 mod writers;
 
-pub use config::{Acknowledge, Config, StoreLocation};
+pub use config::{Acknowledge, Config, LogPlace, StoreLocation};
 pub use error::{Error, Result};
 pub use http::Monitor;
 pub use maintenance::{

@@ -102,6 +102,7 @@ pub(crate) struct Metrics {
     call_times: Times<CallKind>,
     pub log_sync: Histogram,
     log_bytes: Gauge,
+    log_stored: Counter,
     ingest_bytes: Gauge,
     chunks: Counter,
     chunk_bytes: Counter,
@@ -126,6 +127,7 @@ impl Metrics {
             call_times: times(),
             log_sync: seconds(),
             log_bytes: Gauge::default(),
+            log_stored: Counter::default(),
             ingest_bytes: Gauge::default(),
             chunks: Counter::default(),
             chunk_bytes: Counter::default(),
@@ -160,6 +162,8 @@ impl Metrics {
         ours.register_with_unit("log_sync", help, Unit::Seconds, self.log_sync.clone());
         let help = "Durable in the log and not in chunks yet";
         ours.register_with_unit("log", help, Unit::Bytes, self.log_bytes.clone());
+        let help = "Of the log that were written to the store";
+        ours.register_with_unit("log_stored", help, Unit::Bytes, self.log_stored.clone());
         let help = "Received and waiting for the disk";
         ours.register_with_unit("ingest", help, Unit::Bytes, self.ingest_bytes.clone());
         let limit = Gauge::<i64>::default();
@@ -207,6 +211,11 @@ impl Metrics {
         self.chunks.inc();
         self.chunk_bytes.inc_by(bytes);
         self.chunk_times.observe(took.as_secs_f64());
+    }
+
+    /// Bytes of the log are in the store.
+    pub(crate) fn log_stored(&self, bytes: u64) {
+        self.log_stored.inc_by(bytes);
     }
 
     pub(crate) fn job_failed(&self, job: Job) {

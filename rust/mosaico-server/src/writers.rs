@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId};
 use crate::ingest::commit::commit;
-use crate::ingest::parts::check_complete;
+use crate::ingest::parts::{adopt, check_complete};
 use crate::ingest::put::check_key;
 use crate::lifecycle::check_open;
 use crate::store::layout::SequencePaths;
@@ -100,8 +100,9 @@ pub(crate) async fn end(core: &Core, id: SequenceId) -> Result<()> {
         return Ok(());
     }
     let mut uploaded = false;
-    if core.cluster.is_some() {
+    if let Some(cluster) = &core.cluster {
         for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
+            adopt(core, cluster, topic).await?;
             if let Err(error) = check_complete(core, topic).await {
                 // A daemon that comes back brings them; until then the sequence stays as it is.
                 tracing::warn!(sequence = %sequence.name, %error, "a sequence without a writer waits for rows");

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Acknowledge, Config, Error, StoreLocation};
+use mosaico_server::{Acknowledge, Config, Error, LogPlace, StoreLocation};
 
 use crate::store::StoreArgs;
 
@@ -174,6 +174,10 @@ pub(crate) struct RunArgs {
     /// What acknowledged rows survive: `synced`, a crash of the machine; `written`, one of the daemon.
     #[arg(long, value_name = "WHAT", env = "MOSAICO_ACKNOWLEDGE", default_value = "synced")]
     acknowledge: AcknowledgeArg,
+    /// Where acknowledged rows are until they are in chunks: `disk`, of this machine; `store`, in the bucket too, so that they
+    /// survive the loss of the machine.
+    #[arg(long, value_name = "WHERE", env = "MOSAICO_LOG", default_value = "disk")]
+    log: LogArg,
     /// Received bytes of all lanes together that may wait for the disk.
     #[arg(long, value_name = "BYTES", default_value_t = defaults().ingest_bytes)]
     ingest_bytes: usize,
@@ -207,6 +211,12 @@ pub(crate) enum LogFormat {
 enum AcknowledgeArg {
     Synced,
     Written,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogArg {
+    Disk,
+    Store,
 }
 
 /// A time as people write it.
@@ -258,6 +268,10 @@ impl RunArgs {
             acknowledge: match self.acknowledge {
                 AcknowledgeArg::Synced => Acknowledge::Synced,
                 AcknowledgeArg::Written => Acknowledge::Written,
+            },
+            log: match self.log {
+                LogArg::Disk => LogPlace::Disk,
+                LogArg::Store => LogPlace::Store,
             },
             ingest_bytes: self.ingest_bytes,
             chunk_jobs: self.chunk_jobs,

@@ -1,5 +1,6 @@
 """Several daemons over one bucket and one database."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,13 +13,17 @@ from harness.postgres import Postgres
 from mosaicolabs import MosaicoClient
 
 
+def schema_of(bucket: str) -> str:
+    """The schema of the database for a bucket."""
+    return re.sub(r"[^a-z0-9]", "_", bucket)
+
+
 class ClusterDaemon(BucketDaemon):
     """`mosaicod run --shared`; `folder` is its state folder."""
 
     def __init__(self, folder: Path, bucket: str, minio: Minio, postgres: Postgres, *arguments: str) -> None:
         super().__init__(folder, bucket, minio.port, (KEY, SECRET))
-        schema = re.sub(r"[^a-z0-9]", "_", bucket)
-        database = ["--database", postgres.url, "--database-schema", schema]
+        database = ["--database", postgres.url, "--database-schema", schema_of(bucket)]
         self._arguments = ["--state-dir", str(folder), "--shared", *database, *arguments]
 
 
@@ -32,12 +37,20 @@ class Cluster:
             ClusterDaemon(folder / f"state-{number}", bucket, minio, postgres, *arguments)
             for number in range(count)
         ]
+        self._database = (postgres, schema_of(bucket))
         self._running = ExitStack()
 
     def addresses(self, first: int = 0) -> list[str]:
         """Where all of them listen, beginning with one."""
         daemons = self.daemons[first:] + self.daemons[:first]
         return [f"{daemon.host}:{daemon.port}" for daemon in daemons]
+
+    def leads(self) -> int | None:
+        """Which one does the work for all, if one has taken it."""
+        postgres, schema = self._database
+        holders = postgres.ask(schema, "SELECT holder FROM lease WHERE name = 'background'")
+        ids = [json.loads((daemon.folder / "owner.json").read_text())["id"] for daemon in self.daemons]
+        return ids.index(holders[0]) if holders else None
 
     def connect(self, first: int = 0, **arguments: Any) -> MosaicoClient:
         """A client of all of them that begins with one."""

@@ -54,6 +54,20 @@ class Postgres:
         data, log = str(self.folder / "data"), str(self.folder / "log")
         self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
 
+    def ask(self, schema: str, statement: str) -> list[str]:
+        """The rows of an answer, as psql writes them."""
+        command = [
+            self._programs / "psql",
+            self.url,
+            "-At",
+            "-c",
+            f"SET search_path = {schema}",
+            "-c",
+            statement,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[1:]
+
     def stop(self) -> None:
         """Ends it at once; connections break."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")

@@ -28,9 +28,10 @@ const SQLITE: [&str; 7] = [
 ];
 
 /// Migrations of Postgres in order; the table `version` tells the number applied.
-const POSTGRES: [&str; 2] = [
+const POSTGRES: [&str; 3] = [
     include_str!("../../migrations/postgres/0001_init.sql"),
     include_str!("../../migrations/postgres/0002_shared.sql"),
+    include_str!("../../migrations/postgres/0003_store_log.sql"),
 ];
 
 /// The name of the SQLite file.

@@ -6,6 +6,7 @@ use super::daemons::GONE;
 use super::read::{count, text};
 use super::sql::{Row, Transaction, query};
 use super::{Catalog, Change, failed};
+use crate::config::LogPlace;
 use crate::error::Result;
 use crate::id::TopicId;
 use crate::store::records::PartRecord;
@@ -18,6 +19,10 @@ pub(crate) struct PartRow {
     pub daemon: String,
     /// Rows of the topic in earlier parts.
     pub row_start: u64,
+    /// Where its writer went on; rows before come from the log of earlier parts in the store.
+    pub went_on_at: u64,
+    /// What the daemon acknowledged is in the store.
+    pub log_in_store: bool,
     /// Rows of the topic, if this was its last part.
     pub row_end: Option<u64>,
     /// Not 0: the daemon may have rows in its log.
@@ -39,7 +44,8 @@ impl Catalog {
             return Ok(Vec::new());
         }
         let rows = query(
-            "SELECT number, daemon, row_start, row_end, busy FROM part WHERE topic_id = ? ORDER BY number",
+            "SELECT number, daemon, row_start, coalesce(went_on_at, row_start) AS went_on_at, log_in_store, row_end, \
+             busy FROM part WHERE topic_id = ? ORDER BY number",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -50,6 +56,8 @@ impl Catalog {
                 number: count(row, "number")?,
                 daemon: row.try_get("daemon")?,
                 row_start: count(row, "row_start")?,
+                went_on_at: count(row, "went_on_at")?,
+                log_in_store: row.try_get::<i64>("log_in_store")? != 0,
                 row_end: row.try_get::<Option<i64>>("row_end")?.map(i64::cast_unsigned),
                 busy: row.try_get("busy")?,
             })
@@ -150,15 +158,20 @@ impl Catalog {
 }
 
 pub(super) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &PartRecord) -> Result<()> {
-    query("INSERT INTO part (topic_id, number, daemon, row_start) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(topic.to_string())
-        .bind(part.number)
-        .bind(&part.daemon)
-        .bind(part.row_start.cast_signed())
-        .execute(db)
-        .await
-        .map(drop)
-        .map_err(failed)
+    query(
+        "INSERT INTO part (topic_id, number, daemon, row_start, went_on_at, log_in_store) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(topic.to_string())
+    .bind(part.number)
+    .bind(&part.daemon)
+    .bind(part.row_start.cast_signed())
+    .bind(part.went_on_at.map(u64::cast_signed))
+    .bind(i64::from(part.log == LogPlace::Store))
+    .execute(db)
+    .await
+    .map(drop)
+    .map_err(failed)
 }
 
 pub(super) async fn set_uploaded(db: &mut Transaction, topic: TopicId, rows: Option<u64>) -> Result<()> {

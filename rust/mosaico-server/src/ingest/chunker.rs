@@ -15,6 +15,7 @@ use crate::id::TopicId;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::{ChunkError, ChunkLabel, WrittenChunk, write_chunk};
 use crate::store::records::{ChunkRecord, FORMAT_VERSION};
+use crate::tasks::Job;
 use crate::trace;
 
 impl From<ChunkError> for Error {
@@ -83,7 +84,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
         }
     };
     drop(encoding);
-    let Some(_storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(Made::Done) };
+    let Some(storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(Made::Done) };
     let record = ChunkRecord {
         format_version: FORMAT_VERSION,
         index,
@@ -98,6 +99,15 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
     };
     let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
     core.store.publish(&scratch, &paths.chunk(index)).await?;
+    drop(storing);
+    if core.cluster.is_some() || core.logs_to_store() {
+        // Then the rows that are not in chunks are the last ones, for whoever goes on.
+        select! {
+            () = topic.turn(index) => {}
+            () = topic.cancel.cancelled() => return Ok(Made::Done),
+            () = core.stopping.cancelled() => return Ok(Made::Done),
+        }
+    }
     let sequence = topic.row.sequence_id;
     let mut change = None;
     let mut held = None;
@@ -126,6 +136,9 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
     topic.chunked(index);
     drop(noting);
     drop(held);
+    if core.logs_to_store() {
+        core.queue.ask(Job::TrimLog(sequence, topic.id()));
+    }
     core.metrics.chunk_stored(record.bytes, begun.elapsed());
     Ok(Made::Done)
 }

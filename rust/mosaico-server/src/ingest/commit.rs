@@ -7,6 +7,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::store::layout::SequencePaths;
 use crate::store::records::{CommitRecord, FORMAT_VERSION, TopicRecord};
+use crate::tasks::Job;
 
 /// Completes a topic whose rows are all in chunks. The caller holds the lock of its sequence. `schema` is an IPC
 /// schema message. Returns when that was.
@@ -28,5 +29,8 @@ pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Resu
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await?;
+    if core.cluster.is_some() || core.logs_to_store() {
+        core.queue.ask(Job::TrimLog(row.sequence_id, row.id));
+    }
     Ok(record.committed_ns)
 }

@@ -36,7 +36,7 @@ pub(crate) struct Segment {
 impl Segment {
     /// Rows of the topic up to its end.
     pub(crate) fn row_end(&self) -> u64 {
-        self.rows.row_start + self.rows.rows
+        self.rows.row_end()
     }
 }
 
@@ -195,6 +195,28 @@ impl LiveTopic {
         drop(state);
         self.changed.notify_waiters();
         durable
+    }
+
+    /// Notes a segment that was made of rows in the store, as a whole; also in the place of one that lacked some.
+    pub(crate) fn restored(&self, index: u32, segment: Segment) {
+        let mut state = self.state.lock();
+        let before = state.segments.insert(index, segment).map_or(0, |before| before.rows.data_bytes);
+        state.durable.durable_rows = state.durable.durable_rows.max(segment.rows.row_end());
+        state.durable.durable_bytes = state.durable.durable_bytes + segment.rows.data_bytes - before;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until no earlier segment is left.
+    pub(crate) async fn turn(&self, index: u32) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.state.lock().segments.range(..index).next().is_none() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Ready when rows became durable, or a segment or the writer went, after this call.

@@ -44,6 +44,11 @@ impl Frame {
         (PREFIX + self.header.len() + self.body.len()) as u64
     }
 
+    /// What it is in the log, without copies.
+    pub(crate) fn pieces(&self) -> io::Result<[Bytes; 3]> {
+        Ok([Bytes::copy_from_slice(&self.prefix()?), self.header.clone(), self.body.clone()])
+    }
+
     fn prefix(&self) -> io::Result<[u8; PREFIX]> {
         let header_len = u32::try_from(self.header.len()).map_err(io::Error::other)?;
         let header_len = if self.sparse { header_len | SPARSE } else { header_len };
@@ -182,27 +187,15 @@ fn torn_or_file(error: io::Error, at: u64) -> LogError {
 
 /// Reads the batches of a segment in the order of arrival.
 #[derive(Debug)]
-pub(crate) struct BatchReader {
-    frames: FrameReader<BufReader<File>>,
+pub(crate) struct BatchReader<R = BufReader<File>> {
+    frames: FrameReader<R>,
     schema: SchemaRef,
 }
 
 impl BatchReader {
     /// Reads the first `end` bytes of `file`.
     pub(crate) fn new(file: File, end: u64) -> Result<Self, LogError> {
-        let mut frames = FrameReader::new(BufReader::with_capacity(1 << 16, file), end)?;
-        let first = frames.next_frame()?.ok_or(LogError::Torn(frames.offset()))?;
-        let message = parse(&first.header)?;
-        let schema = message
-            .header_as_schema()
-            .ok_or_else(|| ArrowError::IpcError("the first frame is not a schema".into()))?;
-        let schema = SchemaRef::new(arrow::ipc::convert::fb_to_schema(schema));
-        Ok(Self { frames, schema })
-    }
-
-    /// Everything before this offset was read whole.
-    pub(crate) fn offset(&self) -> u64 {
-        self.frames.offset()
+        Self::over(BufReader::with_capacity(1 << 16, file), end)
     }
 
     /// Goes on at `offset`, where a frame begins; `end` is the length of the part that may be read now.
@@ -217,6 +210,25 @@ impl BatchReader {
     /// The length of the file.
     pub(crate) fn file_bytes(&self) -> io::Result<u64> {
         Ok(self.frames.input.get_ref().metadata()?.len())
+    }
+}
+
+impl<R: Read> BatchReader<R> {
+    /// Reads the first `end` bytes of `input`.
+    pub(crate) fn over(input: R, end: u64) -> Result<Self, LogError> {
+        let mut frames = FrameReader::new(input, end)?;
+        let first = frames.next_frame()?.ok_or(LogError::Torn(frames.offset()))?;
+        let message = parse(&first.header)?;
+        let schema = message
+            .header_as_schema()
+            .ok_or_else(|| ArrowError::IpcError("the first frame is not a schema".into()))?;
+        let schema = SchemaRef::new(arrow::ipc::convert::fb_to_schema(schema));
+        Ok(Self { frames, schema })
+    }
+
+    /// Everything before this offset was read whole.
+    pub(crate) fn offset(&self) -> u64 {
+        self.frames.offset()
     }
 
     fn decode(&self, frame: &StoredFrame) -> Result<RecordBatch, LogError> {
@@ -235,7 +247,7 @@ fn parse(header: &[u8]) -> Result<arrow::ipc::Message<'_>, LogError> {
     Ok(root_as_message(header).map_err(|e| ArrowError::IpcError(e.to_string()))?)
 }
 
-impl Iterator for BatchReader {
+impl<R: Read> Iterator for BatchReader<R> {
     type Item = Result<RecordBatch, LogError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -256,6 +268,11 @@ pub(crate) struct SegmentRows {
 }
 
 impl SegmentRows {
+    /// Rows of the topic up to the end of these.
+    pub(crate) fn row_end(&self) -> u64 {
+        self.row_start + self.rows
+    }
+
     /// These rows and the ones that arrived after them.
     pub(crate) fn then(self, next: Self) -> Self {
         Self {

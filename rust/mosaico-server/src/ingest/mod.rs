@@ -1,7 +1,7 @@
 //! From a put stream to durable chunks: log segments first, Parquet in the background.
 //!
 //! [`put::PutSession`] appends to the log and acknowledges, [`chunker`] turns closed segments into chunks,
-//! [`parts`] is what daemons that share a store agree on, [`live`] is what readers, writers and the chunker share about a topic, [`recover`] picks up what an earlier
+//! [`parts`] is what daemons that share a store agree on, [`store_log`] the log in the store, [`live`] is what readers, writers and the chunker share about a topic, [`recover`] picks up what an earlier
 //! process left.
 
 pub(crate) mod chunker;
@@ -12,3 +12,4 @@ pub(crate) mod parts;
 pub(crate) mod put;
 pub(crate) mod recover;
 pub(crate) mod segment;
+pub(crate) mod store_log;

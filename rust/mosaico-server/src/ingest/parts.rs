@@ -5,6 +5,7 @@
 //! rows that a daemon has beyond that were sent again, and are cut off.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use mosaico_wire::metadata::RowsElsewhere;
 use tokio::time::sleep;
 
 use super::live::LiveTopic;
+use super::store_log::{catch_up, end_of_parts};
+use crate::batch::parse_schema_message;
 use crate::catalog::{ChunkRow, PartRow, TopicRow};
 use crate::cluster::Cluster;
 use crate::core::Core;
@@ -46,7 +49,7 @@ pub(crate) async fn enter(
     command: &PutCommand,
 ) -> Result<PartRow> {
     let parts = core.catalog.parts(row.id).await?;
-    let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0).await };
+    let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
     if last.row_end.is_some() {
         // The writer did not get the answer to its end.
         let change = core.catalog.begin(row.sequence_id).await?;
@@ -54,15 +57,67 @@ pub(crate) async fn enter(
         core.catalog.upload_ended(change, row.id, None).await?;
     }
     if last.daemon == cluster.id() {
-        return Ok(last.clone());
+        let here = core.live.get(row.id).and_then(|live| live.last_of_part(last.number));
+        let here = here.map_or(0, |(_, row_end)| row_end);
+        let acknowledged = command.acknowledged.unwrap_or(0);
+        let stored = core.catalog.chunks(row.id).await?.iter().map(ChunkRow::row_end).max().unwrap_or(0);
+        let is_here = acknowledged <= here.max(stored).max(last.went_on_at);
+        if last.log_in_store == core.logs_to_store() && (is_here || !last.log_in_store) {
+            return Ok(last.clone());
+        }
+        // It was started with another setting, and a part tells one; or its disk lost rows, which the store has.
+        return succeed(core, cluster, row, &parts, here, Some(acknowledged)).await;
     }
-    let Some(acknowledged) = command.resume.and(command.acknowledged) else {
-        return Err(elsewhere(core, &row.locator, &last.daemon, None).await?);
-    };
+    match command.resume.and(command.acknowledged) {
+        Some(acknowledged) => succeed(core, cluster, row, &parts, 0, Some(acknowledged)).await,
+        None => Err(elsewhere(core, &row.locator, &last.daemon, None).await?),
+    }
+}
+
+/// Begins the part after the last one. What that one has in the store and not in chunks becomes part of the new one, up
+/// to the rows that are acknowledged; `None`: all of it. The first `here` rows are in chunks or in the log of this
+/// daemon. Without the rows in the store, the part begins after those that are acknowledged.
+async fn succeed(
+    core: &Core,
+    cluster: &Cluster,
+    row: &TopicRow,
+    parts: &[PartRow],
+    here: u64,
+    acknowledged: Option<u64>,
+) -> Result<PartRow> {
+    let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
     let chunks = core.catalog.chunks(row.id).await?;
     let stored = chunks.iter().map(ChunkRow::row_end).max().unwrap_or(0);
-    let row_start = acknowledged.max(stored).max(last.row_start);
-    begin(core, cluster, row, last.number + 1, row_start).await
+    let from = stored.max(last.row_start).max(here);
+    let known = acknowledged.map(|rows| rows.max(from).max(last.went_on_at));
+    let found = match known {
+        Some(to) if to == from => to,
+        _ => end_of_parts(core, row, parts, &chunks, from).await?,
+    };
+    let to = known.unwrap_or(found);
+    let row_start = if found < to { to } else { from };
+    begin(core, cluster, row, last.number + 1, row_start..to).await
+}
+
+/// Goes on with a topic without its writer, if it is not coming back and its last daemon is gone, which has nothing that
+/// is not in the store. The caller holds the lock of the sequence.
+pub(crate) async fn adopt(core: &Core, cluster: &Cluster, row: &TopicRow) -> Result<()> {
+    if missing_rows(core, row).await?.is_empty() {
+        return Ok(());
+    }
+    let parts = core.catalog.parts(row.id).await?;
+    let (Some(last), Some(schema)) = (parts.last(), &row.schema) else { return Ok(()) };
+    let part = if last.daemon == cluster.id() {
+        last.clone()
+    } else if last.log_in_store && core.catalog.daemon(&last.daemon).await?.is_none_or(|last| !last.alive) {
+        succeed(core, cluster, row, &parts, 0, None).await?
+    } else {
+        return Ok(());
+    };
+    let (schema, folder) = (parse_schema_message(schema)?, core.log_folder(row.id));
+    let create = || LiveTopic::new(row.clone(), schema, folder, BTreeMap::new());
+    let Some(writer) = core.live.open(row.id, create) else { return Ok(()) };
+    catch_up(core, writer.topic(), &part).await
 }
 
 async fn begin(
@@ -70,7 +125,7 @@ async fn begin(
     cluster: &Cluster,
     row: &TopicRow,
     number: u32,
-    row_start: u64,
+    Range { start: row_start, end: went_on_at }: Range<u64>,
 ) -> Result<PartRow> {
     if number >> BITS != 0 {
         let text =
@@ -78,11 +133,20 @@ async fn begin(
         return Err(Error::Refused(ErrorCode::TooMany, text));
     }
     let daemon = cluster.id().to_owned();
-    let record = PartRecord { format_version: FORMAT_VERSION, number, daemon, row_start, begun_ns: now_ns() };
+    let record = PartRecord {
+        format_version: FORMAT_VERSION,
+        number,
+        daemon,
+        row_start,
+        went_on_at: (went_on_at > row_start).then_some(went_on_at),
+        log: core.config.log,
+        begun_ns: now_ns(),
+    };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).part(number), &record).await?;
     core.catalog.part_begun(change, row.id, &record).await?;
-    Ok(PartRow { number, daemon: record.daemon, row_start, row_end: None, busy: 1 })
+    let log_in_store = core.logs_to_store();
+    Ok(PartRow { number, daemon: record.daemon, row_start, went_on_at, log_in_store, row_end: None, busy: 1 })
 }
 
 /// Rows that a daemon still has to store.
@@ -107,7 +171,7 @@ fn missing(parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Missing> {
         let rows = match end {
             Some(end) => Some((end - part.row_start).saturating_sub(stored)),
             None if part.busy > 0 => None,
-            None => Some(0),
+            None => Some((part.went_on_at - part.row_start).saturating_sub(stored)),
         };
         (rows != Some(0)).then(|| Missing { daemon: part.daemon.clone(), rows })
     });
@@ -242,7 +306,8 @@ mod tests {
     use super::*;
 
     fn part(number: u32, row_start: u64, row_end: Option<u64>, busy: i64) -> PartRow {
-        PartRow { number, daemon: format!("d{number}"), row_start, row_end, busy }
+        let (daemon, went_on_at) = (format!("d{number}"), row_start);
+        PartRow { number, daemon, row_start, went_on_at, log_in_store: false, row_end, busy }
     }
 
     fn chunk(part: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
@@ -260,6 +325,8 @@ mod tests {
         let open = [part(0, 0, None, 3)];
         assert_eq!(missing(&open, &[]), [Missing { daemon: "d0".into(), rows: None }]);
         assert!(missing(&[part(0, 0, None, 0)], &[]).is_empty());
+        let behind = [PartRow { went_on_at: 10, ..part(0, 0, None, 0) }];
+        assert_eq!(missing(&behind, &[chunk(0, 0, 0, 4)]), [Missing { daemon: "d0".into(), rows: Some(6) }]);
         assert!(missing(&[], &[]).is_empty());
     }
 

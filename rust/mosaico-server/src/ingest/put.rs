@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument;
 
 use super::commit::commit;
 use super::live;
@@ -21,13 +22,14 @@ use super::live::{LiveTopic, WriterGuard};
 use super::log::{Frame, SegmentRows};
 use super::parts::{self, earlier_are_stored, first_index, part_of, uploaded};
 use super::segment::SegmentWriter;
+use super::store_log::{self, catch_up, last_of_part};
 use crate::batch::{parse_schema_message, same_shape, stored_schema};
 use crate::catalog::{PartRow, TopicRow};
 use crate::core::Core;
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::lifecycle::check_open;
-use crate::store::layout::SequencePaths;
+use crate::store::layout::{LoggedRows, SequencePaths};
 use crate::store::parquet::check_schema;
 use crate::store::records::{FORMAT_VERSION, ResumedRecord};
 use crate::tasks::Job;
@@ -70,10 +72,12 @@ impl Group {
 struct OpenSegment {
     index: u32,
     writer: SegmentWriter,
+    /// Times that something was appended.
+    groups: u32,
 }
 
 /// The segment, its new end, and what was appended: rows, frames and their bytes.
-type Synced = (Option<OpenSegment>, io::Result<u64>, SegmentRows, (u64, u64));
+type Synced = (Option<OpenSegment>, Result<u64>, SegmentRows, (u64, u64));
 
 /// An open put.
 #[derive(Debug)]
@@ -155,6 +159,7 @@ pub(crate) async fn begin(
         }
         Some(part) => {
             core.catalog.part_used(id, part.number).await?;
+            catch_up(core, &topic, part).await?;
             go_on(core, &topic, part).await?
         }
     };
@@ -180,9 +185,7 @@ async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<u32> {
     // Segments before chunks, as above.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
-    let in_part = chunks.iter().filter(|chunk| part_of(chunk.index) == part.number);
-    let known = in_part.map(|chunk| (chunk.index, chunk.row_end())).chain(segment);
-    let last = known.max_by_key(|(index, _)| *index);
+    let last = last_of_part(segment, &chunks, part.number);
     let durable_bytes = chunks.iter().map(|chunk| chunk.data_bytes).sum::<u64>()
         + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
     let durable_rows = last.map_or(part.row_start, |(_, row_end)| row_end);
@@ -240,7 +243,7 @@ async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
 async fn save_schema(core: &Core, row: &TopicRow, message: &[u8]) -> Result<()> {
     let change = core.catalog.begin(row.sequence_id).await?;
     let path = SequencePaths(row.sequence_id).topic(row.id).schema();
-    core.store.create(&path, message.to_vec()).await?;
+    core.store.create(&path, message.to_vec().into()).await?;
     core.catalog.topic_schema(change, row.id, message).await
 }
 
@@ -286,7 +289,7 @@ impl PutSession {
         let mut group = Group::default();
         // A batch that found no room in the budget. Nothing more is read until it has.
         let mut held: Option<Incoming> = None;
-        let mut syncing: Option<JoinHandle<Synced>> = None;
+        let mut syncing: Option<JoinHandle<Result<Synced>>> = None;
         let mut ended: Option<Result<()>> = None;
         let mut due = Instant::now();
         let (topic, core) = (Arc::clone(&self.topic), Arc::clone(&self.core));
@@ -361,8 +364,9 @@ impl PutSession {
         u32::try_from(incoming.frame.len().min(all)).unwrap_or(u32::MAX)
     }
 
-    /// Hands a group to a blocking thread; the segment comes back with the result.
-    async fn start_sync(&mut self, group: Group) -> Result<JoinHandle<Synced>> {
+    /// Hands a group to the store, if the log is there too, and to a blocking thread; the segment comes back with the
+    /// result.
+    async fn start_sync(&mut self, group: Group) -> Result<JoinHandle<Result<Synced>>> {
         let mut segment = self.segment.take();
         let index = match &segment {
             Some(segment) => segment.index,
@@ -378,29 +382,42 @@ impl PutSession {
                 index
             }
         };
-        let (path, schema) = (self.topic.file(index), self.schema.clone());
-        let acknowledge = self.core.config.acknowledge;
+        let (core, topic, schema) = (Arc::clone(&self.core), Arc::clone(&self.topic), self.schema.clone());
         let Group { frames, bytes, rows, permits } = group;
-        let sync_times = self.core.metrics.log_sync.clone();
         let mut rows = rows.ok_or_else(|| Error::Internal("syncing an empty group".into()))?;
         rows.row_start = self.topic.durable().durable_rows;
-        Ok(trace::spawn_blocking(move || {
-            let mut write = || {
-                if segment.is_none() {
-                    segment = Some(OpenSegment {
-                        index,
-                        writer: SegmentWriter::create(&path, &schema, acknowledge)?,
-                    });
+        let work = async move {
+            let doing = format!("writing the log of topic `{}`", topic.row.locator);
+            if core.logs_to_store() {
+                let logged = LoggedRows { index, row_start: rows.row_start, row_end: rows.row_end() };
+                if let Err(error) = store_log::write(&core, &topic.row, &schema, logged, &frames).await {
+                    return Ok((segment, Err(error), rows, (0, 0)));
                 }
-                let writer = &mut segment.as_mut().expect("created above").writer;
-                writer.append(&frames)
+                crash::point();
+            }
+            let written = doing.clone();
+            let write = move || {
+                let mut append = || {
+                    let open = match segment.as_mut() {
+                        Some(open) => open,
+                        None => {
+                            let acknowledge = core.config.acknowledge;
+                            let writer = SegmentWriter::create(&topic.file(index), &schema, acknowledge)?;
+                            segment.insert(OpenSegment { index, writer, groups: 0 })
+                        }
+                    };
+                    open.groups += 1;
+                    open.writer.append(&frames)
+                };
+                let begun = Instant::now();
+                let result = append().map_err(|e: io::Error| Error::internal(written, e));
+                core.metrics.log_sync.observe(begun.elapsed().as_secs_f64());
+                drop(permits);
+                (segment, result, rows, (frames.len() as u64, bytes))
             };
-            let begun = Instant::now();
-            let result = write();
-            sync_times.observe(begun.elapsed().as_secs_f64());
-            drop(permits);
-            (segment, result, rows, (frames.len() as u64, bytes))
-        }))
+            trace::spawn_blocking(write).await.map_err(|e| Error::internal(doing, e))
+        };
+        Ok(tokio::spawn(work.in_current_span()))
     }
 
     async fn wait_for_room(&self) -> Result<()> {
@@ -415,19 +432,19 @@ impl PutSession {
     }
 
     /// Takes over a finished sync: acknowledges, and cuts the segment when it is large enough.
-    fn synced(&mut self, done: Result<Synced, tokio::task::JoinError>) -> Result<()> {
+    fn synced(&mut self, done: Result<Result<Synced>, tokio::task::JoinError>) -> Result<()> {
         let doing = || format!("writing the log of topic `{}`", self.topic.row.locator);
-        let (segment, result, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))?;
-        let end = result.map_err(|e| Error::internal(doing(), e));
+        let (segment, end, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))??;
         let Some(segment) = segment else { return end.map(drop) };
-        let index = segment.index;
+        let (index, groups) = (segment.index, segment.groups);
         self.segment = Some(segment);
         let durable = self.topic.appended(index, end?, rows);
         self.core.metrics.acknowledged.add(batches, rows.rows, bytes);
         crash::point();
         self.acks.send_replace(durable);
         let full = |segment: live::Segment| segment.rows.data_bytes >= self.core.config.chunk_bytes as u64;
-        if self.topic.segment(index).is_some_and(full) {
+        let many = self.core.logs_to_store() && groups >= store_log::GROUPS;
+        if many || self.topic.segment(index).is_some_and(full) {
             self.segment = None;
             self.close(index);
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::live::{LiveTopic, Segment};
 use super::parts::part_of;
 use super::segment::{Scan, list_segments, scan, segment_file};
+use super::store_log;
 use crate::batch::parse_schema_message;
 use crate::catalog::{ChunkRow, TopicRow};
 use crate::core::Core;
@@ -45,7 +46,8 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
     for topic in core.catalog.deleting_topics().await? {
         core.finish_topic_removal(topic.sequence_id, topic.id).await?;
     }
-    recover_log(core).await
+    recover_log(core).await?;
+    store_log::recover(core).await
 }
 
 async fn recover_log(core: &Arc<Core>) -> Result<()> {

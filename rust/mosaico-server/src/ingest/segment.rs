@@ -1,7 +1,7 @@
 //! Log segments on disk: appended by one put, read by readers and by the chunker.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -102,7 +102,12 @@ pub(crate) struct Scan {
 pub(crate) fn scan(path: &Path) -> Result<Scan, LogError> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    let mut reader = match BatchReader::new(file, length) {
+    scan_all(BufReader::with_capacity(1 << 16, file), length)
+}
+
+/// The same of `length` bytes from anywhere.
+pub(crate) fn scan_all(input: impl Read, length: u64) -> Result<Scan, LogError> {
+    let mut reader = match BatchReader::over(input, length) {
         Ok(reader) => reader,
         Err(LogError::Torn(_)) => return Ok(Scan { whole: 0, length, rows: None }),
         Err(e) => return Err(e),
@@ -113,20 +118,32 @@ pub(crate) fn scan(path: &Path) -> Result<Scan, LogError> {
             None | Some(Err(LogError::Torn(_))) => break,
             Some(batch) => batch?,
         };
-        let Ok(times) = times(&batch) else {
+        let Ok(found) = rows_of(&batch, 0) else {
             return Err(ArrowError::SchemaError("a batch without a time column".into()).into());
         };
-        let Some(span) = TimeSpan::of(times.values()) else { continue };
-        let found = SegmentRows {
-            row_start: 0,
-            rows: batch.num_rows() as u64,
-            data_bytes: data_bytes(&batch) as u64,
-            times: span,
-            filled: Filled::of(&batch),
-        };
+        let Some(found) = found else { continue };
         rows = Some(rows.map_or(found, |rows| rows.then(found)));
     }
     Ok(Scan { whole: reader.offset(), length, rows })
+}
+
+/// What a batch adds to a segment, after `row_start` rows of the topic; `None` if it is empty.
+pub(super) fn rows_of(batch: &RecordBatch, row_start: u64) -> Result<Option<SegmentRows>> {
+    let Some(times) = TimeSpan::of(times(batch)?.values()) else { return Ok(None) };
+    let (rows, data_bytes) = (batch.num_rows() as u64, data_bytes(batch) as u64);
+    Ok(Some(SegmentRows { row_start, rows, data_bytes, times, filled: Filled::of(batch) }))
+}
+
+/// Writes a segment as a whole to a file that is not known yet; returns its end.
+pub(super) fn write_new(file: &Path, schema: &Schema, frames: &[Frame]) -> Result<u64> {
+    let failed = |e: io::Error| Error::internal("writing the ingest log", e);
+    match std::fs::remove_file(file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    let schema = Frame { header: schema_message(schema).into(), body: Bytes::new(), sparse: false };
+    let mut writer = SegmentWriter::create(file, &schema, Acknowledge::Synced).map_err(failed)?;
+    writer.append(frames).map_err(failed)
 }
 
 /// Writes the first `rows` rows of the segment `from` to the new segment `to`, in the order of arrival; returns its
@@ -149,23 +166,14 @@ pub(crate) fn cut(
             break;
         }
         let batch = batch.slice(0, left.min(batch.num_rows()));
-        let Some(span) = TimeSpan::of(times(&batch)?.values()) else { continue };
-        let (count, bytes) = (batch.num_rows() as u64, data_bytes(&batch) as u64);
-        let filled = Filled::of(&batch);
-        let found = SegmentRows { row_start, rows: count, data_bytes: bytes, times: span, filled };
+        let Some(found) = rows_of(&batch, row_start)? else { continue };
         kept = Some(kept.map_or(found, |kept| kept.then(found)));
         frames.push(log::encode(&batch)?);
     }
     let kept = kept.filter(|kept| kept.rows == rows).ok_or_else(|| {
         Error::internal("cutting the ingest log", io::Error::other("there are fewer rows than were noted"))
     })?;
-    match std::fs::remove_file(to) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(full(e)),
-        _ => {}
-    }
-    let schema = Frame { header: schema_message(schema).into(), body: Bytes::new(), sparse: false };
-    let mut writer = SegmentWriter::create(to, &schema, Acknowledge::Synced).map_err(full)?;
-    Ok((writer.append(&frames).map_err(full)?, kept))
+    Ok((write_new(to, schema, &frames)?, kept))
 }
 
 /// Rows of a segment in time order, ties in the order of arrival.

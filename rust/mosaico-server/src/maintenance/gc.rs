@@ -12,7 +12,7 @@ use super::{Problem, Progress};
 use crate::error::Result;
 use crate::hold::LOG;
 use crate::id::{SequenceId, TopicId};
-use crate::store::layout::{SequencePaths, parse_chunk};
+use crate::store::layout::{SequencePaths, parse_chunk, parse_logged};
 use crate::store::{Store, blocking};
 
 /// What was removed, or would be.
@@ -103,7 +103,10 @@ async fn sequence(
             parse_chunk(name, ".parquet").or_else(|| parse_chunk(name, ".json"))
         };
         for object in objects.iter().filter(|object| old(object) && !in_log && !is_recent) {
-            if index(&object.location).is_some_and(|index| !named.contains(&index)) {
+            let logged = topic.committed_ns.is_some()
+                && object.location.prefix_matches(&paths.folder())
+                && parse_logged(&object.location).is_some();
+            if logged || index(&object.location).is_some_and(|index| !named.contains(&index)) {
                 found.count(std::iter::once(object));
                 if !dry_run {
                     store.remove(&object.location).await?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
@@ -87,6 +89,8 @@ pub struct Faults(Arc<State>);
 
 #[derive(Debug)]
 struct State {
+    /// What is used instead of the bucket.
+    bucket: Option<Arc<dyn ObjectStore>>,
     active: Mutex<Vec<Active>>,
     /// Counts the times that all faults were lifted.
     lifted: watch::Sender<u64>,
@@ -94,11 +98,29 @@ struct State {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self(Arc::new(State { active: Mutex::default(), lifted: watch::Sender::new(0) }))
+        Self::new(None)
     }
 }
 
 impl Faults {
+    fn new(bucket: Option<Arc<dyn ObjectStore>>) -> Self {
+        Self(Arc::new(State { bucket, active: Mutex::default(), lifted: watch::Sender::new(0) }))
+    }
+
+    /// For a server whose bucket is a folder in truth: the same objects as in a bucket, and nobody to ask for them.
+    ///
+    /// # Errors
+    /// If there is no such folder.
+    pub fn bucket(folder: &FilePath) -> Result<Self> {
+        let folder = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
+        Ok(Self::new(Some(Arc::new(folder))))
+    }
+
+    /// What there is instead of `bucket`.
+    pub(super) fn instead(&self, bucket: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+        self.0.bucket.clone().unwrap_or(bucket)
+    }
+
     /// Adds a fault.
     pub fn add(&self, fault: Fault) {
         self.0.active.lock().push(Active { fault, seen: 0, hits: 0 });

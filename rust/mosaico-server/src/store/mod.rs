@@ -28,7 +28,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use mosaico_types::now_ns;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -116,6 +116,8 @@ impl Store {
                 let opened = bucket.open(config.store_timeout, config.store_retries);
                 let opened =
                     opened.map_err(|e| Error::Startup(format!("cannot use {}: {e}", bucket.url())))?;
+                #[cfg(feature = "faults")]
+                let opened = config.faults.instead(opened);
                 let cache = match config.cache_bytes {
                     0 => None,
                     limit => Some(Cache::open(folder.root().join("cache"), limit)),
@@ -210,17 +212,20 @@ impl Store {
 
     /// Writes a JSON record that is written once, durably.
     pub(crate) async fn create_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
-        self.create(path, json(record)?).await
+        self.create(path, json(record)?.into()).await
     }
 
     /// Writes an object that is written once, durably.
-    pub(crate) async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
-        let bytes = Bytes::from(bytes);
+    pub(crate) async fn create(&self, path: &Path, payload: PutPayload) -> Result<()> {
         let once = PutOptions::from(PutMode::Create);
-        match self.objects.put_opts(path, bytes.clone().into(), once).await {
+        match self.objects.put_opts(path, payload.clone(), once).await {
             Ok(_) => Ok(()),
             // An attempt of the same write whose answer was lost.
-            Err(object_store::Error::AlreadyExists { .. }) if self.get(path).await? == Some(bytes) => Ok(()),
+            Err(object_store::Error::AlreadyExists { .. })
+                if self.get(path).await? == Some(payload.into()) =>
+            {
+                Ok(())
+            }
             Err(e) => Err(Error::internal(format!("writing {path} once"), e)),
         }
     }

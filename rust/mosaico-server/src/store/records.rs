@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::stats::ColumnStats;
+use crate::config::LogPlace;
 use crate::id::{NotificationId, SequenceId, TopicId};
 
 /// Version of the record formats in this file.
@@ -93,6 +94,13 @@ pub(crate) struct PartRecord {
     pub daemon: String,
     /// Rows of the topic in earlier parts.
     pub row_start: u64,
+    /// Where the writer went on: rows from `row_start` up to here are in the log of earlier parts in the store. `None`: at
+    /// `row_start`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went_on_at: Option<u64>,
+    /// Where the daemon has the rows that it acknowledges.
+    #[serde(default)]
+    pub log: LogPlace,
     pub begun_ns: i64,
 }
 

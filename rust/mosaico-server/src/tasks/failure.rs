@@ -41,7 +41,7 @@ async fn subject(core: &Core, job: Job) -> Result<(Option<SequenceId>, Option<To
             let row = core.catalog.topic_by_id(topic).await?;
             (row.map(|row| row.sequence_id), Some(topic))
         }
-        Job::RemoveTopic(sequence, topic) => (Some(sequence), Some(topic)),
+        Job::RemoveTopic(sequence, topic) | Job::TrimLog(sequence, topic) => (Some(sequence), Some(topic)),
         Job::Settle(sequence) | Job::RemoveSequence(sequence) | Job::End(sequence) => (Some(sequence), None),
         Job::Orphans | Job::StoreEvents => (None, None),
     };

@@ -21,7 +21,7 @@ use tracing::Instrument;
 use crate::core::Core;
 use crate::error::Result;
 use crate::id::{NotificationId, SequenceId, TopicId};
-use crate::ingest::chunker;
+use crate::ingest::{chunker, store_log};
 use crate::{events, writers};
 pub(crate) use housekeeping::start;
 
@@ -41,6 +41,8 @@ pub(crate) enum Job {
     RemoveTopic(SequenceId, TopicId),
     /// End a sequence whose writer is gone.
     End(SequenceId),
+    /// Remove objects of a log in the store whose rows are in chunks.
+    TrimLog(SequenceId, TopicId),
     /// Remove objects that no record names.
     Orphans,
     /// Write events to the store.
@@ -49,8 +51,8 @@ pub(crate) enum Job {
 
 impl Job {
     /// All that [`Self::name`] gives.
-    pub(crate) const NAMES: [&str; 6] =
-        ["chunk", "settle", "remove", "end_sequence", "orphans", "store_events"];
+    pub(crate) const NAMES: [&str; 7] =
+        ["chunk", "settle", "remove", "end_sequence", "trim_log", "orphans", "store_events"];
 
     /// What people read in events.
     pub(crate) fn name(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Job {
             Self::Settle(_) => "settle",
             Self::RemoveSequence(_) | Self::RemoveTopic(..) => "remove",
             Self::End(_) => "end_sequence",
+            Self::TrimLog(..) => "trim_log",
             Self::Orphans => "orphans",
             Self::StoreEvents => "store_events",
         }
@@ -84,6 +87,7 @@ impl Job {
                 }
             }
             Self::End(sequence) => writers::end(core, sequence).await,
+            Self::TrimLog(sequence, topic) => store_log::trim(core, sequence, topic).await,
             Self::Orphans if !core.leads().await? => Ok(()),
             Self::Orphans => orphans::collect(core).await,
             Self::StoreEvents => events::store(core).await,

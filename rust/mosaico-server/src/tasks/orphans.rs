@@ -13,7 +13,7 @@ use object_store::path::Path;
 use crate::core::Core;
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
-use crate::store::layout::{SequencePaths, parse_chunk};
+use crate::store::layout::{SequencePaths, parse_chunk, parse_logged};
 use crate::store::records::CommitRecord;
 
 /// Removes all of them.
@@ -72,6 +72,7 @@ async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: S
         // Another daemon may be about to name what it has sent.
         return Ok(());
     }
+    let is_committed = commit.is_some();
     let named: HashSet<u32> = match commit {
         Some(commit) => commit.chunks.iter().map(|chunk| chunk.index).collect(),
         None => objects.iter().filter_map(|object| index(object, ".json")).chain(waiting).collect(),
@@ -83,7 +84,8 @@ async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: S
     }
     for object in objects.iter().filter(|object| older(object, before)) {
         let chunk = index(object, ".parquet").or_else(|| index(object, ".json"));
-        if chunk.is_some_and(|chunk| !named.contains(&chunk)) {
+        let logged = is_committed && parse_logged(&object.location).is_some();
+        if logged || chunk.is_some_and(|chunk| !named.contains(&chunk)) {
             tracing::info!(path = %object.location, "removing a file that no record names");
             core.store.remove(&object.location).await?;
         }

@@ -160,9 +160,13 @@ pub(crate) fn put_messages(
 
 impl Put {
     pub(crate) async fn open(client: &Client, locator: &str, key: &str, schema: SchemaRef) -> Self {
+        Self::describe(client, put_command(locator, key), schema).await
+    }
+
+    pub(crate) async fn describe(client: &Client, command: FlightDescriptor, schema: SchemaRef) -> Self {
         let (encode, batches) = mpsc::channel(4);
         let (sender, messages) = mpsc::channel(4);
-        let mut encoded = put_messages(Some(put_command(locator, key)), schema, ReceiverStream::new(batches));
+        let mut encoded = put_messages(Some(command), schema, ReceiverStream::new(batches));
         let forward = sender.clone();
         tokio::spawn(async move {
             while let Some(message) = encoded.next().await {

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::common::*;
 use crate::model::{Model, work};
+use crate::store_log::{bucket, bucket_config, eventually, logged, lose_disk};
 use mosaico_server::Server;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 const STORE: &str = "MOSAICO_CRASH_STORE";
+const LOG: &str = "MOSAICO_CRASH_LOG";
 const STEP: &str = "MOSAICO_CRASH_AT";
 const READY: &str = "ready on ";
 
@@ -27,8 +29,16 @@ struct Process {
 
 impl Process {
     fn start(folder: &Path, crash_at: Option<u64>) -> Self {
+        Self::start_with(folder, crash_at, "disk")
+    }
+
+    /// With its log in that place.
+    fn start_with(folder: &Path, crash_at: Option<u64>, log: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "crash::serve", "--ignored", "--nocapture"]).env(STORE, folder);
+        command
+            .args(["--exact", "crash::serve", "--ignored", "--nocapture"])
+            .env(STORE, folder)
+            .env(LOG, log);
         command.env_remove(STEP).stdout(Stdio::piped());
         if let Some(step) = crash_at {
             command.env(STEP, step.to_string()).stderr(Stdio::null());
@@ -62,7 +72,13 @@ impl Process {
 #[ignore = "it is the process that the other tests kill"]
 fn serve() {
     let Some(folder) = std::env::var_os(STORE) else { return };
-    let mut config = config(Path::new(&folder));
+    let folder = Path::new(&folder);
+    let mut config = match std::env::var(LOG).as_deref() {
+        Ok("store") => bucket_config(folder, &bucket(folder)),
+        _ => config(folder),
+    };
+    // The disk of the one before may be lost.
+    config.take_over = true;
     // Segments of few rows, so that there is something to do besides the log.
     config.chunk_bytes = 600;
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -130,6 +146,44 @@ async fn at_each_step() {
         step += stride;
     }
     assert!(reached >= 5, "only {reached} steps were reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_each_step_with_the_log_in_the_store() {
+    let (started, stride, mut reached) = (Instant::now(), 13, 0);
+    let mut step = 1 + u64::from(std::process::id()) % stride;
+    loop {
+        let folder = TempDir::new().unwrap();
+        let mut model = Model::new(&format!("step {step}"));
+        let process = Process::start_with(folder.path(), Some(step), "store");
+        let finished = match process.address.as_str() {
+            "" => false,
+            address => work(&connect(address).await, &mut model, "").await.is_ok(),
+        };
+        let died = process.dies_within(Duration::from_millis(if finished { 100 } else { 20_000 }));
+        assert!(finished || died, "step {step}: the work failed and the server lives");
+        reached += u64::from(died);
+        // The recovery dies too, and the disk is lost, now and then.
+        let lost = step % 3 != 0 && folder.path().join("state").exists();
+        if lost {
+            lose_disk(folder.path());
+            Process::start_with(folder.path(), Some(step % 11 + 1), "store").kill();
+        }
+        let process = Process::start_with(folder.path(), None, "store");
+        let client = connect(&process.address).await;
+        match lost {
+            true => model.check_rows(&client).await,
+            false => model.check(&client).await,
+        }
+        model.remove_the_unlocked(&client).await;
+        eventually("nothing of the log is left", async || logged(folder.path()).is_empty()).await;
+        process.kill();
+        if !died || started.elapsed() > seconds() {
+            break;
+        }
+        step += stride;
+    }
+    assert!(reached >= 3, "only {reached} steps were reached");
 }
 
 #[tokio::test(flavor = "multi_thread")]

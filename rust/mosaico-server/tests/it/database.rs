@@ -101,7 +101,7 @@ pub(crate) async fn accept(folder: &Path) {
 }
 
 /// Also inside a runtime, on a thread of its own.
-fn block_on(work: impl Future<Output = ()> + Send) {
+pub(crate) fn block_on(work: impl Future<Output = ()> + Send) {
     std::thread::scope(|scope| {
         let run = || tokio::runtime::Runtime::new().unwrap().block_on(work);
         scope.spawn(run).join().unwrap();

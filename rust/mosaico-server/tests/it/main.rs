@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod answers;
+mod cluster;
 mod common;
 mod compact;
 mod crash;
@@ -25,6 +26,7 @@ mod replay;
 mod robustness;
 mod service;
 mod sparse;
+mod store_log;
 mod vectors;
 mod wire;
 mod writers;

@@ -233,6 +233,22 @@ impl Model {
         }
     }
 
+    /// The same of rows alone: the last events are nowhere but in the catalogue.
+    pub(crate) async fn check_rows(&self, client: &Client) {
+        let names = names(client).await;
+        for sequence in &self.sequences {
+            let about = format!("{}: {sequence:?}", self.about);
+            if names.contains(&sequence.name) {
+                assert!(sequence.created != Call::NotMade && sequence.deleted != Call::Done, "{about}");
+                for topic in &sequence.topics {
+                    topic.check(client, &self.about).await;
+                }
+            } else {
+                assert!(sequence.created != Call::Done || sequence.deleted != Call::NotMade, "{about}: lost");
+            }
+        }
+    }
+
     /// Removes what can be removed, and uses the names of what is not there again.
     pub(crate) async fn remove_the_unlocked(&self, client: &Client) {
         for Sequence { name, .. } in &self.sequences {

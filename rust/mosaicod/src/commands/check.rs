@@ -13,13 +13,15 @@ pub(super) async fn run(args: &CheckArgs) -> Result<u8, Error> {
     let repaired = found.problems.iter().filter(|problem| problem.repaired).count();
     let read = if args.deep { "read" } else { "not read; --deep does" };
     let text = format!(
-        "{shown}: {} sequences, {} topics, {} chunks ({read}) with {} rows, {} rows in the log, {} files that no \
+        "{shown}: {} sequences, {} topics, {} chunks ({read}) with {} rows, {} rows in the log, {} in the \
+         store's log, {} files that no \
          record names; {} problems, {repaired} repaired; {} rows lost",
         found.sequences,
         found.topics,
         found.chunks,
         found.rows,
         found.log_rows,
+        found.stored_log_rows,
         found.orphans,
         found.problems.len(),
         found.lost_rows

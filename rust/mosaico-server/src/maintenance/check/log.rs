@@ -1,13 +1,17 @@
-//! Rows that are durable and not in a chunk yet.
+//! Rows that are durable and not in a chunk yet, on the disk and in the store.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Checked;
+use object_store::path::Path as ObjectPath;
+
+use super::{Check, Checked};
+use crate::catalog::TopicState;
 use crate::error::{Error, Result};
 use crate::hold::LOG;
 use crate::id::TopicId;
-use crate::ingest::segment::{list_segments, scan, segment_file};
+use crate::ingest::segment::{list_segments, scan, scan_all, segment_file};
+use crate::store::layout::parse_logged;
 
 /// Checks the log; `topics` are those that the store has.
 pub(super) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked) -> Result<()> {
@@ -44,6 +48,31 @@ pub(super) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked
                 format!("log/{name}"),
                 format!("{rows} acknowledged rows are of a topic that the store lacks"),
             );
+        }
+    }
+    Ok(())
+}
+
+/// Checks the log of an open topic in the store. Rows may be on the disk too, or in a chunk since.
+pub(super) async fn check_stored(
+    check: &mut Check<'_>,
+    topic: &TopicState,
+    folder: &ObjectPath,
+    paths: impl Iterator<Item = &ObjectPath>,
+) -> Result<()> {
+    if topic.committed_ns.is_some() {
+        return Ok(());
+    }
+    for path in paths.filter(|path| path.prefix_matches(folder)) {
+        let Some(logged) = parse_logged(path) else { continue };
+        let Some(bytes) = check.store.get(path).await? else { continue };
+        let rows = logged.row_end - logged.row_start;
+        match scan_all(&bytes[..], bytes.len() as u64) {
+            Ok(scan) if scan.rows.map_or(0, |found| found.rows) == rows => {
+                check.found.stored_log_rows += rows
+            }
+            Ok(_) => check.found.add(path, format!("the object is damaged; {rows} rows are in its name")),
+            Err(error) => check.found.add(path, format!("the object cannot be read: {error}")),
         }
     }
     Ok(())

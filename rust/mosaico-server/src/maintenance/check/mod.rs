@@ -46,6 +46,8 @@ pub struct Checked {
     pub rows: u64,
     /// Rows that were acknowledged and are not in a chunk yet.
     pub log_rows: u64,
+    /// Rows of logs in the store; they may be on the disk too, or in a chunk since.
+    pub stored_log_rows: u64,
     /// Rows of chunks that are missing or damaged. All others can be read.
     pub lost_rows: u64,
     /// Files that no record names, which `mosaicod gc` removes.
@@ -218,6 +220,7 @@ impl Check<'_> {
         }
         for topic in &state.topics {
             chunks::check(self, &paths, topic, &sizes, &state).await?;
+            log::check_stored(self, topic, &paths.topic(topic.record.id).log(), sizes.keys()).await?;
         }
         self.found.orphans += records::orphans(&state, sizes.keys());
         Ok(Some(state))

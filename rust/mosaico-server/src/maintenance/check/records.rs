@@ -11,7 +11,7 @@ use crate::catalog::{SequenceState, TopicState};
 use crate::error::Result;
 use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::store::Store;
-use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk};
+use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk, parse_logged};
 use crate::store::records::{
     ChunkRecord, CommitRecord, EndedRecord, EventsRecord, FinalRecord, LayersRecord, NotificationRecord,
     ResumedRecord, SequenceRecord, TopicRecord,
@@ -268,8 +268,12 @@ pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a
         .iter()
         .flat_map(|topic| topic.chunks.iter().map(|chunk| folders.topic(topic.record.id).chunk(chunk.index)))
         .collect();
-    let is_chunk = |path: &&Path| path.filename().is_some_and(|name| parse_chunk(name, ".parquet").is_some());
-    paths.filter(is_chunk).filter(|path| !named.contains(*path)).count() as u64
+    let committed = state.topics.iter().filter(|topic| topic.committed_ns.is_some());
+    let committed: Vec<Path> = committed.map(|topic| folders.topic(topic.record.id).log()).collect();
+    let is_logged =
+        |path: &Path| parse_logged(path).is_some() && committed.iter().any(|log| path.prefix_matches(log));
+    let is_chunk = |path: &Path| path.filename().is_some_and(|name| parse_chunk(name, ".parquet").is_some());
+    paths.filter(|path| is_logged(path) || is_chunk(path) && !named.contains(*path)).count() as u64
 }
 
 type Checker = fn(&[u8]) -> Result<(), Wrong>;

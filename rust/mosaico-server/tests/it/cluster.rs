@@ -1,0 +1,226 @@
+//! Servers that share a bucket and a Postgres database, one of which is lost: another one goes on with what it had in
+//! the store's log. Without `MOSAICO_TEST_POSTGRES` there is nothing to share.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::common::*;
+use crate::database;
+use crate::store_log::*;
+use mosaico_server::faults::{Effect, Faults, Operation, When};
+use mosaico_server::{Config, LogPlace};
+use mosaico_types::ErrorCode;
+use mosaico_wire::command::PutAck;
+use mosaico_wire::status::ERROR_HEADER;
+use serde_json::json;
+use tempfile::TempDir;
+use tonic::Status;
+
+/// The server with the state folder `name`. Nobody reaches it: reads are not passed on.
+fn member(folder: &Path, faults: &Faults, name: &str) -> Config {
+    let mut config = bucket_config(folder, faults);
+    config.state = Some(folder.join(name));
+    config.shared = Some("127.0.0.1:1".into());
+    config.store_timeout = Duration::from_secs(60);
+    config
+}
+
+fn started() -> Option<(TempDir, Faults)> {
+    database::url()?;
+    let folder = TempDir::new().unwrap();
+    let faults = bucket(folder.path());
+    // What is recorded stays in the log.
+    faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Stall));
+    Some((folder, faults))
+}
+
+/// What a writer sends that goes on; returns all acknowledgements.
+async fn go_on(
+    client: &Client,
+    topic: &str,
+    acknowledged: u64,
+    rows_of: impl Fn(u64) -> Range<usize>,
+) -> Result<Vec<u64>, Status> {
+    let body = json!({"resource_locator": "run/t", "key": topic, "resume": 1, "acknowledged": acknowledged});
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let command = arrow_flight::FlightDescriptor::new_cmd(body.to_string());
+    let batches = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let messages = put_messages(Some(command), rows(&[0], 0).schema(), batches);
+    let mut answers = client.clone().do_put(messages).await?.into_inner();
+    let (mut sender, mut found) = (Some(sender), Vec::new());
+    while let Some(answer) = answers.message().await? {
+        let ack: PutAck = serde_json::from_slice(&answer.app_metadata).unwrap();
+        found.push(ack.durable_rows);
+        if let Some(sender) = sender.take() {
+            sender.send(numbered(rows_of(ack.durable_rows))).await.unwrap();
+        }
+    }
+    Ok(found)
+}
+
+fn from(end: usize) -> impl Fn(u64) -> Range<usize> {
+    move |durable| durable as usize..end
+}
+
+async fn finalized(client: &Client, key: &str, count: usize) {
+    act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+    assert_eq!(get(client, "run/t").await, expected(count));
+}
+
+fn code(status: &Status) -> Option<&str> {
+    status.metadata().get(ERROR_HEADER)?.to_str().ok()
+}
+
+#[test]
+fn another_one_goes_on_where_the_writer_knows() {
+    // It may not have heard of the last rows.
+    for heard in [12, 9, 0] {
+        let Some((folder, faults)) = started() else { return };
+        let (key, topic) =
+            crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 12).await);
+        fs::remove_dir_all(folder.path().join("a")).unwrap();
+        faults.lift();
+        with_server(member(folder.path(), &faults, "b"), async |client| {
+            let told = go_on(client, &topic, heard, from(20)).await.unwrap();
+            assert_eq!((told[0], told.last()), (heard, Some(&20)));
+            finalized(client, &key, 20).await;
+            eventually("nothing of the log is left", async || logged(folder.path()).is_empty()).await;
+        });
+    }
+}
+
+#[test]
+fn each_step_of_going_on_may_fail() {
+    let steps = [
+        (Operation::List, "/log", 0),
+        (Operation::Put, "part-", 0),
+        (Operation::Get, "/log/", 0),
+        (Operation::Get, "/log/", 3),
+        (Operation::Put, "/log/", 0),
+    ];
+    for (operation, path, nth) in steps {
+        for effect in [Effect::Refuse, Effect::LoseAnswer] {
+            let Some((folder, faults)) = started() else { return };
+            let (key, topic) =
+                crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 16).await);
+            let told = crash_after(member(folder.path(), &faults, "b"), async |client| {
+                faults.add(fault(operation, path, When::Nth(nth), effect));
+                go_on(client, &topic, 16, from(20)).await.map(drop)
+            });
+            assert!(told.is_err_and(|status| unavailable(&status)), "{operation:?} {path} {effect:?}");
+            faults.lift();
+            // The same one after a crash, or a third one after its loss.
+            let next = if nth == 0 { "b" } else { "c" };
+            with_server(member(folder.path(), &faults, next), async |client| {
+                assert_eq!(go_on(client, &topic, 16, from(20)).await.unwrap()[0], 16);
+                finalized(client, &key, 20).await;
+            });
+            // What the first one still has was sent again.
+            with_server(member(folder.path(), &faults, "a"), async |client| {
+                eventually("it drops its rows", async || files(&folder.path().join("a/log")).is_empty())
+                    .await;
+                assert_eq!(get(client, "run/t").await, expected(20));
+            });
+        }
+    }
+}
+
+#[test]
+fn one_after_the_other_may_be_lost() {
+    let Some((folder, faults)) = started() else { return };
+    let (key, topic) =
+        crash_after(member(folder.path(), &faults, "0"), async |client| begun(client, 8).await);
+    let mut heard = 8;
+    for name in ["1", "2", "3"] {
+        heard = crash_after(member(folder.path(), &faults, name), async |client| {
+            let body = json!({"resource_locator": "run/t", "key": topic, "resume": 1, "acknowledged": heard});
+            let command = arrow_flight::FlightDescriptor::new_cmd(body.to_string());
+            let mut put = Put::describe(client, command, rows(&[0], 0).schema()).await;
+            put.durable(heard).await;
+            put.send(numbered(heard as usize..heard as usize + 5)).await;
+            put.durable(heard + 5).await;
+            assert_eq!(get(client, "run/t").await, expected(heard as usize + 5));
+            std::mem::forget(put);
+            heard + 5
+        });
+        fs::remove_dir_all(folder.path().join(name)).unwrap();
+    }
+    faults.lift();
+    with_server(member(folder.path(), &faults, "last"), async |client| {
+        go_on(client, &topic, heard, from(30)).await.unwrap();
+        finalized(client, &key, 30).await;
+    });
+}
+
+#[test]
+fn rows_on_a_disk_are_waited_for() {
+    let Some((folder, faults)) = started() else { return };
+    let on_disk = |name| Config { log: LogPlace::Disk, ..member(folder.path(), &faults, name) };
+    let (key, topic) = crash_after(on_disk("a"), async |client| begun(client, 8).await);
+    faults.lift();
+    with_server(member(folder.path(), &faults, "b"), async |client| {
+        assert_eq!(go_on(client, &topic, 8, from(12)).await.unwrap()[0], 8);
+        let refused = act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap_err();
+        assert_eq!(code(&refused), Some(ErrorCode::RowsElsewhere.as_str()), "{refused}");
+    });
+    // It comes back with another setting, and what it has on its disk.
+    with_server(member(folder.path(), &faults, "a"), async |client| {
+        eventually("it stores its rows", async || get(client, "run/t").await.len() == 12).await;
+        finalized(client, &key, 12).await;
+    });
+}
+
+#[test]
+fn the_setting_may_change_while_a_topic_is_recorded() {
+    let Some((folder, faults)) = started() else { return };
+    let on_disk = Config { log: LogPlace::Disk, ..member(folder.path(), &faults, "a") };
+    let (key, topic) = crash_after(on_disk, async |client| begun(client, 8).await);
+    crash_after(member(folder.path(), &faults, "a"), async |client| {
+        faults.lift();
+        // Its rows come to the store, so that all that is not in chunks is in the log there.
+        faults.add(fault(Operation::Put, "chunk-65536", When::Always, Effect::Stall));
+        let body = json!({"resource_locator": "run/t", "key": topic, "resume": 1, "acknowledged": 8});
+        let command = arrow_flight::FlightDescriptor::new_cmd(body.to_string());
+        let mut put = Put::describe(client, command, rows(&[0], 0).schema()).await;
+        put.send(numbered(8..12)).await;
+        put.durable(12).await;
+        eventually("the first part is stored", async || {
+            files(&folder.path().join("bucket")).iter().any(|name| name.ends_with("chunk-00000.json"))
+        })
+        .await;
+        std::mem::forget(put);
+    });
+    fs::remove_dir_all(folder.path().join("a")).unwrap();
+    faults.lift();
+    with_server(member(folder.path(), &faults, "b"), async |client| {
+        go_on(client, &topic, 12, from(13)).await.unwrap();
+        finalized(client, &key, 13).await;
+    });
+}
+
+#[test]
+fn a_sequence_without_writer_and_server_keeps_its_rows() {
+    let Some((folder, faults)) = started() else { return };
+    crash_after(member(folder.path(), &faults, "a"), async |client| {
+        begun(client, 8).await;
+    });
+    fs::remove_dir_all(folder.path().join("a")).unwrap();
+    // Its signs of life are long ago.
+    database::block_on(database::sql(
+        folder.path(),
+        "UPDATE daemon SET seen_at = '-infinity'; UPDATE lease SET until = '-infinity'",
+    ));
+    faults.lift();
+    let mut config = member(folder.path(), &faults, "b");
+    config.writer_timeout = Some(Duration::from_millis(200));
+    with_server(config, async |client| {
+        eventually("it is ended with its rows", async || {
+            let told = act(client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
+            told["is_locked"] == true
+        })
+        .await;
+        assert_eq!(get(client, "run/t").await, expected(8));
+    });
+}

@@ -1,0 +1,370 @@
+//! The log in the store: acknowledged rows need neither the server that took them nor its disk.
+//!
+//! The bucket is a folder, see `Faults::bucket`. `MOSAICO_FAULT_SECONDS` is the time for the loop over all operations, 12
+//! without it.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::common::*;
+use crate::database;
+use crate::model::{Model, work};
+use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
+use mosaico_server::{CheckOptions, Config, Error, LogPlace, Maintenance, Server, StoreLocation};
+use mosaico_types::ErrorCode;
+use mosaico_wire::status::ERROR_HEADER;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tonic::{Code, Status};
+
+/// A server of a bucket below `folder`, with its log in it.
+pub(crate) fn bucket_config(folder: &Path, faults: &Faults) -> Config {
+    let mut config = config(folder);
+    config.store = StoreLocation::parse("s3://bucket").unwrap();
+    config.state = Some(folder.join("state"));
+    config.log = LogPlace::Store;
+    config.store_timeout = Duration::from_millis(400);
+    config.retry_pause = Duration::from_millis(10);
+    config.faults = faults.clone();
+    config
+}
+
+pub(crate) fn bucket(folder: &Path) -> Faults {
+    fs::create_dir_all(folder.join("bucket")).unwrap();
+    Faults::bucket(&folder.join("bucket")).unwrap()
+}
+
+/// Objects of logs.
+pub(crate) fn logged(folder: &Path) -> Vec<String> {
+    files(&folder.join("bucket")).into_iter().filter(|name| name.ends_with(".ipc")).collect()
+}
+
+pub(crate) fn lose_disk(folder: &Path) {
+    fs::remove_dir_all(folder.join("state")).unwrap();
+}
+
+/// Runs `work` against a server and drops everything in the middle of it, as a crash would.
+pub(crate) fn crash_after<T>(config: Config, work: impl AsyncFnOnce(&Client) -> T) -> T {
+    let runtime = Runtime::new().unwrap();
+    let result = runtime.block_on(async {
+        let server = TestServer::start(config).await;
+        let result = work(&server.client).await;
+        std::mem::forget(server);
+        result
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    result
+}
+
+pub(crate) fn with_server<T>(config: Config, work: impl AsyncFnOnce(&Client) -> T) -> T {
+    Runtime::new().unwrap().block_on(async {
+        let server = TestServer::start(config).await;
+        let result = work(&server.client).await;
+        server.stop().await;
+        result
+    })
+}
+
+pub(crate) fn unavailable(status: &Status) -> bool {
+    let code = status.metadata().get(ERROR_HEADER).and_then(|code| code.to_str().ok());
+    status.code() == Code::Unavailable && code == Some(ErrorCode::StoreUnavailable.as_str())
+}
+
+pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if check().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("never: {what}");
+}
+
+pub(crate) fn fault(operation: Operation, path: &str, when: When, effect: Effect) -> Fault {
+    Fault { operation: Some(operation), path: path.to_owned(), when, effect }
+}
+
+/// Rows with these values, in order.
+pub(crate) fn numbered(values: std::ops::Range<usize>) -> arrow::array::RecordBatch {
+    rows(&values.clone().map(|value| value as i64).collect::<Vec<_>>(), values.start)
+}
+
+pub(crate) fn expected(count: usize) -> Vec<(i64, i64)> {
+    (0..count as i64).map(|value| (value, value)).collect()
+}
+
+/// A topic with `count` acknowledged rows, four at a time, in a put that nobody ends.
+pub(crate) async fn begun(client: &Client, count: usize) -> (String, String) {
+    let key = create_sequence(client, "run").await;
+    let topic = create_topic(client, "run/t", &key).await;
+    let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
+    for first in (0..count).step_by(4) {
+        put.send(numbered(first..first + 4)).await;
+        put.durable(first as u64 + 4).await;
+    }
+    std::mem::forget(put);
+    (key, topic)
+}
+
+/// Puts the rows from `from` up to `to`, and finalizes.
+async fn completed(client: &Client, (key, topic): &(String, String), rows: std::ops::Range<usize>) {
+    let ack = put(client, "run/t", topic, &[numbered(rows.clone())]).await.unwrap();
+    assert_eq!(ack.durable_rows, rows.end as u64);
+    act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+    assert_eq!(get(client, "run/t").await, expected(rows.end));
+}
+
+#[test]
+fn rows_survive_the_loss_of_the_disk() {
+    for chunk_bytes in [100, 1 << 20] {
+        let folder = TempDir::new().unwrap();
+        let faults = bucket(folder.path());
+        let mut config = bucket_config(folder.path(), &faults);
+        config.chunk_bytes = chunk_bytes;
+        config.store_timeout = Duration::from_secs(60);
+        // Chunks do not come to the store, and do not fail either.
+        faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Stall));
+        let keys = crash_after(config.clone(), async |client| begun(client, 16).await);
+        lose_disk(folder.path());
+        assert_eq!(logged(folder.path()).len(), 4);
+        // The one after is lost as well, before it could do anything about it.
+        config.take_over = true;
+        crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(16)));
+        lose_disk(folder.path());
+        faults.lift();
+        with_server(config.clone(), async |client| {
+            assert_eq!(get(client, "run/t").await, expected(16));
+            completed(client, &keys, 16..20).await;
+            eventually("nothing of the log is left", async || logged(folder.path()).is_empty()).await;
+        });
+        config.take_over = false;
+        with_server(config, async |client| assert_eq!(get(client, "run/t").await, expected(20)));
+    }
+}
+
+#[test]
+fn a_restart_doubles_nothing() {
+    let folder = TempDir::new().unwrap();
+    let faults = bucket(folder.path());
+    let config = bucket_config(folder.path(), &faults);
+    faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
+    let keys = crash_after(config.clone(), async |client| begun(client, 8).await);
+    for _ in 0..2 {
+        crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(8)));
+    }
+    faults.lift();
+    with_server(config, async |client| completed(client, &keys, 8..9).await);
+}
+
+#[test]
+fn what_the_disk_lost_of_a_segment_comes_from_the_store() {
+    let folder = TempDir::new().unwrap();
+    let faults = bucket(folder.path());
+    let config = bucket_config(folder.path(), &faults);
+    faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
+    let keys = crash_after(config.clone(), async |client| begun(client, 12).await);
+    let log = folder.path().join("state/log");
+    let topic = fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
+    let segment = fs::OpenOptions::new().write(true).open(topic.join("0.ipc")).unwrap();
+    segment.set_len(segment.metadata().unwrap().len() - 10).unwrap();
+    drop(segment);
+    crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(12)));
+    fs::remove_dir_all(topic).unwrap();
+    faults.lift();
+    with_server(config, async |client| completed(client, &keys, 12..13).await);
+}
+
+#[test]
+fn rows_are_acknowledged_when_the_store_has_them() {
+    for effect in [Effect::Refuse, Effect::LoseAnswer, Effect::Stall, Effect::HoldAnswer] {
+        let folder = TempDir::new().unwrap();
+        let faults = bucket(folder.path());
+        let mut config = bucket_config(folder.path(), &faults);
+        let keys = crash_after(config.clone(), async |client| {
+            let key = create_sequence(client, "run").await;
+            let topic = create_topic(client, "run/t", &key).await;
+            let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
+            put.send(numbered(0..3)).await;
+            put.durable(3).await;
+            faults.add(fault(Operation::Put, "/log/", When::Nth(0), effect));
+            put.send(numbered(3..9)).await;
+            while let Ok(ack) = put.ack().await {
+                assert_eq!(ack.expect("the stream goes on").durable_rows, 3, "{effect:?}");
+            }
+            // The writer goes on after the three rows with others than it had sent.
+            let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
+            put.send(rows(&[3, 4], 3)).await;
+            put.durable(5).await;
+            assert_eq!(faults.lift(), 1);
+            assert_eq!(get(client, "run/t").await, expected(5), "{effect:?}");
+            std::mem::forget(put);
+            (key, topic)
+        });
+        lose_disk(folder.path());
+        config.take_over = true;
+        with_server(config, async |client| {
+            assert_eq!(get(client, "run/t").await, expected(5), "{effect:?}");
+            completed(client, &keys, 5..7).await;
+        });
+    }
+}
+
+#[test]
+fn objects_go_with_their_chunks() {
+    let folder = TempDir::new().unwrap();
+    let faults = bucket(folder.path());
+    let mut config = bucket_config(folder.path(), &faults);
+    config.chunk_bytes = 100;
+    with_server(config.clone(), async |client| {
+        faults.add(fault(Operation::Delete, "/log/", When::Nth(0), Effect::Refuse));
+        let (key, topic) = begun(client, 40).await;
+        eventually("only the open segment is left", async || logged(folder.path()).len() <= 1).await;
+        assert_eq!(faults.lift(), 1);
+        act(client, "sequence_delete", json!({"name": "run"})).await.unwrap();
+        drop((key, topic));
+        eventually("nothing is left", async || logged(folder.path()).is_empty()).await;
+    });
+    assert!(files(&folder.path().join("bucket")).iter().all(|name| !name.starts_with("seq/")));
+}
+
+#[test]
+fn chunks_are_recorded_in_order() {
+    let folder = TempDir::new().unwrap();
+    let faults = bucket(folder.path());
+    let mut config = bucket_config(folder.path(), &faults);
+    config.chunk_bytes = 60;
+    config.store_timeout = Duration::from_secs(60);
+    faults.add(fault(Operation::Put, "chunk-00000", When::Always, Effect::Stall));
+    let keys = crash_after(config.clone(), async |client| {
+        let keys = begun(client, 12).await;
+        let stored =
+            |name: &str| files(&folder.path().join("bucket")).iter().any(|file| file.ends_with(name));
+        eventually("later ones are in the store", async || stored("chunk-00002.parquet")).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!stored("chunk-00001.json") && !stored("chunk-00002.json"));
+        keys
+    });
+    lose_disk(folder.path());
+    faults.lift();
+    config.take_over = true;
+    with_server(config, async |client| completed(client, &keys, 12..13).await);
+}
+
+#[test]
+fn check_reads_it() {
+    let folder = TempDir::new().unwrap();
+    let faults = bucket(folder.path());
+    let config = bucket_config(folder.path(), &faults);
+    faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
+    crash_after(config.clone(), async |client| begun(client, 8).await);
+    let check = || {
+        Runtime::new().unwrap().block_on(async {
+            let store = Maintenance::open(config.clone()).await.unwrap();
+            let found = store.check(CheckOptions::default(), &|_| ()).await.unwrap();
+            let kept = store.gc(Duration::ZERO, false, &|_| ()).await.unwrap();
+            assert_eq!(kept.files, 0, "{kept:?}");
+            found
+        })
+    };
+    let found = check();
+    assert_eq!((found.log_rows, found.stored_log_rows, found.problems.len()), (8, 8, 0), "{found:?}");
+    let object = folder.path().join("bucket").join(&logged(folder.path())[1]);
+    let mut bytes = fs::read(&object).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&object, bytes).unwrap();
+    let found = check();
+    assert_eq!((found.log_rows, found.stored_log_rows, found.problems.len()), (8, 4, 1), "{found:?}");
+    assert!(found.problems[0].path.ends_with(".ipc") && found.problems[0].text.contains("4 rows"));
+    // The rows before it, and those that are on the disk, are there all the same.
+    lose_disk(folder.path());
+    let lost = Config { take_over: true, ..config };
+    with_server(lost, async |client| assert!(get(client, "run/t").await.is_empty()));
+}
+
+#[test]
+fn rests_of_a_complete_topic_are_collected() {
+    let folder = TempDir::new().unwrap();
+    let faults = bucket(folder.path());
+    let mut config = bucket_config(folder.path(), &faults);
+    faults.add(fault(Operation::Delete, "/log/", When::Always, Effect::Refuse));
+    crash_after(config.clone(), async |client| {
+        let keys = begun(client, 4).await;
+        eventually("the put ends", async || {
+            act(client, "topic_system_info", json!({"name": "run/t"})).await.is_ok()
+        })
+        .await;
+        let mut resumed = put_command("run/t", &keys.1);
+        resumed.cmd = json!({"resource_locator": "run/t", "key": keys.1, "resume": 1}).to_string().into();
+        let messages =
+            put_messages(Some(resumed), rows(&[0], 0).schema(), futures::stream::iter([numbered(4..5)]));
+        let mut answers = client.clone().do_put(messages).await.unwrap().into_inner();
+        while answers.message().await.unwrap().is_some() {}
+        assert_eq!(get(client, "run/t").await, expected(5));
+    });
+    assert!(!logged(folder.path()).is_empty());
+    faults.lift();
+    config.orphan_grace = Duration::ZERO;
+    Runtime::new().unwrap().block_on(async {
+        let store = Maintenance::open(config.clone()).await.unwrap();
+        let left = logged(folder.path()).len() as u64;
+        assert_eq!(store.check(CheckOptions::default(), &|_| ()).await.unwrap().orphans, left);
+        assert_eq!(store.gc(Duration::ZERO, false, &|_| ()).await.unwrap().files, left);
+        assert!(logged(folder.path()).is_empty());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_has_its_log_anyway() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(folder.path());
+    config.log = LogPlace::Store;
+    let error = Server::open(config).await.unwrap_err();
+    assert!(matches!(&error, Error::Startup(text) if text.contains("buckets")), "{error}");
+}
+
+/// Each operation on the store goes wrong in each way, and the disk is lost after that.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_operation_may_fail() {
+    let effects = [Effect::Refuse, Effect::LoseAnswer, Effect::Stall, Effect::HoldAnswer];
+    let given = std::env::var("MOSAICO_FAULT_SECONDS").ok().map(|text| text.parse().unwrap());
+    let (started, limit) = (Instant::now(), Duration::from_secs(given.unwrap_or(12)));
+    let stride = if limit > Duration::from_secs(120) { 1 } else { 17 };
+    let (mut nth, mut hits, mut ended) = (u64::from(std::process::id()) % stride, 0, [false; 4]);
+    while ended != [true; 4] && started.elapsed() < limit {
+        for (at, effect) in effects.into_iter().enumerate() {
+            let folder = TempDir::new().unwrap();
+            let faults = bucket(folder.path());
+            let mut config = bucket_config(folder.path(), &faults);
+            config.chunk_bytes = 600;
+            let server = TestServer::start(config.clone()).await;
+            let mut model = Model::new(&format!("{effect:?} of operation {nth}"));
+            faults.add(Fault { operation: None, path: String::new(), when: When::Nth(nth), effect });
+            if let Err(status) = work(&server.client, &mut model, "").await {
+                assert!(unavailable(&status), "{}: {status:?}", model.about);
+            }
+            let hit = faults.lift();
+            (hits, ended[at]) = (hits + hit, hit == 0);
+            model.settle(&server.client).await;
+            model.check(&server.client).await;
+            server.stop().await;
+            let server = TestServer::start(config.clone()).await;
+            model.check(&server.client).await;
+            server.stop().await;
+            lose_disk(folder.path());
+            if database::url().is_some() {
+                database::remove(folder.path());
+            }
+            config.take_over = true;
+            let server = TestServer::start(config).await;
+            model.check(&server.client).await;
+            model.remove_the_unlocked(&server.client).await;
+            eventually("removed sequences leave nothing", async || logged(folder.path()).is_empty()).await;
+            server.stop().await;
+        }
+        nth += stride;
+    }
+    assert!(hits > 0);
+}
