@@ -17,7 +17,7 @@ PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.py
 # For the tests on buckets; built once, about three minutes.
 MINIO := $(HOME)/.cache/mosaicolabs/minio/minio
 
-.PHONY: demo test test-rust test-python test-postgres lint docs bench wheel install minio clean
+.PHONY: demo test test-rust test-python test-postgres lint docs bench wheel install ontologies minio clean
 
 demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
@@ -47,6 +47,9 @@ docs: install  ## The documentation in site/; a broken link or reference fails.
 
 bench: install  ## One table: ours beside other ways, both sides in one run.
 	$(BIN)/python benches/run.py
+
+ontologies:  ## What the daemon knows of the data classes, after one has changed.
+	$(BIN)/python tests/write_ontologies.py
 
 minio:  ## An S3 to test with; without it its tests are skipped.
 	@test -x $(MINIO) || { command -v go >/dev/null && GOBIN=$(dir $(MINIO)) go install github.com/minio/minio@latest; } \

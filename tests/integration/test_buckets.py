@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.daemon import BucketDaemon, run_mosaicod
+from harness.daemon import BucketDaemon, Daemon, run_mosaicod
 from harness.minio import KEY, SECRET, Minio
 from harness.proxy import Proxy
 from harness.record import number, record_numbers, replay, sequence_of, topic_of
@@ -242,3 +242,87 @@ def test_what_does_not_fit_together_is_refused(
     ):
         ended = run_mosaicod("run", "--port", 0, *arguments, **settings)
         assert (ended.returncode, text in ended.stderr) == (1, True), (arguments, ended)
+
+
+def test_folder_to_bucket_and_back(minio: Minio, bucket: str, tmp_path: Path) -> None:
+    folder, back = tmp_path / "folder", tmp_path / "back"
+    rows = {
+        "a": [(index * 10, index) for index in range(3_000)],
+        "nested/b": [(index, -index) for index in range(40)],
+    }
+    noise = frames(3)
+    condition = QueryOntologyCatalog(Integer64.Q.data.geq(2_990), include_timestamp_range=True)
+
+    def answers(daemon: Daemon) -> list[object]:
+        """Every row, and what is told about them."""
+        with daemon.connect() as client:
+            names = sorted(client.list_sequences())
+            found = client.query(QuerySequence().with_user_metadata("site", eq="north"), condition)
+            pictures = list(topic_of(client, "pictures", "camera").get_data_streamer())
+            handlers = [sequence_of(client, name) for name in names]
+            return [
+                names,
+                [(h.user_metadata, h.topics, h.total_size_bytes, h.created_datetime) for h in handlers],
+                [replay(client, name) for name in ("broken", "numbers")],
+                [[(t.name, t.timestamp_range) for t in item.topics] for item in found],
+                pictures,
+                [notice.message for notice in client.list_sequence_notify("broken")],
+            ]
+
+    with Daemon(folder, "--chunk-bytes", "20000") as daemon:
+        with daemon.connect() as client:
+            with client.sequence_create("numbers", {"site": "north"}, max_batch_size_records=100) as sequence:
+                for topic, values in rows.items():
+                    writer = sequence.topic_create(topic, {}, Integer64)
+                    for at, value in values:
+                        writer.push(number(at, value))
+            with client.sequence_create("pictures") as sequence:
+                camera = sequence.topic_create("camera", {}, CompressedImage)
+                for message in noise:
+                    camera.push(message)
+            with (
+                pytest.raises(RuntimeError, match="cable"),
+                client.sequence_create("broken", on_error=OnErrorPolicy.Report) as sequence,
+            ):
+                sequence.topic_create("t", {}, Integer64).push(number(1, 1))
+                raise RuntimeError("cable pulled")
+        expected = answers(daemon)
+        daemon.stop(15)
+    assert expected[3]
+    assert expected[4] == noise
+
+    on_bucket = BucketDaemon(tmp_path / "state", bucket, minio.port, KEYS)
+    to_bucket = ("--store", f"s3://{bucket}", "--state-dir", tmp_path / "state")
+    for present in ([], ["broken", "numbers", "pictures"]):
+        done = run_mosaicod("import", folder, *to_bucket, "--json", **on_bucket._environment)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert (sorted(report["present"]), report["problems"]) == (present, [])
+        assert report["rows"] == (0 if present else 3_044)
+    with on_bucket:
+        assert answers(on_bucket) == expected
+        # Beside its daemon, as from a folder.
+        source = ("import", f"s3://{bucket}", "--local-store", back, "--json")
+        done = run_mosaicod(*source, **settings_of(on_bucket))
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["rows"] == 3_044
+        on_bucket.stop(15)
+    for store in (("--local-store", back), to_bucket):
+        done = run_mosaicod(
+            "check", "--deep", *store, **(on_bucket._environment if store is to_bucket else {})
+        )
+        assert done.returncode == 0, done.stdout
+    with Daemon(back) as daemon:
+        assert answers(daemon) == expected
+    data = {
+        path.relative_to(folder): path.read_bytes() for path in (folder / "seq").rglob("*") if path.is_file()
+    }
+    again = {
+        path.relative_to(back): path.read_bytes() for path in (back / "seq").rglob("*") if path.is_file()
+    }
+    assert again == data
+
+
+def settings_of(daemon: BucketDaemon) -> dict[str, str]:
+    """How its bucket is reached by those who have another store."""
+    return {key: value for key, value in daemon._environment.items() if key != "MOSAICO_STORE_BUCKET"}

@@ -28,7 +28,7 @@ ELSEWHERE = {
     r"\.venv/bin/python -m pytest .*": "would run tests inside of a test",
     r"python benches/run\.py .*": "measures for minutes; test_benches.py runs it",
     r"mosaicod run --s(tore s3:|tate-dir |hared ).*|export MOSAICO_STORE_.*": "needs a bucket",
-    r"mosaicod import .*": "needs another store, see test_import.py",
+    r"mosaicod import (?!logs ).*": "needs another store, see test_import.py",
     r"pip install .*": "installs packages",
     r"py-spy .*|perf .*": "needs a profiler and its rights",
 }

@@ -10,12 +10,11 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
+pub(crate) use mosaico_select::{RECORDING, TIMESTAMP};
 use mosaico_types::ErrorKind;
 
 use crate::{Error, Result};
 
-pub(crate) const TIMESTAMP: &str = "timestamp_ns";
-pub(crate) const RECORDING: &str = "recording_timestamp_ns";
 const TOPIC: &str = "topic";
 
 /// Runs that are shorter than this on average are gathered row by row.

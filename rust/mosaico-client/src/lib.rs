@@ -8,7 +8,6 @@ mod batches;
 mod calls;
 mod client;
 pub mod columns;
-mod conform;
 mod connection;
 mod error;
 mod keep_alive;

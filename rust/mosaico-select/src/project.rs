@@ -7,10 +7,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, St
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use crate::TIMESTAMP;
 use crate::columns::{find, leaves};
-
-/// The column that every selection has.
-const TIMESTAMP: &str = "timestamp_ns";
 
 /// A column that cannot be selected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

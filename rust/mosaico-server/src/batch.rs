@@ -10,8 +10,7 @@ use mosaico_types::ErrorCode;
 
 use crate::error::{Error, Result};
 
-/// The index column of every topic.
-pub(crate) const TIMESTAMP: &str = "timestamp_ns";
+pub(crate) use mosaico_select::TIMESTAMP;
 
 fn bad_schema(text: String) -> Error {
     Error::Refused(ErrorCode::BadSchema, text)

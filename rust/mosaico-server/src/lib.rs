@@ -53,8 +53,8 @@ pub use config::{Acknowledge, Config, LogPlace, StoreLocation};
 pub use error::{Error, Result};
 pub use http::Monitor;
 pub use maintenance::{
-    CheckOptions, Checked, Collected, Compacted, ImportOptions, Imported, Maintenance, Problem, Progress,
-    Rebuilt, Stats, rebuild,
+    CheckOptions, Checked, Collected, Compacted, ImportOptions, ImportPlan, Imported, Maintenance,
+    PlannedSequence, PlannedTopic, Problem, Progress, Rebuilt, Stats, mapping, plan_import, rebuild,
 };
 pub use server::Server;
 pub use service::Service;

@@ -116,8 +116,8 @@ pub(crate) struct StatsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), or the store of a Mosaico daemon 0.2 to
-    /// 0.4; it is only read.
+    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), the store of a Mosaico daemon 0.2 to 0.4,
+    /// or with --mapping a folder of plain Parquet files; it is only read.
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     #[command(flatten)]
@@ -126,6 +126,12 @@ pub(crate) struct ImportArgs {
     /// only listed.
     #[arg(long)]
     pub(crate) assume_finalized: bool,
+    /// A TOML file that says which columns of plain Parquet files become which topics.
+    #[arg(long, value_name = "FILE", conflicts_with = "assume_finalized")]
+    pub(crate) mapping: Option<PathBuf>,
+    /// Only tell what would be imported.
+    #[arg(long, requires = "mapping")]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -58,10 +58,15 @@ pub(crate) fn is_plain(text: &str) -> bool {
     })
 }
 
+/// The one of `known` that somebody may have meant by `key`.
+pub(crate) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let alike = |name: &&str| strsim::jaro_winkler(key, name);
+    let nearest = known.iter().copied().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    nearest.filter(|name| alike(name) >= ALIKE)
+}
+
 fn unknown(key: &str, options: &[&str]) -> String {
-    let alike = |option: &&str| strsim::jaro_winkler(key, option);
-    let nearest = options.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    match nearest.filter(|option| alike(option) >= ALIKE) {
+    match nearest(key, options) {
         Some(option) => format!("there is no option `{key}`; did you mean `{option}`?"),
         None => format!(
             "there is no option `{key}`; `mosaicod run --help` lists all, write them without dashes in front"

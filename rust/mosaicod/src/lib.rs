@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod environment;
 mod file;
+mod mapping;
 mod memory;
 mod settings;
 mod store;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, MutableArrayData, RecordBatch, RecordBatchOptions, make_array};
-use mosaico_select::{data_bytes, split};
+use mosaico_select::{Mismatch, conform, data_bytes, split};
+use mosaico_types::ErrorKind;
 
 use super::Lane;
-use crate::conform::{Mismatch, conform};
 use crate::{Error, Result};
 
 impl Lane {
@@ -25,7 +25,8 @@ impl Lane {
         for batch in batches {
             let mismatch = |mismatch: Mismatch| {
                 let mismatch = mismatch.map_row(|row| first_row + row);
-                Error::from(mismatch).context(format_args!("topic `{}`", self.shared.topic))
+                Error::new(ErrorKind::InvalidInput, mismatch.to_string())
+                    .context(format_args!("topic `{}`", self.shared.topic))
             };
             fitting.push(conform(&schema, batch).map_err(mismatch)?);
             first_row += batch.num_rows();

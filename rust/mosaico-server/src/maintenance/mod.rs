@@ -20,7 +20,7 @@ use crate::store::layout::ROOT;
 pub use check::{CheckOptions, Checked};
 pub use compact::Compacted;
 pub use gc::Collected;
-pub use import::{ImportOptions, Imported};
+pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
 pub use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 pub use stats::Stats;
 

@@ -194,9 +194,11 @@ async fn the_catalogue_proposes_what_may_match() {
 async fn rows_without_statistics_are_found() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
-    drop(decades(&server.client).await);
+    // Held until the server has ended: one that is dropped may look like one that is complete.
+    let open = decades(&server.client).await;
     let before = query(&server.client, near_3000()).await["items"].clone();
     server.stop().await;
+    drop(open);
     database::remove(folder.path());
     let forget = |file: &std::path::Path, edit: &dyn Fn(&mut Value)| {
         let mut record: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -229,7 +231,7 @@ async fn a_catalogue_of_an_earlier_version_is_searched_as_well() {
     }
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
-    drop(decades(&server.client).await);
+    let open = decades(&server.client).await;
     let key = create_sequence(&server.client, "odd").await;
     let topic = create_topic(&server.client, "odd/t", &key).await;
     let time: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
@@ -253,6 +255,7 @@ async fn a_catalogue_of_an_earlier_version_is_searched_as_well() {
         before.push(told(&server.client, body).await);
     }
     server.stop().await;
+    drop(open);
     let earlier = "DROP INDEX chunk_column_number; DROP INDEX chunk_column_text; DROP INDEX topic_kind; \
                    ALTER TABLE chunk_column DROP COLUMN low; ALTER TABLE chunk_column DROP COLUMN high; \
                    ALTER TABLE topic DROP COLUMN bounded; \

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 /// One call of a client; numbers choose among what there is.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     CreateSequence,
     CreateTopic(usize),
     Put { topic: usize, rows: usize, finish: bool },
@@ -49,10 +49,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What a client knows.
 #[derive(Debug, Default)]
-struct Known {
+pub(crate) struct Known {
     made: usize,
     /// Name and key.
-    sequences: Vec<(String, String)>,
+    pub(crate) sequences: Vec<(String, String)>,
     /// Locator and key.
     topics: Vec<(String, String)>,
 }
@@ -63,7 +63,7 @@ fn pick(list: &[(String, String)], number: usize) -> Option<(String, String)> {
 
 impl Known {
     /// Calls that are refused are part of the history.
-    async fn make(&mut self, client: &Client, step: &Step) -> Option<()> {
+    pub(crate) async fn make(&mut self, client: &Client, step: &Step) -> Option<()> {
         self.made += 1;
         let number = self.made;
         let key = |answer: Value| answer["key"].as_str().map(str::to_owned);
@@ -132,7 +132,7 @@ impl Known {
     }
 }
 
-fn settings(folder: &Path) -> Config {
+pub(crate) fn settings(folder: &Path) -> Config {
     let mut config = config(folder);
     // A chunk of a few rows, so that there are some.
     config.chunk_bytes = 300;
@@ -141,7 +141,7 @@ fn settings(folder: &Path) -> Config {
 }
 
 /// A server from its start to its end, or to a crash.
-fn live<T>(folder: &Path, crash: bool, work: impl AsyncFnOnce(&Client) -> T) -> T {
+pub(crate) fn live<T>(folder: &Path, crash: bool, work: impl AsyncFnOnce(&Client) -> T) -> T {
     let runtime = Runtime::new().unwrap();
     let result = runtime.block_on(async {
         let server = TestServer::start(settings(folder)).await;
@@ -157,7 +157,7 @@ fn live<T>(folder: &Path, crash: bool, work: impl AsyncFnOnce(&Client) -> T) -> 
     result
 }
 
-async fn answers(client: &Client, known: &Known) -> Answers {
+pub(crate) async fn answers(client: &Client, known: &Known) -> Answers {
     let named = |list: &[(String, String)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let mut found = about(client, &named(&known.sequences), &named(&known.topics)).await;
     found.append(&mut overall(client).await);
@@ -165,7 +165,7 @@ async fn answers(client: &Client, known: &Known) -> Answers {
 }
 
 /// Waits until what the log held is in chunks.
-async fn settle(folder: &Path) {
+pub(crate) async fn settle(folder: &Path) {
     let is_empty = || files(folder).iter().all(|file| !file.starts_with("log/"));
     for _ in 0..1000 {
         if is_empty() {

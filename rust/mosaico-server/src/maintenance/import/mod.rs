@@ -6,8 +6,10 @@
 
 mod mosaico;
 mod ours;
+mod plain;
 mod rows;
 mod sequence;
+mod source;
 
 use std::path::Path;
 
@@ -21,16 +23,21 @@ use crate::hold::Hold;
 use crate::id::SequenceId;
 use crate::store::Store;
 use crate::store::layout::{ROOT, SequencePaths};
+use plain::mapping::Mapping;
+pub use plain::{ImportPlan, PlannedSequence, PlannedTopic, mapping, plan_import};
 use sequence::Written;
+use source::SourceSequence;
 
 /// What is imported, and how.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
-    /// Another store of ours, or the folder of the store of a `mosaicod` 0.2 to 0.4.
+    /// Another store of ours, the folder of the store of a `mosaicod` 0.2 to 0.4, or one of plain Parquet files.
     pub source: StoreLocation,
     /// A store of Mosaico does not say which sequences are finalized: take all of them for it. Without this they are
     /// only reported. Stores of ours say it.
     pub assume_finalized: bool,
+    /// What is in plain Parquet files.
+    pub mapping: Option<Mapping>,
 }
 
 /// What an import did.
@@ -46,6 +53,9 @@ pub struct Imported {
     pub present: Vec<String>,
     /// Sequences that are still being recorded, or of which nothing tells whether they are complete.
     pub undecided: Vec<String>,
+    /// Plain Parquet files that the mapping does not name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// What was not taken over. Nothing of these sequences is in the store.
     pub problems: Vec<Problem>,
 }
@@ -89,6 +99,11 @@ pub(super) async fn run(
 ) -> Result<Imported> {
     let import = Import { target: &target.store, catalog, config, progress };
     import.finish_begun().await?;
+    if let Some(mapping) = &options.mapping {
+        let folder = plain::folder(&options.source)?;
+        check_apart(folder, &target.folder)?;
+        return import.plain(folder, mapping).await;
+    }
     match &options.source {
         StoreLocation::Local(folder) => {
             check_apart(folder, &target.folder)?;
@@ -122,16 +137,31 @@ impl Import<'_> {
         Ok(())
     }
 
+    async fn plain(&self, folder: &Path, mapping: &Mapping) -> Result<Imported> {
+        let (folder, mapping) = (folder.to_owned(), mapping.clone());
+        let plan = sequence::blocking(move || plain::plan(&folder, &mapping)).await?;
+        let (found, problems, left_out) = plan.into_sources();
+        self.folders(found, true, Imported { problems, left_out, ..Imported::default() }).await
+    }
+
     async fn mosaico(&self, folder: &Path, assume_finalized: bool) -> Result<Imported> {
         let (found, problems) = mosaico::scan(folder)?;
-        let mut imported = Imported { problems, ..Imported::default() };
+        self.folders(found, assume_finalized, Imported { problems, ..Imported::default() }).await
+    }
+
+    async fn folders(
+        &self,
+        found: Vec<SourceSequence>,
+        is_complete: bool,
+        mut imported: Imported,
+    ) -> Result<Imported> {
         let total = found.len() as u64;
         for (done, source) in (0..).zip(found) {
             (self.progress)(Progress { done, total });
             let name = source.name.to_string();
             if self.catalog.find_sequence(&source.name).await?.is_some() {
                 imported.present.push(name);
-            } else if !assume_finalized {
+            } else if !is_complete {
                 imported.undecided.push(name);
             } else {
                 let path = source.folder.display().to_string();

@@ -10,38 +10,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicPath, now_ns};
+use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicPath};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::Problem;
+use super::source::{SourceSequence, SourceTopic, age};
 use crate::error::{Error, Result};
-
-/// A sequence of the source.
-#[derive(Debug)]
-pub(super) struct SourceSequence {
-    pub name: SequenceName,
-    pub folder: PathBuf,
-    pub user_metadata: Value,
-    pub created_ns: i64,
-    pub topics: Vec<SourceTopic>,
-}
-
-/// A topic of the source.
-#[derive(Debug)]
-pub(super) struct SourceTopic {
-    pub path: TopicPath,
-    pub tag: OntologyTag,
-    pub format: SerializationFormat,
-    pub user_metadata: Value,
-    pub created_ns: i64,
-    /// Parquet files in the order of arrival.
-    pub files: Vec<PathBuf>,
-    /// Lowest and highest time, where the source tells.
-    pub bounds: Option<(i64, i64)>,
-}
 
 #[derive(Deserialize)]
 struct SequenceJson {
@@ -133,6 +109,7 @@ fn add_topics(parent: &Path, prefix: &str, topics: &mut Vec<SourceTopic>) -> Res
                 user_metadata: described.user_metadata,
                 created_ns: age(&file),
                 files: files(&folder)?,
+                recipe: None,
                 bounds: bounds(&folder)?,
             });
         } else if !files(&folder)?.is_empty() {
@@ -225,11 +202,4 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 
 fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// When a file was written: the nearest thing to a time of creation that such a store has.
-fn age(file: &Path) -> i64 {
-    let written = fs::metadata(file).and_then(|file| file.modified()).ok();
-    let since = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or_else(now_ns)
 }

@@ -1,16 +1,20 @@
 //! One sequence that appears as a whole.
 
 use std::mem::take;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use mosaico_select::data_bytes;
 use mosaico_types::now_ns;
 use mosaico_wire::event::OnError;
 use mosaico_wire::ipc::schema_message;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::mosaico::{SourceSequence, SourceTopic};
+use super::plain::Recipe;
 use super::rows::{self, Rows};
+use super::source::{SourceSequence, SourceTopic};
 use crate::batch::{Filled, TIMESTAMP, TimeSpan, times};
 use crate::catalog::{Catalog, SequenceState, TopicState};
 use crate::config::Config;
@@ -114,11 +118,21 @@ async fn write_topic(
         created_ns: source.created_ns,
     };
     let paths = SequencePaths(sequence.id).topic(record.id);
-    let mut copy =
-        Copy { store, config, sequence, record: &record, schema: None, chunks: Vec::new(), rows: 0 };
+    let mut copy = Copy {
+        store,
+        config,
+        sequence,
+        record: &record,
+        schema: None,
+        chunks: Vec::new(),
+        rows: 0,
+        waiting: Vec::new(),
+        waiting_bytes: 0,
+    };
     for file in source.files {
-        copy.file(file).await?;
+        copy.file(file, source.recipe.as_ref()).await?;
     }
+    copy.chunk().await?;
     let (schema, chunks) = (copy.schema.unwrap_or_else(without_rows), copy.chunks);
     let found = chunks.iter().map(|c| c.ts_min).min().zip(chunks.iter().map(|c| c.ts_max).max());
     if source.bounds.is_some() && found != source.bounds {
@@ -164,17 +178,21 @@ struct Copy<'a> {
     schema: Option<SchemaRef>,
     chunks: Vec<ChunkRecord>,
     rows: u64,
+    /// Rows of the next chunk.
+    waiting: Vec<RecordBatch>,
+    waiting_bytes: usize,
 }
 
 impl Copy<'_> {
-    async fn file(&mut self, file: std::path::PathBuf) -> Result<()> {
-        let mut rows = blocking(move || Rows::open(file)).await?;
+    async fn file(&mut self, file: PathBuf, recipe: Option<&Arc<Recipe>>) -> Result<()> {
+        let recipe = recipe.cloned();
+        let mut rows = blocking(move || Rows::open(file, recipe.as_deref())).await?;
         let schema = SchemaRef::clone(self.schema.get_or_insert_with(|| SchemaRef::clone(rows.schema())));
         rows = rows.with_schema(&schema)?;
         loop {
-            let bytes = self.config.chunk_bytes;
+            let room = self.config.chunk_bytes.saturating_sub(self.waiting_bytes).max(1);
             let (next, batches) = blocking(move || {
-                let batches = rows.next(bytes)?;
+                let batches = rows.next(room)?;
                 Ok((rows, batches))
             })
             .await?;
@@ -182,11 +200,17 @@ impl Copy<'_> {
             if batches.is_empty() {
                 return Ok(());
             }
-            self.chunk(&schema, batches).await?;
+            self.waiting_bytes += batches.iter().map(data_bytes).sum::<usize>();
+            self.waiting.extend(batches);
+            if self.waiting_bytes >= self.config.chunk_bytes {
+                self.chunk().await?;
+            }
         }
     }
 
-    async fn chunk(&mut self, schema: &SchemaRef, batches: Vec<arrow::array::RecordBatch>) -> Result<()> {
+    /// Makes a chunk of the rows that wait for it.
+    async fn chunk(&mut self) -> Result<()> {
+        let (Some(schema), batches) = (&self.schema, take(&mut self.waiting)) else { return Ok(()) };
         let index = u32::try_from(self.chunks.len()).map_err(|e| Error::internal("numbering chunks", e))?;
         let count: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let mut span: Option<TimeSpan> = None;
@@ -208,12 +232,12 @@ impl Copy<'_> {
             rows: count,
             filled: batches.iter().map(Filled::of).reduce(Filled::or).unwrap_or(Filled::UNKNOWN),
         };
-        let data = batches.iter().map(|batch| data_bytes(batch) as u64).sum();
+        let data = take(&mut self.waiting_bytes) as u64;
         let scratch = self.store.scratch_file();
         let written = {
             let (file, schema, config) =
                 (scratch.file.clone(), SchemaRef::clone(schema), self.config.clone());
-            blocking(move || rows::write(&file, &schema, &label, &config, &batches)).await?
+            blocking(move || rows::write(&file, &schema, &label, &config, batches)).await?
         };
         let paths = SequencePaths(self.sequence.id).topic(self.record.id);
         self.store.publish(&scratch, &paths.chunk(index)).await?;
@@ -237,6 +261,8 @@ impl Copy<'_> {
 }
 
 /// Decoding and encoding, off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("importing rows", e))?
 }

@@ -19,7 +19,10 @@ pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef> {
 }
 
 /// The same values as another type of their kind; a value that would not come back as it was is refused.
-pub(super) fn exactly(given: &ArrayRef, expected: &DataType) -> Result<ArrayRef> {
+///
+/// # Errors
+/// The types are not of a kind, or the first value that would be lost, and its row.
+pub fn exactly(given: &ArrayRef, expected: &DataType) -> Result<ArrayRef> {
     let found = given.data_type();
     if found == expected {
         return Ok(Arc::clone(given));

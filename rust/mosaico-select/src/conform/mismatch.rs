@@ -2,13 +2,10 @@ use std::fmt;
 
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use mosaico_types::ErrorKind;
-
-use crate::Error;
 
 /// Why a column is not one of the topic's.
 #[derive(Debug)]
-pub(crate) struct Mismatch {
+pub struct Mismatch {
     /// Names from the outside in.
     path: Vec<String>,
     row: Option<usize>,
@@ -25,6 +22,7 @@ pub(super) enum What {
     Null { expected: DataType },
     Value { expected: DataType, value: String },
     Length { expected: usize, given: usize },
+    Text(String),
     Other(ArrowError),
 }
 
@@ -33,16 +31,31 @@ impl Mismatch {
         Self { path: Vec::new(), row: None, what }
     }
 
-    pub(super) fn at(self, row: usize) -> Self {
+    /// For a reason of somebody else.
+    pub fn because(text: impl Into<String>) -> Self {
+        Self::new(What::Text(text.into()))
+    }
+
+    /// In this row.
+    #[must_use]
+    pub fn at(self, row: usize) -> Self {
         Self { row: Some(row), ..self }
     }
 
+    /// The dotted name of the column.
+    pub fn column(&self) -> String {
+        self.path.join(".")
+    }
+
     /// In a row counted otherwise.
-    pub(crate) fn map_row(self, row: impl FnOnce(usize) -> usize) -> Self {
+    #[must_use]
+    pub fn map_row(self, row: impl FnOnce(usize) -> usize) -> Self {
         Self { row: self.row.map(row), ..self }
     }
 
-    pub(super) fn below(mut self, parent: &str) -> Self {
+    /// In the column or field `parent`, or below it.
+    #[must_use]
+    pub fn below(mut self, parent: &str) -> Self {
         self.path.insert(0, parent.to_owned());
         self
     }
@@ -74,13 +87,10 @@ impl fmt::Display for Mismatch {
             What::Length { expected, given } => {
                 write!(f, ": {given} items were given, {expected} are required")
             }
+            What::Text(text) => write!(f, ": {text}"),
             What::Other(error) => write!(f, ": {error}"),
         }
     }
 }
 
-impl From<Mismatch> for Error {
-    fn from(mismatch: Mismatch) -> Self {
-        Self::new(ErrorKind::InvalidInput, mismatch.to_string())
-    }
-}
+impl std::error::Error for Mismatch {}

@@ -10,9 +10,10 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, St
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
 
-use crate::layout::{RECORDING, TIMESTAMP};
-use exact::{exactly, plain};
-pub(crate) use mismatch::Mismatch;
+use crate::{RECORDING, TIMESTAMP};
+pub use exact::exactly;
+use exact::plain;
+pub use mismatch::Mismatch;
 use mismatch::What;
 
 type Result<T> = std::result::Result<T, Mismatch>;
@@ -22,7 +23,10 @@ type Given<'a> = (&'a str, &'a ArrayRef);
 
 /// The rows of `batch` with exactly `schema`. Columns that are missing are null where they may be; `a.b` names the
 /// field `b` of the struct `a`, which is null where all of its fields that are given are.
-pub(crate) fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+///
+/// # Errors
+/// The first column that does not fit, and its row.
+pub fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let source = batch.schema();
     let columns = batch.columns().iter().zip(source.fields());
     let columns = columns.map(|(column, field)| match field.name().as_str() {
@@ -37,8 +41,11 @@ pub(crate) fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordB
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
-/// Times of any unit as the numbers that topics hold.
-fn nanoseconds(column: &ArrayRef) -> Result<ArrayRef> {
+/// Times of any unit as the numbers that topics hold; what is no time stays what it is.
+///
+/// # Errors
+/// The first time that is too far from the epoch, and its row.
+pub fn nanoseconds(column: &ArrayRef) -> Result<ArrayRef> {
     let DataType::Timestamp(_, zone) = column.data_type() else { return Ok(Arc::clone(column)) };
     let times = exactly(column, &DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))?;
     Ok(arrow::compute::cast(&times, &DataType::Int64)?)

@@ -1,0 +1,215 @@
+//! How the columns of files become those of a topic.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use mosaico_select::{Mismatch, Projection, conform, find};
+
+use super::mapping::{Change, Source, TopicMapping};
+use super::pattern::Pattern;
+use super::values::{changed, constant, repeated, values};
+use crate::error::{Error, Result};
+
+/// For all files of a topic.
+#[derive(Debug)]
+pub(in super::super) struct Recipe {
+    schema: SchemaRef,
+    columns: Vec<(String, Source)>,
+    ignored: Vec<Pattern>,
+}
+
+impl Recipe {
+    pub(super) fn new(topic: &TopicMapping, schema: SchemaRef) -> Result<Self> {
+        let columns = topic.columns.iter().map(|(target, source)| (target.clone(), source.clone())).collect();
+        let ignored = topic.ignore.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
+        Ok(Self { schema, columns, ignored })
+    }
+
+    /// For a file with these columns.
+    pub(in super::super) fn for_file(&self, file: &Schema) -> Result<FileRecipe> {
+        let mut taken: Vec<(String, Source)> = self.columns.clone();
+        let mut used = BTreeSet::new();
+        for (_, source) in &self.columns {
+            if let Source::Column(source) = source {
+                // What is not there is told by the projection.
+                used.extend(find(file, &source.column).into_iter().flat_map(|column| column.leaves));
+            }
+        }
+        let mut unmapped = Vec::new();
+        let mut first = 0;
+        for root in file.fields() {
+            let leaves = leaves_of(root, root.name(), first);
+            first += leaves.len();
+            let is_ignored = |path: &str| {
+                self.ignored.iter().any(|p| p.parts(path).is_some() || p.parts(root.name()).is_some())
+            };
+            let mut left: Vec<_> =
+                leaves.iter().filter(|leaf| !used.contains(&leaf.1) && !is_ignored(&leaf.0)).collect();
+            if left.len() == leaves.len() && self.has_room_for(root.name()) {
+                taken.push(by_name(root.name()));
+                continue;
+            }
+            left.dedup_by_key(|leaf| &leaf.0);
+            for (path, _) in left {
+                if path != root.name() && self.has_room_for(path) {
+                    taken.push(by_name(path));
+                } else {
+                    unmapped.push(path.clone());
+                }
+            }
+        }
+        self.checked(file, taken, unmapped)
+    }
+
+    /// Whether the topic has such a column, and nothing else is mapped to it.
+    fn has_room_for(&self, name: &str) -> bool {
+        let lies_in = |inner: &str, outer: &str| {
+            inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+        };
+        find(&self.schema, name).is_some()
+            && !self.columns.iter().any(|(target, _)| lies_in(target, name) || lies_in(name, target))
+    }
+
+    fn checked(
+        &self,
+        file: &Schema,
+        taken: Vec<(String, Source)>,
+        unmapped: Vec<String>,
+    ) -> Result<FileRecipe> {
+        let named = |(_, source): &(String, Source)| match source {
+            Source::Column(source) => Some(source.column.clone()),
+            Source::Constant(_) => None,
+        };
+        let paths: Vec<String> = taken.iter().filter_map(named).collect();
+        let projection = Projection::new(file, &paths).map_err(|e| Error::Invalid(e.to_string()))?;
+        let mut steps = Vec::with_capacity(taken.len());
+        for (target, source) in taken {
+            let data_type = find(&self.schema, &target).map_or(DataType::Null, |column| column.data_type);
+            let from = match &source {
+                Source::Column(source) => {
+                    let path = find(file, &source.column).map(|column| column.path).unwrap_or_default();
+                    From::Column { path, change: source.change }
+                }
+                Source::Constant(value) => From::Constant(
+                    constant(value, &data_type).map_err(|e| Error::Invalid(e.below(&target).to_string()))?,
+                ),
+            };
+            steps.push(Step { target, source, from, data_type });
+        }
+        let recipe = FileRecipe { schema: Arc::clone(&self.schema), projection, steps, unmapped };
+        // Whatever does not depend on values is told by no rows.
+        recipe.rows(&RecordBatch::new_empty(Arc::clone(recipe.projection.schema())), 0)?;
+        Ok(recipe)
+    }
+}
+
+fn by_name(name: &str) -> (String, Source) {
+    let source = super::mapping::ColumnSource { column: name.to_owned(), change: Change::None };
+    (name.to_owned(), Source::Column(source))
+}
+
+/// The leaves of a column by the dotted names of the fields that lead there, with their number in the file.
+fn leaves_of(field: &Field, path: &str, first: usize) -> Vec<(String, usize)> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    let mut add = |fields: &Fields| {
+        for inner in fields {
+            let next = first + found.len();
+            found.extend(leaves_of(inner, &format!("{path}.{}", inner.name()), next));
+        }
+    };
+    match field.data_type() {
+        DataType::Struct(fields) => add(fields),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            // A list is one column, whatever is in it.
+            let inside = leaves_of(item, path, first);
+            found = inside.into_iter().map(|(_, leaf)| (path.to_owned(), leaf)).collect();
+        }
+        DataType::Map(entries, _) => {
+            let inside = leaves_of(entries, path, first);
+            found = inside.into_iter().map(|(_, leaf)| (path.to_owned(), leaf)).collect();
+        }
+        _ => found.push((path.to_owned(), first)),
+    }
+    found
+}
+
+/// For one file.
+#[derive(Debug)]
+pub(in super::super) struct FileRecipe {
+    schema: SchemaRef,
+    projection: Projection,
+    steps: Vec<Step>,
+    /// Columns of the file that nothing takes.
+    pub(super) unmapped: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Step {
+    target: String,
+    source: Source,
+    from: From,
+    /// Of the target.
+    data_type: DataType,
+}
+
+#[derive(Debug)]
+enum From {
+    Column { path: Vec<String>, change: Change },
+    Constant(ArrayRef),
+}
+
+impl FileRecipe {
+    /// Of the topic.
+    pub(in super::super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The Parquet leaves that it reads.
+    pub(in super::super) fn leaves(&self) -> &[usize] {
+        self.projection.leaves()
+    }
+
+    /// What goes where, in words.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.steps.iter().map(|step| (step.target.clone(), step.source.to_string()))
+    }
+
+    /// Rows of the topic, from rows of the file of which the first has this number.
+    pub(in super::super) fn rows(&self, batch: &RecordBatch, first_row: u64) -> Result<RecordBatch> {
+        self.converted(batch).map_err(|mismatch| {
+            let column = mismatch.column();
+            let step = self.steps.iter().find(|step| {
+                step.target == column || column.strip_prefix(&step.target).is_some_and(|r| r.starts_with('.'))
+            });
+            let from = match step {
+                Some(Step { target, source: Source::Column(source), .. }) if *target != source.column => {
+                    format!(" (from `{}`)", source.column)
+                }
+                _ => String::new(),
+            };
+            let first = usize::try_from(first_row).unwrap_or(usize::MAX);
+            Error::Invalid(format!("{}{from}", mismatch.map_row(|row| first.saturating_add(row))))
+        })
+    }
+
+    fn converted(&self, batch: &RecordBatch) -> std::result::Result<RecordBatch, Mismatch> {
+        let mut fields = Vec::with_capacity(self.steps.len());
+        let mut columns = Vec::with_capacity(self.steps.len());
+        for Step { target, from, data_type, .. } in &self.steps {
+            let array = match from {
+                From::Column { path, change } => {
+                    values(batch, path).and_then(|array| changed(array, *change, data_type))
+                }
+                From::Constant(one) => repeated(one, batch.num_rows()),
+            };
+            let array = array.map_err(|mismatch| mismatch.below(target))?;
+            fields.push(Field::new(target, array.data_type().clone(), true));
+            columns.push(array);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let named = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?;
+        conform(&self.schema, &named)
+    }
+}
