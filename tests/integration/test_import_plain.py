@@ -218,6 +218,7 @@ def test_a_mapping_of_everything(source: Path, store: Path) -> None:
     [
         ({"az": None}, "no column `az`"),
         ({"extra": [1, 2, 3]}, "the columns `extra` of a.parquet are mapped to nothing"),
+        ({"ax.raw": [1, 2, 3]}, "the columns `ax.raw` of a.parquet are mapped to nothing"),
         (
             {"time": pa.array([1, None, 3])},
             "a.parquet: column `timestamp_ns`, row 1: null was given, Int64 is required (from `time`)",

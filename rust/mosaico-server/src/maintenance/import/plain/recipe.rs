@@ -1,10 +1,9 @@
 //! How the columns of files become those of a topic.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use mosaico_select::{Mismatch, Projection, conform, find};
 
 use super::mapping::{Change, Source, TopicMapping};
@@ -30,33 +29,30 @@ impl Recipe {
     /// For a file with these columns.
     pub(in super::super) fn for_file(&self, file: &Schema) -> Result<FileRecipe> {
         let mut taken: Vec<(String, Source)> = self.columns.clone();
-        let mut used = BTreeSet::new();
-        for (_, source) in &self.columns {
-            if let Source::Column(source) = source {
-                // What is not there is told by the projection.
-                used.extend(find(file, &source.column).into_iter().flat_map(|column| column.leaves));
-            }
-        }
+        let named = self.columns.iter().filter_map(|(_, source)| match source {
+            // What is not there is told by the projection.
+            Source::Column(source) => find(file, &source.column).map(|column| column.path),
+            Source::Constant(_) => None,
+        });
+        let used: Vec<Vec<String>> = named.collect();
         let mut unmapped = Vec::new();
-        let mut first = 0;
         for root in file.fields() {
-            let leaves = leaves_of(root, root.name(), first);
-            first += leaves.len();
-            let is_ignored = |path: &str| {
-                self.ignored.iter().any(|p| p.parts(path).is_some() || p.parts(root.name()).is_some())
+            let leaves = leaves_of(root, &[]);
+            let is_ignored = |name: &str| self.ignored.iter().any(|p| p.parts(name).is_some());
+            let is_left = |leaf: &&Vec<String>| {
+                let is_used = used.iter().any(|used| leaf.starts_with(used));
+                !is_used && !is_ignored(&leaf.join(".")) && !is_ignored(root.name())
             };
-            let mut left: Vec<_> =
-                leaves.iter().filter(|leaf| !used.contains(&leaf.1) && !is_ignored(&leaf.0)).collect();
+            let left: Vec<String> = leaves.iter().filter(is_left).map(|leaf| leaf.join(".")).collect();
             if left.len() == leaves.len() && self.has_room_for(root.name()) {
                 taken.push(by_name(root.name()));
                 continue;
             }
-            left.dedup_by_key(|leaf| &leaf.0);
-            for (path, _) in left {
-                if path != root.name() && self.has_room_for(path) {
-                    taken.push(by_name(path));
+            for path in left {
+                if path != *root.name() && self.has_room_for(&path) {
+                    taken.push(by_name(&path));
                 } else {
-                    unmapped.push(path.clone());
+                    unmapped.push(path);
                 }
             }
         }
@@ -65,9 +61,6 @@ impl Recipe {
 
     /// Whether the topic has such a column, and nothing else is mapped to it.
     fn has_room_for(&self, name: &str) -> bool {
-        let lies_in = |inner: &str, outer: &str| {
-            inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
-        };
         find(&self.schema, name).is_some()
             && !self.columns.iter().any(|(target, _)| lies_in(target, name) || lies_in(name, target))
     }
@@ -110,29 +103,18 @@ fn by_name(name: &str) -> (String, Source) {
     (name.to_owned(), Source::Column(source))
 }
 
-/// The leaves of a column by the dotted names of the fields that lead there, with their number in the file.
-fn leaves_of(field: &Field, path: &str, first: usize) -> Vec<(String, usize)> {
-    let mut found: Vec<(String, usize)> = Vec::new();
-    let mut add = |fields: &Fields| {
-        for inner in fields {
-            let next = first + found.len();
-            found.extend(leaves_of(inner, &format!("{path}.{}", inner.name()), next));
-        }
-    };
+/// Whether the dotted name is that of `outer`, or of something in it.
+fn lies_in(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Where the parts of a column lie; a list is one, whatever is in it.
+fn leaves_of(field: &Field, outer: &[String]) -> Vec<Vec<String>> {
+    let path = [outer, &[field.name().clone()]].concat();
     match field.data_type() {
-        DataType::Struct(fields) => add(fields),
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            // A list is one column, whatever is in it.
-            let inside = leaves_of(item, path, first);
-            found = inside.into_iter().map(|(_, leaf)| (path.to_owned(), leaf)).collect();
-        }
-        DataType::Map(entries, _) => {
-            let inside = leaves_of(entries, path, first);
-            found = inside.into_iter().map(|(_, leaf)| (path.to_owned(), leaf)).collect();
-        }
-        _ => found.push((path.to_owned(), first)),
+        DataType::Struct(fields) => fields.iter().flat_map(|inner| leaves_of(inner, &path)).collect(),
+        _ => vec![path],
     }
-    found
 }
 
 /// For one file.
@@ -180,9 +162,7 @@ impl FileRecipe {
     pub(in super::super) fn rows(&self, batch: &RecordBatch, first_row: u64) -> Result<RecordBatch> {
         self.converted(batch).map_err(|mismatch| {
             let column = mismatch.column();
-            let step = self.steps.iter().find(|step| {
-                step.target == column || column.strip_prefix(&step.target).is_some_and(|r| r.starts_with('.'))
-            });
+            let step = self.steps.iter().find(|step| lies_in(&column, &step.target));
             let from = match step {
                 Some(Step { target, source: Source::Column(source), .. }) if *target != source.column => {
                     format!(" (from `{}`)", source.column)
