@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from harness.daemon import MOSAICOD, Daemon, run_mosaicod
 from harness.minio import Minio
 from harness.postgres import Postgres, require_postgres
 from harness.record import number, record_numbers, replay, sequence_of
+from pyarrow import flight
 
 from mosaicolabs import Integer64, MosaicoClient
 
@@ -48,6 +51,31 @@ def test_a_recording_goes_on(daemon: Daemon, remote: MosaicoClient) -> None:
     assert sequence_of(remote, "open").is_locked
     assert len(replay(remote, "open")) == 2 * len(ROWS)
     assert len(replay(remote, "done")) == 2 * len(ROWS)
+
+
+def test_what_changes_meanwhile_is_not_lost(daemon: Daemon, remote: MosaicoClient) -> None:
+    record_numbers(remote, "run", {"a": ROWS})
+    done, reports = threading.Event(), []
+    with flight.connect(f"grpc://{daemon.host}:{daemon.port}") as calls, ThreadPoolExecutor() as pool:
+
+        def ask(action: str, **body: str) -> Any:
+            answers = calls.do_action(flight.Action(action, json.dumps(body).encode()))
+            return [json.loads(answer.body.to_pybytes()) for answer in answers][-1].get("response")
+
+        def rebuild_over_and_over() -> None:
+            while not done.is_set():
+                reports.append(ask("catalog_rebuild")["rebuilt"])
+
+        rebuilding = pool.submit(rebuild_over_and_over)
+        try:
+            for count in range(1, 201):
+                ask("sequence_notify_create", name="run", notify_type="error", msg=str(count))
+                assert len(ask("sequence_notify_list", name="run")["notifies"]) == count
+        finally:
+            done.set()
+        rebuilding.result()
+    assert len(reports) > 1
+    assert all(report["problems"] == [] for report in reports)
 
 
 def test_kill_in_the_middle(daemon: Daemon) -> None:

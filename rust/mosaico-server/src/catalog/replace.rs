@@ -20,6 +20,8 @@ struct KeptPart {
     number: i64,
     daemon: String,
     row_start: i64,
+    went_on_at: Option<i64>,
+    log_in_store: i64,
     row_end: Option<i64>,
     busy: i64,
 }
@@ -88,7 +90,7 @@ async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error>
     let heard = query("SELECT CAST(heard_at AS TEXT) FROM sequence WHERE id = ?").bind(id.to_string());
     let heard_at = heard.fetch_optional(&mut *db).await?.map(|row| row.try_get(0)).transpose()?.flatten();
     let parts = query(
-        "SELECT p.topic_id, p.number, p.daemon, p.row_start, p.row_end, p.busy FROM part p \
+        "SELECT p.topic_id, p.number, p.daemon, p.row_start, p.went_on_at, p.log_in_store, p.row_end, p.busy FROM part p \
          JOIN topic t ON t.id = p.topic_id WHERE t.sequence_id = ?",
     );
     let part = |row: &Row| {
@@ -97,6 +99,8 @@ async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error>
             number: row.try_get("number")?,
             daemon: row.try_get("daemon")?,
             row_start: row.try_get("row_start")?,
+            went_on_at: row.try_get("went_on_at")?,
+            log_in_store: row.try_get("log_in_store")?,
             row_end: row.try_get("row_end")?,
             busy: row.try_get("busy")?,
         })
@@ -124,13 +128,15 @@ impl Kept {
                 continue;
             }
             query(
-                "INSERT INTO part (topic_id, number, daemon, row_start, row_end, busy) VALUES (?, ?, ?, ?, ?, ?) \
-                 ON CONFLICT (topic_id, number) DO UPDATE SET busy = excluded.busy",
+                "INSERT INTO part (topic_id, number, daemon, row_start, went_on_at, log_in_store, row_end, busy) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id, number) DO UPDATE SET busy = excluded.busy",
             )
             .bind(part.topic)
             .bind(part.number)
             .bind(part.daemon)
             .bind(part.row_start)
+            .bind(part.went_on_at)
+            .bind(part.log_in_store)
             .bind(part.row_end)
             .bind(part.busy)
             .execute(&mut *db)

@@ -1,6 +1,7 @@
 //! Statements for SQLite and Postgres. They are written once, with `?` or `?1` for parameters and `json_each(?)` for
 //! a parameter that is a list; what Postgres spells differently is put right here, and nowhere else.
 
+use serde_json::json;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
@@ -161,6 +162,31 @@ pub(super) enum Parameter {
     Real(Option<f64>),
     Text(Option<String>),
     Bytes(Vec<u8>),
+    Integers(Vec<Option<i64>>),
+    Reals(Vec<Option<f64>>),
+    Texts(Vec<Option<String>>),
+}
+
+impl Parameter {
+    /// The values of a column as one array.
+    pub(super) fn column(values: Vec<Self>) -> Result<Self> {
+        let mixed = || sqlx::Error::Encode("a column has values of several types".into());
+        let column = match values.first() {
+            Some(Self::Integer(_)) => {
+                let integer = |value| if let Self::Integer(value) = value { Some(value) } else { None };
+                values.into_iter().map(integer).collect::<Option<_>>().map(Self::Integers)
+            }
+            Some(Self::Real(_)) => {
+                let real = |value| if let Self::Real(value) = value { Some(value) } else { None };
+                values.into_iter().map(real).collect::<Option<_>>().map(Self::Reals)
+            }
+            _ => {
+                let text = |value| if let Self::Text(value) = value { Some(value) } else { None };
+                values.into_iter().map(text).collect::<Option<_>>().map(Self::Texts)
+            }
+        };
+        column.ok_or_else(mixed)
+    }
 }
 
 macro_rules! parameters {
@@ -273,6 +299,10 @@ impl Statement {
             Parameter::Real(value) => query.bind(value),
             Parameter::Text(value) => query.bind(value),
             Parameter::Bytes(value) => query.bind(value),
+            // It has no arrays; lists are JSON.
+            Parameter::Integers(values) => query.bind(json!(values).to_string()),
+            Parameter::Reals(values) => query.bind(json!(values).to_string()),
+            Parameter::Texts(values) => query.bind(json!(values).to_string()),
         })
     }
 
@@ -283,6 +313,9 @@ impl Statement {
             Parameter::Real(value) => query.bind(value),
             Parameter::Text(value) => query.bind(value),
             Parameter::Bytes(value) => query.bind(value),
+            Parameter::Integers(values) => query.bind(values),
+            Parameter::Reals(values) => query.bind(values),
+            Parameter::Texts(values) => query.bind(values),
         })
     }
 }
