@@ -68,6 +68,12 @@ class Postgres:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()[1:]
 
+    def hold(self, lock: str) -> subprocess.Popen[bytes]:
+        """A session that has an advisory lock until it is killed, or a minute."""
+        text = f"SELECT pg_advisory_lock(hashtextextended('{lock}', 0)); SELECT pg_sleep(60)"
+        command = [str(self._programs / "psql"), self.url, "-c", text]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
     def stop(self) -> None:
         """Ends it at once; connections break."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
