@@ -53,7 +53,7 @@ impl Hold {
         let folder = config.folder()?.to_owned();
         let lock = lock(&folder)?;
         let metrics = Arc::new(Metrics::new(config.ingest_bytes));
-        let store = Store::open(config, metrics.store_timer())?;
+        let store = Store::open(config, &metrics)?;
         let database = Database::of(config, &folder);
         let (mut session, mut beside) = (None, false);
         match &config.store {

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::timeout;
 
 use super::filling::FILLING;
-use super::{Catalog, failed};
+use super::{AWAY, Catalog, failed};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -196,7 +196,7 @@ pub(super) fn unusable(options: &PgConnectOptions, error: &sqlx::Error) -> Error
         None => format!("{}:{}", options.get_host(), options.get_port()),
     };
     let todo = match error {
-        sqlx::Error::Database(_) => {
+        sqlx::Error::Database(e) if !e.code().is_some_and(|code| AWAY.contains(&&*code)) => {
             "look at the user, the password and the name of the database in --database"
         }
         _ => "is it running, and does it take connections from here? See --database",
