@@ -36,8 +36,9 @@ class MosaicoError(Exception):
     Attributes:
         message: What happened, with the offending value and the way out.
         code: Stable machine code; codes are only ever added.
-        request_id: Name of the call in the daemon's log, and at the end of `str(error)`. None: no daemon
-            answered, or one of Mosaico 0.2.
+        request_id: Name of the call in the daemon's log, and at the end of `str(error)`; also of a call that
+            did not reach the daemon, or in which it died. None: no call was made, it was one of this process,
+            or the refusal is of a daemon of Mosaico 0.2.
     """
 
     codes: ClassVar[tuple[str, ...]] = ("internal",)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.counts import Counts
 from harness.daemon import BucketDaemon, Daemon, run_mosaicod
 from harness.minio import KEY, SECRET, Minio
 from harness.proxy import Proxy
@@ -84,7 +85,7 @@ def test_large_chunks_go_in_parts_and_what_was_read_is_kept(
     sent = frames(14)
     with (
         Proxy(minio.port) as proxy,
-        BucketDaemon(tmp_path / "state", bucket, proxy.port, KEYS, *IMPATIENT) as daemon,
+        BucketDaemon(tmp_path / "state", bucket, proxy.port, KEYS, *IMPATIENT, "--http-port", "0") as daemon,
         daemon.connect() as client,
     ):
         with client.sequence_create("s") as sequence:
@@ -99,8 +100,14 @@ def test_large_chunks_go_in_parts_and_what_was_read_is_kept(
         assert read() == sent
         cached = sum(file.stat().st_size for file in (tmp_path / "state" / "cache").iterdir())
         assert cached >= 14_000_000
+        counts = Counts(daemon)
+        fetched = counts("mosaico_cache_misses_total")
+        assert fetched * (512 << 10) >= 14_000_000
         proxy.stall()
         assert read() == sent, "from the cache"
+        counts = Counts(daemon)
+        assert counts("mosaico_cache_misses_total") == fetched
+        assert counts("mosaico_cache_hits_total") >= fetched
 
 
 def test_acknowledged_rows_survive_and_the_bucket_alone_is_enough(

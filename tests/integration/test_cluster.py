@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from harness.daemon import BucketDaemon, run_mosaicod
 from harness.minio import KEY, SECRET, Minio
 from harness.postgres import Postgres
 from harness.proxy import Proxy
-from harness.record import number, record_numbers, replay, sequence_of, topic_of
+from harness.record import number, record_numbers, replay, sequence_of, topic_of, within
 
 from mosaicolabs import EventKind, Integer64, MosaicoClient, OnErrorPolicy, RowsElsewhere
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
@@ -53,16 +53,6 @@ def mosaico(cluster: Cluster, *arguments: str) -> str:
         command, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Whether something comes true in time."""
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_each_daemon_serves_what_another_one_stored(cluster: Cluster) -> None:

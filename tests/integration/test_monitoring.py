@@ -1,37 +1,21 @@
 """What monitors are told: counts that are right, health, and readiness."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.counts import Counts
 from harness.daemon import Daemon
 from harness.record import number, record_numbers, replay
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import mosaicolabs
 from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
 
 ROWS = 25
-
-
-class Counts:
-    """The metrics of one moment, as a standard parser reads them."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        status, text = daemon.ask("/metrics")
-        assert status == 200
-        families = list(text_string_to_metric_families(text))
-        self.names = {family.name for family in families}
-        assert all(family.documentation for family in families)
-        self.samples = [sample for family in families for sample in family.samples]
-
-    def __call__(self, name: str, **labels: str) -> float:
-        """The sum over all samples of that name that have these labels."""
-        found = [s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items()]
-        return sum(found)
 
 
 @pytest.fixture
@@ -106,6 +90,15 @@ def test_the_program_and_its_memory(watched: Daemon) -> None:
     assert counts("mosaico_build_info", version=mosaicolabs.__version__) == 1
     resident = counts("process_resident_memory_bytes")
     assert resident == pytest.approx(watched.memory_bytes(), rel=0.5)
+
+
+def test_the_room_on_the_disks(watched: Daemon) -> None:
+    counts = Counts(watched)
+    found = os.statvfs(watched.folder)
+    for holds in ("log", "store"):
+        assert counts("mosaico_disk_size_bytes", holds=holds) == found.f_blocks * found.f_frsize
+        free = counts("mosaico_disk_free_bytes", holds=holds)
+        assert free == pytest.approx(found.f_bavail * found.f_frsize, rel=0.2)
 
 
 def test_a_job_that_fails_is_counted(watched: Daemon) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.daemon import Daemon
+from harness.daemon import Daemon, run_mosaicod
 from harness.postgres import Postgres
 from harness.record import number, record_numbers, replay, sequence_of
 
@@ -42,6 +42,21 @@ def test_a_database_that_is_away_is_said_and_can_be_tried_again(served: Daemon, 
         assert client.list_sequences() == ["before"]
         assert replay(client, "before") == [("/t", 1, 1)]
         assert served.ask("/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("command", ["run", "rebuild"])
+def test_a_database_that_takes_no_connections_is_said_at_once(
+    tmp_path: Path, unused_port: int, command: str
+) -> None:
+    (tmp_path / "store" / "seq").mkdir(parents=True)
+    url = f"postgres://user:hidden@127.0.0.1:{unused_port}/mosaico"
+    ended = run_mosaicod(command, "--local-store", tmp_path / "store", "--database", url)
+    assert ended.returncode == 1
+    # A pool goes on for half a minute, and then says that it waited.
+    assert "refused" in ended.stderr
+    assert f"the database at 127.0.0.1:{unused_port} cannot be used" in ended.stderr
+    assert "is it running" in ended.stderr
+    assert "hidden" not in ended.stderr
 
 
 def test_a_recording_goes_on_through_a_restart_of_the_database(served: Daemon, postgres: Postgres) -> None:

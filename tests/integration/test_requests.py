@@ -9,7 +9,7 @@ import pyarrow.flight as flight
 import pytest
 from harness.daemon import Daemon
 from harness.mosaico02 import Mosaico02
-from harness.record import number, record_numbers
+from harness.record import number, record_numbers, sequence_of
 
 from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
@@ -122,6 +122,33 @@ def test_no_name_where_the_server_gives_none() -> None:
         with pytest.raises(MosaicoError) as raised:
             client.sequence_delete("nothing")
         assert raised.value.request_id is None
+
+
+def test_a_call_that_does_not_reach_the_daemon_has_a_name(daemon: Daemon) -> None:
+    with daemon.connect() as client:
+        daemon.kill()
+        names = set()
+        for _ in range(2):
+            with pytest.raises(MosaicoError) as raised:
+                client.list_sequences()
+            assert raised.value.request_id is not None, raised.value
+            names.add(raised.value.request_id)
+        assert len(names) == 2
+
+
+def test_a_call_in_which_the_daemon_dies_has_a_name(talking: Daemon) -> None:
+    with talking.connect() as client, pytest.raises(MosaicoError, match="while ending"):
+        with client.sequence_create("s", reconnect_timeout_s=0) as sequence:
+            topic = sequence.topic_create("t", {}, Integer64)
+            topic.push(number(1, 1))
+            topic.flush()
+            live = iter(sequence_of(client, "s").get_data_streamer(follow=True))
+            next(live)
+            talking.kill()
+            with pytest.raises(MosaicoError) as raised:
+                next(live)
+            assert raised.value.request_id is not None
+            assert len(raised.value.request_id) == 26
 
 
 def test_text_is_the_default(daemon: Daemon, remote: MosaicoClient) -> None:

@@ -9,13 +9,14 @@ use mosaico_types::ErrorKind;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Endpoint, Uri};
 
 use crate::error::root_cause;
+use crate::named::Named;
 use crate::{Error, Result};
 
 /// A Flight client over one of our channels.
-pub(crate) type Flight = FlightServiceClient<Channel>;
+pub(crate) type Flight = FlightServiceClient<Named>;
 
 /// Bytes a peer may send on one stream before we read them.
 const STREAM_WINDOW: u32 = 1 << 19;
@@ -133,7 +134,7 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
-    async fn connect(&self, timeout: Duration) -> Result<Channel> {
+    async fn connect(&self, timeout: Duration) -> Result<Named> {
         let unreachable = |cause: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Unavailable, format!("cannot connect to {self}: {cause}"))
         };
@@ -165,7 +166,8 @@ impl Target {
                 endpoint.connect_with_connector(tower::service_fn(open)).await
             }
         };
-        connected.map_err(|error| unreachable(&root_cause(&error)))
+        let channel = connected.map_err(|error| unreachable(&root_cause(&error)))?;
+        Ok(Named::new(channel))
     }
 }
 
@@ -178,7 +180,7 @@ pub(crate) struct Pool {
 }
 
 struct Pooled {
-    channel: Channel,
+    channel: Named,
     /// One clone per call in progress.
     calls: Arc<()>,
 }
@@ -230,6 +232,6 @@ impl Pool {
 }
 
 /// Messages may be as large as one row; how many are in flight is bounded elsewhere.
-fn flight(channel: Channel) -> Flight {
+fn flight(channel: Named) -> Flight {
     Flight::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX)
 }

@@ -16,7 +16,7 @@ pub struct Error {
     pub code: ErrorCode,
     /// What happened, with the offending value and the way out.
     pub message: String,
-    /// The name of the call in the server's log; only ours gives one.
+    /// The name of the call in the log of a server of ours.
     pub request_id: Option<String>,
 }
 
@@ -49,18 +49,19 @@ impl std::error::Error for Error {}
 
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
+        let request_id = status.metadata().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+        let request_id = request_id.map(str::to_owned);
         // A status with a source was made on this side, out of a transport that broke.
         if let Some(source) = std::error::Error::source(&status) {
             let message = format!("the connection broke: {}", root_cause(source));
-            return Self::new(ErrorKind::Unavailable, message);
+            return Self { request_id, ..Self::new(ErrorKind::Unavailable, message) };
         }
         let code = mosaico_wire::status::code(&status);
         let message = match status.message() {
             "" => format!("the server answered {}", status.code()),
             text => text.to_owned(),
         };
-        let request_id = status.metadata().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
-        Self { request_id: request_id.map(str::to_owned), ..Self::with_code(code, message) }
+        Self { request_id, ..Self::with_code(code, message) }
     }
 }
 

@@ -14,6 +14,7 @@ mod keep_alive;
 mod lane;
 mod layout;
 mod merge;
+mod named;
 mod read_ahead;
 mod recording;
 mod rows;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalog::{Database, Session};
+use crate::catalog::{Database, Session, Share, Taken};
 use crate::config::{Config, StoreLocation};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -28,8 +28,20 @@ pub(crate) struct Hold {
     pub metrics: Arc<Metrics>,
     /// The session of the locks, if other servers have the same store.
     pub session: Option<Arc<Session>>,
+    /// They run meanwhile.
+    pub beside: bool,
     /// Held until it is dropped.
     pub lock: File,
+}
+
+/// What a store is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Serve,
+    /// A command that changes it.
+    Change,
+    /// A command that only looks at it, where several have the store also while they run.
+    Look,
 }
 
 impl Hold {
@@ -37,20 +49,25 @@ impl Hold {
     ///
     /// # Errors
     /// [`Error::Startup`] if it cannot be used, or if somebody else uses it.
-    pub(crate) async fn take(config: &Config) -> Result<Self> {
+    pub(crate) async fn take(config: &Config, purpose: Purpose) -> Result<Self> {
         let folder = config.folder()?.to_owned();
         let lock = lock(&folder)?;
         let metrics = Arc::new(Metrics::new(config.ingest_bytes));
-        let store = Store::open(config, metrics.store_timer())?;
+        let store = Store::open(config, &metrics)?;
         let database = Database::of(config, &folder);
-        let shared = config.shared.as_ref().map(|_| config.database_schema.as_str());
-        let mut session = None;
+        let (mut session, mut beside) = (None, false);
         match &config.store {
             StoreLocation::Local(_) => owner::check_folder(&folder)?,
             StoreLocation::Bucket(bucket) => {
-                let claim = owner::claim(&store, &folder, bucket, shared, config.take_over).await?;
-                if let (Some(schema), Some(url)) = (shared, &config.database) {
-                    session = Some(Session::open(url, schema, &claim.id).await?);
+                let shared = match purpose {
+                    Purpose::Serve => config.shared.is_some(),
+                    Purpose::Change | Purpose::Look => owner::shared(&store, config).await?,
+                };
+                let schema = shared.then_some(config.database_schema.as_str());
+                let claim = owner::claim(&store, &folder, bucket, schema, config.take_over).await?;
+                if let (Some(schema), Some(url)) = (schema, &config.database) {
+                    let (joined, others) = join(url, schema, &claim.id, purpose, &bucket.url()).await?;
+                    (session, beside) = (Some(joined), others);
                 }
                 if let Some(taking_over) = claim.taking_over {
                     // Before the bucket is ours: a crash in between must not leave what is outdated.
@@ -60,8 +77,36 @@ impl Hold {
             }
         }
         create_folders(&folder.join(LOG)).map_err(|e| unusable(&folder, &e))?;
-        Ok(Self { folder, store, database, metrics, session, lock })
+        Ok(Self { folder, store, database, metrics, session, beside, lock })
     }
+}
+
+/// Takes a store that several have; also tells whether others may run meanwhile.
+async fn join(
+    url: &str,
+    schema: &str,
+    id: &str,
+    purpose: Purpose,
+    store: &str,
+) -> Result<(Arc<Session>, bool)> {
+    if purpose != Purpose::Serve {
+        match Session::open(url, schema, id, Share::Alone).await? {
+            Ok(session) => return Ok((session, false)),
+            Err(Taken(daemons)) if purpose == Purpose::Change && !daemons.is_empty() => {
+                let daemons = daemons.join(", ");
+                return Err(Error::Startup(format!(
+                    "{store} is in use by the daemons at {daemons}; stop all of them first"
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    if purpose != Purpose::Change
+        && let Ok(session) = Session::open(url, schema, id, Share::WithOthers).await?
+    {
+        return Ok((session, true));
+    }
+    Err(Error::Startup(format!("a maintenance command has {store}; try again when it has ended")))
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> Error {

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::core::Core;
+use crate::disk::{Disk, disks};
 use crate::error::{Error, Result};
 use crate::metrics;
 use crate::server::Server;
@@ -66,13 +67,23 @@ impl Monitor {
 
 async fn counts(State(monitor): State<Monitor>) -> Response {
     let text = match monitor.core() {
-        Ok(core) => core.metrics.text(&core).map_err(|_| "the counts cannot be written"),
+        Ok(core) => {
+            let disks = rooms(&core).await;
+            core.metrics.text(&core, disks).map_err(|_| "the counts cannot be written")
+        }
         Err(reason) => Err(reason),
     };
     match text {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
+}
+
+/// A disk that hangs must not hold up the counts.
+async fn rooms(core: &Arc<Core>) -> Vec<Disk> {
+    let asked = Arc::clone(core);
+    let asked = trace::spawn_blocking(move || disks(&asked));
+    timeout(PATIENCE, asked).await.map(Result::unwrap_or_default).unwrap_or_default()
 }
 
 async fn ready(State(monitor): State<Monitor>) -> Response {

@@ -27,6 +27,7 @@ mod config;
 mod connections;
 mod core;
 mod crash;
+mod disk;
 mod error;
 mod events;
 mod hold;

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
 use crate::core::Core;
+use crate::disk::Disk;
 use crate::process;
 use crate::tasks::Job;
 
@@ -89,6 +90,18 @@ impl Traffic {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Holds {
+    holds: &'static str,
+}
+
+/// Reads of the cache of chunks, in blocks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CacheReads {
+    pub hits: Counter,
+    pub misses: Counter,
+}
+
 /// What a server counts and measures.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -111,6 +124,9 @@ pub(crate) struct Metrics {
     failed_jobs: Family<OfJob, Counter>,
     store: Times<Operation>,
     catalogue: Times<Operation>,
+    pub cache: CacheReads,
+    disk_free: Family<Holds, Gauge>,
+    disk_size: Family<Holds, Gauge>,
     resident_bytes: Gauge,
 }
 
@@ -136,6 +152,9 @@ impl Metrics {
             failed_jobs: Family::default(),
             store: times(),
             catalogue: times(),
+            cache: CacheReads::default(),
+            disk_free: Family::default(),
+            disk_size: Family::default(),
             resident_bytes: Gauge::default(),
         };
         this.registered(ingest_limit)
@@ -185,6 +204,14 @@ impl Metrics {
         ours.register_with_unit("store", help, Unit::Seconds, self.store.clone());
         let help = "Durations of statements of the catalogue, with the wait for a connection";
         ours.register_with_unit("catalogue", help, Unit::Seconds, self.catalogue.clone());
+        let help = "Blocks of a bucket's chunks that were read from the cache";
+        ours.register("cache_hits", help, self.cache.hits.clone());
+        let help = "Blocks of a bucket's chunks that were fetched, since the cache did not have them";
+        ours.register("cache_misses", help, self.cache.misses.clone());
+        let help = "Room on the disks of log and store that is free for the daemon";
+        ours.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
+        let help = "Sizes of these disks";
+        ours.register_with_unit("disk_size", help, Unit::Bytes, self.disk_size.clone());
         self.registry = all;
         // What has not happened yet is 0, not missing.
         for method in ["DoPut", "DoGet"] {
@@ -232,8 +259,15 @@ impl Metrics {
         Timer(self.catalogue.clone())
     }
 
-    /// All of it as OpenMetrics text. What is a state and not a count is read now.
-    pub(crate) fn text(&self, core: &Core) -> Result<String, std::fmt::Error> {
+    /// All of it as OpenMetrics text. What is a state and not a count is read now; disks that do not answer are left
+    /// out.
+    pub(crate) fn text(&self, core: &Core, disks: Vec<Disk>) -> Result<String, std::fmt::Error> {
+        self.disk_free.clear();
+        self.disk_size.clear();
+        for Disk { holds, free_bytes, size_bytes } in disks {
+            self.disk_free.get_or_create(&Holds { holds }).set(free_bytes.cast_signed());
+            self.disk_size.get_or_create(&Holds { holds }).set(size_bytes.cast_signed());
+        }
         self.log_bytes.set(core.live.log_bytes() as i64);
         let ingest_limit = core.config.ingest_bytes;
         self.ingest_bytes.set(ingest_limit.saturating_sub(core.ingest_budget.available_permits()) as i64);

@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::connections::Counted;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::hold::{self, Hold, LOG};
+use crate::hold::{self, Hold, LOG, Purpose};
 use crate::ingest::recover::recover;
 use crate::layers::Layers;
 use crate::maintenance::{Compacted, Progress, Rebuilt, compact, online, rebuild};
@@ -59,7 +59,7 @@ impl Server {
     /// [`Error::Startup`] if the store cannot be used: not writable, or taken by another server.
     pub async fn open(config: Config) -> Result<Self> {
         config.check()?;
-        Self::on(Hold::take(&config).await?, config).await
+        Self::on(Hold::take(&config, Purpose::Serve).await?, config).await
     }
 
     /// Recovers what an earlier process left in a store.

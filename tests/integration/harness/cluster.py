@@ -2,12 +2,13 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from harness.daemon import BucketDaemon
+from harness.daemon import BucketDaemon, run_mosaicod
 from harness.minio import KEY, SECRET, Minio
 from harness.postgres import Postgres
 from mosaicolabs import MosaicoClient
@@ -23,8 +24,20 @@ class ClusterDaemon(BucketDaemon):
 
     def __init__(self, folder: Path, bucket: str, minio: Minio, postgres: Postgres, *arguments: str) -> None:
         super().__init__(folder, bucket, minio.port, (KEY, SECRET))
-        database = ["--database", postgres.url, "--database-schema", schema_of(bucket)]
-        self._arguments = ["--state-dir", str(folder), "--shared", *database, *arguments]
+        self.schema = schema_of(bucket)
+        database = ["--database", postgres.url, "--database-schema", self.schema]
+        self.settings = ["--state-dir", str(folder), *database]
+        self._arguments = [*self.settings, "--shared", *arguments]
+
+    def command(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Runs a maintenance command with the settings of this daemon."""
+        return run_mosaicod(name, *self.settings, *arguments, **self._environment)
+
+    def refused(self) -> str:
+        """What the daemon says that does not start."""
+        ended = run_mosaicod("run", "--port", 0, *self._arguments, **self._environment)
+        assert ended.returncode == 1, ended
+        return ended.stderr
 
 
 class Cluster:

@@ -57,7 +57,7 @@ class Postgres:
     def ask(self, schema: str, statement: str) -> list[str]:
         """The rows of an answer, as psql writes them."""
         command = [
-            self._programs / "psql",
+            (self._programs / "initdb").resolve().with_name("psql"),
             self.url,
             "-At",
             "-c",
@@ -67,6 +67,19 @@ class Postgres:
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()[1:]
+
+    def hold(self, lock: str) -> subprocess.Popen[str]:
+        """A session that has an advisory lock until it is killed."""
+        psql = (self._programs / "initdb").resolve().with_name("psql")
+        session = subprocess.Popen(
+            [psql, "-At", self.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert session.stdin is not None
+        assert session.stdout is not None
+        session.stdin.write(f"SELECT pg_advisory_lock(hashtextextended('{lock}', 0)); SELECT 'held';\n")
+        session.stdin.flush()
+        assert "held" in [session.stdout.readline().strip() for _ in range(2)]
+        return session
 
     def stop(self) -> None:
         """Ends it at once; connections break."""

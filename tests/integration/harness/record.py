@@ -1,6 +1,7 @@
 """Short ways to record and to replay."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mosaicolabs import Floating64, Integer64, Message, MosaicoClient, SequenceHandler, TopicHandler
@@ -42,3 +43,13 @@ def topic_of(client: MosaicoClient, sequence: str, topic: str) -> TopicHandler:
     handler = client.topic_handler(sequence, topic)
     assert handler is not None, f"no topic {topic!r} in sequence {sequence!r}"
     return handler
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Whether something comes true in time."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True

@@ -43,7 +43,7 @@ pub(crate) use parts::PartRow;
 pub(crate) use query::{ChunkStats, FoundSequence, FoundTopic};
 pub(crate) use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub(crate) use rows::storable_bounds;
-pub(crate) use session::{Session, Turn};
+pub(crate) use session::{Session, Share, Taken, Turn};
 use sql::{Pool, query};
 pub(crate) use write::{SequenceState, TopicState};
 

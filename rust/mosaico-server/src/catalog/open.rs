@@ -5,14 +5,15 @@ use std::str::FromStr;
 use std::time::Duration;
 use std::{fmt, fs, io};
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Connection};
+use tokio::time::timeout;
 
 use super::filling::FILLING;
-use super::{Catalog, failed};
+use super::{AWAY, Catalog, failed};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -176,13 +177,31 @@ async fn open_file(file: &Path) -> Result<Catalog> {
 
 async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<PgPool> {
     let options = postgres_options(url, schema)?;
-    let place = format!("{}:{}", options.get_host(), options.get_port());
+    // A pool tries again for as long as it waits for a connection, also where nobody will ever answer.
+    let first = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+    let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| unusable(&options, &e))?;
+    drop(timeout(PATIENCE, first.close()).await);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
-        .connect_with(options)
+        .connect_with(options.clone())
         .await
-        .map_err(|e| Error::Startup(format!("the database at {place} cannot be used: {e}")))
+        .map_err(|e| unusable(&options, &e))
+}
+
+/// Says where the database is, and what to do.
+pub(super) fn unusable(options: &PgConnectOptions, error: &sqlx::Error) -> Error {
+    let place = match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    let todo = match error {
+        sqlx::Error::Database(e) if !e.code().is_some_and(|code| AWAY.contains(&&*code)) => {
+            "look at the user, the password and the name of the database in --database"
+        }
+        _ => "is it running, and does it take connections from here? See --database",
+    };
+    Error::Startup(format!("the database at {place} cannot be used: {error}; {todo}"))
 }
 
 /// How to connect so that only tables of `schema` are meant.

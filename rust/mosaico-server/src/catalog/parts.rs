@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::daemons::GONE;
 use super::read::{count, text};
 use super::sql::{Row, Transaction, query};
-use super::{Catalog, Change, failed};
+use super::{Catalog, Change, TopicRow, failed};
 use crate::config::LogPlace;
 use crate::error::Result;
 use crate::id::TopicId;
-use crate::store::records::PartRecord;
+use crate::store::records::{FORMAT_VERSION, PartRecord};
 
 /// Rows of a topic that one daemon received, from one put or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +40,31 @@ pub(crate) struct Fate {
 impl Catalog {
     /// The parts of a topic, in order.
     pub(crate) async fn parts(&self, topic: TopicId) -> Result<Vec<PartRow>> {
-        if self.session.is_none() {
-            return Ok(Vec::new());
+        if self.session.is_none() { Ok(Vec::new()) } else { self.part_rows(topic).await }
+    }
+
+    /// The parts of a topic as the store's records have them, when they began apart; and its rows, if its upload has
+    /// ended.
+    pub(super) async fn part_records(&self, topic: &TopicRow) -> Result<(Vec<PartRecord>, Option<u64>)> {
+        if !self.readers.is_postgres() {
+            return Ok((Vec::new(), None));
         }
+        let rows = self.part_rows(topic.id).await?;
+        let uploaded = rows.last().and_then(|last| last.row_end);
+        let (format_version, begun_ns) = (FORMAT_VERSION, topic.created_ns);
+        let record = |PartRow { number, daemon, row_start, went_on_at, log_in_store, .. }| PartRecord {
+            format_version,
+            number,
+            daemon,
+            row_start,
+            went_on_at: Some(went_on_at).filter(|at| *at != row_start),
+            log: if log_in_store { LogPlace::Store } else { LogPlace::default() },
+            begun_ns,
+        };
+        Ok((rows.into_iter().map(record).collect(), uploaded))
+    }
+
+    async fn part_rows(&self, topic: TopicId) -> Result<Vec<PartRow>> {
         let rows = query(
             "SELECT number, daemon, row_start, coalesce(went_on_at, row_start) AS went_on_at, log_in_store, row_end, \
              busy FROM part WHERE topic_id = ? ORDER BY number",

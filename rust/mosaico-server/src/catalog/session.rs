@@ -15,6 +15,7 @@ use sqlx::{Connection, Error as SqlError};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::daemons::GONE;
 use super::sql::{Row, Statement, query};
 use super::{failed, open};
 use crate::error::{Error, Result};
@@ -25,14 +26,48 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses between two looks whether a lock is free: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
-/// How long the session of an earlier process of the same daemon may take to end.
-const EARLIER: Duration = Duration::from_secs(10);
+/// How long the session of an earlier process may take to end, and its daemon to be taken for gone.
+const EARLIER: Duration = Duration::from_secs(12);
+
+/// The lock that all daemons have together, and commands that change the store alone.
+const STORE: &str = "store";
+
+/// With whom a session has the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// With the daemons that serve it.
+    WithOthers,
+    /// With nobody.
+    Alone,
+}
+
+/// Somebody else has the store: daemons at these addresses, or a command.
+#[derive(Debug)]
+pub(crate) struct Taken(pub Vec<String>);
+
+/// Why there is no session.
+#[derive(Debug)]
+enum Refusal {
+    Database(SqlError),
+    /// Another process has the daemon's id.
+    SameDaemon,
+    Taken(Taken),
+    /// Daemons are not taken for gone yet.
+    Fading(Taken),
+}
+
+impl From<SqlError> for Refusal {
+    fn from(error: SqlError) -> Self {
+        Self::Database(error)
+    }
+}
 
 /// The session, connected when it is needed.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// The daemon's id.
     daemon: String,
+    share: Share,
     options: PgConnectOptions,
     schema: String,
     connection: tokio::sync::Mutex<Option<PgConnection>>,
@@ -74,29 +109,34 @@ impl Drop for Turn {
 }
 
 impl Session {
-    /// Connects for the daemon `daemon`.
+    /// Connects for the daemon `daemon`, or for a command with its id.
     ///
     /// # Errors
     /// [`Error::Startup`] if the database cannot be used, or another process has this id.
-    pub(crate) async fn open(url: &str, schema: &str, daemon: &str) -> Result<Arc<Self>> {
+    pub(crate) async fn open(
+        url: &str,
+        schema: &str,
+        daemon: &str,
+        share: Share,
+    ) -> Result<Result<Arc<Self>, Taken>> {
         let session = Arc::new(Self {
             daemon: daemon.to_owned(),
+            share,
             options: open::postgres_options(url, schema)?,
             schema: schema.to_owned(),
             connection: tokio::sync::Mutex::default(),
             held: Mutex::default(),
             runtime: Handle::current(),
         });
-        session.connect().await.map_err(|e| {
-            match e {
-            SqlError::RowNotFound => Error::Startup(
+        match session.connect().await {
+            Ok(()) => Ok(Ok(session)),
+            Err(Refusal::Taken(taken) | Refusal::Fading(taken)) => Ok(Err(taken)),
+            Err(Refusal::SameDaemon) => Err(Error::Startup(
                 "another daemon runs with the same id; give each daemon a state folder of its own, not a copy"
                     .into(),
-            ),
-            e => Error::Startup(format!("the database cannot be used: {e}")),
+            )),
+            Err(Refusal::Database(e)) => Err(open::unusable(&session.options, &e)),
         }
-        })?;
-        Ok(session)
     }
 
     /// The id of this daemon.
@@ -170,7 +210,10 @@ impl Session {
         let work = self.runtime.spawn(async move {
             let mut open = session.connection.lock().await;
             if open.is_none() {
-                *open = Some(session.connected().await.map_err(failed)?);
+                *open = Some(session.connected().await.map_err(|refusal| match refusal {
+                    Refusal::Database(e) => failed(e),
+                    _ => lost(),
+                })?);
             }
             if holding.is_some_and(|name| !session.held.lock().names.contains_key(&name)) {
                 return Err(lost());
@@ -193,25 +236,20 @@ impl Session {
         work.await.map_err(|e| Error::internal("using the session of the locks", e))?
     }
 
-    async fn connect(&self) -> Result<(), SqlError> {
+    async fn connect(&self) -> Result<(), Refusal> {
         let mut open = self.connection.lock().await;
         *open = Some(self.connected().await?);
         Ok(())
     }
 
-    /// Connects, and makes sure that this daemon is there once.
-    async fn connected(&self) -> Result<PgConnection, SqlError> {
+    /// Connects, and makes sure that this daemon is there once, and that it may have the store.
+    async fn connected(&self) -> Result<PgConnection, Refusal> {
         let begin = Instant::now();
         let mut connection = within(PgConnection::connect_with(&self.options)).await?;
-        let id = format!("daemon/{}", self.daemon);
-        loop {
-            let statement = self.locking("SELECT pg_try_advisory_lock(hashtextextended(?, 0))", &id);
-            let rows = within(statement.fetch_all(&mut connection)).await?;
-            if rows.first().ok_or(SqlError::RowNotFound)?.try_get(0)? {
-                break;
-            }
-            if begin.elapsed() > EARLIER {
-                return Err(SqlError::RowNotFound);
+        while let Some(refusal) = self.refused(&mut connection).await? {
+            let runs = matches!(&refusal, Refusal::Taken(Taken(daemons)) if !daemons.is_empty());
+            if begin.elapsed() > EARLIER || (runs && self.share == Share::Alone) {
+                return Err(refusal);
             }
             sleep(PAUSES.1).await;
         }
@@ -219,6 +257,41 @@ impl Session {
         held.connection += 1;
         held.names.clear();
         Ok(connection)
+    }
+
+    async fn refused(&self, connection: &mut PgConnection) -> Result<Option<Refusal>, SqlError> {
+        let alone = "SELECT pg_try_advisory_lock(hashtextextended(?, 0))";
+        let shared = "SELECT pg_try_advisory_lock_shared(hashtextextended(?, 0))";
+        if !self.granted(connection, alone, &format!("daemon/{}", self.daemon)).await? {
+            return Ok(Some(Refusal::SameDaemon));
+        }
+        let share = if self.share == Share::Alone { alone } else { shared };
+        if !self.granted(connection, share, STORE).await? {
+            return Ok(Some(Refusal::Taken(self.others(connection).await?)));
+        }
+        if self.share == Share::WithOthers {
+            return Ok(None);
+        }
+        // Their sessions have ended; what they sent to the store may still be on its way.
+        let others = self.others(connection).await?;
+        Ok((!others.0.is_empty()).then_some(Refusal::Fading(others)))
+    }
+
+    async fn granted(&self, connection: &mut PgConnection, text: &str, name: &str) -> Result<bool, SqlError> {
+        let rows = within(self.locking(text, name).fetch_all(connection)).await?;
+        rows.first().ok_or(SqlError::RowNotFound)?.try_get(0)
+    }
+
+    /// The daemons that run, but for this one.
+    async fn others(&self, connection: &mut PgConnection) -> Result<Taken, SqlError> {
+        let known = query("SELECT to_regclass('daemon')::text").fetch_all(&mut *connection);
+        let known = within(known).await?;
+        if known.first().ok_or(SqlError::RowNotFound)?.try_get::<Option<&str>>(0)?.is_none() {
+            return Ok(Taken(Vec::new()));
+        }
+        let text =
+            format!("SELECT address FROM daemon WHERE id <> ? AND seen_at > now() - {GONE} ORDER BY address");
+        within(query(text).bind(self.daemon()).fetch_texts(connection)).await.map(Taken)
     }
 
     fn lose(&self, open: &mut Option<PgConnection>) {

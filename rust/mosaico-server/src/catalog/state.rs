@@ -22,14 +22,18 @@ impl Catalog {
         let Some(row) = self.sequence_by_id(id).await?.filter(|row| !row.deleting) else { return Ok(None) };
         let mut topics = Vec::new();
         for topic in self.topics(id).await? {
+            let (parts, uploaded) = match topic.committed_ns {
+                None => self.part_records(&topic).await?,
+                // They matter while a topic is recorded.
+                Some(_) => (Vec::new(), None),
+            };
             topics.push(TopicState {
                 schema: topic.schema.clone(),
                 committed_ns: topic.committed_ns,
                 chunks: self.chunk_records(topic.id).await?,
                 resumed: topic.resumed,
-                // They matter while a topic is recorded.
-                parts: Vec::new(),
-                uploaded: None,
+                parts,
+                uploaded,
                 record: TopicRecord::from(&topic),
             });
         }

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::{Problem, Progress};
 use crate::error::Result;
-use crate::hold::LOG;
+use crate::hold::{Hold, LOG};
 use crate::id::{SequenceId, TopicId};
+use crate::store::blocking;
 use crate::store::layout::{SequencePaths, parse_chunk, parse_logged};
-use crate::store::{Store, blocking};
 
 /// What was removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -28,18 +28,18 @@ pub struct Collected {
 
 /// Removes what is older than `grace`.
 pub(super) async fn run(
-    store: &Store,
-    root: &FilePath,
+    hold: &Hold,
     grace: Duration,
     dry_run: bool,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Collected> {
+    let store = &hold.store;
     let before = SystemTime::now().checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut found = Collected::default();
     let ids = store.sequences().await?;
     let total = ids.len() as u64;
     for (done, id) in (1..).zip(ids) {
-        sequence(store, root, id, before, dry_run, &mut found).await?;
+        sequence(hold, id, before, dry_run, &mut found).await?;
         progress(Progress { done, total });
     }
     if !dry_run {
@@ -49,13 +49,13 @@ pub(super) async fn run(
 }
 
 async fn sequence(
-    store: &Store,
-    root: &FilePath,
+    hold: &Hold,
     id: SequenceId,
     before: SystemTime,
     dry_run: bool,
     found: &mut Collected,
 ) -> Result<()> {
+    let (store, root) = (&hold.store, hold.folder.as_path());
     let paths = SequencePaths(id);
     let objects = store.objects_below(&paths.folder()).await?;
     let old = |object: &ObjectMeta| SystemTime::from(object.last_modified) < before;
@@ -92,6 +92,10 @@ async fn sequence(
         }
     }
     for topic in &state.topics {
+        if hold.session.is_some() && topic.committed_ns.is_none() {
+            // The log of a daemon elsewhere may have the rows of what no record names yet.
+            continue;
+        }
         let paths = paths.topic(topic.record.id);
         let named: BTreeSet<u32> = topic.chunks.iter().map(|chunk| chunk.index).collect();
         // A segment of the log may be about to become this chunk, or be just that.

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use crate::config::{Config, StoreLocation};
 use crate::error::{Error, Result};
-use crate::hold::{self, Hold, LOCK};
+use crate::hold::{self, Hold, LOCK, Purpose};
 use crate::server::Server;
 use crate::store::layout::ROOT;
+use crate::store::{Store, owner};
 pub use check::{CheckOptions, Checked};
 pub use compact::Compacted;
 pub use gc::Collected;
@@ -49,17 +50,37 @@ impl Maintenance {
     /// # Errors
     /// [`Error::Startup`] if there is no store, or if a server uses it.
     pub async fn open(config: Config) -> Result<Self> {
+        Self::existing(config, Purpose::Change).await
+    }
+
+    /// Takes an existing store to look at it: [`Self::stats`], and [`Self::check`] without a repair. Servers that have it
+    /// together may run meanwhile.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub async fn look(config: Config) -> Result<Self> {
+        Self::existing(config, Purpose::Look).await
+    }
+
+    async fn existing(config: Config, purpose: Purpose) -> Result<Self> {
         let folder = config.folder()?;
         let has = |name: &str| folder.join(name).exists();
         let text = match &config.store {
-            StoreLocation::Local(_) if has(ROOT) || has(LOCK) => return Self::create(config).await,
+            StoreLocation::Local(_) if has(ROOT) || has(LOCK) => return Self::take(config, purpose).await,
             StoreLocation::Local(_) => {
                 format!(
                     "there is no store in {}; name the folder that `mosaicod run` serves",
                     folder.display()
                 )
             }
-            StoreLocation::Bucket(_) if has(LOCK) || config.take_over => return Self::create(config).await,
+            // Where several have it any folder will do.
+            StoreLocation::Bucket(_)
+                if has(LOCK)
+                    || config.take_over
+                    || owner::shared(&Store::open_to_read(&config)?, &config).await? =>
+            {
+                return Self::take(config, purpose).await;
+            }
             StoreLocation::Bucket(bucket) => format!(
                 "{} is not the state folder of {}; name the one that `mosaicod run` has, or add --take-over if it \
                  is lost",
@@ -75,8 +96,12 @@ impl Maintenance {
     /// # Errors
     /// [`Error::Startup`] if it cannot be used, or if a server uses it.
     pub async fn create(config: Config) -> Result<Self> {
+        Self::take(config, Purpose::Change).await
+    }
+
+    async fn take(config: Config, purpose: Purpose) -> Result<Self> {
         config.check()?;
-        Ok(Self { hold: Hold::take(&config).await?, config })
+        Ok(Self { hold: Hold::take(&config, purpose).await?, config })
     }
 
     /// Makes the catalogue anew from the store alone. A rebuild that was cut short goes on where it stopped.
@@ -110,7 +135,7 @@ impl Maintenance {
         dry_run: bool,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Collected> {
-        gc::run(&self.hold.store, &self.hold.folder, grace, dry_run, progress).await
+        gc::run(&self.hold, grace, dry_run, progress).await
     }
 
     /// Joins the small chunks of finalized sequences to large ones, see [`Server::compact`]; chunks that are waiting in
@@ -120,11 +145,22 @@ impl Maintenance {
     /// As of [`Server::open`] and [`Server::compact`].
     pub async fn compact(self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
         // Ending sequences is up to the daemon.
-        let config = Config { writer_timeout: None, ..self.config };
+        let shared = self.address().await?;
+        let config = Config { writer_timeout: None, shared, ..self.config };
         let server = Server::on(self.hold, config).await?;
         let done = server.compact(progress).await;
         server.shutdown().await;
         done
+    }
+
+    /// Where the daemon of this folder is known to be reached, if several have the store: nobody listens there now.
+    async fn address(&self) -> Result<Option<String>> {
+        let Some(session) = &self.hold.session else { return Ok(None) };
+        let unknown = || Some(self.hold.folder.display().to_string());
+        let Some(catalog) = self.hold.database.open_filled().await? else { return Ok(unknown()) };
+        let known = catalog.daemon(session.daemon()).await;
+        catalog.close().await;
+        Ok(known?.map(|daemon| daemon.address).or_else(unknown))
     }
 
     /// Counts and sizes of what the store holds, from its records.

@@ -14,6 +14,7 @@ use object_store::{ObjectStore, Result};
 use parking_lot::Mutex;
 
 use super::deadline::Deadline;
+use crate::metrics::CacheReads;
 
 /// What is fetched and kept together.
 const BLOCK: u64 = 512 << 10;
@@ -25,6 +26,7 @@ pub(super) struct Cache {
     folder: PathBuf,
     limit: u64,
     state: Mutex<State>,
+    reads: CacheReads,
 }
 
 #[derive(Debug, Default)]
@@ -64,14 +66,14 @@ impl State {
 
 impl Cache {
     /// Opens the folder, with what an earlier process left in it.
-    pub(super) fn open(folder: PathBuf, limit: u64) -> io::Result<Self> {
+    pub(super) fn open(folder: PathBuf, limit: u64, reads: CacheReads) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let mut state = State::default();
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             state.touch(&entry.file_name().to_string_lossy(), entry.metadata()?.len());
         }
-        let cache = Self { folder, limit, state: Mutex::new(state) };
+        let cache = Self { folder, limit, state: Mutex::new(state), reads };
         cache.shrink();
         Ok(cache)
     }
@@ -87,6 +89,8 @@ impl Cache {
         let wanted: BTreeSet<u64> = ranges.iter().flat_map(blocks).collect();
         let mut found = self.load(path, wanted.clone()).await?;
         let missing: Vec<u64> = wanted.into_iter().filter(|block| !found.contains_key(block)).collect();
+        self.reads.hits.inc_by(found.len() as u64);
+        self.reads.misses.inc_by(missing.len() as u64);
         if !missing.is_empty() {
             let runs = runs(&missing);
             let bytes = |run: &Range<u64>| run.start * BLOCK..(run.end * BLOCK).min(size);
@@ -246,7 +250,7 @@ mod tests {
             let path = Path::from("seq/a/chunk");
             runtime().block_on(async {
                 let objects = store(&path).await;
-                let mut cache = Arc::new(Cache::open(folder.path().to_owned(), limit).expect("a cache"));
+                let mut cache = Arc::new(Cache::open(folder.path().to_owned(), limit, CacheReads::default()).expect("a cache"));
                 for read in reads {
                     let ranges: Vec<_> = read.iter().map(|&(at, len)| at..(at + len).min(SIZE)).collect();
                     let found = cache.read(&objects, &path, SIZE, &ranges).await.expect("bytes");
@@ -259,7 +263,7 @@ mod tests {
                     if spoilt && let Some(file) = kept.first() {
                         fs::write(file, b"torn").expect("a file");
                     }
-                    cache = Arc::new(Cache::open(folder.path().to_owned(), limit).expect("a cache"));
+                    cache = Arc::new(Cache::open(folder.path().to_owned(), limit, CacheReads::default()).expect("a cache"));
                 }
             });
         }
@@ -271,12 +275,15 @@ mod tests {
         let path = Path::from("seq/a/chunk");
         runtime().block_on(async {
             let objects = store(&path).await;
-            let cache = Arc::new(Cache::open(folder.path().to_owned(), 2 * SIZE).expect("a cache"));
+            let cache = Arc::new(
+                Cache::open(folder.path().to_owned(), 2 * SIZE, CacheReads::default()).expect("a cache"),
+            );
             let range = BLOCK - 10..BLOCK + 10;
             let first = cache.read(&objects, &path, SIZE, std::slice::from_ref(&range)).await.expect("bytes");
             objects.delete(&path).await.expect("a deletion");
             let again = cache.read(&objects, &path, SIZE, &[range]).await.expect("bytes");
             assert_eq!(first, again);
+            assert_eq!((cache.reads.misses.get(), cache.reads.hits.get()), (2, 2));
             let elsewhere = 2 * BLOCK..2 * BLOCK + 1;
             cache.read(&objects, &path, SIZE, &[elsewhere]).await.expect_err("it is gone");
         });

@@ -36,7 +36,7 @@ use crate::config::{Config, StoreLocation};
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::SequenceId;
-use crate::metrics::Timer;
+use crate::metrics::Metrics;
 use crate::trace;
 pub use bucket::{Bucket, Provider, Secret};
 use cache::Cache;
@@ -103,7 +103,7 @@ impl Drop for Scratch {
 
 impl Store {
     /// Opens the store; the folder of this machine that it uses exists.
-    pub(crate) fn open(config: &Config, timer: Timer) -> Result<Self> {
+    pub(crate) fn open(config: &Config, metrics: &Metrics) -> Result<Self> {
         let failed = |e| Error::internal("opening the store", e);
         let folder = config.folder()?;
         let folder = LocalFolder::open(folder).map_err(|e| Error::internal("opening the store", e))?;
@@ -120,7 +120,7 @@ impl Store {
                 let opened = config.faults.instead(opened);
                 let cache = match config.cache_bytes {
                     0 => None,
-                    limit => Some(Cache::open(folder.root().join("cache"), limit)),
+                    limit => Some(Cache::open(folder.root().join("cache"), limit, metrics.cache.clone())),
                 };
                 let cache = cache.transpose().map_err(|e| Error::internal("opening the cache", e))?;
                 (opened, Kind::Bucket(cache.map(Arc::new)))
@@ -128,7 +128,7 @@ impl Store {
         };
         #[cfg(feature = "faults")]
         let objects = config.faults.on(objects);
-        let objects = Arc::new(Measured::new(objects, timer));
+        let objects = Arc::new(Measured::new(objects, metrics.store_timer()));
         let remote = matches!(kind, Kind::Bucket(_));
         Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
     }

@@ -15,6 +15,7 @@ use super::bucket::Bucket;
 use super::durable::LocalFolder;
 use super::layout::owner_file;
 use super::records::{FORMAT_VERSION, OwnerRecord};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hold::LOG;
 
@@ -137,6 +138,22 @@ fn refuse_log(folder: &Path, bucket: &Bucket) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Whether several servers have the bucket together, with the database that the configuration names.
+///
+/// # Errors
+/// [`Error::Startup`] if it names another one.
+pub(crate) async fn shared(store: &Store, config: &Config) -> Result<bool> {
+    let owner: Option<OwnerRecord> = store.get_json(&owner_file()).await?;
+    let Some(OwnerRecord { store, shared: Some(schema), .. }) = owner else { return Ok(false) };
+    if config.database.is_some() && config.database_schema == schema {
+        return Ok(true);
+    }
+    Err(Error::Startup(format!(
+        "{store} is shared by daemons with the database schema `{schema}`; name their database: --database URL \
+         --database-schema {schema}"
+    )))
 }
 
 fn read(folder: &Path) -> Result<Option<OwnerRecord>> {

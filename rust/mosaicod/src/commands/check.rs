@@ -9,10 +9,12 @@ use crate::args::CheckArgs;
 pub(super) async fn run(args: &CheckArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let options = CheckOptions { deep: args.deep, repair: args.repair };
-    let found = Maintenance::open(config).await?.check(options, &output::progress("check")).await?;
+    let store =
+        if args.repair { Maintenance::open(config).await? } else { Maintenance::look(config).await? };
+    let found = store.check(options, &output::progress("check")).await?;
     let repaired = found.problems.iter().filter(|problem| problem.repaired).count();
     let read = if args.deep { "read" } else { "not read; --deep does" };
-    let text = format!(
+    let mut text = format!(
         "{shown}: {} sequences, {} topics, {} chunks ({read}) with {} rows, {} rows in the log, {} in the \
          store's log, {} files that no \
          record names; {} problems, {repaired} repaired; {} rows lost",
@@ -26,5 +28,8 @@ pub(super) async fn run(args: &CheckArgs) -> Result<u8, Error> {
         found.problems.len(),
         found.lost_rows
     );
+    if found.in_progress > 0 {
+        text += &format!("; {} sequences are being recorded and were not looked at", found.in_progress);
+    }
     output::report(args.output.json, &found, &text, &found.problems)
 }

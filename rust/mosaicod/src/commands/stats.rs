@@ -8,7 +8,7 @@ use crate::args::StatsArgs;
 /// Counts.
 pub(super) async fn run(args: &StatsArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
-    let found = Maintenance::open(config).await?.stats(&output::progress("stats")).await?;
+    let found = Maintenance::look(config).await?.stats(&output::progress("stats")).await?;
     let mut text = format!(
         "{shown}: {} sequences ({} finalized, {} ended, {} being removed), {} topics, {} chunks, {} rows, {} bytes \
          stored for {} bytes of rows, {} notifications",

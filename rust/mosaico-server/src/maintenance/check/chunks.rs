@@ -11,6 +11,7 @@ use super::Check;
 use crate::batch::{TimeSpan, parse_schema_message, same_shape, times};
 use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
+use crate::ingest::parts::part_of;
 use crate::store::layout::SequencePaths;
 use crate::store::records::ChunkRecord;
 use crate::store::stats::StatsBuilder;
@@ -27,7 +28,14 @@ pub(super) async fn check(
     let locator = format!("{}/{}", sequence.record.name, topic.record.path.as_str());
     let schema = topic.schema.as_deref().map(parse_schema_message).transpose()?;
     let mut row_start = 0;
+    let mut part = None;
     for chunk in &topic.chunks {
+        // What comes before may be in the log of another daemon.
+        if let Some(begun) = topic.parts.iter().find(|begun| begun.number == part_of(chunk.index))
+            && part != Some(begun.number)
+        {
+            (part, row_start) = (Some(begun.number), begun.row_start);
+        }
         check.found.chunks += 1;
         let rows = format!("rows {}..{} of `{locator}`", chunk.row_start, chunk.row_start + chunk.rows);
         if chunk.row_start != row_start {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::events::PER_FILE;
 use crate::store::layout::SequencePaths;
 use crate::store::records::{
-    CommitRecord, EndedRecord, EventsRecord, FORMAT_VERSION, FinalRecord, ResumedRecord,
+    CommitRecord, EndedRecord, EventsRecord, FORMAT_VERSION, FinalRecord, ResumedRecord, UploadedRecord,
 };
 use crate::store::{Store, json};
 
@@ -43,6 +43,14 @@ pub(in crate::maintenance) fn expected(state: &SequenceState) -> Result<BTreeMap
             let (times, last_ns) = (topic.resumed, topic.record.created_ns);
             let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns };
             files.insert(paths.resumed(), json(&record)?);
+        }
+        for part in &topic.parts {
+            files.insert(paths.part(part.number), json(part)?);
+        }
+        if let Some(rows) = topic.uploaded {
+            let ended_ns = topic.record.created_ns;
+            let record = UploadedRecord { format_version: FORMAT_VERSION, rows, ended_ns };
+            files.insert(paths.uploaded(), json(&record)?);
         }
         let Some(schema) = &topic.schema else { continue };
         files.insert(paths.schema(), schema.clone());

@@ -24,6 +24,9 @@ use crate::store::layout::{EVENTS, SequencePaths, layers_file};
 use crate::store::seal::seal;
 use records::Wrong;
 
+/// How often a sequence is looked at that others change meanwhile.
+const LOOKS: u32 = 5;
+
 /// What is looked at, and what is done about it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckOptions {
@@ -52,6 +55,8 @@ pub struct Checked {
     pub lost_rows: u64,
     /// Files that no record names, which `mosaicod gc` removes.
     pub orphans: u64,
+    /// Sequences that were not looked at, since daemons are recording them.
+    pub in_progress: u64,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }
@@ -71,6 +76,8 @@ struct Check<'a> {
     found: Checked,
     /// The catalogue has to be made anew.
     stale: bool,
+    /// Daemons are changing the store meanwhile, but not what is finalized.
+    beside: bool,
 }
 
 /// Checks a store that the caller holds.
@@ -80,7 +87,8 @@ pub(super) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Checked> {
     let store = &hold.store;
-    let mut check = Check { store, catalog: None, options, found: Checked::default(), stale: false };
+    let mut check =
+        Check { store, catalog: None, options, found: Checked::default(), stale: false, beside: hold.beside };
     check.open_catalog(hold).await?;
     check.shared_records().await?;
     let mut ids: BTreeSet<SequenceId> = store.sequences().await?.into_iter().collect();
@@ -187,28 +195,36 @@ impl Check<'_> {
     /// Checks one sequence; returns what is true of it.
     async fn sequence(&mut self, id: SequenceId) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
-        let objects = self.store.objects_below(&paths.folder()).await?;
-        let sizes: BTreeMap<Path, u64> =
-            objects.into_iter().map(|object| (object.location, object.size)).collect();
-        let known = match &self.catalog {
-            Some(catalog) => catalog.state(id).await?,
-            None => None,
-        };
-        if sizes.contains_key(&paths.deleted()) {
-            // The next start finishes the removal.
-            return Ok(None);
-        }
-        if sizes.is_empty() {
-            if known.is_some() {
-                self.found.add(
-                    paths.folder(),
-                    "the sequence is in the catalogue, and its folder is not in the store",
-                );
-                self.stale("the catalogue names a sequence that the store does not have");
+        let mut looks = 0;
+        let (known, sizes, mut read) = loop {
+            let known = self.known(id).await?;
+            if self.beside && known.as_ref().is_none_or(|known| known.finalized_ns.is_none()) {
+                self.found.in_progress += 1;
+                return Ok(known);
             }
-            return Ok(None);
-        }
-        let mut read = records::Read::all(self.store, sizes.keys()).await?;
+            let objects = self.store.objects_below(&paths.folder()).await?;
+            let sizes: BTreeMap<Path, u64> =
+                objects.into_iter().map(|object| (object.location, object.size)).collect();
+            if sizes.contains_key(&paths.deleted()) {
+                // The next start finishes the removal.
+                return Ok(None);
+            }
+            if sizes.is_empty() {
+                if known.is_some() {
+                    self.found.add(
+                        paths.folder(),
+                        "the sequence is in the catalogue, and its folder is not in the store",
+                    );
+                    self.stale("the catalogue names a sequence that the store does not have");
+                }
+                return Ok(None);
+            }
+            let read = records::Read::all(self.store, sizes.keys()).await?;
+            looks += 1;
+            if !self.beside || looks == LOOKS || self.rests(id, known.as_ref()).await? {
+                break (known, sizes, read);
+            }
+        };
         read.compare_schemas(id, known.as_ref());
         let state = read.state(id, known.as_ref());
         self.records(&read, state.as_ref(), &paths).await?;
@@ -224,6 +240,19 @@ impl Check<'_> {
         }
         self.found.orphans += records::orphans(&state, sizes.keys());
         Ok(Some(state))
+    }
+
+    /// Whether nobody changed the sequence since it was `known`; notifications come and go also when it is finalized.
+    async fn rests(&self, id: SequenceId, known: Option<&SequenceState>) -> Result<bool> {
+        let Some(catalog) = &self.catalog else { return Ok(true) };
+        Ok(!catalog.pending().await?.contains(&id) && self.known(id).await?.as_ref() == known)
+    }
+
+    async fn known(&self, id: SequenceId) -> Result<Option<SequenceState>> {
+        match &self.catalog {
+            Some(catalog) => catalog.state(id).await,
+            None => Ok(None),
+        }
     }
 
     /// Damaged and missing records, and what they can be written anew from.
@@ -290,7 +319,7 @@ impl Check<'_> {
 }
 
 /// Columns, notifications and topics in one order: the catalogue has none for them. Bounds that it cannot store are
-/// left out.
+/// left out, and so are times that it does not know.
 fn in_order(state: &SequenceState) -> SequenceState {
     let mut state = state.clone();
     for chunk in state.topics.iter_mut().flat_map(|topic| &mut topic.chunks) {
@@ -299,6 +328,10 @@ fn in_order(state: &SequenceState) -> SequenceState {
             column.bounds = storable_bounds(column).cloned();
         }
     }
+    state.topics.iter_mut().flat_map(|topic| &mut topic.parts).for_each(|part| {
+        part.begun_ns = 0;
+        part.went_on_at = part.went_on_at.filter(|at| *at != part.row_start);
+    });
     state.notifications.sort_by_key(|notification| notification.id);
     state.topics.sort_by_key(|topic| topic.record.id);
     state

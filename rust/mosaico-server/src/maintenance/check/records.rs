@@ -11,10 +11,10 @@ use crate::catalog::{SequenceState, TopicState};
 use crate::error::Result;
 use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::store::Store;
-use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk, parse_logged};
+use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk, parse_logged, parse_part};
 use crate::store::records::{
     ChunkRecord, CommitRecord, EndedRecord, EventsRecord, FinalRecord, LayersRecord, NotificationRecord,
-    ResumedRecord, SequenceRecord, TopicRecord,
+    PartRecord, ResumedRecord, SequenceRecord, TopicRecord, UploadedRecord,
 };
 use crate::store::seal::{self, Seal};
 
@@ -79,6 +79,10 @@ impl Read {
             }
             found.whole.insert(path.clone(), bytes);
         }
+        let complete: Vec<Path> = found.whole.keys().filter_map(folder_of_complete).collect();
+        found.damaged.retain(|path, _| {
+            !is_of_parts(path) || !complete.iter().any(|folder| path.prefix_matches(folder))
+        });
         Ok(found)
     }
 
@@ -190,9 +194,27 @@ impl Read {
         let was_there = is_final || self.damaged.contains_key(&paths.committed());
         let complete = was_there && self.names_all_rows(paths, &chunks);
         let committed_ns = told.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
-        // Of an open topic; those of several daemons are not repaired.
-        let (parts, uploaded) = (Vec::new(), None);
+        let (parts, uploaded) = match committed_ns {
+            Some(_) => (Vec::new(), None),
+            None => self.parts(paths, known),
+        };
         Some(TopicState { record, schema, committed_ns, chunks, resumed, parts, uploaded })
+    }
+
+    /// Which daemons received the rows of an open topic, and how many it has if its upload has ended.
+    fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<PartRecord>, Option<u64>) {
+        let mut parts: BTreeMap<u32, PartRecord> = known
+            .map(|known| known.parts.iter().map(|part| (part.number, part.clone())).collect())
+            .unwrap_or_default();
+        let below = paths.folder();
+        for path in self.whole.keys().filter(|path| is_of_parts(path) && path.prefix_matches(&below)) {
+            if let Some(part) = self.get::<PartRecord>(path) {
+                parts.insert(part.number, part);
+            }
+        }
+        let uploaded = self.get::<UploadedRecord>(&paths.uploaded()).map(|uploaded| uploaded.rows);
+        let uploaded = uploaded.or_else(|| known.and_then(|known| known.uploaded));
+        (parts.into_values().collect(), uploaded)
     }
 
     fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {
@@ -276,6 +298,17 @@ pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a
     paths.filter(|path| is_logged(path) || is_chunk(path) && !named.contains(*path)).count() as u64
 }
 
+/// Whether a record says something about parts, which nobody needs to know of a complete topic.
+fn is_of_parts(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name == "uploaded.json" || parse_part(name).is_some())
+}
+
+/// The folder of a topic that has this record, if that makes it complete.
+fn folder_of_complete(path: &Path) -> Option<Path> {
+    let is_commit = path.filename() == Some("commit.json");
+    is_commit.then(|| path.parts().take(path.parts().count() - 1).collect())
+}
+
 type Checker = fn(&[u8]) -> Result<(), Wrong>;
 
 /// How a file of the store's layout is checked.
@@ -292,10 +325,12 @@ fn check_of(path: &Path) -> Option<Checker> {
         "topic.json" => check::<TopicRecord>,
         "resumed.json" => check::<ResumedRecord>,
         "commit.json" => check::<CommitRecord>,
+        "uploaded.json" => check::<UploadedRecord>,
         "schema.arrow" => schema,
         // It stands for itself.
         "deleted.json" => |_| Ok(()),
         _ if parse_chunk(name, ".json").is_some() => check::<ChunkRecord>,
+        _ if parse_part(name).is_some() => check::<PartRecord>,
         _ if name.strip_suffix(".json").is_some_and(|id| id.parse::<NotificationId>().is_ok()) => {
             check::<NotificationRecord>
         }

@@ -1,0 +1,102 @@
+//! Calls get their name on this side, so that an error has it also when the daemon was not reached, or died in the call.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use mosaico_wire::REQUEST_ID_HEADER;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderValue, Request, Response};
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tower::Service;
+use ulid::Ulid;
+
+/// A connection whose calls are named, if its daemon names them in its log: Mosaico's does not, and one in this process
+/// has no log of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    channel: Channel,
+    /// It named a call.
+    names: Arc<AtomicBool>,
+}
+
+impl Named {
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self { channel, names: Arc::default() }
+    }
+}
+
+impl Service<Request<Body>> for Named {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.channel.poll_ready(context).map_err(|e| Status::from_error(e.into()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let id = self.names.load(Ordering::Relaxed).then(|| Ulid::new().to_string());
+        if let Some(id) = id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+            request.headers_mut().insert(REQUEST_ID_HEADER, id);
+        }
+        let answer = self.channel.call(request);
+        let names = Arc::clone(&self.names);
+        async move {
+            match answer.await {
+                Ok(answer) => {
+                    let told = answer.headers().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+                    let told = told.map(str::to_owned);
+                    names.fetch_or(told.is_some(), Ordering::Relaxed);
+                    Ok(answer.map(|inner| Body::new(Answer { inner, id: told.or(id) })))
+                }
+                Err(error) => Err(named(Status::from_error(error.into()), id.as_deref())),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Says which call it was, unless the daemon does.
+fn named(mut status: Status, id: Option<&str>) -> Status {
+    let is_new = !status.metadata().contains_key(REQUEST_ID_HEADER);
+    if let Some(id) = id.filter(|_| is_new).and_then(|id| MetadataValue::try_from(id).ok()) {
+        status.metadata_mut().insert(REQUEST_ID_HEADER, id);
+    }
+    status
+}
+
+/// The rest of an answer, which may break off.
+struct Answer {
+    inner: Body,
+    id: Option<String>,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = Pin::new(&mut this.inner).poll_frame(context);
+        frame.map_err(|status| named(status, this.id.as_deref()))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
