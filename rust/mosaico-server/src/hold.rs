@@ -5,6 +5,9 @@ use std::io::{self, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use crate::catalog::{Database, Session, Share, Taken};
 use crate::config::{Config, StoreLocation};
@@ -18,6 +21,11 @@ pub(crate) const LOG: &str = "log";
 
 /// The file that is locked.
 pub(crate) const LOCK: &str = "mosaicod.lock";
+
+/// A lock that was just given up may be held for a moment more: by a process that its holder is starting, until that has
+/// become another program, or by somebody who looks whether it is held.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// What belongs together: the objects, the folder of this machine that holds the log, and the catalogue.
 #[derive(Debug)]
@@ -51,7 +59,7 @@ impl Hold {
     /// [`Error::Startup`] if it cannot be used, or if somebody else uses it.
     pub(crate) async fn take(config: &Config, purpose: Purpose) -> Result<Self> {
         let folder = config.folder()?.to_owned();
-        let lock = lock(&folder)?;
+        let lock = lock(&folder).await?;
         let metrics = Arc::new(Metrics::new(config.ingest_bytes));
         let store = Store::open(config, &metrics)?;
         let database = Database::of(config, &folder);
@@ -114,22 +122,28 @@ fn unusable(folder: &Path, error: &io::Error) -> Error {
 }
 
 /// Creates the folder if needed and locks it.
-fn lock(folder: &Path) -> Result<File> {
+async fn lock(folder: &Path) -> Result<File> {
     let failed = |e: io::Error| unusable(folder, &e);
     create_folders(folder).map_err(failed)?;
     let path = folder.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // The address of an earlier server.
-            file.set_len(0).map_err(failed)?;
-            Ok(file)
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => {
+                // The address of an earlier server.
+                file.set_len(0).map_err(failed)?;
+                return Ok(file);
+            }
+            Err(TryLockError::WouldBlock) if Instant::now() < patience => sleep(LOCK_LOOK).await,
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Startup(format!(
+                    "the store folder {} is in use by another server; stop that one or choose another folder",
+                    folder.display()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
-        Err(TryLockError::WouldBlock) => Err(Error::Startup(format!(
-            "the store folder {} is in use by another server; stop that one or choose another folder",
-            folder.display()
-        ))),
-        Err(TryLockError::Error(e)) => Err(failed(e)),
     }
 }
 
@@ -157,5 +171,24 @@ pub(crate) async fn server(config: &Config) -> Result<Option<String>> {
     match (&config.store, &config.database) {
         (StoreLocation::Bucket(_), Some(url)) => Session::running(url, &config.database_schema).await,
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_that_is_held_a_moment_longer_is_waited_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let held = lock(folder.path()).await.unwrap();
+        let late = tokio::spawn(async move {
+            sleep(LOCK_PATIENCE / 4).await;
+            drop(held);
+        });
+        let held = lock(folder.path()).await.unwrap();
+        late.await.unwrap();
+        assert!(lock(folder.path()).await.unwrap_err().to_string().contains("in use by another server"));
+        drop(held);
     }
 }
