@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.cluster import Cluster
+from harness.cluster import Cluster, ClusterDaemon
 from harness.daemon import MOSAICOD, Daemon, run_mosaicod
 from harness.minio import Minio
 from harness.postgres import Postgres, require_postgres
@@ -101,9 +101,8 @@ def test_kill_in_the_middle(daemon: Daemon) -> None:
 
 
 def test_any_daemon_of_a_shared_bucket(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> None:
+    elsewhere = ClusterDaemon(tmp_path / "elsewhere", bucket, minio, postgres)
     with Cluster(tmp_path, bucket, minio, postgres, 2) as cluster:
-        database = cluster[0]._arguments[cluster[0]._arguments.index("--database") :]
-        schema = database[3]
         with cluster.connect(0) as client, cluster[1].connect() as other:
             record_numbers(client, "lost", {"a": ROWS})
             with client.sequence_create("open") as sequence:
@@ -111,13 +110,12 @@ def test_any_daemon_of_a_shared_bucket(tmp_path: Path, bucket: str, minio: Minio
                 for at, value in ROWS:
                     topic.push(number(at, value))
                 topic.flush()
-                damage = f"DELETE FROM {schema}.sequence WHERE name = 'lost'"
+                damage = f"DELETE FROM {cluster[0].schema}.sequence WHERE name = 'lost'"
                 psql = [str(require_postgres() / "psql"), postgres.url, "-qc", damage]
                 subprocess.run(psql, check=True)
                 assert other.list_sequences() == ["open"]
                 # From a machine where no daemon runs.
-                elsewhere = ["--state-dir", tmp_path / "elsewhere", *database]
-                report = rebuild(*elsewhere, **cluster[0]._environment)
+                report = rebuild(*elsewhere.settings, **elsewhere._environment)
                 assert (report["sequences"], report["topics"], report["problems"]) == (2, 2, [])
                 assert replay(other, "lost") == [("/a", at, value) for at, value in ROWS]
                 assert replay(other, "open") == [("/t", at, value) for at, value in ROWS]
@@ -126,7 +124,7 @@ def test_any_daemon_of_a_shared_bucket(tmp_path: Path, bucket: str, minio: Minio
                 for at, value in ROWS:
                     topic.push(number(at + len(ROWS), value))
                 topic.flush()
-                rebuild(*elsewhere, **cluster[0]._environment)
+                rebuild(*elsewhere.settings, **elsewhere._environment)
                 cluster[0].restart()
             assert sequence_of(other, "open").is_locked
             assert len(replay(other, "open")) == 2 * len(ROWS)
@@ -136,7 +134,7 @@ def test_a_database_from_a_backup_is_caught_up(
     tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     with Cluster(tmp_path, bucket, minio, postgres, 2) as cluster:
-        schema = cluster[0]._arguments[-1]
+        schema = cluster[0].schema
         with cluster.connect(0) as client:
             record_numbers(client, "before", {"a": ROWS})
             programs, file = require_postgres(), tmp_path / "backup.sql"
