@@ -22,7 +22,7 @@ MINIO := $(HOME)/.cache/mosaicolabs/minio/minio
 demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
 
-test: lint docs test-rust test-python  ## Everything CI runs.
+test: lint docs test-rust test-postgres test-python  ## Everything CI runs.
 
 test-rust:
 	cargo test --release --workspace --exclude mosaico-py
