@@ -128,6 +128,48 @@ fn each_step_of_going_on_may_fail() {
 }
 
 #[test]
+fn who_lost_its_locks_announces_no_change() {
+    let Some((folder, faults)) = started() else { return };
+    let (key, topic) =
+        crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 12).await);
+    with_server(member(folder.path(), &faults, "b"), async |client| {
+        // It has the lock of the sequence and looks what there is to go on with.
+        faults.add(fault(Operation::List, "/log", When::Nth(0), Effect::Stall));
+        let (writer, put) = (client.clone(), topic.clone());
+        let going_on = tokio::spawn(async move { go_on(&writer, &put, 12, from(20)).await });
+        eventually("it looks", async || faults.hits() > 0).await;
+        lose_session(folder.path(), "b").await;
+        faults.lift();
+        assert!(going_on.await.unwrap().is_err_and(|status| unavailable(&status)));
+        let parts =
+            files(&folder.path().join("bucket")).into_iter().filter(|name| name.contains("part-00001"));
+        assert_eq!(parts.count(), 0);
+        assert_eq!(go_on(client, &topic, 12, from(20)).await.unwrap()[0], 12);
+        finalized(client, &key, 20).await;
+    });
+}
+
+/// Ends the session that the server with the state folder `name` has its locks in, and waits until it has another one.
+async fn lose_session(folder: &Path, name: &str) {
+    let owner = fs::read(folder.join(name).join("owner.json")).unwrap();
+    let owner: serde_json::Value = serde_json::from_slice(&owner).unwrap();
+    let lock = format!("mosaicod/{}/daemon/{}", database::schema(folder), owner["id"].as_str().unwrap());
+    let its = format!(
+        "FROM pg_locks WHERE locktype = 'advisory' AND granted \
+         AND ((classid::bigint << 32) | objid::bigint) = hashtextextended('{lock}', 0)"
+    );
+    let wait = format!(
+        "DO $$ DECLARE former integer; BEGIN SELECT pid INTO STRICT former {its}; \
+         PERFORM pg_terminate_backend(former); \
+         FOR turn IN 1..400 LOOP \
+             IF EXISTS (SELECT pid {its} AND pid <> former) THEN RETURN; END IF; \
+             PERFORM pg_sleep(0.025); \
+         END LOOP; RAISE 'the session does not come back'; END $$"
+    );
+    database::sql(folder, &wait).await;
+}
+
+#[test]
 fn one_after_the_other_may_be_lost() {
     let Some((folder, faults)) = started() else { return };
     let (key, topic) =

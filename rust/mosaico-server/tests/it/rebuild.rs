@@ -276,7 +276,6 @@ async fn what_lost_its_record_is_left_alone_until_that_is_back() {
         let folder = TempDir::new().unwrap();
         let mut config = config(folder.path());
         config.shutdown_grace = Duration::from_millis(10);
-        config.orphan_grace = Duration::ZERO;
         let server = TestServer::start(config.clone()).await;
         let key = create_sequence(&server.client, "run").await;
         let topic = create_topic(&server.client, "run/t", &key).await;
@@ -292,6 +291,7 @@ async fn what_lost_its_record_is_left_alone_until_that_is_back() {
         fs::remove_file(folder.path().join(name)).unwrap();
         database::remove(folder.path());
         let kept = files(folder.path());
+        config.orphan_grace = Duration::ZERO;
         let server = TestServer::start(config.clone()).await;
         assert_eq!(names(&server.client).await, [""; 0]);
         // Files that no record names are looked for meanwhile, again and again.
