@@ -135,12 +135,13 @@ fn who_lost_its_locks_announces_no_change() {
     with_server(member(folder.path(), &faults, "b"), async |client| {
         // It has the lock of the sequence and looks what there is to go on with.
         faults.add(fault(Operation::List, "/log", When::Nth(0), Effect::Stall));
-        let (writer, put) = (client.clone(), topic.clone());
-        let going_on = tokio::spawn(async move { go_on(&writer, &put, 12, from(20)).await });
-        eventually("it looks", async || faults.hits() > 0).await;
-        lose_session(folder.path(), "b").await;
-        faults.lift();
-        assert!(going_on.await.unwrap().is_err_and(|status| unavailable(&status)));
+        let lose = async {
+            eventually("it looks", async || faults.hits() > 0).await;
+            lose_session(folder.path(), "b").await;
+            faults.lift();
+        };
+        let (told, ()) = tokio::join!(go_on(client, &topic, 12, from(20)), lose);
+        assert!(told.is_err_and(|status| unavailable(&status)));
         let parts =
             files(&folder.path().join("bucket")).into_iter().filter(|name| name.contains("part-00001"));
         assert_eq!(parts.count(), 0);
