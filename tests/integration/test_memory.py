@@ -92,7 +92,7 @@ def test_a_merged_reader_of_many_rows(daemon: Daemon) -> None:
     count, growth = read(daemon, "imus")
     assert count == rows * TOPICS
     # A quarter of a gigabyte, so pieces that are too large show.
-    assert growth < 120 * MB, f"the client grew by {growth / MB:.0f} MB"
+    assert growth < 200 * MB, f"the client grew by {growth / MB:.0f} MB"
     # No decoder per column stays with a stream that waits.
     daemon_growth = daemon.peak_bytes() - before
     assert daemon_growth < 160 * MB, f"the daemon grew by {daemon_growth / MB:.0f} MB"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from mosaicolabs import MosaicoClient
 
@@ -31,6 +32,9 @@ def run_mosaicod(*arguments: object, **environment: str) -> subprocess.Completed
         check=False,
         env={**os.environ, **environment},
     )
+
+
+on_sqlite = pytest.mark.skipif("MOSAICO_TEST_POSTGRES" in os.environ, reason="it looks into SQLite's file")
 
 
 def _database(store: Path) -> list[str]:
