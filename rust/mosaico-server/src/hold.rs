@@ -159,18 +159,18 @@ pub(crate) fn tell_address(mut lock: &File, bound: SocketAddr) -> io::Result<()>
     lock.write_all(SocketAddr::new(ip, bound.port()).to_string().as_bytes())
 }
 
-/// Where the server is reached that has the store; of several, one that runs. `None`: nobody has it, or it is not to be
-/// reached.
-pub(crate) async fn server(config: &Config) -> Result<Option<String>> {
+/// Where the server is reached that has the store, or those that share it; one that was killed just now may be among them.
+/// Empty: nobody has it, or it is not to be reached.
+pub(crate) async fn servers(config: &Config) -> Result<Vec<String>> {
     let path = config.folder()?.join(LOCK);
     let held = File::open(&path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
     if held {
         let address = fs::read_to_string(&path).unwrap_or_default();
-        return Ok(Some(address).filter(|address| !address.is_empty()));
+        return Ok(Some(address).filter(|address| !address.is_empty()).into_iter().collect());
     }
     match (&config.store, &config.database) {
         (StoreLocation::Bucket(_), Some(url)) => Session::running(url, &config.database_schema).await,
-        _ => Ok(None),
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -32,14 +32,14 @@ fn lock_name(sequence: SequenceId) -> String {
 }
 
 impl Session {
-    /// Where one of the daemons is reached that have a catalogue together; `None` if none of them runs.
-    pub(crate) async fn running(url: &str, schema: &str) -> Result<Option<String>> {
+    /// Where daemons are reached that have a catalogue together and seem to run, who was heard of last first.
+    pub(crate) async fn running(url: &str, schema: &str) -> Result<Vec<String>> {
         let database = Database::Postgres { url: url.to_owned(), schema: schema.to_owned(), connections: 1 };
-        let Some(catalog) = database.open_filled().await? else { return Ok(None) };
-        let text = format!("SELECT address FROM daemon WHERE seen_at > now() - {GONE} ORDER BY id LIMIT 1");
+        let Some(catalog) = database.open_filled().await? else { return Ok(Vec::new()) };
+        let text = format!("SELECT address FROM daemon WHERE seen_at > now() - {GONE} ORDER BY seen_at DESC");
         let found = query(text).fetch_texts(&catalog.readers).await;
         catalog.close().await;
-        Ok(found.map_err(failed)?.pop())
+        found.map_err(failed)
     }
 
     /// Waits for the lock of a sequence.

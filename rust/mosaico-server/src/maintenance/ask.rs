@@ -10,7 +10,7 @@ use mosaico_wire::maintenance::RebuildStep;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::status;
 use tonic::Status;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use super::{Progress, Rebuilt};
 use crate::error::{Error, Result};
@@ -18,16 +18,31 @@ use crate::error::{Error, Result};
 /// How long the server is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks the server at `address` (`host:port`), and tells its progress.
-pub(super) async fn rebuild(address: &str, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
-    let unreachable = |e: &dyn std::fmt::Display| {
-        Error::Startup(format!(
-            "the store is in use by the server at {address}, which does not answer ({e}); stop it to rebuild without it"
-        ))
-    };
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| unreachable(&e))?;
-    let endpoint = endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(PATIENCE);
-    let channel = endpoint.connect().await.map_err(|e| unreachable(&e))?;
+/// Asks the first of these servers (`host:port`) that is reached, and tells its progress.
+pub(super) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+    let mut unreachable = Vec::new();
+    for address in addresses {
+        match connect(address).await {
+            Ok(channel) => return rebuild_over(channel, address, progress).await,
+            Err(error) => unreachable.push(format!("{address} ({error})")),
+        }
+    }
+    Err(Error::Startup(format!(
+        "the store is in use by the server at {}, which does not answer; stop it to rebuild without it",
+        unreachable.join(", ")
+    )))
+}
+
+async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+    endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(PATIENCE).connect().await
+}
+
+async fn rebuild_over(
+    channel: Channel,
+    address: &str,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Rebuilt> {
     let body = serde_json::to_vec(&Nothing {}).map_err(|e| Error::internal("asking for a rebuild", e))?;
     let action = Action { r#type: CATALOG_REBUILD.to_owned(), body: body.into() };
     let mut flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);

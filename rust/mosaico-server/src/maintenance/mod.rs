@@ -38,9 +38,9 @@ pub struct Maintenance {
 /// # Errors
 /// As of [`Maintenance::open`] and [`Maintenance::rebuild`]; [`Error::Startup`] if the server cannot be reached.
 pub async fn rebuild(config: Config, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
-    match hold::server(&config).await? {
-        Some(address) => ask::rebuild(&address, progress).await,
-        None => Maintenance::open(config).await?.rebuild(progress).await,
+    match &hold::servers(&config).await?[..] {
+        [] => Maintenance::open(config).await?.rebuild(progress).await,
+        servers => ask::rebuild(servers, progress).await,
     }
 }
 
