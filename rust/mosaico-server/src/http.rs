@@ -12,17 +12,17 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use mosaico_engine::state::disk::{Disk, disks};
+use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::metrics::{self, Gauges};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::layers_file;
+use mosaico_storage::trace;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::core::Core;
-use crate::disk::{Disk, disks};
-use crate::error::{Error, Result};
-use crate::metrics;
 use crate::server::Server;
-use crate::store::layout::layers_file;
-use crate::trace;
 
 /// How long each part is waited for before the server is not ready.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ async fn counts(State(monitor): State<Monitor>) -> Response {
     let text = match monitor.core() {
         Ok(core) => {
             let disks = rooms(&core).await;
-            core.metrics.text(&core, disks).map_err(|_| "the counts cannot be written")
+            core.metrics.text(&gauges(&core, disks)).map_err(|_| "the counts cannot be written")
         }
         Err(reason) => Err(reason),
     };
@@ -79,10 +79,15 @@ async fn counts(State(monitor): State<Monitor>) -> Response {
     }
 }
 
+fn gauges(core: &Core, disks: Vec<Disk>) -> Gauges {
+    let ingest_bytes = core.config.ingest_bytes.saturating_sub(core.ingest_budget.available_permits());
+    Gauges { disks, log_bytes: core.live.log_bytes(), ingest_bytes, jobs: core.queue.open() }
+}
+
 /// A disk that hangs must not hold up the counts.
 async fn rooms(core: &Arc<Core>) -> Vec<Disk> {
-    let asked = Arc::clone(core);
-    let asked = trace::spawn_blocking(move || disks(&asked));
+    let (store, log) = (core.config.store.clone(), core.log.clone());
+    let asked = trace::spawn_blocking(move || disks(&store, &log));
     timeout(PATIENCE, asked).await.map(Result::unwrap_or_default).unwrap_or_default()
 }
 

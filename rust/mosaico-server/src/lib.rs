@@ -19,46 +19,21 @@
 //! # }
 //! ```
 
-mod batch;
-mod calls;
-mod catalog;
-mod cluster;
-mod config;
 mod connections;
-mod core;
-mod crash;
-mod disk;
-mod error;
-mod events;
-mod hold;
 mod http;
-mod id;
-mod ingest;
-mod layers;
-mod lifecycle;
-mod locks;
-mod maintenance;
-mod metrics;
-mod process;
-mod query;
-mod read;
-mod repair;
+mod peers;
+mod request_layer;
 mod server;
 mod service;
-mod store;
-mod tasks;
-mod trace;
-mod writers;
 
-pub use config::{Acknowledge, Config, LogPlace, StoreLocation};
-pub use error::{Error, Result};
 pub use http::Monitor;
-pub use maintenance::{
-    CheckOptions, Checked, Collected, Compacted, ImportOptions, ImportPlan, Imported, Maintenance,
-    PlannedSequence, PlannedTopic, Problem, Progress, Rebuilt, Stats, mapping, plan_import, rebuild,
-};
+pub use mosaico_engine::state::config::Config;
+pub use mosaico_storage::error::{Error, Result};
+pub use mosaico_storage::format::durability::{Acknowledge, LogPlace};
+
+#[cfg(feature = "faults")]
+pub use mosaico_storage::objects::faults;
+pub use mosaico_storage::objects::location::StoreLocation;
+pub use mosaico_storage::objects::{Bucket, Provider, Secret};
 pub use server::Server;
 pub use service::Service;
-#[cfg(feature = "faults")]
-pub use store::faults;
-pub use store::{Bucket, Provider, Secret};

@@ -8,32 +8,26 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::{Stream, StreamExt};
+use mosaico_engine::access::store_access::{self, Hold, Purpose};
+use mosaico_engine::maintenance::compact::{self, Compacted};
+use mosaico_engine::maintenance::online_rebuild;
+use mosaico_engine::startup;
+use mosaico_engine::state::config::Config;
+use mosaico_engine::state::engine::Core;
+use mosaico_storage::error::{Error, Result};
+use mosaico_wire::maintenance::{Progress, Rebuilt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::select;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic::server::NamedService;
 use tonic::transport::server::{Connected, TcpIncoming};
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
-use crate::calls::CallsLayer;
-use crate::cluster::{self, Cluster};
-use crate::config::Config;
 use crate::connections::Counted;
-use crate::core::Core;
-use crate::error::{Error, Result};
-use crate::hold::{self, Hold, LOG, Purpose};
-use crate::ingest::recover::recover;
-use crate::layers::Layers;
-use crate::maintenance::{Compacted, Progress, Rebuilt, compact, online, rebuild};
-use crate::read::footer::FooterCache;
-use crate::service::{Service, reflection, statuses};
-use crate::tasks::Queue;
-use crate::{events, tasks};
+use crate::request_layer::CallsLayer;
+use crate::service::{Service, reflection, transport_refusals};
 
 /// What one stream may have in flight; a lane that waits for the disk holds no more than this.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -64,51 +58,7 @@ impl Server {
 
     /// Recovers what an earlier process left in a store.
     pub(crate) async fn on(hold: Hold, config: Config) -> Result<Self> {
-        // One after the other: the first one makes the catalogue.
-        let starting = match &hold.session {
-            Some(session) => Some(session.lock("start").await?),
-            None => None,
-        };
-        let catalog = rebuild::open_catalog(&hold.database, &hold.store).await?;
-        let Hold { folder, store, lock, metrics, session, .. } = hold;
-        let catalog = catalog.measured(&metrics.catalogue_timer());
-        let catalog = match &session {
-            Some(session) => catalog.shared(Arc::clone(session)),
-            None => catalog,
-        };
-        let core = Arc::new(Core {
-            metrics,
-            layers: Layers::open(store.clone(), session.clone()).await?,
-            store,
-            catalog,
-            cluster: session
-                .zip(config.shared.clone())
-                .map(|(session, address)| Cluster::new(session, address)),
-            log: folder.join(LOG),
-            live: Arc::default(),
-            footers: FooterCache::new(config.footer_cache_bytes),
-            creations: Default::default(),
-            locks: Default::default(),
-            queue: Queue::new(),
-            writers: Default::default(),
-            archive: Default::default(),
-            chunk_jobs: Semaphore::new(config.chunk_jobs),
-            upload_jobs: Semaphore::new(config.upload_jobs),
-            scans: Semaphore::new(config.query_jobs),
-            ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
-            stopping: CancellationToken::new(),
-            halting: CancellationToken::new(),
-            readers: Arc::default(),
-            tasks: TaskTracker::new(),
-            config,
-        });
-        recover(&core).await?;
-        if let Some(cluster) = &core.cluster {
-            cluster.join(&core).await?;
-        }
-        drop(starting);
-        tasks::start(&core);
-        cluster::start(&core);
+        let (core, lock) = startup::open(hold, config).await?;
         Ok(Self { core, lock })
     }
 
@@ -133,12 +83,12 @@ impl Server {
     /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalogue cannot be
     /// used; [`Error::ShuttingDown`]. Sequences that are damaged are in the report.
     pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
-        online::run(&self.core, progress, &self.core.stopping).await
+        online_rebuild::run(&self.core, progress, &self.core.stopping).await
     }
 
     /// The Flight service, for a transport of the caller's.
     pub fn service(&self) -> FlightServiceServer<Service> {
-        FlightServiceServer::new(Service(Arc::clone(&self.core)))
+        FlightServiceServer::new(Service::new(Arc::clone(&self.core)))
             .max_decoding_message_size(self.core.config.max_message_bytes)
             .max_encoding_message_size(usize::MAX)
     }
@@ -149,7 +99,7 @@ impl Server {
     /// # Errors
     /// [`Error::Internal`] if the transport fails.
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let told = listener.local_addr().and_then(|bound| hold::tell_address(&self.lock, bound));
+        let told = listener.local_addr().and_then(|bound| store_access::tell_address(&self.lock, bound));
         told.map_err(|e| Error::internal("writing to the state folder", e))?;
         self.serve(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown).await
     }
@@ -191,7 +141,7 @@ impl Server {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(CallsLayer(Arc::clone(&self.core.metrics)))
-            .layer(MapResponseLayer::new(move |response| statuses::complete(response, limit)))
+            .layer(MapResponseLayer::new(move |response| transport_refusals::complete(response, limit)))
             .add_service(self.service())
             .add_service(health)
             .add_service(reflection)
@@ -209,20 +159,7 @@ impl Server {
     /// Ends the server: puts and reads are cut short, chunks that are being written are finished, the store is
     /// released. Rows that were acknowledged and are not in a chunk yet stay in the log; the next start goes on.
     pub async fn shutdown(self) {
-        self.core.stopping.cancel();
-        self.core.halting.cancel();
-        self.core.tasks.close();
-        self.core.tasks.wait().await;
-        if let Err(error) = events::store(&self.core).await {
-            tracing::warn!(%error, "the last events stay in the catalogue and are stored after the next start");
-        }
-        if let Err(error) = self.core.store.quiet().await {
-            tracing::warn!(%error, "writes to the store are given up");
-        }
-        if let Some(cluster) = &self.core.cluster {
-            cluster.leave().await;
-        }
-        self.core.catalog.close().await;
+        startup::shutdown(&self.core).await;
     }
 }
 

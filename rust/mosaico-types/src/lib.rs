@@ -5,6 +5,7 @@
 
 mod error;
 mod format;
+pub mod id;
 mod name;
 mod time;
 

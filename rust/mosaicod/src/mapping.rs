@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use mosaico_admin::mapping::Mapping;
 use mosaico_server::Error;
-use mosaico_server::mapping::Mapping;
 use serde_json::Value;
 
 use crate::file::nearest;

@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use mosaico_engine::lifecycle::{self, NewTopic, Subject};
+use mosaico_engine::query;
+use mosaico_engine::state::engine::Core;
+use mosaico_storage::error::{Error, Result};
+use mosaico_types::id::NotificationId;
 use mosaico_types::{LayerName, OntologyTag, SequenceName, TopicLocator, format_utc};
 use mosaico_wire::action::{
     KeyResponse, LayerCreate, LayerList, LayerUpdate, NOTIFY_ERROR, Named, Nothing, Notify, NotifyCreate,
@@ -14,44 +19,40 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{check_body, events, info};
-use crate::core::Core;
-use crate::error::{Error, Result};
-use crate::id::NotificationId;
-use crate::lifecycle::{NewTopic, Subject};
-use crate::query;
 
 /// Runs an action and returns the body of its one answer.
-pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<Vec<u8>> {
+pub(crate) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<Vec<u8>> {
     match action {
         name::SEQUENCE_CREATE => {
             let SequenceCreate { name, user_metadata, on_error } = parse(action, body)?;
-            let key = core.create_sequence(SequenceName::parse(&name)?, user_metadata, on_error).await?;
+            let key = lifecycle::create_sequence(core, SequenceName::parse(&name)?, user_metadata, on_error)
+                .await?;
             respond(action, &KeyResponse { key })
         }
         name::SEQUENCE_FINALIZE => {
             let SequenceKey { name, key } = parse(action, body)?;
-            core.finalize_sequence(&SequenceName::parse(&name)?, &key).await?;
+            lifecycle::finalize_sequence(core, &SequenceName::parse(&name)?, &key).await?;
             Ok(empty_answer())
         }
         name::SEQUENCE_ABORT => {
             let SequenceKey { name, key } = parse(action, body)?;
-            core.remove_sequence(&SequenceName::parse(&name)?, Some(&key)).await?;
+            lifecycle::remove_sequence(core, &SequenceName::parse(&name)?, Some(&key)).await?;
             Ok(empty_answer())
         }
         event::name::SEQUENCE_KEEP_ALIVE => {
             let SequenceKey { name, key } = parse(action, body)?;
-            let timeout = core.keep_alive(&SequenceName::parse(&name)?, &key).await?;
+            let timeout = lifecycle::keep_alive(core, &SequenceName::parse(&name)?, &key).await?;
             let writer_timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
             respond(action, &KeepAlive { writer_timeout_ms })
         }
         event::name::SEQUENCE_END => {
             let SequenceKey { name, key } = parse(action, body)?;
-            core.end_sequence(&SequenceName::parse(&name)?, &key).await?;
+            lifecycle::end_sequence(core, &SequenceName::parse(&name)?, &key).await?;
             Ok(empty_answer())
         }
         event::name::EVENT_LIST => respond(action, &events::list(core, parse(action, body)?).await?),
         name::SEQUENCE_DELETE => {
-            core.remove_sequence(&sequence(action, body)?, None).await?;
+            lifecycle::remove_sequence(core, &sequence(action, body)?, None).await?;
             Ok(empty_answer())
         }
         name::SEQUENCE_SYSTEM_INFO => respond(action, &sequence_info(core, &sequence(action, body)?).await?),
@@ -63,11 +64,11 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
                 serialization_format: request.serialization_format,
                 user_metadata: request.user_metadata,
             };
-            let key = core.create_topic(topic, &request.sequence_key).await?;
+            let key = lifecycle::create_topic(core, topic, &request.sequence_key).await?;
             respond(action, &KeyResponse { key })
         }
         name::TOPIC_DELETE => {
-            core.remove_topic(&topic(action, body)?).await?;
+            lifecycle::remove_topic(core, &topic(action, body)?).await?;
             Ok(empty_answer())
         }
         name::TOPIC_SYSTEM_INFO => respond(action, &topic_info(core, &topic(action, body)?).await?),
@@ -104,13 +105,13 @@ pub(super) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<V
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(action: &str, body: &[u8]) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(action: &str, body: &[u8]) -> Result<T> {
     check_body("the body", body)?;
     serde_json::from_slice(body)
         .map_err(|e| Error::Invalid(format!("the body of `{action}` is malformed: {e}")))
 }
 
-pub(super) fn respond<T: Serialize>(action: &str, response: &T) -> Result<Vec<u8>> {
+pub(crate) fn respond<T: Serialize>(action: &str, response: &T) -> Result<Vec<u8>> {
     encode_answer(action, response).map_err(|e| Error::internal(format!("answering `{action}`"), e))
 }
 
@@ -154,7 +155,7 @@ async fn notify(
     if notify_type != NOTIFY_ERROR {
         return Err(Error::Invalid(format!("there is no notify_type `{notify_type}`; use `{NOTIFY_ERROR}`")));
     }
-    core.notify(&subject(&name)?, NotificationId::generate(), notify_type, msg).await?;
+    lifecycle::notify(core, &subject(&name)?, NotificationId::generate(), notify_type, msg).await?;
     Ok(empty_answer())
 }
 
@@ -165,7 +166,7 @@ async fn notifications(
     subject: fn(&str) -> Result<Subject>,
 ) -> Result<Vec<u8>> {
     let subject = subject(&parse::<Named>(action, body)?.name)?;
-    let found = match core.notifications(&subject).await {
+    let found = match lifecycle::notifications(core, &subject).await {
         // 0.2 clients ask without knowing whether the resource still exists.
         Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => Vec::new(),
         found => found?,
@@ -174,7 +175,7 @@ async fn notifications(
         Subject::Sequence(name) => name.to_string(),
         Subject::Topic(locator) => locator.to_string(),
     };
-    let notify = |row: crate::catalog::NotificationRow| Notify {
+    let notify = |row: mosaico_catalog::NotificationRow| Notify {
         name: name.clone(),
         notify_type: row.notify_type,
         msg: row.msg,
@@ -189,7 +190,7 @@ async fn purge(
     body: &[u8],
     subject: fn(&str) -> Result<Subject>,
 ) -> Result<Vec<u8>> {
-    match core.purge_notifications(&subject(&parse::<Named>(action, body)?.name)?).await {
+    match lifecycle::purge_notifications(core, &subject(&parse::<Named>(action, body)?.name)?).await {
         Ok(()) | Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => Ok(empty_answer()),
         Err(e) => Err(e),
     }

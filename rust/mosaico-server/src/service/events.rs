@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use mosaico_catalog::EventFilter;
+use mosaico_engine::state::engine::Core;
+use mosaico_storage::error::{Error, Result};
 use mosaico_types::SequenceName;
 use mosaico_wire::event::{Event, EventKind, EventList, EventPage};
 use serde_json::json;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 use ulid::Ulid;
-
-use crate::catalog::EventFilter;
-use crate::core::Core;
-use crate::error::{Error, Result};
 
 /// Events per answer.
 const MOST: u32 = 1000;
@@ -20,7 +19,7 @@ const MOST: u32 = 1000;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Lists events after the cursor; without any, waits for one as long as the request says.
-pub(super) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
+pub(crate) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
     let sequence = request.sequence.as_deref().map(SequenceName::parse).transpose()?;
     let parse = |after: &String| {
         let id = after.parse::<Ulid>().map(|id| id.to_string());
@@ -65,7 +64,7 @@ pub(super) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
 
 /// Tells that events after a cursor are not kept any more.
 async fn gap(core: &Core, after: &str) -> Result<Option<Event>> {
-    let Some(id) = core.archive.dropped_after(core, after).await? else { return Ok(None) };
+    let Some(id) = core.archive.dropped_after(after).await? else { return Ok(None) };
     let at_ms = id.parse::<Ulid>().map_or(0, |id| id.timestamp_ms());
     let at_ns = i64::try_from(at_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     let detail = json!({"after": after});

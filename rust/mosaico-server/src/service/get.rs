@@ -4,9 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::FlightData;
-use futures::stream::BoxStream;
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use mosaico_catalog::TopicRow;
+use mosaico_engine::read::follow::follow_topic;
+use mosaico_engine::read::options::Options;
+use mosaico_engine::read::request::Wanted;
+use mosaico_engine::read::topic::read_topic;
+use mosaico_engine::state::engine::Core;
 use mosaico_select::Select;
+use mosaico_storage::error::{Error, Result};
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::ipc::{batch_message, schema_message};
 use mosaico_wire::ticket::Ticket;
@@ -17,12 +24,7 @@ use tonic::Status;
 use tracing::Instrument;
 
 use super::{Items, check_body, info};
-use crate::catalog::TopicRow;
-use crate::cluster::forward;
-use crate::core::Core;
-use crate::error::{Error, Result};
-use crate::read::follow::follow_topic;
-use crate::read::{Wanted, read_topic};
+use crate::peers::{self, PeerPool};
 
 /// Messages that are ready before the client asks for them.
 const READY_MESSAGES: usize = 1;
@@ -30,21 +32,13 @@ const READY_MESSAGES: usize = 1;
 /// How often a followed topic is asked whether its first upload has begun.
 const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the request's headers ask for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
-    /// Go on until the topic is complete or left.
-    pub follow: bool,
-    /// Bodies may be sparse.
-    pub sparse: bool,
-    /// Topics that the client reads together.
-    pub together: usize,
-    /// Another daemon asks: there is nobody else to ask.
-    pub forwarded: bool,
-}
-
 /// The messages for a ticket.
-pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) -> Result<Items<FlightData>> {
+pub(crate) async fn messages(
+    core: &Arc<Core>,
+    pool: &Arc<PeerPool>,
+    ticket: &[u8],
+    options: Options,
+) -> Result<Items<FlightData>> {
     check_body("the ticket", ticket)?;
     let ticket = Ticket::decode(ticket).map_err(|e| {
         let text = format!("the ticket is malformed: {e}; take tickets from GetFlightInfo as they are");
@@ -53,8 +47,9 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
     let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
     let reading = Arc::clone(&core.readers);
     let (sender, receiver) = mpsc::channel(READY_MESSAGES);
-    let encoded = if options.follow { None } else { Some(encode(core, &topic, &ticket, options).await?) };
-    let core = Arc::clone(core);
+    let encoded =
+        if options.follow { None } else { Some(encode(core, pool, &topic, &ticket, options).await?) };
+    let (core, pool) = (Arc::clone(core), Arc::clone(pool));
     // A task of its own: decoding must not hold up the other streams of the connection.
     let work = async move {
         let _reading = reading;
@@ -62,7 +57,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
         let mut encoded = match encoded {
             Some(encoded) => encoded,
             None => select! {
-                encoded = encode_later(&core, &mut topic, &ticket, options) => encoded,
+                encoded = encode_later(&core, &pool, &mut topic, &ticket, options) => encoded,
                 () = sender.closed() => return,
                 () = core.stopping.cancelled() => shutting_down(),
             },
@@ -93,9 +88,15 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
 
 type Encoded = BoxStream<'static, Result<FlightData>>;
 
-async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, options: Options) -> Result<Encoded> {
+async fn encode(
+    core: &Arc<Core>,
+    pool: &PeerPool,
+    topic: &TopicRow,
+    ticket: &Ticket,
+    options: Options,
+) -> Result<Encoded> {
     if !options.forwarded
-        && let Some(messages) = forward::read(core, topic, ticket.encode(), options).await?
+        && let Some(messages) = peers::read(core, pool, topic, ticket.encode(), options).await?
     {
         return Ok(messages);
     }
@@ -132,14 +133,20 @@ async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, options: Op
 }
 
 /// Waits for the topic's schema, which its first upload brings.
-async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, ticket: &Ticket, options: Options) -> Encoded {
+async fn encode_later(
+    core: &Arc<Core>,
+    pool: &PeerPool,
+    topic: &mut TopicRow,
+    ticket: &Ticket,
+    options: Options,
+) -> Encoded {
     let encoded = async {
         while topic.schema.is_none() && topic.committed_ns.is_none() && !topic.sequence_ended {
             tokio::time::sleep(SCHEMA_PAUSE).await;
             let row = core.catalog.topic_by_id(topic.id).await?.filter(|row| !row.deleting);
             *topic = row.ok_or_else(|| Error::Deleted(topic.locator.to_string()))?;
         }
-        encode(core, topic, ticket, options).await
+        encode(core, pool, topic, ticket, options).await
     };
     encoded.await.unwrap_or_else(failing)
 }

@@ -5,6 +5,11 @@ use std::collections::{HashMap, HashSet};
 use arrow::datatypes::{Fields, Schema};
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
+use mosaico_catalog::{SequenceRow, TopicRow};
+use mosaico_engine::ingest::handover;
+use mosaico_engine::state::engine::Core;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator, format_utc};
 use mosaico_wire::command::InfoCommand;
 use mosaico_wire::metadata::{
@@ -14,15 +19,10 @@ use mosaico_wire::select::Selection;
 use mosaico_wire::ticket;
 
 use super::check_body;
-use crate::batch::parse_schema_message;
-use crate::catalog::{SequenceRow, TopicRow};
-use crate::cluster::forward;
-use crate::core::Core;
-use crate::error::{Error, Result};
-use crate::ingest::parts;
+use crate::peers::{self, PeerPool};
 
 /// All sequences by name.
-pub(super) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
+pub(crate) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
     if !matches!(criteria, b"" | b"/") {
         let criteria = String::from_utf8_lossy(criteria);
         return Err(Error::Invalid(format!(
@@ -41,8 +41,9 @@ pub(super) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>
 }
 
 /// Schema, metadata and endpoints of a sequence or topic.
-pub(super) async fn describe(
+pub(crate) async fn describe(
     core: &Core,
+    pool: &PeerPool,
     descriptor: FlightDescriptor,
     forwarded: bool,
 ) -> Result<FlightInfo> {
@@ -69,7 +70,7 @@ pub(super) async fn describe(
     };
     let elsewhere = match forwarded {
         true => HashMap::new(),
-        false => forward::infos(core, &topics, &descriptor).await?,
+        false => peers::infos(core, pool, &topics, &descriptor).await?,
     };
     let mut info = FlightInfo::new()
         .try_with_schema(&schema)
@@ -89,7 +90,7 @@ pub(super) async fn describe(
     Ok(info)
 }
 
-pub(super) fn sequence_system(sequence: &SequenceRow, topics: &[TopicRow]) -> SystemInfo {
+pub(crate) fn sequence_system(sequence: &SequenceRow, topics: &[TopicRow]) -> SystemInfo {
     SystemInfo {
         total_size_bytes: topics.iter().map(|topic| topic.stored_bytes).sum(),
         is_locked: sequence.finalized_ns.is_some(),
@@ -99,7 +100,7 @@ pub(super) fn sequence_system(sequence: &SequenceRow, topics: &[TopicRow]) -> Sy
     }
 }
 
-pub(super) fn topic_system(topic: &TopicRow) -> SystemInfo {
+pub(crate) fn topic_system(topic: &TopicRow) -> SystemInfo {
     SystemInfo {
         total_size_bytes: topic.stored_bytes,
         is_locked: topic.committed_ns.is_some(),
@@ -110,7 +111,7 @@ pub(super) fn topic_system(topic: &TopicRow) -> SystemInfo {
 }
 
 /// The schema that readers of a topic get; without fields before its first upload.
-pub(super) fn topic_schema(topic: &TopicRow) -> Result<Schema> {
+pub(crate) fn topic_schema(topic: &TopicRow) -> Result<Schema> {
     let properties = Properties {
         serialization_format: topic.serialization_format,
         ontology_tag: topic.ontology_tag.clone(),
@@ -154,7 +155,7 @@ async fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<F
         timestamp: bounds.map(|(min, max)| Bounds { min, max }),
         rows: Some(rows),
         resumed: (topic.resumed > 0).then_some(topic.resumed),
-        rows_elsewhere: parts::rows_elsewhere(core, topic).await?,
+        rows_elsewhere: handover::rows_elsewhere(core, topic).await?,
     };
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
     let ticket =

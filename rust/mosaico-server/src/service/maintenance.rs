@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use arrow_flight::Result as ActionResult;
 use futures::StreamExt;
+use mosaico_engine::maintenance::online_rebuild;
+use mosaico_engine::state::engine::Core;
+use mosaico_storage::error::Result;
 use mosaico_wire::action::Nothing;
-use mosaico_wire::maintenance::RebuildStep;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
+use mosaico_wire::maintenance::{Progress, RebuildStep};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -14,15 +17,12 @@ use tracing::Instrument;
 
 use super::Items;
 use super::actions::{parse, respond};
-use crate::core::Core;
-use crate::error::Result;
-use crate::maintenance::{Progress, online};
 
 /// Steps that may wait for a slow client; the others are left out.
 const WAITING: usize = 4;
 
 /// Makes the catalogue anew until the client leaves. What was begun for one sequence is brought to its end.
-pub(super) fn rebuild(core: Arc<Core>, body: &[u8]) -> Result<Items<ActionResult>> {
+pub(crate) fn rebuild(core: Arc<Core>, body: &[u8]) -> Result<Items<ActionResult>> {
     parse::<Nothing>(CATALOG_REBUILD, body)?;
     let (steps, received) = mpsc::channel::<Result<ActionResult, Status>>(WAITING);
     let tasks = core.tasks.clone();
@@ -40,7 +40,7 @@ pub(super) fn rebuild(core: Arc<Core>, body: &[u8]) -> Result<Items<ActionResult
                 drop(steps.try_send(Ok(step)));
             }
         };
-        let rebuilt = online::run(&core, &progress, &enough).await;
+        let rebuilt = online_rebuild::run(&core, &progress, &enough).await;
         left.abort();
         let last = rebuilt.and_then(|rebuilt| encode(&RebuildStep::Rebuilt(rebuilt)));
         drop(steps.send(last.map_err(Status::from)).await);

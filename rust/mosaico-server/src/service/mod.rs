@@ -7,7 +7,7 @@ mod info;
 mod maintenance;
 mod put;
 pub(crate) mod reflection;
-pub(crate) mod statuses;
+pub(crate) mod transport_refusals;
 
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use arrow_flight::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use mosaico_engine::read::options::Options;
+use mosaico_engine::state::engine::Core;
+use mosaico_storage::error::Error;
 use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
@@ -28,16 +31,25 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::calls::Call;
-use crate::core::Core;
-use crate::error::Error;
+use crate::peers::PeerPool;
+use crate::request_layer::Call;
 
 /// The value of the response header by which clients recognise this server.
 const SERVER: &str = concat!("mosaicolabs/", env!("CARGO_PKG_VERSION"));
 
 /// The Flight service of one [`crate::Server`].
 #[derive(Debug, Clone)]
-pub struct Service(pub(crate) Arc<Core>);
+pub struct Service {
+    engine: Arc<Core>,
+    /// Connections to other daemons on the same store.
+    peers: Arc<PeerPool>,
+}
+
+impl Service {
+    pub(crate) fn new(engine: Arc<Core>) -> Self {
+        Self { engine, peers: Arc::default() }
+    }
+}
 
 type Answer<T> = Result<Response<T>, Status>;
 type Items<T> = BoxStream<'static, Result<T, Status>>;
@@ -81,27 +93,27 @@ impl FlightService for Service {
     type ListActionsStream = Items<ActionType>;
 
     async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
-        let infos = info::list(&self.0, &request.into_inner().expression).await?;
+        let infos = info::list(&self.engine, &request.into_inner().expression).await?;
         Ok(answer(stream::iter(infos.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
         let forwarded = request.metadata().contains_key(FORWARDED_HEADER);
-        Ok(answer(info::describe(&self.0, request.into_inner(), forwarded).await?))
+        Ok(answer(info::describe(&self.engine, &self.peers, request.into_inner(), forwarded).await?))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
-        let options = get::Options {
+        let options = Options {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
             sparse: request.metadata().contains_key(SPARSE_HEADER),
             together: together(&request),
             forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
-        Ok(answer(get::messages(&self.0, &request.into_inner().ticket, options).await?))
+        Ok(answer(get::messages(&self.engine, &self.peers, &request.into_inner().ticket, options).await?))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
-        let mut response = answer(put::stream(&self.0, request.into_inner()));
+        let mut response = answer(put::stream(&self.engine, request.into_inner()));
         response.metadata_mut().insert(ACKS_HEADER, MetadataValue::from_static("1"));
         Ok(response)
     }
@@ -112,7 +124,7 @@ impl FlightService for Service {
         if let Some(call) = call {
             call.runs(&r#type);
         }
-        let core = Arc::clone(&self.0);
+        let core = Arc::clone(&self.engine);
         if r#type == CATALOG_REBUILD {
             return Ok(answer(maintenance::rebuild(core, &body)?));
         }
@@ -122,7 +134,7 @@ impl FlightService for Service {
         } else {
             // A client that leaves must not cut a change short.
             let action = async move { actions::run(&core, &r#type, &body).await };
-            let action = self.0.tasks.spawn(action.in_current_span());
+            let action = self.engine.tasks.spawn(action.in_current_span());
             action.await.map_err(|e| Error::internal("running an action", e))??
         };
         Ok(answer(stream::iter([Ok(ActionResult { body: body.into() })]).boxed()))

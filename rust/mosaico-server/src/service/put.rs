@@ -13,7 +13,13 @@ use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use mosaico_engine::ingest::put::{Incoming, begin};
+use mosaico_engine::state::active_topic::LiveTopic;
+use mosaico_engine::state::engine::Core;
 use mosaico_select::data_bytes;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::schema::{Filled, TimeSpan, conform, times};
+use mosaico_storage::wal::frame::{Frame, SegmentRows, encode};
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::{ipc, sparse};
@@ -22,15 +28,9 @@ use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 
 use super::{Items, check_body};
-use crate::batch::{Filled, TimeSpan, conform, times};
-use crate::core::Core;
-use crate::error::{Error, Result};
-use crate::ingest::live::LiveTopic;
-use crate::ingest::log::{Frame, SegmentRows, encode};
-use crate::ingest::put::{Incoming, begin};
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
-pub(super) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<PutResult> {
+pub(crate) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<PutResult> {
     let (acks, mut durable) = watch::channel(PutAck::default());
     let mut job = tokio::spawn(store(Arc::clone(core), input, acks).in_current_span());
     let answers = try_stream! {

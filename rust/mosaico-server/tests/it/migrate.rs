@@ -11,7 +11,7 @@ use crate::answers::assert_same;
 use crate::common::*;
 use crate::database;
 use crate::rebuild::{Known, Step, answers, live, settings, settle};
-use mosaico_server::{CheckOptions, Maintenance};
+use mosaico_admin::{CheckOptions, Maintenance};
 
 /// Puts the catalogue of the first version in the place of the one of today, with the same rows.
 async fn make_old(folder: &Path) {

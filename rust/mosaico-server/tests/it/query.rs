@@ -260,7 +260,7 @@ async fn a_catalogue_of_an_earlier_version_is_searched_as_well() {
                    ALTER TABLE chunk_column DROP COLUMN low; ALTER TABLE chunk_column DROP COLUMN high; \
                    ALTER TABLE topic DROP COLUMN bounded; \
                    DROP TABLE sequence_metadata; DROP TABLE topic_metadata; DROP INDEX topic_path;";
-    let second = include_str!("../../migrations/sqlite/0002_query.sql");
+    let second = include_str!("../../../mosaico-catalog/migrations/sqlite/0002_query.sql");
     database::sql(folder.path(), &format!("{earlier} {second} PRAGMA user_version = 5")).await;
     let server = TestServer::start(config(folder.path())).await;
     for (body, before) in queries.iter().zip(before) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::answers::{Answers, about, assert_same, overall};
 use crate::common::*;
 use crate::database;
-use mosaico_server::{Config, Maintenance};
+use mosaico_admin::Maintenance;
+use mosaico_server::Config;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -176,7 +177,7 @@ pub(crate) async fn settle(folder: &Path) {
     panic!("rows stay in the log: {:?}", files(folder));
 }
 
-async fn rebuild(folder: &Path) -> mosaico_server::Rebuilt {
+async fn rebuild(folder: &Path) -> mosaico_admin::Rebuilt {
     let store = Maintenance::open(settings(folder)).await.unwrap();
     store.rebuild(&|_| ()).await.unwrap()
 }

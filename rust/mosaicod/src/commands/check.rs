@@ -1,6 +1,7 @@
 //! `mosaicod check`.
 
-use mosaico_server::{CheckOptions, Error, Maintenance};
+use mosaico_admin::{CheckOptions, Maintenance};
+use mosaico_server::Error;
 
 use super::output;
 use crate::args::CheckArgs;

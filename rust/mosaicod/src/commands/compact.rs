@@ -1,6 +1,7 @@
 //! `mosaicod compact`.
 
-use mosaico_server::{Error, Maintenance};
+use mosaico_admin::Maintenance;
+use mosaico_server::Error;
 
 use super::output;
 use crate::args::{CompactArgs, bytes_or_all};

@@ -1,6 +1,7 @@
 //! `mosaicod gc`.
 
-use mosaico_server::{Error, Maintenance};
+use mosaico_admin::Maintenance;
+use mosaico_server::Error;
 
 use super::output;
 use crate::args::GcArgs;

@@ -1,7 +1,8 @@
 //! `mosaicod import`.
 
-use mosaico_server::mapping::Mapping;
-use mosaico_server::{Error, ImportOptions, Imported, Maintenance, StoreLocation, plan_import};
+use mosaico_admin::mapping::Mapping;
+use mosaico_admin::{ImportOptions, Imported, Maintenance, plan_import};
+use mosaico_server::{Error, StoreLocation};
 
 use super::output;
 use crate::args::ImportArgs;

@@ -3,7 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use mosaico_server::{Error, Problem, Progress};
+use mosaico_admin::{Problem, Progress};
+use mosaico_server::Error;
 use parking_lot::Mutex;
 use serde::Serialize;
 

@@ -1,0 +1,286 @@
+//! Records, chunks and catalogue against each other.
+//!
+//! Records have checksums, chunks too, and what one of them tells another one tells again. What is damaged and told
+//! elsewhere can be written anew; the damaged file is kept below `damaged/`. Rows are never changed, nothing is deleted.
+
+mod chunks;
+mod records;
+pub(crate) mod repair;
+pub(crate) mod report;
+mod wal;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mosaico_catalog::{FILE as CATALOG, storable_bounds};
+use mosaico_engine::access::store_access::Hold;
+use mosaico_engine::maintenance::rebuild;
+use mosaico_storage::error::Result;
+use mosaico_storage::format::checksum::seal;
+use mosaico_storage::format::paths::{EVENTS, SequencePaths, layers_file};
+use mosaico_storage::format::state::SequenceState;
+use mosaico_types::id::SequenceId;
+use mosaico_wire::maintenance::Progress;
+use object_store::path::Path;
+
+use records::Wrong;
+use report::{Check, CheckOptions, Checked};
+
+/// How often a sequence is looked at that others change meanwhile.
+const LOOKS: u32 = 5;
+
+/// Checks a store that the caller holds.
+pub(crate) async fn run(
+    hold: &Hold,
+    options: CheckOptions,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Checked> {
+    let store = &hold.store;
+    let mut check =
+        Check { store, catalog: None, options, found: Checked::default(), stale: false, beside: hold.beside };
+    check.open_catalog(hold).await?;
+    check.shared_records().await?;
+    let mut ids: BTreeSet<SequenceId> = store.sequences().await?.into_iter().collect();
+    if let Some(catalog) = &check.catalog {
+        ids.extend(catalog.sequence_ids().await?);
+    }
+    let total = ids.len() as u64;
+    let mut topics = BTreeSet::new();
+    for (done, id) in (0..).zip(ids) {
+        progress(Progress { done, total });
+        if let Some(state) = check.sequence(id).await? {
+            topics.extend(state.topics.iter().map(|topic| topic.record.id));
+        }
+    }
+    progress(Progress { done: total, total });
+    wal::check(&hold.folder, &topics, &mut check.found)?;
+    if let Some(catalog) = &check.catalog {
+        catalog.close().await;
+    }
+    if check.stale && options.repair {
+        // Not what an earlier rebuild began: records were written anew since.
+        hold.database.forget().await?;
+        let rebuilt = rebuild::run(&hold.database, store, progress).await?;
+        check.found.problems.extend(rebuilt.problems);
+        check.found.problems.iter_mut().filter(|p| p.path == CATALOG).for_each(|p| p.repaired = true);
+    }
+    Ok(check.found)
+}
+
+impl Check<'_> {
+    async fn open_catalog(&mut self, hold: &Hold) -> Result<()> {
+        match hold.database.open_filled().await {
+            Ok(Some(catalog)) => {
+                let damage = catalog.integrity().await.unwrap_or_else(|error| vec![error.to_string()]);
+                if damage.is_empty() {
+                    if rebuild::is_older(&catalog, self.store).await.unwrap_or(false) {
+                        self.stale("the catalogue is older than the store; the next start makes it anew");
+                    }
+                    self.catalog = Some(catalog);
+                } else {
+                    catalog.close().await;
+                    self.stale(format!("the catalogue is damaged and derived from the store: {}", damage[0]));
+                }
+            }
+            Ok(None) => {
+                if self.options.repair {
+                    hold.database.forget().await?;
+                }
+                self.stale("there is no complete catalogue; the next start makes it from the store");
+            }
+            Err(error) => {
+                self.stale(format!("the catalogue cannot be opened, and is derived from the store: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what is wrong with the catalogue.
+    fn stale(&mut self, text: impl Into<String>) {
+        self.stale = true;
+        self.found.add(CATALOG, text);
+    }
+
+    /// Records that belong to no sequence.
+    async fn shared_records(&mut self) -> Result<()> {
+        let mut paths = vec![(layers_file(), "the layers in it are lost, and servers do not start")];
+        for name in self.store.list_files(&EVENTS.into()).await? {
+            let path = Path::from(format!("{EVENTS}/{name}"));
+            paths.push((path, "the events in it are known to the catalogue alone"));
+        }
+        for (path, meaning) in paths {
+            let Some(bytes) = self.store.get(&path).await? else { continue };
+            match records::check_shared(&path, &bytes) {
+                Ok(()) => {}
+                Err(Wrong::Unsealed) => self.unsealed(&path, &bytes).await?,
+                Err(Wrong::Damaged(text)) => {
+                    self.found.add(&path, format!("{text}; {meaning}"));
+                    if self.options.repair {
+                        let instead = repair::shared(self.catalog.as_ref(), &path).await?;
+                        repair::replace(self.store, &path, instead).await?;
+                        self.repaired();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn unsealed(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.found.add(path, "the record has no checksum; nothing is lost, and `--repair` adds one");
+        if self.options.repair {
+            repair::replace(self.store, path, Some(seal(bytes.to_vec()))).await?;
+            self.repaired();
+        }
+        Ok(())
+    }
+
+    fn repaired(&mut self) {
+        if let Some(last) = self.found.problems.last_mut() {
+            last.repaired = true;
+        }
+    }
+
+    /// Checks one sequence; returns what is true of it.
+    async fn sequence(&mut self, id: SequenceId) -> Result<Option<SequenceState>> {
+        let paths = SequencePaths(id);
+        let mut looks = 0;
+        let (known, sizes, mut read) = loop {
+            let known = self.known(id).await?;
+            if self.beside && known.as_ref().is_none_or(|known| known.finalized_ns.is_none()) {
+                self.found.in_progress += 1;
+                return Ok(known);
+            }
+            let objects = self.store.objects_below(&paths.folder()).await?;
+            let sizes: BTreeMap<Path, u64> =
+                objects.into_iter().map(|object| (object.location, object.size)).collect();
+            if sizes.contains_key(&paths.deleted()) {
+                // The next start finishes the removal.
+                return Ok(None);
+            }
+            if sizes.is_empty() {
+                if known.is_some() {
+                    self.found.add(
+                        paths.folder(),
+                        "the sequence is in the catalogue, and its folder is not in the store",
+                    );
+                    self.stale("the catalogue names a sequence that the store does not have");
+                }
+                return Ok(None);
+            }
+            let read = records::Read::all(self.store, sizes.keys()).await?;
+            looks += 1;
+            if !self.beside || looks == LOOKS || self.rests(id, known.as_ref()).await? {
+                break (known, sizes, read);
+            }
+        };
+        read.compare_schemas(id, known.as_ref());
+        let state = read.state(id, known.as_ref());
+        self.records(&read, state.as_ref(), &paths).await?;
+        let Some(state) = state else { return Ok(None) };
+        self.found.sequences += 1;
+        self.found.topics += state.topics.len() as u64;
+        if self.catalog.is_some() && !read.is_damaged() {
+            self.compare(id, &state, known.as_ref()).await?;
+        }
+        for topic in &state.topics {
+            chunks::check(self, &paths, topic, &sizes, &state).await?;
+            wal::check_stored(self, topic, &paths.topic(topic.record.id).log(), sizes.keys()).await?;
+        }
+        self.found.orphans += records::orphans(&state, sizes.keys());
+        Ok(Some(state))
+    }
+
+    /// Whether nobody changed the sequence since it was `known`; notifications come and go also when it is finalized.
+    async fn rests(&self, id: SequenceId, known: Option<&SequenceState>) -> Result<bool> {
+        let Some(catalog) = &self.catalog else { return Ok(true) };
+        Ok(!catalog.pending().await?.contains(&id) && self.known(id).await?.as_ref() == known)
+    }
+
+    async fn known(&self, id: SequenceId) -> Result<Option<SequenceState>> {
+        match &self.catalog {
+            Some(catalog) => catalog.state(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Damaged and missing records, and what they can be written anew from.
+    async fn records(
+        &mut self,
+        read: &records::Read,
+        state: Option<&SequenceState>,
+        paths: &SequencePaths,
+    ) -> Result<()> {
+        for (path, bytes) in &read.unsealed {
+            self.unsealed(path, bytes).await?;
+        }
+        let expected = state.map(repair::expected).transpose()?.unwrap_or_default();
+        let mut wrong: BTreeMap<&Path, String> =
+            read.damaged.iter().map(|(path, text)| (path, text.clone())).collect();
+        for path in expected.keys().filter(|path| !read.has(path)) {
+            wrong.insert(path, "the record is missing".to_owned());
+        }
+        if state.is_none() && wrong.is_empty() && read.holds_rows() {
+            self.found.add(
+                paths.folder(),
+                "the record of the sequence is missing; its rows cannot be found by name",
+            );
+        }
+        for (path, text) in wrong {
+            let instead = expected.get(path);
+            let meaning = match instead {
+                Some(_) => {
+                    "nothing is lost: what it says is told elsewhere too, and `--repair` writes it anew"
+                }
+                None => "what it says is told nowhere else",
+            };
+            self.found.add(path, format!("{text}; {meaning}"));
+            if let Some(bytes) = instead
+                && self.options.repair
+            {
+                repair::replace(self.store, path, Some(bytes.clone())).await?;
+                self.repaired();
+            }
+        }
+        Ok(())
+    }
+
+    /// The catalogue against records that are whole.
+    async fn compare(
+        &mut self,
+        id: SequenceId,
+        state: &SequenceState,
+        known: Option<&SequenceState>,
+    ) -> Result<()> {
+        let Some(catalog) = &self.catalog else { return Ok(()) };
+        // A change that was cut short is taken over by the next start.
+        if catalog.pending().await?.contains(&id) {
+            return Ok(());
+        }
+        let name = &state.record.name;
+        match known.map(|known| in_order(known) == in_order(state)) {
+            Some(true) => {}
+            Some(false) => self.stale(format!("the catalogue says otherwise about `{name}` than the store")),
+            None => self.stale(format!("the catalogue does not know `{name}`, which the store has")),
+        }
+        Ok(())
+    }
+}
+
+/// Columns, notifications and topics in one order: the catalogue has none for them. Bounds that it cannot store are
+/// left out, and so are times that it does not know.
+fn in_order(state: &SequenceState) -> SequenceState {
+    let mut state = state.clone();
+    for chunk in state.topics.iter_mut().flat_map(|topic| &mut topic.chunks) {
+        chunk.columns.sort_by(|a, b| a.path.cmp(&b.path));
+        for column in &mut chunk.columns {
+            column.bounds = storable_bounds(column).cloned();
+        }
+    }
+    state.topics.iter_mut().flat_map(|topic| &mut topic.parts).for_each(|part| {
+        part.begun_ns = 0;
+        part.went_on_at = part.went_on_at.filter(|at| *at != part.row_start);
+    });
+    state.notifications.sort_by_key(|notification| notification.id);
+    state.topics.sort_by_key(|topic| topic.record.id);
+    state
+}

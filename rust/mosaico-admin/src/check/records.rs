@@ -1,0 +1,338 @@
+//! The records of one sequence, as far as they are whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use mosaico_storage::error::Result;
+use mosaico_storage::format::checksum::{self, Seal};
+use mosaico_storage::format::paths::{SequencePaths, TopicPaths, parse_chunk, parse_logged, parse_part};
+use mosaico_storage::format::records::{
+    ChunkRecord, CommitRecord, EndedRecord, EventsRecord, FinalRecord, LayersRecord, NotificationRecord,
+    PartRecord, ResumedRecord, SequenceRecord, TopicRecord, UploadedRecord,
+};
+use mosaico_storage::format::schema::parse_schema_message;
+use mosaico_storage::format::state::{SequenceState, TopicState};
+use mosaico_storage::objects::Store;
+use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use object_store::path::Path;
+use serde::de::DeserializeOwned;
+
+/// What is wrong with a record.
+#[derive(Debug)]
+pub(super) enum Wrong {
+    /// What it says cannot be trusted.
+    Damaged(String),
+    /// It can be read, and nothing proves that it is what was written.
+    Unsealed,
+}
+
+fn check<T: DeserializeOwned>(bytes: &[u8]) -> Result<(), Wrong> {
+    let seal = checksum::check(bytes);
+    if seal == Seal::Broken {
+        return Err(Wrong::Damaged("the record does not have its checksum".to_owned()));
+    }
+    match serde_json::from_slice::<T>(bytes) {
+        Err(e) => Err(Wrong::Damaged(format!("the record cannot be read: {e}"))),
+        Ok(_) if seal == Seal::Missing => Err(Wrong::Unsealed),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Checks a record that belongs to no sequence.
+pub(super) fn check_shared(path: &Path, bytes: &[u8]) -> Result<(), Wrong> {
+    match path.filename() {
+        Some("layers.json") => check::<LayersRecord>(bytes),
+        _ => check::<EventsRecord>(bytes),
+    }
+}
+
+/// All small files of a sequence.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    whole: BTreeMap<Path, Bytes>,
+    /// With what is wrong.
+    pub damaged: BTreeMap<Path, String>,
+    /// Among the whole ones.
+    pub unsealed: BTreeMap<Path, Bytes>,
+    /// Files of rows, which are not read here.
+    rows: BTreeSet<Path>,
+}
+
+impl Read {
+    /// Reads them; what others put there is left alone.
+    pub(super) async fn all(store: &Store, paths: impl Iterator<Item = &Path>) -> Result<Self> {
+        let mut found = Self::default();
+        for path in paths {
+            if path.filename().is_some_and(|name| parse_chunk(name, ".parquet").is_some()) {
+                found.rows.insert(path.clone());
+            }
+            let Some(check) = check_of(path) else { continue };
+            let Some(bytes) = store.get(path).await? else { continue };
+            match check(&bytes) {
+                Ok(()) => {}
+                Err(Wrong::Unsealed) => drop(found.unsealed.insert(path.clone(), bytes.clone())),
+                Err(Wrong::Damaged(text)) => {
+                    found.damaged.insert(path.clone(), text);
+                    continue;
+                }
+            }
+            found.whole.insert(path.clone(), bytes);
+        }
+        let complete: Vec<Path> = found.whole.keys().filter_map(folder_of_complete).collect();
+        found.damaged.retain(|path, _| {
+            !is_of_parts(path) || !complete.iter().any(|folder| path.prefix_matches(folder))
+        });
+        Ok(found)
+    }
+
+    /// Schemas have no checksum; another record or the catalogue tells them too.
+    pub(super) fn compare_schemas(&mut self, id: SequenceId, known: Option<&SequenceState>) {
+        let paths = SequencePaths(id);
+        for topic in self.topic_ids(&paths) {
+            let paths = paths.topic(topic);
+            let known = known.and_then(|known| known.topics.iter().find(|known| known.record.id == topic));
+            let told = self.get::<CommitRecord>(&paths.committed()).map(|commit| commit.schema);
+            let told = told.or_else(|| known.and_then(|known| known.schema.clone()));
+            let path = paths.schema();
+            if self.whole.get(&path).zip(told).is_some_and(|(found, told)| *found != told) {
+                self.whole.remove(&path);
+                self.damaged.insert(path, "the schema is not that of the topic".to_owned());
+            }
+        }
+    }
+
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.whole.contains_key(path) || self.damaged.contains_key(path)
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        !self.damaged.is_empty()
+    }
+
+    /// Whether a record of rows is there.
+    pub(super) fn holds_rows(&self) -> bool {
+        self.whole.keys().any(|path| path.filename().is_some_and(|name| parse_chunk(name, ".json").is_some()))
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+        serde_json::from_slice(self.whole.get(path)?).ok()
+    }
+
+    /// Whether a record was written, as far as one can tell.
+    fn is_lost(&self, path: &Path) -> bool {
+        !self.whole.contains_key(path)
+    }
+
+    /// What is true of the sequence: what whole records say, and for the others what is `known` to the catalogue.
+    /// `None` if nothing tells what it is.
+    pub(super) fn state(&self, id: SequenceId, known: Option<&SequenceState>) -> Option<SequenceState> {
+        let paths = SequencePaths(id);
+        let record = self.get::<SequenceRecord>(&paths.created());
+        let finalized: Option<FinalRecord> = self.get(&paths.finalized());
+        let ended: Option<EndedRecord> = self.get(&paths.ended());
+        let record = record.or_else(|| known.map(|known| known.record.clone()))?;
+        let finalized_ns = finalized.as_ref().map(|f| f.finalized_ns);
+        let left_ns = finalized_ns.or(ended.as_ref().map(|ended| ended.ended_ns));
+        let mut ids = self.topic_ids(&paths);
+        ids.extend(finalized.iter().flat_map(|finalized| &finalized.topics));
+        ids.extend(known.iter().flat_map(|known| &known.topics).map(|topic| topic.record.id));
+        let topic = |topic: TopicId| {
+            let known = known.and_then(|known| known.topics.iter().find(|known| known.record.id == topic));
+            self.topic(paths.topic(topic), (finalized_ns.is_some(), left_ns), known)
+        };
+        let mut topics: Vec<TopicState> = ids.into_iter().filter_map(topic).collect();
+        topics.sort_by_key(|topic| (topic.record.created_ns, topic.record.id));
+        let lost = |path: &Path| self.is_lost(path).then_some(known).flatten();
+        let finalized_ns =
+            finalized_ns.or_else(|| lost(&paths.finalized()).and_then(|known| known.finalized_ns));
+        let ended_ns =
+            ended.map(|e| e.ended_ns).or_else(|| lost(&paths.ended()).and_then(|known| known.ended_ns));
+        let notifications = self.notifications(&paths, &topics, known);
+        Some(SequenceState { record, finalized_ns, ended_ns, topics, notifications })
+    }
+
+    fn topic_ids(&self, paths: &SequencePaths) -> BTreeSet<TopicId> {
+        let below = paths.topics();
+        let part = |path: &Path| path.prefix_match(&below)?.next()?.as_ref().parse().ok();
+        let removed = |id: &TopicId| self.has(&paths.topic(*id).deleted());
+        let paths = self.whole.keys().chain(self.damaged.keys());
+        paths.filter_map(part).filter(|id| !removed(id)).collect()
+    }
+
+    /// `left_ns` is when its sequence was finalized or ended.
+    fn topic(
+        &self,
+        paths: TopicPaths,
+        (is_final, left_ns): (bool, Option<i64>),
+        known: Option<&TopicState>,
+    ) -> Option<TopicState> {
+        if self.has(&paths.deleted()) {
+            return None;
+        }
+        let commit: Option<CommitRecord> = self.get(&paths.committed());
+        let record = self.get::<TopicRecord>(&paths.created());
+        let record = record
+            .or_else(|| commit.as_ref().map(|commit| commit.topic.clone()))
+            .or_else(|| known.map(|known| known.record.clone()))?;
+        let schema = self.whole.get(&paths.schema()).map(|bytes| bytes.to_vec());
+        let schema = schema
+            .or_else(|| commit.as_ref().map(|commit| commit.schema.clone()))
+            .or_else(|| known.and_then(|known| known.schema.clone()));
+        let resumed = match self.get::<ResumedRecord>(&paths.resumed()) {
+            Some(resumed) => resumed.times,
+            None => known.map_or(0, |known| known.resumed),
+        };
+        let told = commit.as_ref().map(|commit| commit.committed_ns);
+        let told = told.or_else(|| known.and_then(|known| known.committed_ns));
+        let chunks = match commit {
+            Some(commit) => commit.chunks,
+            None => self.chunks(paths, known),
+        };
+        // The record was there, as in every finalized sequence. When it was written is not known exactly, and what it
+        // named has to be.
+        let was_there = is_final || self.damaged.contains_key(&paths.committed());
+        let complete = was_there && self.names_all_rows(paths, &chunks);
+        let committed_ns = told.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
+        let (parts, uploaded) = match committed_ns {
+            Some(_) => (Vec::new(), None),
+            None => self.parts(paths, known),
+        };
+        Some(TopicState { record, schema, committed_ns, chunks, resumed, parts, uploaded })
+    }
+
+    /// Which daemons received the rows of an open topic, and how many it has if its upload has ended.
+    fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<PartRecord>, Option<u64>) {
+        let mut parts: BTreeMap<u32, PartRecord> = known
+            .map(|known| known.parts.iter().map(|part| (part.number, part.clone())).collect())
+            .unwrap_or_default();
+        let below = paths.folder();
+        for path in self.whole.keys().filter(|path| is_of_parts(path) && path.prefix_matches(&below)) {
+            if let Some(part) = self.get::<PartRecord>(path) {
+                parts.insert(part.number, part);
+            }
+        }
+        let uploaded = self.get::<UploadedRecord>(&paths.uploaded()).map(|uploaded| uploaded.rows);
+        let uploaded = uploaded.or_else(|| known.and_then(|known| known.uploaded));
+        (parts.into_values().collect(), uploaded)
+    }
+
+    fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {
+        let named: BTreeSet<u32> = chunks.iter().map(|chunk| chunk.index).collect();
+        // Those before the first were joined to these.
+        let first = named.first().copied().unwrap_or(0);
+        let below = paths.folder();
+        let index = |path: &Path| {
+            let name = path.filename().filter(|_| path.prefix_matches(&below))?;
+            parse_chunk(name, ".parquet")
+        };
+        self.rows.iter().filter_map(index).all(|index| index < first || named.contains(&index))
+    }
+
+    fn chunks(&self, paths: TopicPaths, known: Option<&TopicState>) -> Vec<ChunkRecord> {
+        let below = paths.folder();
+        let index = |path: &Path| {
+            let name = path.filename().filter(|_| path.prefix_matches(&below))?;
+            parse_chunk(name, ".json")
+        };
+        let mut chunks: BTreeMap<u32, ChunkRecord> = known
+            .map(|known| known.chunks.iter().map(|chunk| (chunk.index, chunk.clone())).collect())
+            .unwrap_or_default();
+        for index in self.whole.keys().filter_map(index) {
+            if let Some(chunk) = self.get::<ChunkRecord>(&paths.chunk_record(index)) {
+                chunks.insert(index, chunk);
+            }
+        }
+        newest_whole(chunks.into_values().collect())
+    }
+
+    fn notifications(
+        &self,
+        paths: &SequencePaths,
+        topics: &[TopicState],
+        known: Option<&SequenceState>,
+    ) -> Vec<NotificationRecord> {
+        let below = paths.notifications();
+        let mut found: BTreeMap<NotificationId, NotificationRecord> = BTreeMap::new();
+        for path in self.whole.keys().filter(|path| path.prefix_matches(&below)) {
+            if let Some(record) = self.get::<NotificationRecord>(path) {
+                found.insert(record.id, record);
+            }
+        }
+        for record in known.iter().flat_map(|known| &known.notifications) {
+            found.entry(record.id).or_insert_with(|| record.clone());
+        }
+        let is_there = |id: &TopicId| topics.iter().any(|topic| topic.record.id == *id);
+        found.retain(|_, record| record.topic.as_ref().is_none_or(is_there));
+        found.into_values().collect()
+    }
+}
+
+/// Chunks that were joined stay for a while beside those that they became. Each set begins at the first row: of those with
+/// most rows, the newest.
+fn newest_whole(chunks: Vec<ChunkRecord>) -> Vec<ChunkRecord> {
+    let mut sets: Vec<Vec<ChunkRecord>> = Vec::new();
+    for chunk in chunks {
+        match sets.last_mut() {
+            Some(set) if chunk.row_start > 0 => set.push(chunk),
+            _ => sets.push(vec![chunk]),
+        }
+    }
+    let rows = |set: &Vec<ChunkRecord>| set.iter().map(|chunk| chunk.rows).sum::<u64>();
+    sets.into_iter().max_by_key(rows).unwrap_or_default()
+}
+
+/// Files of chunks that the state does not name.
+pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a Path>) -> u64 {
+    let folders = SequencePaths(state.record.id);
+    let named: BTreeSet<Path> = state
+        .topics
+        .iter()
+        .flat_map(|topic| topic.chunks.iter().map(|chunk| folders.topic(topic.record.id).chunk(chunk.index)))
+        .collect();
+    let committed = state.topics.iter().filter(|topic| topic.committed_ns.is_some());
+    let committed: Vec<Path> = committed.map(|topic| folders.topic(topic.record.id).log()).collect();
+    let is_logged =
+        |path: &Path| parse_logged(path).is_some() && committed.iter().any(|log| path.prefix_matches(log));
+    let is_chunk = |path: &Path| path.filename().is_some_and(|name| parse_chunk(name, ".parquet").is_some());
+    paths.filter(|path| is_logged(path) || is_chunk(path) && !named.contains(*path)).count() as u64
+}
+
+/// Whether a record says something about parts, which nobody needs to know of a complete topic.
+fn is_of_parts(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name == "uploaded.json" || parse_part(name).is_some())
+}
+
+/// The folder of a topic that has this record, if that makes it complete.
+fn folder_of_complete(path: &Path) -> Option<Path> {
+    let is_commit = path.filename() == Some("commit.json");
+    is_commit.then(|| path.parts().take(path.parts().count() - 1).collect())
+}
+
+type Checker = fn(&[u8]) -> Result<(), Wrong>;
+
+/// How a file of the store's layout is checked.
+fn check_of(path: &Path) -> Option<Checker> {
+    fn schema(bytes: &[u8]) -> Result<(), Wrong> {
+        let read = parse_schema_message(bytes);
+        read.map(drop).map_err(|_| Wrong::Damaged("the schema cannot be read".to_owned()))
+    }
+    let name = path.filename()?;
+    Some(match name {
+        "sequence.json" => check::<SequenceRecord>,
+        "final.json" => check::<FinalRecord>,
+        "ended.json" => check::<EndedRecord>,
+        "topic.json" => check::<TopicRecord>,
+        "resumed.json" => check::<ResumedRecord>,
+        "commit.json" => check::<CommitRecord>,
+        "uploaded.json" => check::<UploadedRecord>,
+        "schema.arrow" => schema,
+        // It stands for itself.
+        "deleted.json" => |_| Ok(()),
+        _ if parse_chunk(name, ".json").is_some() => check::<ChunkRecord>,
+        _ if parse_part(name).is_some() => check::<PartRecord>,
+        _ if name.strip_suffix(".json").is_some_and(|id| id.parse::<NotificationId>().is_ok()) => {
+            check::<NotificationRecord>
+        }
+        _ => return None,
+    })
+}

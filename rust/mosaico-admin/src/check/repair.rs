@@ -1,0 +1,95 @@
+//! Records written anew; what was there before is kept.
+
+use std::collections::BTreeMap;
+
+use mosaico_catalog::{Catalog, EventFilter};
+use mosaico_engine::state::event_archive::PER_FILE;
+use mosaico_storage::error::Result;
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::records::{
+    CommitRecord, EndedRecord, EventsRecord, FORMAT_VERSION, FinalRecord, ResumedRecord, UploadedRecord,
+};
+use mosaico_storage::format::state::SequenceState;
+use mosaico_storage::objects::{Store, json};
+use object_store::path::Path;
+use ulid::Ulid;
+
+/// Where damaged files are kept.
+const DAMAGED: &str = "damaged";
+
+/// The small files that a sequence of this state has.
+pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>> {
+    let paths = SequencePaths(state.record.id);
+    let mut files = BTreeMap::from([(paths.created(), json(&state.record)?)]);
+    if let Some(finalized_ns) = state.finalized_ns {
+        let topics = state.topics.iter().map(|topic| topic.record.id).collect();
+        let record = FinalRecord { format_version: FORMAT_VERSION, finalized_ns, topics };
+        files.insert(paths.finalized(), json(&record)?);
+    }
+    if let Some(ended_ns) = state.ended_ns {
+        let record = EndedRecord { format_version: FORMAT_VERSION, ended_ns };
+        files.insert(paths.ended(), json(&record)?);
+    }
+    for record in &state.notifications {
+        files.insert(paths.notification(record.id), json(record)?);
+    }
+    for topic in &state.topics {
+        let paths = paths.topic(topic.record.id);
+        files.insert(paths.created(), json(&topic.record)?);
+        for chunk in &topic.chunks {
+            files.insert(paths.chunk_record(chunk.index), json(chunk)?);
+        }
+        if topic.resumed > 0 {
+            let (times, last_ns) = (topic.resumed, topic.record.created_ns);
+            let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns };
+            files.insert(paths.resumed(), json(&record)?);
+        }
+        for part in &topic.parts {
+            files.insert(paths.part(part.number), json(part)?);
+        }
+        if let Some(rows) = topic.uploaded {
+            let ended_ns = topic.record.created_ns;
+            let record = UploadedRecord { format_version: FORMAT_VERSION, rows, ended_ns };
+            files.insert(paths.uploaded(), json(&record)?);
+        }
+        let Some(schema) = &topic.schema else { continue };
+        files.insert(paths.schema(), schema.clone());
+        if let Some(committed_ns) = topic.committed_ns {
+            let (topic, schema, chunks) = (topic.record.clone(), schema.clone(), topic.chunks.clone());
+            let record = CommitRecord { format_version: FORMAT_VERSION, topic, schema, committed_ns, chunks };
+            files.insert(paths.committed(), json(&record)?);
+        }
+    }
+    Ok(files)
+}
+
+/// What the catalogue knows of a record that belongs to no sequence; `None`: there is nothing to write.
+pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Option<Vec<u8>>> {
+    let first = path.filename().and_then(|name| name.strip_suffix(".json"));
+    let (Some(catalog), Some(first), true) = (catalog, first, path.parts().count() > 1) else {
+        return Ok(None);
+    };
+    let Some(newest) = catalog.newest_event().await? else { return Ok(None) };
+    let Ok(Ulid(first)) = first.parse() else { return Ok(None) };
+    // A file that is not the newest is full.
+    let limit = u32::try_from(PER_FILE).unwrap_or(u32::MAX);
+    let after = Some(Ulid(first.saturating_sub(1)).to_string());
+    let events = catalog
+        .events(&EventFilter { after: after.clone(), limit, ..EventFilter::default() }, &newest)
+        .await?;
+    let Some(first) = events.first() else { return Ok(None) };
+    // If what was before it is not kept any more, whoever listens from there has missed something.
+    let previous = catalog.last_event_before(&first.id).await?.or(after);
+    json(&EventsRecord { format_version: FORMAT_VERSION, previous, events }).map(Some)
+}
+
+/// Puts `instead` at `path`, or nothing; what is there is kept first.
+pub(crate) async fn replace(store: &Store, path: &Path, instead: Option<Vec<u8>>) -> Result<()> {
+    if let Some(bytes) = store.get(path).await? {
+        store.put(&Path::from(format!("{DAMAGED}/{path}")), bytes.to_vec()).await?;
+    }
+    match instead {
+        Some(bytes) => store.put(path, bytes).await,
+        None => store.remove(path).await,
+    }
+}

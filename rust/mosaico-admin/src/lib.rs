@@ -1,0 +1,192 @@
+//! Work on a whole store while no server uses it. Start with [`Maintenance`]. A rebuild is also done by the server that
+//! has the store.
+
+// A crate of the workspace alone: its functions are documented, most fields say what they are by name and type.
+#![allow(missing_docs)]
+
+mod check;
+mod gc;
+mod import;
+mod remote_rebuild;
+mod stats;
+
+use std::time::Duration;
+
+pub use check::report::{CheckOptions, Checked};
+pub use gc::Collected;
+pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
+use mosaico_engine::access::owner;
+use mosaico_engine::access::store_access::{self, Hold, Purpose};
+pub use mosaico_engine::maintenance::compact::Compacted;
+use mosaico_engine::maintenance::{compact, rebuild as offline_rebuild};
+use mosaico_engine::startup;
+use mosaico_engine::state::config::Config;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::{LOCK_FILE as LOCK, ROOT};
+use mosaico_storage::objects::Store;
+use mosaico_storage::objects::location::StoreLocation;
+pub use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
+pub use stats::Stats;
+
+/// A store that is held as a server would hold it; servers are refused meanwhile.
+#[derive(Debug)]
+pub struct Maintenance {
+    hold: Hold,
+    config: Config,
+}
+
+/// Makes the catalogue of an existing store anew from the store alone. If a server has the store, it does so, and goes on
+/// serving meanwhile.
+///
+/// # Errors
+/// As of [`Maintenance::open`] and [`Maintenance::rebuild`]; [`Error::Startup`] if the server cannot be reached.
+pub async fn rebuild(config: Config, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+    match &store_access::servers(&config).await?[..] {
+        [] => Maintenance::open(config).await?.rebuild(progress).await,
+        servers => remote_rebuild::rebuild(servers, progress).await,
+    }
+}
+
+impl Maintenance {
+    /// Takes an existing store.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if there is no store, or if a server uses it.
+    pub async fn open(config: Config) -> Result<Self> {
+        Self::existing(config, Purpose::Change).await
+    }
+
+    /// Takes an existing store to look at it: [`Self::stats`], and [`Self::check`] without a repair. Servers that have it
+    /// together may run meanwhile.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub async fn look(config: Config) -> Result<Self> {
+        Self::existing(config, Purpose::Look).await
+    }
+
+    async fn existing(config: Config, purpose: Purpose) -> Result<Self> {
+        let folder = config.folder()?;
+        let has = |name: &str| folder.join(name).exists();
+        let text = match &config.store {
+            StoreLocation::Local(_) if has(ROOT) || has(LOCK) => return Self::take(config, purpose).await,
+            StoreLocation::Local(_) => {
+                format!(
+                    "there is no store in {}; name the folder that `mosaicod run` serves",
+                    folder.display()
+                )
+            }
+            // Where several have it any folder will do.
+            StoreLocation::Bucket(_)
+                if has(LOCK)
+                    || config.take_over
+                    || owner::shared(&Store::open_to_read(&config.read_options())?, &config).await? =>
+            {
+                return Self::take(config, purpose).await;
+            }
+            StoreLocation::Bucket(bucket) => format!(
+                "{} is not the state folder of {}; name the one that `mosaicod run` has, or add --take-over if it \
+                 is lost",
+                folder.display(),
+                bucket.url()
+            ),
+        };
+        Err(Error::Startup(text))
+    }
+
+    /// Takes a store, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if it cannot be used, or if a server uses it.
+    pub async fn create(config: Config) -> Result<Self> {
+        Self::take(config, Purpose::Change).await
+    }
+
+    async fn take(config: Config, purpose: Purpose) -> Result<Self> {
+        config.check()?;
+        Ok(Self { hold: Hold::take(&config, purpose).await?, config })
+    }
+
+    /// Makes the catalogue anew from the store alone. A rebuild that was cut short goes on where it stopped.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] or [`Error::Full`] if the store cannot be listed or the catalogue cannot be written.
+    pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+        offline_rebuild::run(&self.hold.database, &self.hold.store, progress).await
+    }
+
+    /// Compares records, chunks, log and catalogue, see [`CheckOptions`]. Without `repair` nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the store cannot be read or mended; what is wrong *in* it is in the report.
+    pub async fn check(
+        &self,
+        options: CheckOptions,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Checked> {
+        check::run(&self.hold, options, progress).await
+    }
+
+    /// Removes files that no record names and removals that were cut short, if they are older than `grace`; with
+    /// `dry_run` they are only counted.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the store cannot be listed or written.
+    pub async fn gc(
+        &self,
+        grace: Duration,
+        dry_run: bool,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Collected> {
+        gc::run(&self.hold, grace, dry_run, progress).await
+    }
+
+    /// Joins the small chunks of finalized sequences to large ones, see [`Server::compact`]; chunks that are waiting in
+    /// the log are made too.
+    ///
+    /// # Errors
+    /// As of [`Server::open`] and [`Server::compact`].
+    pub async fn compact(self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
+        // Ending sequences is up to the daemon.
+        let shared = self.address().await?;
+        let config = Config { writer_timeout: None, shared, ..self.config };
+        let (engine, _lock) = startup::open(self.hold, config).await?;
+        let done = compact::run(&engine, progress).await;
+        startup::shutdown(&engine).await;
+        done
+    }
+
+    /// Where the daemon of this folder is known to be reached, if several have the store: nobody listens there now.
+    async fn address(&self) -> Result<Option<String>> {
+        let Some(session) = &self.hold.session else { return Ok(None) };
+        let unknown = || Some(self.hold.folder.display().to_string());
+        let Some(catalog) = self.hold.database.open_filled().await? else { return Ok(unknown()) };
+        let known = catalog.daemon(session.daemon()).await;
+        catalog.close().await;
+        Ok(known?.map(|daemon| daemon.address).or_else(unknown))
+    }
+
+    /// Counts and sizes of what the store holds, from its records.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the store cannot be listed.
+    pub async fn stats(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Stats> {
+        stats::run(&self.hold.store, progress).await
+    }
+
+    /// Takes over sequences that others wrote; they are not changed. The configuration says how chunks are cut.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if the source cannot be used, [`Error::Full`] or [`Error::Internal`] if the store cannot be
+    /// written; sequences that cannot be taken over are in the report.
+    pub async fn import(
+        &self,
+        options: &ImportOptions,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Imported> {
+        let catalog = offline_rebuild::open_catalog(&self.hold.database, &self.hold.store).await?;
+        let imported = import::run(&self.hold, &catalog, &self.config, options, progress).await;
+        catalog.close().await;
+        imported
+    }
+}

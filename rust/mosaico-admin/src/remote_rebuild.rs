@@ -1,0 +1,73 @@
+//! A rebuild by the server that has the store.
+
+use std::time::Duration;
+
+use arrow_flight::Action;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use mosaico_storage::error::{Error, Result};
+use mosaico_types::ErrorCode;
+use mosaico_wire::action::{Nothing, decode_answer};
+use mosaico_wire::maintenance::name::CATALOG_REBUILD;
+use mosaico_wire::maintenance::{Progress, RebuildStep, Rebuilt};
+use mosaico_wire::status;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long the server is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks the first of these servers (`host:port`) that is reached, and tells its progress.
+pub(crate) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+    let mut unreachable = Vec::new();
+    for address in addresses {
+        match connect(address).await {
+            Ok(channel) => return rebuild_over(channel, address, progress).await,
+            Err(error) => unreachable.push(format!("{address} ({error})")),
+        }
+    }
+    Err(Error::Startup(format!(
+        "the store is in use by the server at {}, which does not answer; stop it to rebuild without it",
+        unreachable.join(", ")
+    )))
+}
+
+async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+    endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(PATIENCE).connect().await
+}
+
+async fn rebuild_over(
+    channel: Channel,
+    address: &str,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Rebuilt> {
+    let body = serde_json::to_vec(&Nothing {}).map_err(|e| Error::internal("asking for a rebuild", e))?;
+    let action = Action { r#type: CATALOG_REBUILD.to_owned(), body: body.into() };
+    let mut flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+    let mut answers = flight.do_action(action).await.map_err(|e| told(address, &e))?.into_inner();
+    while let Some(answer) = answers.message().await.map_err(|e| told(address, &e))? {
+        let step = decode_answer(CATALOG_REBUILD, &answer.body);
+        match step.map_err(|e| Error::Startup(format!("the server at {address}: {e}")))? {
+            Some(RebuildStep::Progress(done)) => progress(done),
+            Some(RebuildStep::Rebuilt(rebuilt)) => return Ok(rebuilt),
+            None => {}
+        }
+    }
+    Err(Error::Startup(format!(
+        "the server at {address} ended the rebuild before it was done; start it again"
+    )))
+}
+
+fn told(address: &str, status: &Status) -> Error {
+    match status::code(status) {
+        ErrorCode::Unimplemented => Error::Startup(format!(
+            "the store is in use by the server at {address}, an older one that does not rebuild; stop it first"
+        )),
+        code if status.metadata().contains_key(status::ERROR_HEADER) => {
+            Error::Refused(code, format!("the server at {address}: {}", status.message()))
+        }
+        _ => Error::Startup(format!(
+            "the connection to the server at {address} broke; start the rebuild again"
+        )),
+    }
+}

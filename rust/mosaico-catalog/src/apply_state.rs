@@ -1,0 +1,195 @@
+//! Facts that are taken over with the event that tells them, and only once however often they are taken over.
+
+use mosaico_storage::error::Result;
+use mosaico_storage::format::records::{ChunkRecord, CommitRecord, NotificationRecord};
+use mosaico_storage::format::state::SequenceState;
+use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_wire::event::EventKind;
+use serde_json::{Value, json};
+
+use crate::catalog::Catalog;
+use crate::database_error::failed;
+use crate::intents::Change;
+use crate::sql::{Transaction, query};
+use crate::write::{
+    clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
+    set_schema,
+};
+use crate::writer_epochs::insert_parts;
+
+impl Catalog {
+    /// Takes over what the store says about a sequence that is known, and forgets the announced changes. Chunks may
+    /// be stored meanwhile: nothing that the catalogue knows is taken back, except notifications.
+    pub async fn settle_sequence(&self, state: &SequenceState) -> Result<()> {
+        let id = state.record.id;
+        let mut transaction = self.transaction().await?;
+        for topic in &state.topics {
+            if let Some(schema) = &topic.schema {
+                set_schema(&mut transaction, topic.record.id, schema).await?;
+            }
+            set_resumed(&mut transaction, topic.record.id, topic.resumed).await?;
+            if let Some(at_ns) = topic.committed_ns {
+                self.join_chunks(&mut transaction, (id, topic.record.id), at_ns, &topic.chunks).await?;
+            }
+            insert_parts(&mut transaction, topic).await?;
+            for chunk in &topic.chunks {
+                self.store_chunk(&mut transaction, id, topic.record.id, chunk).await?;
+            }
+            if let Some(at_ns) = topic.committed_ns {
+                self.commit_topic(&mut transaction, id, topic.record.id, at_ns).await?;
+            }
+        }
+        let kept = json!(state.notifications.iter().map(|n| n.id.to_string()).collect::<Vec<_>>());
+        query(
+            "DELETE FROM notification WHERE sequence_id = ? AND id NOT IN (SELECT value FROM json_each(?))",
+        )
+        .bind(id.to_string())
+        .bind(kept.to_string())
+        .execute(&mut transaction)
+        .await
+        .map_err(failed)?;
+        for notification in &state.notifications {
+            self.notify(&mut transaction, id, notification).await?;
+        }
+        if let Some(at_ns) = state.ended_ns {
+            self.end(&mut transaction, id, at_ns).await?;
+        }
+        if let Some(at_ns) = state.finalized_ns {
+            self.finalize(&mut transaction, id, at_ns).await?;
+        }
+        clear_pending(&mut transaction, id).await?;
+        self.commit(transaction).await?;
+        self.unsettled.remove(id);
+        Ok(())
+    }
+
+    /// Takes over that the chunks of a complete topic are others now.
+    pub async fn chunks_joined(&self, change: Change, record: &CommitRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        let ids = (record.topic.sequence, record.topic.id);
+        self.join_chunks(&mut transaction, ids, record.committed_ns, &record.chunks).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Puts `chunks` in the place of those with lower indices, if there are any.
+    async fn join_chunks(
+        &self,
+        db: &mut Transaction,
+        (sequence, topic): (SequenceId, TopicId),
+        committed_ns: i64,
+        chunks: &[ChunkRecord],
+    ) -> Result<()> {
+        let Some(first) = chunks.iter().map(|chunk| chunk.index).min() else { return Ok(()) };
+        let replaced = query("DELETE FROM chunk WHERE topic_id = ? AND idx < ?")
+            .bind(topic.to_string())
+            .bind(first)
+            .execute(&mut *db)
+            .await
+            .map_err(failed)?;
+        if replaced == 0 {
+            return Ok(());
+        }
+        query(
+            "UPDATE topic SET chunks = 0, row_count = 0, stored_bytes = 0, data_bytes = 0, ts_min = NULL, \
+             ts_max = NULL, committed_ns = NULL WHERE id = ?",
+        )
+        .bind(topic.to_string())
+        .execute(&mut *db)
+        .await
+        .map_err(failed)?;
+        for chunk in chunks {
+            self.store_chunk(db, sequence, topic, chunk).await?;
+        }
+        set_committed(db, topic, committed_ns).await.map(drop)
+    }
+
+    /// Hides a sequence whose removal the store tells.
+    pub async fn settle_removal(&self, id: SequenceId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.hide_sequence(&mut transaction, id, json!({})).await?;
+        self.commit(transaction).await
+    }
+
+    /// Hides a topic whose removal the store tells.
+    pub async fn settle_topic_removal(&self, sequence: SequenceId, id: TopicId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.hide_topic(&mut transaction, sequence, id).await?;
+        self.commit(transaction).await
+    }
+
+    pub async fn finalize(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
+        if set_finalized(db, id, at_ns).await? {
+            self.tell(db, EventKind::SequenceFinalized, (id, None), json!({})).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn end(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
+        if set_ended(db, id, at_ns).await? {
+            self.tell(db, EventKind::SequenceEnded, (id, None), json!({})).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn commit_topic(
+        &self,
+        db: &mut Transaction,
+        sequence: SequenceId,
+        id: TopicId,
+        at_ns: i64,
+    ) -> Result<()> {
+        if set_committed(db, id, at_ns).await? {
+            self.tell(db, EventKind::TopicCommitted, (sequence, Some(id)), json!({})).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn store_chunk(
+        &self,
+        db: &mut Transaction,
+        sequence: SequenceId,
+        topic: TopicId,
+        chunk: &ChunkRecord,
+    ) -> Result<()> {
+        if insert_chunk(db, topic, chunk).await? {
+            let ChunkRecord { index, rows, bytes, ts_min, ts_max, .. } = chunk;
+            let detail = json!({"chunk": index, "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
+                                "timestamp_ns_max": ts_max});
+            self.tell(db, EventKind::ChunkStored, (sequence, Some(topic)), detail).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn notify(
+        &self,
+        db: &mut Transaction,
+        sequence: SequenceId,
+        record: &NotificationRecord,
+    ) -> Result<()> {
+        if insert_notification(db, sequence, record).await? {
+            let detail = json!({"message": record.msg});
+            self.tell(db, EventKind::Error, (sequence, record.topic), detail).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn hide_sequence(&self, db: &mut Transaction, id: SequenceId, detail: Value) -> Result<()> {
+        if hide(db, "UPDATE sequence SET deleting = 1 WHERE id = ? AND deleting = 0", &id.to_string()).await?
+        {
+            self.tell(db, EventKind::SequenceDeleted, (id, None), detail).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn hide_topic(&self, db: &mut Transaction, sequence: SequenceId, id: TopicId) -> Result<()> {
+        if hide(db, "UPDATE topic SET deleting = 1 WHERE id = ? AND deleting = 0", &id.to_string()).await? {
+            self.tell(db, EventKind::TopicDeleted, (sequence, Some(id)), json!({})).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn hide(db: &mut Transaction, statement: &'static str, id: &str) -> Result<bool> {
+    let done = query(statement).bind(id).execute(db).await.map_err(failed)?;
+    Ok(done > 0)
+}

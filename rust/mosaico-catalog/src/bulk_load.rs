@@ -1,0 +1,117 @@
+//! A catalogue that does not have all that the store has yet. It is marked, and filled without what only readers need:
+//! their indices are made at the end, of all rows at once.
+
+use mosaico_storage::error::Result;
+
+use crate::catalog::Catalog;
+use crate::database_error::failed;
+use crate::sql::{Transaction, query};
+
+/// SQLite's `application_id` of a catalogue that is being filled; Postgres has a table for it.
+pub(crate) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
+
+/// Tables that do without indices meanwhile, except for those of what is unique.
+const TABLES: &str = r#"["topic", "chunk_column", "notification", "sequence_metadata", "topic_metadata"]"#;
+
+/// Statements for indices that are put off.
+const PUT_OFF: &str = "CREATE TABLE IF NOT EXISTS put_off (statement TEXT NOT NULL)";
+
+/// SQLite keeps more in memory and syncs once in a while: what a power cut takes is filled again.
+const FAST: [&str; 2] = ["PRAGMA cache_size = -65536", "PRAGMA synchronous = NORMAL"];
+
+/// What connections have otherwise.
+const SAFE: [&str; 3] =
+    ["PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA synchronous = FULL", "PRAGMA cache_size = -2000"];
+
+impl Catalog {
+    /// Prepares for many rows, as long as nobody else has the catalogue.
+    pub async fn begin_filling(&self) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        put_off_indices(&mut transaction).await.map_err(failed)?;
+        self.commit(transaction).await?;
+        self.set(&FAST).await
+    }
+
+    /// Notes that the catalogue has all that the store has.
+    pub async fn filled(&self) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        make_indices(&mut transaction).await.map_err(failed)?;
+        let unmark =
+            if transaction.is_postgres() { "DELETE FROM filling" } else { "PRAGMA application_id = 0" };
+        query(unmark).execute(&mut transaction).await.map_err(failed)?;
+        self.commit(transaction).await?;
+        self.set(&SAFE).await
+    }
+
+    /// Whether it does not have all that the store has yet.
+    pub async fn is_filling(&self) -> Result<bool> {
+        let statement = if self.writer.is_postgres() {
+            "SELECT ?::bigint FROM filling LIMIT 1"
+        } else {
+            "SELECT application_id FROM pragma_application_id WHERE application_id = ?"
+        };
+        let asked = query(statement).bind(i64::from(FILLING)).fetch_optional(&self.writer);
+        asked.await.map(|row| row.is_some()).map_err(failed)
+    }
+
+    /// Sets what only SQLite has, on the one connection that writes.
+    async fn set(&self, settings: &[&'static str]) -> Result<()> {
+        for &setting in settings.iter().filter(|_| !self.writer.is_postgres()) {
+            query(setting).execute(&self.writer).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+async fn put_off_indices(db: &mut Transaction) -> Result<(), sqlx::Error> {
+    query(PUT_OFF).execute(&mut *db).await?;
+    let of_readers = if db.is_postgres() {
+        "SELECT indexname AS name, indexdef AS statement FROM pg_indexes WHERE schemaname = current_schema() \
+         AND indexdef LIKE 'CREATE INDEX %' AND tablename IN (SELECT value FROM json_each(?))"
+    } else {
+        "SELECT name, sql AS statement FROM sqlite_schema WHERE type = 'index' \
+         AND sql LIKE 'CREATE INDEX %' AND tbl_name IN (SELECT value FROM json_each(?))"
+    };
+    for row in query(of_readers).bind(TABLES).fetch_all(&mut *db).await? {
+        let (name, statement): (String, String) = (row.try_get("name")?, row.try_get("statement")?);
+        query("INSERT INTO put_off (statement) VALUES (?)").bind(statement).execute(&mut *db).await?;
+        query(format!("DROP INDEX {name}")).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn make_indices(db: &mut Transaction) -> Result<(), sqlx::Error> {
+    query(PUT_OFF).execute(&mut *db).await?;
+    for statement in query("SELECT statement FROM put_off").fetch_texts(&mut *db).await? {
+        query(statement).execute(&mut *db).await?;
+    }
+    query("DROP TABLE put_off").execute(db).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open::Database;
+    use crate::open::FILE;
+
+    #[tokio::test]
+    async fn indices_are_put_off_and_come_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (catalog, _) = Database::File(folder.path().join(FILE)).open().await.expect("a catalogue");
+        let indices = async || {
+            let all = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name";
+            query(all).fetch_texts(&catalog.writer).await.expect("an answer")
+        };
+        let all = indices().await;
+        for _ in ["first", "after it was cut short"] {
+            catalog.begin_filling().await.expect("a change");
+            assert_eq!(indices().await, [""; 0]);
+        }
+        catalog.filled().await.expect("a mark");
+        assert_eq!(indices().await, all);
+        assert!(!catalog.is_filling().await.expect("an answer"));
+        let synced = query("PRAGMA synchronous").fetch_optional(&catalog.writer).await;
+        let synced: Option<i64> = synced.expect("an answer").and_then(|row| row.try_get(0).ok());
+        assert_eq!(synced, Some(2));
+    }
+}

@@ -1,0 +1,65 @@
+//! The catalog as a value: its connections, and what its users share.
+
+use std::sync::Arc;
+
+use mosaico_storage::error::Result;
+use mosaico_storage::timer::Timer;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use ulid::Ulid;
+
+use crate::database_error::failed;
+use crate::intents::Unsettled;
+use crate::session::Session;
+use crate::sql::{Pool, query};
+
+/// The catalogue in a SQLite file or a Postgres database.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pub(crate) readers: Pool,
+    /// SQLite has one writer; waiting for the one connection is fair.
+    pub(crate) writer: Pool,
+    /// Sequences with a change that failed half-way.
+    pub unsettled: Arc<Unsettled>,
+    /// Signals after each change.
+    pub(crate) news: watch::Sender<()>,
+    pub(crate) last_event: Arc<Mutex<Ulid>>,
+    /// `Some` if other daemons have the same catalogue: changes are announced by whoever holds the lock.
+    pub(crate) session: Option<Arc<Session>>,
+}
+
+impl Catalog {
+    pub(crate) fn new(readers: Pool, writer: Pool) -> Self {
+        let (unsettled, last_event) = Default::default();
+        Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event, session: None }
+    }
+
+    /// The same catalogue, of which other daemons are users too.
+    pub fn shared(self, session: Arc<Session>) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// The same, with its statements measured.
+    pub fn measured(mut self, timer: &Timer) -> Self {
+        self.readers.measure(timer, "read");
+        self.writer.measure(timer, "write");
+        self
+    }
+
+    /// Fails if the catalogue does not answer.
+    pub async fn answers(&self) -> Result<()> {
+        query("SELECT 1").execute(&self.readers).await.map(drop).map_err(failed)
+    }
+
+    /// Whether it knows nothing.
+    pub(crate) async fn is_empty(&self) -> Result<bool> {
+        let asked = query("SELECT id FROM sequence UNION ALL SELECT id FROM event LIMIT 1");
+        asked.fetch_optional(&self.writer).await.map(|row| row.is_none()).map_err(failed)
+    }
+
+    /// Ends the connections.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,29 @@
+//! What errors of the database mean to callers.
+
+use std::io;
+
+use mosaico_storage::error::Error;
+
+/// The codes of SQLite and Postgres for a full disk.
+const DISK_FULL: [&str; 2] = ["13", "53100"];
+
+/// What Postgres says when it ends, starts or has no connection left; those that begin with 08 say that one broke.
+pub(crate) const AWAY: [&str; 5] = ["53300", "57P01", "57P02", "57P03", "57P05"];
+
+pub(crate) fn failed(e: sqlx::Error) -> Error {
+    let doing = "using the catalogue";
+    let code = e.as_database_error().and_then(|e| e.code());
+    if code.as_ref().is_some_and(|code| DISK_FULL.contains(&&**code)) {
+        return Error::Full(doing.into());
+    }
+    let lost = match &e {
+        sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Io(e) => e.kind() != io::ErrorKind::StorageFull,
+        _ => code.is_some_and(|code| AWAY.contains(&&*code) || code.starts_with("08")),
+    };
+    if lost {
+        tracing::warn!(cause = %e, "the catalogue does not answer");
+        return Error::StoreUnavailable(doing.into());
+    }
+    Error::internal(doing, e)
+}

@@ -1,0 +1,196 @@
+//! What daemons on one store tell each other. Times are those of the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mosaico_storage::error::Result;
+use mosaico_types::id::SequenceId;
+
+use crate::catalog::Catalog;
+use crate::database_error::failed;
+use crate::open::Database;
+use crate::read::ids;
+use crate::session::{GONE, Session, Turn};
+use crate::sql::{Row, query};
+
+/// Silence after which what is left of a daemon without rows is forgotten.
+const FORGOTTEN: &str = "interval '1 day'";
+
+/// Another daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonRow {
+    pub id: String,
+    /// `host:port` as other daemons reach it.
+    pub address: String,
+    pub alive: bool,
+}
+
+/// The lock of a sequence.
+fn lock_name(sequence: SequenceId) -> String {
+    format!("sequence/{sequence}")
+}
+
+impl Session {
+    /// Where daemons are reached that have a catalogue together and seem to run, who was heard of last first.
+    pub async fn running(url: &str, schema: &str) -> Result<Vec<String>> {
+        let database = Database::Postgres { url: url.to_owned(), schema: schema.to_owned(), connections: 1 };
+        let Some(catalog) = database.open_filled().await? else { return Ok(Vec::new()) };
+        let text = format!("SELECT address FROM daemon WHERE seen_at > now() - {GONE} ORDER BY seen_at DESC");
+        let found = query(text).fetch_texts(&catalog.readers).await;
+        catalog.close().await;
+        found.map_err(failed)
+    }
+
+    /// Waits for the lock of a sequence.
+    pub async fn lock_sequence(self: &Arc<Self>, sequence: SequenceId) -> Result<Turn> {
+        self.lock(&lock_name(sequence)).await
+    }
+
+    /// Announces a change of a sequence, whose lock is held.
+    pub async fn announce(self: &Arc<Self>, sequence: SequenceId) -> Result<Vec<Row>> {
+        let statement = query("INSERT INTO pending (sequence_id, daemon) VALUES (?, ?) RETURNING id")
+            .bind(sequence.to_string())
+            .bind(self.daemon());
+        self.holding(lock_name(sequence), statement).await
+    }
+
+    /// A sign of life of this daemon, and of the work that it does for all.
+    pub async fn beat(self: &Arc<Self>, address: &str) -> Result<()> {
+        let statement = query(format!(
+            "WITH beat AS (INSERT INTO daemon (id, address, seen_at) VALUES (?1, ?2, now()) \
+             ON CONFLICT (id) DO UPDATE SET address = excluded.address, seen_at = excluded.seen_at) \
+             UPDATE lease SET until = now() + {GONE} WHERE holder = ?1"
+        ));
+        self.execute(statement.bind(self.daemon()).bind(address)).await.map(drop)
+    }
+
+    /// Says goodbye.
+    pub async fn leave(self: &Arc<Self>) -> Result<()> {
+        let statement = query(
+            "WITH lease AS (DELETE FROM lease WHERE holder = ?1) \
+             UPDATE daemon SET seen_at = '-infinity' WHERE id = ?1",
+        );
+        self.execute(statement.bind(self.daemon())).await.map(drop)
+    }
+
+    /// Takes work that one daemon does for all, or keeps it; false: another one has it.
+    pub async fn lease(self: &Arc<Self>, name: &str) -> Result<bool> {
+        let statement = query(format!(
+            "INSERT INTO lease (name, holder, until) VALUES (?1, ?2, now() + {GONE}) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
+             WHERE lease.holder = excluded.holder OR lease.until < now() RETURNING name"
+        ));
+        Ok(!self.execute(statement.bind(name).bind(self.daemon())).await?.is_empty())
+    }
+}
+
+impl Catalog {
+    /// A daemon.
+    pub async fn daemon(&self, id: &str) -> Result<Option<DaemonRow>> {
+        let text = format!("SELECT id, address, seen_at > now() - {GONE} AS alive FROM daemon WHERE id = ?");
+        let row = query(text).bind(id).fetch_optional(&self.readers).await.map_err(failed)?;
+        let read = |row: Row| {
+            Ok(DaemonRow {
+                id: row.try_get("id")?,
+                address: row.try_get("address")?,
+                alive: row.try_get("alive")?,
+            })
+        };
+        row.map(read).transpose().map_err(failed)
+    }
+
+    /// Whether other daemons than `id` run.
+    pub async fn has_others(&self, id: &str) -> Result<bool> {
+        let text = format!("SELECT id FROM daemon WHERE id <> ? AND seen_at > now() - {GONE} LIMIT 1");
+        let found = query(text).bind(id).fetch_optional(&self.readers).await.map_err(failed)?;
+        Ok(found.is_some())
+    }
+
+    /// Forgets daemons that are long gone and left no rows.
+    pub async fn forget_daemons(&self) -> Result<()> {
+        let text = format!(
+            "DELETE FROM daemon WHERE seen_at < now() - {FORGOTTEN} \
+             AND NOT EXISTS (SELECT 1 FROM part p WHERE p.daemon = daemon.id AND p.busy > 0)"
+        );
+        query(text).execute(&self.writer).await.map(drop).map_err(failed)
+    }
+
+    /// Whether changes of a sequence were announced and not taken over; `Some(true)`: by another daemon that runs,
+    /// which brings them to an end itself.
+    pub async fn announced(&self, sequence: SequenceId, us: &str) -> Result<Option<bool>> {
+        let text = format!(
+            "SELECT count(*) AS all_of_them, \
+             count(*) FILTER (WHERE p.daemon <> ? AND d.seen_at > now() - {GONE}) AS theirs \
+             FROM pending p LEFT JOIN daemon d ON d.id = p.daemon WHERE p.sequence_id = ?"
+        );
+        let rows = query(text).bind(us).bind(sequence.to_string()).fetch_all(&self.writer).await;
+        let counts = rows.map_err(failed)?;
+        let Some(row) = counts.first() else { return Ok(None) };
+        let (all, theirs): (i64, i64) =
+            (row.try_get("all_of_them").map_err(failed)?, row.try_get("theirs").map_err(failed)?);
+        Ok((all > 0).then_some(theirs > 0))
+    }
+
+    /// Sequences with changes of daemons that are gone.
+    pub async fn left_behind(&self) -> Result<Vec<SequenceId>> {
+        let text = format!(
+            "SELECT DISTINCT p.sequence_id FROM pending p LEFT JOIN daemon d ON d.id = p.daemon \
+             WHERE d.id IS NULL OR d.seen_at < now() - {GONE}"
+        );
+        ids(query(text).fetch_texts(&self.readers).await)
+    }
+
+    /// Notes when something was last heard of writers: sequences and the seconds since then.
+    pub async fn heard(&self, signs: &[(SequenceId, Duration)]) -> Result<()> {
+        if signs.is_empty() {
+            return Ok(());
+        }
+        let (ids, ages): (Vec<String>, Vec<String>) =
+            signs.iter().map(|(id, age)| (id.to_string(), age.as_secs_f64().to_string())).unzip();
+        query(
+            "UPDATE sequence SET heard_at = greatest(heard_at, now() - sign.age * interval '1 second') \
+             FROM (SELECT i.value AS id, CAST(a.value AS DOUBLE PRECISION) AS age \
+                   FROM json_array_elements_text(CAST(?1 AS json)) WITH ORDINALITY AS i (value, at) \
+                   JOIN json_array_elements_text(CAST(?2 AS json)) WITH ORDINALITY AS a (value, at) ON a.at = i.at \
+             ) sign WHERE sequence.id = sign.id",
+        )
+        .bind(serde_json::json!(ids).to_string())
+        .bind(serde_json::json!(ages).to_string())
+        .execute(&self.writer)
+        .await
+        .map(drop)
+        .map_err(failed)
+    }
+
+    /// All open sequences were heard of now; with `only_new`, those of which nothing is known.
+    pub async fn heard_all(&self, only_new: bool) -> Result<()> {
+        let new = if only_new { " AND heard_at IS NULL" } else { "" };
+        let open = "finalized_ns IS NULL AND ended_ns IS NULL AND deleting = 0";
+        let text = format!("UPDATE sequence SET heard_at = now() WHERE {open}{new}");
+        query(text).execute(&self.writer).await.map(drop).map_err(failed)
+    }
+
+    /// How long nothing was heard of the writer of a sequence.
+    pub async fn silence(&self, sequence: SequenceId) -> Result<Duration> {
+        let text = "SELECT CAST(extract(epoch FROM now() - coalesce(heard_at, now())) AS DOUBLE PRECISION) \
+                    FROM sequence WHERE id = ?";
+        let row =
+            query(text).bind(sequence.to_string()).fetch_optional(&self.readers).await.map_err(failed)?;
+        let seconds: f64 = row.map_or(Ok(0.0), |row| row.try_get(0)).map_err(failed)?;
+        Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+    }
+
+    /// Signals what other daemons did since `last`; returns the newest event.
+    pub async fn notice(&self, last: Option<String>) -> Result<Option<String>> {
+        let newest = self.newest_event().await?;
+        if newest != last {
+            self.news.send_replace(());
+        }
+        Ok(newest)
+    }
+
+    /// A change that was announced here was brought to an end by another daemon.
+    pub fn settled_elsewhere(&self, sequence: SequenceId) {
+        self.unsettled.remove(sequence);
+    }
+}

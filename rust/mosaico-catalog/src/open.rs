@@ -1,0 +1,342 @@
+//! Opening the catalogue: connections, and tables brought up to date.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, fs, io};
+
+use mosaico_storage::error::{Error, Result};
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Connection};
+use tokio::time::timeout;
+
+use crate::bulk_load::FILLING;
+use crate::catalog::Catalog;
+use crate::database_error::failed;
+use crate::postgres::{postgres_options, unusable};
+
+/// Migrations of SQLite in order; the number applied is its `user_version`.
+const SQLITE: [&str; 7] = [
+    include_str!("../migrations/sqlite/0001_init.sql"),
+    include_str!("../migrations/sqlite/0002_query.sql"),
+    include_str!("../migrations/sqlite/0003_resumed.sql"),
+    include_str!("../migrations/sqlite/0004_schemas.sql"),
+    include_str!("../migrations/sqlite/0005_events.sql"),
+    include_str!("../migrations/sqlite/0006_bounds.sql"),
+    include_str!("../migrations/sqlite/0007_metadata.sql"),
+];
+
+/// Migrations of Postgres in order; the table `version` tells the number applied.
+const POSTGRES: [&str; 3] = [
+    include_str!("../migrations/postgres/0001_init.sql"),
+    include_str!("../migrations/postgres/0002_shared.sql"),
+    include_str!("../migrations/postgres/0003_store_log.sql"),
+];
+
+/// The name of the SQLite file.
+pub const FILE: &str = "catalog.db";
+
+/// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
+const READ_AHEAD_ROWS: usize = 1024;
+
+/// How long an answer of the database is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a catalogue is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A SQLite file.
+    File(PathBuf),
+    /// Tables of ours in a schema of a Postgres database.
+    Postgres { url: String, schema: String, connections: u32 },
+}
+
+impl Database {
+    /// Opens or creates it. The flag tells that it is new: the caller fills it and says so by [`Catalog::filled`]. One
+    /// that was not filled to the end is made anew.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if the schema's name is not plain, the URL is malformed or nobody answers there; the URL's
+    /// password is not repeated.
+    pub async fn open(&self) -> Result<(Catalog, bool)> {
+        let catalog = self.connect().await?;
+        if !catalog.is_filling().await? {
+            return Ok((catalog, false));
+        }
+        if catalog.is_empty().await? {
+            return Ok((catalog, true));
+        }
+        Ok((self.anew(catalog).await?, true))
+    }
+
+    /// Opens one to be filled: one that was not filled to the end as it is, any other one empty.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; what keeps a catalogue from being opened is removed with it.
+    pub async fn open_to_fill(&self) -> Result<Catalog> {
+        match self.connect().await {
+            Ok(catalog) if catalog.is_filling().await? => Ok(catalog),
+            Ok(catalog) => self.anew(catalog).await,
+            Err(error @ Error::Startup(_)) => Err(error),
+            Err(_) => {
+                self.forget().await?;
+                self.connect().await
+            }
+        }
+    }
+
+    /// Opens one to be looked at; `None` if there is none, or if it was not filled to the end.
+    pub async fn open_filled(&self) -> Result<Option<Catalog>> {
+        if matches!(self, Self::File(file) if !file.exists()) {
+            return Ok(None);
+        }
+        let catalog = self.connect().await?;
+        if catalog.is_filling().await? {
+            catalog.close().await;
+            return Ok(None);
+        }
+        Ok(Some(catalog))
+    }
+
+    /// Removes all that it has: the next opening makes it anew.
+    pub async fn forget(&self) -> Result<()> {
+        match self {
+            Self::File(file) => remove(file).map_err(|e| Error::internal("removing a catalogue", e)),
+            Self::Postgres { url, schema, connections } => {
+                let pool = connect_postgres(url, schema, *connections).await?;
+                let drop = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"));
+                let dropped = sqlx::raw_sql(drop).execute(&pool).await;
+                pool.close().await;
+                dropped.map(|_| ()).map_err(failed)
+            }
+        }
+    }
+
+    async fn anew(&self, catalog: Catalog) -> Result<Catalog> {
+        catalog.close().await;
+        self.forget().await?;
+        self.connect().await
+    }
+
+    /// Opens or creates it as it is, with its tables brought up to date.
+    async fn connect(&self) -> Result<Catalog> {
+        match self {
+            Self::File(file) => open_file(file).await,
+            Self::Postgres { url, schema, connections } => {
+                let pool = connect_postgres(url, schema, *connections).await?;
+                migrate_postgres(&pool, schema).await?;
+                Ok(Catalog::new(pool.clone().into(), pool.into()))
+            }
+        }
+    }
+}
+
+/// People read it.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Postgres { schema, .. } => write!(f, "schema {schema} of the database"),
+        }
+    }
+}
+
+async fn open_file(file: &Path) -> Result<Catalog> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE);
+    let writer = connect_writer(&options).await?;
+    migrate_sqlite(&writer).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(4)
+        // A file does not go away; asking costs as much as a small question.
+        .test_before_acquire(false)
+        .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
+        .await
+        .map_err(opening)?;
+    Ok(Catalog::new(readers.into(), writer.into()))
+}
+
+async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<PgPool> {
+    let options = postgres_options(url, schema)?;
+    // A pool tries again for as long as it waits for a connection, also where nobody will ever answer.
+    let first = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+    let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| unusable(&options, &e))?;
+    drop(timeout(PATIENCE, first.close()).await);
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .connect_with(options.clone())
+        .await
+        .map_err(|e| unusable(&options, &e))
+}
+
+async fn connect_writer(options: &SqliteConnectOptions) -> Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        // SQLite ends a transaction itself when the disk is full; sqlx then believes that it is still open.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .connect_with(options.clone())
+        .await
+        .map_err(opening)
+}
+
+/// Removes the file with those that SQLite keeps beside it; the main one last, so that no log outlives it.
+fn remove(file: &Path) -> io::Result<()> {
+    for ending in ["-wal", "-shm", ""] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(ending);
+        match fs::remove_file(name) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn opening(e: sqlx::Error) -> Error {
+    Error::internal("opening the catalogue", e)
+}
+
+/// The migrations that are missing, with the number that each leads to.
+fn missing(
+    all: &'static [&'static str],
+    applied: i64,
+) -> Result<impl Iterator<Item = (usize, &'static str)>> {
+    let applied = usize::try_from(applied).unwrap_or(usize::MAX);
+    if applied > all.len() {
+        return Err(Error::Startup(format!(
+            "the catalogue has version {applied}, this program knows up to {}; use a newer program",
+            all.len()
+        )));
+    }
+    Ok(all.iter().enumerate().skip(applied).map(|(index, migration)| (index + 1, *migration)))
+}
+
+/// Applies what is missing.
+async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
+    let applied: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await.map_err(failed)?;
+    for (number, migration) in missing(&SQLITE, applied)? {
+        let mut transaction = pool.begin().await.map_err(failed)?;
+        sqlx::raw_sql(migration).execute(&mut *transaction).await.map_err(failed)?;
+        let version = AssertSqlSafe(format!("PRAGMA user_version = {number}"));
+        sqlx::raw_sql(version).execute(&mut *transaction).await.map_err(failed)?;
+        if number == 1 {
+            let filling = AssertSqlSafe(format!("PRAGMA application_id = {FILLING}"));
+            sqlx::raw_sql(filling).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Applies what is missing, in one transaction that only one daemon is in.
+async fn migrate_postgres(pool: &PgPool, schema: &str) -> Result<()> {
+    let mut connection = pool.acquire().await.map_err(failed)?;
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    sqlx::raw_sql("SELECT pg_advisory_xact_lock(7293014)")
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    let prepare = format!(
+        "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS version (applied BIGINT NOT NULL)"
+    );
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *transaction).await.map_err(failed)?;
+    let applied: Option<i64> = sqlx::query_scalar("SELECT max(applied) FROM version")
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    for (number, migration) in missing(&POSTGRES, applied.unwrap_or(0))? {
+        sqlx::raw_sql(migration).execute(&mut *transaction).await.map_err(failed)?;
+        let done = AssertSqlSafe(format!("INSERT INTO version (applied) VALUES ({number})"));
+        sqlx::raw_sql(done).execute(&mut *transaction).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use mosaico_types::{ErrorKind, SequenceName};
+    use mosaico_wire::event::OnError;
+
+    use super::*;
+    use crate::sql::Connections;
+    use crate::sql::query;
+    use mosaico_storage::format::records::FORMAT_VERSION;
+    use mosaico_storage::format::records::SequenceRecord;
+    use mosaico_storage::format::state::SequenceState;
+    use mosaico_types::id::SequenceId;
+
+    #[tokio::test]
+    async fn one_that_is_not_filled_to_the_end_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::File(folder.path().join(FILE));
+        let known = async |catalog: &Catalog| catalog.pending().await.expect("an answer").len();
+        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        assert!(is_new);
+        let id = SequenceId::generate();
+        let state = SequenceState {
+            record: SequenceRecord {
+                format_version: FORMAT_VERSION,
+                id,
+                name: SequenceName::parse("run").expect("a name"),
+                key: "k".into(),
+                user_metadata: serde_json::json!({}),
+                created_ns: 1,
+                on_error: OnError::default(),
+            },
+            finalized_ns: None,
+            ended_ns: None,
+            topics: Vec::new(),
+            notifications: Vec::new(),
+        };
+        catalog.restore_sequences(&[state]).await.expect("room");
+        drop(catalog.begin(id).await.expect("a change"));
+        catalog.close().await;
+        assert!(database.open_filled().await.expect("an answer").is_none());
+        let catalog = database.open_to_fill().await.expect("a catalogue");
+        assert_eq!(known(&catalog).await, 1, "filling goes on");
+        catalog.close().await;
+        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        assert!(is_new && known(&catalog).await == 0);
+        catalog.filled().await.expect("a mark");
+        drop(catalog.begin(id).await.expect("a change"));
+        catalog.close().await;
+        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        assert!(!is_new && known(&catalog).await == 1);
+        catalog.close().await;
+        let catalog = database.open_to_fill().await.expect("a catalogue");
+        assert_eq!(known(&catalog).await, 0, "one that was filled is made anew");
+        catalog.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_apart_and_passes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::File(folder.path().join(FILE));
+        let (catalog, _) = database.open().await.expect("a catalogue");
+        let pages = |count: u32| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {count}"));
+        let Connections::Sqlite(writer) = &catalog.writer.connections else {
+            unreachable!("a file is SQLite")
+        };
+        sqlx::raw_sql(pages(1)).execute(writer).await.expect("a limit");
+        let error = loop {
+            let mut transaction = catalog.transaction().await.expect("a transaction");
+            let filler = query("INSERT INTO pending (sequence_id) VALUES (hex(zeroblob(10000)))");
+            if let Err(error) = filler.execute(&mut transaction).await {
+                break failed(error);
+            }
+            transaction.commit().await.expect("room");
+        };
+        assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
+        sqlx::raw_sql(pages(1_000_000)).execute(writer).await.expect("no limit");
+        catalog.transaction().await.expect("a transaction after the failed one");
+        assert!(catalog.begin(SequenceId::generate()).await.is_ok());
+    }
+}

@@ -1,0 +1,149 @@
+//! The rows of one sequence made anew from its records, in one step: others read the old ones or the new ones.
+
+use mosaico_storage::error::Result;
+use mosaico_storage::format::state::SequenceState;
+use mosaico_types::id::SequenceId;
+use serde_json::json;
+
+use crate::catalog::Catalog;
+use crate::database_error::failed;
+use crate::rows::insert_states;
+use crate::sql::{Row, Transaction, query};
+
+/// What the catalogue knows of a sequence and the store does not. Only where several daemons share a catalogue.
+struct Kept {
+    /// The last sign of life of the writer.
+    heard_at: Option<String>,
+    parts: Vec<KeptPart>,
+}
+
+struct KeptPart {
+    topic: String,
+    number: i64,
+    daemon: String,
+    row_start: i64,
+    went_on_at: Option<i64>,
+    log_in_store: i64,
+    row_end: Option<i64>,
+    busy: i64,
+}
+
+impl Catalog {
+    /// Whether a sequence has a row, however damaged.
+    pub async fn has_sequence(&self, id: SequenceId) -> Result<bool> {
+        let found = query("SELECT id FROM sequence WHERE id = ?").bind(id.to_string());
+        found.fetch_optional(&self.readers).await.map(|row| row.is_some()).map_err(failed)
+    }
+
+    /// Puts what the store says about a sequence in the place of all that is known of it. The caller holds its lock, and
+    /// nobody notes chunks of it meanwhile. Where daemons share the catalogue, a change of what is known is announced: then
+    /// the lock was not lost. False: another sequence has its name, and nothing was changed.
+    pub async fn replace_sequence(&self, state: &SequenceState) -> Result<bool> {
+        let change = match self.session {
+            Some(_) if self.has_sequence(state.record.id).await? => Some(self.begin(state.record.id).await?),
+            _ => None,
+        };
+        let mut transaction = self.transaction().await?;
+        let other = query("SELECT id FROM sequence WHERE name = ? AND id <> ?")
+            .bind(state.record.name.as_str())
+            .bind(state.record.id.to_string())
+            .fetch_optional(&mut transaction)
+            .await
+            .map_err(failed)?;
+        if other.is_none() {
+            self.replace(&mut transaction, state).await?;
+        }
+        match change {
+            Some(change) => self.finish(transaction, change).await?,
+            None => self.commit(transaction).await?,
+        }
+        Ok(other.is_none())
+    }
+
+    async fn replace(&self, db: &mut Transaction, state: &SequenceState) -> Result<()> {
+        let kept = match self.session {
+            Some(_) => Some(keep(db, state.record.id).await.map_err(failed)?),
+            None => None,
+        };
+        take_out(db, state).await.map_err(failed)?;
+        insert_states(db, &[state]).await?;
+        match kept {
+            Some(kept) => kept.restore(db, state).await.map_err(failed),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Also what damage has put elsewhere: rows of its topics and notifications are found by their ids, too.
+async fn take_out(db: &mut Transaction, state: &SequenceState) -> Result<(), sqlx::Error> {
+    let topics = json!(state.topics.iter().map(|topic| topic.record.id.to_string()).collect::<Vec<_>>());
+    let notifications = json!(state.notifications.iter().map(|n| n.id.to_string()).collect::<Vec<_>>());
+    query("DELETE FROM sequence WHERE id = ?").bind(state.record.id.to_string()).execute(&mut *db).await?;
+    for (statement, ids) in [
+        ("DELETE FROM topic WHERE id IN (SELECT value FROM json_each(?))", topics),
+        ("DELETE FROM notification WHERE id IN (SELECT value FROM json_each(?))", notifications),
+    ] {
+        query(statement).bind(ids.to_string()).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error> {
+    let heard = query("SELECT CAST(heard_at AS TEXT) FROM sequence WHERE id = ?").bind(id.to_string());
+    let heard_at = heard.fetch_optional(&mut *db).await?.map(|row| row.try_get(0)).transpose()?.flatten();
+    let parts = query(
+        "SELECT p.topic_id, p.number, p.daemon, p.row_start, p.went_on_at, p.log_in_store, p.row_end, p.busy FROM part p \
+         JOIN topic t ON t.id = p.topic_id WHERE t.sequence_id = ?",
+    );
+    let part = |row: &Row| {
+        Ok(KeptPart {
+            topic: row.try_get("topic_id")?,
+            number: row.try_get("number")?,
+            daemon: row.try_get("daemon")?,
+            row_start: row.try_get("row_start")?,
+            went_on_at: row.try_get("went_on_at")?,
+            log_in_store: row.try_get("log_in_store")?,
+            row_end: row.try_get("row_end")?,
+            busy: row.try_get("busy")?,
+        })
+    };
+    let rows = parts.bind(id.to_string()).fetch_all(db).await?;
+    let parts = rows.iter().map(part).collect::<Result<_, sqlx::Error>>()?;
+    Ok(Kept { heard_at, parts })
+}
+
+impl Kept {
+    async fn restore(self, db: &mut Transaction, state: &SequenceState) -> Result<(), sqlx::Error> {
+        query("UPDATE sequence SET heard_at = coalesce(CAST(? AS TIMESTAMPTZ), now()) WHERE id = ?")
+            .bind(self.heard_at)
+            .bind(state.record.id.to_string())
+            .execute(&mut *db)
+            .await?;
+        for part in self.parts {
+            let topic = state.topics.iter().find(|topic| topic.record.id.to_string() == part.topic);
+            // The records of open topics tell which parts there are; those of complete ones are read no more.
+            let is_one = topic.is_some_and(|topic| {
+                topic.committed_ns.is_some()
+                    || topic.parts.iter().any(|known| i64::from(known.number) == part.number)
+            });
+            if !is_one {
+                continue;
+            }
+            query(
+                "INSERT INTO part (topic_id, number, daemon, row_start, went_on_at, log_in_store, row_end, busy) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id, number) DO UPDATE SET busy = excluded.busy",
+            )
+            .bind(part.topic)
+            .bind(part.number)
+            .bind(part.daemon)
+            .bind(part.row_start)
+            .bind(part.went_on_at)
+            .bind(part.log_in_store)
+            .bind(part.row_end)
+            .bind(part.busy)
+            .execute(&mut *db)
+            .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! The database session that holds a daemon's locks, if several daemons share a store.
+//!
+//! Locks are advisory locks of Postgres. They end with the session, so a daemon that is gone holds up nobody. All of them
+//! are in one session: whoever holds one never waits for a connection to get the next. Changes are announced over
+//! that session, too, so a daemon that lost its locks without noticing cannot announce any.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mosaico_storage::error::{Error, Result};
+use parking_lot::Mutex;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Error as SqlError};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::database_error::failed;
+use crate::postgres::{postgres_options, unusable};
+use crate::sql::{Row, Statement, query};
+
+/// Silence after which a daemon is taken for gone, and its lease for free.
+pub(crate) const GONE: &str = "interval '10 seconds'";
+
+/// How long an answer of the database is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pauses between two looks whether a lock is free: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// How long the session of an earlier process may take to end, and its daemon to be taken for gone.
+const EARLIER: Duration = Duration::from_secs(12);
+
+/// The lock that all daemons have together, and commands that change the store alone.
+const STORE: &str = "store";
+
+/// With whom a session has the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// With the daemons that serve it.
+    WithOthers,
+    /// With nobody.
+    Alone,
+}
+
+/// Somebody else has the store: daemons at these addresses, or a command.
+#[derive(Debug)]
+pub struct Taken(pub Vec<String>);
+
+/// Why there is no session.
+#[derive(Debug)]
+enum Refusal {
+    Database(SqlError),
+    /// Another process has the daemon's id.
+    SameDaemon,
+    Taken(Taken),
+    /// Daemons are not taken for gone yet.
+    Fading(Taken),
+}
+
+impl From<SqlError> for Refusal {
+    fn from(error: SqlError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// The session, connected when it is needed.
+#[derive(Debug)]
+pub struct Session {
+    /// The daemon's id.
+    daemon: String,
+    share: Share,
+    options: PgConnectOptions,
+    schema: String,
+    connection: tokio::sync::Mutex<Option<PgConnection>>,
+    held: Mutex<Held>,
+    runtime: Handle,
+}
+
+/// Locks of the current connection.
+#[derive(Debug, Default)]
+struct Held {
+    connection: u64,
+    names: HashMap<String, usize>,
+}
+
+/// A lock that is held, as long as the session lives.
+#[derive(Debug)]
+pub struct Turn {
+    session: Arc<Session>,
+    connection: u64,
+    name: String,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut held = self.session.held.lock();
+        if held.connection != self.connection {
+            return;
+        }
+        if let Some(count) = held.names.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                held.names.remove(&self.name);
+            }
+        }
+        drop(held);
+        let (session, connection, name) = (Arc::clone(&self.session), self.connection, self.name.clone());
+        self.session.runtime.spawn(async move { session.unlock(connection, &name).await });
+    }
+}
+
+impl Session {
+    /// Connects for the daemon `daemon`, or for a command with its id.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if the database cannot be used, or another process has this id.
+    pub async fn open(
+        url: &str,
+        schema: &str,
+        daemon: &str,
+        share: Share,
+    ) -> Result<Result<Arc<Self>, Taken>> {
+        let session = Arc::new(Self {
+            daemon: daemon.to_owned(),
+            share,
+            options: postgres_options(url, schema)?,
+            schema: schema.to_owned(),
+            connection: tokio::sync::Mutex::default(),
+            held: Mutex::default(),
+            runtime: Handle::current(),
+        });
+        match session.connect().await {
+            Ok(()) => Ok(Ok(session)),
+            Err(Refusal::Taken(taken) | Refusal::Fading(taken)) => Ok(Err(taken)),
+            Err(Refusal::SameDaemon) => Err(Error::Startup(
+                "another daemon runs with the same id; give each daemon a state folder of its own, not a copy"
+                    .into(),
+            )),
+            Err(Refusal::Database(e)) => Err(unusable(&session.options, &e)),
+        }
+    }
+
+    /// The id of this daemon.
+    pub fn daemon(&self) -> &str {
+        &self.daemon
+    }
+
+    /// Waits for a lock.
+    pub async fn lock(self: &Arc<Self>, name: &str) -> Result<Turn> {
+        let (mut pause, longest) = PAUSES;
+        loop {
+            if let Some(turn) = self.try_lock(name).await? {
+                return Ok(turn);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    async fn try_lock(self: &Arc<Self>, name: &str) -> Result<Option<Turn>> {
+        let (session, name) = (Arc::clone(self), name.to_owned());
+        let statement = self.locking("SELECT pg_try_advisory_lock(hashtextextended(?, 0))", &name);
+        // The lock is noted before anybody else is at the connection, and given back if the caller is gone.
+        self.run(statement, None, move |rows| {
+            let granted: bool = rows.first().ok_or(SqlError::RowNotFound)?.try_get(0)?;
+            Ok(granted.then(|| {
+                let mut held = session.held.lock();
+                *held.names.entry(name.clone()).or_default() += 1;
+                let connection = held.connection;
+                drop(held);
+                Turn { session, connection, name }
+            }))
+        })
+        .await
+    }
+
+    async fn unlock(&self, connection: u64, name: &str) {
+        let mut open = self.connection.lock().await;
+        if self.held.lock().connection != connection {
+            return;
+        }
+        let Some(session) = open.as_mut() else { return };
+        let statement = self.locking("SELECT pg_advisory_unlock(hashtextextended(?, 0))", name);
+        if !matches!(timeout(PATIENCE, statement.fetch_all(session)).await, Ok(Ok(_))) {
+            self.lose(&mut open);
+        }
+    }
+
+    fn locking(&self, text: &str, name: &str) -> Statement {
+        query(text).bind(format!("mosaicod/{}/{name}", self.schema))
+    }
+
+    /// Runs a statement while the lock `name` is held.
+    pub async fn holding(self: &Arc<Self>, name: String, statement: Statement) -> Result<Vec<Row>> {
+        self.run(statement, Some(name), Ok).await
+    }
+
+    /// Runs a statement.
+    pub async fn execute(self: &Arc<Self>, statement: Statement) -> Result<Vec<Row>> {
+        self.run(statement, None, Ok).await
+    }
+
+    /// In a task of its own: a caller that leaves does not leave an answer half-read.
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        statement: Statement,
+        holding: Option<String>,
+        then: impl FnOnce(Vec<Row>) -> Result<T, SqlError> + Send + 'static,
+    ) -> Result<T> {
+        let session = Arc::clone(self);
+        let work = self.runtime.spawn(async move {
+            let mut open = session.connection.lock().await;
+            if open.is_none() {
+                *open = Some(session.connected().await.map_err(|refusal| match refusal {
+                    Refusal::Database(e) => failed(e),
+                    _ => lost(),
+                })?);
+            }
+            if holding.is_some_and(|name| !session.held.lock().names.contains_key(&name)) {
+                return Err(lost());
+            }
+            let Some(connection) = open.as_mut() else { return Err(lost()) };
+            match timeout(PATIENCE, statement.fetch_all(connection)).await {
+                Ok(Ok(rows)) => then(rows).map_err(failed),
+                Ok(Err(e)) => {
+                    if e.as_database_error().is_none() {
+                        session.lose(&mut open);
+                    }
+                    Err(failed(e))
+                }
+                Err(_) => {
+                    session.lose(&mut open);
+                    Err(lost())
+                }
+            }
+        });
+        work.await.map_err(|e| Error::internal("using the session of the locks", e))?
+    }
+
+    async fn connect(&self) -> Result<(), Refusal> {
+        let mut open = self.connection.lock().await;
+        *open = Some(self.connected().await?);
+        Ok(())
+    }
+
+    /// Connects, and makes sure that this daemon is there once, and that it may have the store.
+    async fn connected(&self) -> Result<PgConnection, Refusal> {
+        let begin = Instant::now();
+        let mut connection = within(PgConnection::connect_with(&self.options)).await?;
+        while let Some(refusal) = self.refused(&mut connection).await? {
+            let runs = matches!(&refusal, Refusal::Taken(Taken(daemons)) if !daemons.is_empty());
+            if begin.elapsed() > EARLIER || (runs && self.share == Share::Alone) {
+                return Err(refusal);
+            }
+            sleep(PAUSES.1).await;
+        }
+        let mut held = self.held.lock();
+        held.connection += 1;
+        held.names.clear();
+        Ok(connection)
+    }
+
+    async fn refused(&self, connection: &mut PgConnection) -> Result<Option<Refusal>, SqlError> {
+        let alone = "SELECT pg_try_advisory_lock(hashtextextended(?, 0))";
+        let shared = "SELECT pg_try_advisory_lock_shared(hashtextextended(?, 0))";
+        if !self.granted(connection, alone, &format!("daemon/{}", self.daemon)).await? {
+            return Ok(Some(Refusal::SameDaemon));
+        }
+        let share = if self.share == Share::Alone { alone } else { shared };
+        if !self.granted(connection, share, STORE).await? {
+            return Ok(Some(Refusal::Taken(self.others(connection).await?)));
+        }
+        if self.share == Share::WithOthers {
+            return Ok(None);
+        }
+        // Their sessions have ended; what they sent to the store may still be on its way.
+        let others = self.others(connection).await?;
+        Ok((!others.0.is_empty()).then_some(Refusal::Fading(others)))
+    }
+
+    async fn granted(&self, connection: &mut PgConnection, text: &str, name: &str) -> Result<bool, SqlError> {
+        let rows = within(self.locking(text, name).fetch_all(connection)).await?;
+        rows.first().ok_or(SqlError::RowNotFound)?.try_get(0)
+    }
+
+    /// The daemons that run, but for this one.
+    async fn others(&self, connection: &mut PgConnection) -> Result<Taken, SqlError> {
+        let known = query("SELECT to_regclass('daemon')::text").fetch_all(&mut *connection);
+        let known = within(known).await?;
+        if known.first().ok_or(SqlError::RowNotFound)?.try_get::<Option<&str>>(0)?.is_none() {
+            return Ok(Taken(Vec::new()));
+        }
+        let text =
+            format!("SELECT address FROM daemon WHERE id <> ? AND seen_at > now() - {GONE} ORDER BY address");
+        within(query(text).bind(self.daemon()).fetch_texts(connection)).await.map(Taken)
+    }
+
+    fn lose(&self, open: &mut Option<PgConnection>) {
+        tracing::warn!("the session of the locks is lost; changes in progress are tried again");
+        *open = None;
+        let mut held = self.held.lock();
+        held.connection += 1;
+        held.names.clear();
+    }
+
+    /// Ends the session.
+    pub async fn close(&self) {
+        let mut open = self.connection.lock().await;
+        if let Some(connection) = open.take() {
+            drop(timeout(PATIENCE, connection.close()).await);
+        }
+    }
+}
+
+async fn within<T>(work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+    timeout(PATIENCE, work).await.map_err(|_| SqlError::PoolTimedOut)?
+}
+
+fn lost() -> Error {
+    Error::StoreUnavailable("holding a lock of the database".into())
+}

@@ -1,0 +1,404 @@
+//! Statements for SQLite and Postgres. They are written once, with `?` or `?1` for parameters and `json_each(?)` for
+//! a parameter that is a list; what Postgres spells differently is put right here, and nowhere else.
+
+use mosaico_storage::timer::Timer;
+use serde_json::json;
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
+
+type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// Connections to the database.
+#[derive(Debug, Clone)]
+pub enum Connections {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// Connections whose statements may be measured.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub connections: Connections,
+    measure: Measure,
+}
+
+/// A transaction; undone unless it is committed.
+#[derive(Debug)]
+pub struct Transaction {
+    open: Open,
+    measure: Measure,
+}
+
+#[derive(Debug)]
+enum Open {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+/// Where a statement runs.
+pub struct Place<'a> {
+    at: At<'a>,
+    measure: Measure,
+}
+
+enum At<'a> {
+    SqlitePool(&'a SqlitePool),
+    Sqlite(&'a mut SqliteConnection),
+    PostgresPool(&'a PgPool),
+    Postgres(&'a mut PgConnection),
+}
+
+/// What statements are measured as, if they are.
+#[derive(Debug, Clone, Default)]
+struct Measure(Option<(Timer, &'static str)>);
+
+impl Measure {
+    async fn time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let outcome = |result: &Result<T>| if result.is_ok() { "ok" } else { "error" };
+        match &self.0 {
+            Some((timer, operation)) => timer.time(operation, work, outcome).await,
+            None => work.await,
+        }
+    }
+}
+
+/// Advisory lock that makes changes by several daemons take turns, as SQLite's one writer does.
+const CHANGES: &str = "SELECT pg_advisory_xact_lock(7293015)";
+
+impl Pool {
+    pub fn measure(&mut self, timer: &Timer, operation: &'static str) {
+        self.measure = Measure(Some((timer.clone(), operation)));
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.connections, Connections::Postgres(_))
+    }
+
+    /// Begins a change; changes come one after the other.
+    pub async fn begin(&self) -> Result<Transaction> {
+        let open = async {
+            match &self.connections {
+                Connections::Sqlite(pool) => Ok(Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
+                Connections::Postgres(pool) => {
+                    let mut transaction = pool.begin().await?;
+                    sqlx::query(CHANGES).execute(&mut *transaction).await?;
+                    Ok(Open::Postgres(transaction))
+                }
+            }
+        };
+        Ok(Transaction { open: self.measure.time(open).await?, measure: self.measure.clone() })
+    }
+
+    pub async fn close(&self) {
+        match &self.connections {
+            Connections::Sqlite(pool) => pool.close().await,
+            Connections::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl From<SqlitePool> for Pool {
+    fn from(pool: SqlitePool) -> Self {
+        Self { connections: Connections::Sqlite(pool), measure: Measure::default() }
+    }
+}
+
+impl From<PgPool> for Pool {
+    fn from(pool: PgPool) -> Self {
+        Self { connections: Connections::Postgres(pool), measure: Measure::default() }
+    }
+}
+
+impl Transaction {
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.open, Open::Postgres(_))
+    }
+
+    pub async fn commit(self) -> Result<()> {
+        let Self { open, measure } = self;
+        let commit = async {
+            match open {
+                Open::Sqlite(transaction) => transaction.commit().await,
+                Open::Postgres(transaction) => transaction.commit().await,
+            }
+        };
+        measure.time(commit).await
+    }
+}
+
+impl<'a> From<&'a Pool> for Place<'a> {
+    fn from(pool: &'a Pool) -> Self {
+        let at = match &pool.connections {
+            Connections::Sqlite(pool) => At::SqlitePool(pool),
+            Connections::Postgres(pool) => At::PostgresPool(pool),
+        };
+        Self { at, measure: pool.measure.clone() }
+    }
+}
+
+impl<'a> From<&'a mut Transaction> for Place<'a> {
+    fn from(transaction: &'a mut Transaction) -> Self {
+        let at = match &mut transaction.open {
+            Open::Sqlite(transaction) => At::Sqlite(transaction),
+            Open::Postgres(transaction) => At::Postgres(transaction),
+        };
+        Self { at, measure: transaction.measure.clone() }
+    }
+}
+
+impl<'a> From<&'a mut PgConnection> for Place<'a> {
+    fn from(connection: &'a mut PgConnection) -> Self {
+        Self { at: At::Postgres(connection), measure: Measure::default() }
+    }
+}
+
+/// The values of a row.
+pub(crate) type Values = Vec<Parameter>;
+
+/// A parameter. Postgres wants to know the type also of what is missing.
+#[derive(Debug, Clone)]
+pub enum Parameter {
+    Integer(Option<i64>),
+    Real(Option<f64>),
+    Text(Option<String>),
+    Bytes(Vec<u8>),
+    Integers(Vec<Option<i64>>),
+    Reals(Vec<Option<f64>>),
+    Texts(Vec<Option<String>>),
+}
+
+impl Parameter {
+    /// The values of a column as one array.
+    pub fn column(values: Vec<Self>) -> Result<Self> {
+        let mixed = || sqlx::Error::Encode("a column has values of several types".into());
+        let column = match values.first() {
+            Some(Self::Integer(_)) => {
+                let integer = |value| if let Self::Integer(value) = value { Some(value) } else { None };
+                values.into_iter().map(integer).collect::<Option<_>>().map(Self::Integers)
+            }
+            Some(Self::Real(_)) => {
+                let real = |value| if let Self::Real(value) = value { Some(value) } else { None };
+                values.into_iter().map(real).collect::<Option<_>>().map(Self::Reals)
+            }
+            _ => {
+                let text = |value| if let Self::Text(value) = value { Some(value) } else { None };
+                values.into_iter().map(text).collect::<Option<_>>().map(Self::Texts)
+            }
+        };
+        column.ok_or_else(mixed)
+    }
+}
+
+macro_rules! parameters {
+    ($($type:ty => |$value:ident| $parameter:expr;)*) => {
+        $(impl From<$type> for Parameter {
+            fn from($value: $type) -> Self {
+                $parameter
+            }
+        })*
+    };
+}
+
+parameters! {
+    i64 => |value| Self::Integer(Some(value));
+    u32 => |value| Self::Integer(Some(value.into()));
+    bool => |value| Self::Integer(Some(value.into()));
+    Option<i64> => |value| Self::Integer(value);
+    f64 => |value| Self::Real(Some(value));
+    Option<f64> => |value| Self::Real(value);
+    &str => |value| Self::Text(Some(value.to_owned()));
+    &String => |value| Self::Text(Some(value.clone()));
+    String => |value| Self::Text(Some(value));
+    Option<String> => |value| Self::Text(value);
+    Option<&str> => |value| Self::Text(value.map(str::to_owned));
+    &[u8] => |value| Self::Bytes(value.to_owned());
+}
+
+/// A statement that is put together from pieces; users' texts are bound, never pasted.
+#[derive(Debug)]
+pub struct Statement {
+    text: String,
+    parameters: Vec<Parameter>,
+}
+
+/// Begins a statement.
+pub(crate) fn query(text: impl Into<String>) -> Statement {
+    Statement { text: text.into(), parameters: Vec::new() }
+}
+
+impl Statement {
+    /// The value of the next parameter of the text.
+    pub fn bind(mut self, value: impl Into<Parameter>) -> Self {
+        self.parameters.push(value.into());
+        self
+    }
+
+    pub fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Adds a parameter to the text.
+    pub fn push_bind(&mut self, value: impl Into<Parameter>) -> &mut Self {
+        self.text.push('?');
+        self.parameters.push(value.into());
+        self
+    }
+
+    /// Runs it; the number of rows that were changed.
+    pub async fn execute<'a>(self, place: impl Into<Place<'a>>) -> Result<u64> {
+        let Place { at, measure } = place.into();
+        let done = async {
+            Ok(match at {
+                At::SqlitePool(pool) => self.sqlite().execute(pool).await?.rows_affected(),
+                At::Sqlite(connection) => self.sqlite().execute(connection).await?.rows_affected(),
+                At::PostgresPool(pool) => self.postgres().execute(pool).await?.rows_affected(),
+                At::Postgres(connection) => self.postgres().execute(connection).await?.rows_affected(),
+            })
+        };
+        measure.time(done).await
+    }
+
+    pub async fn fetch_all<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<Row>> {
+        let Place { at, measure } = place.into();
+        let done = async {
+            Ok(match at {
+                At::SqlitePool(pool) => sqlite_rows(self.sqlite().fetch_all(pool).await?),
+                At::Sqlite(connection) => sqlite_rows(self.sqlite().fetch_all(connection).await?),
+                At::PostgresPool(pool) => postgres_rows(self.postgres().fetch_all(pool).await?),
+                At::Postgres(connection) => postgres_rows(self.postgres().fetch_all(connection).await?),
+            })
+        };
+        measure.time(done).await
+    }
+
+    pub async fn fetch_optional<'a>(self, place: impl Into<Place<'a>>) -> Result<Option<Row>> {
+        let Place { at, measure } = place.into();
+        let done = async {
+            Ok(match at {
+                At::SqlitePool(pool) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
+                At::Sqlite(connection) => self.sqlite().fetch_optional(connection).await?.map(Row::Sqlite),
+                At::PostgresPool(pool) => self.postgres().fetch_optional(pool).await?.map(Row::Postgres),
+                At::Postgres(connection) => {
+                    self.postgres().fetch_optional(connection).await?.map(Row::Postgres)
+                }
+            })
+        };
+        measure.time(done).await
+    }
+
+    /// The first column of all rows.
+    pub async fn fetch_texts<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<String>> {
+        self.fetch_all(place).await?.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    fn sqlite(self) -> Query<'static, Sqlite, SqliteArguments> {
+        let query = sqlx::query(AssertSqlSafe(self.text));
+        self.parameters.into_iter().fold(query, |query, parameter| match parameter {
+            Parameter::Integer(value) => query.bind(value),
+            Parameter::Real(value) => query.bind(value),
+            Parameter::Text(value) => query.bind(value),
+            Parameter::Bytes(value) => query.bind(value),
+            // It has no arrays; lists are JSON.
+            Parameter::Integers(values) => query.bind(json!(values).to_string()),
+            Parameter::Reals(values) => query.bind(json!(values).to_string()),
+            Parameter::Texts(values) => query.bind(json!(values).to_string()),
+        })
+    }
+
+    fn postgres(self) -> Query<'static, Postgres, PgArguments> {
+        let query = sqlx::query(AssertSqlSafe(in_postgres(&self.text)));
+        self.parameters.into_iter().fold(query, |query, parameter| match parameter {
+            Parameter::Integer(value) => query.bind(value),
+            Parameter::Real(value) => query.bind(value),
+            Parameter::Text(value) => query.bind(value),
+            Parameter::Bytes(value) => query.bind(value),
+            Parameter::Integers(values) => query.bind(values),
+            Parameter::Reals(values) => query.bind(values),
+            Parameter::Texts(values) => query.bind(values),
+        })
+    }
+}
+
+fn sqlite_rows(rows: Vec<SqliteRow>) -> Vec<Row> {
+    rows.into_iter().map(Row::Sqlite).collect()
+}
+
+fn postgres_rows(rows: Vec<PgRow>) -> Vec<Row> {
+    rows.into_iter().map(Row::Postgres).collect()
+}
+
+/// A row of an answer.
+pub enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
+    /// The value of a column, given by name or position.
+    pub fn try_get<'r, T>(&'r self, column: impl Column) -> Result<T>
+    where
+        T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
+    {
+        match self {
+            Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
+        }
+    }
+}
+
+/// The name or position of a column.
+pub trait Column: sqlx::ColumnIndex<SqliteRow> + sqlx::ColumnIndex<PgRow> {}
+
+impl<T: sqlx::ColumnIndex<SqliteRow> + sqlx::ColumnIndex<PgRow>> Column for T {}
+
+const LIST: &str = "json_each(";
+
+/// Numbered parameters, and lists as Postgres reads them.
+fn in_postgres(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 32);
+    let mut rest = text;
+    let mut next = 1;
+    while let Some(at) = rest.find('?') {
+        let (before, after) = (&rest[..at], &rest[at + 1..]);
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number = if digits == 0 { next.to_string() } else { after[..digits].to_owned() };
+        next += u32::from(digits == 0);
+        let after = &after[digits..];
+        match (before.strip_suffix(LIST), after.strip_prefix(')')) {
+            (Some(before), Some(after)) => {
+                out.push_str(before);
+                out.push_str(&format!("json_array_elements_text(CAST(${number} AS json)) AS list (value)"));
+                rest = after;
+            }
+            _ => {
+                out.push_str(before);
+                out.push('$');
+                out.push_str(&number);
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgres_numbers_its_parameters_and_reads_lists_of_json() {
+        assert_eq!(
+            in_postgres("SELECT a FROM t WHERE b = ? AND c > ?"),
+            "SELECT a FROM t WHERE b = $1 AND c > $2"
+        );
+        assert_eq!(in_postgres("?2 ?1 ?12"), "$2 $1 $12");
+        assert_eq!(
+            in_postgres("id IN (SELECT value FROM json_each(?)) AND x = ?"),
+            "id IN (SELECT value FROM json_array_elements_text(CAST($1 AS json)) AS list (value)) AND x = $2"
+        );
+    }
+}

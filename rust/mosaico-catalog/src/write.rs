@@ -1,0 +1,346 @@
+//! Changes of the catalogue, each one transaction.
+
+use std::fmt::Display;
+
+use mosaico_storage::crash_points;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
+use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_wire::event::EventKind;
+use serde_json::{Value, json};
+
+use crate::catalog::Catalog;
+use crate::database_error::failed;
+use crate::intents::Change;
+use crate::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
+use crate::sql::{Transaction, query};
+
+impl Catalog {
+    pub async fn transaction(&self) -> Result<Transaction> {
+        let mut transaction = self.writer.begin().await.map_err(failed)?;
+        if self.writer.is_postgres() {
+            self.resume_events(&mut transaction).await?;
+        }
+        Ok(transaction)
+    }
+
+    /// Ends a transaction.
+    pub async fn commit(&self, transaction: Transaction) -> Result<()> {
+        crash_points::point();
+        transaction.commit().await.map_err(failed)?;
+        crash_points::point();
+        self.news.send_replace(());
+        Ok(())
+    }
+
+    pub async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
+        let announced = query("DELETE FROM pending WHERE id = ?")
+            .bind(change.row)
+            .execute(&mut transaction)
+            .await
+            .map_err(failed)?;
+        if announced == 0 && self.session.is_some() {
+            // Another daemon took this one for gone and settled the sequence. The store is asked once more.
+            return Err(Error::StoreUnavailable("changing a sequence".into()));
+        }
+        self.commit(transaction).await?;
+        change.done();
+        Ok(())
+    }
+
+    /// Announces a change of a sequence's records.
+    pub async fn begin(&self, sequence: SequenceId) -> Result<Change> {
+        crash_points::point();
+        let rows = match &self.session {
+            Some(session) => session.announce(sequence).await?,
+            None => query("INSERT INTO pending (sequence_id) VALUES (?) RETURNING id")
+                .bind(sequence.to_string())
+                .fetch_all(&self.writer)
+                .await
+                .map_err(failed)?,
+        };
+        crash_points::point();
+        let row =
+            rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("id")).map_err(failed)?;
+        Ok(Change::new(row, sequence, &self.unsettled))
+    }
+
+    /// Takes over a created sequence.
+    pub async fn sequence_created(&self, change: Change, record: &SequenceRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_sequence(&mut transaction, record).await?;
+        self.tell(&mut transaction, EventKind::SequenceCreated, (record.id, None), json!({})).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a finalization.
+    pub async fn sequence_finalized(&self, change: Change, id: SequenceId, at_ns: i64) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.finalize(&mut transaction, id, at_ns).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over the end of a sequence that is not finalized, with the notification about it.
+    pub async fn sequence_ended(
+        &self,
+        change: Change,
+        id: SequenceId,
+        at_ns: i64,
+        notification: Option<&NotificationRecord>,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        if let Some(record) = notification {
+            self.notify(&mut transaction, id, record).await?;
+        }
+        self.end(&mut transaction, id, at_ns).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a created topic.
+    pub async fn topic_created(&self, change: Change, record: &TopicRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_topic(&mut transaction, record).await?;
+        let detail = json!({"ontology_tag": record.ontology_tag});
+        let subject = (record.sequence, Some(record.id));
+        self.tell(&mut transaction, EventKind::TopicCreated, subject, detail).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a schema snapshot.
+    pub async fn topic_schema(&self, change: Change, id: TopicId, schema: &[u8]) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        set_schema(&mut transaction, id, schema).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a completed upload.
+    pub async fn topic_committed(
+        &self,
+        change: Change,
+        sequence: SequenceId,
+        id: TopicId,
+        at_ns: i64,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.commit_topic(&mut transaction, sequence, id, at_ns).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over how often a writer went on.
+    pub async fn topic_resumed(&self, change: Change, id: TopicId, times: u32) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        set_resumed(&mut transaction, id, times).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over a chunk. It needs no announcement if nobody but this daemon has to know: its log segment is one.
+    /// Doing it twice changes nothing.
+    pub async fn chunk_stored(
+        &self,
+        change: Option<Change>,
+        sequence: SequenceId,
+        topic: TopicId,
+        chunk: &ChunkRecord,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.store_chunk(&mut transaction, sequence, topic, chunk).await?;
+        match change {
+            Some(change) => self.finish(transaction, change).await,
+            None => self.commit(transaction).await,
+        }
+    }
+
+    /// Takes over a notification.
+    pub async fn notified(
+        &self,
+        change: Change,
+        sequence: SequenceId,
+        record: &NotificationRecord,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.notify(&mut transaction, sequence, record).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over the removal of notifications.
+    pub async fn notifications_purged(
+        &self,
+        change: Change,
+        sequence: SequenceId,
+        topic: Option<TopicId>,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        query("DELETE FROM notification WHERE sequence_id = ? AND topic_id IS NOT DISTINCT FROM ?")
+            .bind(sequence.to_string())
+            .bind(topic.map(|id| id.to_string()))
+            .execute(&mut transaction)
+            .await
+            .map_err(failed)?;
+        self.finish(transaction, change).await
+    }
+
+    /// Hides a sequence that is being removed.
+    pub async fn sequence_deleting(&self, change: Change, id: SequenceId, detail: Value) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.hide_sequence(&mut transaction, id, detail).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Hides a topic that is being removed.
+    pub async fn topic_deleting(&self, change: Change, sequence: SequenceId, id: TopicId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.hide_topic(&mut transaction, sequence, id).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Forgets a sequence whose files are gone, with the changes that were announced for it.
+    pub async fn forget_sequence(&self, id: SequenceId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        delete_sequence(&mut transaction, id).await?;
+        clear_pending(&mut transaction, id).await?;
+        self.commit(transaction).await?;
+        self.unsettled.remove(id);
+        Ok(())
+    }
+
+    /// Forgets a topic whose files are gone.
+    pub async fn forget_topic(&self, id: TopicId) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        query("DELETE FROM topic WHERE id = ?")
+            .bind(id.to_string())
+            .execute(&mut transaction)
+            .await
+            .map_err(failed)?;
+        self.commit(transaction).await
+    }
+}
+
+/// Tells whether that is new.
+pub(crate) async fn set_finalized(db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<bool> {
+    set_once(db, "UPDATE sequence SET finalized_ns = ? WHERE id = ? AND finalized_ns IS NULL", id, at_ns)
+        .await
+}
+
+/// Tells whether that is new.
+pub(crate) async fn set_ended(db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<bool> {
+    set_once(db, "UPDATE sequence SET ended_ns = ? WHERE id = ? AND ended_ns IS NULL", id, at_ns).await
+}
+
+async fn set_once(
+    db: &mut Transaction,
+    statement: &'static str,
+    id: impl Display,
+    at_ns: i64,
+) -> Result<bool> {
+    let done = query(statement).bind(at_ns).bind(id.to_string()).execute(db).await.map_err(failed)?;
+    Ok(done > 0)
+}
+
+pub(crate) async fn clear_pending(db: &mut Transaction, id: SequenceId) -> Result<()> {
+    query("DELETE FROM pending WHERE sequence_id = ?")
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn delete_sequence(db: &mut Transaction, id: SequenceId) -> Result<()> {
+    query("DELETE FROM sequence WHERE id = ?").bind(id.to_string()).execute(db).await.map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) async fn set_schema(db: &mut Transaction, id: TopicId, schema: &[u8]) -> Result<()> {
+    let schema = schema_id(db, schema).await?;
+    query("UPDATE topic SET schema_id = ? WHERE id = ?")
+        .bind(schema)
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Tells whether that is new.
+pub(crate) async fn set_committed(db: &mut Transaction, id: TopicId, at_ns: i64) -> Result<bool> {
+    let statement = "UPDATE topic SET committed_ns = ?, bounded = ( \
+             SELECT coalesce(min(n), 0) FROM ( \
+                 SELECT count(x.path) AS n FROM chunk c \
+                 LEFT JOIN chunk_column x ON x.topic_id = c.topic_id AND x.idx = c.idx \
+                 WHERE c.topic_id = topic.id GROUP BY c.idx \
+             ) counted \
+         ) WHERE id = ? AND committed_ns IS NULL";
+    set_once(db, statement, id, at_ns).await
+}
+
+pub(crate) async fn set_resumed(db: &mut Transaction, id: TopicId, times: u32) -> Result<()> {
+    query("UPDATE topic SET resumed = ? WHERE id = ?")
+        .bind(times)
+        .bind(id.to_string())
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Tells whether that is new.
+pub(crate) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &ChunkRecord) -> Result<bool> {
+    let inserted = query(
+        "INSERT INTO chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(topic.to_string())
+    .bind(chunk.index)
+    .bind(chunk.row_start.cast_signed())
+    .bind(chunk.rows.cast_signed())
+    .bind(chunk.bytes.cast_signed())
+    .bind(chunk.data_bytes.cast_signed())
+    .bind(chunk.ts_min)
+    .bind(chunk.ts_max)
+    .bind(chunk.crc32)
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    if inserted == 0 {
+        return Ok(false);
+    }
+    query(
+        "UPDATE topic SET chunks = chunks + 1, row_count = row_count + ?1, stored_bytes = stored_bytes + ?2, \
+         data_bytes = data_bytes + ?3, ts_min = CASE WHEN ts_min < ?4 THEN ts_min ELSE ?4 END, \
+         ts_max = CASE WHEN ts_max > ?5 THEN ts_max ELSE ?5 END \
+         WHERE id = ?6",
+    )
+    .bind(chunk.rows.cast_signed())
+    .bind(chunk.bytes.cast_signed())
+    .bind(chunk.data_bytes.cast_signed())
+    .bind(chunk.ts_min)
+    .bind(chunk.ts_max)
+    .bind(topic.to_string())
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    insert_columns(db, topic, chunk).await?;
+    Ok(true)
+}
+
+/// Tells whether that is new.
+pub(crate) async fn insert_notification(
+    db: &mut Transaction,
+    sequence: SequenceId,
+    record: &NotificationRecord,
+) -> Result<bool> {
+    let done = query(
+        "INSERT INTO notification (id, sequence_id, topic_id, notify_type, msg, created_ns) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(record.id.to_string())
+    .bind(sequence.to_string())
+    .bind(record.topic.map(|id| id.to_string()))
+    .bind(&record.notify_type)
+    .bind(&record.msg)
+    .bind(record.created_ns)
+    .execute(db)
+    .await
+    .map_err(failed)?;
+    Ok(done > 0)
+}

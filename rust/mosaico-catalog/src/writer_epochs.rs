@@ -1,0 +1,225 @@
+//! Parts of topics: which daemon received which rows. Only where several daemons share a catalogue.
+
+use std::collections::HashMap;
+
+use mosaico_storage::error::Result;
+use mosaico_storage::format::durability::LogPlace;
+use mosaico_storage::format::records::{FORMAT_VERSION, PartRecord};
+use mosaico_storage::format::state::TopicState;
+use mosaico_types::id::TopicId;
+
+use crate::catalog::Catalog;
+use crate::database_error::failed;
+use crate::intents::Change;
+use crate::read::{TopicRow, count, text};
+use crate::session::GONE;
+use crate::sql::{Row, Transaction, query};
+
+/// Rows of a topic that one daemon received, from one put or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRow {
+    pub number: u32,
+    /// The id of the daemon.
+    pub daemon: String,
+    /// Rows of the topic in earlier parts.
+    pub row_start: u64,
+    /// Where its writer went on; rows before come from the log of earlier parts in the store.
+    pub went_on_at: u64,
+    /// What the daemon acknowledged is in the store.
+    pub log_in_store: bool,
+    /// Rows of the topic, if this was its last part.
+    pub row_end: Option<u64>,
+    /// Not 0: the daemon may have rows in its log.
+    pub busy: i64,
+}
+
+/// What other daemons made of a topic that is live here.
+#[derive(Debug)]
+pub struct Fate {
+    pub topic: TopicId,
+    /// The last part and its daemon.
+    pub last: Option<(u32, String)>,
+}
+
+impl Catalog {
+    /// The parts of a topic, in order.
+    pub async fn parts(&self, topic: TopicId) -> Result<Vec<PartRow>> {
+        if self.session.is_none() { Ok(Vec::new()) } else { self.part_rows(topic).await }
+    }
+
+    /// The parts of a topic as the store's records have them, when they began apart; and its rows, if its upload has
+    /// ended.
+    pub async fn part_records(&self, topic: &TopicRow) -> Result<(Vec<PartRecord>, Option<u64>)> {
+        if !self.readers.is_postgres() {
+            return Ok((Vec::new(), None));
+        }
+        let rows = self.part_rows(topic.id).await?;
+        let uploaded = rows.last().and_then(|last| last.row_end);
+        let (format_version, begun_ns) = (FORMAT_VERSION, topic.created_ns);
+        let record = |PartRow { number, daemon, row_start, went_on_at, log_in_store, .. }| PartRecord {
+            format_version,
+            number,
+            daemon,
+            row_start,
+            went_on_at: Some(went_on_at).filter(|at| *at != row_start),
+            log: if log_in_store { LogPlace::Store } else { LogPlace::default() },
+            begun_ns,
+        };
+        Ok((rows.into_iter().map(record).collect(), uploaded))
+    }
+
+    async fn part_rows(&self, topic: TopicId) -> Result<Vec<PartRow>> {
+        let rows = query(
+            "SELECT number, daemon, row_start, coalesce(went_on_at, row_start) AS went_on_at, log_in_store, row_end, \
+             busy FROM part WHERE topic_id = ? ORDER BY number",
+        )
+        .bind(topic.to_string())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let part = |row: &Row| {
+            Ok(PartRow {
+                number: count(row, "number")?,
+                daemon: row.try_get("daemon")?,
+                row_start: count(row, "row_start")?,
+                went_on_at: count(row, "went_on_at")?,
+                log_in_store: row.try_get::<i64>("log_in_store")? != 0,
+                row_end: row.try_get::<Option<i64>>("row_end")?.map(i64::cast_unsigned),
+                busy: row.try_get("busy")?,
+            })
+        };
+        rows.iter().map(part).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// Takes over that a part was begun.
+    pub async fn part_begun(&self, change: Change, topic: TopicId, part: &PartRecord) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        insert_part(&mut transaction, topic, part).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over that the upload ended with this many rows; `None`: that it goes on.
+    pub async fn upload_ended(&self, change: Change, topic: TopicId, rows: Option<u64>) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        set_uploaded(&mut transaction, topic, rows).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Those of `topics` that another daemon than `us` records now, and where that one is reached.
+    pub async fn recorders(&self, topics: &[TopicId], us: &str) -> Result<HashMap<TopicId, String>> {
+        let ids: Vec<String> = topics.iter().map(ToString::to_string).collect();
+        let rows = query(format!(
+            "SELECT p.topic_id, d.address FROM part p JOIN daemon d ON d.id = p.daemon \
+             WHERE p.topic_id IN (SELECT value FROM json_each(?)) AND p.busy > 0 AND p.daemon <> ? \
+             AND d.seen_at > now() - {GONE} \
+             AND p.number = (SELECT max(q.number) FROM part q WHERE q.topic_id = p.topic_id)"
+        ))
+        .bind(serde_json::json!(ids).to_string())
+        .bind(us)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let place = |row: &Row| Ok((text(row, "topic_id", |id| id.parse().ok())?, row.try_get("address")?));
+        rows.iter().map(place).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// Notes that the log of its daemon gets rows of a part.
+    pub async fn part_used(&self, topic: TopicId, number: u32) -> Result<()> {
+        query("UPDATE part SET busy = busy + 1 WHERE topic_id = ? AND number = ?")
+            .bind(topic.to_string())
+            .bind(number)
+            .execute(&self.writer)
+            .await
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// Parts of which the log of a daemon may have rows, with the count of their puts.
+    pub async fn busy_parts(&self, daemon: &str) -> Result<Vec<(TopicId, u32, i64)>> {
+        let rows = query("SELECT topic_id, number, busy FROM part WHERE daemon = ? AND busy > 0")
+            .bind(daemon)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+        let part = |row: &Row| {
+            let topic = text(row, "topic_id", |id| id.parse().ok())?;
+            Ok((topic, count(row, "number")?, row.try_get("busy")?))
+        };
+        rows.iter().map(part).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// Notes that all rows of a part are in chunks, unless a put came since `busy` was read.
+    pub async fn part_done(&self, topic: TopicId, number: u32, busy: i64) -> Result<()> {
+        query("UPDATE part SET busy = 0 WHERE topic_id = ? AND number = ? AND busy = ?")
+            .bind(topic.to_string())
+            .bind(number)
+            .bind(busy)
+            .execute(&self.writer)
+            .await
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// What became of `topics`; those that are missing were deleted.
+    pub async fn fates(&self, topics: &[TopicId]) -> Result<Vec<Fate>> {
+        let ids: Vec<String> = topics.iter().map(ToString::to_string).collect();
+        let rows = query(
+            "SELECT t.id, p.number, p.daemon FROM topic t JOIN sequence s ON s.id = t.sequence_id \
+             LEFT JOIN part p ON p.topic_id = t.id \
+             AND p.number = (SELECT max(q.number) FROM part q WHERE q.topic_id = t.id) \
+             WHERE t.deleting = 0 AND s.deleting = 0 AND t.id IN (SELECT value FROM json_each(?))",
+        )
+        .bind(serde_json::json!(ids).to_string())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let fate = |row: &Row| {
+            let number: Option<i64> = row.try_get("number")?;
+            let daemon: Option<String> = row.try_get("daemon")?;
+            let last = number.and_then(|number| u32::try_from(number).ok()).zip(daemon);
+            Ok(Fate { topic: text(row, "id", |id| id.parse().ok())?, last })
+        };
+        rows.iter().map(fate).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+}
+
+pub(crate) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &PartRecord) -> Result<()> {
+    query(
+        "INSERT INTO part (topic_id, number, daemon, row_start, went_on_at, log_in_store) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(topic.to_string())
+    .bind(part.number)
+    .bind(&part.daemon)
+    .bind(part.row_start.cast_signed())
+    .bind(part.went_on_at.map(u64::cast_signed))
+    .bind(i64::from(part.log == LogPlace::Store))
+    .execute(db)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+pub(crate) async fn set_uploaded(db: &mut Transaction, topic: TopicId, rows: Option<u64>) -> Result<()> {
+    query(
+        "UPDATE part SET row_end = ?1 WHERE topic_id = ?2 \
+         AND number = (SELECT max(q.number) FROM part q WHERE q.topic_id = ?2)",
+    )
+    .bind(rows.map(u64::cast_signed))
+    .bind(topic.to_string())
+    .execute(db)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// Takes over which daemons received the rows of an open topic.
+pub(crate) async fn insert_parts(db: &mut Transaction, topic: &TopicState) -> Result<()> {
+    for part in &topic.parts {
+        insert_part(db, topic.record.id, part).await?;
+    }
+    match topic.uploaded {
+        Some(rows) if !topic.parts.is_empty() => set_uploaded(db, topic.record.id, Some(rows)).await,
+        _ => Ok(()),
+    }
+}

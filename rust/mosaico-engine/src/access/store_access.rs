@@ -1,0 +1,191 @@
+//! A store that one process has for itself: a server, or a maintenance command.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mosaico_catalog::{Database, Session, Share, Taken};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::{LOCK_FILE as LOCK, LOG_FOLDER as LOG};
+use mosaico_storage::objects::Store;
+use mosaico_storage::objects::durable::create_folders;
+use mosaico_storage::objects::location::StoreLocation;
+use tokio::time::sleep;
+
+use super::owner;
+use crate::state::config::Config;
+use crate::state::metrics::Metrics;
+
+/// A lock that was just given up may be held for a moment more: by a process that its holder is starting, until that has
+/// become another program, or by somebody who looks whether it is held.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
+
+/// What belongs together: the objects, the folder of this machine that holds the log, and the catalogue.
+#[derive(Debug)]
+pub struct Hold {
+    pub folder: PathBuf,
+    pub store: Store,
+    pub database: Database,
+    pub metrics: Arc<Metrics>,
+    /// The session of the locks, if other servers have the same store.
+    pub session: Option<Arc<Session>>,
+    /// They run meanwhile.
+    pub beside: bool,
+    /// Held until it is dropped.
+    pub lock: File,
+}
+
+/// What a store is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Serve,
+    /// A command that changes it.
+    Change,
+    /// A command that only looks at it, where several have the store also while they run.
+    Look,
+}
+
+impl Hold {
+    /// Takes what a configuration names; it is made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if it cannot be used, or if somebody else uses it.
+    pub async fn take(config: &Config, purpose: Purpose) -> Result<Self> {
+        let folder = config.folder()?.to_owned();
+        let lock = lock(&folder).await?;
+        let metrics = Arc::new(Metrics::new(config.ingest_bytes));
+        let store = Store::open(&config.store_options()?, &metrics.of_store())?;
+        let database = config.database(&folder);
+        let (mut session, mut beside) = (None, false);
+        match &config.store {
+            StoreLocation::Local(_) => owner::check_folder(&folder)?,
+            StoreLocation::Bucket(bucket) => {
+                let shared = match purpose {
+                    Purpose::Serve => config.shared.is_some(),
+                    Purpose::Change | Purpose::Look => owner::shared(&store, config).await?,
+                };
+                let schema = shared.then_some(config.database_schema.as_str());
+                let claim = owner::claim(&store, &folder, bucket, schema, config.take_over).await?;
+                if let (Some(schema), Some(url)) = (schema, &config.database) {
+                    let (joined, others) = join(url, schema, &claim.id, purpose, &bucket.url()).await?;
+                    (session, beside) = (Some(joined), others);
+                }
+                if let Some(taking_over) = claim.taking_over {
+                    // Before the bucket is ours: a crash in between must not leave what is outdated.
+                    database.forget().await?;
+                    taking_over.complete(&store).await?;
+                }
+            }
+        }
+        create_folders(&folder.join(LOG)).map_err(|e| unusable(&folder, &e))?;
+        Ok(Self { folder, store, database, metrics, session, beside, lock })
+    }
+}
+
+/// Takes a store that several have; also tells whether others may run meanwhile.
+async fn join(
+    url: &str,
+    schema: &str,
+    id: &str,
+    purpose: Purpose,
+    store: &str,
+) -> Result<(Arc<Session>, bool)> {
+    if purpose != Purpose::Serve {
+        match Session::open(url, schema, id, Share::Alone).await? {
+            Ok(session) => return Ok((session, false)),
+            Err(Taken(daemons)) if purpose == Purpose::Change && !daemons.is_empty() => {
+                let daemons = daemons.join(", ");
+                return Err(Error::Startup(format!(
+                    "{store} is in use by the daemons at {daemons}; stop all of them first"
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    if purpose != Purpose::Change
+        && let Ok(session) = Session::open(url, schema, id, Share::WithOthers).await?
+    {
+        return Ok((session, true));
+    }
+    Err(Error::Startup(format!("a maintenance command has {store}; try again when it has ended")))
+}
+
+fn unusable(folder: &Path, error: &io::Error) -> Error {
+    Error::Startup(format!("cannot use the store folder {}: {error}", folder.display()))
+}
+
+/// Creates the folder if needed and locks it.
+async fn lock(folder: &Path) -> Result<File> {
+    let failed = |e: io::Error| unusable(folder, &e);
+    create_folders(folder).map_err(failed)?;
+    let path = folder.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => {
+                // The address of an earlier server.
+                file.set_len(0).map_err(failed)?;
+                return Ok(file);
+            }
+            Err(TryLockError::WouldBlock) if Instant::now() < patience => sleep(LOCK_LOOK).await,
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Startup(format!(
+                    "the store folder {} is in use by another server; stop that one or choose another folder",
+                    folder.display()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(failed(e)),
+        }
+    }
+}
+
+/// Tells where the server that holds `lock` is reached on this machine.
+pub fn tell_address(mut lock: &File, bound: SocketAddr) -> io::Result<()> {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(SocketAddr::new(ip, bound.port()).to_string().as_bytes())
+}
+
+/// Where the server is reached that has the store, or those that share it; one that was killed just now may be among them.
+/// Empty: nobody has it, or it is not to be reached.
+pub async fn servers(config: &Config) -> Result<Vec<String>> {
+    let path = config.folder()?.join(LOCK);
+    let held = File::open(&path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    if held {
+        let address = fs::read_to_string(&path).unwrap_or_default();
+        return Ok(Some(address).filter(|address| !address.is_empty()).into_iter().collect());
+    }
+    match (&config.store, &config.database) {
+        (StoreLocation::Bucket(_), Some(url)) => Session::running(url, &config.database_schema).await,
+        _ => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_that_is_held_a_moment_longer_is_waited_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let held = lock(folder.path()).await.unwrap();
+        let late = tokio::spawn(async move {
+            sleep(LOCK_PATIENCE / 4).await;
+            drop(held);
+        });
+        let held = lock(folder.path()).await.unwrap();
+        late.await.unwrap();
+        assert!(lock(folder.path()).await.unwrap_err().to_string().contains("in use by another server"));
+        drop(held);
+    }
+}

@@ -1,0 +1,98 @@
+//! What a daemon among others does all the time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mosaico_storage::error::Result;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::ingest::handover;
+use crate::reconcile::sequence_lock::leads;
+use crate::state::engine::Core;
+use crate::state::queue::Job;
+
+/// How often a daemon gives a sign of life.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// How often daemons look for what the others did.
+const NEWS: Duration = Duration::from_millis(250);
+
+/// How often somebody looks for what a daemon that is gone has left.
+const LEFT_BEHIND: Duration = Duration::from_secs(5);
+
+/// How often daemons look whether others took topics over, or deleted them.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Starts what a daemon among others does all the time.
+pub fn start(core: &Arc<Core>) {
+    if core.cluster.is_none() {
+        return;
+    }
+    let [first, second, third, fourth] = std::array::from_fn(|_| Arc::clone(core));
+    core.while_serving(async move { beat(&first).await });
+    core.while_serving(async move { look_around(&second).await });
+    core.while_serving(async move { clean_up(&third).await });
+    core.while_serving(async move { watch_topics(&fourth).await });
+}
+
+async fn beat(core: &Core) {
+    let Some(cluster) = &core.cluster else { return };
+    let mut ticks = interval(BEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = cluster.beat().await {
+            tracing::warn!(%error, "the other daemons get no sign of life");
+        }
+    }
+}
+
+/// Wakes those who wait for events.
+async fn look_around(core: &Core) {
+    let mut newest = None;
+    loop {
+        sleep(NEWS).await;
+        match core.catalog.notice(newest.clone()).await {
+            Ok(found) => newest = found,
+            Err(error) => tracing::debug!(%error, "cannot look for news now"),
+        }
+    }
+}
+
+/// Brings to an end what daemons that are gone have begun.
+async fn clean_up(core: &Arc<Core>) {
+    loop {
+        sleep(LEFT_BEHIND).await;
+        if let Err(error) = find_left_behind(core).await {
+            tracing::warn!(%error, "cannot look for what other daemons left");
+        }
+    }
+}
+
+async fn watch_topics(core: &Arc<Core>) {
+    if let Some(cluster) = &core.cluster {
+        loop {
+            sleep(LOOK).await;
+            if let Err(error) = handover::follow_others(core, cluster).await {
+                tracing::warn!(%error, "cannot look for what other daemons did");
+            }
+        }
+    }
+}
+
+async fn find_left_behind(core: &Arc<Core>) -> Result<()> {
+    if !leads(core).await? {
+        return Ok(());
+    }
+    for id in core.catalog.left_behind().await? {
+        core.queue.ask(Job::Settle(id));
+    }
+    for id in core.catalog.deleting_sequences().await? {
+        core.queue.ask(Job::RemoveSequence(id));
+    }
+    for topic in core.catalog.deleting_topics().await? {
+        core.queue.ask(Job::RemoveTopic(topic.sequence_id, topic.id));
+    }
+    core.queue.ask(Job::StoreEvents);
+    core.catalog.forget_daemons().await
+}

@@ -1,0 +1,67 @@
+//! Background work has no caller: its failures are told by events, and by notifications where a sequence is concerned.
+
+use mosaico_storage::error::{Error, Result};
+use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use serde_json::json;
+
+use crate::lifecycle::{self, Subject};
+use crate::state::engine::Core;
+use crate::state::queue::Job;
+
+/// Tells a failure, by this id; false: it could not be told now.
+pub(super) async fn tell(core: &Core, job: Job, id: NotificationId, error: &Error) -> bool {
+    match try_to_tell(core, job, id, error).await {
+        Ok(()) => true,
+        Err(cause) => {
+            tracing::warn!(?job, %cause, "a failure of background work cannot be told yet");
+            false
+        }
+    }
+}
+
+async fn try_to_tell(core: &Core, job: Job, id: NotificationId, error: &Error) -> Result<()> {
+    let (sequence, topic) = subject(core, job).await?;
+    if let Job::Chunk(..) | Job::End(_) = job
+        && let Some(subject) = notified(core, sequence, topic).await?
+    {
+        let text = format!("background work `{}` failed and is tried again: {error}", job.name());
+        match lifecycle::notify(core, &subject, id, mosaico_wire::action::NOTIFY_ERROR.to_owned(), text).await
+        {
+            // It was deleted meanwhile.
+            Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => {}
+            told => told?,
+        }
+    }
+    let detail = json!({"task": job.name(), "message": error.to_string()});
+    core.catalog.tell_failure(sequence, topic, &detail).await
+}
+
+async fn subject(core: &Core, job: Job) -> Result<(Option<SequenceId>, Option<TopicId>)> {
+    let (sequence, topic) = match job {
+        Job::Chunk(topic, _) => {
+            let row = core.catalog.topic_by_id(topic).await?;
+            (row.map(|row| row.sequence_id), Some(topic))
+        }
+        Job::RemoveTopic(sequence, topic) | Job::TrimLog(sequence, topic) => (Some(sequence), Some(topic)),
+        Job::Settle(sequence) | Job::RemoveSequence(sequence) | Job::End(sequence) => (Some(sequence), None),
+        Job::Orphans | Job::StoreEvents => (None, None),
+    };
+    // What the catalogue does not know has no name to tell.
+    let known = match sequence {
+        Some(id) => core.catalog.sequence_by_id(id).await?.is_some(),
+        None => false,
+    };
+    Ok(if known { (sequence, topic) } else { (None, None) })
+}
+
+async fn notified(
+    core: &Core,
+    sequence: Option<SequenceId>,
+    topic: Option<TopicId>,
+) -> Result<Option<Subject>> {
+    if let Some(topic) = topic {
+        return Ok(core.catalog.topic_by_id(topic).await?.map(|row| Subject::Topic(row.locator)));
+    }
+    let Some(sequence) = sequence else { return Ok(None) };
+    Ok(core.catalog.sequence_by_id(sequence).await?.map(|row| Subject::Sequence(row.name)))
+}

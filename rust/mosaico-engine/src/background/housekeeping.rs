@@ -1,0 +1,67 @@
+//! Hands jobs out, and finds the work that nobody asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::select;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::worker::take;
+use super::writer_expiry;
+use crate::state::engine::Core;
+use crate::state::queue::Job;
+
+/// Starts the queue's work; it goes on until the server stops.
+pub fn start(core: &Arc<Core>) {
+    let Some(inbox) = core.queue.inbox.lock().take() else { return };
+    let [first, second] = [Arc::clone(core), Arc::clone(core)];
+    core.while_serving(async move { hand_out(&first, inbox).await });
+    core.while_serving(async move { keep_storing_events(&second).await });
+}
+
+/// Events of this time go to the store together.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// Asks for events to be stored, a while after there are some.
+async fn keep_storing_events(core: &Core) {
+    let mut news = core.catalog.news();
+    loop {
+        core.queue.ask(Job::StoreEvents);
+        tokio::time::sleep(GATHER).await;
+        if news.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn hand_out(core: &Arc<Core>, mut inbox: UnboundedReceiver<Job>) {
+    let mut writers = every(core.config.writer_timeout.unwrap_or(Duration::MAX) / 4);
+    let mut orphans = every(core.config.orphan_grace);
+    loop {
+        select! {
+            job = inbox.recv() => match job {
+                Some(job) => take(core, job),
+                None => return,
+            },
+            () = core.catalog.unsettled.added() => {
+                core.catalog.unsettled.all().into_iter().for_each(|id| take(core, Job::Settle(id)));
+            }
+            _ = orphans.tick() => take(core, Job::Orphans),
+            _ = writers.tick(), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {
+                Ok(gone) => gone.into_iter().for_each(|id| take(core, Job::End(id))),
+                Err(error) => tracing::warn!(%error, "cannot look for silent writers now"),
+            },
+        }
+    }
+}
+
+/// Not at the start, when there is enough to do. Ticks that are missed are not made up for.
+fn every(period: Duration) -> Interval {
+    const SHORTEST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_secs(3600);
+    const FIRST: Duration = Duration::from_secs(60);
+    let mut ticks = interval_at(Instant::now() + period.min(FIRST), period.clamp(SHORTEST, LONGEST));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

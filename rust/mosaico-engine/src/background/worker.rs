@@ -1,0 +1,114 @@
+//! Carries jobs out, with retries. Each job is in work once at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mosaico_storage::error::Result;
+use mosaico_types::id::NotificationId;
+use tokio::select;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{failure, garbage_collection, writer_expiry};
+use crate::ingest::{chunker, replicated_wal};
+use crate::reconcile::{self, sequence_lock};
+use crate::state::engine::Core;
+use crate::state::queue::Job;
+
+/// The longest pause between two attempts, in first pauses.
+const LONGEST_PAUSE: u32 = 64;
+
+/// Does a job once.
+async fn run(job: Job, core: &Arc<Core>) -> Result<()> {
+    match job {
+        Job::Chunk(topic, index) => chunker::run(core, topic, index).await,
+        // Whoever has the lock finds a settled sequence.
+        Job::Settle(sequence) => sequence_lock::lock(core, sequence).await.map(drop),
+        Job::RemoveSequence(sequence) => {
+            let _lock = sequence_lock::lock(core, sequence).await?;
+            match core.catalog.sequence_by_id(sequence).await? {
+                Some(row) if row.deleting => reconcile::finish_sequence_removal(core, sequence).await,
+                _ => Ok(()),
+            }
+        }
+        Job::RemoveTopic(sequence, topic) => {
+            let _lock = sequence_lock::lock(core, sequence).await?;
+            match core.catalog.topic_by_id(topic).await? {
+                Some(row) if row.deleting => reconcile::finish_topic_removal(core, sequence, topic).await,
+                _ => Ok(()),
+            }
+        }
+        Job::End(sequence) => writer_expiry::end(core, sequence).await,
+        Job::TrimLog(sequence, topic) => replicated_wal::trim(core, sequence, topic).await,
+        Job::Orphans if !sequence_lock::leads(core).await? => Ok(()),
+        Job::Orphans => garbage_collection::collect(core).await,
+        Job::StoreEvents => core.archive.store_pending(sequence_lock::leads(core)).await,
+    }
+}
+
+/// Takes a job up.
+pub(super) fn take(core: &Arc<Core>, job: Job) {
+    let mut tokens = vec![core.tasks.token()];
+    let mut cancel = CancellationToken::new();
+    if let Job::Chunk(topic, _) = job {
+        // Without the topic its log is gone, or in chunks.
+        let Some(topic) = core.live.get(topic) else { return };
+        tokens.push(topic.tasks.token());
+        cancel = topic.cancel.clone();
+        // Whoever removes the topic cancels first and waits for the tokens then: one of both sees the other.
+        if cancel.is_cancelled() {
+            return;
+        }
+    }
+    let mut running = core.queue.running.lock();
+    if let Some(again) = running.get(&job) {
+        again.notify_one();
+        return;
+    }
+    let again = Arc::new(Notify::new());
+    running.insert(job, Arc::clone(&again));
+    drop(running);
+    let core = Arc::clone(core);
+    let span = tracing::error_span!("work", job = job.name());
+    let work = async move {
+        let _tokens = tokens;
+        carry_out(&core, job, &again, &cancel).await;
+    };
+    tokio::spawn(work.instrument(span));
+}
+
+/// Runs a job until it is done. An attempt is never cut short, only the pauses between attempts are.
+async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &CancellationToken) {
+    let (mut attempts, mut told, mut id) = (0, false, NotificationId::generate());
+    loop {
+        let Err(error) = run(job, core).await else {
+            if core.queue.done(job, again) {
+                return;
+            }
+            (attempts, told, id) = (0, false, NotificationId::generate());
+            continue;
+        };
+        attempts += 1;
+        core.metrics.job_failed(job);
+        let pause = pause(core.config.retry_pause, attempts);
+        tracing::warn!(?job, %error, attempts, ?pause, "background work failed and is tried again");
+        let wait = async {
+            told = told || failure::tell(core, job, id, &error).await;
+            select! {
+                () = tokio::time::sleep(pause) => {}
+                () = again.notified() => {}
+            }
+        };
+        select! {
+            () = wait => {}
+            () = cancel.cancelled() => break,
+            () = core.stopping.cancelled() => break,
+        }
+    }
+    core.queue.running.lock().remove(&job);
+}
+
+fn pause(first: Duration, attempts: u32) -> Duration {
+    first * LONGEST_PAUSE.min(1 << (attempts - 1).min(16))
+}

@@ -1,0 +1,136 @@
+//! Who is writing: a sequence whose writer says nothing for too long is ended by its policy.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use mosaico_catalog::SequenceRow;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::records::{FORMAT_VERSION, NotificationRecord};
+use mosaico_types::id::{NotificationId, SequenceId};
+use mosaico_types::now_ns;
+use mosaico_wire::event::OnError;
+use serde_json::json;
+use tokio::select;
+
+use crate::ingest::commit::commit;
+use crate::ingest::handover::{adopt, check_complete};
+use crate::lifecycle;
+use crate::reconcile::sequence_lock;
+use crate::state::engine::Core;
+use crate::state::guards::check_open;
+
+/// Sequences whose writers are gone.
+pub async fn silent(core: &Core) -> Result<Vec<SequenceId>> {
+    let open: HashSet<SequenceId> = core.catalog.open_sequences().await?.into_iter().collect();
+    core.writers.retain(&open);
+    for &id in &open {
+        // An open put is a sign of life, however long it is silent.
+        if core.live.of_sequence(id).iter().any(|topic| topic.is_written()) {
+            core.writers.touch(id);
+        }
+    }
+    if core.cluster.is_some() {
+        core.catalog.heard(&core.writers.heard()).await?;
+        if !sequence_lock::leads(core).await? {
+            return Ok(Vec::new());
+        }
+        core.catalog.heard_all(true).await?;
+    }
+    let mut gone = Vec::new();
+    for id in open {
+        if silence(core, id).await?.is_some_and(|silence| silence.too_long) {
+            gone.push(id);
+        }
+    }
+    Ok(gone)
+}
+
+/// How long nothing was heard of a writer.
+struct Silence {
+    lasting: Duration,
+    too_long: bool,
+}
+
+/// `None`: it is there.
+async fn silence(core: &Core, sequence: SequenceId) -> Result<Option<Silence>> {
+    if core.live.of_sequence(sequence).iter().any(|topic| topic.is_written()) {
+        return Ok(None);
+    }
+    let lasting = match &core.cluster {
+        None => core.writers.silence(sequence),
+        Some(_) => core.catalog.silence(sequence).await?,
+    };
+    let too_long = core.config.writer_timeout.is_some_and(|timeout| lasting >= timeout);
+    Ok(Some(Silence { lasting, too_long }))
+}
+
+/// Ends a sequence whose writer is gone by its policy.
+pub async fn end(core: &Core, id: SequenceId) -> Result<()> {
+    chunks_settled(core, id).await?;
+    let _lock = sequence_lock::lock(core, id).await?;
+    let Some(sequence) = core.catalog.sequence_by_id(id).await? else { return Ok(()) };
+    let silence = silence(core, id).await?.filter(|silence| silence.too_long);
+    let Some(Silence { lasting, .. }) = silence else { return Ok(()) };
+    if sequence.deleting || check_open(&sequence).is_err() {
+        return Ok(());
+    }
+    let mut uploaded = false;
+    if let Some(cluster) = &core.cluster {
+        for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
+            adopt(core, cluster, topic).await?;
+            if let Err(error) = check_complete(core, topic).await {
+                // A daemon that comes back brings them; until then the sequence stays as it is.
+                tracing::warn!(sequence = %sequence.name, %error, "a sequence without a writer waits for rows");
+                return Ok(());
+            }
+            uploaded |= core.catalog.parts(topic.id).await?.last().is_some_and(|last| last.row_end.is_some());
+        }
+    }
+    let silence = lasting.as_secs();
+    let text = format!("the writer was silent for {silence} s and is taken for gone");
+    match sequence.on_error {
+        // Its writer could not finalize it, because another daemon had rows of it.
+        OnError::Delete if uploaded => report(core, &sequence, text).await,
+        OnError::Delete => lifecycle::remove_locked(core, id, json!({"message": text})).await,
+        OnError::Report => report(core, &sequence, text).await,
+    }
+}
+
+/// Waits until what was received is in chunks.
+async fn chunks_settled(core: &Core, id: SequenceId) -> Result<()> {
+    for topic in core.live.of_sequence(id).iter().filter(|topic| !topic.is_written()) {
+        select! {
+            settled = topic.wait_below(1) => settled?,
+            () = topic.cancel.cancelled() => {}
+            () = core.stopping.cancelled() => return Err(Error::ShuttingDown),
+        }
+    }
+    Ok(())
+}
+
+/// Commits what is there, and says that the writer is gone.
+async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()> {
+    let id = sequence.id;
+    for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
+        if core.live.get(topic.id).is_some_and(|live| !live.segments().is_empty()) {
+            return Err(Error::Internal(format!("waiting for the chunks of topic `{}`", topic.locator)));
+        }
+        // A topic without a schema never had a row.
+        if let Some(schema) = &topic.schema {
+            commit(core, topic, schema.clone()).await?;
+        }
+    }
+    let notification = NotificationRecord {
+        format_version: FORMAT_VERSION,
+        id: NotificationId::of_end(id),
+        topic: None,
+        notify_type: mosaico_wire::action::NOTIFY_ERROR.to_owned(),
+        msg: text,
+        created_ns: now_ns(),
+    };
+    let change = core.catalog.begin(id).await?;
+    core.store.put_json(&SequencePaths(id).notification(notification.id), &notification).await?;
+    let ended_ns = lifecycle::put_end(core, id).await?;
+    core.catalog.sequence_ended(change, id, ended_ns, Some(&notification)).await
+}

@@ -1,0 +1,168 @@
+//! Turns closed log segments into Parquet chunks, a few at a time.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_file::{ChunkLabel, WrittenChunk, write_chunk};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::records::{ChunkRecord, FORMAT_VERSION};
+use mosaico_storage::trace;
+use mosaico_storage::wal::segment::read_sorted;
+use mosaico_types::id::TopicId;
+use tokio::select;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::handover::{give_way, is_cut};
+use crate::reconcile::sequence_lock;
+use crate::state::active_topic::{LiveTopic, Segment};
+use crate::state::engine::Core;
+use crate::state::queue::Job;
+
+/// Makes a chunk of a closed segment.
+pub async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
+    let Some(topic) = core.live.get(topic) else { return Ok(()) };
+    loop {
+        match make(core, &topic, index).await {
+            Ok(Made::Again) => {}
+            Ok(Made::Done) => {
+                core.live.release(topic.id());
+                return Ok(());
+            }
+            Err(error) => {
+                topic.fail(index, error.clone());
+                return Err(error);
+            }
+        }
+    }
+}
+
+enum Made {
+    /// There is nothing more to do.
+    Done,
+    /// The segment was cut meanwhile.
+    Again,
+}
+
+/// `None`: there is nothing more to do in this run of the server. What waits lies in the log: the next start picks it up.
+async fn permit<'a>(core: &Core, topic: &LiveTopic, permits: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+    select! {
+        biased;
+        () = topic.cancel.cancelled() => None,
+        () = core.stopping.cancelled() => None,
+        permit = permits.acquire() => permit.ok(),
+    }
+}
+
+async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
+    // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
+    if let Some(cluster) = &core.cluster {
+        give_way(core, cluster, topic).await?;
+    }
+    let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(Made::Done) };
+    let Some(segment) = topic.segment(index) else { return Ok(Made::Done) };
+    let begun = Instant::now();
+    let scratch = core.store.scratch_file();
+    let written = {
+        let (live, file) = (Arc::clone(topic), scratch.file.clone());
+        let limits = (core.config.row_group_bytes, core.config.message_bytes);
+        let work = move || encode(&live, index, segment, &file, limits);
+        match trace::spawn_blocking(work).await {
+            // It was cut while it was read.
+            Ok(_) if topic.segment(index) != Some(segment) => {
+                return Ok(Made::Again);
+            }
+            Ok(written) => written?,
+            Err(e) => {
+                return Err(Error::internal(format!("encoding a chunk of topic `{}`", topic.row.locator), e));
+            }
+        }
+    };
+    drop(encoding);
+    let Some(storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(Made::Done) };
+    let record = ChunkRecord {
+        format_version: FORMAT_VERSION,
+        index,
+        row_start: segment.rows.row_start,
+        rows: written.rows,
+        bytes: written.bytes,
+        data_bytes: segment.rows.data_bytes,
+        ts_min: segment.rows.times.min,
+        ts_max: segment.rows.times.max,
+        crc32: written.crc32,
+        columns: written.columns,
+    };
+    let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
+    core.store.publish(&scratch, &paths.chunk(index)).await?;
+    drop(storing);
+    if core.cluster.is_some() || core.config.logs_to_store() {
+        // Then the rows that are not in chunks are the last ones, for whoever goes on.
+        select! {
+            () = topic.turn(index) => {}
+            () = topic.cancel.cancelled() => return Ok(Made::Done),
+            () = core.stopping.cancelled() => return Ok(Made::Done),
+        }
+    }
+    let sequence = topic.row.sequence_id;
+    let mut change = None;
+    let mut held = None;
+    if core.cluster.is_some() {
+        held = select! {
+            lock = sequence_lock::lock(core, sequence) => Some(lock?),
+            // Whoever deletes the topic holds the lock and waits for this job.
+            () = topic.cancel.cancelled() => return Ok(Made::Done),
+        };
+        if core.catalog.topic_by_id(topic.id()).await?.is_none_or(|row| row.deleting) {
+            return Ok(Made::Done);
+        }
+        let parts = core.catalog.parts(topic.id()).await?;
+        if is_cut(&parts, index, record.row_start + record.rows) {
+            return Ok(Made::Again);
+        }
+        change = Some(core.catalog.begin(sequence).await?);
+    }
+    let noting = select! {
+        noting = topic.noting.read() => noting,
+        () = topic.cancel.cancelled() => return Ok(Made::Done),
+    };
+    core.store.put_json(&paths.chunk_record(index), &record).await?;
+    core.catalog.chunk_stored(change, sequence, topic.id(), &record).await?;
+    // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.
+    topic.chunked(index);
+    drop(noting);
+    drop(held);
+    if core.config.logs_to_store() {
+        core.queue.ask(Job::TrimLog(sequence, topic.id()));
+    }
+    core.metrics.chunk_stored(record.bytes, begun.elapsed());
+    Ok(Made::Done)
+}
+
+fn encode(
+    topic: &LiveTopic,
+    index: u32,
+    segment: Segment,
+    scratch: &std::path::Path,
+    (row_group_bytes, piece_bytes): (usize, usize),
+) -> Result<WrittenChunk> {
+    let label = ChunkLabel {
+        sequence: topic.row.locator.sequence.to_string(),
+        topic: topic.row.locator.topic.to_string(),
+        ontology_tag: topic.row.ontology_tag.clone(),
+        serialization_format: topic.row.serialization_format.as_str(),
+        index,
+        row_start: segment.rows.row_start,
+        rows: segment.rows.rows,
+        filled: segment.rows.filled,
+    };
+    let file =
+        std::fs::File::open(topic.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+    let batches = read_sorted(file, segment.end, segment.rows.times.sorted, piece_bytes)?;
+    let written = write_chunk(scratch, &topic.schema, &label, row_group_bytes, batches)?;
+    if written.rows == segment.rows.rows {
+        Ok(written)
+    } else {
+        let found = std::io::Error::other(format!("{} of {} rows", written.rows, segment.rows.rows));
+        Err(Error::internal(format!("reading back the log of topic `{}`", topic.row.locator), found))
+    }
+}

@@ -1,0 +1,313 @@
+//! A topic whose rows several daemons received, one after the other: its writer went on over another one.
+//!
+//! Each of them has a part, told by a record. Chunks and segments of part `p` have the indices from `p << 16` on, so
+//! that daemons never meet and the order of indices stays the order of arrival. A part ends where the next one begins:
+//! rows that a daemon has beyond that were sent again, and are cut off.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_index::{BITS, part_of};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::records::{FORMAT_VERSION, PartRecord, UploadedRecord};
+use mosaico_storage::format::schema::parse_schema_message;
+use mosaico_types::{ErrorCode, TopicLocator, now_ns};
+use mosaico_wire::command::PutCommand;
+use mosaico_wire::metadata::RowsElsewhere;
+
+use super::replicated_wal::{catch_up, end_of_parts};
+use crate::reconcile;
+use crate::state::active_topic::LiveTopic;
+use crate::state::engine::Core;
+use crate::state::membership::Cluster;
+use crate::state::queue::Job;
+
+/// The part that a put writes; the caller holds the lock of the sequence. A part of another daemon is ended after the
+/// rows that the writer has an acknowledgement of, and those that are in chunks.
+pub async fn enter(core: &Core, cluster: &Cluster, row: &TopicRow, command: &PutCommand) -> Result<PartRow> {
+    let parts = core.catalog.parts(row.id).await?;
+    let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
+    if last.row_end.is_some() {
+        // The writer did not get the answer to its end.
+        let change = core.catalog.begin(row.sequence_id).await?;
+        core.store.remove(&SequencePaths(row.sequence_id).topic(row.id).uploaded()).await?;
+        core.catalog.upload_ended(change, row.id, None).await?;
+    }
+    if last.daemon == cluster.id() {
+        let here = core.live.get(row.id).and_then(|live| live.last_of_part(last.number));
+        let here = here.map_or(0, |(_, row_end)| row_end);
+        let acknowledged = command.acknowledged.unwrap_or(0);
+        let stored = core.catalog.chunks(row.id).await?.iter().map(ChunkRow::row_end).max().unwrap_or(0);
+        let is_here = acknowledged <= here.max(stored).max(last.went_on_at);
+        if last.log_in_store == core.config.logs_to_store() && (is_here || !last.log_in_store) {
+            return Ok(last.clone());
+        }
+        // It was started with another setting, and a part tells one; or its disk lost rows, which the store has.
+        return succeed(core, cluster, row, &parts, here, Some(acknowledged)).await;
+    }
+    match command.resume.and(command.acknowledged) {
+        Some(acknowledged) => succeed(core, cluster, row, &parts, 0, Some(acknowledged)).await,
+        None => Err(elsewhere(core, &row.locator, &last.daemon, None).await?),
+    }
+}
+
+/// Begins the part after the last one. What that one has in the store and not in chunks becomes part of the new one, up
+/// to the rows that are acknowledged; `None`: all of it. The first `here` rows are in chunks or in the log of this
+/// daemon. Without the rows in the store, the part begins after those that are acknowledged.
+async fn succeed(
+    core: &Core,
+    cluster: &Cluster,
+    row: &TopicRow,
+    parts: &[PartRow],
+    here: u64,
+    acknowledged: Option<u64>,
+) -> Result<PartRow> {
+    let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
+    let chunks = core.catalog.chunks(row.id).await?;
+    let stored = chunks.iter().map(ChunkRow::row_end).max().unwrap_or(0);
+    let from = stored.max(last.row_start).max(here);
+    let known = acknowledged.map(|rows| rows.max(from).max(last.went_on_at));
+    let found = match known {
+        Some(to) if to == from => to,
+        _ => end_of_parts(core, row, parts, &chunks, from).await?,
+    };
+    let to = known.unwrap_or(found);
+    let row_start = if found < to { to } else { from };
+    begin(core, cluster, row, last.number + 1, row_start..to).await
+}
+
+/// Goes on with a topic without its writer, if it is not coming back and its last daemon is gone, which has nothing that
+/// is not in the store. The caller holds the lock of the sequence.
+pub async fn adopt(core: &Core, cluster: &Cluster, row: &TopicRow) -> Result<()> {
+    if missing_rows(core, row).await?.is_empty() {
+        return Ok(());
+    }
+    let parts = core.catalog.parts(row.id).await?;
+    let (Some(last), Some(schema)) = (parts.last(), &row.schema) else { return Ok(()) };
+    let part = if last.daemon == cluster.id() {
+        last.clone()
+    } else if last.log_in_store && core.catalog.daemon(&last.daemon).await?.is_none_or(|last| !last.alive) {
+        succeed(core, cluster, row, &parts, 0, None).await?
+    } else {
+        return Ok(());
+    };
+    let (schema, folder) = (parse_schema_message(schema)?, core.log_folder(row.id));
+    let create = || LiveTopic::new(row.clone(), schema, folder, BTreeMap::new());
+    let Some(writer) = core.live.open(row.id, create) else { return Ok(()) };
+    catch_up(core, writer.topic(), &part).await
+}
+
+async fn begin(
+    core: &Core,
+    cluster: &Cluster,
+    row: &TopicRow,
+    number: u32,
+    Range { start: row_start, end: went_on_at }: Range<u64>,
+) -> Result<PartRow> {
+    if number >> BITS != 0 {
+        let text =
+            format!("topic `{}` went on over other daemons {number} times; begin a new one", row.locator);
+        return Err(Error::Refused(ErrorCode::TooMany, text));
+    }
+    let daemon = cluster.id().to_owned();
+    let record = PartRecord {
+        format_version: FORMAT_VERSION,
+        number,
+        daemon,
+        row_start,
+        went_on_at: (went_on_at > row_start).then_some(went_on_at),
+        log: core.config.log,
+        begun_ns: now_ns(),
+    };
+    let change = core.catalog.begin(row.sequence_id).await?;
+    core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).part(number), &record).await?;
+    core.catalog.part_begun(change, row.id, &record).await?;
+    let log_in_store = core.config.logs_to_store();
+    Ok(PartRow { number, daemon: record.daemon, row_start, went_on_at, log_in_store, row_end: None, busy: 1 })
+}
+
+/// Rows that a daemon still has to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    pub daemon: String,
+    /// `None`: only that daemon knows.
+    pub rows: Option<u64>,
+}
+
+/// Rows that are not in chunks. What the last part has is only known once its upload has ended, or if its daemon has
+/// nothing more.
+fn missing(parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Missing> {
+    let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
+    for chunk in chunks {
+        *stored.entry(part_of(chunk.index)).or_default() += chunk.rows;
+    }
+    let ends = parts.iter().skip(1).map(|next| Some(next.row_start));
+    let ends = ends.chain(parts.last().map(|last| last.row_end));
+    let missing = parts.iter().zip(ends).filter_map(|(part, end)| {
+        let stored = stored.get(&part.number).copied().unwrap_or(0);
+        let rows = match end {
+            Some(end) => Some((end - part.row_start).saturating_sub(stored)),
+            None if part.busy > 0 => None,
+            None => Some((part.went_on_at - part.row_start).saturating_sub(stored)),
+        };
+        (rows != Some(0)).then(|| Missing { daemon: part.daemon.clone(), rows })
+    });
+    missing.collect()
+}
+
+/// Whether all parts before the last one are in chunks.
+pub fn earlier_are_stored(parts: &[PartRow], chunks: &[ChunkRow]) -> bool {
+    let last = parts.last().map(|last| last.number);
+    let settled = parts.iter().map(|part| match Some(part.number) == last {
+        true => PartRow { busy: 0, row_end: None, ..part.clone() },
+        false => part.clone(),
+    });
+    missing(&settled.collect::<Vec<_>>(), chunks).is_empty()
+}
+
+/// Rows of a topic that are not in chunks, with those in the logs of other daemons.
+pub async fn missing_rows(core: &Core, row: &TopicRow) -> Result<Vec<Missing>> {
+    let parts = core.catalog.parts(row.id).await?;
+    if parts.is_empty() { Ok(Vec::new()) } else { Ok(missing(&parts, &core.catalog.chunks(row.id).await?)) }
+}
+
+/// Refuses what needs all rows of a topic as long as some are missing.
+pub async fn check_complete(core: &Core, row: &TopicRow) -> Result<()> {
+    match missing_rows(core, row).await?.first() {
+        Some(Missing { daemon, rows }) => Err(elsewhere(core, &row.locator, daemon, *rows).await?),
+        None => Ok(()),
+    }
+}
+
+/// Rows of a topic that cannot be read here, and where they are.
+pub async fn rows_elsewhere(core: &Core, row: &TopicRow) -> Result<Vec<RowsElsewhere>> {
+    let (Some(cluster), None) = (&core.cluster, row.committed_ns) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for Missing { daemon, rows } in missing_rows(core, row).await? {
+        // Our own log is read too.
+        if daemon != cluster.id() {
+            let known = core.catalog.daemon(&daemon).await?;
+            let (daemon, running) = known.map_or((daemon, false), |known| (known.address, known.alive));
+            found.push(RowsElsewhere { daemon, rows, running });
+        }
+    }
+    Ok(found)
+}
+
+async fn elsewhere(core: &Core, topic: &TopicLocator, daemon: &str, rows: Option<u64>) -> Result<Error> {
+    let known = core.catalog.daemon(daemon).await?;
+    let place = match &known {
+        Some(known) if known.alive => format!("at {}, which is storing them", known.address),
+        Some(known) => format!("at {}, which does not run: start it on its state folder", known.address),
+        None => format!("`{daemon}`, which is not known any more"),
+    };
+    Ok(Error::Elsewhere { topic: topic.to_string(), rows: rows.unwrap_or(0), place })
+}
+
+/// Notes that the upload of a topic has ended, of which rows are still in the logs of other daemons. Finalizing the
+/// sequence commits it. The caller holds the lock.
+pub async fn uploaded(core: &Core, row: &TopicRow, rows: u64) -> Result<()> {
+    let record = UploadedRecord { format_version: FORMAT_VERSION, rows, ended_ns: now_ns() };
+    let change = core.catalog.begin(row.sequence_id).await?;
+    core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).uploaded(), &record).await?;
+    core.catalog.upload_ended(change, row.id, Some(rows)).await
+}
+
+/// Ends the put if another daemon has a later part, and cuts off the rows that the writer sent again.
+pub async fn give_way(core: &Core, cluster: &Cluster, topic: &Arc<LiveTopic>) -> Result<()> {
+    let parts = core.catalog.parts(topic.id()).await?;
+    if parts.last().is_some_and(|last| last.daemon != cluster.id()) {
+        topic.end_writer().await;
+    }
+    for (part, next) in parts.iter().zip(parts.iter().skip(1)) {
+        if part.daemon == cluster.id() {
+            topic.cut(part.number, next.row_start).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether rows of a segment, or all after `row_end`, were sent again to another daemon.
+pub fn is_cut(parts: &[PartRow], index: u32, row_end: u64) -> bool {
+    parts.iter().any(|next| next.number == part_of(index) + 1 && next.row_start < row_end)
+}
+
+/// Follows what other daemons did with the topics that are live here: lets go of those that they took over or deleted.
+pub async fn follow_others(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
+    let busy = core.catalog.busy_parts(cluster.id()).await?;
+    let live = core.live.all();
+    for (topic, number, count) in busy {
+        let open = live.iter().find(|live| live.id() == topic);
+        if open.is_none_or(|open| !open.is_written() && open.indices().iter().all(|&i| part_of(i) != number))
+        {
+            core.catalog.part_done(topic, number, count).await?;
+        }
+    }
+    if live.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = live.iter().map(|topic| topic.id()).collect();
+    let fates = core.catalog.fates(&ids).await?;
+    for topic in &live {
+        match fates.iter().find(|fate| fate.topic == topic.id()) {
+            None => reconcile::drop_deleted(core, topic).await?,
+            Some(fate) => {
+                let Some((last, daemon)) = &fate.last else { continue };
+                let earlier = || topic.indices().iter().any(|&index| part_of(index) < *last);
+                if daemon != cluster.id() || earlier() {
+                    give_way(core, cluster, topic).await?;
+                    for index in topic.indices() {
+                        if part_of(index) < *last || daemon != cluster.id() {
+                            core.queue.ask(Job::Chunk(topic.id(), index));
+                        }
+                    }
+                    core.live.release(topic.id());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mosaico_storage::format::chunk_index::first_index;
+
+    use super::*;
+
+    fn part(number: u32, row_start: u64, row_end: Option<u64>, busy: i64) -> PartRow {
+        let (daemon, went_on_at) = (format!("d{number}"), row_start);
+        PartRow { number, daemon, row_start, went_on_at, log_in_store: false, row_end, busy }
+    }
+
+    fn chunk(part: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
+        let index = first_index(part) + at;
+        ChunkRow { index, row_start, rows, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
+    }
+
+    #[test]
+    fn rows_are_missing_until_each_part_reaches_the_next() {
+        let parts = [part(0, 0, None, 1), part(1, 100, Some(130), 0)];
+        let tail = chunk(1, 0, 100, 30);
+        let some = missing(&parts, &[chunk(0, 0, 0, 60), tail]);
+        assert_eq!(some, [Missing { daemon: "d0".into(), rows: Some(40) }]);
+        assert!(missing(&parts, &[chunk(0, 0, 0, 60), chunk(0, 1, 60, 40), tail]).is_empty());
+        let open = [part(0, 0, None, 3)];
+        assert_eq!(missing(&open, &[]), [Missing { daemon: "d0".into(), rows: None }]);
+        assert!(missing(&[part(0, 0, None, 0)], &[]).is_empty());
+        let behind = [PartRow { went_on_at: 10, ..part(0, 0, None, 0) }];
+        assert_eq!(missing(&behind, &[chunk(0, 0, 0, 4)]), [Missing { daemon: "d0".into(), rows: Some(6) }]);
+        assert!(missing(&[], &[]).is_empty());
+    }
+
+    #[test]
+    fn a_part_is_cut_where_the_next_one_begins() {
+        let parts = [part(0, 0, None, 1), part(1, 100, None, 1)];
+        assert!(is_cut(&parts, first_index(0), 101));
+        assert!(!is_cut(&parts, first_index(0), 100));
+        assert!(!is_cut(&parts, first_index(1), 1_000));
+    }
+}

@@ -1,0 +1,473 @@
+//! One put stream: append to the log, sync in groups, acknowledge, cut segments, commit at the end.
+
+use std::io;
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use mosaico_catalog::{PartRow, TopicRow};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_file::check_schema;
+use mosaico_storage::format::chunk_index::{first_index, part_of};
+use mosaico_storage::format::paths::{LoggedRows, SequencePaths};
+use mosaico_storage::format::records::{FORMAT_VERSION, ResumedRecord};
+use mosaico_storage::format::schema::{parse_schema_message, same_shape, stored_schema};
+use mosaico_storage::wal::frame::{Frame, SegmentRows};
+use mosaico_storage::wal::segment::SegmentWriter;
+use mosaico_storage::{crash_points, trace};
+use mosaico_types::{ErrorCode, TopicLocator, now_ns};
+use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::ipc::schema_message;
+use tokio::select;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument;
+
+use super::commit::commit;
+use super::handover::{self, earlier_are_stored, uploaded};
+use super::replicated_wal::{self, catch_up, last_of_part};
+use crate::reconcile::sequence_lock;
+use crate::state::active_topic::{self, LiveTopic, WriterGuard};
+use crate::state::engine::Core;
+use crate::state::guards::{check_key, check_open};
+use crate::state::queue::Job;
+
+/// Data that is gathered while the disk is busy, per stream.
+const GROUP_BYTES: u64 = 4 << 20;
+
+/// A checked batch on its way into the log; `row_start` is not known yet.
+#[derive(Debug)]
+pub struct Incoming {
+    pub frame: Frame,
+    pub rows: SegmentRows,
+}
+
+/// Frames that are synced together.
+#[derive(Debug, Default)]
+struct Group {
+    frames: Vec<Frame>,
+    bytes: u64,
+    rows: Option<SegmentRows>,
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Group {
+    fn push(&mut self, incoming: Incoming, permit: OwnedSemaphorePermit) {
+        let Incoming { frame, rows } = incoming;
+        self.bytes += frame.len();
+        self.frames.push(frame);
+        self.permits.push(permit);
+        self.rows = Some(match self.rows.take() {
+            Some(sum) => sum.then(rows),
+            None => rows,
+        });
+    }
+}
+
+/// The file of the open segment, on loan to the blocking thread while it syncs.
+#[derive(Debug)]
+struct OpenSegment {
+    index: u32,
+    writer: SegmentWriter,
+    /// Times that something was appended.
+    groups: u32,
+}
+
+/// The segment, its new end, and what was appended: rows, frames and their bytes.
+type Synced = (Option<OpenSegment>, Result<u64>, SegmentRows, (u64, u64));
+
+/// An open put.
+#[derive(Debug)]
+pub struct PutSession {
+    core: Arc<Core>,
+    topic: Arc<LiveTopic>,
+    writer: WriterGuard,
+    /// Shutdown and removal of the topic wait for the put.
+    _tokens: [TaskTrackerToken; 2],
+    schema: Frame,
+    segment: Option<OpenSegment>,
+    next_index: u32,
+    /// Which part of the topic this is, if there are daemons that may have others.
+    part: Option<u32>,
+    acks: watch::Sender<PutAck>,
+}
+
+/// Checks that the command's key opens the topic for a put with `schema`, and takes the topic's one writer.
+pub async fn begin(
+    core: &Arc<Core>,
+    locator: &TopicLocator,
+    command: &PutCommand,
+    schema: &Schema,
+    acks: watch::Sender<PutAck>,
+) -> Result<PutSession> {
+    let stored = stored_schema(schema)?;
+    check_schema(&stored).map_err(|error| {
+        tracing::debug!(topic = %locator, %error, "a schema without a Parquet form");
+        let text = "the schema cannot be stored: a column has a type without a Parquet form";
+        Error::Refused(ErrorCode::BadSchema, text.into())
+    })?;
+    if command.resume.is_some() {
+        take_over(core, locator, &command.key).await?;
+    }
+    let (_lock, sequence) = sequence_lock::locked(core, &locator.sequence).await?;
+    let row = core.catalog.topic(locator).await?;
+    check_key(&row.key, &command.key, &locator.to_string())?;
+    if row.committed_ns.is_some() {
+        return Err(Error::TopicLocked(locator.to_string()));
+    }
+    check_open(&sequence)?;
+    core.writers.touch(sequence.id);
+    if let Some(times) = command.resume {
+        save_resumed(core, &row, times).await?;
+    }
+    // Before the schema, which readers wait for: then they know where the rows are.
+    let part = match &core.cluster {
+        Some(cluster) => Some(handover::enter(core, cluster, &row, command).await?),
+        None => None,
+    };
+    let stored = match &row.schema {
+        None => {
+            save_schema(core, &row, &schema_message(&stored)).await?;
+            stored
+        }
+        Some(bytes) => {
+            let snapshot = parse_schema_message(bytes)?;
+            if !same_shape(&snapshot, &stored) {
+                return Err(Error::Refused(
+                    ErrorCode::BadSchema,
+                    schema_difference(locator, &snapshot, &stored),
+                ));
+            }
+            snapshot
+        }
+    };
+    let message = schema_message(&stored);
+    let (id, folder) = (row.id, core.log_folder(row.id));
+    let create = || LiveTopic::new(row, stored, folder, Default::default());
+    let writer = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()))?;
+    let topic = Arc::clone(writer.topic());
+    let next_index = match &part {
+        None => {
+            // Segments before chunks: a background job moves rows from the former to the latter.
+            let last_segment = topic.last_index();
+            let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.index);
+            writer.settle(&core.catalog.topic(locator).await?);
+            last_segment.max(last_chunk).map_or(0, |last| last + 1)
+        }
+        Some(part) => {
+            core.catalog.part_used(id, part.number).await?;
+            catch_up(core, &topic, part).await?;
+            go_on(core, &topic, part).await?
+        }
+    };
+    for index in topic.take_failed() {
+        core.queue.ask(Job::Chunk(id, index));
+    }
+    acks.send_replace(topic.durable());
+    Ok(PutSession {
+        core: Arc::clone(core),
+        _tokens: [core.tasks.token(), topic.tasks.token()],
+        topic,
+        writer,
+        schema: Frame { header: message.into(), body: Bytes::new(), sparse: false },
+        segment: None,
+        next_index,
+        part: part.map(|part| part.number),
+        acks,
+    })
+}
+
+/// The next index of a part, of which nobody else writes rows; also corrects what is durable.
+async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<u32> {
+    // Segments before chunks, as above.
+    let segment = topic.last_of_part(part.number);
+    let chunks = core.catalog.chunks(topic.id()).await?;
+    let last = last_of_part(segment, &chunks, part.number);
+    let durable_bytes = chunks.iter().map(|chunk| chunk.data_bytes).sum::<u64>()
+        + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
+    let durable_rows = last.map_or(part.row_start, |(_, row_end)| row_end);
+    topic.set_durable(PutAck { durable_rows, durable_bytes });
+    Ok(last.map_or(first_index(part.number), |(index, _)| index + 1))
+}
+
+fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) -> String {
+    let text = |schema: &Schema| {
+        let fields = schema.fields().iter().map(|field| {
+            let null = if field.is_nullable() { "?" } else { "" };
+            format!("{}: {}{null}", field.name(), field.data_type())
+        });
+        fields.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "the schema of topic `{locator}` was fixed by its first upload as [{}]; this stream has [{}]",
+        text(snapshot),
+        text(given)
+    )
+}
+
+/// Ends the stream that the writer's broken connection may have left open, and waits until it has let go.
+async fn take_over(core: &Core, locator: &TopicLocator, key: &str) -> Result<()> {
+    let row = core.catalog.topic(locator).await?;
+    check_key(&row.key, key, &locator.to_string())?;
+    if let Some(topic) = core.live.get(row.id) {
+        topic.end_writer().await;
+    }
+    Ok(())
+}
+
+async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
+    let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns: now_ns() };
+    let change = core.catalog.begin(row.sequence_id).await?;
+    core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
+    core.catalog.topic_resumed(change, row.id, times).await
+}
+
+async fn save_schema(core: &Core, row: &TopicRow, message: &[u8]) -> Result<()> {
+    let change = core.catalog.begin(row.sequence_id).await?;
+    let path = SequencePaths(row.sequence_id).topic(row.id).schema();
+    core.store.create(&path, message.to_vec().into()).await?;
+    core.catalog.topic_schema(change, row.id, message).await
+}
+
+impl PutSession {
+    /// The topic, for checks of batches.
+    pub fn topic(&self) -> &Arc<active_topic::LiveTopic> {
+        &self.topic
+    }
+
+    /// Stores `batches`. If they end without an error the topic is committed; otherwise what was received stays,
+    /// and a later put with the same key goes on.
+    pub async fn run(mut self, batches: impl Stream<Item = Result<Incoming>> + Send + Unpin) -> Result<()> {
+        let received = self.receive(batches).await;
+        self.core.writers.touch(self.topic.row.sequence_id);
+        if let Some(segment) = self.segment.take() {
+            self.close(segment.index);
+        }
+        received?;
+        let settled = self.topic.wait_below(1);
+        let (topic, core) = (&self.topic, &self.core);
+        let replaced = self.writer.replaced();
+        select! {
+            settled = settled => settled?,
+            () = replaced.cancelled() => return Err(Error::Replaced(topic.row.locator.to_string())),
+            () = topic.cancel.cancelled() => return Err(Error::Deleted(topic.row.locator.to_string())),
+            () = core.stopping.cancelled() => return Err(Error::ShuttingDown),
+        }
+        self.commit().await
+    }
+
+    fn close(&self, index: u32) {
+        self.topic.close(index);
+        self.core.queue.ask(Job::Chunk(self.topic.id(), index));
+    }
+
+    async fn receive(
+        &mut self,
+        mut batches: impl Stream<Item = Result<Incoming>> + Send + Unpin,
+    ) -> Result<()> {
+        let mut group = Group::default();
+        // A batch that found no room in the budget. Nothing more is read until it has.
+        let mut held: Option<Incoming> = None;
+        let mut syncing: Option<JoinHandle<Result<Synced>>> = None;
+        let mut ended: Option<Result<()>> = None;
+        let mut due = Instant::now();
+        let (topic, core) = (Arc::clone(&self.topic), Arc::clone(&self.core));
+        let replaced = self.writer.replaced();
+        let group_bytes = GROUP_BYTES.min(core.config.chunk_bytes as u64);
+        loop {
+            if let Some(incoming) = held.take() {
+                let permits = self.permits(&incoming);
+                let budget = Arc::clone(&core.ingest_budget);
+                // Only a stream that holds nothing itself may wait for the others.
+                let permit = if syncing.is_none() && group.frames.is_empty() {
+                    select! {
+                        permit = budget.acquire_many_owned(permits) => permit.ok(),
+                        () = topic.cancel.cancelled() => None,
+                        () = core.stopping.cancelled() => None,
+                    }
+                } else {
+                    budget.try_acquire_many_owned(permits).ok()
+                };
+                match permit {
+                    Some(permit) => group.push(incoming, permit),
+                    None => held = Some(incoming),
+                }
+            }
+            let waits = syncing.is_none() && !group.frames.is_empty();
+            let full = group.bytes >= group_bytes || held.is_some() || ended.is_some();
+            if waits && (full || Instant::now() >= due) {
+                due = Instant::now() + core.config.sync_interval;
+                syncing = Some(self.start_sync(std::mem::take(&mut group)).await?);
+            }
+            if let (None, Some(result)) = (&syncing, &ended)
+                && group.frames.is_empty()
+                && held.is_none()
+            {
+                return result.clone();
+            }
+            let reading = ended.is_none() && held.is_none() && group.bytes < group_bytes;
+            select! {
+                biased;
+                () = topic.cancel.cancelled() => {
+                    // The segment is on its way to removal; the sync is let finish so that nothing writes later.
+                    if let Some(job) = syncing.take() { self.synced(job.await)?; }
+                    return Err(Error::Deleted(topic.row.locator.to_string()));
+                }
+                done = async { syncing.as_mut().expect("guarded").await }, if syncing.is_some() => {
+                    syncing = None;
+                    self.synced(done)?;
+                }
+                () = replaced.cancelled(), if ended.is_none() => {
+                    held = None;
+                    ended = Some(Err(Error::Replaced(topic.row.locator.to_string())));
+                }
+                () = core.stopping.cancelled(), if ended.is_none() => {
+                    held = None;
+                    ended = Some(Err(Error::ShuttingDown));
+                }
+                () = tokio::time::sleep_until(due), if syncing.is_none() && !group.frames.is_empty() => {}
+                next = batches.next(), if reading => match next {
+                    Some(Ok(incoming)) => {
+                        core.metrics.received.add(1, incoming.rows.rows, incoming.frame.len());
+                        held = Some(incoming);
+                    }
+                    Some(Err(error)) => ended = Some(Err(error)),
+                    None => ended = Some(Ok(())),
+                },
+            }
+        }
+    }
+
+    fn permits(&self, incoming: &Incoming) -> u32 {
+        let all = self.core.config.ingest_bytes as u64;
+        u32::try_from(incoming.frame.len().min(all)).unwrap_or(u32::MAX)
+    }
+
+    /// Hands a group to the store, if the log is there too, and to a blocking thread; the segment comes back with the
+    /// result.
+    async fn start_sync(&mut self, group: Group) -> Result<JoinHandle<Result<Synced>>> {
+        let mut segment = self.segment.take();
+        let index = match &segment {
+            Some(segment) => segment.index,
+            None => {
+                self.wait_for_room().await?;
+                let index = self.next_index;
+                if self.part.is_some_and(|part| part != part_of(index)) {
+                    let text =
+                        format!("topic `{}` has too many chunks; begin a new one", self.topic.row.locator);
+                    return Err(Error::Refused(ErrorCode::TooMany, text));
+                }
+                self.next_index += 1;
+                index
+            }
+        };
+        let (core, topic, schema) = (Arc::clone(&self.core), Arc::clone(&self.topic), self.schema.clone());
+        let Group { frames, bytes, rows, permits } = group;
+        let mut rows = rows.ok_or_else(|| Error::Internal("syncing an empty group".into()))?;
+        rows.row_start = self.topic.durable().durable_rows;
+        let work = async move {
+            let doing = format!("writing the log of topic `{}`", topic.row.locator);
+            if core.config.logs_to_store() {
+                let logged = LoggedRows { index, row_start: rows.row_start, row_end: rows.row_end() };
+                if let Err(error) = replicated_wal::write(&core, &topic.row, &schema, logged, &frames).await {
+                    return Ok((segment, Err(error), rows, (0, 0)));
+                }
+                crash_points::point();
+            }
+            let written = doing.clone();
+            let write = move || {
+                let mut append = || {
+                    let open = match segment.as_mut() {
+                        Some(open) => open,
+                        None => {
+                            let acknowledge = core.config.acknowledge;
+                            let writer = SegmentWriter::create(&topic.file(index), &schema, acknowledge)?;
+                            segment.insert(OpenSegment { index, writer, groups: 0 })
+                        }
+                    };
+                    open.groups += 1;
+                    open.writer.append(&frames)
+                };
+                let begun = Instant::now();
+                let result = append().map_err(|e: io::Error| Error::internal(written, e));
+                core.metrics.log_sync.observe(begun.elapsed().as_secs_f64());
+                drop(permits);
+                (segment, result, rows, (frames.len() as u64, bytes))
+            };
+            trace::spawn_blocking(write).await.map_err(|e| Error::internal(doing, e))
+        };
+        Ok(tokio::spawn(work.in_current_span()))
+    }
+
+    async fn wait_for_room(&self) -> Result<()> {
+        let (topic, core) = (&self.topic, &self.core);
+        let replaced = self.writer.replaced();
+        select! {
+            room = topic.wait_below(core.config.pending_segments) => room,
+            () = replaced.cancelled() => Err(Error::Replaced(topic.row.locator.to_string())),
+            () = topic.cancel.cancelled() => Err(Error::Deleted(topic.row.locator.to_string())),
+            () = core.stopping.cancelled() => Err(Error::ShuttingDown),
+        }
+    }
+
+    /// Takes over a finished sync: acknowledges, and cuts the segment when it is large enough.
+    fn synced(&mut self, done: Result<Result<Synced>, tokio::task::JoinError>) -> Result<()> {
+        let doing = || format!("writing the log of topic `{}`", self.topic.row.locator);
+        let (segment, end, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))??;
+        let Some(segment) = segment else { return end.map(drop) };
+        let (index, groups) = (segment.index, segment.groups);
+        self.segment = Some(segment);
+        let durable = self.topic.appended(index, end?, rows);
+        self.core.metrics.acknowledged.add(batches, rows.rows, bytes);
+        crash_points::point();
+        self.acks.send_replace(durable);
+        let full =
+            |segment: active_topic::Segment| segment.rows.data_bytes >= self.core.config.chunk_bytes as u64;
+        let many = self.core.config.logs_to_store() && groups >= replicated_wal::GROUPS;
+        if many || self.topic.segment(index).is_some_and(full) {
+            self.segment = None;
+            self.close(index);
+        }
+        Ok(())
+    }
+
+    async fn commit(self) -> Result<()> {
+        let (core, topic) = (&self.core, &self.topic);
+        let row = &topic.row;
+        let gone = || Error::Deleted(row.locator.to_string());
+        let replaced = || Error::Replaced(row.locator.to_string());
+        let cancelled = self.writer.replaced();
+        let _lock = select! {
+            lock = sequence_lock::lock(core, row.sequence_id) => lock?,
+            () = cancelled.cancelled() => return Err(replaced()),
+            // Whoever deletes the topic holds the lock and waits for this put.
+            () = topic.cancel.cancelled() => return Err(gone()),
+        };
+        core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
+        let parts = core.catalog.parts(row.id).await?;
+        if let Some(last) = parts.last() {
+            if Some(last.number) != self.part {
+                return Err(replaced());
+            }
+            let chunks = core.catalog.chunks(row.id).await?;
+            if !earlier_are_stored(&parts, &chunks) {
+                return uploaded(core, row, topic.durable().durable_rows).await;
+            }
+        }
+        commit(core, row, schema_message(&topic.schema)).await?;
+        remove_log(&topic.folder);
+        Ok(())
+    }
+}
+
+/// Removes the emptied folder of a complete topic. A folder that stays is removed at the next start.
+fn remove_log(folder: &std::path::Path) {
+    if let Err(e) = std::fs::remove_dir(folder)
+        && e.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), cause = %e, "cannot remove a log folder");
+    }
+}

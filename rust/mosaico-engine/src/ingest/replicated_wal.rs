@@ -1,0 +1,432 @@
+//! The log in the store. With `log = store`, rows are there too before they are acknowledged, so that a server goes on
+//! without the disk of the one before.
+//!
+//! What is synced together is an object of its own, which reads like a segment; its name tells the segment and the
+//! rows. Objects go when their rows are in chunks. Chunks of a topic are recorded in order, so what is not in chunks
+//! are its last rows.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::{fs, iter};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_index::{first_index, part_of};
+use mosaico_storage::format::paths::{LoggedRows, SequencePaths, parse_logged};
+use mosaico_storage::format::schema::parse_schema_message;
+use mosaico_storage::objects::durable::sync_folder;
+use mosaico_storage::wal::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
+use mosaico_storage::wal::segment::{rows_of, write_new};
+use mosaico_storage::{crash_points, trace};
+use mosaico_types::id::{SequenceId, TopicId};
+
+use crate::state::active_topic::{LiveTopic, Segment};
+use crate::state::engine::Core;
+use crate::state::queue::Job;
+
+/// Objects of one segment at most: who goes on without the segment reads all of them.
+pub const GROUPS: u32 = 1000;
+
+/// Objects that are read at the same time.
+const READERS: usize = 8;
+
+/// Rows of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    object: LoggedRows,
+    /// Of the topic.
+    rows: Range<u64>,
+}
+
+/// Writes rows that are synced together.
+pub async fn write(
+    core: &Core,
+    topic: &TopicRow,
+    schema: &Frame,
+    rows: LoggedRows,
+    frames: &[Frame],
+) -> Result<()> {
+    let mut object = vec![Bytes::from_static(&MAGIC)];
+    for frame in iter::once(schema).chain(frames) {
+        object.extend(frame.pieces().map_err(|e| Error::internal("writing the log to the store", e))?);
+    }
+    let bytes = object.iter().map(|piece| piece.len() as u64).sum();
+    let path = SequencePaths(topic.sequence_id).topic(topic.id).logged(rows);
+    match core.store.create(&path, object.into_iter().collect()).await {
+        Ok(()) => {
+            core.metrics.log_stored(bytes);
+            Ok(())
+        }
+        // What an earlier process had sent came late. The writer tries again, in another segment.
+        Err(Error::Internal(_)) => Err(Error::StoreUnavailable(format!("writing {path}"))),
+        Err(error) => Err(error),
+    }
+}
+
+async fn list(core: &Core, topic: &TopicRow) -> Result<Vec<LoggedRows>> {
+    let folder = SequencePaths(topic.sequence_id).topic(topic.id).log();
+    let objects = core.store.objects_below(&folder).await?;
+    Ok(objects.iter().filter_map(|object| parse_logged(&object.location)).collect())
+}
+
+/// The last chunk of each part.
+fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, u32> {
+    let mut last: BTreeMap<u32, u32> = BTreeMap::new();
+    for chunk in chunks {
+        let known = last.entry(part_of(chunk.index)).or_default();
+        *known = chunk.index.max(*known);
+    }
+    last
+}
+
+/// Objects with rows that are not in chunks. What a part has beyond the row at which its writer went on elsewhere was sent
+/// again.
+fn waiting(objects: Vec<LoggedRows>, parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Piece> {
+    let last = last_chunks(chunks);
+    let piece = |object: LoggedRows| {
+        let part = part_of(object.index);
+        let later = parts.iter().filter(|later| later.number > part);
+        let limit = later.map(|later| later.went_on_at).min().unwrap_or(u64::MAX);
+        let rows = object.row_start..object.row_end.min(limit);
+        let is_waiting = last.get(&part).is_none_or(|last| object.index > *last);
+        (is_waiting && !rows.is_empty()).then_some(Piece { object, rows })
+    };
+    objects.into_iter().filter_map(piece).collect()
+}
+
+/// The rows from `from` up to `to`, as far as they are there without a gap. The same rows are in two segments if the
+/// first one's were not acknowledged: then the later one has them, and the first one is left for good.
+fn plan(waiting: &[Piece], from: u64, to: u64) -> Vec<Piece> {
+    let (mut found, mut at, mut least) = (Vec::new(), from, 0);
+    while at < to {
+        let here = waiting.iter().filter(|piece| piece.object.index >= least && piece.rows.contains(&at));
+        let Some(piece) = here.max_by_key(|piece| (piece.object.index, piece.rows.start)) else { break };
+        let later = waiting.iter().filter(|other| other.object.index > piece.object.index);
+        let later = later.map(|other| other.rows.start).filter(|&start| start > at);
+        let end = later.chain([piece.rows.end, to]).min().unwrap_or(to);
+        found.push(Piece { object: piece.object, rows: at..end });
+        (at, least) = (end, piece.object.index);
+    }
+    found
+}
+
+fn end_of(pieces: &[Piece], from: u64) -> u64 {
+    pieces.last().map_or(from, |last| last.rows.end)
+}
+
+/// The end of the rows from `from` on that earlier parts have in the store.
+pub async fn end_of_parts(
+    core: &Core,
+    topic: &TopicRow,
+    parts: &[PartRow],
+    chunks: &[ChunkRow],
+    from: u64,
+) -> Result<u64> {
+    let waiting = waiting(list(core, topic).await?, parts, chunks);
+    Ok(end_of(&plan(&waiting, from, u64::MAX), from))
+}
+
+/// Gets the rows of a part that came to daemons before; goes on where an earlier attempt stopped. The caller holds the
+/// lock of the sequence.
+pub async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<()> {
+    // Segments before chunks: a background job moves rows from the former to the latter.
+    let segment = topic.last_of_part(part.number);
+    let chunks = core.catalog.chunks(topic.id()).await?;
+    let last = last_of_part(segment, &chunks, part.number);
+    let (mut index, from) =
+        last.map_or((first_index(part.number), part.row_start), |(index, end)| (index + 1, end));
+    if from >= part.went_on_at {
+        return Ok(());
+    }
+    let parts = core.catalog.parts(topic.id()).await?;
+    let waiting = waiting(list(core, &topic.row).await?, &parts, &chunks);
+    let pieces = plan(&waiting, from, part.went_on_at);
+    let found = end_of(&pieces, from);
+    if found < part.went_on_at {
+        let text =
+            format!("looking for the rows from {found} on of topic `{}` in the store", topic.row.locator);
+        return Err(Error::Internal(text));
+    }
+    tracing::info!(topic = %topic.row.locator, rows = found - from, "going on with rows from the store's log");
+    for segment in pieces.chunk_by(|a, b| a.object.index == b.object.index) {
+        restore(core, topic, index, segment).await?;
+        core.queue.ask(Job::Chunk(topic.id(), index));
+        index += 1;
+    }
+    Ok(())
+}
+
+/// The last segment or chunk of a part, and the rows of the topic up to its end; `segment` is the last one in the log.
+pub fn last_of_part(segment: Option<(u32, u64)>, chunks: &[ChunkRow], part: u32) -> Option<(u32, u64)> {
+    let in_part = chunks.iter().filter(|chunk| part_of(chunk.index) == part);
+    let known = in_part.map(|chunk| (chunk.index, chunk.row_end())).chain(segment);
+    known.max_by_key(|(index, _)| *index)
+}
+
+/// Makes a segment of rows in the store.
+async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -> Result<()> {
+    let doing = "reading the log in the store";
+    // Chunks that are being made and segments that are read share the memory for it.
+    let memory = core.chunk_jobs.acquire().await.map_err(|e| Error::internal(doing, e))?;
+    let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
+    let read = |piece: Piece| async move {
+        let path = paths.logged(piece.object);
+        let bytes = core.store.get(&path).await?;
+        bytes.map(|bytes| (piece, bytes)).ok_or_else(|| Error::Internal(format!("looking for {path}")))
+    };
+    let objects: Vec<_> = stream::iter(pieces.to_vec()).map(read).buffered(READERS).try_collect().await?;
+    let (file, schema) = (topic.file(index), Arc::clone(&topic.schema));
+    let work = move || -> Result<_> {
+        let (mut frames, mut rows): (Vec<Frame>, Option<SegmentRows>) = (Vec::new(), None);
+        for (piece, bytes) in objects {
+            let (found, kept) = cut(&bytes, &piece)?;
+            frames.extend(found);
+            rows = Some(rows.map_or(kept, |rows| rows.then(kept)));
+        }
+        let new = file.with_extension("new");
+        let end = write_new(&new, &schema, &frames)?;
+        crash_points::point();
+        fs::rename(&new, &file)
+            .and_then(|()| file.parent().map_or(Ok(()), sync_folder))
+            .map_err(|e| Error::internal("writing the ingest log", e))?;
+        crash_points::point();
+        Ok((end, rows))
+    };
+    let (end, rows) = trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))??;
+    drop(memory);
+    if let Some(rows) = rows {
+        topic.restored(index, Segment { end, rows, closed: true, cut: false });
+    }
+    Ok(())
+}
+
+/// Rows of an object.
+fn cut(bytes: &[u8], piece: &Piece) -> Result<(Vec<Frame>, SegmentRows)> {
+    let failed = |e: LogError| Error::internal("reading the log in the store", e);
+    let Range { start, end } = piece.rows;
+    let (mut at, mut frames, mut kept): (_, _, Option<SegmentRows>) =
+        (piece.object.row_start, Vec::new(), None);
+    for batch in BatchReader::over(bytes, bytes.len() as u64).map_err(failed)? {
+        let batch = batch.map_err(failed)?;
+        let (first, last) = (at, at + batch.num_rows() as u64);
+        at = last;
+        let (from, to) = (first.max(start), last.min(end));
+        if from >= to {
+            continue;
+        }
+        let offset =
+            |row: u64| usize::try_from(row - first).map_err(|e| Error::internal("cutting the log", e));
+        let batch = batch.slice(offset(from)?, offset(to)? - offset(from)?);
+        let Some(rows) = rows_of(&batch, from)? else { continue };
+        kept = Some(kept.map_or(rows, |kept| kept.then(rows)));
+        frames.push(frame::encode(&batch)?);
+    }
+    match kept {
+        Some(kept) if at == piece.object.row_end => Ok((frames, kept)),
+        _ => Err(Error::Internal(format!("reading rows {start} to {end} of the log in the store"))),
+    }
+}
+
+/// Finds the rows that are in the store and not on this disk: the one before is lost, or the process ended before it
+/// had them here. For a server that has its store for itself; among several, whoever goes on with a topic does so.
+pub async fn recover(core: &Core) -> Result<()> {
+    if core.cluster.is_some() || !core.store.is_remote() {
+        return Ok(());
+    }
+    let mut topics = Vec::new();
+    for sequence in core.catalog.open_sequences().await? {
+        topics.extend(
+            core.catalog.topics(sequence).await?.into_iter().filter(|topic| topic.committed_ns.is_none()),
+        );
+    }
+    let recover = |topic: TopicRow| async move {
+        let locator = topic.locator.clone();
+        match recover_topic(core, topic).await {
+            Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => Err(error),
+            // What is damaged must not keep everything else from starting.
+            Err(error) => {
+                tracing::error!(topic = %locator, %error, "a log in the store is left aside");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    };
+    stream::iter(topics).map(recover).buffer_unordered(READERS).try_collect().await
+}
+
+async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
+    let objects = list(core, &row).await?;
+    let (id, sequence) = (row.id, row.sequence_id);
+    let Some(schema) = row.schema.as_deref().filter(|_| !objects.is_empty()) else { return Ok(()) };
+    let schema = parse_schema_message(schema)?;
+    let topic = core
+        .live
+        .get(id)
+        .unwrap_or_else(|| Arc::new(LiveTopic::new(row, schema, core.log_folder(id), BTreeMap::new())));
+    let chunks = core.catalog.chunks(id).await?;
+    let mut segments = topic.indexed();
+    // The last one may lack rows that were in the store when the server was lost.
+    let lacks = |(index, segment): &mut (u32, Segment)| {
+        objects.iter().any(|object| object.index == *index && object.row_end > segment.row_end())
+    };
+    segments.pop_if(lacks);
+    let here = segments.iter().map(|(index, segment)| (*index, segment.row_end()));
+    let here = here.chain(chunks.iter().map(|chunk| (chunk.index, chunk.row_end()))).max();
+    let later = |piece: &Piece| here.is_none_or(|(index, _)| piece.object.index > index);
+    let waiting: Vec<Piece> = waiting(objects, &[], &[]).into_iter().filter(later).collect();
+    let from = here.map_or(0, |(_, end)| end);
+    let pieces = plan(&waiting, from, u64::MAX);
+    let found = end_of(&pieces, from);
+    if let Some(lost) = waiting.iter().map(|piece| piece.rows.start).filter(|&start| start > found).min() {
+        tracing::error!(topic = %topic.row.locator, rows = lost - found, "rows before those in the store's log are lost");
+    }
+    for segment in pieces.chunk_by(|a, b| a.object.index == b.object.index) {
+        let Some(index) = segment.first().map(|piece| piece.object.index) else { continue };
+        restore(core, &topic, index, segment).await?;
+        core.live.insert(Arc::clone(&topic));
+        core.queue.ask(Job::Chunk(id, index));
+    }
+    core.queue.ask(Job::TrimLog(sequence, id));
+    Ok(())
+}
+
+/// Whether an object is of no use any more; `stored` rows of the topic are in chunks, up to the segments `last` of each part.
+fn is_done(object: LoggedRows, stored: u64, last: &BTreeMap<u32, u32>) -> bool {
+    object.row_end <= stored || last.get(&part_of(object.index)).is_some_and(|last| object.index <= *last)
+}
+
+/// Removes objects whose rows are in chunks.
+pub async fn trim(core: &Core, sequence: SequenceId, id: TopicId) -> Result<()> {
+    let Some(topic) = core.catalog.topic_by_id(id).await?.filter(|topic| !topic.deleting) else {
+        return Ok(());
+    };
+    // Before the chunks: an object that comes meanwhile has rows that are not in them.
+    let objects = list(core, &topic).await?;
+    let chunks = core.catalog.chunks(id).await?;
+    let (stored, last) = (stored_rows(&chunks), last_chunks(&chunks));
+    let paths = SequencePaths(sequence).topic(id);
+    for object in objects {
+        if topic.committed_ns.is_some() || is_done(object, stored, &last) {
+            core.store.remove(&paths.logged(object)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows of the topic that are in chunks, up to the first one that is not.
+fn stored_rows(chunks: &[ChunkRow]) -> u64 {
+    let mut spans: Vec<(u64, u64)> = chunks.iter().map(|chunk| (chunk.row_start, chunk.row_end())).collect();
+    spans.sort_unstable();
+    spans.into_iter().fold(0, |end, (from, to)| if from <= end { end.max(to) } else { end })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A put: groups that were acknowledged, and one that was not and may have arrived.
+    #[derive(Debug, Clone)]
+    struct Put {
+        groups: Vec<u64>,
+        failed: Option<u64>,
+        /// Another daemon has it, which was told of all rows but these.
+        elsewhere: Option<u64>,
+    }
+
+    fn puts() -> impl Strategy<Value = Vec<Put>> {
+        let groups = proptest::collection::vec(1u64..5, 0..4);
+        let put = (groups, proptest::option::of(1u64..9), proptest::option::of(0u64..3));
+        let put = put.prop_map(|(groups, failed, elsewhere)| Put { groups, failed, elsewhere });
+        proptest::collection::vec(put, 1..8)
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_taken_from_the_put_that_acknowledged_them(puts in puts(), chunked in 0usize..8) {
+            // Each acknowledged row with the segment that has it.
+            let mut rows: Vec<u32> = Vec::new();
+            let (mut objects, mut parts, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut part, mut index, mut stored) = (0, 0, 0);
+            for (at, put) in puts.iter().enumerate() {
+                if let Some(unheard) = put.elsewhere {
+                    part += 1;
+                    index = first_index(part);
+                    let went_on_at = (rows.len() as u64).saturating_sub(unheard).max(stored);
+                    rows.truncate(went_on_at as usize);
+                    let daemon = part.to_string();
+                    let (row_start, row_end, log_in_store, busy) = (stored, None, true, 1);
+                    parts.push(PartRow { number: part, daemon, row_start, went_on_at, log_in_store, row_end, busy });
+                }
+                let first = rows.len() as u64;
+                for count in &put.groups {
+                    let row_start = rows.len() as u64;
+                    objects.push(LoggedRows { index, row_start, row_end: row_start + count });
+                    rows.extend((0..*count).map(|_| index));
+                }
+                let row_start = rows.len() as u64;
+                objects.extend(put.failed.map(|count| LoggedRows { index, row_start, row_end: row_start + count }));
+                // The rows of the first puts are in chunks before those of others; the daemon that went on has them.
+                if at < chunked && puts[..=at].iter().all(|put| put.elsewhere.is_none()) {
+                    let (rows, bytes) = (row_start - first, 1);
+                    let row = ChunkRow { index, row_start: first, rows, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
+                    stored = row.row_end();
+                    chunks.push(row);
+                }
+                index += 1;
+            }
+            let durable = rows.len() as u64;
+            let waiting = waiting(objects, &parts, &chunks);
+            // Nobody says what is durable: rows that were not acknowledged may be there too, but none that were left behind.
+            let all = plan(&waiting, stored, u64::MAX);
+            prop_assert!(end_of(&all, stored) >= durable);
+            let beyond = all.iter().filter(|piece| piece.rows.end > durable);
+            let last_chunk = chunks.last().map(|chunk| chunk.index);
+            let is_last = |index| part_of(index) == part && last_chunk.is_none_or(|last| index > last);
+            let left_behind = beyond.map(|piece| piece.object.index).find(|index| !is_last(*index));
+            prop_assert_eq!(left_behind, None);
+            let pieces = plan(&waiting, stored, durable);
+            let found: Vec<(u64, u32)> = pieces
+                .iter()
+                .flat_map(|piece| piece.rows.clone().map(|row| (row, piece.object.index)))
+                .collect();
+            let expected: Vec<(u64, u32)> = (stored..durable).map(|row| (row, rows[row as usize])).collect();
+            prop_assert_eq!(found, expected);
+            prop_assert!(pieces.iter().all(|piece| piece.object.row_start <= piece.rows.start));
+        }
+    }
+
+    #[test]
+    fn a_gap_ends_what_is_there() {
+        let object = |index, row_start, row_end| LoggedRows { index, row_start, row_end };
+        let objects = vec![object(0, 0, 5), object(1, 7, 9)];
+        let waiting = waiting(objects, &[], &[]);
+        assert_eq!(end_of(&plan(&waiting, 0, 9), 0), 5);
+        assert_eq!(end_of(&plan(&waiting, 6, 9), 6), 6);
+        assert_eq!(end_of(&plan(&waiting, 7, 8), 7), 8);
+    }
+
+    #[test]
+    fn objects_stay_as_long_as_a_row_is_not_in_a_chunk() {
+        let chunk = |index, row_start, rows| ChunkRow {
+            index,
+            row_start,
+            rows,
+            bytes: 1,
+            data_bytes: 1,
+            ts_min: 0,
+            ts_max: 0,
+        };
+        let part = first_index(1);
+        let chunks = [chunk(0, 0, 10), chunk(part, 10, 5), chunk(part + 1, 20, 5)];
+        assert_eq!(stored_rows(&chunks), 15);
+        let last = last_chunks(&chunks);
+        let done = |index, row_end| is_done(LoggedRows { index, row_start: 0, row_end }, 15, &last);
+        assert!(done(0, 99) && done(1, 15) && done(part + 1, 99));
+        assert!(!done(1, 16) && !done(part + 2, 16));
+    }
+}

@@ -1,0 +1,270 @@
+//! Creation, finalization, removal and notifications: the store first, the catalogue second.
+
+use std::time::Duration;
+
+use mosaico_catalog::{NotificationRow, TopicRow};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::records::{
+    DeletedRecord, EndedRecord, FORMAT_VERSION, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord,
+};
+use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicLocator, now_ns};
+use mosaico_wire::event::OnError;
+use serde_json::{Value, json};
+
+use crate::ingest::commit::commit;
+use crate::ingest::handover::check_complete;
+use crate::reconcile::{self, sequence_lock};
+use crate::state::engine::Core;
+use crate::state::guards::{check_key, check_open, check_unlocked};
+use crate::state::queue::Job;
+
+/// What a client says about a new topic.
+#[derive(Debug)]
+pub struct NewTopic {
+    pub locator: TopicLocator,
+    pub ontology_tag: OntologyTag,
+    pub serialization_format: SerializationFormat,
+    pub user_metadata: Value,
+}
+
+/// What a notification is about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    Sequence(SequenceName),
+    Topic(TopicLocator),
+}
+
+fn new_key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Creates a sequence and returns its key.
+pub async fn create_sequence(
+    core: &Core,
+    name: SequenceName,
+    user_metadata: Value,
+    on_error: OnError,
+) -> Result<String> {
+    let _one = sequence_lock::lock_name(core, &name).await?;
+    sequence_lock::settle_name(core, &name).await?;
+    if core.catalog.find_sequence(&name).await?.is_some() {
+        return Err(Error::SequenceExists(name.to_string()));
+    }
+    let record = SequenceRecord {
+        format_version: FORMAT_VERSION,
+        id: SequenceId::generate(),
+        name,
+        key: new_key(),
+        user_metadata,
+        created_ns: now_ns(),
+        on_error,
+    };
+    core.creations.begun.lock().insert(record.id, record.name.clone());
+    let _lock = sequence_lock::lock(core, record.id).await?;
+    let change = core.catalog.begin(record.id).await?;
+    core.store.create_json(&SequencePaths(record.id).created(), &record).await?;
+    core.catalog.sequence_created(change, &record).await?;
+    core.creations.begun.lock().remove(&record.id);
+    core.writers.touch(record.id);
+    Ok(record.key)
+}
+
+/// Locks a sequence for good.
+pub async fn finalize_sequence(core: &Core, name: &SequenceName, key: &str) -> Result<()> {
+    let (_lock, sequence) = sequence_lock::locked(core, name).await?;
+    let id = sequence.id;
+    check_key(&sequence.key, key, name.as_str())?;
+    check_open(&sequence)?;
+    core.writers.touch(id);
+    let mut topics = core.catalog.topics(id).await?;
+    if core.cluster.is_some() {
+        for topic in topics.iter_mut().filter(|topic| topic.committed_ns.is_none()) {
+            commit_uploaded(core, topic).await?;
+        }
+    }
+    if let Some(open) = topics.iter().find(|topic| topic.committed_ns.is_none()) {
+        return Err(Error::TopicUnlocked(open.locator.to_string()));
+    }
+    let record = FinalRecord {
+        format_version: FORMAT_VERSION,
+        finalized_ns: now_ns(),
+        topics: topics.iter().map(|topic| topic.id).collect(),
+    };
+    let change = core.catalog.begin(id).await?;
+    core.store.create_json(&SequencePaths(id).finalized(), &record).await?;
+    core.catalog.sequence_finalized(change, id, record.finalized_ns).await
+}
+
+/// Commits a topic whose upload has ended while rows of it were in the logs of other daemons.
+async fn commit_uploaded(core: &Core, topic: &mut TopicRow) -> Result<()> {
+    let parts = core.catalog.parts(topic.id).await?;
+    let ended = parts.last().is_some_and(|last| last.row_end.is_some());
+    let Some(schema) = topic.schema.clone().filter(|_| ended) else { return Ok(()) };
+    check_complete(core, topic).await?;
+    topic.committed_ns = Some(commit(core, topic, schema).await?);
+    Ok(())
+}
+
+/// Removes an unlocked sequence with everything in it; open puts are cut short. `key` is checked if given.
+pub async fn remove_sequence(core: &Core, name: &SequenceName, key: Option<&str>) -> Result<()> {
+    let (_lock, sequence) = sequence_lock::locked(core, name).await?;
+    let id = sequence.id;
+    if let Some(key) = key {
+        check_key(&sequence.key, key, name.as_str())?;
+    }
+    check_unlocked(&sequence)?;
+    remove_locked(core, id, json!({})).await
+}
+
+/// Removes a sequence whose lock is held. Once it is marked it is gone for everyone, and files that cannot be
+/// removed now are left to the background. `detail` says why.
+pub async fn remove_locked(core: &Core, id: SequenceId, detail: Value) -> Result<()> {
+    let change = core.catalog.begin(id).await?;
+    core.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
+    core.catalog.sequence_deleting(change, id, detail).await?;
+    if reconcile::finish_sequence_removal(core, id).await.is_err() {
+        core.queue.ask(Job::RemoveSequence(id));
+    }
+    Ok(())
+}
+
+/// Creates a topic and returns its key.
+pub async fn create_topic(core: &Core, topic: NewTopic, sequence_key: &str) -> Result<String> {
+    let (_lock, sequence) = sequence_lock::locked(core, &topic.locator.sequence).await?;
+    let id = sequence.id;
+    check_key(&sequence.key, sequence_key, sequence.name.as_str())?;
+    check_open(&sequence)?;
+    core.writers.touch(id);
+    match core.catalog.find_topic(&topic.locator).await? {
+        None => {}
+        Some(row) if row.deleting => reconcile::finish_topic_removal(core, id, row.id).await?,
+        Some(_) => return Err(Error::TopicExists(topic.locator.to_string())),
+    }
+    let record = TopicRecord {
+        format_version: FORMAT_VERSION,
+        id: TopicId::generate(),
+        sequence: id,
+        path: topic.locator.topic,
+        ontology_tag: topic.ontology_tag.to_string(),
+        serialization_format: topic.serialization_format,
+        user_metadata: topic.user_metadata,
+        key: new_key(),
+        created_ns: now_ns(),
+    };
+    let change = core.catalog.begin(id).await?;
+    core.store.create_json(&SequencePaths(id).topic(record.id).created(), &record).await?;
+    core.catalog.topic_created(change, &record).await?;
+    Ok(record.key)
+}
+
+/// Removes an unlocked topic; an open put is cut short.
+pub async fn remove_topic(core: &Core, locator: &TopicLocator) -> Result<()> {
+    let (_lock, sequence) = sequence_lock::locked(core, &locator.sequence).await?;
+    let id = sequence.id;
+    check_unlocked(&sequence)?;
+    let topic = core.catalog.topic(locator).await?;
+    if topic.committed_ns.is_some() {
+        return Err(Error::TopicLocked(locator.to_string()));
+    }
+    let change = core.catalog.begin(id).await?;
+    core.store.put_json(&SequencePaths(id).topic(topic.id).deleted(), &deleted()).await?;
+    core.catalog.topic_deleting(change, id, topic.id).await?;
+    if reconcile::finish_topic_removal(core, id, topic.id).await.is_err() {
+        core.queue.ask(Job::RemoveTopic(id, topic.id));
+    }
+    Ok(())
+}
+
+/// Finds what a notification is about.
+async fn find_subject(core: &Core, subject: &Subject) -> Result<(SequenceId, Option<TopicRow>)> {
+    match subject {
+        Subject::Sequence(name) => Ok((core.catalog.sequence(name).await?.id, None)),
+        Subject::Topic(locator) => {
+            let topic = core.catalog.topic(locator).await?;
+            Ok((topic.sequence_id, Some(topic)))
+        }
+    }
+}
+
+/// Adds a notification, once: who is not sure whether an attempt succeeded tries again with the same id.
+pub async fn notify(
+    core: &Core,
+    subject: &Subject,
+    id: NotificationId,
+    notify_type: String,
+    msg: String,
+) -> Result<()> {
+    let (sequence, _) = find_subject(core, subject).await?;
+    let _lock = sequence_lock::lock(core, sequence).await?;
+    let (sequence, topic) = find_subject(core, subject).await?;
+    let topic = topic.map(|topic| topic.id);
+    if core.catalog.notifications(sequence, topic).await?.iter().any(|row| row.id == id) {
+        return Ok(());
+    }
+    let record = NotificationRecord {
+        format_version: FORMAT_VERSION,
+        id,
+        topic,
+        notify_type,
+        msg,
+        created_ns: now_ns(),
+    };
+    let change = core.catalog.begin(sequence).await?;
+    core.store.create_json(&SequencePaths(sequence).notification(record.id), &record).await?;
+    core.catalog.notified(change, sequence, &record).await
+}
+
+/// Lists notifications, oldest first.
+pub async fn notifications(core: &Core, subject: &Subject) -> Result<Vec<NotificationRow>> {
+    let (sequence, topic) = find_subject(core, subject).await?;
+    core.catalog.notifications(sequence, topic.map(|topic| topic.id)).await
+}
+
+/// Removes notifications.
+pub async fn purge_notifications(core: &Core, subject: &Subject) -> Result<()> {
+    let (sequence, _) = find_subject(core, subject).await?;
+    let _lock = sequence_lock::lock(core, sequence).await?;
+    let (sequence, topic) = find_subject(core, subject).await?;
+    let topic = topic.map(|topic| topic.id);
+    let change = core.catalog.begin(sequence).await?;
+    for row in core.catalog.notifications(sequence, topic).await? {
+        core.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
+    }
+    core.catalog.notifications_purged(change, sequence, topic).await
+}
+
+/// Notes a sign of life of a writer; returns after which silence it is taken for gone.
+pub async fn keep_alive(core: &Core, name: &SequenceName, key: &str) -> Result<Option<Duration>> {
+    let sequence = core.catalog.sequence(name).await?;
+    check_key(&sequence.key, key, name.as_str())?;
+    check_open(&sequence)?;
+    core.writers.touch(sequence.id);
+    Ok(core.config.writer_timeout)
+}
+
+/// The writer leaves the sequence as it is.
+pub async fn end_sequence(core: &Core, name: &SequenceName, key: &str) -> Result<()> {
+    let (_lock, sequence) = sequence_lock::locked(core, name).await?;
+    check_key(&sequence.key, key, name.as_str())?;
+    if sequence.ended_ns.is_some() {
+        // Its answer was lost, and it asks again.
+        return Ok(());
+    }
+    check_open(&sequence)?;
+    let change = core.catalog.begin(sequence.id).await?;
+    let ended_ns = put_end(core, sequence.id).await?;
+    core.catalog.sequence_ended(change, sequence.id, ended_ns, None).await
+}
+
+/// Writes the record of a sequence that ended without being finalized; returns when that was.
+pub async fn put_end(core: &Core, id: SequenceId) -> Result<i64> {
+    let record = EndedRecord { format_version: FORMAT_VERSION, ended_ns: now_ns() };
+    core.store.put_json(&SequencePaths(id).ended(), &record).await?;
+    Ok(record.ended_ns)
+}
+
+fn deleted() -> DeletedRecord {
+    DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() }
+}

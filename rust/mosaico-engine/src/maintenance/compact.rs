@@ -1,0 +1,287 @@
+//! Many small chunks of a topic become few large ones, beside readers.
+//!
+//! The rows of all its chunks are merged by time into new files, with indices that were never used. One write of the
+//! commit record puts them in the place of the old ones. Whoever reads these goes on: their files are removed when the
+//! record is older than the grace of files that no record names. A crash leaves the old chunks, or the new ones.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::TryStreamExt;
+use mosaico_catalog::{ChunkRow, TopicRow};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_file::{ChunkLabel, write_chunk};
+use mosaico_storage::format::paths::{SequencePaths, TopicPaths, parse_chunk};
+use mosaico_storage::format::records::{ChunkRecord, CommitRecord, FORMAT_VERSION};
+use mosaico_storage::format::schema::{Filled, conform, parse_schema_message, times};
+use mosaico_wire::maintenance::{Problem, Progress};
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use crate::read::request::BatchStream;
+use crate::read::topic::read_chunks;
+use crate::reconcile::sequence_lock;
+use crate::state::engine::Core;
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Compacted {
+    /// Topics whose chunks were joined.
+    pub topics: u64,
+    /// Chunks that they had.
+    pub chunks_before: u64,
+    /// Chunks that they have now.
+    pub chunks_after: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Topics that stay as they are; `mosaicod check --deep` tells more.
+    pub problems: Vec<Problem>,
+}
+
+/// Joins chunks of all topics of finalized sequences.
+pub async fn run(core: &Arc<Core>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
+    let mut done = Compacted::default();
+    let ids = core.catalog.sequence_ids().await?;
+    let total = ids.len() as u64;
+    for (number, id) in (0..).zip(ids) {
+        progress(Progress { done: number, total });
+        if core.stopping.is_cancelled() {
+            break;
+        }
+        match core.catalog.sequence_by_id(id).await? {
+            Some(row) if !row.deleting && row.finalized_ns.is_some() => {}
+            _ => continue,
+        }
+        for topic in core.catalog.topics(id).await? {
+            match compact(core, &topic).await {
+                Ok(Some((before, after))) => {
+                    done.topics += 1;
+                    done.chunks_before += before;
+                    done.chunks_after += after;
+                    done.rows += topic.rows;
+                }
+                Ok(None) => {}
+                Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => return Err(error),
+                Err(error) => done.problems.push(Problem {
+                    path: SequencePaths(id).topic(topic.id).folder().to_string(),
+                    text: format!("the chunks of `{}` stay as they are: {error}", topic.locator),
+                    repaired: false,
+                }),
+            }
+        }
+    }
+    progress(Progress { done: total, total });
+    Ok(done)
+}
+
+/// How many chunks the topic had and has, if they were joined.
+async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)>> {
+    let chunks = core.catalog.chunks(topic.id).await?;
+    let parts = parts(topic, core.config.chunk_bytes as u64);
+    if topic.committed_ns.is_none() || topic.deleting || !is_worth_it(&chunks, parts.len()) {
+        return Ok(None);
+    }
+    let paths = SequencePaths(topic.sequence_id).topic(topic.id);
+    let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
+    let commit = commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed())))?;
+    let schema = parse_schema_message(&commit.schema)?;
+    let before = chunks.len() as u64;
+    let stream = read_chunks(core, topic, &schema, chunks.clone());
+    let mut rows = Rows { stream, schema, rest: None };
+    let mut joined: Vec<ChunkRecord> = Vec::new();
+    let first = unused_index(core, paths).await?;
+    for (index, count) in (first..).zip(parts) {
+        let start = joined.last().map_or(0, |last| last.row_start + last.rows);
+        let data_bytes = share(topic, start + count) - share(topic, start);
+        let part = Part { index, start, rows: count, data_bytes };
+        let record;
+        (rows, record) = part.write(core, topic, rows).await?;
+        joined.push(record);
+    }
+    if rows.next().await?.is_some() || !is_same(&commit.chunks, &joined) {
+        let text = format!("joining the chunks of `{}`, which are not what their records say", topic.locator);
+        return Err(Error::Internal(text));
+    }
+    let after = joined.len() as u64;
+    let replaced = replace(core, topic, paths, CommitRecord { chunks: joined, ..commit }, &chunks).await?;
+    Ok(replaced.then_some((before, after)))
+}
+
+/// Rows of each new chunk: equal parts of about `bytes`.
+fn parts(topic: &TopicRow, bytes: u64) -> Vec<u64> {
+    let count = topic.data_bytes.div_ceil(bytes.max(1)).clamp(1, topic.rows.max(1));
+    let until = |part: u64| (u128::from(topic.rows) * u128::from(part) / u128::from(count)) as u64;
+    (0..count).map(|part| until(part + 1) - until(part)).collect()
+}
+
+/// The part of the topic's data that is ascribed to its first rows; the sum stays what was received.
+fn share(topic: &TopicRow, rows: u64) -> u64 {
+    (u128::from(topic.data_bytes) * u128::from(rows) / u128::from(topic.rows.max(1))) as u64
+}
+
+/// Many become few, or chunks that overlap in time become ones that follow each other.
+fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
+    let mut spans: Vec<(i64, i64)> = chunks.iter().map(|chunk| (chunk.ts_min, chunk.ts_max)).collect();
+    spans.sort_unstable();
+    let overlap = spans.windows(2).any(|pair| pair[0].1 > pair[1].0);
+    chunks.len() > 1 && (overlap || chunks.len() > parts + parts / 2)
+}
+
+/// Also of files that a crash left: what is known of a path stays true.
+async fn unused_index(core: &Core, paths: TopicPaths) -> Result<u32> {
+    let names = core.store.list_files(&paths.folder()).await?;
+    let index = |name: &String| parse_chunk(name, ".parquet").or_else(|| parse_chunk(name, ".json"));
+    let highest = names.iter().filter_map(index).max();
+    highest
+        .map_or(Some(0), |index| index.checked_add(1))
+        .ok_or_else(|| Error::Internal("numbering chunks".into()))
+}
+
+/// Whether the new chunks hold what the records say about the old ones.
+fn is_same(old: &[ChunkRecord], new: &[ChunkRecord]) -> bool {
+    let facts = |chunks: &[ChunkRecord]| {
+        let mut columns: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.columns).collect();
+        columns.sort_by(|a, b| a.path.cmp(&b.path));
+        let nulls: Vec<_> = columns
+            .chunk_by(|a, b| a.path == b.path)
+            .map(|of| {
+                (of[0].path.clone(), of.iter().map(|c| c.nulls).sum::<u64>(), of.iter().any(|c| c.has_nan))
+            })
+            .collect();
+        let span = chunks.iter().map(|c| c.ts_min).min().zip(chunks.iter().map(|c| c.ts_max).max());
+        (chunks.iter().map(|c| c.rows).sum::<u64>(), span, nulls)
+    };
+    facts(old) == facts(new)
+}
+
+/// The merged rows of a topic, which are taken part by part.
+struct Rows {
+    stream: BatchStream,
+    schema: SchemaRef,
+    /// What the last part did not take.
+    rest: Option<RecordBatch>,
+}
+
+impl Rows {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if let Some(rest) = self.rest.take() {
+            return Ok(Some(rest));
+        }
+        let Some(batch) = self.stream.try_next().await? else { return Ok(None) };
+        conform(&batch, &self.schema).map(Some).map_err(|e| Error::internal("joining chunks", e))
+    }
+}
+
+/// The rows of one part, on a thread that may block.
+struct Taken<'a> {
+    runtime: Handle,
+    rows: &'a mut Rows,
+    left: u64,
+    /// First and last time.
+    span: Option<(i64, i64)>,
+}
+
+impl Taken<'_> {
+    fn take(&mut self) -> Result<RecordBatch> {
+        let batch = self.runtime.block_on(self.rows.next())?;
+        let mut batch = batch.ok_or_else(|| Error::Internal("joining chunks, which lack rows".into()))?;
+        let count = usize::try_from(self.left).unwrap_or(usize::MAX);
+        if batch.num_rows() > count {
+            self.rows.rest = Some(batch.slice(count, batch.num_rows() - count));
+            batch = batch.slice(0, count);
+        }
+        self.left -= batch.num_rows() as u64;
+        if let [first, .., last] | [first @ last] = times(&batch)?.values().as_ref() {
+            self.span = Some((self.span.map_or(*first, |span| span.0), *last));
+        }
+        Ok(batch)
+    }
+}
+
+impl Iterator for Taken<'_> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.left > 0).then(|| self.take())
+    }
+}
+
+/// A new chunk.
+struct Part {
+    index: u32,
+    start: u64,
+    rows: u64,
+    data_bytes: u64,
+}
+
+impl Part {
+    /// Writes it with the next of `rows`.
+    async fn write(self, core: &Arc<Core>, topic: &TopicRow, mut rows: Rows) -> Result<(Rows, ChunkRecord)> {
+        let _encoding = core.chunk_jobs.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let label = ChunkLabel {
+            sequence: topic.locator.sequence.to_string(),
+            topic: topic.locator.topic.to_string(),
+            ontology_tag: topic.ontology_tag.clone(),
+            serialization_format: topic.serialization_format.as_str(),
+            index: self.index,
+            row_start: self.start,
+            rows: self.rows,
+            filled: Filled::UNKNOWN,
+        };
+        let scratch = core.store.scratch_file();
+        let (file, left, group_bytes) = (scratch.file.clone(), self.rows, core.config.row_group_bytes);
+        let runtime = Handle::current();
+        let work = move || {
+            let schema = Arc::clone(&rows.schema);
+            let mut taken = Taken { runtime, rows: &mut rows, left, span: None };
+            let written = write_chunk(&file, &schema, &label, group_bytes, taken.by_ref())?;
+            let span = taken.span;
+            Ok::<_, Error>((rows, written, span))
+        };
+        let joined = tokio::task::spawn_blocking(work).await;
+        let (rows, written, span) = joined.map_err(|e| Error::internal("joining chunks", e))??;
+        let (ts_min, ts_max) = span.ok_or_else(|| Error::Internal("joining chunks without rows".into()))?;
+        let path = SequencePaths(topic.sequence_id).topic(topic.id).chunk(self.index);
+        core.store.publish(&scratch, &path).await?;
+        let record = ChunkRecord {
+            format_version: FORMAT_VERSION,
+            index: self.index,
+            row_start: self.start,
+            rows: written.rows,
+            bytes: written.bytes,
+            data_bytes: self.data_bytes,
+            ts_min,
+            ts_max,
+            crc32: written.crc32,
+            columns: written.columns,
+        };
+        Ok((rows, record))
+    }
+}
+
+/// Puts the new chunks in the place of the old ones, unless the topic is not there any more.
+async fn replace(
+    core: &Core,
+    topic: &TopicRow,
+    paths: TopicPaths,
+    commit: CommitRecord,
+    old: &[ChunkRow],
+) -> Result<bool> {
+    let _lock = sequence_lock::lock(core, topic.sequence_id).await?;
+    let indices = |chunks: &[ChunkRow]| chunks.iter().map(|chunk| chunk.index).collect::<Vec<_>>();
+    match core.catalog.topic_by_id(topic.id).await? {
+        Some(row) if !row.deleting => {}
+        _ => return Ok(false),
+    }
+    if indices(&core.catalog.chunks(topic.id).await?) != indices(old) {
+        return Ok(false);
+    }
+    let change = core.catalog.begin(topic.sequence_id).await?;
+    for chunk in &commit.chunks {
+        core.store.put_json(&paths.chunk_record(chunk.index), chunk).await?;
+    }
+    core.store.put_json(&paths.committed(), &commit).await?;
+    core.catalog.chunks_joined(change, &commit).await?;
+    Ok(true)
+}

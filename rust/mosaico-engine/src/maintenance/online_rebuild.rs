@@ -1,0 +1,159 @@
+//! The catalogue made anew by the server that uses it, a sequence at a time, beside readers and writers.
+//!
+//! Under the lock of a sequence its records are read, and its rows are replaced in one transaction. What is being
+//! recorded goes on: only who creates, ends or removes something of the sequence waits. Each step stands for itself, so a
+//! run that was cut short is simply begun again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::records::SequenceRecord;
+use mosaico_types::id::SequenceId;
+use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
+use tokio_util::sync::CancellationToken;
+
+use super::rebuild::{is_transient, restore_events};
+use crate::reconcile::{self, sequence_lock};
+use crate::state::engine::Core;
+
+/// Sequences that are read at the same time.
+const AT_ONCE: usize = 8;
+
+/// Makes the catalogue anew, until `enough` is said.
+pub async fn run(
+    core: &Arc<Core>,
+    progress: &(dyn Fn(Progress) + Sync),
+    enough: &CancellationToken,
+) -> Result<Rebuilt> {
+    let problems = {
+        let _unchanged = core.archive.hold().await;
+        restore_events(&core.catalog, &core.store).await?
+    };
+    let known: BTreeSet<SequenceId> = core.catalog.sequence_ids().await?.into_iter().collect();
+    let stored: BTreeSet<SequenceId> = core.store.sequences().await?.into_iter().collect();
+    let mut missing: BTreeSet<SequenceId> = stored.difference(&known).copied().collect();
+    let mut run = Run {
+        total: (known.len() + missing.len()) as u64,
+        done: 0,
+        rebuilt: Rebuilt { problems, ..Rebuilt::default() },
+        progress,
+    };
+    progress(Progress { done: 0, total: run.total });
+    let mut known = stream::iter(known)
+        .take_while(|_| std::future::ready(!enough.is_cancelled()))
+        .map(async |id| (id, refresh(core, id).await))
+        .buffer_unordered(AT_ONCE);
+    while let Some((id, found)) = known.next().await {
+        if !run.note(id, found?) {
+            // The other one may have had a name that is not its.
+            missing.insert(id);
+        }
+    }
+    // The oldest first: a name that two of them have is its.
+    for id in missing {
+        if enough.is_cancelled() {
+            break;
+        }
+        if !run.note(id, refresh(core, id).await?) {
+            run.refuse(id, "another sequence has its name");
+        }
+    }
+    if enough.is_cancelled() {
+        return Err(Error::ShuttingDown);
+    }
+    let mut rebuilt = run.rebuilt;
+    rebuilt.sequences = core.catalog.sequence_ids().await?.len() as u64;
+    for problem in &rebuilt.problems {
+        tracing::error!(path = problem.path, "{}", problem.text);
+    }
+    Ok(rebuilt)
+}
+
+/// What became of a sequence.
+enum Found {
+    /// With this many topics.
+    Replaced(u64),
+    TakenOut,
+    /// Neither the store nor the catalogue has it.
+    Nothing,
+    NameTaken,
+    Damaged(Error),
+}
+
+struct Run<'a> {
+    total: u64,
+    done: u64,
+    rebuilt: Rebuilt,
+    progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+impl Run<'_> {
+    /// False if it has to be looked at again.
+    fn note(&mut self, id: SequenceId, found: Found) -> bool {
+        match found {
+            Found::NameTaken => return false,
+            Found::Replaced(topics) => self.rebuilt.topics += topics,
+            Found::TakenOut => self.rebuilt.taken_out += 1,
+            Found::Nothing => {}
+            Found::Damaged(error) => {
+                self.refuse(id, &error.to_string());
+                return true;
+            }
+        }
+        self.step();
+        true
+    }
+
+    fn refuse(&mut self, id: SequenceId, why: &str) {
+        self.rebuilt.problems.push(Problem {
+            path: SequencePaths(id).folder().to_string(),
+            text: format!("the catalogue stays as it is about this sequence: {why}"),
+            repaired: false,
+        });
+        self.step();
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        (self.progress)(Progress { done: self.done, total: self.total });
+    }
+}
+
+async fn refresh(core: &Arc<Core>, id: SequenceId) -> Result<Found> {
+    // Nobody creates one with the name of a lost sequence meanwhile.
+    let _name = match core.catalog.has_sequence(id).await? {
+        true => None,
+        false => match core.store.get_json::<SequenceRecord>(&SequencePaths(id).created()).await {
+            Ok(Some(record)) => Some(sequence_lock::lock_name(core, &record.name).await?),
+            _ => None,
+        },
+    };
+    let _lock = match sequence_lock::lock(core, id).await {
+        // A change that was cut short is not settled, since a record of it is damaged.
+        Err(error) if !is_transient(&error) => return Ok(Found::Damaged(error)),
+        lock => lock?,
+    };
+    let live = core.live.of_sequence(id);
+    let mut still = Vec::new();
+    for topic in &live {
+        still.push(topic.noting.write().await);
+    }
+    match core.store.load_sequence(id).await {
+        Ok(Some(state)) => Ok(match core.catalog.replace_sequence(&state).await? {
+            true => Found::Replaced(state.topics.len() as u64),
+            false => Found::NameTaken,
+        }),
+        Ok(None) if core.catalog.has_sequence(id).await? => {
+            drop(still);
+            core.catalog.settle_removal(id).await?;
+            reconcile::finish_sequence_removal(core, id).await?;
+            Ok(Found::TakenOut)
+        }
+        Ok(None) => Ok(Found::Nothing),
+        Err(error) if is_transient(&error) => Err(error),
+        Err(error) => Ok(Found::Damaged(error)),
+    }
+}

@@ -1,0 +1,152 @@
+//! The catalogue from the store alone.
+//!
+//! Until all is in it the catalogue is marked as being filled. A rebuild that is cut short leaves the mark: the next one
+//! goes on, and a server makes the catalogue anew, since the store may have changed.
+
+use std::collections::HashSet;
+use std::pin::pin;
+
+use futures::{StreamExt, stream};
+use mosaico_catalog::{Catalog, Database};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::{EVENTS, SequencePaths, events_file};
+use mosaico_storage::format::records::EventsRecord;
+use mosaico_storage::objects::{Loaded, Store};
+use mosaico_types::id::SequenceId;
+use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
+
+/// Sequences that are read and taken over together.
+const PER_TRANSACTION: usize = 256;
+/// Groups of them that are read at the same time.
+const READERS: usize = 3;
+
+/// Whether the store tells of something that the catalogue does not know: it was restored from a backup.
+pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
+    let Some(first) = event_files(store).await?.pop() else { return Ok(false) };
+    let record: Option<EventsRecord> = store.get_json(&events_file(&first)).await?;
+    let stored = record.and_then(|record| record.events.last().map(|event| event.id.clone()));
+    Ok(stored > catalog.newest_event().await?)
+}
+
+/// Opens the catalogue of a store that the caller holds; one that is missing, or older than the store, is filled first.
+pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog> {
+    let (mut catalog, mut is_new) = database.open().await.map_err(|error| match error {
+        Error::Internal(_) => Error::Startup(format!(
+            "the catalogue {database} cannot be opened; `mosaicod rebuild` makes it anew from the store"
+        )),
+        other => other,
+    })?;
+    if !is_new && is_older(&catalog, store).await? {
+        tracing::warn!("the catalogue is older than the store and is made anew");
+        catalog.close().await;
+        database.forget().await?;
+        (catalog, is_new) = database.open().await?;
+    }
+    if is_new {
+        fill(&catalog, store, &|_| ()).await?;
+    }
+    Ok(catalog)
+}
+
+/// Makes the catalogue of a store that the caller holds.
+pub async fn run(
+    database: &Database,
+    store: &Store,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Rebuilt> {
+    let catalog = database.open_to_fill().await?;
+    let filled = fill(&catalog, store, progress).await;
+    catalog.close().await;
+    filled
+}
+
+async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+    catalog.begin_filling().await?;
+    let problems = restore_events(catalog, store).await?;
+    let known = catalog.sequence_ids().await?;
+    let mut ids = store.sequences().await?;
+    let total = ids.len() as u64;
+    ids.retain(|id| !known.contains(id));
+    // The oldest first: a name that two of them have is its.
+    ids.sort_unstable();
+    let mut rebuilt = Rebuilt { resumed: known.len() as u64, problems, ..Rebuilt::default() };
+    let shards: Vec<Vec<SequenceId>> = ids.chunks(PER_TRANSACTION).map(<[_]>::to_vec).collect();
+    let load = |ids| async move { store.load_sequences(ids).await };
+    // The next ones are read while these are written.
+    let mut groups = pin!(stream::iter(shards).map(load).buffered(READERS));
+    let mut done = rebuilt.resumed;
+    progress(Progress { done, total });
+    while let Some(group) = groups.next().await {
+        let group = group?;
+        done += group.len() as u64;
+        take_over(catalog, group, &mut rebuilt).await?;
+        progress(Progress { done, total });
+    }
+    rebuilt.sequences = catalog.sequence_ids().await?.len() as u64;
+    catalog.filled().await?;
+    for problem in &rebuilt.problems {
+        tracing::error!(path = problem.path, "{}", problem.text);
+    }
+    Ok(rebuilt)
+}
+
+/// Takes the events of the store over. Returns the files that cannot be read.
+pub async fn restore_events(catalog: &Catalog, store: &Store) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for first in event_files(store).await? {
+        let path = events_file(&first);
+        match store.get_json::<EventsRecord>(&path).await {
+            Ok(record) => catalog.restore_events(&record.map(|r| r.events).unwrap_or_default()).await?,
+            Err(error) if is_transient(&error) => return Err(error),
+            Err(error) => {
+                let (path, text) = (path.to_string(), format!("its events are left out: {error}"));
+                problems.push(Problem { path, text, repaired: false });
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Nothing is known about what was asked for; otherwise it is known to be damaged.
+pub fn is_transient(error: &Error) -> bool {
+    matches!(error, Error::Full(_) | Error::StoreUnavailable(_))
+}
+
+async fn take_over(catalog: &Catalog, group: Vec<Loaded>, rebuilt: &mut Rebuilt) -> Result<()> {
+    let (mut states, mut removals) = (Vec::new(), Vec::new());
+    for (id, loaded) in group {
+        match loaded {
+            Ok(Some(state)) => states.push(state),
+            Ok(None) => removals.push(id),
+            Err(error) if is_transient(&error) => return Err(error),
+            Err(error) => rebuilt.problems.push(left_out(id, &error.to_string())),
+        }
+    }
+    rebuilt.removals += removals.len() as u64;
+    rebuilt.topics += states.iter().map(|state| state.topics.len() as u64).sum::<u64>();
+    catalog.announce_removals(&removals).await?;
+    let same_name: HashSet<SequenceId> = catalog.restore_sequences(&states).await?.into_iter().collect();
+    for state in states.iter().filter(|state| same_name.contains(&state.record.id)) {
+        rebuilt.topics -= state.topics.len() as u64;
+        let text = format!("an older sequence has the name `{}` too", state.record.name);
+        rebuilt.problems.push(left_out(state.record.id, &text));
+    }
+    Ok(())
+}
+
+fn left_out(id: SequenceId, why: &str) -> Problem {
+    Problem {
+        path: SequencePaths(id).folder().to_string(),
+        text: format!("the sequence is left out of the catalogue: {why}"),
+        repaired: false,
+    }
+}
+
+/// First events of the files of events, oldest first.
+async fn event_files(store: &Store) -> Result<Vec<String>> {
+    let names = store.list_files(&EVENTS.into()).await?;
+    let mut firsts: Vec<String> =
+        names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
+    firsts.sort_unstable();
+    Ok(firsts)
+}

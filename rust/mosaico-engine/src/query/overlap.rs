@@ -1,0 +1,89 @@
+//! Conditions on rows as ranges of values. A chunk whose values lie beyond has no row that matches; the catalogue finds
+//! the others.
+
+use std::ops::Bound;
+
+use mosaico_catalog::{Overlap, Range};
+use mosaico_select::{Check, Column, LeafCheck, RowExpr, RowTest};
+use mosaico_storage::format::column_stats::is_bounded;
+use mosaico_wire::query::Expr;
+
+/// What topics have to hold for some of their rows to match.
+pub(super) fn overlaps(expr: &RowExpr) -> Expr<Overlap> {
+    match expr {
+        Expr::All(children) => all(children.iter().map(overlaps)),
+        Expr::Any(children) => any(children.iter().map(overlaps)),
+        // Rows that do not match lie anywhere, and nulls and NaN are among them.
+        Expr::Not(_) => Overlap::ANY,
+        Expr::Is(RowTest { column: None, .. } | RowTest { check: LeafCheck::Never, .. }) => Overlap::NONE,
+        Expr::Is(RowTest { column: Some(column), check }) => overlap(column, check),
+    }
+}
+
+fn all(children: impl Iterator<Item = Expr<Overlap>>) -> Expr<Overlap> {
+    let children: Vec<_> = children.filter(|child| *child != Overlap::ANY).collect();
+    if children.contains(&Overlap::NONE) { Overlap::NONE } else { Expr::All(children) }
+}
+
+fn any(children: impl Iterator<Item = Expr<Overlap>>) -> Expr<Overlap> {
+    let children: Vec<_> = children.filter(|child| *child != Overlap::NONE).collect();
+    if children.contains(&Overlap::ANY) { Overlap::ANY } else { Expr::Any(children) }
+}
+
+fn overlap(column: &Column, check: &LeafCheck) -> Expr<Overlap> {
+    if column.repeated || !is_bounded(&column.data_type) {
+        return Overlap::ANY;
+    }
+    let numbers = |(low, high): (Option<f64>, Option<f64>)| {
+        Range::Numbers(low.unwrap_or(f64::NEG_INFINITY), high.unwrap_or(f64::INFINITY))
+    };
+    let reach = match check {
+        LeafCheck::Int(check) => reach(check, |value| *value as f64).map(numbers),
+        LeafCheck::Float(check) => reach(check, |value| *value).map(numbers),
+        LeafCheck::Bool(check) => reach(check, |value| f64::from(u8::from(*value))).map(numbers),
+        LeafCheck::Text(check) => reach(check, String::clone).map(|(low, high)| Range::Texts(low, high)),
+        LeafCheck::Pattern(_) | LeafCheck::Exists => Reach::Anywhere,
+        LeafCheck::Never => Reach::Nowhere,
+    };
+    match reach {
+        Reach::Anywhere => Overlap::ANY,
+        Reach::Nowhere => Overlap::NONE,
+        Reach::Within(range) => Expr::Is(Overlap { column: column.path.clone(), range }),
+    }
+}
+
+/// Where values lie that a check accepts.
+enum Reach<T> {
+    Anywhere,
+    Nowhere,
+    Within(T),
+}
+
+impl<T> Reach<T> {
+    fn map<U>(self, map: impl FnOnce(T) -> U) -> Reach<U> {
+        match self {
+            Self::Anywhere => Reach::Anywhere,
+            Self::Nowhere => Reach::Nowhere,
+            Self::Within(range) => Reach::Within(map(range)),
+        }
+    }
+}
+
+fn reach<T, U>(check: &Check<T>, read: impl Fn(&T) -> U) -> Reach<(Option<U>, Option<U>)> {
+    let edge = |bound: &Bound<T>| match bound {
+        Bound::Included(value) | Bound::Excluded(value) => Some(read(value)),
+        Bound::Unbounded => None,
+    };
+    match check {
+        Check::Never => Reach::Nowhere,
+        // NaN is among what differs, and lies in no range.
+        Check::Always | Check::Differs(_) | Check::Within(Bound::Unbounded, Bound::Unbounded) => {
+            Reach::Anywhere
+        }
+        Check::Within(low, high) => Reach::Within((edge(low), edge(high))),
+        Check::OneOf(values) => match (values.first(), values.last()) {
+            (Some(low), Some(high)) => Reach::Within((Some(read(low)), Some(read(high)))),
+            _ => Reach::Nowhere,
+        },
+    }
+}

@@ -1,0 +1,310 @@
+//! Whether a topic has rows that match, and from when to when: statistics first, then pages, then rows.
+
+use std::io::Seek;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use arrow::array::RecordBatch;
+use futures::{FutureExt, StreamExt, stream};
+use mosaico_catalog::ChunkStats;
+use mosaico_select::{RowExpr, RowTest, Verdict, matching, verdict};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::schema::{TIMESTAMP, times};
+use mosaico_storage::trace;
+use mosaico_storage::wal::frame::BatchReader;
+use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_wire::query::{Counts, Explain};
+use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+
+use crate::read::column_bounds::judge_chunk;
+use crate::read::prune::{Plan, plan};
+use crate::state::active_topic::SegmentView;
+use crate::state::chunk_reader::ParquetFile;
+use crate::state::engine::Core;
+
+/// Arrow data that a scan decodes at once.
+const BATCH_BYTES: u64 = 1 << 20;
+const BATCH_ROWS: u64 = 16 << 10;
+
+/// Lowest and highest time.
+pub(super) type Span = (i64, i64);
+
+pub(super) fn joined(a: Option<Span>, b: Option<Span>) -> Option<Span> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What was looked at, counted by all scans of a query.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub sequences: AtomicU64,
+    pub topics: AtomicU64,
+    chunks: Counter,
+    row_groups: Counter,
+    pages: Counter,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    candidates: AtomicU64,
+    pruned: AtomicU64,
+    read: AtomicU64,
+}
+
+impl Counter {
+    fn add(&self, counts: Counts) {
+        self.candidates.fetch_add(counts.candidates, Relaxed);
+        self.pruned.fetch_add(counts.pruned_by_statistics, Relaxed);
+        self.read.fetch_add(counts.read, Relaxed);
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            candidates: self.candidates.load(Relaxed),
+            pruned_by_statistics: self.pruned.load(Relaxed),
+            read: self.read.load(Relaxed),
+        }
+    }
+}
+
+impl Counters {
+    pub(super) fn explain(&self) -> Explain {
+        Explain {
+            sequences: self.sequences.load(Relaxed),
+            topics: self.topics.load(Relaxed),
+            chunks: self.chunks.counts(),
+            row_groups: self.row_groups.counts(),
+            pages: self.pages.counts(),
+            rows_scanned: self.rows.load(Relaxed),
+            bytes_read: self.bytes.load(Relaxed),
+        }
+    }
+}
+
+/// The durable rows of a topic.
+#[derive(Debug)]
+pub(super) struct TopicRows {
+    pub sequence: SequenceId,
+    pub topic: TopicId,
+    pub chunks: Vec<ChunkStats>,
+    /// Rows that are not in chunks yet.
+    pub segments: Vec<Arc<SegmentView>>,
+}
+
+/// Matching rows: `None` without any; the span is there if it was asked for.
+pub(super) type Found = Option<Option<Span>>;
+
+/// Searches topics.
+#[derive(Debug, Clone)]
+pub(super) struct Scanner {
+    pub core: Arc<Core>,
+    pub counters: Arc<Counters>,
+}
+
+impl Scanner {
+    /// Searches a topic, several chunks at a time; without `ranges` up to the first match.
+    pub(super) async fn topic(&self, rows: &TopicRows, expr: &Arc<RowExpr>, ranges: bool) -> Result<Found> {
+        let mut found: Found = None;
+        let candidates = rows.chunks.len() + rows.segments.len();
+        self.counters.chunks.add(Counts { candidates: candidates as u64, ..Counts::default() });
+        let mut open = Vec::new();
+        for chunk in &rows.chunks {
+            let judged =
+                verdict(expr, &|column, check| judge_chunk(&chunk.columns, chunk.row.rows, column, check));
+            match judged {
+                Verdict::None => {}
+                Verdict::All => {
+                    found = Some(joined(found.flatten(), Some((chunk.row.ts_min, chunk.row.ts_max))))
+                }
+                Verdict::Some if !ranges => found = Some(None),
+                Verdict::Some | Verdict::Maybe => {
+                    open.push(chunk);
+                    continue;
+                }
+            }
+            self.counters.chunks.add(Counts { pruned_by_statistics: 1, ..Counts::default() });
+        }
+        if found.is_some() && !ranges {
+            return Ok(Some(None));
+        }
+        let width = self.core.scans.available_permits().max(1);
+        let mut chunks = Vec::with_capacity(open.len());
+        for chunk in open {
+            chunks.push(self.chunk(rows, chunk, expr, ranges).boxed());
+        }
+        let mut scans = stream::iter(chunks).buffer_unordered(width);
+        while let Some(scanned) = scans.next().await {
+            if let Some(span) = scanned? {
+                found = Some(joined(found.flatten(), span));
+                if !ranges {
+                    return Ok(found);
+                }
+            }
+        }
+        drop(scans);
+        for segment in &rows.segments {
+            if let Some(span) = self.segment(segment, expr, ranges).await? {
+                found = Some(joined(found.flatten(), span));
+                if !ranges {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
+        self.core.scans.acquire().await.map_err(|e| Error::internal("waiting for a scan", e))
+    }
+
+    async fn chunk(
+        &self,
+        rows: &TopicRows,
+        chunk: &ChunkStats,
+        expr: &Arc<RowExpr>,
+        ranges: bool,
+    ) -> Result<Found> {
+        let _permit = self.permit().await?;
+        let path = SequencePaths(rows.sequence).topic(rows.topic).chunk(chunk.row.index);
+        let mut file = ParquetFile { chunks: self.core.store.chunks(), path, bytes: chunk.row.bytes };
+        let footer = self.core.footers.load(&mut file).await?;
+        let failed = {
+            let path = file.path.clone();
+            move |e| Error::internal(format!("searching {path}"), e)
+        };
+        let Plan { proven, groups, rows: selection, group_counts, page_counts } =
+            plan(&footer, expr).map_err(&failed)?;
+        self.counters.row_groups.add(group_counts);
+        self.counters.pages.add(page_counts);
+        self.counters.chunks.add(Counts { read: 1, ..Counts::default() });
+        if proven && !ranges {
+            return Ok(Some(None));
+        }
+        let row_bytes = (chunk.row.data_bytes / chunk.row.rows.max(1)).max(1);
+        let batch_rows = usize::try_from((BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS)).unwrap_or(1);
+        let decoder = ParquetPushDecoderBuilder::new_with_metadata(footer.clone())
+            .with_projection(projection(&footer, expr, ranges))
+            .with_batch_size(batch_rows)
+            .with_row_groups(groups)
+            .with_row_selection(selection)
+            .build()
+            .map_err(&failed)?;
+        let mut search = Search { expr: Arc::clone(expr), ranges, found: None, rows: 0, decoder };
+        loop {
+            let (searched, step) = blocking(move || {
+                let step = search.step();
+                (search, step)
+            })
+            .await?;
+            search = searched;
+            self.counters.rows.fetch_add(std::mem::take(&mut search.rows), Relaxed);
+            match step? {
+                None => return Ok(search.found),
+                Some(wanted) => {
+                    let data = file.get_byte_ranges(wanted.clone()).await.map_err(&failed)?;
+                    let bytes: usize = data.iter().map(bytes::Bytes::len).sum();
+                    self.counters.bytes.fetch_add(bytes as u64, Relaxed);
+                    search.decoder.push_ranges(wanted, data).map_err(&failed)?;
+                }
+            }
+        }
+    }
+
+    async fn segment(&self, view: &Arc<SegmentView>, expr: &Arc<RowExpr>, ranges: bool) -> Result<Found> {
+        let _permit = self.permit().await?;
+        let (view, expr) = (Arc::clone(view), Arc::clone(expr));
+        let end = view.segment.end;
+        let work = move || {
+            let failed = |e| Error::internal("searching the ingest log", e);
+            let file = view.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+            let file = file.map_err(|e| Error::internal("searching the ingest log", e))?;
+            let (mut found, mut rows) = (None, 0);
+            for batch in BatchReader::new(file, view.segment.end).map_err(failed)? {
+                let batch = batch.map_err(failed)?;
+                rows += batch.num_rows() as u64;
+                look(&expr, &batch, ranges, &mut found)?;
+                if found.is_some() && !ranges {
+                    break;
+                }
+            }
+            Ok::<_, Error>((found, rows))
+        };
+        let (found, rows) = blocking(work).await??;
+        self.counters.chunks.add(Counts { read: 1, ..Counts::default() });
+        self.counters.rows.fetch_add(rows, Relaxed);
+        self.counters.bytes.fetch_add(end, Relaxed);
+        Ok(found)
+    }
+}
+
+/// Runs work that takes the processor off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    trace::spawn_blocking(work).await.map_err(|e| Error::internal("searching rows", e))
+}
+
+/// The columns that a condition looks at, and the time if it is asked for.
+fn projection(footer: &ArrowReaderMetadata, expr: &RowExpr, ranges: bool) -> ProjectionMask {
+    let schema = footer.parquet_schema();
+    let mut leaves = Vec::new();
+    expr.leaves(&mut |test: &RowTest| leaves.extend(test.column.iter().flat_map(|c| c.leaves.clone())));
+    if ranges {
+        leaves.extend(schema.columns().iter().position(|column| column.path().string() == TIMESTAMP));
+    }
+    ProjectionMask::leaves(schema, leaves)
+}
+
+/// The search of one chunk.
+#[derive(Debug)]
+struct Search {
+    expr: Arc<RowExpr>,
+    ranges: bool,
+    found: Found,
+    rows: u64,
+    decoder: ParquetPushDecoder,
+}
+
+impl Search {
+    /// Goes on until bytes are needed, which are returned, or until the end.
+    fn step(&mut self) -> Result<Option<Vec<std::ops::Range<u64>>>> {
+        loop {
+            let failed = |e| Error::internal("decoding a chunk", e);
+            match self.decoder.try_decode().map_err(failed)? {
+                DecodeResult::NeedsData(wanted) => return Ok(Some(wanted)),
+                DecodeResult::Finished => return Ok(None),
+                DecodeResult::Data(batch) => {
+                    self.rows += batch.num_rows() as u64;
+                    look(&self.expr, &batch, self.ranges, &mut self.found)?;
+                    if self.found.is_some() && !self.ranges {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the matching rows of a batch.
+fn look(expr: &RowExpr, batch: &RecordBatch, ranges: bool, found: &mut Found) -> Result<()> {
+    let rows = matching(expr, batch);
+    let mut chosen = rows.set_indices();
+    let Some(first) = chosen.next() else { return Ok(()) };
+    let span = if ranges {
+        let times = times(batch)?.values();
+        let start = (times[first], times[first]);
+        Some(chosen.fold(start, |(low, high), row| (low.min(times[row]), high.max(times[row]))))
+    } else {
+        None
+    };
+    *found = Some(joined(found.flatten(), span));
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! Rows of one chunk inside a window, piece by piece: what cannot hold any is not read, and between two pieces a
+//! reader holds nothing. Conditions are tried first on the columns that they are about.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use futures::{StreamExt, TryStreamExt, stream};
+use mosaico_catalog::ChunkRow;
+use mosaico_select::{RowTest, Select, matching};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::schema::TIMESTAMP;
+use mosaico_types::TimeWindow;
+use mosaico_types::id::{SequenceId, TopicId};
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::basic::Type;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::statistics::Statistics;
+
+use super::prune::candidate_rows;
+use super::request::{BatchStream, Wanted, trimmed};
+use crate::state::chunk_reader::ParquetFile;
+use crate::state::engine::Core;
+
+/// Rows of a piece, however narrow they are.
+const MAX_PIECE_ROWS: usize = 64 << 10;
+
+/// Opens a chunk.
+pub async fn open(
+    core: &Core,
+    sequence: SequenceId,
+    topic: TopicId,
+    chunk: ChunkRow,
+    Wanted { window, select, size }: Wanted,
+) -> Result<BatchStream> {
+    let path = SequencePaths(sequence).topic(topic).chunk(chunk.index);
+    let mut file = ParquetFile { chunks: core.store.chunks(), path, bytes: chunk.bytes };
+    let footer = core.footers.load(&mut file).await?;
+    let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);
+    let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
+    let failed = |e| Error::internal(format!("reading {}", file.path), e);
+    let mut pages = pages(&footer, window, &select).map_err(failed)?;
+    let pieces = std::iter::from_fn(move || {
+        next_piece(&mut pages, (size.bytes() / row_bytes).clamp(1, MAX_PIECE_ROWS))
+    });
+    let read = move |piece| read(file.clone(), footer.clone(), piece, Arc::clone(&select));
+    let batches = stream::iter(pieces).then(read);
+    Ok(trimmed(batches.map_ok(|batches| stream::iter(batches).map(Ok)).try_flatten().boxed(), window))
+}
+
+/// Rows of one row group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    group: usize,
+    rows: Range<usize>,
+}
+
+/// Rows that are still to be read; those of a page lie together.
+type Pages = VecDeque<Piece>;
+
+/// Decodes a piece as a whole: a decoder that waits for its client would hold a zstd context for each column.
+async fn read(
+    file: ParquetFile,
+    footer: ArrowReaderMetadata,
+    piece: Piece,
+    select: Arc<Select>,
+) -> Result<Vec<RecordBatch>> {
+    let path = file.path.clone();
+    let failed = move |e| Error::internal(format!("reading {path}"), e);
+    let in_group = group_rows(footer.metadata(), piece.group);
+    let selected = RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), in_group);
+    let leaves = |leaves: Vec<usize>| ProjectionMask::leaves(footer.parquet_schema(), leaves);
+    let wanted = leaves(select.projection.leaves().to_vec());
+    let filter = select.filter.clone().map(|filter| {
+        let columns = leaves(filter_leaves(&select));
+        let matching = move |batch: RecordBatch| Ok(BooleanArray::new(matching(&filter, &batch), None));
+        RowFilter::new(vec![Box::new(ArrowPredicateFn::new(columns, matching))])
+    });
+    let mut reader = ParquetRecordBatchStreamBuilder::new_with_metadata(file, footer)
+        .with_batch_size(piece.rows.len())
+        .with_row_groups(vec![piece.group])
+        .with_row_selection(selected)
+        .with_projection(wanted);
+    if let Some(filter) = filter {
+        reader = reader.with_row_filter(filter);
+    }
+    let batches: Vec<RecordBatch> =
+        reader.build().map_err(failed.clone())?.try_collect().await.map_err(failed)?;
+    let chosen = |batch| select.projection.apply(&batch);
+    let chosen = batches.into_iter().map(chosen).collect::<Result<_, _>>();
+    chosen.map_err(|e| Error::internal("reading a chunk", e))
+}
+
+/// The leaves that a condition is about.
+fn filter_leaves(select: &Select) -> Vec<usize> {
+    let mut leaves = Vec::new();
+    if let Some(filter) = &select.filter {
+        filter.leaves(&mut |test: &RowTest| leaves.extend(test.column.iter().flat_map(|c| c.leaves.clone())));
+    }
+    leaves
+}
+
+/// Bytes of what is decoded of a row, if that is the same for each.
+fn fixed_width(footer: &ArrowReaderMetadata, select: &Select) -> Option<usize> {
+    let leaf_width = |leaf: usize| {
+        let column = footer.parquet_schema().column(leaf);
+        let width = match column.physical_type() {
+            Type::BOOLEAN => 1,
+            Type::INT32 | Type::FLOAT => 4,
+            Type::INT64 | Type::DOUBLE => 8,
+            Type::INT96 => 12,
+            Type::FIXED_LEN_BYTE_ARRAY => usize::try_from(column.type_length()).ok()?,
+            Type::BYTE_ARRAY => return None,
+        };
+        (column.max_rep_level() == 0).then_some(width)
+    };
+    select.projection.leaves().iter().copied().chain(filter_leaves(select)).map(leaf_width).sum()
+}
+
+fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
+    usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0)
+}
+
+/// What has to be read, page by page.
+fn pages(footer: &ArrowReaderMetadata, window: TimeWindow, select: &Select) -> ParquetResult<Pages> {
+    let metadata = footer.metadata();
+    let leaf =
+        footer.parquet_schema().columns().iter().position(|column| column.path().string() == TIMESTAMP);
+    let mut found = Pages::new();
+    for group in 0..metadata.num_row_groups() {
+        let pages = match leaf {
+            Some(leaf) if !may_hold(metadata, group, leaf, window) => continue,
+            Some(leaf) => pages_inside(metadata, group, leaf, window),
+            None => std::iter::once(0..group_rows(metadata, group)).collect(),
+        };
+        let pages = match &select.filter {
+            Some(filter) => common(&pages, &candidate_rows(footer, group, filter)?),
+            None => pages,
+        };
+        found.extend(pages.into_iter().map(|rows| Piece { group, rows }));
+    }
+    Ok(found)
+}
+
+/// What lies in both of two lists of ascending ranges.
+fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut i, mut j) = (0, 0);
+    let mut found = Vec::new();
+    while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
+        let both = left.start.max(right.start)..left.end.min(right.end);
+        if !both.is_empty() {
+            found.push(both);
+        }
+        if left.end <= right.end {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    found
+}
+
+fn may_hold(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeWindow) -> bool {
+    match metadata.row_group(group).column(leaf).statistics() {
+        Some(Statistics::Int64(found)) => match (found.min_opt(), found.max_opt()) {
+            (Some(&min), Some(&max)) => window.overlaps(min, max),
+            _ => true,
+        },
+        _ => true,
+    }
+}
+
+/// The rows of the time column's pages that may lie in the window.
+fn pages_inside(
+    metadata: &ParquetMetaData,
+    group: usize,
+    leaf: usize,
+    window: TimeWindow,
+) -> Vec<Range<usize>> {
+    let rows = group_rows(metadata, group);
+    let index = metadata.column_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
+    let places = metadata.offset_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
+    let (Some(ColumnIndexMetaData::INT64(index)), Some(places)) = (index, places) else {
+        return std::iter::once(0..rows).collect();
+    };
+    let start = |page: usize| {
+        let place = places.page_locations().get(page)?;
+        usize::try_from(place.first_row_index).ok()
+    };
+    let inside = |page: &usize| match (index.min_value(*page), index.max_value(*page)) {
+        (Some(&min), Some(&max)) => window.overlaps(min, max),
+        _ => true,
+    };
+    let range = |page: usize| Some(start(page)?..start(page + 1).unwrap_or(rows));
+    (0..places.page_locations().len()).filter(inside).filter_map(range).collect()
+}
+
+/// Takes about `rows` from the front: adjacent pages are joined, long ones cut.
+fn next_piece(pages: &mut Pages, rows: usize) -> Option<Piece> {
+    let mut piece = pages.pop_front()?;
+    if piece.rows.len() > rows {
+        let parts = piece.rows.len().div_ceil(rows);
+        let middle = piece.rows.start + piece.rows.len().div_ceil(parts);
+        pages.push_front(Piece { group: piece.group, rows: middle..piece.rows.end });
+        piece.rows.end = middle;
+        return Some(piece);
+    }
+    let follows = |piece: &Piece, next: &Piece| {
+        next.group == piece.group
+            && next.rows.start == piece.rows.end
+            && next.rows.end - piece.rows.start <= rows
+    };
+    while let Some(next) = pages.pop_front_if(|next| follows(&piece, next)) {
+        piece.rows.end = next.rows.end;
+    }
+    Some(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cut(pages: &[Range<usize>], rows: impl IntoIterator<Item = usize>) -> Vec<Range<usize>> {
+        let mut pages = pages.iter().map(|rows| Piece { group: 0, rows: rows.clone() }).collect();
+        rows.into_iter().map_while(|rows| next_piece(&mut pages, rows)).map(|piece| piece.rows).collect()
+    }
+
+    #[test]
+    fn small_pages_are_joined_and_long_ones_cut() {
+        let always = std::iter::repeat::<usize>;
+        assert_eq!(cut(&[0..10, 10..20, 20..30], always(20)), [0..20, 20..30]);
+        assert_eq!(cut(&[0..100, 200..210], always(40)), [0..34, 34..67, 67..100, 200..210]);
+        assert_eq!(cut(&[0..10, 20..30], always(100)), [0..10, 20..30]);
+        assert_eq!(cut(&[0..10, 10..20, 20..30, 30..40], [10, 20, 40]), [0..10, 10..30, 30..40]);
+        let mut groups = Pages::from([(0, 0..10), (1, 10..20)].map(|(group, rows)| Piece { group, rows }));
+        assert_eq!(
+            next_piece(&mut groups, 100).map(|piece| piece.rows),
+            Some(0..10),
+            "row groups stay apart"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn common_rows_are_in_both(
+            a in proptest::collection::vec((0usize..9, 1usize..9), 0..9),
+            b in proptest::collection::vec((0usize..9, 1usize..9), 0..9),
+        ) {
+            let ranges = |steps: Vec<(usize, usize)>| {
+                let mut at = 0;
+                let range = |(gap, length)| { at += gap + length; at - length..at };
+                steps.into_iter().map(range).collect::<Vec<_>>()
+            };
+            let (a, b) = (ranges(a), ranges(b));
+            let rows = |ranges: &[Range<usize>]| ranges.iter().cloned().flatten().collect::<Vec<_>>();
+            let expected: Vec<usize> = rows(&a).into_iter().filter(|row| rows(&b).contains(row)).collect();
+            prop_assert_eq!(rows(&common(&a, &b)), expected);
+        }
+
+        #[test]
+        fn pieces_hold_every_row_once(
+            pages in proptest::collection::vec((1usize..50, any::<bool>()), 0..20),
+            sizes in proptest::collection::vec(1usize..100, 1..9),
+        ) {
+            let mut start = 0;
+            let mut chosen = Vec::new();
+            for (length, wanted) in pages {
+                if wanted {
+                    chosen.push(start..start + length);
+                }
+                start += length;
+            }
+            let pieces = cut(&chosen, sizes.iter().copied().cycle());
+            let fit = pieces.iter().zip(sizes.iter().cycle()).all(|(piece, &size)| (1..=size).contains(&piece.len()));
+            prop_assert!(fit, "{pieces:?}");
+            let rows = |ranges: Vec<Range<usize>>| ranges.into_iter().flatten().collect::<Vec<_>>();
+            prop_assert_eq!(rows(pieces), rows(chosen));
+        }
+    }
+}

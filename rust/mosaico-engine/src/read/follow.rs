@@ -1,0 +1,334 @@
+//! Rows of a topic as they become durable.
+//!
+//! First comes what is stored, in time order; then each batch as it arrived, sorted in itself. A row that arrives
+//! later than its time says comes late. The stream ends when the topic is complete, or its sequence was left as it is.
+//!
+//! Where several daemons share the store, others store chunks in any order, and rows of this one may have been sent again
+//! to another one after they were read here. They are known by the number of the row.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use async_stream::try_stream;
+use futures::{StreamExt, TryStreamExt};
+use mosaico_catalog::{ChunkRow, TopicRow};
+use mosaico_select::{Select, data_bytes, split};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_index::part_of;
+use mosaico_storage::format::schema::{parse_schema_message, times};
+use mosaico_storage::trace;
+use mosaico_storage::wal::frame::{BatchReader, LogError};
+use mosaico_storage::wal::segment::sort_batches;
+use mosaico_types::TimeWindow;
+
+use super::chunk;
+use super::request::{BatchStream, Wanted, picked, trim};
+use super::topic::{Seen, snapshot};
+use crate::state::active_topic::SegmentView;
+use crate::state::engine::Core;
+
+/// How often a topic without a writer is looked at.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether a daemon that was away stored something.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Everything that is wanted of a topic, now and later.
+pub async fn follow_topic(core: &Arc<Core>, topic: &TopicRow, wanted: Wanted) -> Result<BatchStream> {
+    let window = wanted.window;
+    let (stored, mut tail) = loop {
+        let (stored, seen) = snapshot(core, topic, &wanted).await?;
+        // Else the last segment turned into a chunk meanwhile.
+        if let Some(tail) = Tail::open(core, topic, seen, &wanted)? {
+            break (stored, tail);
+        }
+    };
+    let batches = try_stream! {
+        let mut stored = stored;
+        while let Some(batch) = stored.try_next().await? {
+            yield batch;
+        }
+        drop(stored);
+        while let Some(mut batches) = tail.next().await? {
+            while let Some(batch) = batches.try_next().await? {
+                let batch = trim(&batch, window)?;
+                if batch.num_rows() > 0 {
+                    yield batch;
+                }
+            }
+        }
+    };
+    Ok(batches.boxed())
+}
+
+/// What comes after a snapshot, in arrival order.
+struct Tail {
+    core: Arc<Core>,
+    topic: TopicRow,
+    /// Of all times: rows are cut to the window when they are handed out.
+    wanted: Wanted,
+    /// Segments and chunks of which something was read.
+    read: BTreeSet<u32>,
+    /// The last of the segments, if it may grow.
+    segment: Option<Growing>,
+    /// What was read of each part in segments: the rows of the topic up to there, and their latest time.
+    logged: BTreeMap<u32, (u64, i64)>,
+    /// When late rows were looked for.
+    looked: Instant,
+}
+
+/// A segment that is read as it grows.
+struct Growing {
+    index: u32,
+    reader: BatchReader,
+    /// Rows of the topic up to where `reader` is.
+    at: u64,
+    /// Rows of the topic up to where it was read.
+    row: u64,
+    /// The file is the one that it was cut to.
+    cut: bool,
+}
+
+impl Growing {
+    /// The segment of `view`, of which the rows up to `row` were read.
+    fn from_start(view: SegmentView, row: u64) -> Result<Self> {
+        let SegmentView { index, file, segment } = view;
+        let mut reader = BatchReader::new(file, segment.end).map_err(failed)?;
+        let begin = reader.offset();
+        reader.go_on(begin, begin).map_err(failed)?;
+        let at = segment.rows.row_start;
+        Ok(Self { index, reader, at, row: row.max(at), cut: segment.cut })
+    }
+}
+
+impl Tail {
+    /// Opens the segment in which the snapshot ended; `None` if that is gone.
+    fn open(core: &Arc<Core>, topic: &TopicRow, seen: Seen, wanted: &Wanted) -> Result<Option<Self>> {
+        let (core, topic) = (Arc::clone(core), topic.clone());
+        let wanted = Wanted { window: TimeWindow::ALL, ..wanted.clone() };
+        let (read, logged) = (seen.indices, BTreeMap::new());
+        let mut tail = Self { core, topic, wanted, read, segment: None, logged, looked: Instant::now() };
+        for (index, segment) in &seen.segments {
+            tail.note(*index, segment.row_end(), segment.rows.times.max);
+        }
+        if let Some((index, segment)) = seen.segments.last() {
+            let live = tail.core.live.get(tail.topic.id);
+            let Some(view) = live.map(|live| live.view(*index)).transpose()?.flatten() else {
+                return Ok(None);
+            };
+            let mut reader = BatchReader::new(view.file, segment.end).map_err(failed)?;
+            reader.go_on(segment.end, segment.end).map_err(failed)?;
+            let row = segment.row_end();
+            tail.segment = Some(Growing { index: *index, reader, at: row, row, cut: segment.cut });
+        }
+        Ok(Some(tail))
+    }
+
+    /// Notes what was read of a segment.
+    fn note(&mut self, index: u32, row: u64, latest: i64) {
+        let known = self.logged.entry(part_of(index)).or_insert((row, latest));
+        *known = (known.0.max(row), known.1.max(latest));
+    }
+
+    /// Rows that came after the last ones; waits for them. `None` at the end.
+    async fn next(&mut self) -> Result<Option<BatchStream>> {
+        loop {
+            let live = self.core.live.get(self.topic.id);
+            let mut changed = live.as_ref().map(|live| Box::pin(live.changed()));
+            if let Some(changed) = &mut changed {
+                changed.as_mut().enable();
+            }
+            if let Some(batches) = self.ready().await? {
+                return Ok(Some(batches));
+            }
+            let row = self.core.catalog.topic_by_id(self.topic.id).await?.filter(|row| !row.deleting);
+            let row = row.ok_or_else(|| Error::Deleted(self.topic.locator.to_string()))?;
+            let left = row.sequence_ended && !live.as_ref().is_some_and(|live| live.is_written());
+            if row.committed_ns.is_some() || left {
+                // Nothing comes any more, but something may have come since the last look.
+                return self.ready().await;
+            }
+            match changed {
+                Some(changed) => _ = tokio::time::timeout(IDLE, changed).await,
+                None => tokio::time::sleep(IDLE).await,
+            }
+        }
+    }
+
+    async fn ready(&mut self) -> Result<Option<BatchStream>> {
+        match self.grown().await? {
+            Some(batches) => Ok(Some(batches)),
+            None => self.following().await,
+        }
+    }
+
+    /// New rows of the current segment.
+    async fn grown(&mut self) -> Result<Option<BatchStream>> {
+        let Some(mut growing) = self.segment.take() else { return Ok(None) };
+        let index = growing.index;
+        let live = self.core.live.get(self.topic.id);
+        let mut segment = live.as_ref().and_then(|live| live.segment(index));
+        if let (Some(live), true) = (live, segment.is_some_and(|segment| segment.cut && !growing.cut)) {
+            let view = live.view(index)?;
+            segment = view.as_ref().map(|view| view.segment);
+            if let Some(view) = view {
+                growing = Growing::from_start(view, growing.row)?;
+            }
+        }
+        let Growing { mut reader, mut at, mut row, cut, .. } = growing;
+        let (end, last) = match segment {
+            Some(segment) => (segment.end, segment.closed),
+            // It is in a chunk now, so nothing was appended since; the open file still has all of it.
+            None => (reader.file_bytes().map_err(|e| Error::internal("reading the ingest log", e))?, true),
+        };
+        let from = reader.offset();
+        if end <= from {
+            self.segment = if last { None } else { Some(Growing { index, reader, at, row, cut }) };
+            return Ok(None);
+        }
+        let piece_bytes = self.wanted.size.bytes();
+        let work = move || -> Result<_, LogError> {
+            reader.go_on(from, end)?;
+            let (mut batches, mut bytes) = (Vec::new(), 0);
+            while bytes < piece_bytes
+                && let Some(batch) = reader.next().transpose()?
+            {
+                bytes += data_bytes(&batch);
+                batches.push(batch);
+            }
+            Ok((reader, batches))
+        };
+        let (reader, batches) = trace::spawn_blocking(work)
+            .await
+            .map_err(|e| Error::internal("reading the ingest log", e))?
+            .map_err(failed)?;
+        let mut new = Vec::new();
+        for batch in batches {
+            let known = usize::try_from(row.saturating_sub(at)).unwrap_or(usize::MAX).min(batch.num_rows());
+            at += batch.num_rows() as u64;
+            row = row.max(at);
+            let batch = batch.slice(known, batch.num_rows() - known);
+            if self.core.cluster.is_some() {
+                self.note(index, row, times(&batch)?.values().iter().copied().max().unwrap_or(i64::MIN));
+            }
+            new.extend(in_order(picked(&batch, &self.wanted.select)?, piece_bytes)?);
+        }
+        self.segment = Some(Growing { index, reader, at, row, cut });
+        Ok(Some(futures::stream::iter(new.into_iter().map(Ok)).boxed()))
+    }
+
+    /// Once all is in chunks they may be joined to new ones, of which it is not known what was read.
+    async fn check_joined(&self, next: u32) -> Result<()> {
+        let Some(&index) = self.read.last() else { return Ok(()) };
+        let chunks = self.core.catalog.chunks(self.topic.id).await?;
+        let row = self.core.catalog.topic_by_id(self.topic.id).await?;
+        let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
+        if is_complete && chunks.iter().all(|chunk| chunk.index > index) {
+            let topic = &self.topic.locator;
+            return Err(Error::StoreUnavailable(format!(
+                "following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The chunk without what was read of it in the segments of another part.
+    async fn rest(&self, chunk: ChunkRow) -> Result<BatchStream> {
+        let earlier = self.logged.range(..part_of(chunk.index)).map(|(_, known)| *known);
+        let (row, latest) = earlier.max_by_key(|(row, _)| *row).unwrap_or((0, i64::MIN));
+        let known = row.saturating_sub(chunk.row_start);
+        let (core, sequence, topic) = (&self.core, self.topic.sequence_id, self.topic.id);
+        if known >= chunk.rows {
+            return Ok(futures::stream::empty().boxed());
+        }
+        if known == 0 {
+            return chunk::open(core, sequence, topic, chunk, self.wanted.clone()).await;
+        }
+        let schema = parse_schema_message(self.topic.schema.as_deref().unwrap_or_default())?;
+        let select = Arc::new(Select::all(&Arc::new(schema)));
+        let all = Wanted { select, ..self.wanted.clone() };
+        let batches = chunk::open(core, sequence, topic, chunk, all).await?;
+        let rest = after(batches, known, latest, self.topic.locator.to_string());
+        let select = Arc::clone(&self.wanted.select);
+        Ok(rest.map(move |batch| picked(&batch?, &select)).boxed())
+    }
+
+    /// What a daemon that was away stored of what came before the current segment.
+    async fn late(&mut self, current: u32) -> Result<Option<BatchStream>> {
+        if self.core.cluster.is_none() || self.looked.elapsed() < LATE {
+            return Ok(None);
+        }
+        self.looked = Instant::now();
+        let chunks = self.core.catalog.chunks(self.topic.id).await?;
+        let late = |chunk: &ChunkRow| chunk.index < current && !self.read.contains(&chunk.index);
+        let Some(chunk) = chunks.into_iter().find(late) else { return Ok(None) };
+        self.read.insert(chunk.index);
+        self.rest(chunk).await.map(Some)
+    }
+
+    /// The next segment or chunk, if the current one is done.
+    async fn following(&mut self) -> Result<Option<BatchStream>> {
+        if let Some(current) = &self.segment {
+            return self.late(current.index).await;
+        }
+        loop {
+            let live = self.core.live.get(self.topic.id);
+            let segments = live.as_ref().map(|live| live.indices()).unwrap_or_default();
+            let segment = segments.into_iter().find(|index| !self.read.contains(index));
+            let chunks = self.core.catalog.chunks(self.topic.id).await?;
+            let chunk = chunks.into_iter().find(|chunk| !self.read.contains(&chunk.index));
+            match (segment, chunk) {
+                (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.index) => {
+                    // Else it turned into a chunk meanwhile.
+                    if let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() {
+                        self.read.insert(index);
+                        self.segment = Some(Growing::from_start(view, 0)?);
+                        return self.grown().await;
+                    }
+                }
+                (_, Some(chunk)) => {
+                    self.check_joined(chunk.index).await?;
+                    self.read.insert(chunk.index);
+                    return self.rest(chunk).await.map(Some);
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Rows that are sorted by time after the first `known`, which were read in the order of arrival, up to `latest`.
+fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -> BatchStream {
+    let rest = try_stream! {
+        let mut checked = false;
+        while let Some(batch) = batches.try_next().await? {
+            let skipped = usize::try_from(known).unwrap_or(usize::MAX).min(batch.num_rows());
+            known -= skipped as u64;
+            let batch = batch.slice(skipped, batch.num_rows() - skipped);
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            // Else others may be the first ones in time, and nothing tells which.
+            if !checked && times(&batch)?.value(0) < latest {
+                let text = format!("following `{topic}`, which another daemon goes on with out of order,");
+                Err(Error::StoreUnavailable(text))?;
+            }
+            checked = true;
+            yield batch;
+        }
+    };
+    rest.boxed()
+}
+
+fn in_order(batch: RecordBatch, piece_bytes: usize) -> Result<Vec<RecordBatch>> {
+    if times(&batch)?.values().is_sorted() {
+        return Ok(split(batch, piece_bytes));
+    }
+    sort_batches(vec![batch], piece_bytes)?.collect()
+}
+
+fn failed(e: LogError) -> Error {
+    Error::internal("reading the ingest log", e)
+}

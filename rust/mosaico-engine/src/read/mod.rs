@@ -1,0 +1,10 @@
+//! Rows of a topic in time order, ties in the order of arrival, in bounded memory.
+
+pub mod chunk;
+pub mod column_bounds;
+pub mod follow;
+pub mod merge;
+pub mod options;
+pub mod prune;
+pub mod request;
+pub mod topic;

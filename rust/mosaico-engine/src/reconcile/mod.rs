@@ -1,0 +1,116 @@
+//! Changes and removals that stopped half-way are brought to an end, at the start and at run time alike.
+
+pub mod sequence_lock;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::state::SequenceState;
+use mosaico_storage::objects::blocking;
+use mosaico_types::id::{SequenceId, TopicId};
+
+use crate::state::active_topic::LiveTopic;
+use crate::state::engine::Core;
+
+/// Looks what became of announced changes of a sequence, under its lock. What was created without an answer to
+/// the client is removed: nobody holds its key.
+pub async fn settle(core: &Core, id: SequenceId) -> Result<()> {
+    let known = core.catalog.sequence_by_id(id).await?;
+    let state = core.store.load_sequence(id).await?;
+    match (known, state) {
+        (Some(known), Some(state)) if !known.deleting => settle_known(core, state).await,
+        (None, Some(state)) if is_in_use(&state) => core.catalog.adopt(&state).await,
+        (known, _) => {
+            core.catalog.settle_removal(id).await?;
+            match known {
+                None if core.store.is_remote() => core.store.bury(id).await?,
+                _ => finish_sequence_removal(core, id).await?,
+            }
+            core.creations.begun.lock().remove(&id);
+            Ok(())
+        }
+    }
+}
+
+async fn settle_known(core: &Core, mut state: SequenceState) -> Result<()> {
+    let id = state.record.id;
+    let known: HashSet<TopicId> = core.catalog.topics(id).await?.iter().map(|topic| topic.id).collect();
+    let (kept, unknown): (Vec<_>, Vec<_>) =
+        state.topics.into_iter().partition(|topic| known.contains(&topic.record.id));
+    state.topics = kept;
+    for topic in unknown {
+        if topic.schema.is_some() {
+            // Its key was used, so its creation was answered: this is no rest of one.
+            let text =
+                format!("settling topic {}, which only `mosaicod rebuild` takes over", topic.record.id);
+            return Err(Error::Internal(text));
+        }
+        finish_topic_removal(core, id, topic.record.id).await?;
+    }
+    for &topic in known.iter().filter(|id| !state.topics.iter().any(|topic| topic.record.id == **id)) {
+        core.catalog.settle_topic_removal(id, topic).await?;
+        finish_topic_removal(core, id, topic).await?;
+    }
+    core.catalog.settle_sequence(&state).await
+}
+
+/// Removes the files of a sequence that is marked as deleted, then forgets it.
+pub async fn finish_sequence_removal(core: &Core, id: SequenceId) -> Result<()> {
+    for topic in core.live.of_sequence(id) {
+        stop(core, &topic).await;
+    }
+    let paths = SequencePaths(id);
+    // The log has no sequence ids in it; the store still has the topics.
+    for name in core.store.list_folders(&paths.topics()).await? {
+        if let Ok(topic) = name.parse() {
+            remove_log(core, topic).await?;
+        }
+    }
+    core.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+    core.writers.forget(id);
+    core.catalog.forget_sequence(id).await
+}
+
+/// Removes the files of a topic that is marked as deleted, then forgets it.
+pub async fn finish_topic_removal(core: &Core, sequence: SequenceId, topic: TopicId) -> Result<()> {
+    if let Some(live) = core.live.get(topic) {
+        stop(core, &live).await;
+    }
+    let paths = SequencePaths(sequence).topic(topic);
+    remove_log(core, topic).await?;
+    for row in core.catalog.notifications(sequence, Some(topic)).await? {
+        core.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
+    }
+    core.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+    core.catalog.forget_topic(topic).await
+}
+
+/// Lets go of a topic that another daemon removed.
+pub async fn drop_deleted(core: &Core, topic: &Arc<LiveTopic>) -> Result<()> {
+    stop(core, topic).await;
+    remove_log(core, topic.id()).await
+}
+
+/// Ends the put and the background jobs of a topic that is being removed.
+async fn stop(core: &Core, topic: &Arc<LiveTopic>) {
+    topic.cancel.cancel();
+    topic.tasks.close();
+    topic.tasks.wait().await;
+    core.live.remove(topic.id());
+}
+
+async fn remove_log(core: &Core, topic: TopicId) -> Result<()> {
+    let folder = core.log_folder(topic);
+    blocking("removing the log of a deleted topic", move || match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    })
+    .await
+}
+
+/// Whether a client was told of its creation: without the key it has nothing but its record.
+fn is_in_use(state: &SequenceState) -> bool {
+    !state.topics.is_empty() || state.finalized_ns.is_some() || state.ended_ns.is_some()
+}

@@ -1,0 +1,92 @@
+//! The life of an engine: opening it on a store, and ending it.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use mosaico_storage::error::Result;
+use mosaico_storage::format::paths::LOG_FOLDER as LOG;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::store_access::Hold;
+use crate::background;
+use crate::ingest::recovery::recover;
+use crate::maintenance::rebuild;
+use crate::reconcile::sequence_lock::leads;
+use crate::state::config::Config;
+use crate::state::engine::Core;
+use crate::state::event_archive::EventArchive;
+use crate::state::footer_cache::FooterCache;
+use crate::state::layers::Layers;
+use crate::state::membership::Cluster;
+use crate::state::queue::Queue;
+
+/// Recovers what an earlier process left in a store, and starts background work. The file is the lock of the store: it is
+/// to be kept until the engine has ended.
+pub async fn open(hold: Hold, config: Config) -> Result<(Arc<Core>, File)> {
+    // One after the other: the first one makes the catalogue.
+    let starting = match &hold.session {
+        Some(session) => Some(session.lock("start").await?),
+        None => None,
+    };
+    let catalog = rebuild::open_catalog(&hold.database, &hold.store).await?;
+    let Hold { folder, store, lock, metrics, session, .. } = hold;
+    let catalog = catalog.measured(&metrics.catalogue_timer());
+    let catalog = match &session {
+        Some(session) => catalog.shared(Arc::clone(session)),
+        None => catalog,
+    };
+    let archive =
+        EventArchive::open(store.clone(), catalog.clone(), config.events_kept, session.is_some()).await?;
+    let core = Arc::new(Core {
+        metrics,
+        layers: Layers::open(store.clone(), session.clone()).await?,
+        store,
+        catalog,
+        cluster: session.zip(config.shared.clone()).map(|(session, address)| Cluster::new(session, address)),
+        log: folder.join(LOG),
+        live: Arc::default(),
+        footers: FooterCache::new(config.footer_cache_bytes),
+        creations: Default::default(),
+        locks: Default::default(),
+        queue: Queue::default(),
+        writers: Default::default(),
+        archive,
+        chunk_jobs: Semaphore::new(config.chunk_jobs),
+        upload_jobs: Semaphore::new(config.upload_jobs),
+        scans: Semaphore::new(config.query_jobs),
+        ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
+        stopping: CancellationToken::new(),
+        halting: CancellationToken::new(),
+        readers: Arc::default(),
+        tasks: TaskTracker::new(),
+        config,
+    });
+    recover(&core).await?;
+    if let Some(cluster) = &core.cluster {
+        cluster.join(&core.catalog).await?;
+    }
+    drop(starting);
+    background::start(&core);
+    background::cluster::start(&core);
+    Ok((core, lock))
+}
+
+/// Ends an engine: puts and reads are cut short, chunks that are being written are finished.
+pub async fn shutdown(core: &Core) {
+    core.stopping.cancel();
+    core.halting.cancel();
+    core.tasks.close();
+    core.tasks.wait().await;
+    if let Err(error) = core.archive.store_pending(leads(core)).await {
+        tracing::warn!(%error, "the last events stay in the catalogue and are stored after the next start");
+    }
+    if let Err(error) = core.store.quiet().await {
+        tracing::warn!(%error, "writes to the store are given up");
+    }
+    if let Some(cluster) = &core.cluster {
+        cluster.leave().await;
+    }
+    core.catalog.close().await;
+}

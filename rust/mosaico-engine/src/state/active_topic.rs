@@ -1,0 +1,436 @@
+//! Topics with rows that are not in chunks yet, or with an open put.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use mosaico_catalog::TopicRow;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_index::part_of;
+use mosaico_storage::objects::durable::{discard, sync_folder};
+use mosaico_storage::wal::frame::SegmentRows;
+use mosaico_storage::wal::segment::{self, segment_file};
+use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_wire::command::PutAck;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A segment, as far as it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Bytes that readers may look at.
+    pub end: u64,
+    pub rows: SegmentRows,
+    /// Nothing is appended any more.
+    pub closed: bool,
+    /// Its file is not the one that was appended to, but the beginning of it.
+    pub cut: bool,
+}
+
+impl Segment {
+    /// Rows of the topic up to its end.
+    pub fn row_end(&self) -> u64 {
+        self.rows.row_end()
+    }
+}
+
+/// A segment that was opened for reading; it stays readable when the chunker removes it.
+#[derive(Debug)]
+pub struct SegmentView {
+    pub index: u32,
+    pub file: File,
+    pub segment: Segment,
+}
+
+#[derive(Debug)]
+struct State {
+    segments: BTreeMap<u32, Segment>,
+    /// Segments whose background job failed last, and why.
+    failed: BTreeMap<u32, Error>,
+    durable: PutAck,
+}
+
+/// A topic that is being written.
+#[derive(Debug)]
+pub struct LiveTopic {
+    pub row: TopicRow,
+    pub schema: SchemaRef,
+    /// Where its segments lie.
+    pub folder: PathBuf,
+    /// The topic is being deleted.
+    pub cancel: CancellationToken,
+    /// Its put and its background jobs.
+    pub tasks: TaskTracker,
+    /// Held by all who note a chunk in store and catalogue, and by the one who makes the topic's rows in the catalogue anew.
+    pub noting: tokio::sync::RwLock<()>,
+    /// The open put; cancelled when another one of the same writer takes over.
+    writer: Mutex<Option<CancellationToken>>,
+    state: Mutex<State>,
+    changed: Notify,
+    /// Held while segments are cut.
+    cutting: tokio::sync::Mutex<()>,
+}
+
+impl LiveTopic {
+    pub fn new(row: TopicRow, schema: SchemaRef, folder: PathBuf, found: BTreeMap<u32, Segment>) -> Self {
+        let durable = found.values().fold(
+            PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes },
+            |ack, segment| PutAck {
+                durable_rows: ack.durable_rows + segment.rows.rows,
+                durable_bytes: ack.durable_bytes + segment.rows.data_bytes,
+            },
+        );
+        Self {
+            row,
+            schema,
+            folder,
+            cancel: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            noting: tokio::sync::RwLock::default(),
+            writer: Mutex::new(None),
+            state: Mutex::new(State { segments: found, failed: BTreeMap::new(), durable }),
+            changed: Notify::new(),
+            cutting: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The topic's id.
+    pub fn id(&self) -> TopicId {
+        self.row.id
+    }
+
+    /// The path of a segment.
+    pub fn file(&self, index: u32) -> PathBuf {
+        segment_file(&self.folder, index)
+    }
+
+    /// What is durable, counted from the topic's first row.
+    pub fn durable(&self) -> PutAck {
+        self.state.lock().durable
+    }
+
+    /// Corrects what is durable, for a topic that has just become live or goes on in a new part.
+    pub fn set_durable(&self, durable: PutAck) {
+        self.state.lock().durable = durable;
+    }
+
+    /// The highest segment index in use.
+    pub fn last_index(&self) -> Option<u32> {
+        self.state.lock().segments.keys().next_back().copied()
+    }
+
+    /// The highest segment index of a part, and the rows of the topic up to the end of that segment.
+    pub fn last_of_part(&self, part: u32) -> Option<(u32, u64)> {
+        let state = self.state.lock();
+        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| part_of(index) == part)?;
+        Some((index, segment.row_end()))
+    }
+
+    /// Cuts off the rows of a part from the topic's row `limit` on: another daemon got them again. Nobody writes to
+    /// that part any more.
+    pub async fn cut(self: &Arc<Self>, part: u32, limit: u64) -> Result<()> {
+        let _one = self.cutting.lock().await;
+        for index in self.indices().into_iter().filter(|&index| part_of(index) == part) {
+            let Some(segment) = self.segment(index) else { continue };
+            let row_start = segment.rows.row_start;
+            if segment.row_end() <= limit {
+                continue;
+            }
+            tracing::info!(topic = %self.row.locator, segment = index, limit, "another daemon has the later rows");
+            if row_start >= limit {
+                self.chunked(index);
+                continue;
+            }
+            let (topic, file) = (Arc::clone(self), self.file(index).with_extension("cut"));
+            let work = move || {
+                let bounds = (segment.end, row_start);
+                segment::cut(&topic.file(index), bounds, &file, &topic.schema, limit - row_start)
+                    .map(|kept| (file, kept))
+            };
+            let cut = tokio::task::spawn_blocking(work).await;
+            let (file, (end, rows)) = cut.map_err(|e| Error::internal("cutting the ingest log", e))??;
+            let mut state = self.state.lock();
+            // Under the lock: whoever sees a segment can open its file.
+            if let Some(known) = state.segments.get_mut(&index).filter(|known| **known == segment) {
+                std::fs::rename(&file, self.file(index))
+                    .and_then(|()| sync_folder(&self.folder))
+                    .map_err(|e| Error::internal("cutting the ingest log", e))?;
+                *known = Segment { end, rows, closed: true, cut: true };
+            }
+        }
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// A segment that is known.
+    pub fn segment(&self, index: u32) -> Option<Segment> {
+        self.state.lock().segments.get(&index).copied()
+    }
+
+    /// Notes that the segment's file is durable up to `end`, with `rows` more; returns the sums.
+    pub fn appended(&self, index: u32, end: u64, new: SegmentRows) -> PutAck {
+        let mut state = self.state.lock();
+        state.durable.durable_rows += new.rows;
+        state.durable.durable_bytes += new.data_bytes;
+        state
+            .segments
+            .entry(index)
+            .and_modify(|segment| {
+                segment.end = end;
+                segment.rows = segment.rows.then(new);
+            })
+            .or_insert(Segment { end, rows: new, closed: false, cut: false });
+        let durable = state.durable;
+        drop(state);
+        self.changed.notify_waiters();
+        durable
+    }
+
+    /// Notes a segment that was made of rows in the store, as a whole; also in the place of one that lacked some.
+    pub fn restored(&self, index: u32, segment: Segment) {
+        let mut state = self.state.lock();
+        let before = state.segments.insert(index, segment).map_or(0, |before| before.rows.data_bytes);
+        state.durable.durable_rows = state.durable.durable_rows.max(segment.rows.row_end());
+        state.durable.durable_bytes = state.durable.durable_bytes + segment.rows.data_bytes - before;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until no earlier segment is left.
+    pub async fn turn(&self, index: u32) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.state.lock().segments.range(..index).next().is_none() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Ready when rows became durable, or a segment or the writer went, after this call.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Opens a segment for reading, if it is not in a chunk yet.
+    pub fn view(&self, index: u32) -> Result<Option<SegmentView>> {
+        let state = self.state.lock();
+        let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
+        let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+        Ok(Some(SegmentView { index, file, segment }))
+    }
+
+    /// Marks a segment as complete.
+    pub fn close(&self, index: u32) {
+        if let Some(segment) = self.state.lock().segments.get_mut(&index) {
+            segment.closed = true;
+        }
+    }
+
+    /// Removes a segment whose rows are in a chunk now.
+    pub fn chunked(&self, index: u32) {
+        let mut state = self.state.lock();
+        state.segments.remove(&index);
+        state.failed.remove(&index);
+        // Under the lock: whoever sees a segment can open its file.
+        discard(&self.file(index));
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Notes that the background job of a segment failed; it will be tried again.
+    pub fn fail(&self, index: u32, error: Error) {
+        self.state.lock().failed.insert(index, error);
+        self.changed.notify_waiters();
+    }
+
+    /// Forgets failures and returns their segments, to be tried again.
+    pub fn take_failed(&self) -> Vec<u32> {
+        std::mem::take(&mut self.state.lock().failed).into_keys().collect()
+    }
+
+    /// Waits until fewer than `limit` closed segments are left.
+    pub async fn wait_below(&self, limit: usize) -> Result<()> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.state.lock();
+                if let Some(error) = state.failed.values().next() {
+                    return Err(error.clone());
+                }
+                if state.segments.values().filter(|segment| segment.closed).count() < limit {
+                    return Ok(());
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Opens what is durable for reading, in the order of arrival.
+    pub fn views(&self) -> Result<Vec<SegmentView>> {
+        let state = self.state.lock();
+        let open = |(&index, &segment): (&u32, &Segment)| {
+            let file =
+                File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+            Ok(SegmentView { index, file, segment })
+        };
+        state.segments.iter().map(open).collect()
+    }
+
+    /// The indices of what is not in chunks yet.
+    pub fn indices(&self) -> Vec<u32> {
+        self.state.lock().segments.keys().copied().collect()
+    }
+
+    /// Whether a put is open.
+    pub fn is_written(&self) -> bool {
+        self.writer.lock().is_some()
+    }
+
+    /// What is not in chunks yet.
+    pub fn segments(&self) -> Vec<Segment> {
+        self.state.lock().segments.values().copied().collect()
+    }
+
+    /// The same with their indices.
+    pub fn indexed(&self) -> Vec<(u32, Segment)> {
+        self.state.lock().segments.iter().map(|(&index, &segment)| (index, segment)).collect()
+    }
+
+    /// Cuts the open put short, if there is one, and waits for its end.
+    pub async fn end_writer(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match &*self.writer.lock() {
+                Some(writer) => writer.cancel(),
+                None => return,
+            }
+            changed.await;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_written() && self.state.lock().segments.is_empty()
+    }
+}
+
+/// The right to append to a topic; one at a time.
+#[derive(Debug)]
+pub struct WriterGuard {
+    topics: Arc<LiveTopics>,
+    topic: Arc<LiveTopic>,
+    replaced: CancellationToken,
+    created: bool,
+}
+
+impl WriterGuard {
+    /// The topic.
+    pub fn topic(&self) -> &Arc<LiveTopic> {
+        &self.topic
+    }
+
+    /// Cancelled when another put takes over.
+    pub fn replaced(&self) -> CancellationToken {
+        self.replaced.clone()
+    }
+
+    /// Takes the sums of the catalogue over if the topic was not live before. `row` was read while this guard was
+    /// held, so that no background job can have moved rows meanwhile.
+    pub fn settle(&self, row: &TopicRow) {
+        if self.created {
+            self.topic.set_durable(PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes });
+        }
+    }
+}
+
+impl Drop for WriterGuard {
+    fn drop(&mut self) {
+        *self.topic.writer.lock() = None;
+        self.topic.changed.notify_waiters();
+        self.topics.release(self.topic.id());
+    }
+}
+
+/// All live topics.
+#[derive(Debug, Default)]
+pub struct LiveTopics {
+    topics: Mutex<HashMap<TopicId, Arc<LiveTopic>>>,
+}
+
+impl LiveTopics {
+    /// A topic, if it is live.
+    pub fn get(&self, topic: TopicId) -> Option<Arc<LiveTopic>> {
+        self.topics.lock().get(&topic).cloned()
+    }
+
+    /// All live topics.
+    pub fn all(&self) -> Vec<Arc<LiveTopic>> {
+        self.topics.lock().values().cloned().collect()
+    }
+
+    /// All live topics of a sequence.
+    pub fn of_sequence(&self, sequence: SequenceId) -> Vec<Arc<LiveTopic>> {
+        self.topics.lock().values().filter(|topic| topic.row.sequence_id == sequence).cloned().collect()
+    }
+
+    /// First and last times of the rows that are not in chunks yet, segment by segment.
+    pub fn spans(&self) -> Vec<(TopicId, (i64, i64))> {
+        let topics: Vec<Arc<LiveTopic>> = self.topics.lock().values().cloned().collect();
+        let times = |topic: &Arc<LiveTopic>| {
+            let id = topic.id();
+            topic.segments().into_iter().map(move |one| (id, (one.rows.times.min, one.rows.times.max)))
+        };
+        topics.iter().flat_map(times).collect()
+    }
+
+    /// Bytes of all segments.
+    pub fn log_bytes(&self) -> u64 {
+        let topics: Vec<Arc<LiveTopic>> = self.topics.lock().values().cloned().collect();
+        topics.iter().flat_map(|topic| topic.segments()).map(|segment| segment.end).sum()
+    }
+
+    /// Adds a topic that recovery found.
+    pub fn insert(&self, topic: Arc<LiveTopic>) {
+        self.topics.lock().insert(topic.id(), topic);
+    }
+
+    /// Makes the topic live, with the caller as its one writer. `None`: somebody else is.
+    pub fn open(self: &Arc<Self>, id: TopicId, create: impl FnOnce() -> LiveTopic) -> Option<WriterGuard> {
+        let mut topics = self.topics.lock();
+        let mut created = false;
+        let topic = topics.entry(id).or_insert_with(|| {
+            created = true;
+            Arc::new(create())
+        });
+        let topic = Arc::clone(topic);
+        let replaced = CancellationToken::new();
+        let mut writer = topic.writer.lock();
+        if writer.is_some() {
+            return None;
+        }
+        *writer = Some(replaced.clone());
+        drop(writer);
+        Some(WriterGuard { topics: Arc::clone(self), topic, replaced, created })
+    }
+
+    /// Lets go of a topic that has neither a writer nor segments.
+    pub fn release(&self, id: TopicId) {
+        let mut topics = self.topics.lock();
+        if topics.get(&id).is_some_and(|topic| topic.is_idle()) {
+            topics.remove(&id);
+        }
+    }
+
+    /// Lets go of a deleted topic.
+    pub fn remove(&self, id: TopicId) {
+        self.topics.lock().remove(&id);
+    }
+}

@@ -1,0 +1,229 @@
+//! What a server is told at start.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mosaico_catalog::{Database, FILE as CATALOG_FILE};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::durability::{Acknowledge, LogPlace};
+use mosaico_storage::objects::StoreOptions;
+use mosaico_storage::objects::location::StoreLocation;
+
+const MIB: usize = 1 << 20;
+
+/// Configuration of a [`crate::Server`]. Sizes are bytes; the defaults keep a busy daemon below 256 MiB.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where sequences are kept.
+    pub store: StoreLocation,
+    /// Folder for the log, the catalogue and the cache of a bucket; a local store has them in its own folder.
+    pub state: Option<PathBuf>,
+    /// Take a bucket over from the server that uses it, which must not run any more.
+    pub take_over: bool,
+    /// Serve a bucket together with other servers that have the same database; `Some`: where they reach this one,
+    /// `host:port`.
+    pub shared: Option<String>,
+    /// Bytes of chunks in a bucket that are kept on the local disk; 0: none.
+    pub cache_bytes: u64,
+    /// How often a request to a bucket that failed is made again, within the time of its operation.
+    pub store_retries: usize,
+    /// URL of the Postgres database that holds the catalogue; `None`: a SQLite file beside the log.
+    pub database: Option<String>,
+    /// Schema of that database that holds our tables; several stores can share a database.
+    pub database_schema: String,
+    /// Connections to that database.
+    pub database_connections: u32,
+    /// Arrow data per chunk: a log segment that reaches it becomes a Parquet file.
+    pub chunk_bytes: usize,
+    /// Arrow data per Parquet row group.
+    pub row_group_bytes: usize,
+    /// Arrow data per message of `do_get`; one row travels whole, whatever its size.
+    pub message_bytes: usize,
+    /// What all open reads together may hold: with many of them, messages become smaller.
+    pub read_bytes: usize,
+    /// Largest message that is accepted.
+    pub max_message_bytes: usize,
+    /// Least time between two syncs of a topic's log: 0 syncs whenever the disk is free. More saves the disk work, and
+    /// acknowledgements wait for it.
+    pub sync_interval: Duration,
+    /// What an acknowledgement stands for.
+    pub acknowledge: Acknowledge,
+    /// What has acknowledged rows before a chunk does.
+    pub log: LogPlace,
+    /// Received data of all lanes together that may wait for the disk.
+    pub ingest_bytes: usize,
+    /// Chunks that are encoded at the same time.
+    pub chunk_jobs: usize,
+    /// Chunks that are on their way to the store at the same time.
+    pub upload_jobs: usize,
+    /// An operation on the store that takes longer fails; changes that it belongs to are undone or completed later.
+    pub store_timeout: Duration,
+    /// Chunks that queries search at the same time.
+    pub query_jobs: usize,
+    /// Closed log segments of one topic that may wait for encoding before its put waits.
+    pub pending_segments: usize,
+    /// Memory for Parquet footers.
+    pub footer_cache_bytes: usize,
+    /// How long open reads may go on after shutdown was asked for.
+    pub shutdown_grace: Duration,
+    /// A sequence whose writer is silent for so long is ended by its policy; `None`: never.
+    pub writer_timeout: Option<Duration>,
+    /// Files that no record names are removed when they are so old.
+    pub orphan_grace: Duration,
+    /// Pause after the first failure of background work; it doubles with each further one, up to a limit.
+    pub retry_pause: Duration,
+    /// Events that are kept at least; the oldest are dropped in groups.
+    pub events_kept: usize,
+    /// What is to go wrong with the store.
+    #[cfg(feature = "faults")]
+    pub faults: mosaico_storage::objects::faults::Faults,
+}
+
+impl Config {
+    /// The defaults on `store`.
+    pub fn new(store: StoreLocation) -> Self {
+        Self {
+            store,
+            state: None,
+            take_over: false,
+            shared: None,
+            cache_bytes: 1 << 30,
+            store_retries: 10,
+            database: None,
+            database_schema: "mosaicod".into(),
+            database_connections: 10,
+            chunk_bytes: 32 * MIB,
+            row_group_bytes: 8 * MIB,
+            message_bytes: 4 * MIB,
+            read_bytes: 64 * MIB,
+            max_message_bytes: 1024 * MIB,
+            sync_interval: Duration::ZERO,
+            acknowledge: Acknowledge::Synced,
+            log: LogPlace::Disk,
+            ingest_bytes: 64 * MIB,
+            chunk_jobs: 2,
+            upload_jobs: 4,
+            store_timeout: Duration::from_secs(60),
+            query_jobs: std::thread::available_parallelism().map_or(2, usize::from),
+            pending_segments: 4,
+            footer_cache_bytes: 16 * MIB,
+            shutdown_grace: Duration::from_secs(5),
+            writer_timeout: Some(Duration::from_secs(600)),
+            orphan_grace: Duration::from_secs(3600),
+            retry_pause: Duration::from_secs(1),
+            events_kept: 100_000,
+            #[cfg(feature = "faults")]
+            faults: mosaico_storage::objects::faults::Faults::default(),
+        }
+    }
+
+    /// The folder of this machine that the server has for itself.
+    pub fn folder(&self) -> Result<&Path> {
+        match (&self.store, &self.state) {
+            (StoreLocation::Local(root), None) => Ok(root),
+            (StoreLocation::Bucket(_), Some(state)) => Ok(state),
+            (StoreLocation::Local(_), Some(_)) => Err(Error::Startup(
+                "a local store keeps its log and catalogue in its own folder; a state folder is for buckets"
+                    .into(),
+            )),
+            (StoreLocation::Bucket(bucket), None) => Err(Error::Startup(format!(
+                "{} needs a state folder on this machine: acknowledged rows lie there until they are uploaded",
+                bucket.url()
+            ))),
+        }
+    }
+
+    /// Whether rows are in the store before they are acknowledged.
+    pub fn logs_to_store(&self) -> bool {
+        self.log == LogPlace::Store
+    }
+
+    /// Where the catalog is; `folder` has the file of SQLite.
+    pub fn database(&self, folder: &Path) -> Database {
+        match &self.database {
+            Some(url) => Database::Postgres {
+                url: url.clone(),
+                schema: self.database_schema.clone(),
+                connections: self.database_connections,
+            },
+            None => Database::File(folder.join(CATALOG_FILE)),
+        }
+    }
+
+    /// What the store is opened with.
+    pub fn store_options(&self) -> Result<StoreOptions> {
+        Ok(StoreOptions { folder: self.folder()?.to_owned(), ..self.read_options() })
+    }
+
+    /// What a store that others may use is opened with, to read from it alone; it needs no folder of this machine.
+    pub fn read_options(&self) -> StoreOptions {
+        StoreOptions {
+            location: self.store.clone(),
+            folder: PathBuf::new(),
+            timeout: self.store_timeout,
+            retries: self.store_retries,
+            cache_bytes: self.cache_bytes,
+            #[cfg(feature = "faults")]
+            faults: self.faults.clone(),
+        }
+    }
+
+    /// Refuses values that no server can work with.
+    pub fn check(&self) -> Result<()> {
+        if self.shared.is_some() && (self.database.is_none() || matches!(self.store, StoreLocation::Local(_)))
+        {
+            return Err(Error::Startup(
+                "servers share a bucket and a Postgres database; name both (--store, --database)".into(),
+            ));
+        }
+        if self.log == LogPlace::Store && matches!(self.store, StoreLocation::Local(_)) {
+            return Err(Error::Startup(
+                "the log of a local store lies in its folder anyway; `log = store` is for buckets".into(),
+            ));
+        }
+        let positive = [
+            ("chunk_bytes", self.chunk_bytes),
+            ("row_group_bytes", self.row_group_bytes),
+            ("message_bytes", self.message_bytes),
+            ("max_message_bytes", self.max_message_bytes),
+            ("ingest_bytes", self.ingest_bytes),
+            ("chunk_jobs", self.chunk_jobs),
+            ("upload_jobs", self.upload_jobs),
+            ("query_jobs", self.query_jobs),
+            ("pending_segments", self.pending_segments),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(Error::Startup(format!("{name} is 0; it must be at least 1"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mosaico_storage::objects::Provider;
+    use mosaico_storage::objects::Secret;
+
+    #[test]
+    fn buckets() {
+        let parse = |text: &str| match StoreLocation::parse(text).unwrap() {
+            StoreLocation::Bucket(bucket) => bucket,
+            StoreLocation::Local(folder) => panic!("{}", folder.display()),
+        };
+        let mut bucket = parse("s3://robots/fleet/one/");
+        assert_eq!((bucket.provider, bucket.name.as_str()), (Provider::S3, "robots"));
+        assert_eq!((bucket.prefix.as_str(), bucket.url().as_str()), ("fleet/one", "s3://robots/fleet/one"));
+        assert_eq!(parse("gs://b").provider, Provider::Google);
+        assert_eq!(parse("az://c/p").provider, Provider::Azure);
+        assert!(StoreLocation::parse("s3:///prefix").is_err());
+        bucket.secret_key = Some(Secret("hidden".into()));
+        assert!(!format!("{bucket:?}").contains("hidden"));
+        let mut config = Config::new(StoreLocation::Bucket(bucket));
+        assert!(config.folder().unwrap_err().to_string().contains("state folder"));
+        config.state = Some("state".into());
+        assert_eq!(config.folder().unwrap(), Path::new("state"));
+        config.store = StoreLocation::Local("store".into());
+        assert!(config.folder().is_err());
+    }
+}

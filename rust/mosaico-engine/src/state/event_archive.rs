@@ -1,0 +1,137 @@
+//! Events in the store: files of many events each, written behind the catalogue, which has them first.
+//!
+//! A change and its event are one transaction of the catalogue, so an event costs no sync of its own and cannot be
+//! lost or doubled by a crash. The newest file is written again as it grows, until it is full.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use mosaico_catalog::{Catalog, EventFilter};
+use mosaico_storage::error::Result;
+use mosaico_storage::format::paths::{EVENTS, events_file};
+use mosaico_storage::format::records::{EventsRecord, FORMAT_VERSION};
+use mosaico_storage::objects::Store;
+use mosaico_wire::event::Event;
+use tokio::sync::Mutex;
+
+/// Events per file.
+pub const PER_FILE: usize = 1000;
+
+/// What the store has.
+#[derive(Debug)]
+pub struct EventArchive {
+    store: Store,
+    catalog: Catalog,
+    /// Events that are kept at least.
+    keep: usize,
+    /// Other daemons may store and drop events too.
+    shared: bool,
+    files: Mutex<Files>,
+    /// The last event that is not kept any more.
+    dropped: parking_lot::Mutex<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    /// First events of all files.
+    firsts: BTreeSet<String>,
+    /// The content of the newest.
+    newest: Vec<Event>,
+    /// The last event before it.
+    previous: Option<String>,
+    /// The last event in it.
+    stored: Option<String>,
+    /// Another daemon stored events meanwhile.
+    outdated: bool,
+}
+
+impl EventArchive {
+    /// Reads what the store has, and continues its numbering.
+    pub async fn open(store: Store, catalog: Catalog, keep: usize, shared: bool) -> Result<Self> {
+        let (files, dropped) = Default::default();
+        let archive = Self { store, catalog, keep, shared, files, dropped };
+        archive.load(&mut *archive.files.lock().await).await?;
+        archive.catalog.continue_events().await?;
+        Ok(archive)
+    }
+
+    /// No events are stored or dropped here as long as the answer is kept.
+    pub async fn hold(&self) -> impl Sized {
+        self.files.lock().await
+    }
+
+    async fn load(&self, files: &mut Files) -> Result<()> {
+        *files = Files::default();
+        let names = self.store.list_files(&EVENTS.into()).await?;
+        files.firsts =
+            names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
+        let read = async |first: Option<&String>| match first {
+            Some(first) => self.store.get_json::<EventsRecord>(&events_file(first)).await,
+            None => Ok(None),
+        };
+        if let Some(oldest) = read(files.firsts.first()).await? {
+            *self.dropped.lock() = oldest.previous;
+        }
+        if let Some(newest) = read(files.firsts.last()).await? {
+            files.stored = newest.events.last().map(|event| event.id.clone());
+            (files.newest, files.previous) = (newest.events, newest.previous);
+        }
+        Ok(())
+    }
+
+    /// The last event after a cursor that is not kept any more.
+    pub async fn dropped_after(&self, cursor: &str) -> Result<Option<String>> {
+        if self.shared && self.catalog.begins_after(cursor).await? {
+            // Another daemon may have dropped events.
+            self.load(&mut *self.files.lock().await).await?;
+        }
+        Ok(self.dropped.lock().clone().filter(|dropped| cursor < dropped.as_str()))
+    }
+
+    /// Writes events that the store does not have yet, and drops the oldest files beyond what is kept. Only the leader
+    /// does so: another daemon notes that its view of the files is outdated.
+    pub async fn store_pending(&self, is_leader: impl Future<Output = Result<bool>>) -> Result<()> {
+        let mut files = self.files.lock().await;
+        if !is_leader.await? {
+            files.outdated = true;
+            return Ok(());
+        }
+        if files.outdated {
+            self.load(&mut files).await?;
+        }
+        while let Some(newest) = self.catalog.newest_event().await? {
+            let (mut events, previous) = match files.newest.len() < PER_FILE {
+                true => (files.newest.clone(), files.previous.clone()),
+                false => (Vec::new(), files.stored.clone()),
+            };
+            let limit = u32::try_from(PER_FILE - events.len()).unwrap_or(u32::MAX);
+            let filter = EventFilter { after: files.stored.clone(), limit, ..EventFilter::default() };
+            let found = self.catalog.events(&filter, &newest).await?;
+            let Some(last) = found.last().map(|event| event.id.clone()) else { break };
+            events.extend(found);
+            let first = events[0].id.clone();
+            let record = EventsRecord { format_version: FORMAT_VERSION, previous, events };
+            self.store.put_json(&events_file(&first), &record).await?;
+            files.firsts.insert(first);
+            (files.newest, files.previous) = (record.events, record.previous);
+            files.stored = Some(last);
+        }
+        self.drop_oldest(&mut files).await
+    }
+
+    async fn drop_oldest(&self, files: &mut Files) -> Result<()> {
+        let most = self.keep.div_ceil(PER_FILE) + 1;
+        while files.firsts.len() > most {
+            let mut firsts = files.firsts.iter().cloned();
+            let (Some(oldest), Some(next)) = (firsts.next(), firsts.next()) else { break };
+            // First: listeners look here after they have looked for events.
+            if let Some(last) = self.catalog.last_event_before(&next).await? {
+                *self.dropped.lock() = Some(last);
+            }
+            self.store.remove(&events_file(&oldest)).await?;
+            files.firsts.remove(&oldest);
+            self.catalog.forget_events(&next).await?;
+        }
+        Ok(())
+    }
+}

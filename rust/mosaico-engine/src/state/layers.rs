@@ -1,0 +1,156 @@
+//! Layers: named descriptions that clients keep on the server. Nothing else refers to them.
+//!
+//! One small record in the store holds them all and is replaced as a whole, so a change happened or did not; the
+//! list in memory is derived from it.
+
+use std::sync::Arc;
+
+use mosaico_catalog::Session;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::paths::layers_file;
+use mosaico_storage::format::records::{FORMAT_VERSION, LayerRecord, LayersRecord};
+use mosaico_storage::objects::Store;
+use mosaico_types::{ErrorCode, LayerName, now_ns};
+use mosaico_wire::action::Layer;
+use tokio::sync::Mutex;
+
+/// The layer that every start makes sure of.
+const DEFAULT: &str = "default";
+const DEFAULT_DESCRIPTION: &str = "Default layer, made by the server at start";
+
+const MAX_LAYERS: usize = 1000;
+const MAX_DESCRIPTION_BYTES: usize = 4096;
+
+/// All layers of a store.
+#[derive(Debug)]
+pub struct Layers {
+    store: Store,
+    /// `None` when it is not known what became of a change.
+    list: Mutex<Option<Vec<LayerRecord>>>,
+    /// Other daemons may change the record.
+    others: Option<Arc<Session>>,
+}
+
+impl Layers {
+    /// Reads the store's record, and makes sure of the default layer, which is stored with the next change.
+    pub async fn open(store: Store, others: Option<Arc<Session>>) -> Result<Self> {
+        let list = Mutex::new(Some(load(&store).await?));
+        Ok(Self { store, list, others })
+    }
+
+    /// In the order of creation.
+    pub async fn list(&self) -> Result<Vec<Layer>> {
+        let layer = |layer: &LayerRecord| Layer {
+            name: layer.name.to_string(),
+            description: layer.description.clone(),
+        };
+        let mut list = self.list.lock().await;
+        Ok(self.known(&mut list).await?.iter().map(layer).collect())
+    }
+
+    /// Adds a layer.
+    pub async fn create(&self, name: LayerName, description: String) -> Result<()> {
+        check_description(&description)?;
+        self.change(|list| {
+            check_free(list, &name)?;
+            if list.len() >= MAX_LAYERS {
+                let text = format!("there are {MAX_LAYERS} layers already; delete one first");
+                return Err(Error::Refused(ErrorCode::TooMany, text));
+            }
+            list.push(LayerRecord { name, description, created_ns: now_ns() });
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a layer another name, or the same, and another description.
+    pub async fn update(&self, from: &LayerName, to: LayerName, description: String) -> Result<()> {
+        check_description(&description)?;
+        self.change(|list| {
+            let at = find(list, from)?;
+            if *from != to {
+                check_free(list, &to)?;
+            }
+            list[at] = LayerRecord { name: to, description, created_ns: list[at].created_ns };
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a layer; the default one is back after the next start.
+    pub async fn delete(&self, name: &LayerName) -> Result<()> {
+        self.change(|list| {
+            list.remove(find(list, name)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Adds those of another store whose names are free.
+    pub async fn add(&self, others: Vec<LayerRecord>) -> Result<()> {
+        self.change(|list| {
+            for layer in others {
+                if check_free(list, &layer.name).is_ok() && list.len() < MAX_LAYERS {
+                    list.push(layer);
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut Vec<LayerRecord>) -> Result<()>) -> Result<()> {
+        let mut list = self.list.lock().await;
+        let _alone = match &self.others {
+            Some(session) => Some(session.lock("layers").await?),
+            None => None,
+        };
+        let mut layers = self.known(&mut list).await?.clone();
+        change(&mut layers)?;
+        let record = LayersRecord { format_version: FORMAT_VERSION, layers };
+        // The write may fail before or after the record was replaced, and this call may be cut short.
+        *list = None;
+        self.store.put_json(&layers_file(), &record).await?;
+        *list = Some(record.layers);
+        Ok(())
+    }
+
+    async fn known<'a>(&self, list: &'a mut Option<Vec<LayerRecord>>) -> Result<&'a mut Vec<LayerRecord>> {
+        let known = match list.take().filter(|_| self.others.is_none()) {
+            Some(known) => known,
+            None => load(&self.store).await?,
+        };
+        Ok(list.insert(known))
+    }
+}
+
+async fn load(store: &Store) -> Result<Vec<LayerRecord>> {
+    let record: Option<LayersRecord> = store.get_json(&layers_file()).await?;
+    let mut list = record.map(|record| record.layers).unwrap_or_default();
+    let name = LayerName::parse(DEFAULT)?;
+    if find(&list, &name).is_err() {
+        list.push(LayerRecord { name, description: DEFAULT_DESCRIPTION.into(), created_ns: now_ns() });
+    }
+    Ok(list)
+}
+
+fn find(list: &[LayerRecord], name: &LayerName) -> Result<usize> {
+    let at = list.iter().position(|layer| layer.name == *name);
+    at.ok_or_else(|| Error::LayerNotFound(name.to_string()))
+}
+
+fn check_free(list: &[LayerRecord], name: &LayerName) -> Result<()> {
+    match find(list, name) {
+        Ok(_) => Err(Error::LayerExists(name.to_string())),
+        Err(_) => Ok(()),
+    }
+}
+
+fn check_description(description: &str) -> Result<()> {
+    if description.len() <= MAX_DESCRIPTION_BYTES {
+        return Ok(());
+    }
+    let bytes = description.len();
+    let text = format!("the description has {bytes} bytes; at most {MAX_DESCRIPTION_BYTES} are allowed");
+    Err(Error::Refused(ErrorCode::TooLarge, text))
+}

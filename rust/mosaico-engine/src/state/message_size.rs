@@ -1,0 +1,74 @@
+//! How large the messages of a read may be: open reads share a budget.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+/// The first message of a read is small, so that it comes soon; each other one may be twice as large as the one before.
+const FIRST_PIECE_BYTES: usize = 512 << 10;
+
+/// The size of a read's next message: shares what reads may hold among those that are open at the moment.
+#[derive(Debug)]
+pub struct PieceSize {
+    readers: Weak<()>,
+    all: usize,
+    most: usize,
+    /// At least so many will be open soon.
+    together: usize,
+    next: AtomicUsize,
+}
+
+impl PieceSize {
+    /// For one of `together` reads, which share `all` bytes; `readers` counts those that are open.
+    pub fn new(readers: &Arc<()>, all: usize, most: usize, together: usize) -> Arc<Self> {
+        let next = AtomicUsize::new(FIRST_PIECE_BYTES);
+        Arc::new(Self { readers: Arc::downgrade(readers), all, most, together, next })
+    }
+
+    /// Arrow data of a message that is made now.
+    pub fn bytes(&self) -> usize {
+        // A message is in the decoder, in the encoder and on its way at the same time, some of it twice.
+        const COPIES: usize = 8;
+        const LEAST: usize = 64 << 10;
+        // One is the server's own.
+        let open = self.readers.strong_count().saturating_sub(1).max(self.together).max(1);
+        let share = (self.all / COPIES / open).clamp(LEAST.min(self.most), self.most);
+        share.min(self.next.load(Ordering::Relaxed))
+    }
+
+    /// A message was made.
+    pub fn grow(&self) {
+        let next = self.next.load(Ordering::Relaxed);
+        self.next.store(next.saturating_mul(2).min(self.most.max(next)), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+impl PieceSize {
+    /// Always the same.
+    pub fn fixed(bytes: usize) -> Arc<Self> {
+        let next = AtomicUsize::new(bytes);
+        Arc::new(Self { readers: Weak::new(), all: usize::MAX, most: bytes, together: 1, next })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn messages_grow_as_far_as_the_share_of_their_read() {
+        let readers = Arc::new(());
+        let next = AtomicUsize::new(FIRST_PIECE_BYTES);
+        let readers_of = Arc::downgrade(&readers);
+        let size = PieceSize { readers: readers_of, all: 64 * MIB, most: 4 * MIB, together: 1, next };
+        let sizes = |count| (0..count).map(|_| (size.bytes(), size.grow()).0).collect::<Vec<_>>();
+        assert_eq!(sizes(5), [MIB / 2, MIB, 2 * MIB, 4 * MIB, 4 * MIB]);
+        let open = vec![Arc::clone(&readers); 64];
+        assert_eq!(sizes(2), [MIB / 8; 2]);
+        drop(open);
+        assert_eq!(sizes(1), [4 * MIB]);
+        assert_eq!(PieceSize { together: 32, ..size }.bytes(), MIB / 4);
+    }
+}

@@ -1,0 +1,291 @@
+//! Everything that a server counts and measures. Labels have few values, known beforehand: nothing is counted per topic,
+//! and nothing costs anything per row.
+
+use std::time::Duration;
+
+use mosaico_storage::objects::StoreMetrics;
+use mosaico_storage::timer::{CacheReads, Operation, Timer, Times, seconds, times};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tonic::Code;
+
+use super::disk::Disk;
+use super::process;
+use super::queue::Job;
+
+/// The type of the text that [`Metrics::text`] gives.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallKind {
+    /// Of Flight; others together.
+    pub method: &'static str,
+    /// Of `DoAction`; empty elsewhere.
+    pub action: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndedCall {
+    method: &'static str,
+    action: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Method {
+    method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfJob {
+    job: &'static str,
+}
+
+/// Rows on their way.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    rows: Counter,
+    batches: Counter,
+    bytes: Counter,
+}
+
+impl Traffic {
+    pub fn add(&self, batches: u64, rows: u64, bytes: u64) {
+        self.batches.inc_by(batches);
+        self.rows.inc_by(rows);
+        self.bytes.inc_by(bytes);
+    }
+
+    fn register(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(format!("{name}_rows"), format!("Rows {help}"), self.rows.clone());
+        registry.register(format!("{name}_batches"), format!("Batches {help}"), self.batches.clone());
+        let bytes = format!("Arrow IPC bytes {help}");
+        registry.register_with_unit(name, bytes, Unit::Bytes, self.bytes.clone());
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Holds {
+    holds: &'static str,
+}
+
+/// States, as opposed to counts: they are read when somebody asks for them.
+#[derive(Debug)]
+pub struct Gauges {
+    /// Disks that do not answer are left out.
+    pub disks: Vec<Disk>,
+    pub log_bytes: u64,
+    /// Received and waiting for the disk.
+    pub ingest_bytes: usize,
+    pub jobs: Vec<Job>,
+}
+
+/// What a server counts and measures.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub received: Traffic,
+    pub acknowledged: Traffic,
+    pub sent: Traffic,
+    pub connections: Gauge,
+    open_calls: Family<Method, Gauge>,
+    calls: Family<EndedCall, Counter>,
+    call_times: Times<CallKind>,
+    pub log_sync: Histogram,
+    log_bytes: Gauge,
+    log_stored: Counter,
+    ingest_bytes: Gauge,
+    chunks: Counter,
+    chunk_bytes: Counter,
+    chunk_times: Histogram,
+    open_jobs: Family<OfJob, Gauge>,
+    failed_jobs: Family<OfJob, Counter>,
+    store: Times<Operation>,
+    catalogue: Times<Operation>,
+    pub cache: CacheReads,
+    disk_free: Family<Holds, Gauge>,
+    disk_size: Family<Holds, Gauge>,
+    resident_bytes: Gauge,
+}
+
+impl Metrics {
+    pub fn new(ingest_limit: usize) -> Self {
+        let this = Self {
+            registry: Registry::default(),
+            received: Traffic::default(),
+            acknowledged: Traffic::default(),
+            sent: Traffic::default(),
+            connections: Gauge::default(),
+            open_calls: Family::default(),
+            calls: Family::default(),
+            call_times: times(),
+            log_sync: seconds(),
+            log_bytes: Gauge::default(),
+            log_stored: Counter::default(),
+            ingest_bytes: Gauge::default(),
+            chunks: Counter::default(),
+            chunk_bytes: Counter::default(),
+            chunk_times: seconds(),
+            open_jobs: Family::default(),
+            failed_jobs: Family::default(),
+            store: times(),
+            catalogue: times(),
+            cache: CacheReads::default(),
+            disk_free: Family::default(),
+            disk_size: Family::default(),
+            resident_bytes: Gauge::default(),
+        };
+        this.registered(ingest_limit)
+    }
+
+    fn registered(mut self, ingest_limit: usize) -> Self {
+        let mut all = Registry::default();
+        if process::resident_bytes().is_some() {
+            let help = "Resident memory";
+            all.register_with_unit("process_resident_memory", help, Unit::Bytes, self.resident_bytes.clone());
+        }
+        let ours = all.sub_registry_with_prefix("mosaico");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        ours.register("build", "The running program", version);
+        self.received.register(ours, "received", "that came in puts");
+        self.acknowledged.register(ours, "acknowledged", "that are durable, as their writers were told");
+        self.sent.register(ours, "sent", "that went out in gets");
+        ours.register("connections", "Open TCP connections", self.connections.clone());
+        ours.register("open_calls", "Calls in progress", self.open_calls.clone());
+        ours.register("calls", "Calls that ended", self.calls.clone());
+        let help = "Durations of calls, to the end of their answers";
+        ours.register_with_unit("call", help, Unit::Seconds, self.call_times.clone());
+        let help = "Durations of appending to the log, with the sync";
+        ours.register_with_unit("log_sync", help, Unit::Seconds, self.log_sync.clone());
+        let help = "Durable in the log and not in chunks yet";
+        ours.register_with_unit("log", help, Unit::Bytes, self.log_bytes.clone());
+        let help = "Of the log that were written to the store";
+        ours.register_with_unit("log_stored", help, Unit::Bytes, self.log_stored.clone());
+        let help = "Received and waiting for the disk";
+        ours.register_with_unit("ingest", help, Unit::Bytes, self.ingest_bytes.clone());
+        let limit = Gauge::<i64>::default();
+        limit.set(ingest_limit as i64);
+        ours.register_with_unit("ingest_limit", "Limit of mosaico_ingest_bytes", Unit::Bytes, limit);
+        ours.register("chunks", "Chunks written to the store", self.chunks.clone());
+        let help = "Parquet bytes of these chunks";
+        ours.register_with_unit("chunk", help, Unit::Bytes, self.chunk_bytes.clone());
+        let help = "Durations of encoding and storing a chunk";
+        ours.register_with_unit("chunk", help, Unit::Seconds, self.chunk_times.clone());
+        ours.register(
+            "open_jobs",
+            "Background jobs in work, or waiting for their next attempt",
+            self.open_jobs.clone(),
+        );
+        let help = "Attempts of background jobs that failed; each is tried again";
+        ours.register("job_failures", help, self.failed_jobs.clone());
+        let help = "Durations of operations on the store";
+        ours.register_with_unit("store", help, Unit::Seconds, self.store.clone());
+        let help = "Durations of statements of the catalogue, with the wait for a connection";
+        ours.register_with_unit("catalogue", help, Unit::Seconds, self.catalogue.clone());
+        let help = "Blocks of a bucket's chunks that were read from the cache";
+        ours.register("cache_hits", help, self.cache.hits.clone());
+        let help = "Blocks of a bucket's chunks that were fetched, since the cache did not have them";
+        ours.register("cache_misses", help, self.cache.misses.clone());
+        let help = "Room on the disks of log and store that is free for the daemon";
+        ours.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
+        let help = "Sizes of these disks";
+        ours.register_with_unit("disk_size", help, Unit::Bytes, self.disk_size.clone());
+        self.registry = all;
+        // What has not happened yet is 0, not missing.
+        for method in ["DoPut", "DoGet"] {
+            drop(self.open_calls.get_or_create(&Method { method }));
+        }
+        for job in Job::NAMES {
+            drop(self.failed_jobs.get_or_create(&OfJob { job }));
+        }
+        self
+    }
+
+    pub fn call_begins(&self, method: &'static str) {
+        self.open_calls.get_or_create(&Method { method }).inc();
+    }
+
+    pub fn call_ends(&self, kind: CallKind, code: Code, took: Duration) {
+        let CallKind { method, action } = kind;
+        self.open_calls.get_or_create(&Method { method }).dec();
+        self.calls.get_or_create(&EndedCall { method, action, code: code_name(code) }).inc();
+        self.call_times.get_or_create(&kind).observe(took.as_secs_f64());
+    }
+
+    pub fn chunk_stored(&self, bytes: u64, took: Duration) {
+        self.chunks.inc();
+        self.chunk_bytes.inc_by(bytes);
+        self.chunk_times.observe(took.as_secs_f64());
+    }
+
+    /// Bytes of the log are in the store.
+    pub fn log_stored(&self, bytes: u64) {
+        self.log_stored.inc_by(bytes);
+    }
+
+    pub fn job_failed(&self, job: Job) {
+        self.failed_jobs.get_or_create(&OfJob { job: job.name() }).inc();
+    }
+
+    /// For the store's operations.
+    pub fn of_store(&self) -> StoreMetrics {
+        StoreMetrics { operations: Timer(self.store.clone()), cache: self.cache.clone() }
+    }
+
+    /// For the catalogue's statements.
+    pub fn catalogue_timer(&self) -> Timer {
+        Timer(self.catalogue.clone())
+    }
+
+    /// All of it as OpenMetrics text.
+    pub fn text(&self, now: &Gauges) -> Result<String, std::fmt::Error> {
+        self.disk_free.clear();
+        self.disk_size.clear();
+        for &Disk { holds, free_bytes, size_bytes } in &now.disks {
+            self.disk_free.get_or_create(&Holds { holds }).set(free_bytes.cast_signed());
+            self.disk_size.get_or_create(&Holds { holds }).set(size_bytes.cast_signed());
+        }
+        self.log_bytes.set(now.log_bytes as i64);
+        self.ingest_bytes.set(now.ingest_bytes as i64);
+        for job in Job::NAMES {
+            let count = now.jobs.iter().filter(|open| open.name() == job).count();
+            self.open_jobs.get_or_create(&OfJob { job }).set(count as i64);
+        }
+        if let Some(bytes) = process::resident_bytes() {
+            self.resident_bytes.set(bytes as i64);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// gRPC codes as their specification writes them.
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,17 @@
+//! Ground floor: what all calls of one daemon share. Data that keeps itself consistent, and knows nothing above it.
+
+pub mod active_topic;
+pub mod chunk_reader;
+pub mod config;
+pub mod disk;
+pub mod engine;
+pub mod event_archive;
+pub mod footer_cache;
+pub mod guards;
+pub mod layers;
+pub mod membership;
+pub mod message_size;
+pub mod metrics;
+pub mod process;
+pub mod queue;
+pub mod writer_activity;

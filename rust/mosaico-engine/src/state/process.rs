@@ -1,0 +1,22 @@
+//! What the operating system says about this process.
+
+/// Resident memory; `None` where it is not told.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linux_tells_the_memory() {
+        let before = resident_bytes().unwrap();
+        let block = std::hint::black_box(vec![1u8; 64 << 20]);
+        let now = resident_bytes().unwrap();
+        assert!(now >= before + (32 << 20), "{now} after {before}");
+        drop(block);
+    }
+}

@@ -1,0 +1,157 @@
+//! Reads of a topic that another daemon records: that one has rows which are not in the store yet, so it is asked.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightData, FlightDescriptor, Ticket};
+use async_stream::try_stream;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use mosaico_catalog::TopicRow;
+use mosaico_engine::read::options::Options;
+use mosaico_engine::state::engine::Core;
+use mosaico_storage::error::{Error, Result};
+use mosaico_types::id::TopicId;
+use mosaico_wire::metadata::parse_location;
+use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, SPARSE_HEADER, TOGETHER_HEADER, status};
+use parking_lot::Mutex;
+use tokio::time::timeout;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
+
+/// How long the other daemon's answer is waited for before the store is read instead.
+const PATIENCE: Duration = Duration::from_secs(5);
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// What one stream, and one connection, may have in flight.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// Connections to other daemons, by address.
+#[derive(Debug, Default)]
+pub(crate) struct PeerPool(Mutex<HashMap<String, Channel>>);
+
+impl PeerPool {
+    fn channel(&self, address: &str) -> Option<Channel> {
+        let mut open = self.0.lock();
+        if let Some(channel) = open.get(address) {
+            return Some(channel.clone());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+        let channel = endpoint
+            .connect_timeout(PATIENCE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .connect_lazy();
+        open.insert(address.to_owned(), channel.clone());
+        Some(channel)
+    }
+}
+
+/// The daemons that record some of `topics` now, with the addresses where they are reached.
+async fn recorders(core: &Core, topics: &[&TopicRow]) -> Result<HashMap<TopicId, String>> {
+    let open = topics.iter().filter(|topic| topic.committed_ns.is_none());
+    let open: Vec<TopicId> = open.map(|topic| topic.id).collect();
+    match &core.cluster {
+        Some(cluster) if !open.is_empty() => core.catalog.recorders(&open, cluster.id()).await,
+        _ => Ok(HashMap::new()),
+    }
+}
+
+/// Asks another daemon. `None`: it cannot be reached, and what is in the store is all that can be read.
+async fn ask<T, R>(
+    peers: &PeerPool,
+    address: &str,
+    body: T,
+    marks: &[(&'static str, usize)],
+    call: impl AsyncFnOnce(FlightServiceClient<Channel>, Request<T>) -> Result<Response<R>, Status>,
+) -> Result<Option<R>> {
+    let Some(channel) = peers.channel(address) else { return Ok(None) };
+    let mut request = Request::new(body);
+    for (mark, value) in marks.iter().chain(&[(FORWARDED_HEADER, 1)]) {
+        request.metadata_mut().insert(*mark, MetadataValue::from(*value));
+    }
+    let flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+    match timeout(PATIENCE, call(flight, request)).await {
+        Ok(Ok(answer)) => Ok(Some(answer.into_inner())),
+        Ok(Err(status)) if status.metadata().contains_key(status::ERROR_HEADER) => Err(told(&status)),
+        Ok(Err(status)) => {
+            tracing::warn!(%address, %status, "another daemon is not reached; the store is read");
+            Ok(None)
+        }
+        Err(_) => {
+            tracing::warn!(%address, "another daemon does not answer; the store is read");
+            Ok(None)
+        }
+    }
+}
+
+/// The messages of a read, from the daemon that records the topic. `None`: it is this one, there is none, or it cannot be
+/// reached.
+pub(crate) async fn read(
+    core: &Core,
+    peers: &PeerPool,
+    topic: &TopicRow,
+    ticket: Vec<u8>,
+    options: Options,
+) -> Result<Option<BoxStream<'static, Result<FlightData>>>> {
+    let Some(address) = recorders(core, &[topic]).await?.remove(&topic.id) else { return Ok(None) };
+    let ticket = Ticket { ticket: ticket.into() };
+    let asked = [
+        (FOLLOW_HEADER, options.follow.then_some(1)),
+        (SPARSE_HEADER, options.sparse.then_some(1)),
+        (TOGETHER_HEADER, Some(options.together)),
+    ];
+    let marks: Vec<_> = asked.into_iter().filter_map(|(mark, asked)| Some((mark, asked?))).collect();
+    let messages =
+        ask(peers, &address, ticket, &marks, async |mut flight, ticket| flight.do_get(ticket).await);
+    Ok(messages.await?.map(passed_on))
+}
+
+/// What the daemons that record `topics` know of them: the `app_metadata` of their endpoints.
+pub(crate) async fn infos(
+    core: &Core,
+    peers: &PeerPool,
+    topics: &[TopicRow],
+    descriptor: &FlightDescriptor,
+) -> Result<HashMap<TopicId, Bytes>> {
+    let recorders = recorders(core, &topics.iter().collect::<Vec<_>>()).await?;
+    let addresses: HashSet<&String> = recorders.values().collect();
+    let mut found = HashMap::new();
+    for address in addresses {
+        let call = async |mut flight: FlightServiceClient<Channel>, body| flight.get_flight_info(body).await;
+        let Some(info) = ask(peers, address, descriptor.clone(), &[], call).await? else { continue };
+        for endpoint in info.endpoint {
+            let place = endpoint.location.first().and_then(|location| parse_location(&location.uri));
+            let topic = topics.iter().find(|topic| Some(topic.locator.to_string().as_str()) == place);
+            if let Some(topic) = topic.filter(|topic| recorders.get(&topic.id) == Some(address)) {
+                found.insert(topic.id, endpoint.app_metadata);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn passed_on(mut messages: Streaming<FlightData>) -> BoxStream<'static, Result<FlightData>> {
+    let messages = try_stream! {
+        while let Some(message) = messages.message().await.map_err(|status| told(&status))? {
+            yield message;
+        }
+    };
+    messages.boxed()
+}
+
+/// What the other daemon said, or that the connection to it broke.
+fn told(status: &Status) -> Error {
+    if status.metadata().contains_key(status::ERROR_HEADER) {
+        return Error::Refused(status::code(status), status.message().to_owned());
+    }
+    tracing::warn!(%status, "the connection to another daemon broke");
+    Error::StoreUnavailable("reading from the daemon that records this".into())
+}

@@ -1,0 +1,266 @@
+//! What can go wrong, in the words that callers read. [`Error::code`] is the one table to the codes that travel.
+
+use std::io;
+
+use mosaico_select::SelectError;
+use mosaico_types::{ErrorCode, ErrorKind, NameError};
+use mosaico_wire::query::QueryError;
+use mosaico_wire::status;
+use tonic::Status;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A refused request or a failed piece of work. Texts name the offending value and the way out; causes that
+/// only an operator can act on (paths, SQL, library errors) go to the log instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A name or locator is malformed.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A query that cannot be understood.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A request that cannot be understood.
+    #[error("{0}")]
+    Invalid(String),
+    /// A request that cannot be served, for the reason that the code names.
+    #[error("{1}")]
+    Refused(ErrorCode, String),
+    /// No such sequence.
+    #[error("sequence `{0}` does not exist; list the sequences to see what does")]
+    SequenceNotFound(String),
+    /// No such topic.
+    #[error("topic `{0}` does not exist; look at its sequence to see what does")]
+    TopicNotFound(String),
+    /// No such layer.
+    #[error("layer `{0}` does not exist; list the layers to see what does")]
+    LayerNotFound(String),
+    /// The sequence name is taken.
+    #[error("sequence `{0}` already exists; choose another name or delete it first")]
+    SequenceExists(String),
+    /// The topic name is taken.
+    #[error("topic `{0}` already exists; choose another name or delete it first")]
+    TopicExists(String),
+    /// The layer name is taken.
+    #[error("layer `{0}` already exists; choose another name or delete it first")]
+    LayerExists(String),
+    /// The key does not open the resource.
+    #[error("the key does not open `{0}`; use the key that its creation returned")]
+    WrongKey(String),
+    /// The sequence is finalized.
+    #[error("sequence `{0}` is locked: finalized data is immutable; write to a new sequence")]
+    SequenceLocked(String),
+    /// The sequence was left without being finalized.
+    #[error(
+        "sequence `{0}` was ended without being finalized: its writer left it, or was silent for too long; what it \
+         holds can be read; delete it, or write to a new sequence"
+    )]
+    SequenceEnded(String),
+    /// The topic is committed.
+    #[error("topic `{0}` is locked: its upload is complete and immutable; write to a new topic")]
+    TopicLocked(String),
+    /// A topic is still open, so its sequence cannot be finalized.
+    #[error("topic `{0}` is unlocked: end its upload, or delete it, before finalizing its sequence")]
+    TopicUnlocked(String),
+    /// Another put is open on the topic.
+    #[error("topic `{0}` is being written by another stream; end that one first")]
+    TopicBusy(String),
+    /// The same writer opened another put.
+    #[error("the stream of topic `{0}` was ended: its writer goes on over another connection")]
+    Replaced(String),
+    /// The resource is being removed, or was removed while the call ran.
+    #[error("`{0}` was deleted while the call ran")]
+    Deleted(String),
+    /// The client's stream broke.
+    #[error("the stream of topic `{topic}` broke after {durable_rows} durable rows: {cause}")]
+    Broken {
+        /// Topic locator.
+        topic: String,
+        /// Rows that are kept.
+        durable_rows: u64,
+        /// Why, as far as it is known.
+        cause: &'static str,
+    },
+    /// The store's device is full.
+    #[error("the store is full: {0}; free space and write again, acknowledged rows are kept")]
+    Full(String),
+    /// The store does not answer in time, or says that it cannot serve now.
+    #[error(
+        "the store is not available: {0} failed or took too long; try again later, acknowledged rows are kept"
+    )]
+    StoreUnavailable(String),
+    /// Rows are in the log of another daemon.
+    #[error("topic `{topic}` is not complete: {} in the log of the daemon {place}", amount(*rows))]
+    Elsewhere {
+        /// Topic locator.
+        topic: String,
+        /// How many; 0: not known.
+        rows: u64,
+        /// Which daemon, and what to do.
+        place: String,
+    },
+    /// The server ends.
+    #[error("the server is shutting down; connect again later")]
+    ShuttingDown,
+    /// An action or call that this server does not know.
+    #[error("{0}")]
+    Unimplemented(String),
+    /// The daemon cannot start with this configuration or store.
+    #[error("{0}")]
+    Startup(String),
+    /// A bug or a broken store; the details are in the server's log.
+    #[error("internal error while {0}; the server's log has the details")]
+    Internal(String),
+}
+
+impl Error {
+    /// What happened, for programs.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Name(_) => ErrorCode::BadName,
+            Self::Query(_) => ErrorCode::BadQuery,
+            Self::Invalid(_) => ErrorCode::InvalidInput,
+            Self::Refused(code, _) => *code,
+            Self::SequenceNotFound(_) => ErrorCode::SequenceNotFound,
+            Self::TopicNotFound(_) => ErrorCode::TopicNotFound,
+            Self::LayerNotFound(_) => ErrorCode::LayerNotFound,
+            Self::SequenceExists(_) => ErrorCode::SequenceExists,
+            Self::TopicExists(_) => ErrorCode::TopicExists,
+            Self::LayerExists(_) => ErrorCode::LayerExists,
+            Self::WrongKey(_) => ErrorCode::WrongKey,
+            Self::SequenceLocked(_) => ErrorCode::SequenceLocked,
+            Self::SequenceEnded(_) => ErrorCode::SequenceEnded,
+            Self::TopicLocked(_) => ErrorCode::TopicLocked,
+            Self::TopicUnlocked(_) => ErrorCode::TopicUnlocked,
+            Self::TopicBusy(_) => ErrorCode::TopicBusy,
+            Self::Startup(_) => ErrorCode::FailedPrecondition,
+            Self::Deleted(_) => ErrorCode::Deleted,
+            Self::Replaced(_) => ErrorCode::StreamReplaced,
+            Self::Broken { .. } => ErrorCode::StreamBroken,
+            Self::Full(_) => ErrorCode::StoreFull,
+            Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
+            Self::Elsewhere { .. } => ErrorCode::RowsElsewhere,
+            Self::ShuttingDown => ErrorCode::ShuttingDown,
+            Self::Unimplemented(_) => ErrorCode::Unimplemented,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// What a caller can act on.
+    pub fn kind(&self) -> ErrorKind {
+        self.code().kind()
+    }
+
+    /// A failure inside the server: `cause` goes to the log, `doing` to the caller. A full device and a store that is
+    /// not available are told apart.
+    pub fn internal(doing: impl Into<String>, cause: impl Cause) -> Self {
+        let doing = doing.into();
+        tracing::error!(%doing, cause = %cause.text(), "internal error");
+        match cause.class() {
+            Class::Full => Self::Full(doing),
+            Class::Unavailable => Self::StoreUnavailable(doing),
+            Class::Other => Self::Internal(doing),
+        }
+    }
+}
+
+/// The store gave no answer, or one that says no more than that it cannot serve now.
+#[derive(Debug, thiserror::Error)]
+#[error("the store does not serve this now{}", .0.as_ref().map(|e| format!(": {e}")).unwrap_or_default())]
+pub struct Unavailable(pub Option<object_store::Error>);
+
+impl From<Unavailable> for object_store::Error {
+    fn from(error: Unavailable) -> Self {
+        Self::Generic { store: "store", source: Box::new(error) }
+    }
+}
+
+fn amount(rows: u64) -> String {
+    match rows {
+        0 => "rows may be".to_owned(),
+        1 => "1 row is".to_owned(),
+        rows => format!("{rows} rows are"),
+    }
+}
+
+/// Foreign errors, as far as this crate tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The device is full.
+    Full,
+    /// The store cannot serve now.
+    Unavailable,
+    Other,
+}
+
+/// A foreign error.
+pub trait Cause {
+    /// For the log.
+    fn text(&self) -> String;
+    /// What it says.
+    fn class(&self) -> Class;
+}
+
+fn class(error: &(dyn std::error::Error + 'static)) -> Class {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<Unavailable>() {
+            return Class::Unavailable;
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            let full =
+                [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+            if full.contains(&io.kind()) {
+                return Class::Full;
+            }
+            // An io::Error may wrap another one without naming it as its source.
+            if let Some(inner) = io.get_ref() {
+                return class(inner);
+            }
+        }
+        next = error.source();
+    }
+    Class::Other
+}
+
+impl<E: std::error::Error + 'static> Cause for E {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+    fn class(&self) -> Class {
+        class(self)
+    }
+}
+
+impl From<SelectError> for Error {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::Column(error) => Self::Invalid(error.to_string()),
+            SelectError::Where(error) => Self::Query(error),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        status::status(error.code(), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_device_is_told_apart() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Error::internal("writing", full).kind(), ErrorKind::ResourceExhausted);
+        let wrapped = io::Error::other(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(Error::internal("writing", wrapped).kind(), ErrorKind::ResourceExhausted);
+        let other = io::Error::from(io::ErrorKind::NotFound);
+        let error = Error::internal("writing", other);
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(!error.to_string().contains("entity"), "causes stay in the log: {error}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Checksums of JSON records: the last member of each is the CRC-32 of everything before it, so that a byte that
+//! changed on the disk is noticed, and any JSON reader can still read the record.
+
+const LABEL: &[u8] = br#","record_crc32":"#;
+
+/// What the seal of a record says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Seal {
+    Whole,
+    Broken,
+    /// There is none.
+    Missing,
+}
+
+/// Adds the checksum to a JSON object that has members.
+pub fn seal(mut json: Vec<u8>) -> Vec<u8> {
+    if json.pop_if(|last| *last == b'}').is_some() {
+        let sum = crc32fast::hash(&json);
+        json.extend_from_slice(LABEL);
+        json.extend_from_slice(sum.to_string().as_bytes());
+        json.push(b'}');
+    }
+    json
+}
+
+/// Checks it.
+pub fn check(json: &[u8]) -> Seal {
+    let Some(at) = json.windows(LABEL.len()).rposition(|window| window == LABEL) else {
+        return Seal::Missing;
+    };
+    // The same number, written in the same way.
+    if seal([&json[..at], b"}"].concat()) == json { Seal::Whole } else { Seal::Broken }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let sealed = seal(br#"{"format_version":1,"chunks":[{"bytes":3,"crc32":77,"rows":5}]}"#.to_vec());
+        assert_eq!(check(&sealed), Seal::Whole);
+        let value: serde_json::Value = serde_json::from_slice(&sealed).expect("JSON");
+        assert_eq!(value["format_version"], 1);
+        for at in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            assert_ne!(check(&flipped), Seal::Whole, "{}", String::from_utf8_lossy(&flipped));
+        }
+        assert_eq!(check(br#"{"chunks":[{"bytes":3,"crc32":77,"rows":5}]}"#), Seal::Missing);
+    }
+}

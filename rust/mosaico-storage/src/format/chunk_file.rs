@@ -1,0 +1,244 @@
+//! Chunks: Parquet files of one topic's rows, sorted by time.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use mosaico_select::{data_bytes, split};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
+use parquet::schema::types::ColumnPath;
+
+use super::column_stats::{ColumnStats, StatsBuilder};
+use super::schema::{Filled, TIMESTAMP};
+
+/// Small pages, the same rows in every column: readers fetch and decode a few of them at a time.
+const PAGE_ROWS: usize = 4096;
+const PAGE_BYTES: usize = 256 << 10;
+
+/// What a chunk says about itself, so that a lone file explains itself.
+#[derive(Debug, Clone)]
+pub struct ChunkLabel {
+    pub sequence: String,
+    pub topic: String,
+    pub ontology_tag: String,
+    pub serialization_format: &'static str,
+    pub index: u32,
+    pub row_start: u64,
+    pub rows: u64,
+    /// Columns without a value need no codec, whose contexts cost more than they save.
+    pub filled: Filled,
+}
+
+/// What was written.
+#[derive(Debug)]
+pub struct WrittenChunk {
+    pub bytes: u64,
+    pub rows: u64,
+    pub crc32: u32,
+    pub columns: Vec<ColumnStats>,
+}
+
+/// Writes `batches`, which are sorted by time, to a new file.
+pub fn write_chunk<E>(
+    file: &Path,
+    schema: &SchemaRef,
+    label: &ChunkLabel,
+    row_group_bytes: usize,
+    batches: impl Iterator<Item = Result<RecordBatch, E>>,
+) -> Result<WrittenChunk, E>
+where
+    E: From<ChunkError>,
+{
+    let failed = |e: parquet::errors::ParquetError| E::from(ChunkError::Parquet(e));
+    let sink = Summed::new(File::create_new(file).map_err(|e| E::from(ChunkError::File(e)))?);
+    let options = ArrowWriterOptions::new().with_properties(properties(schema, label).map_err(failed)?);
+    let mut writer =
+        ArrowWriter::try_new_with_options(sink, SchemaRef::clone(schema), options).map_err(failed)?;
+    let mut stats = StatsBuilder::new(schema);
+    let (mut rows, mut group_bytes) = (0, 0);
+    for batch in batches {
+        for part in split(batch?, row_group_bytes) {
+            stats.update(&part);
+            rows += part.num_rows() as u64;
+            let bytes = data_bytes(&part);
+            if group_bytes > 0 && group_bytes + bytes > row_group_bytes {
+                writer.flush().map_err(failed)?;
+                group_bytes = 0;
+            }
+            group_bytes += bytes;
+            writer.write(&part).map_err(failed)?;
+        }
+    }
+    let sink = writer.into_inner().map_err(failed)?;
+    let (bytes, crc32) = sink.finish().map_err(|e| E::from(ChunkError::File(e)))?;
+    Ok(WrittenChunk { bytes, rows, crc32, columns: stats.finish() })
+}
+
+/// Why a chunk was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ChunkError {
+    /// The file.
+    #[error("cannot write the chunk file")]
+    File(#[source] io::Error),
+    /// The encoder.
+    #[error("cannot encode the chunk")]
+    Parquet(#[source] parquet::errors::ParquetError),
+}
+
+fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterProperties> {
+    let row_range = format!("{}..{}", label.row_start, label.row_start + label.rows);
+    let pairs = [
+        ("mosaico:sequence", label.sequence.clone()),
+        ("mosaico:topic", label.topic.clone()),
+        ("mosaico:ontology_tag", label.ontology_tag.clone()),
+        ("mosaico:serialization_format", label.serialization_format.to_owned()),
+        ("mosaico:chunk", label.index.to_string()),
+        ("mosaico:row_range", row_range),
+    ];
+    let pairs = pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect();
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_truncate_length(Some(64))
+        .set_column_index_truncate_length(Some(64))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_max_row_group_row_count(None)
+        .set_key_value_metadata(Some(pairs));
+    builder = fields_properties(builder, schema.fields(), &mut Vec::new());
+    let leaves = ArrowSchemaConverter::new().convert(schema)?;
+    for (_, leaf) in leaves.columns().iter().enumerate().filter(|(leaf, _)| !label.filled.may_be(*leaf)) {
+        builder = builder
+            .set_column_compression(leaf.path().clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(leaf.path().clone(), false);
+    }
+    if let Some(index) = time_leaf(schema.fields()) {
+        let sorted = SortingColumn { column_idx: index, descending: false, nulls_first: false };
+        builder = builder.set_sorting_columns(Some(vec![sorted]));
+    }
+    Ok(builder.build())
+}
+
+/// The position of the time column among the leaves.
+fn time_leaf(fields: &Fields) -> Option<i32> {
+    let position = fields.iter().position(|field| field.name() == TIMESTAMP)?;
+    let before: usize = fields[..position].iter().map(|field| leaves(field.data_type())).sum();
+    i32::try_from(before).ok()
+}
+
+fn leaves(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => leaves(field.data_type()),
+        _ => 1,
+    }
+}
+
+fn fields_properties(
+    mut builder: WriterPropertiesBuilder,
+    fields: &Fields,
+    path: &mut Vec<String>,
+) -> WriterPropertiesBuilder {
+    for field in fields {
+        path.push(field.name().clone());
+        builder = field_properties(builder, field, path);
+        path.pop();
+    }
+    builder
+}
+
+/// Settings by leaf type. The path of a leaf below a list follows Parquet's three-level form.
+fn field_properties(
+    builder: WriterPropertiesBuilder,
+    field: &Field,
+    path: &mut Vec<String>,
+) -> WriterPropertiesBuilder {
+    let leaf = || ColumnPath::new(path.clone());
+    match field.data_type() {
+        DataType::Struct(children) => fields_properties(builder, children, path),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            path.extend(["list".to_owned(), item.name().clone()]);
+            let builder = field_properties(builder, item, path);
+            path.truncate(path.len() - 2);
+            builder
+        }
+        DataType::Map(entries, _) => {
+            path.push(entries.name().clone());
+            let builder = field_properties(builder, entries, path);
+            path.pop();
+            builder
+        }
+        DataType::Float32 | DataType::Float64 => {
+            builder.set_column_encoding(leaf(), Encoding::BYTE_STREAM_SPLIT)
+        }
+        DataType::Int32
+        | DataType::Int64
+        | DataType::UInt32
+        | DataType::UInt64
+        | DataType::Timestamp(..)
+        | DataType::Duration(_) => builder.set_column_encoding(leaf(), Encoding::DELTA_BINARY_PACKED),
+        // Texts repeat (frame ids, names); a dictionary that does not pay is dropped by the encoder.
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            builder.set_column_dictionary_enabled(leaf(), true)
+        }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            builder.set_column_statistics_enabled(leaf(), EnabledStatistics::None)
+        }
+        _ => builder,
+    }
+}
+
+/// Checks that Parquet can hold `schema`.
+pub fn check_schema(schema: &SchemaRef) -> ParquetResult<()> {
+    ArrowWriter::try_new(io::sink(), SchemaRef::clone(schema), None).map(drop)
+}
+
+/// A file that knows the length and checksum of what was written to it.
+struct Summed {
+    file: BufWriter<File>,
+    bytes: u64,
+    sum: crc32fast::Hasher,
+}
+
+impl Summed {
+    fn new(file: File) -> Self {
+        Self { file: BufWriter::with_capacity(1 << 16, file), bytes: 0, sum: crc32fast::Hasher::new() }
+    }
+
+    fn finish(mut self) -> io::Result<(u64, u32)> {
+        self.file.flush()?;
+        Ok((self.bytes, self.sum.finalize()))
+    }
+}
+
+impl Write for Summed {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(data)?;
+        self.sum.update(&data[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+impl From<ChunkError> for crate::error::Error {
+    fn from(error: ChunkError) -> Self {
+        Self::internal("writing a chunk", error)
+    }
+}

@@ -1,0 +1,13 @@
+//! What lies in a store: paths, records with their versions and checksums, chunks, column statistics.
+//!
+//! Data and its encoding only; no file or object is opened here.
+
+pub mod checksum;
+pub mod chunk_file;
+pub mod chunk_index;
+pub mod column_stats;
+pub mod durability;
+pub mod paths;
+pub mod records;
+pub mod schema;
+pub mod state;

@@ -1,0 +1,195 @@
+//! The JSON records beside the data. Together they hold everything that the catalogue knows.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use mosaico_types::{LayerName, SequenceName, SerializationFormat, TopicPath};
+use mosaico_wire::event::{Event, OnError};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::column_stats::ColumnStats;
+use super::durability::LogPlace;
+
+/// Version of the record formats in this file.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// `sequence.json`: written at creation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SequenceRecord {
+    pub format_version: u32,
+    pub id: SequenceId,
+    pub name: SequenceName,
+    pub key: String,
+    pub user_metadata: Value,
+    pub created_ns: i64,
+    /// What becomes of it if its writer vanishes.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// `ended.json`: written once, when a sequence is left without being finalized.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndedRecord {
+    pub format_version: u32,
+    pub ended_ns: i64,
+}
+
+/// `final.json`: written once, when the sequence becomes immutable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalRecord {
+    pub format_version: u32,
+    pub finalized_ns: i64,
+    pub topics: Vec<TopicId>,
+}
+
+/// `topic.json`: written at creation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopicRecord {
+    pub format_version: u32,
+    pub id: TopicId,
+    pub sequence: SequenceId,
+    pub path: TopicPath,
+    pub ontology_tag: String,
+    pub serialization_format: SerializationFormat,
+    pub user_metadata: Value,
+    pub key: String,
+    pub created_ns: i64,
+}
+
+/// `chunk-<index>.json`: written after the Parquet file beside it is durable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    pub format_version: u32,
+    pub index: u32,
+    /// Rows of the topic that lie in earlier chunks.
+    pub row_start: u64,
+    pub rows: u64,
+    /// Size of the Parquet file.
+    pub bytes: u64,
+    /// Arrow bytes as received.
+    pub data_bytes: u64,
+    pub ts_min: i64,
+    pub ts_max: i64,
+    /// CRC-32 (IEEE) of the Parquet file.
+    pub crc32: u32,
+    pub columns: Vec<ColumnStats>,
+}
+
+/// `resumed.json`: replaced each time the writer goes on after its connection broke.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResumedRecord {
+    pub format_version: u32,
+    pub times: u32,
+    pub last_ns: i64,
+}
+
+/// `part-<number>.json`: written once, when a daemon begins to receive rows of a topic of which another one received
+/// those before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartRecord {
+    pub format_version: u32,
+    pub number: u32,
+    /// The id of the daemon.
+    pub daemon: String,
+    /// Rows of the topic in earlier parts.
+    pub row_start: u64,
+    /// Where the writer went on: rows from `row_start` up to here are in the log of earlier parts in the store. `None`: at
+    /// `row_start`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went_on_at: Option<u64>,
+    /// Where the daemon has the rows that it acknowledges.
+    #[serde(default)]
+    pub log: LogPlace,
+    pub begun_ns: i64,
+}
+
+/// `uploaded.json`: the upload has ended, and cannot be committed before all daemons have stored their parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UploadedRecord {
+    pub format_version: u32,
+    /// Of the topic.
+    pub rows: u64,
+    pub ended_ns: i64,
+}
+
+/// `commit.json`: written once, at the end of the upload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommitRecord {
+    pub format_version: u32,
+    pub topic: TopicRecord,
+    /// IPC schema message.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub schema: Vec<u8>,
+    pub committed_ns: i64,
+    pub chunks: Vec<ChunkRecord>,
+}
+
+/// `notify/<id>.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotificationRecord {
+    pub format_version: u32,
+    pub id: NotificationId,
+    /// `None`: about the sequence.
+    pub topic: Option<TopicId>,
+    pub notify_type: String,
+    pub msg: String,
+    pub created_ns: i64,
+}
+
+/// `layers.json`: all layers, replaced as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayersRecord {
+    pub format_version: u32,
+    /// In the order of creation.
+    pub layers: Vec<LayerRecord>,
+}
+
+/// One of [`LayersRecord`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    pub name: LayerName,
+    pub description: String,
+    pub created_ns: i64,
+}
+
+/// `events/<id of its first>.json`: what happened, in order. The newest file grows until it is full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventsRecord {
+    pub format_version: u32,
+    /// The last event of the file before; `None`: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    pub events: Vec<Event>,
+}
+
+/// `owner.json` of a bucket: the server that has it for itself, or that several have it together. The same file in the
+/// state folder of a server has its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnerRecord {
+    pub format_version: u32,
+    pub id: String,
+    /// The bucket, as people write it.
+    pub store: String,
+    /// The state folder, for people.
+    pub folder: String,
+    pub since_ns: i64,
+    /// Several servers have it together: the schema of their database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
+}
+
+/// `deleted.json`: the folder is being removed; a rebuild finishes the removal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeletedRecord {
+    pub format_version: u32,
+    pub deleted_ns: i64,
+}
+
+fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    STANDARD.decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}

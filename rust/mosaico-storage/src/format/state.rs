@@ -1,0 +1,26 @@
+//! Everything that the store says about one sequence, read from its records.
+
+use super::records::{ChunkRecord, NotificationRecord, PartRecord, SequenceRecord, TopicRecord};
+
+/// Everything that the store says about one topic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicState {
+    pub record: TopicRecord,
+    pub schema: Option<Vec<u8>>,
+    pub committed_ns: Option<i64>,
+    pub chunks: Vec<ChunkRecord>,
+    pub resumed: u32,
+    pub parts: Vec<PartRecord>,
+    /// The rows of an upload that ended and is not committed.
+    pub uploaded: Option<u64>,
+}
+
+/// Everything that the store says about one sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SequenceState {
+    pub record: SequenceRecord,
+    pub finalized_ns: Option<i64>,
+    pub ended_ns: Option<i64>,
+    pub topics: Vec<TopicState>,
+    pub notifications: Vec<NotificationRecord>,
+}

@@ -1,0 +1,20 @@
+//! The store: the truth about sequences, as immutable objects under ids. Start with [`Store`].
+
+mod bucket;
+mod cache;
+mod deadline;
+pub mod durable;
+#[cfg(feature = "faults")]
+pub mod faults;
+mod folder;
+mod load;
+pub mod location;
+mod measured;
+mod options;
+mod store;
+mod upload;
+
+pub use bucket::{Bucket, Provider, Secret};
+pub use load::Loaded;
+pub use options::{StoreMetrics, StoreOptions};
+pub use store::{Chunks, Scratch, Store, blocking, json};

@@ -1,0 +1,341 @@
+//! The truth about sequences, as immutable objects under ids. Start with [`Store`].
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use mosaico_types::id::SequenceId;
+use mosaico_types::now_ns;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::cache::Cache;
+use super::deadline::Deadline;
+use super::durable::{LocalFolder, discard};
+use super::folder::FolderStore;
+use super::location::StoreLocation;
+use super::measured::Measured;
+use super::options::{StoreMetrics, StoreOptions};
+use crate::error::{Error, Result};
+use crate::format::checksum as seal;
+use crate::format::checksum::{Seal, seal};
+use crate::format::paths::SequencePaths;
+use crate::format::records::{DeletedRecord, FORMAT_VERSION};
+use crate::{crash_points, trace};
+
+/// What is copied at once.
+const PIECE: usize = 8 << 20;
+
+/// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) objects: Deadline,
+    /// Files in the making; if the objects are files, these too.
+    pub(super) folder: Arc<LocalFolder>,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Folder,
+    Bucket(Option<Arc<Cache>>),
+}
+
+/// Parquet files in the store, for reading.
+#[derive(Debug, Clone)]
+pub struct Chunks(Store);
+
+impl Chunks {
+    /// Reads `ranges` of the file at `path`, which has `bytes` bytes; ranges that lie close together at once.
+    pub async fn read(
+        &self,
+        path: &Path,
+        bytes: u64,
+        ranges: &[Range<u64>],
+    ) -> object_store::Result<Vec<Bytes>> {
+        match &self.0.kind {
+            Kind::Bucket(Some(cache)) => cache.read(&self.0.objects, path, bytes, ranges).await,
+            _ => self.0.objects.get_ranges(path, ranges).await,
+        }
+    }
+}
+
+/// A finished file on its way to the store. What is left of it is removed when this is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    /// Where it lies.
+    pub file: PathBuf,
+    path: Path,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        discard(&self.file);
+    }
+}
+
+impl Store {
+    /// Opens the store; the folder of this machine that it uses exists.
+    pub fn open(options: &StoreOptions, metrics: &StoreMetrics) -> Result<Self> {
+        let failed = |e| Error::internal("opening the store", e);
+        let folder =
+            LocalFolder::open(&options.folder).map_err(|e| Error::internal("opening the store", e))?;
+        let folder = Arc::new(folder);
+        let (objects, kind): (Arc<dyn ObjectStore>, _) = match &options.location {
+            StoreLocation::Local(_) => {
+                (Arc::new(FolderStore::new(Arc::clone(&folder)).map_err(failed)?), Kind::Folder)
+            }
+            StoreLocation::Bucket(bucket) => {
+                let opened = bucket.open(options.timeout, options.retries);
+                let opened =
+                    opened.map_err(|e| Error::Startup(format!("cannot use {}: {e}", bucket.url())))?;
+                #[cfg(feature = "faults")]
+                let opened = options.faults.instead(opened);
+                let cache = match options.cache_bytes {
+                    0 => None,
+                    limit => Some(Cache::open(folder.root().join("cache"), limit, metrics.cache.clone())),
+                };
+                let cache = cache.transpose().map_err(|e| Error::internal("opening the cache", e))?;
+                (opened, Kind::Bucket(cache.map(Arc::new)))
+            }
+        };
+        #[cfg(feature = "faults")]
+        let objects = options.faults.on(objects);
+        let objects = Arc::new(Measured::new(objects, metrics.operations.clone()));
+        let remote = matches!(kind, Kind::Bucket(_));
+        Ok(Self { objects: Deadline::new(objects, options.timeout, remote), folder, kind })
+    }
+
+    /// Opens a store that others may use, to read what does not change any more.
+    pub fn open_to_read(options: &StoreOptions) -> Result<Self> {
+        let failed = |e| Error::internal("opening the store", e);
+        let (objects, folder): (Arc<dyn ObjectStore>, _) = match &options.location {
+            StoreLocation::Local(root) => {
+                let folder = Arc::new(LocalFolder::at(root));
+                (Arc::new(FolderStore::new(Arc::clone(&folder)).map_err(failed)?), folder)
+            }
+            StoreLocation::Bucket(bucket) => {
+                let opened = bucket.open(options.timeout, options.retries);
+                let opened =
+                    opened.map_err(|e| Error::Startup(format!("cannot use {}: {e}", bucket.url())))?;
+                (opened, Arc::new(LocalFolder::at(FilePath::new(""))))
+            }
+        };
+        let remote = matches!(options.location, StoreLocation::Bucket(_));
+        let kind = if remote { Kind::Bucket(None) } else { Kind::Folder };
+        Ok(Self { objects: Deadline::new(objects, options.timeout, remote), folder, kind })
+    }
+
+    /// Copies an object of `bytes` bytes to a new local file, piece by piece. Returns its CRC-32.
+    pub async fn download(&self, path: &Path, bytes: u64, file: &FilePath) -> Result<u32> {
+        let failed = |e: &dyn std::fmt::Display| Error::Invalid(format!("{path} cannot be read: {e}"));
+        let target = file.to_owned();
+        let created = blocking("writing a scratch file", move || File::create_new(target)).await?;
+        let (mut file, mut sum) = (created, crc32fast::Hasher::new());
+        for from in (0..bytes).step_by(PIECE) {
+            let range = from..bytes.min(from + PIECE as u64);
+            let pieces = self.objects.get_ranges(path, &[range]).await.map_err(|e| failed(&e))?;
+            (file, sum) = blocking("writing a scratch file", move || {
+                for piece in &pieces {
+                    sum.update(piece);
+                    file.write_all(piece)?;
+                }
+                Ok((file, sum))
+            })
+            .await?;
+        }
+        Ok(sum.finalize())
+    }
+
+    /// Writes a small file to the folder of this machine, durably.
+    pub fn write_local(&self, name: &str, bytes: Bytes) -> io::Result<()> {
+        LocalFolder::write(&self.folder, name, std::iter::once(&bytes))
+    }
+
+    /// For readers of Parquet.
+    pub fn chunks(&self) -> Chunks {
+        Chunks(self.clone())
+    }
+
+    /// Waits for writes that nobody waits for any more.
+    pub async fn quiet(&self) -> Result<()> {
+        self.objects.quiet().await.map_err(|e| Error::internal("waiting for the store", e))
+    }
+
+    /// A fresh local file name for [`Self::publish`]; on the same device as a local store.
+    pub fn scratch_file(&self) -> Scratch {
+        let (file, path) = self.folder.scratch_file();
+        Scratch { file, path: Path::from(path) }
+    }
+
+    /// Moves a finished local file to `path`, durably.
+    pub async fn publish(&self, scratch: &Scratch, path: &Path) -> Result<()> {
+        let moved = match self.kind {
+            Kind::Folder => self.objects.rename(&scratch.path, path).await,
+            Kind::Bucket(_) => super::upload::upload(&self.objects, &scratch.file, path).await,
+        };
+        moved.map_err(|e| Error::internal("writing to the store", e))
+    }
+
+    /// Writes `bytes` to `path`, durably; replaces what was there.
+    pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        let written = self.objects.put(path, bytes.into()).await;
+        written.map(drop).map_err(|e| Error::internal("writing to the store", e))
+    }
+
+    /// Writes a JSON record, durably; replaces what was there.
+    pub async fn put_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
+        self.put(path, json(record)?).await
+    }
+
+    /// Writes a JSON record that is written once, durably.
+    pub async fn create_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
+        self.create(path, json(record)?.into()).await
+    }
+
+    /// Writes an object that is written once, durably.
+    pub async fn create(&self, path: &Path, payload: PutPayload) -> Result<()> {
+        let once = PutOptions::from(PutMode::Create);
+        match self.objects.put_opts(path, payload.clone(), once).await {
+            Ok(_) => Ok(()),
+            // An attempt of the same write whose answer was lost.
+            Err(object_store::Error::AlreadyExists { .. })
+                if self.get(path).await? == Some(payload.into()) =>
+            {
+                Ok(())
+            }
+            Err(e) => Err(Error::internal(format!("writing {path} once"), e)),
+        }
+    }
+
+    /// Reads an object; `None` if there is none.
+    pub async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
+        let failed = |e| Error::internal(format!("reading {path}"), e);
+        match self.objects.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(failed(e)),
+        }
+    }
+
+    /// Reads a JSON record; `None` if there is none.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
+        self.get(path).await?.map(|bytes| parse_json(path, &bytes)).transpose()
+    }
+
+    /// The names of folders directly below `path`. For recovery only: nothing else derives facts from listings.
+    pub async fn list_folders(&self, path: &Path) -> Result<Vec<String>> {
+        let listing = self.objects.list_with_delimiter(Some(path)).await;
+        let listing = listing.map_err(|e| Error::internal(format!("listing {path}"), e))?;
+        Ok(listing.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
+    }
+
+    /// The names of objects directly below `path`. For recovery only.
+    pub async fn list_files(&self, path: &Path) -> Result<Vec<String>> {
+        let listing = self.objects.list_with_delimiter(Some(path)).await;
+        let listing = listing.map_err(|e| Error::internal(format!("listing {path}"), e))?;
+        Ok(listing.objects.iter().filter_map(|o| o.location.filename().map(str::to_owned)).collect())
+    }
+
+    /// Whether there is an object.
+    pub async fn has(&self, path: &Path) -> Result<bool> {
+        match self.objects.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(Error::internal(format!("looking for {path}"), e)),
+        }
+    }
+
+    /// All objects below `path`. For recovery only.
+    pub async fn objects_below(&self, path: &Path) -> Result<Vec<ObjectMeta>> {
+        let found = self.objects.list(Some(path)).try_collect().await;
+        found.map_err(|e| Error::internal(format!("listing {path}"), e))
+    }
+
+    /// Drops unfinished files that nobody has written to since `before`.
+    pub async fn drop_scratch(&self, before: SystemTime) -> Result<()> {
+        let folder = Arc::clone(&self.folder);
+        blocking("dropping unfinished files", move || folder.drop_scratch(before)).await
+    }
+
+    /// Removes one object; none is fine.
+    pub async fn remove(&self, path: &Path) -> Result<()> {
+        crash_points::point();
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(Error::internal(format!("deleting {path}"), e)),
+        }
+    }
+
+    /// Whether what is sent may still arrive after it was given up.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Bucket(_))
+    }
+
+    /// Removes a sequence that was never answered for and may still arrive: its tombstone stays, for as long as files
+    /// that no record names do.
+    pub async fn bury(&self, id: SequenceId) -> Result<()> {
+        let paths = SequencePaths(id);
+        let record = DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() };
+        self.put_json(&paths.deleted(), &record).await?;
+        self.remove_below(&paths.folder(), &paths.deleted()).await
+    }
+
+    /// Removes everything below the folder of an id, its tombstone last.
+    pub async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        self.remove_below(path, tombstone).await?;
+        self.remove(tombstone).await?;
+        if self.is_remote() {
+            return Ok(());
+        }
+        let (folder, target) = (Arc::clone(&self.folder), path.clone());
+        blocking("deleting a folder", move || folder.remove_folders(target.as_ref())).await
+    }
+
+    async fn remove_below(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        let failed = |e| Error::internal(format!("deleting {path}"), e);
+        let found = self.objects_below(path).await?.into_iter().map(|object| object.location);
+        let others: Vec<_> = found.filter(|found| found != tombstone).map(Ok).collect();
+        let mut removed = self.objects.delete_stream(futures::stream::iter(others).boxed());
+        while let Some(result) = removed.next().await {
+            crash_points::point();
+            match result {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A record that was read.
+pub(crate) fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+    let reading = || format!("reading the record {path}");
+    if seal::check(bytes) == Seal::Broken {
+        return Err(Error::internal(reading(), io::Error::other("wrong checksum")));
+    }
+    serde_json::from_slice(bytes).map_err(|e| Error::internal(reading(), e))
+}
+
+/// A record as it is stored, with its checksum.
+pub fn json(record: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(record).map(seal).map_err(|e| Error::internal("encoding a record", e))
+}
+
+/// Runs blocking file work off the async threads.
+pub async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    match trace::spawn_blocking(work).await {
+        Ok(result) => result.map_err(|e| Error::internal(doing, e)),
+        Err(e) => Err(Error::internal(doing, e)),
+    }
+}
