@@ -41,6 +41,7 @@ lint: install  ## Formatting, lints, types, stubs.
 	$(BIN)/ruff check python tests benches
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest mosaicolabs._native
+	$(BIN)/python tests/check_prose.py
 
 docs: install  ## The documentation in site/; a broken link or reference fails.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
