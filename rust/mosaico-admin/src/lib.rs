@@ -1,5 +1,10 @@
-//! Work on a whole store while no server uses it. Start with [`Maintenance`]. A rebuild is also done by the server that
-//! has the store.
+//! Maintenance of a store that no daemon has open: check and repair, garbage collection, statistics, import, rebuild.
+//! Start with [`Maintenance`].
+//!
+//! Owns the reports that commands print, and the readers of stores that others wrote.
+//!
+//! May know: the engine, for work that needs one, and everything below it. Never belongs here: Flight, anything that runs
+//! inside a daemon, arguments of commands.
 
 // A crate of the workspace alone: its functions are documented, most fields say what they are by name and type.
 #![allow(missing_docs)]

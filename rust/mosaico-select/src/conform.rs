@@ -10,13 +10,11 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, St
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
 
-use crate::{RECORDING, TIMESTAMP};
+use crate::names::{RECORDING, TIMESTAMP};
 pub use exact::exactly;
 use exact::plain;
 pub use mismatch::Mismatch;
-use mismatch::What;
-
-type Result<T> = std::result::Result<T, Mismatch>;
+use mismatch::{Result, What};
 
 /// A column that was given: its name below the struct that is looked at, and its values.
 type Given<'a> = (&'a str, &'a ArrayRef);
@@ -124,9 +122,9 @@ fn column(field: &Field, given: &ArrayRef, outer: Option<&NullBuffer>) -> Result
             let columns: Vec<Given<'_>> = source.column_names().into_iter().zip(source.columns()).collect();
             structure(fields, &columns, source.len(), NullBuffer::union(source.nulls(), outer))?
         }
-        (DataType::List(item), _) => lists::list::<i32>(item, &given, outer)?,
-        (DataType::LargeList(item), _) => lists::list::<i64>(item, &given, outer)?,
-        (DataType::FixedSizeList(item, size), _) => lists::fixed(item, *size, &given, outer)?,
+        (DataType::List(item), _) => lists::list::<i32>(item, &given, outer, &column)?,
+        (DataType::LargeList(item), _) => lists::list::<i64>(item, &given, outer, &column)?,
+        (DataType::FixedSizeList(item, size), _) => lists::fixed(item, *size, &given, outer, &column)?,
         (expected, _) => exactly(&given, expected)?,
     };
     match array.nulls().filter(|nulls| !field.is_nullable() && nulls.null_count() > 0) {

@@ -7,6 +7,7 @@ mod check;
 mod columns;
 mod conform;
 mod filter;
+mod names;
 mod pattern;
 mod project;
 mod select;
@@ -16,12 +17,8 @@ pub use check::{Check, LeafCheck, Verdict};
 pub use columns::{Column, find, float, integer, is_list, text};
 pub use conform::{Mismatch, conform, exactly, nanoseconds};
 pub use filter::{FieldTest, RowExpr, RowTest, below_tag, compile, matching, verdict};
+pub use names::{RECORDING, TIMESTAMP};
 pub use pattern::Pattern;
 pub use project::{ColumnError, Projection};
 pub use select::{Select, SelectError};
 pub use size::{data_bytes, split};
-
-/// The index column of every topic.
-pub const TIMESTAMP: &str = "timestamp_ns";
-/// The column that tells when a row was recorded.
-pub const RECORDING: &str = "recording_timestamp_ns";

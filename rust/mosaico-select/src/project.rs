@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, St
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::TIMESTAMP;
+use crate::names::TIMESTAMP;
 use crate::columns::{find, leaves};
 
 /// A column that cannot be selected.

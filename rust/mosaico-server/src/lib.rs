@@ -1,9 +1,10 @@
 //! The Mosaico daemon as a library: a Flight service on a store, which is a folder or a bucket.
 //!
-//! It records topics into sequences, keeps them as Parquet chunks with JSON records beside them, and reads them
-//! back in time order. A put is appended to a local log and acknowledged when it would survive a power cut; chunks
-//! are made of the log in the background. It installs no handlers and no runtime: it runs on the caller's tokio.
-//! It is *not* the command line (see the crate `mosaicod`) and not a client.
+//! Owns what arrives on a socket: the Flight and HTTP services, request IDs, connections, peers, and the life of a server.
+//! It installs no signal handlers and no runtime: it runs on the caller's tokio.
+//!
+//! May know: the engine and everything below it. Never belongs here: what a call *does* (that is the engine's), command
+//! lines (the crate `mosaicod`), clients.
 //!
 //! Start with [`Config`] and [`Server`]:
 //!

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use mosaico_server::{Acknowledge, Config, Error, LogPlace, StoreLocation};
 
 use crate::store::StoreArgs;
+use crate::values::{Seconds, bytes_or_all, defaults};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -38,17 +39,6 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Take over what another store has; what is there already is left out.
     Import(ImportArgs),
-}
-
-/// The values of settings that nobody sets.
-pub(crate) fn defaults() -> &'static Config {
-    static DEFAULTS: LazyLock<Config> = LazyLock::new(|| Config::new(StoreLocation::Local(PathBuf::new())));
-    &DEFAULTS
-}
-
-/// A limit in bytes; 0 is none.
-pub(crate) fn bytes_or_all(bytes: usize) -> usize {
-    if bytes == 0 { usize::MAX } else { bytes }
 }
 
 /// How a command that ends tells what it found.
@@ -223,25 +213,6 @@ enum AcknowledgeArg {
 enum LogArg {
     Disk,
     Store,
-}
-
-/// A time as people write it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Seconds(pub Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
-        Duration::try_from_secs_f64(seconds).map(Self).map_err(|e| e.to_string())
-    }
-}
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.as_secs_f64())
-    }
 }
 
 impl RunArgs {

@@ -10,6 +10,7 @@ mod mapping;
 mod memory;
 mod settings;
 mod store;
+mod values;
 
 use std::borrow::Cow;
 use std::ffi::OsString;

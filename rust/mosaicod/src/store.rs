@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mosaico_server::{Config, Error, Secret, StoreLocation};
 
-use crate::args::{Seconds, defaults};
+use crate::values::{Seconds, defaults};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store")]

@@ -6,8 +6,7 @@ use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
 
-use super::Result;
-use super::mismatch::{Mismatch, What};
+use super::mismatch::{Mismatch, Result, What};
 
 /// The values themselves, where they are encoded.
 pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef> {

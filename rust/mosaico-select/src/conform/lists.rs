@@ -7,16 +7,19 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{cast, filter, take};
-use arrow::datatypes::{ArrowNativeType, DataType, FieldRef};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef};
 
-use super::mismatch::{Mismatch, What};
-use super::{Result, column};
+use super::mismatch::{Mismatch, Result, What};
+
+/// Makes the items of a list those of a field; the caller knows how, whatever their type.
+pub(super) type Conform<'a> = &'a dyn Fn(&Field, &ArrayRef, Option<&NullBuffer>) -> Result<ArrayRef>;
 
 /// Lists of any form as lists of `item`.
 pub(super) fn list<O: OffsetSizeTrait>(
     item: &FieldRef,
     given: &ArrayRef,
     outer: Option<&NullBuffer>,
+    column: Conform<'_>,
 ) -> Result<ArrayRef> {
     let expected = GenericListArray::<O>::DATA_TYPE_CONSTRUCTOR(Arc::clone(item));
     let lists = variable(given, &expected)?;
@@ -38,6 +41,7 @@ pub(super) fn fixed(
     size: i32,
     given: &ArrayRef,
     outer: Option<&NullBuffer>,
+    column: Conform<'_>,
 ) -> Result<ArrayRef> {
     let expected = DataType::FixedSizeList(Arc::clone(item), size);
     let width = usize::try_from(size).unwrap_or(0);

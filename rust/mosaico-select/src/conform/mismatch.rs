@@ -3,6 +3,9 @@ use std::fmt;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
+/// What a step of conforming gives.
+pub(super) type Result<T> = std::result::Result<T, Mismatch>;
+
 /// Why a column is not one of the topic's.
 #[derive(Debug)]
 pub struct Mismatch {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::json::{Json, shortened};
 use super::value::{Number, Scalar};
-use super::{Condition, Expr, Field, OrderBy, Query, QueryError, Sections, Test, ValueCondition};
+use super::tree::{Condition, Expr, Field, OrderBy, Query, QueryError, Sections, Test, ValueCondition};
 
 const CONNECTIVES: &str = "`$and`, `$or`, `$not`";
 const OPERATORS: &str =

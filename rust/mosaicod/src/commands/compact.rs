@@ -4,7 +4,8 @@ use mosaico_admin::Maintenance;
 use mosaico_server::Error;
 
 use super::output;
-use crate::args::{CompactArgs, bytes_or_all};
+use crate::args::CompactArgs;
+use crate::values::bytes_or_all;
 
 /// Joins small chunks.
 pub(super) async fn run(args: &CompactArgs) -> Result<u8, Error> {

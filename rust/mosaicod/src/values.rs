@@ -1,0 +1,39 @@
+//! Values of options: defaults, and how people write times and sizes.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use mosaico_server::{Config, StoreLocation};
+
+/// The values of settings that nobody sets.
+pub(crate) fn defaults() -> &'static Config {
+    static DEFAULTS: LazyLock<Config> = LazyLock::new(|| Config::new(StoreLocation::Local(PathBuf::new())));
+    &DEFAULTS
+}
+
+/// A limit in bytes; 0 is none.
+pub(crate) fn bytes_or_all(bytes: usize) -> usize {
+    if bytes == 0 { usize::MAX } else { bytes }
+}
+
+/// A time as people write it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seconds(pub Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+        Duration::try_from_secs_f64(seconds).map(Self).map_err(|e| e.to_string())
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_secs_f64())
+    }
+}
