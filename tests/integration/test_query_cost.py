@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness.daemon import Daemon, on_sqlite
+from harness.daemon import Daemon
 
 from mosaicolabs import (
     IMU,
@@ -83,7 +83,7 @@ def test_the_number_of_statements_does_not_grow_with_the_answer(daemon: Daemon, 
     assert len(many) < len(few) + 3, "\n".join(many)
 
 
-@on_sqlite
+@pytest.mark.sqlite
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_no_statement_reads_a_large_table_from_end_to_end(daemon: Daemon, question: str) -> None:
     with daemon.connect() as client:
@@ -95,7 +95,7 @@ def test_no_statement_reads_a_large_table_from_end_to_end(daemon: Daemon, questi
             check_plan(catalogue, sql)
 
 
-@on_sqlite
+@pytest.mark.sqlite
 def test_a_handler_reads_no_large_table_from_end_to_end(daemon: Daemon) -> None:
     with daemon.connect() as client:
         record(client, "run", 2)
