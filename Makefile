@@ -16,12 +16,13 @@ PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.py
 
 CARGO_TESTS := --profile fast --workspace --exclude mosaico-py
 PYTEST := $(BIN)/python -m pytest
+PYTHON_FILES := python tests benches conftest.py tests/with_services
 
 # Runs a step and says how long it took.
 step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
 .PHONY: demo test test-fast test-rust test-python test-postgres lint lint-rust lint-python docs bench wheel install \
-	ontologies minio clean
+	ontologies services clean
 
 demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
@@ -58,8 +59,8 @@ lint-rust:  # The profile of the build, so that build scripts and macros are com
 	cargo clippy --profile fast --quiet --workspace --all-targets -- -D warnings
 
 lint-python: install
-	$(BIN)/ruff format --check python tests benches
-	$(BIN)/ruff check python tests benches
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest mosaicolabs._native
 
@@ -72,7 +73,7 @@ bench: $(VENV)/.installed-release $(VENV)/.tools  ## One table: ours beside othe
 ontologies: install  ## What the daemon knows of the data classes, after one has changed.
 	$(BIN)/python tests/write_ontologies.py
 
-minio:  ## Builds and installs what the tests run against: MinIO and Postgres.
+services:  ## Installs and builds what the tests run against, where it is missing: Postgres and MinIO.
 	tests/with_services true
 
 wheel: $(VENV)/.wheel-release  ## dist/mosaicolabs-*.whl

@@ -57,7 +57,7 @@ def standing_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosaico
         yield client
 
 
-@pytest.fixture(params=["embedded", "daemon"])
+@pytest.fixture(params=[pytest.param("embedded", marks=pytest.mark.sqlite), "daemon"])
 def either(request: pytest.FixtureRequest) -> Iterator[MosaicoClient]:
     """The same test in process and over the network; other tests' sequences are in the catalogue too."""
     if request.param == "embedded":

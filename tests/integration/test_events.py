@@ -18,6 +18,8 @@ from harness.record import number, record_numbers
 from mosaicolabs import Event, EventKind, Integer64, MosaicoClient
 from mosaicolabs.exceptions import InvalidInputError, MosaicoError
 
+pytestmark = pytest.mark.catalog
+
 MOSAICO = Path(sys.executable).with_name("mosaico")
 
 

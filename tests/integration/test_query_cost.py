@@ -22,6 +22,8 @@ from mosaicolabs import (
     Vector3d,
 )
 
+pytestmark = pytest.mark.catalog
+
 STATEMENT = re.compile(r'db\.statement\S*="((?:[^"\\]|\\.)*)"|summary\S*="((?:[^"\\]|\\.)*)"')
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 LARGE = ("topic", "chunk", "chunk_column", "notification", "event")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness.cluster import Cluster, ClusterDaemon
 from harness.daemon import MOSAICOD, Daemon, run_mosaicod
 from harness.minio import Minio
@@ -17,6 +18,8 @@ from harness.record import number, record_numbers, replay, sequence_of
 from pyarrow import flight
 
 from mosaicolabs import Integer64, MosaicoClient
+
+pytestmark = pytest.mark.catalog
 
 SEQUENCES = 120
 ROWS = [(at, at * 3) for at in range(40)]

@@ -21,7 +21,7 @@ START_SECONDS = 60
 def find() -> Path:
     """The program, if it is there."""
     if not BINARY.is_file():
-        text = f"{BINARY} is missing; `make minio` builds it with Go, MOSAICO_MINIO names another one"
+        text = f"{BINARY} is missing; `make services` builds it with Go, MOSAICO_MINIO names another one"
         raise MissingServiceError(text)
     return BINARY
 

@@ -21,7 +21,10 @@ pub(crate) fn postgres() -> Option<String> {
     let url = std::env::var("MOSAICO_TEST_POSTGRES").ok();
     if url.is_none() {
         let in_ci = std::env::var_os("CI").is_some();
-        assert!(!in_ci, "this test needs a Postgres: run it with tests/with_services, as `make test-rust` does");
+        assert!(
+            !in_ci,
+            "this test needs a Postgres: run it with tests/with_services, as `make test-rust` does"
+        );
         eprintln!("skipped: this test needs a Postgres, run it with tests/with_services");
     }
     url
