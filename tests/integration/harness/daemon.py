@@ -64,7 +64,13 @@ class Daemon:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
-        line = self._ready_line()
+        try:
+            self._read_places(self._ready_line())
+        except BaseException:
+            self.kill()
+            raise
+
+    def _read_places(self, line: str) -> None:
         places = r"grpc://([\d.]+):(\d+)(?:, (http://\S+))?"
         ready = re.fullmatch(rf"mosaicod \S+ listening on {places}, store (.+)\n", line)
         assert ready, f"ready line {line!r}, log: {self.log.read_text()}"

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from harness.service import MissingServiceError, run_installer
@@ -68,9 +69,13 @@ class Postgres:
         )
         assert session.stdin is not None
         assert session.stdout is not None
-        session.stdin.write(f"SELECT pg_advisory_lock(hashtextextended('{lock}', 0)); SELECT 'held';\n")
-        session.stdin.flush()
-        assert "held" in [session.stdout.readline().strip() for _ in range(2)]
+        with ExitStack() as opened:
+            opened.enter_context(session)
+            opened.callback(session.kill)
+            session.stdin.write(f"SELECT pg_advisory_lock(hashtextextended('{lock}', 0)); SELECT 'held';\n")
+            session.stdin.flush()
+            assert "held" in [session.stdout.readline().strip() for _ in range(2)]
+            opened.pop_all()
         return session
 
 
