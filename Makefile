@@ -1,7 +1,7 @@
 # Everything starts here: `make demo` shows the product, `make test` proves it.
 #
-# One release build serves the wheel, the daemon and all tests. It lives outside the checkout, so that a
-# fresh clone on the same machine only builds what changed.
+# `demo` and `test` build with the profile `fast` of Cargo.toml; `wheel` and `bench` with `release`. What is compiled lies
+# outside the checkout, so that a fresh clone on the same machine only builds what changed.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,31 +14,55 @@ BIN := $(VENV)/bin
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -type f -not -path '*/tests/*')
 PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
 
-# For the tests on buckets; built once, about three minutes.
-MINIO := $(HOME)/.cache/mosaicolabs/minio/minio
+# With all crates, as the wheel has them: a smaller choice would need its dependencies with other features, compiled apart.
+CARGO_TESTS := --profile fast --workspace
+PYTEST := $(BIN)/python -m pytest
+PYTHON_FILES := python tests benches conftest.py tests/with_services
 
-.PHONY: demo test test-rust test-python test-postgres lint docs bench wheel install ontologies minio clean
+# Runs a step and says how long it took.
+step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
-demo: install  ## Builds the wheel, records a generated flight, replays and checks it.
+.PHONY: demo test test-fast test-rust test-python test-postgres lint lint-rust lint-python docs bench wheel install \
+	ontologies services clean
+
+demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
 
-test: lint docs test-rust test-postgres test-python  ## Everything CI runs.
+# Everything CI runs. What compiles runs beside pip, what lints beside what renders. The services start once; they are
+# below `make` and not $(MAKE), since --dry-run would start them.
+test:
+	$(call step,build,$(MAKE) -j2 $(VENV)/.wheel-fast $(VENV)/.tools; $(MAKE) install)
+	$(call step,lint and docs,$(MAKE) -j2 lint docs)
+	tests/with_services make test-rust test-python test-postgres
+
+# Unit tests are those in a module `tests`. (`--lib` would build tests of the binding crate, which has none.)
+test-fast: install  ## Unit tests, the calls of a client, one recording: for between two edits, under two minutes.
+	cargo test $(CARGO_TESTS) --quiet --tests -- tests:: service::
+	$(PYTEST) -n 2 python tests/unit tests/integration/test_readme.py::test_readme_records_and_replays
 
 test-rust:
-	cargo test --release --workspace --exclude mosaico-py
+	$(call step,Rust tests,tests/with_services cargo test $(CARGO_TESTS))
 
-test-postgres: install  ## What touches the catalogue, once more on Postgres.
-	tests/with_postgres cargo test --release --workspace --exclude mosaico-py --test it
-	tests/with_postgres $(BIN)/python -m pytest -k "daemon or query or events or resume or postgres"
+test-python: install
+	$(call step,Python tests,tests/with_services $(PYTEST) -n 2 --dist worksteal -m "not alone")
+	$(call step,Python tests that measure,tests/with_services $(PYTEST) -m alone)
 
-test-python: install minio
-	$(BIN)/python -m pytest
+# What shows how the catalog answers, once more on Postgres. Rust tests that do not are listed here, by module; what only
+# Postgres does is always tested on it, above. Python tests have the marker `catalog`.
+NOT_ON_POSTGRES := cluster fuzz monitor sparse wire
+test-postgres: install
+	$(call step,Rust tests on Postgres,tests/with_postgres cargo test $(CARGO_TESTS) --test it -- $(NOT_ON_POSTGRES:%=--skip %::))
+	$(call step,Python tests on Postgres,tests/with_postgres $(PYTEST) -n 2 --dist worksteal -m "catalog and not sqlite")
 
-lint: install  ## Formatting, lints, types, stubs.
+lint: lint-rust lint-python  ## Formatting, lints, types, stubs.
+
+lint-rust:  # The profile of the build, so that build scripts and macros are compiled once.
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	$(BIN)/ruff format --check python tests benches
-	$(BIN)/ruff check python tests benches
+	cargo clippy --profile fast --quiet --workspace --all-targets -- -D warnings
+
+lint-python: install
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest mosaicolabs._native
 	$(BIN)/python tests/check_prose.py
@@ -46,35 +70,42 @@ lint: install  ## Formatting, lints, types, stubs.
 docs: install  ## The documentation in site/; a broken link or reference fails.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-bench: install  ## One table: ours beside other ways, both sides in one run.
+bench: $(VENV)/.installed-release $(VENV)/.tools  ## One table: ours beside other ways, both sides in one run.
 	$(BIN)/python benches/run.py
 
-ontologies:  ## What the daemon knows of the data classes, after one has changed.
+ontologies: install  ## What the daemon knows of the data classes, after one has changed.
 	$(BIN)/python tests/write_ontologies.py
 
-minio:  ## An S3 to test with; without it its tests are skipped.
-	@test -x $(MINIO) || { command -v go >/dev/null && GOBIN=$(dir $(MINIO)) go install github.com/minio/minio@latest; } \
-		|| echo "no MinIO, so the tests on buckets are skipped: install Go, then \`make minio\`"
+services:  ## Installs and builds what the tests run against, where it is missing: Postgres and MinIO.
+	tests/with_services true
 
-wheel: $(VENV)/.wheel  ## dist/mosaicolabs-*.whl
+wheel: $(VENV)/.wheel-release  ## dist/mosaicolabs-*.whl
 
-# The venv's own tools come first; the wheel is rebuilt when a source is newer and installed when it changed.
-install: $(VENV)/.installed
+install: $(VENV)/.installed-fast $(VENV)/.tools  ## The wheel and the tools of the development group, in .venv.
 
-$(VENV)/.tools: pyproject.toml
+$(VENV)/.maturin: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet "maturin>=1.9.4,<2" --group dev
+	$(BIN)/python -m pip install --quiet "maturin>=1.9.4,<2"
 	touch $@
 
-$(VENV)/.wheel: $(VENV)/.tools $(RUST_SOURCES) $(PYTHON_SOURCES) README.md
-	rm -rf dist
-	$(BIN)/maturin build --release --quiet --out dist --interpreter $(BIN)/python
+$(VENV)/.tools: $(VENV)/.maturin
+	$(BIN)/python -m pip install --quiet --group dev
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.wheel
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/mosaicolabs-*.whl
-	$(BIN)/python -m pip install --quiet dist/mosaicolabs-*.whl
+# The wheel is built again when a source is newer, and installed when it or its profile changed.
+WHEELS_release := dist
+WHEELS_fast := $(VENV)/wheels
+
+$(VENV)/.wheel-fast $(VENV)/.wheel-release: $(VENV)/.wheel-%: $(VENV)/.maturin $(RUST_SOURCES) $(PYTHON_SOURCES) README.md
+	rm -rf $(WHEELS_$*)
+	$(BIN)/maturin build --profile $* --quiet --out $(WHEELS_$*) --interpreter $(BIN)/python
+	touch $@
+
+$(VENV)/.installed-fast $(VENV)/.installed-release: $(VENV)/.installed-%: $(VENV)/.wheel-%
+	rm -f $(VENV)/.installed-*
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS_$*)/mosaicolabs-*.whl
+	$(BIN)/python -m pip install --quiet $(WHEELS_$*)/mosaicolabs-*.whl
 	touch $@
 
 clean:  ## Removes the checkout's products; the shared build folder stays.

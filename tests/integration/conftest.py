@@ -2,9 +2,10 @@
 
 import itertools
 import re
-import socket
 import sys
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from mosaicolabs import MosaicoClient
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.daemon import Daemon
-from harness.minio import Minio
+from harness.minio import Minio, OwnMinio
+from harness.postgres import OwnPostgres, Postgres
+from harness.service import MissingServiceError, find_unused_port
 
 _numbers = itertools.count()
 
@@ -54,7 +57,7 @@ def standing_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosaico
         yield client
 
 
-@pytest.fixture(params=["embedded", "daemon"])
+@pytest.fixture(params=[pytest.param("embedded", marks=pytest.mark.sqlite), "daemon"])
 def either(request: pytest.FixtureRequest) -> Iterator[MosaicoClient]:
     """The same test in process and over the network; other tests' sequences are in the catalogue too."""
     if request.param == "embedded":
@@ -80,21 +83,46 @@ def new_name(request: pytest.FixtureRequest) -> Callable[[], str]:
 @pytest.fixture
 def unused_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    return find_unused_port()
 
 
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    """A MinIO for all tests on buckets."""
-    folder = tmp_path_factory.mktemp("minio") / "data"
-    folder.mkdir()
-    with Minio(folder) as minio:
+    """A MinIO for all tests on buckets: the one of `tests/with_services`, or one of this run."""
+    if running := Minio.running():
+        yield running
+        return
+    with _skipped_without_service(), OwnMinio(tmp_path_factory.mktemp("minio")) as minio:
         yield minio
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A Postgres for all tests that need one: the one of `tests/with_services`, or one of this run."""
+    if running := Postgres.running():
+        yield running
+        return
+    with _skipped_without_service(), OwnPostgres() as postgres:
+        yield postgres
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnPostgres]:
+    """A Postgres of this test's own, which it may stop."""
+    with _skipped_without_service(), OwnPostgres() as postgres:
+        yield postgres
+
+
+@contextmanager
+def _skipped_without_service() -> Iterator[None]:
+    """Skips a test whose service is missing; in CI a skipped test is an error."""
+    try:
+        yield
+    except MissingServiceError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture
 def bucket(minio: Minio, new_name: Callable[[], str]) -> str:
-    """The name of an empty bucket."""
-    return minio.make_bucket(new_name()[-40:].strip("-").lower())
+    """The name of an empty bucket; other runs may use the same MinIO."""
+    return minio.make_bucket(f"{new_name()[-40:].strip('-').lower()}-{uuid.uuid4().hex[:8]}")

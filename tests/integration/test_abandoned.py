@@ -12,6 +12,8 @@ from harness.script import Script
 from mosaicolabs import EventKind, Integer64, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
 
+pytestmark = pytest.mark.catalog
+
 TIMEOUT_S = 1.5
 
 RECORD_AND_WAIT = """

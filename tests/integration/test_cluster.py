@@ -28,12 +28,6 @@ RECORDINGS = 16
 ROWS = 300
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as postgres:
-        yield postgres
-
-
 @pytest.fixture
 def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> Iterator[Cluster]:
     with Cluster(tmp_path, bucket, minio, postgres, 3) as cluster:

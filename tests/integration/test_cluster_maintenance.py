@@ -17,12 +17,6 @@ from mosaicolabs import Integer64
 from mosaicolabs.exceptions import ConnectionFailedError
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as postgres:
-        yield postgres
-
-
 @pytest.fixture
 def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> Iterator[Cluster]:
     with Cluster(tmp_path, bucket, minio, postgres, 2, "--chunk-bytes", "4000") as cluster:

@@ -15,6 +15,8 @@ from harness.script import Script, finish
 from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy, SequenceStatus
 from mosaicolabs.exceptions import MosaicoError
 
+pytestmark = pytest.mark.catalog
+
 
 def test_recordings_side_by_side(either: MosaicoClient, name: str) -> None:
     names = [f"{name}-{i}" for i in range(30)]

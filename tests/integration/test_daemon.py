@@ -14,6 +14,8 @@ import mosaicolabs
 from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import ConnectionFailedError, FailedPreconditionError
 
+pytestmark = pytest.mark.catalog
+
 
 def refusal(*arguments: object) -> tuple[int, str]:
     """Exit code and the one line that explains it."""

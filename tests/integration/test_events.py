@@ -12,11 +12,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness.daemon import Daemon, on_sqlite
+from harness.daemon import Daemon
 from harness.record import number, record_numbers
 
 from mosaicolabs import Event, EventKind, Integer64, MosaicoClient
 from mosaicolabs.exceptions import InvalidInputError, MosaicoError
+
+pytestmark = pytest.mark.catalog
 
 MOSAICO = Path(sys.executable).with_name("mosaico")
 
@@ -124,7 +126,7 @@ def test_events_survive_a_kill(daemon: Daemon, remote: MosaicoClient) -> None:
         assert kinds(list(again.events(before[-1].id))) == kinds(before)
 
 
-@on_sqlite
+@pytest.mark.sqlite
 def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with Daemon(store, "--events-kept", "1000") as daemon:

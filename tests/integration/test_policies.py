@@ -19,6 +19,8 @@ from mosaicolabs import (
 from mosaicolabs.comm import NotifyType
 from mosaicolabs.exceptions import AlreadyExistsError, InvalidInputError, MosaicoError
 
+pytestmark = pytest.mark.catalog
+
 BOTH = pytest.mark.parametrize("policy", list(OnErrorPolicy))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness.daemon import Daemon, run_mosaicod
-from harness.postgres import Postgres
+from harness.postgres import OwnPostgres
 from harness.record import number, record_numbers, replay, sequence_of
 
 from mosaicolabs import Integer64
@@ -15,22 +15,18 @@ from mosaicolabs.exceptions import ConnectionFailedError
 
 
 @pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture
-def served(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    monkeypatch.delenv("MOSAICO_TEST_POSTGRES", raising=False)
-    with Daemon(tmp_path / "store", "--http-port", "0", "--database", postgres.url) as daemon:
+def served(tmp_path: Path, own_postgres: OwnPostgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    monkeypatch.delenv("MOSAICO_TEST_CATALOG", raising=False)
+    with Daemon(tmp_path / "store", "--http-port", "0", "--database", own_postgres.url) as daemon:
         yield daemon
 
 
-def test_a_database_that_is_away_is_said_and_can_be_tried_again(served: Daemon, postgres: Postgres) -> None:
+def test_a_database_that_is_away_is_said_and_can_be_tried_again(
+    served: Daemon, own_postgres: OwnPostgres
+) -> None:
     with served.connect() as client:
         record_numbers(client, "before", {"t": [(1, 1)]})
-        postgres.stop()
+        own_postgres.stop()
         with pytest.raises(ConnectionFailedError, match="catalogue") as raised:
             client.list_sequences()
         assert raised.value.code == "store_unavailable"
@@ -38,7 +34,7 @@ def test_a_database_that_is_away_is_said_and_can_be_tried_again(served: Daemon, 
         status, text = served.ask("/readyz")
         assert status == 503
         assert [reason.split(":")[0] for reason in json.loads(text)["reasons"]] == ["catalogue"]
-        postgres.start()
+        own_postgres.start()
         assert client.list_sequences() == ["before"]
         assert replay(client, "before") == [("/t", 1, 1)]
         assert served.ask("/readyz")[0] == 200
@@ -59,16 +55,18 @@ def test_a_database_that_takes_no_connections_is_said_at_once(
     assert "hidden" not in ended.stderr
 
 
-def test_a_recording_goes_on_through_a_restart_of_the_database(served: Daemon, postgres: Postgres) -> None:
+def test_a_recording_goes_on_through_a_restart_of_the_database(
+    served: Daemon, own_postgres: OwnPostgres
+) -> None:
     with served.connect() as client:
         with client.sequence_create("s") as sequence:
             topic = sequence.topic_create("t", {}, Integer64)
             topic.push(number(1, 1))
             topic.flush()
-            postgres.stop()
+            own_postgres.stop()
             topic.push(number(2, 2))
             topic.flush()  # durable rows need the log, not the catalogue
-            back = threading.Timer(1.0, postgres.start)
+            back = threading.Timer(1.0, own_postgres.start)
             back.start()
         back.join()
         assert sequence_of(client, "s").is_locked

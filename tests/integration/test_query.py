@@ -29,6 +29,8 @@ from mosaicolabs import (
 from mosaicolabs.exceptions import InvalidInputError, MosaicoError
 from mosaicolabs.models.platform import Sequence, Topic
 
+pytestmark = pytest.mark.catalog
+
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 1_000
 
@@ -98,7 +100,7 @@ def record(client: MosaicoClient) -> None:
         pass
 
 
-@pytest.fixture(scope="module", params=["embedded", "daemon"])
+@pytest.fixture(scope="module", params=[pytest.param("embedded", marks=pytest.mark.sqlite), "daemon"])
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MosaicoClient]:

@@ -32,6 +32,8 @@ from mosaicolabs import (
 from mosaicolabs.exceptions import ClosedError, InvalidInputError, MosaicoError
 from mosaicolabs.models.query import QueryResponseItemSequence, QueryResponseItemTopic
 
+pytestmark = pytest.mark.catalog
+
 X, Y, Z = IMU.Q.acceleration.x, IMU.Q.acceleration.y, GPS.Q.position.z
 
 DEEP = X.gt(0)

@@ -12,6 +12,8 @@ from harness.daemon import Daemon
 
 from mosaicolabs import MosaicoClient, QueryOntologyCatalog, Serializable
 
+pytestmark = pytest.mark.catalog
+
 
 class Timetable(Serializable):
     """Columns that only other clients write."""

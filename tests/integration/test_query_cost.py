@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness.daemon import Daemon, on_sqlite
+from harness.daemon import Daemon
 
 from mosaicolabs import (
     IMU,
@@ -21,6 +21,8 @@ from mosaicolabs import (
     SequenceHandler,
     Vector3d,
 )
+
+pytestmark = pytest.mark.catalog
 
 STATEMENT = re.compile(r'db\.statement\S*="((?:[^"\\]|\\.)*)"|summary\S*="((?:[^"\\]|\\.)*)"')
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -83,7 +85,7 @@ def test_the_number_of_statements_does_not_grow_with_the_answer(daemon: Daemon, 
     assert len(many) < len(few) + 3, "\n".join(many)
 
 
-@on_sqlite
+@pytest.mark.sqlite
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_no_statement_reads_a_large_table_from_end_to_end(daemon: Daemon, question: str) -> None:
     with daemon.connect() as client:
@@ -95,7 +97,7 @@ def test_no_statement_reads_a_large_table_from_end_to_end(daemon: Daemon, questi
             check_plan(catalogue, sql)
 
 
-@on_sqlite
+@pytest.mark.sqlite
 def test_a_handler_reads_no_large_table_from_end_to_end(daemon: Daemon) -> None:
     with daemon.connect() as client:
         record(client, "run", 2)

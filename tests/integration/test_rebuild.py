@@ -4,7 +4,6 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,17 @@ import pytest
 from harness.cluster import Cluster, ClusterDaemon
 from harness.daemon import MOSAICOD, Daemon, run_mosaicod
 from harness.minio import Minio
-from harness.postgres import Postgres, require_postgres
+from harness.postgres import Postgres
+from harness.postgres import find as find_postgres
 from harness.record import number, record_numbers, replay, sequence_of
 from pyarrow import flight
 
 from mosaicolabs import Integer64, MosaicoClient
 
+pytestmark = pytest.mark.catalog
+
 SEQUENCES = 120
 ROWS = [(at, at * 3) for at in range(40)]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as postgres:
-        yield postgres
 
 
 def rebuild(*arguments: object, **environment: str) -> Any:
@@ -111,7 +107,7 @@ def test_any_daemon_of_a_shared_bucket(tmp_path: Path, bucket: str, minio: Minio
                     topic.push(number(at, value))
                 topic.flush()
                 damage = f"DELETE FROM {cluster[0].schema}.sequence WHERE name = 'lost'"
-                psql = [str(require_postgres() / "psql"), postgres.url, "-qc", damage]
+                psql = [str(find_postgres() / "psql"), postgres.url, "-qc", damage]
                 subprocess.run(psql, check=True)
                 assert other.list_sequences() == ["open"]
                 # From a machine where no daemon runs.
@@ -137,7 +133,7 @@ def test_a_database_from_a_backup_is_caught_up(
         schema = cluster[0].schema
         with cluster.connect(0) as client:
             record_numbers(client, "before", {"a": ROWS})
-            programs, file = require_postgres(), tmp_path / "backup.sql"
+            programs, file = find_postgres(), tmp_path / "backup.sql"
             dump = [str(programs / "pg_dump"), postgres.url, f"--schema={schema}", "--file", str(file)]
             subprocess.run(dump, check=True)
             record_numbers(client, "after", {"a": ROWS, "b": ROWS})

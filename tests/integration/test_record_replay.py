@@ -28,6 +28,8 @@ from mosaicolabs.exceptions import (
     NotFoundError,
 )
 
+pytestmark = pytest.mark.catalog
+
 T0 = 1_700_000_000_000_000_000
 METADATA: dict[str, Any] = {
     "text": "größe 🤖",

@@ -17,6 +17,8 @@ from harness.record import number, replay, sequence_of, topic_of
 from mosaicolabs import CompressedImage, ImageFormat, Integer64, Message, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import ConnectionFailedError
 
+pytestmark = pytest.mark.catalog
+
 MB = 1_000_000
 NOISE = random.Random(3).randbytes(MB)
 

@@ -22,7 +22,7 @@ BIN = Path(sys.executable).parent
 PAGES = ["README.md", "CONTRIBUTING.md", "benches/README.md", *DOCUMENTS]
 
 ELSEWHERE = {
-    r"make \w+": "builds everything; that make knows the target is tested below",
+    r"make [\w-]+": "builds everything; that make knows the target is tested below",
     r"cargo test .*": "builds the workspace",
     r"PROPTEST_CASES=\d+ cargo test .*": "builds the workspace, and takes long",
     r"\.venv/bin/python -m pytest .*": "would run tests inside of a test",

@@ -7,8 +7,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, St
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::names::TIMESTAMP;
 use crate::columns::{find, leaves};
+use crate::names::TIMESTAMP;
 
 /// A column that cannot be selected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,14 +1,10 @@
 //! The command line.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::sync::LazyLock;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Acknowledge, Config, Error, LogPlace, StoreLocation};
+use mosaico_server::{Acknowledge, Config, Error, LogPlace};
 
 use crate::store::StoreArgs;
 use crate::values::{Seconds, bytes_or_all, defaults};

@@ -76,8 +76,10 @@ class Cluster:
         return iter(self.daemons)
 
     def __enter__(self) -> "Cluster":
-        for daemon in self.daemons:
-            self._running.enter_context(daemon)
+        with ExitStack() as started:
+            for daemon in self.daemons:
+                started.enter_context(daemon)
+            self._running = started.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from mosaicolabs import MosaicoClient
 
@@ -34,14 +33,11 @@ def run_mosaicod(*arguments: object, **environment: str) -> subprocess.Completed
     )
 
 
-on_sqlite = pytest.mark.skipif("MOSAICO_TEST_POSTGRES" in os.environ, reason="it looks into SQLite's file")
-
-
 def _database(store: Path) -> list[str]:
-    """Where the catalogue of a store lies: in the Postgres of `tests/with_postgres`, if it runs."""
-    url = os.environ.get("MOSAICO_TEST_POSTGRES")
-    if url is None:
+    """Where the catalogue of a store lies: in the running Postgres below `tests/with_postgres`."""
+    if os.environ.get("MOSAICO_TEST_CATALOG") != "postgres":
         return []
+    url = os.environ["MOSAICO_TEST_POSTGRES"]
     schema = f"test_{hashlib.sha256(bytes(store)).hexdigest()[:16]}"
     return ["--database", url, "--database-schema", schema]
 
@@ -68,7 +64,13 @@ class Daemon:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
-        line = self._ready_line()
+        try:
+            self._read_places(self._ready_line())
+        except BaseException:
+            self.kill()
+            raise
+
+    def _read_places(self, line: str) -> None:
         places = r"grpc://([\d.]+):(\d+)(?:, (http://\S+))?"
         ready = re.fullmatch(rf"mosaicod \S+ listening on {places}, store (.+)\n", line)
         assert ready, f"ready line {line!r}, log: {self.log.read_text()}"

@@ -2,58 +2,56 @@
 
 import os
 import shutil
-import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
+from harness.service import MissingServiceError, find_unused_port, run_installer
 
 BINARY = Path(os.environ.get("MOSAICO_MINIO", Path.home() / ".cache" / "mosaicolabs" / "minio" / "minio"))
+PACKAGE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 KEY, SECRET = "recorder", "a-secret-of-tests"
 START_SECONDS = 60
 
 
-def require_minio() -> Path:
-    """The program; without it tests are skipped, but not where CI could have built it."""
+def find() -> Path:
+    """The program, if it is there."""
+    if not BINARY.is_file():
+        text = f"{BINARY} is missing; `make services` builds it with Go, MOSAICO_MINIO names another one"
+        raise MissingServiceError(text)
+    return BINARY
+
+
+def install() -> None:
+    """Builds the program where it is missing."""
     if BINARY.is_file():
-        return BINARY
-    text = f"{BINARY} is missing; `make minio` builds it with Go, MOSAICO_MINIO names another one"
-    if os.environ.get("CI") and shutil.which("go"):
-        pytest.fail(text)
-    pytest.skip(text)
+        return
+    if not shutil.which("go"):
+        raise MissingServiceError(f"{BINARY} is missing and building it needs Go; install Go")
+    print("building MinIO, which takes about three minutes", file=sys.stderr, flush=True)
+    run_installer("go", "install", PACKAGE, GOBIN=str(BINARY.parent))
 
 
 class Minio:
-    """`minio server` on a folder; each folder in it is a bucket. Killed at the end of the `with` block."""
+    """A MinIO that runs; each folder in its folder is a bucket."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
-        self._log = (folder.parent / "minio.log").open("w")
-        address = ["--address", f"127.0.0.1:{self.port}", "--console-address", "127.0.0.1:0"]
-        environment = {**os.environ, "MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET}
-        environment |= {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
-        self._process = subprocess.Popen(
-            [require_minio(), "server", str(folder), *address],
-            env=environment,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        self._wait()
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
 
-    def _wait(self) -> None:
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/minio/health/ready", timeout=5):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.05)
-        pytest.fail(f"MinIO was not ready within {START_SECONDS} s; log: {Path(self._log.name).read_text()}")
+    @classmethod
+    def running(cls) -> "Minio | None":
+        """The one that `tests/with_services` started."""
+        port = os.environ.get("MOSAICO_TEST_MINIO_PORT")
+        return cls(Path(os.environ["MOSAICO_TEST_MINIO_FOLDER"]), int(port)) if port else None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to find it with `running`."""
+        return {"MOSAICO_TEST_MINIO_PORT": str(self.port), "MOSAICO_TEST_MINIO_FOLDER": str(self.folder)}
 
     def make_bucket(self, name: str) -> str:
         (self.folder / name).mkdir()
@@ -64,10 +62,47 @@ class Minio:
         root = self.folder / bucket
         return {str(file.parent.relative_to(root)) for file in root.rglob("xl.meta")}
 
-    def __enter__(self) -> "Minio":
+
+class OwnMinio(Minio):
+    """`minio server` on a new folder `data` in `parent`; killed at the end of the `with` block."""
+
+    def __init__(self, parent: Path) -> None:
+        super().__init__(parent / "data", find_unused_port())
+        self._log = parent / "minio.log"
+        self._running = ExitStack()
+
+    def __enter__(self) -> "OwnMinio":
+        program = find()
+        self.folder.mkdir()
+        address = ["--address", f"127.0.0.1:{self.port}", "--console-address", "127.0.0.1:0"]
+        environment = {**os.environ, "MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET}
+        environment |= {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
+        with ExitStack() as opened:
+            log = opened.enter_context(self._log.open("w"))
+            process = subprocess.Popen(
+                [program, "server", str(self.folder), *address],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            opened.enter_context(process)
+            opened.callback(process.kill)
+            self._wait(process)
+            self._running = opened.pop_all()
         return self
 
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/minio/health/ready", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        raise RuntimeError(
+            f"MinIO was not ready within {START_SECONDS} s, exit code {process.poll()}; "
+            f"log: {self._log.read_text()}"
+        )
+
     def __exit__(self, *_: object) -> None:
-        with self._process:
-            self._process.kill()
-        self._log.close()
+        self._running.close()

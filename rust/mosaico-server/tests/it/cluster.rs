@@ -1,5 +1,5 @@
 //! Servers that share a bucket and a Postgres database, one of which is lost: another one goes on with what it had in
-//! the store's log. Without `MOSAICO_TEST_POSTGRES` there is nothing to share.
+//! the store's log. They always run on a Postgres.
 
 use std::fs;
 use std::ops::Range;
@@ -21,6 +21,8 @@ use tonic::Status;
 /// The server with the state folder `name`. Nobody reaches it: reads are not passed on.
 fn member(folder: &Path, faults: &Faults, name: &str) -> Config {
     let mut config = bucket_config(folder, faults);
+    config.database = database::postgres();
+    config.database_schema = database::schema(folder);
     config.state = Some(folder.join(name));
     config.shared = Some("127.0.0.1:1".into());
     config.store_timeout = Duration::from_secs(60);
@@ -28,7 +30,7 @@ fn member(folder: &Path, faults: &Faults, name: &str) -> Config {
 }
 
 fn started() -> Option<(TempDir, Faults)> {
-    database::url()?;
+    database::postgres()?;
     let folder = TempDir::new().unwrap();
     let faults = bucket(folder.path());
     // What is recorded stays in the log.
@@ -167,7 +169,7 @@ async fn lose_session(folder: &Path, name: &str) {
              PERFORM pg_sleep(0.025); \
          END LOOP; RAISE 'the session does not come back'; END $$"
     );
-    database::sql(folder, &wait).await;
+    database::postgres_sql(&database::postgres().unwrap(), folder, &wait).await;
 }
 
 #[test]
@@ -251,7 +253,8 @@ fn a_sequence_without_writer_and_server_keeps_its_rows() {
     });
     fs::remove_dir_all(folder.path().join("a")).unwrap();
     // Its signs of life are long ago.
-    database::block_on(database::sql(
+    database::block_on(database::postgres_sql(
+        &database::postgres().unwrap(),
         folder.path(),
         "UPDATE daemon SET seen_at = '-infinity'; UPDATE lease SET until = '-infinity'",
     ));

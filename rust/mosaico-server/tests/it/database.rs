@@ -1,5 +1,4 @@
-//! The catalogue that tests run on: a SQLite file, or a schema of the Postgres database that `MOSAICO_TEST_POSTGRES`
-//! names.
+//! The catalogue that tests run on: a SQLite file, or below `tests/with_postgres` a schema of a Postgres database.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -10,8 +9,25 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 /// What SQLite has.
 const FILES: [&str; 3] = ["catalog.db", "catalog.db-wal", "catalog.db-shm"];
 
+/// The database of this run, if it is not SQLite's.
 pub(crate) fn url() -> Option<String> {
-    std::env::var("MOSAICO_TEST_POSTGRES").ok()
+    let chosen = std::env::var("MOSAICO_TEST_CATALOG").is_ok_and(|catalog| catalog == "postgres");
+    chosen.then(|| postgres().expect("tests/with_postgres sets it"))
+}
+
+/// The Postgres that `tests/with_services` started, for what only Postgres does. Without it such tests do nothing, but
+/// in CI they fail.
+pub(crate) fn postgres() -> Option<String> {
+    let url = std::env::var("MOSAICO_TEST_POSTGRES").ok();
+    if url.is_none() {
+        let in_ci = std::env::var_os("CI").is_some();
+        assert!(
+            !in_ci,
+            "this test needs a Postgres: run it with tests/with_services, as `make test-rust` does"
+        );
+        eprintln!("skipped: this test needs a Postgres, run it with tests/with_services");
+    }
+    url
 }
 
 /// The schema that belongs to a folder.
@@ -66,18 +82,22 @@ fn run(command: &mut Command) {
 
 /// Runs statements in the catalogue of a store.
 pub(crate) async fn sql(folder: &Path, text: &str) {
-    let text = AssertSqlSafe(text.to_owned());
     if let Some(url) = url() {
-        let mut connection = PgConnection::connect(&url).await.unwrap();
-        let path = AssertSqlSafe(format!("SET search_path = {}", schema(folder)));
-        sqlx::raw_sql(path).execute(&mut connection).await.unwrap();
-        sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        return;
+        return postgres_sql(&url, folder, text).await;
     }
+    let text = AssertSqlSafe(text.to_owned());
     let url = format!("sqlite://{}", folder.join("catalog.db").display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// Runs statements in the schema of a store.
+pub(crate) async fn postgres_sql(url: &str, folder: &Path, text: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let path = AssertSqlSafe(format!("SET search_path = {}", schema(folder)));
+    sqlx::raw_sql(path).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 

@@ -10,5 +10,5 @@ mod value;
 
 pub use answer::{Counts, Explain, QueryAnswer, QueryItem, QueryTopic};
 pub use parse::parse_conditions;
+pub use tree::{Condition, Expr, Field, OrderBy, Query, QueryError, Sections, Test, ValueCondition};
 pub use value::{Number, Scalar, ScalarRef};
-pub use tree::{QueryError, Query, Expr, Sections, Condition, Field, ValueCondition, Test, OrderBy};

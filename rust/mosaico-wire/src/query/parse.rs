@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::json::{Json, shortened};
-use super::value::{Number, Scalar};
 use super::tree::{Condition, Expr, Field, OrderBy, Query, QueryError, Sections, Test, ValueCondition};
+use super::value::{Number, Scalar};
 
 const CONNECTIVES: &str = "`$and`, `$or`, `$not`";
 const OPERATORS: &str =

@@ -127,7 +127,9 @@ fn no_file_imports_a_higher_floor() {
             if file.is_empty() {
                 continue;
             }
-            let Some(here) = floor(&file) else { panic!("{name}: `{file}` is on no floor; add it to FLOORS") };
+            let Some(here) = floor(&file) else {
+                panic!("{name}: `{file}` is on no floor; add it to FLOORS")
+            };
             for import in imports.iter().filter(|import| !import.is_empty()) {
                 if floor(import).is_none_or(|there| there > here) {
                     climbing.push(format!("{name}: {file} imports {import}"));
@@ -145,7 +147,7 @@ fn no_circle_of_files() {
         let graph = source_graph(name);
         for circle in circles(&graph) {
             let ties = circle.iter().flat_map(|file| {
-                let within = graph[file].iter().filter(|import| circle.contains(import));
+                let within = graph[file].iter().filter(|import| circle.contains(*import));
                 within.map(move |import| format!("    {file} -> {import}"))
             });
             found.push(format!("{name}:\n{}", ties.collect::<Vec<_>>().join("\n")));
@@ -162,7 +164,10 @@ fn a_circle_and_a_climb_would_be_seen() {
     write("lib.rs", "mod a;\nmod b;\nmod c;\npub use b::Thing;\n");
     write("a.rs", "use crate::b::{self, inner::{Deep as D}, Thing};\n// use crate::c;\nfn f() {}\n");
     write("b/mod.rs", "pub mod inner;\npub struct Thing;\nfn g() { inner::work() }\n");
-    write("b/inner.rs", "fn work() { super::super::c::run() }\n#[cfg(test)]\nmod tests { use crate::a::f; }\n");
+    write(
+        "b/inner.rs",
+        "fn work() { super::super::c::run() }\n#[cfg(test)]\nmod tests { use crate::a::f; }\n",
+    );
     write("c.rs", "pub fn run() { crate::a::f() }\n");
     let graph = graph(folder.path());
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
