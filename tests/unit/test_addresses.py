@@ -2,7 +2,7 @@
 
 import pytest
 
-from mosaicolabs.comm._addresses import addresses_of, place_of
+from mosaicolabs._protocol.addresses import addresses_of, place_of
 from mosaicolabs.exceptions import InvalidInputError
 
 

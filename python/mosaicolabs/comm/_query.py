@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
+from mosaicolabs._protocol import actions
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
@@ -80,7 +80,7 @@ def _run(client: _native.Client, query: Query, request: dict[str, Any]) -> Query
 
 
 def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
-    answer = _control.call(client, FlightAction.QUERY, **body)
+    answer = actions.call(client, FlightAction.QUERY, **body)
     if answer is None:
         raise InternalError("the daemon answered the query without content")
     return QueryResponse._of(

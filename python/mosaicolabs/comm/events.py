@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.enum._own_action import OwnAction
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.extension_actions import OwnAction
 from mosaicolabs.enum._str_enum import StrEnum
 from mosaicolabs.exceptions import UnsupportedError
 
@@ -95,7 +95,7 @@ def events(
     heard_at = time.monotonic()
     wait_s = 0.0
     while True:
-        page = _control.call(
+        page = actions.call(
             client,
             OwnAction.EVENT_LIST,
             after=after,

@@ -8,13 +8,15 @@ from types import TracebackType
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control, _query
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.addresses import addresses_of, place_of
+from mosaicolabs._protocol.metadata import user_metadata_of
+from mosaicolabs._protocol.notifications import Notified
+from mosaicolabs._protocol.system_info import SystemInfo
+from mosaicolabs.comm import _query
 from mosaicolabs.comm import events as _events
-from mosaicolabs.comm._addresses import addresses_of, place_of
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
-from mosaicolabs.comm.metadata import user_metadata_of
-from mosaicolabs.comm.notifications import Notified
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
 from mosaicolabs.exceptions import (
     ConnectionFailedError,
@@ -26,7 +28,6 @@ from mosaicolabs.exceptions import (
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
-from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers import (
     pack_topic_resource_name,
@@ -179,7 +180,7 @@ class MosaicoClient:
             FailedPreconditionError: It is finalized, hence immutable.
         """
         name = sanitize_sequence_name(sequence_name)
-        _control.call(self._native, FlightAction.SEQUENCE_DELETE, name=name)
+        actions.call(self._native, FlightAction.SEQUENCE_DELETE, name=name)
         self._forget(name)
 
     # -- catalogue -------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ class MosaicoClient:
             NotFoundError: There is none of this name.
         """
         name = sanitize_sequence_name(sequence_name)
-        return _control.system_info(self._native, FlightAction.SEQUENCE_SYSTEM_INFO, name)
+        return actions.system_info(self._native, FlightAction.SEQUENCE_SYSTEM_INFO, name)
 
     def topic_system_info(self, sequence_name: str, topic_name: str) -> SystemInfo:
         """Size, number of chunks, lock state and creation time of a topic.
@@ -237,7 +238,7 @@ class MosaicoClient:
             NotFoundError: There is none of this name.
         """
         name = pack_topic_resource_name(sequence_name, topic_name)
-        return _control.system_info(self._native, FlightAction.TOPIC_SYSTEM_INFO, name)
+        return actions.system_info(self._native, FlightAction.TOPIC_SYSTEM_INFO, name)
 
     # -- queries ---------------------------------------------------------------------------------
 
@@ -292,22 +293,22 @@ class MosaicoClient:
     def list_sequence_notify(self, sequence_name: str) -> list[Notified]:
         """Notifications of a sequence, oldest first; none for an unknown sequence."""
         name = sanitize_sequence_name(sequence_name)
-        return _control.list_notifications(self._native, FlightAction.SEQUENCE_NOTIFY_LIST, name)
+        return actions.list_notifications(self._native, FlightAction.SEQUENCE_NOTIFY_LIST, name)
 
     def list_topic_notify(self, sequence_name: str, topic_name: str) -> list[Notified]:
         """Notifications of a topic, oldest first; none for an unknown topic."""
         name = pack_topic_resource_name(sequence_name, topic_name)
-        return _control.list_notifications(self._native, FlightAction.TOPIC_NOTIFY_LIST, name)
+        return actions.list_notifications(self._native, FlightAction.TOPIC_NOTIFY_LIST, name)
 
     def clear_sequence_notify(self, sequence_name: str) -> None:
         """Removes the notifications of a sequence."""
         name = sanitize_sequence_name(sequence_name)
-        _control.call(self._native, FlightAction.SEQUENCE_NOTIFY_PURGE, name=name)
+        actions.call(self._native, FlightAction.SEQUENCE_NOTIFY_PURGE, name=name)
 
     def clear_topic_notify(self, sequence_name: str, topic_name: str) -> None:
         """Removes the notifications of a topic."""
         name = pack_topic_resource_name(sequence_name, topic_name)
-        _control.call(self._native, FlightAction.TOPIC_NOTIFY_PURGE, name=name)
+        actions.call(self._native, FlightAction.TOPIC_NOTIFY_PURGE, name=name)
 
     # -- events ----------------------------------------------------------------------------------
 

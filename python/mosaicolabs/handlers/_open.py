@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs.exceptions import (
     ClosedError,
     ConnectionFailedError,
@@ -14,7 +15,6 @@ from mosaicolabs.exceptions import (
     MosaicoError,
     UnsupportedError,
 )
-from mosaicolabs.handlers.endpoints import TopicResourceManifest
 from mosaicolabs.models._plan import decode_plan
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.serializable import Serializable
@@ -42,7 +42,7 @@ def read_manifests(
         ConnectionFailedError: The daemon refused, or went away.
     """
     try:
-        _, endpoints, _ = _control.info(client, locator, window)
+        _, endpoints, _ = actions.info(client, locator, window)
     except (ClosedError, FailedPreconditionError):  # this process cannot ask anybody: closed, or forked
         raise
     except MosaicoError as error:

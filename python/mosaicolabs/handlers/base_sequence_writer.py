@@ -9,11 +9,11 @@ from typing import Any
 from typing_extensions import Self
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import user_metadata_of
-from mosaicolabs.comm.notifications import NotifyType
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.extension_actions import OwnAction
+from mosaicolabs._protocol.metadata import user_metadata_of
+from mosaicolabs._protocol.notifications import NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
-from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import (
     AlreadyExistsError,
     ConnectionFailedError,
@@ -88,7 +88,7 @@ class BaseSequenceWriter(ABC):
         locator = pack_topic_resource_name(self._resource, topic_name)
         if self.topic_writer_exists(topic_name):
             raise AlreadyExistsError(f"topic `{locator}` already exists in this recording", "topic_exists")
-        key = _control.create_key(
+        key = actions.create_key(
             self._client,
             FlightAction.TOPIC_CREATE,
             patience_s=self._config.reconnect_timeout_s,
@@ -111,7 +111,7 @@ class BaseSequenceWriter(ABC):
                 budget=self._budget,
             )
         except BaseException:
-            _control.call(self._client, FlightAction.TOPIC_DELETE, name=locator)
+            actions.call(self._client, FlightAction.TOPIC_DELETE, name=locator)
             raise
         writer = TopicWriter(
             topic_name=topic_name, sequence_name=self._resource, lane=lane, config=self._config
@@ -191,7 +191,7 @@ class BaseSequenceWriter(ABC):
         try:
             if error is None:
                 self._finish_topics()
-                _control.call(
+                actions.call(
                     self._client,
                     FlightAction.SEQUENCE_FINALIZE,
                     patience_s=self._config.reconnect_timeout_s,
@@ -259,7 +259,7 @@ class BaseSequenceWriter(ABC):
         """Tells the daemon that nobody writes any more, so that it leaves the sequence as it is."""
         if self._ours:
             action = OwnAction.SEQUENCE_END
-            _control.call(self._client, action, patience_s=patience_s, name=self._resource, key=self._key)
+            actions.call(self._client, action, patience_s=patience_s, name=self._resource, key=self._key)
 
     def _notify(
         self, failures: list[MosaicoError], action: FlightAction, name: str, error: BaseException
@@ -271,7 +271,7 @@ class BaseSequenceWriter(ABC):
         self, failures: list[MosaicoError], error: BaseException, action: FlightAction, **body: Any
     ) -> None:
         try:
-            _control.call(self._client, action, patience_s=self._patience_s(error), **body)
+            actions.call(self._client, action, patience_s=self._patience_s(error), **body)
         except MosaicoError as failure:
             failures.append(failure)
 

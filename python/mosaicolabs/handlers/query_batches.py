@@ -10,8 +10,8 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.metadata import TopicMetadata, decode_metadata
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers._same_columns import TIMES, SameColumns
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where, condition, many, nested, path_of
@@ -107,7 +107,7 @@ class _Found:
     def of(cls, client: _native.Client, item: QueryResponseItem) -> "_Found":
         tags, windows = {}, {}
         for topic in item.topics:
-            metadata, endpoints, _ = _control.info(client, f"{item.sequence.name}{topic.name}")
+            metadata, endpoints, _ = actions.info(client, f"{item.sequence.name}{topic.name}")
             if any(bounds is not None for _, _, bounds, *_ in endpoints):
                 properties = TopicMetadata.from_dict(decode_metadata(metadata)).properties
                 tags[topic.name], windows[topic.name] = properties.ontology_tag, window_of(topic)

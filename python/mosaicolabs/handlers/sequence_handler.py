@@ -8,16 +8,16 @@ from typing import Any
 import pyarrow as pa
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import SequenceMetadata
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
+from mosaicolabs._protocol.metadata import SequenceMetadata
+from mosaicolabs._protocol.system_info import RowsElsewhere, by_daemon
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
-from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
-from mosaicolabs.handlers.system_info import RowsElsewhere, by_daemon
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers._html import Row, facts, table
 from mosaicolabs.helpers._text import count, megabytes, span
@@ -43,7 +43,7 @@ class SequenceHandler:
 
     @classmethod
     def _connect(cls, client: _native.Client, name: str) -> "SequenceHandler":
-        decoded, manifests, system = _control.describe(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
+        decoded, manifests, system = actions.describe(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
         if decoded.get("context") != "sequence":
             raise NotFoundError(f"`{name}` is a topic, not a sequence")
         metadata = SequenceMetadata.from_dict(decoded)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
+from mosaicolabs._protocol import actions
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.handlers.base_sequence_writer import BaseSequenceWriter
 from mosaicolabs.handlers.config import WriterConfig
@@ -33,4 +33,4 @@ class SequenceWriter(BaseSequenceWriter):
         if self._client.server() is not None:
             # What the daemon does if this process dies; Mosaico's does not know it.
             body["on_error"] = self._config.on_error.value
-        self._key = _control.create_key(self._client, FlightAction.SEQUENCE_CREATE, **body)
+        self._key = actions.create_key(self._client, FlightAction.SEQUENCE_CREATE, **body)

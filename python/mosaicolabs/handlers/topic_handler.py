@@ -8,15 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import TopicMetadata
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.manifests import TopicResourceManifest
+from mosaicolabs._protocol.metadata import TopicMetadata
+from mosaicolabs._protocol.system_info import RowsElsewhere
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
 from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
-from mosaicolabs.handlers.endpoints import TopicResourceManifest
-from mosaicolabs.handlers.system_info import RowsElsewhere
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._html import facts
 from mosaicolabs.helpers._text import count, megabytes, span
@@ -38,7 +38,7 @@ class TopicHandler:
 
     @classmethod
     def _connect(cls, client: _native.Client, locator: str) -> "TopicHandler":
-        decoded, manifests, system = _control.describe(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
+        decoded, manifests, system = actions.describe(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
         if decoded.get("context") != "topic":
             raise NotFoundError(f"`{locator}` is a sequence, not a topic")
         metadata = TopicMetadata.from_dict(decoded)

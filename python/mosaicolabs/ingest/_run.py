@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mosaicolabs.comm import MosaicoClient, NotifyType, _control
+from mosaicolabs._protocol import actions
+from mosaicolabs.comm import MosaicoClient, NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, TopicLevelErrorPolicy
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.handlers import SequenceHandler, SequenceWriter, TopicWriter
@@ -143,7 +144,7 @@ def _open_intakes(
 
 def _notify(client: MosaicoClient, locator: str, failures: Failures) -> None:
     text = f"{failures.messages} messages of the input are not stored; the first: {failures.first}"
-    _control.call(
+    actions.call(
         client._native,
         FlightAction.TOPIC_NOTIFY_CREATE,
         name=locator,

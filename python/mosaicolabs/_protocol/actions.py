@@ -4,14 +4,14 @@ import json
 from typing import Any, TypeAlias
 
 from mosaicolabs import _native
-from mosaicolabs.comm._refusals import understood
-from mosaicolabs.comm.metadata import decode_metadata, parse_datetime
-from mosaicolabs.comm.notifications import Notified, NotifyType
+from mosaicolabs._protocol.extension_actions import OwnAction
+from mosaicolabs._protocol.legacy_errors import understood
+from mosaicolabs._protocol.manifests import Endpoint, TopicResourceManifest
+from mosaicolabs._protocol.metadata import decode_metadata, parse_datetime
+from mosaicolabs._protocol.notifications import Notified, NotifyType
+from mosaicolabs._protocol.system_info import SystemInfo
 from mosaicolabs.enum import FlightAction
-from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError
-from mosaicolabs.handlers.endpoints import Endpoint, TopicResourceManifest
-from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.helpers import unpack_topic_full_path
 
 Facts: TypeAlias = tuple[int, str, bool, int | None]

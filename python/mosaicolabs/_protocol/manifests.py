@@ -1,0 +1,93 @@
+"""What the catalogue tells about where a topic's data is."""
+
+import json
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import pyarrow.flight as flight
+
+from mosaicolabs._protocol.system_info import RowsElsewhere, by_daemon
+from mosaicolabs.helpers import unpack_topic_full_path
+
+__all__ = ["Endpoint", "TopicParsingError", "TopicResourceManifest", "bounds"]
+
+Endpoint: TypeAlias = tuple[
+    str, bytes, tuple[int, int] | None, int | None, int | None, list[tuple[str, int | None, bool]]
+]
+"""Locator, ticket, bounds of time, rows, how often the recording was resumed, rows elsewhere."""
+
+
+class TopicParsingError(Exception):
+    """An endpoint does not name a topic."""
+
+
+@dataclass(frozen=True)
+class TopicResourceManifest:
+    """One topic of a flight info.
+
+    Attributes:
+        topic_name: The topic with a leading slash.
+        sequence_name: Its sequence.
+        timestamp_ns_min: Lowest time, ns; None without data.
+        timestamp_ns_max: Highest time, ns; None without data.
+        rows_number: Stored messages; None if the server does not tell.
+        resumed: How often the recording went on after its connection broke.
+        rows_elsewhere: Messages that only other daemons have.
+        ticket: What opens its stream.
+    """
+
+    topic_name: str
+    sequence_name: str
+    timestamp_ns_min: int | None
+    timestamp_ns_max: int | None
+    rows_number: int | None = None
+    resumed: int = 0
+    rows_elsewhere: tuple[RowsElsewhere, ...] = ()
+    ticket: bytes = b""
+
+    @classmethod
+    def from_endpoint(cls, endpoint: Endpoint) -> "TopicResourceManifest":
+        """Reads an endpoint as the native client gives it.
+
+        Raises:
+            TopicParsingError: Its locator has no topic.
+        """
+        locator, ticket, bounds, rows, resumed, elsewhere = endpoint
+        parts = unpack_topic_full_path(locator)
+        if parts is None:
+            raise TopicParsingError(f"endpoint {locator!r} does not name a topic; expected sequence/topic")
+        low, high = bounds if bounds is not None else (None, None)
+        return cls(
+            sequence_name=parts[0],
+            topic_name=parts[1],
+            timestamp_ns_min=low,
+            timestamp_ns_max=high,
+            rows_number=rows,
+            resumed=resumed or 0,
+            rows_elsewhere=tuple(by_daemon(RowsElsewhere(*some) for some in elsewhere)),
+            ticket=ticket,
+        )
+
+    @classmethod
+    def from_flight_endpoint(cls, endpoint: flight.FlightEndpoint) -> "TopicResourceManifest":
+        """Reads an endpoint of a flight info that was asked for with pyarrow.
+
+        Raises:
+            TopicParsingError: It has not exactly one location, or its locator has no topic, or one bound
+                of the times without the other.
+        """
+        if len(endpoint.locations) != 1:
+            raise TopicParsingError(f"the endpoint has {len(endpoint.locations)} locations; expected one")
+        locator = endpoint.locations[0].uri.decode().removeprefix("mosaico:")
+        times = json.loads(endpoint.app_metadata or b"{}").get("timestamp")
+        if times is not None and None in (times.get("min"), times.get("max")):
+            raise TopicParsingError(f"endpoint {locator!r} has half of its time bounds: {times}")
+        bounds = None if times is None else (times["min"], times["max"])
+        return cls.from_endpoint((locator, endpoint.ticket.ticket, bounds, None, None, []))
+
+
+def bounds(manifests: list[TopicResourceManifest], *, follow: bool = False) -> tuple[int | None, int | None]:
+    """First and last time of these topics; what is followed has no last one."""
+    lows = [m.timestamp_ns_min for m in manifests if m.timestamp_ns_min is not None]
+    highs = [m.timestamp_ns_max for m in manifests if m.timestamp_ns_max is not None]
+    return min(lows, default=None), None if follow else max(highs, default=None)
