@@ -228,7 +228,7 @@ def test_a_missing_library_is_named(
     def missing(library: str) -> None:
         raise ImportError(library)
 
-    monkeypatch.setattr("mosaicolabs.handlers._frames.import_module", missing)
+    monkeypatch.setattr("mosaicolabs._streams.dataframes.import_module", missing)
     with pytest.raises(ImportError, match=r"pip install 'mosaicolabs\[pandas\]'"):
         sequence_of(either, name).to_pandas()
     with pytest.raises(ImportError, match=r"pip install 'mosaicolabs\[polars\]'"):

@@ -13,6 +13,7 @@ from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.extension_actions import OwnAction
 from mosaicolabs._protocol.metadata import user_metadata_of
 from mosaicolabs._protocol.notifications import NotifyType
+from mosaicolabs._streams.progress import RecordingProgress
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
 from mosaicolabs.exceptions import (
     AlreadyExistsError,
@@ -22,7 +23,6 @@ from mosaicolabs.exceptions import (
     MosaicoError,
 )
 from mosaicolabs.handlers import _at_exit
-from mosaicolabs.handlers._progress import RecordingProgress
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.topic_writer import TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name

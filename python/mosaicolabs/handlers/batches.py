@@ -11,9 +11,9 @@ from typing import Any, Protocol, TypeAlias
 import pyarrow as pa
 
 from mosaicolabs import _native
+from mosaicolabs._streams.dataframes import to_pandas, to_polars
+from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
-from mosaicolabs.handlers._frames import to_pandas, to_polars
-from mosaicolabs.handlers._open import READ_AHEAD_BYTES
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression, _QueryExpression
 from mosaicolabs.models.query.generation.api import _QueryProxy
 from mosaicolabs.models.query.generation.mixins import _QueryableField

@@ -12,8 +12,8 @@ import pyarrow as pa
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.metadata import TopicMetadata, decode_metadata
+from mosaicolabs._streams.schema_union import TIMES, SameColumns
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
-from mosaicolabs.handlers._same_columns import TIMES, SameColumns
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where, condition, many, nested, path_of
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 from mosaicolabs.models.query.expressions import NOT, OR, _QueryExpression

@@ -6,9 +6,9 @@ from types import TracebackType
 
 from mosaicolabs import _native
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
+from mosaicolabs._streams.open import open_stream, read_manifests
+from mosaicolabs._streams.progress import Source, watched
 from mosaicolabs.exceptions import ClosedError
-from mosaicolabs.handlers._open import open_stream, read_manifests
-from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.batches import Batches, Column, Columnar, Where
 from mosaicolabs.handlers.query_batches import open_batches, window_of
 from mosaicolabs.models.message import Message

@@ -12,10 +12,10 @@ from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
 from mosaicolabs._protocol.metadata import SequenceMetadata
 from mosaicolabs._protocol.system_info import RowsElsewhere, by_daemon
+from mosaicolabs._streams.open import Live, follow_stream, open_stream, read_manifests
+from mosaicolabs._streams.progress import Source, watched
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
-from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
-from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler

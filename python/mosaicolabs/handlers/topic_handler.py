@@ -12,10 +12,10 @@ from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import TopicMetadata
 from mosaicolabs._protocol.system_info import RowsElsewhere
+from mosaicolabs._streams.open import Live, follow_stream, open_stream, read_manifests
+from mosaicolabs._streams.progress import Source, watched
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
-from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
-from mosaicolabs.handlers._progress import Source, watched
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._html import facts

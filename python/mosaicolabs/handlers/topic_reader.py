@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from types import TracebackType
 
+from mosaicolabs._streams.progress import Source
 from mosaicolabs.exceptions import ClosedError
-from mosaicolabs.handlers._progress import Source
 from mosaicolabs.handlers.batches import Batches, Column, Columnar, Opening, Where
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.serializable import Serializable

@@ -9,11 +9,11 @@ from typing import ParamSpec, Protocol, TypeAlias
 from numpy.typing import ArrayLike
 
 from mosaicolabs import _native
+from mosaicolabs._streams.arrow_input import record_batch, table
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers._callable_bool import CallableBool
-from mosaicolabs.handlers._columns import record_batch, table
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
+from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.handlers import SequenceHandler
-from mosaicolabs.handlers._open import READ_AHEAD_BYTES
 from mosaicolabs.ml._merge import Merged, wide_table
 from mosaicolabs.ml._pandas import import_pandas, wide_frame
 from mosaicolabs.ml._topic_rows import LAST_NS, TopicRows

@@ -9,11 +9,11 @@ from typing import Any
 
 from rosbags.typesys import Stores
 
+from mosaicolabs._streams.ordered_executor import run_ahead
 from mosaicolabs.helpers import sanitize_topic_name
 from mosaicolabs.ingest import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
 from mosaicolabs.models import Message, Serializable
 
-from ._ahead import run_ahead
 from ._bag import NoMatchingTopicError
 from ._decode import UndecodableError
 from ._names import legal_topic_names

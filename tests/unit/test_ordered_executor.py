@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaicolabs.ros_bridge import _ahead
-from mosaicolabs.ros_bridge._ahead import run_ahead
+from mosaicolabs._streams import ordered_executor
+from mosaicolabs._streams.ordered_executor import run_ahead
 
 LIMIT = 2 * (os.cpu_count() or 1)
 
@@ -59,7 +59,7 @@ def test_costly_ones_are_made_elsewhere() -> None:
 
 
 def test_few_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_ahead, "_MAX_WAITING", 20)
+    monkeypatch.setattr(ordered_executor, "_MAX_WAITING", 20)
     gate = threading.Event()
     taken = 0
 

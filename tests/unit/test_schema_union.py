@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
+from mosaicolabs._streams.schema_union import SameColumns
 from mosaicolabs.exceptions import InvalidInputError
-from mosaicolabs.handlers._same_columns import SameColumns
 
 TOPIC = pa.dictionary(pa.int32(), pa.utf8())
 
