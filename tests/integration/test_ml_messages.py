@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mosaicolabs import IMU, Message, Point3d, Serializable, Vector3d
-from mosaicolabs.ml._merge import Merged
 from mosaicolabs.ml._pandas import wide_frame
 from mosaicolabs.ml._topic_rows import TopicRows
+from mosaicolabs.ml._wide_table import Merged
 from mosaicolabs.models._schema import message_schema
 from mosaicolabs.models.data import Floating64, Integer64
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaicolabs.ml._merge import Merged, wide_table
 from mosaicolabs.ml._topic_rows import TopicRows
+from mosaicolabs.ml._wide_table import Merged, wide_table
 from mosaicolabs.ml._windows import windows
 
 INNER = pa.struct([("sec", pa.int64()), ("name", pa.string())])

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 import mosaicolabs.models.data as data_classes
 import mosaicolabs.models.sensors as sensor_classes
 from mosaicolabs.models import BaseModel, Header, HeaderMixin, Message, Serializable, Time
-from mosaicolabs.models._plan import LEAF, decode_plan
+from mosaicolabs.models._decode_plan import LEAF, decode_plan
 from mosaicolabs.models.data import Floating64, Integer64, Point3d, Vector3d, Velocity
 from mosaicolabs.models.sensors import GPS, IMU, CameraInfo, Image, Range, RobotJoint, Temperature
 

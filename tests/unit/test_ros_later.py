@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mosaicolabs import ros_bridge
 from mosaicolabs.models import Serializable
-from mosaicolabs.models._later import _MODULES
+from mosaicolabs.models._lazy_registry import _MODULES
 from mosaicolabs.models.futures import LaserScan
 from mosaicolabs.models.ros.point_cloud import PointCloud2, PointField, PointFieldDataType
 from mosaicolabs.ros_bridge import ROSBridge, ROSMessage
@@ -92,7 +92,7 @@ print("done")
 def test_importing_the_bridge_takes_no_tags() -> None:
     said = run(
         "import mosaicolabs.ros_bridge, mosaicolabs.models.serializable as s\n"
-        "from mosaicolabs.models._later import _MODULES\n"
+        "from mosaicolabs.models._lazy_registry import _MODULES\n"
         "print(sorted(_MODULES.keys() & set(s._CLASS_BY_TAG)))"
     )
     assert said == "['battery_state', 'frame_transform']"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from mosaicolabs.helpers._text import count
+from mosaicolabs.helpers._format import count
 
 __all__ = ["RowsElsewhere", "SystemInfo"]
 

@@ -15,7 +15,7 @@ from mosaicolabs.exceptions import (
     MosaicoError,
     UnsupportedError,
 )
-from mosaicolabs.models._plan import decode_plan
+from mosaicolabs.models._decode_plan import decode_plan
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.serializable import Serializable
 

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from mosaicolabs import _native
-from mosaicolabs.helpers._text import count
+from mosaicolabs.helpers._format import count
 
 __all__ = ["RecordingProgress", "Source", "watched"]
 

@@ -7,7 +7,7 @@ import click
 
 from mosaicolabs.handlers import SequenceHandler
 
-from ._catalogue import require_sequence
+from ._catalog import require_sequence
 from ._options import ManyValues, Target, default_store, with_target
 from ._output import print_json
 from ._times import parse_time

@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 
 from ._cat import cat
-from ._catalogue import info, ls, rm
+from ._catalog import info, ls, rm
 from ._demo import demo
 from ._events import events
 from ._ingest import ingest

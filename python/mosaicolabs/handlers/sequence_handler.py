@@ -19,8 +19,8 @@ from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, M
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
+from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import Row, facts, table
-from mosaicolabs.helpers._text import count, megabytes, span
 from mosaicolabs.models.platform import Sequence
 
 __all__ = ["SequenceHandler"]

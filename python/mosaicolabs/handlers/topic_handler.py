@@ -18,8 +18,8 @@ from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
+from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import facts
-from mosaicolabs.helpers._text import count, megabytes, span
 from mosaicolabs.models.platform import Topic
 
 __all__ = ["TopicHandler"]

@@ -11,7 +11,7 @@ from mosaicolabs.models import Message
 from mosaicolabs.models.sensors import Image, ImageFormat
 
 from ._asl_csv import Row, read_rows
-from ._types import RecordingError
+from ._reader_api import RecordingError
 
 _MODES = ("L", "RGB", "RGBA", "I;16")
 

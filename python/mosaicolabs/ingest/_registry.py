@@ -3,7 +3,7 @@
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from ._types import Reader, Recording, RecordingError
+from ._reader_api import Reader, Recording, RecordingError
 
 READERS_GROUP = "mosaicolabs.readers"
 

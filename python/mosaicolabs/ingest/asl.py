@@ -29,7 +29,7 @@ from mosaicolabs.models.sensors import IMU, Image
 from ._asl_camera import check_frames, read_frames
 from ._asl_csv import numbers, read_rows
 from ._merge import merge_in_time
-from ._types import Recording, RecordingError, Skipped, TopicSpec
+from ._reader_api import Recording, RecordingError, Skipped, TopicSpec
 
 Messages = Iterator[tuple[str, Message]]
 _Stream = tuple[list[TopicSpec], Callable[[], Messages]]

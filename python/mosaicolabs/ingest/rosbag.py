@@ -7,7 +7,7 @@ A ROS topic becomes a topic of the same name; its type decides about the data cl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._types import Recording, RecordingError
+from ._reader_api import Recording, RecordingError
 
 if TYPE_CHECKING:
     from mosaicolabs.ros_bridge._recording import BagOptions

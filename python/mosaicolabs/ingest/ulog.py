@@ -24,7 +24,7 @@ from pyulog import ULog
 from mosaicolabs.models import Message
 
 from ._merge import merge_in_time
-from ._types import Recording, RecordingError, Skipped, TopicSpec
+from ._reader_api import Recording, RecordingError, Skipped, TopicSpec
 from ._ulog_framing import MAGIC, find_cut
 from ._ulog_rules import RULES, Columns, Rule
 

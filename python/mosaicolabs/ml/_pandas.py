@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from mosaicolabs.ml._merge import Merged, Spread
 from mosaicolabs.ml._topic_rows import TIME
+from mosaicolabs.ml._wide_table import Merged, Spread
 
 Block: TypeAlias = tuple[Any, list[int]]
 """Columns of one type and which ones: an array of shape (columns, rows), or one column that pandas stores."""

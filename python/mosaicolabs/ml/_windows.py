@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Iterator
 
-from mosaicolabs.ml._merge import Merged
 from mosaicolabs.ml._topic_rows import TopicRows
+from mosaicolabs.ml._wide_table import Merged
 
 logger = logging.getLogger(__name__)
 

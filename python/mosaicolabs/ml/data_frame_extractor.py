@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.handlers import SequenceHandler
-from mosaicolabs.ml._merge import Merged, wide_table
 from mosaicolabs.ml._pandas import import_pandas, wide_frame
 from mosaicolabs.ml._topic_rows import LAST_NS, TopicRows
+from mosaicolabs.ml._wide_table import Merged, wide_table
 from mosaicolabs.ml._windows import windows
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mosaicolabs.ml._frames import Column, Frame, frame_of
+from mosaicolabs.ml._frame_adapters import Column, Frame, frame_of
 from mosaicolabs.ml.sync_policies import SyncHold
 from mosaicolabs.ml.sync_policies.hold import LastSample
 from mosaicolabs.ml.sync_policy import SyncPolicy

@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any, Final, Protocol, TypeVar, cast, get_args
 
 from mosaicolabs.logging_config import get_logger
-from mosaicolabs.models._rows import data_from_columns
+from mosaicolabs.models._dataframe_rows import data_from_columns
 from mosaicolabs.models._schema import check_wrappable
 from mosaicolabs.models.base_model import BaseModel, fill_unvalidated
 from mosaicolabs.models.header import Header, header_at

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.helpers import camel_to_snake
-from mosaicolabs.models._later import import_class_of
+from mosaicolabs.models._lazy_registry import import_class_of
 from mosaicolabs.models.base_model import BaseModel
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy

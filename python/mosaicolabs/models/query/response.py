@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.helpers._format import seconds
 from mosaicolabs.helpers._html import Row, table
-from mosaicolabs.helpers._text import seconds
 from mosaicolabs.models.platform import Sequence
 from mosaicolabs.models.query.builders import QuerySequence, QueryTopic
 

@@ -12,7 +12,7 @@ from mosaicolabs.handlers import SequenceHandler, SequenceWriter, TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name
 from mosaicolabs.models import Message
 
-from ._types import FailedMessage, Metadata, Recording, RecordingError
+from ._reader_api import FailedMessage, Metadata, Recording, RecordingError
 
 Progress = Callable[[int, float], None]
 """Called after each message with (messages, input bytes) that it stands for."""

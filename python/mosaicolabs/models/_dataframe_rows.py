@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from mosaicolabs.models._plan import is_model, without_none
+from mosaicolabs.models._decode_plan import is_model, without_none
 from mosaicolabs.models.serializable import Serializable
 
 _ABSENT: Final = object()

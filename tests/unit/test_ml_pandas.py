@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaicolabs.ml import _pandas
-from mosaicolabs.ml._merge import Merged
 from mosaicolabs.ml._pandas import wide_frame
+from mosaicolabs.ml._wide_table import Merged
 
 STRINGS = str(pd.Series(["x"]).dtype)  # pandas 3 has a type of its own for them
 
