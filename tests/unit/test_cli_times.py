@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaicolabs.cli._output import human_time
+from mosaicolabs._terminal.output import human_time
 from mosaicolabs.cli._times import parse_time
 
 START_NS = 1_403_715_273_262_142_976

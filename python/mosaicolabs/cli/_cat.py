@@ -5,11 +5,11 @@ from itertools import islice
 
 import click
 
+from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
+from mosaicolabs._terminal.output import print_json
 from mosaicolabs.handlers import SequenceHandler
 
 from ._catalog import require_sequence
-from ._options import ManyValues, Target, default_store, with_target
-from ._output import print_json
 from ._times import parse_time
 from ._values import message_json, message_text
 

@@ -6,11 +6,19 @@ from typing import Any
 import click
 from rich.markup import escape
 
+from mosaicolabs._terminal.options import Target, default_store, with_target
+from mosaicolabs._terminal.output import (
+    console,
+    human_bytes,
+    human_span,
+    human_time,
+    optional,
+    print_json,
+    rate_hz,
+    table,
+)
 from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.handlers import RowsElsewhere, SequenceHandler, TopicHandler
-
-from ._options import Target, default_store, with_target
-from ._output import console, human_bytes, human_span, human_time, optional, print_json, rate_hz, table
 
 
 def require_sequence(client: MosaicoClient, name: str, target: Target) -> SequenceHandler:

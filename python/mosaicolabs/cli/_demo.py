@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
+from mosaicolabs._terminal.options import Target, with_target
+from mosaicolabs._terminal.output import console, human_bytes, print_json, rate_hz, table
+from mosaicolabs._terminal.progress import progress_bar
 from mosaicolabs.demo import Flight, ReplayResult, record, replay
 from mosaicolabs.ingest import IngestResult
-
-from ._options import Target, with_target
-from ._output import console, human_bytes, print_json, rate_hz, table
-from ._progress import progress_bar
 
 _EPILOG = """\
 \b

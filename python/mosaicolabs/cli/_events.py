@@ -4,10 +4,9 @@ from typing import Any
 
 import click
 
+from mosaicolabs._terminal.options import Target, default_store, with_target
+from mosaicolabs._terminal.output import human_time, print_json
 from mosaicolabs.comm import Event, EventKind
-
-from ._options import Target, default_store, with_target
-from ._output import human_time, print_json
 
 
 @click.command(

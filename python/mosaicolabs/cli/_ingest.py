@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
+from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report
+from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
+from mosaicolabs._terminal.output import print_json
+from mosaicolabs._terminal.progress import progress_bar
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.ingest import find_reader, load_reader, open_recording
 from mosaicolabs.ingest import ingest as run_ingest
-
-from ._ingest_report import failed_summary, print_report, report
-from ._options import ManyValues, Target, default_store, with_target
-from ._output import print_json
-from ._progress import progress_bar
 
 _EPILOG = """\
 \b

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
+from mosaicolabs._terminal.options import Target, default_store, with_target
+from mosaicolabs._terminal.output import console, human_time, print_json, table
 from mosaicolabs.models.query import QueryResponse, QueryResponseItemTopic
 
 from ._conditions import parse_conditions, parse_order
-from ._options import Target, default_store, with_target
-from ._output import console, human_time, print_json, table
 
 _EPILOG = """\
 CONDITION compares fields with values, in the manner of Python:

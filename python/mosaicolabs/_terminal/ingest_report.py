@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from mosaicolabs.ingest import IngestResult
 
-from ._output import console, human_bytes, human_span, table
+from .output import console, human_bytes, human_span, table
 
 
 def report(result: IngestResult, *, place: str, format_name: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Any
 import click
 from rosbags.typesys import Stores
 
-from mosaicolabs.cli._ingest_report import failed_summary, print_report, report
-from mosaicolabs.cli._options import DEFAULT_HOST, DEFAULT_PORT, ManyValues
+from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report
+from mosaicolabs._terminal.options import DEFAULT_HOST, DEFAULT_PORT, ManyValues
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.models.sensors import ImageFormat
 
-from .injector import RosbagInjector, ROSInjectionConfig
+from ._injector import RosbagInjector, ROSInjectionConfig
 
 _EPILOG = """\
 Exit codes: 0 every message of the chosen topics is stored (types without an adapter are listed), 1 failed, or

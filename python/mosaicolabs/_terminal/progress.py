@@ -9,7 +9,7 @@ from rich.table import Column
 
 from mosaicolabs.ingest import Progress as Advance
 
-from ._output import error_console
+from .output import error_console
 
 _REFRESH_S = 0.1
 # Leaves room for the figures on a terminal of 80 columns.
