@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
@@ -21,6 +21,9 @@ from mosaicolabs.models.serializable import Serializable
 
 logger = logging.getLogger(__name__)
 
+Window: TypeAlias = tuple[int | None, int | None]
+"""First time inside, first time past the end, ns since the Unix epoch; None: unbounded."""
+
 READ_AHEAD_BYTES = 32 * 1024 * 1024
 """Decoded batches that may wait beyond the one that each topic hands out, for all topics of a streamer."""
 
@@ -31,9 +34,7 @@ _MESSAGE_PLAN = (
 )
 
 
-def read_manifests(
-    client: _native.Client, locator: str, window: tuple[int | None, int | None]
-) -> list[TopicResourceManifest]:
+def read_manifests(client: _native.Client, locator: str, window: Window) -> list[TopicResourceManifest]:
     """The topics of a sequence, or the one of a topic, with tickets for the window.
 
     Raises:
@@ -70,7 +71,7 @@ class Live:
     """How topics of a sequence are followed."""
 
     sequence: str
-    window: tuple[int | None, int | None]
+    window: Window
     max_lateness_s: float
     joining: bool
     """Whether topics that the sequence gets later join."""

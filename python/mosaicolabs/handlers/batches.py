@@ -1,7 +1,6 @@
 """Topics as columns."""
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,33 +120,6 @@ class Batches:
         exc_tb: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class Columnar(ABC):
-    """A streamer that can be read as columns instead of messages."""
-
-    _batches: Batches | None = None
-
-    @abstractmethod
-    def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
-        """What the streamer would yield, as columns; ends its life as a stream of messages."""
-
-    def to_arrow(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> pa.Table:
-        """All of `batches` as a table."""
-        return self.batches(columns, where).to_arrow()
-
-    def to_pandas(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
-        """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
-        return self.batches(columns, where).to_pandas()
-
-    def to_polars(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
-        """All of `batches` as a polars frame."""
-        return self.batches(columns, where).to_polars()
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        # Some libraries ask twice: for the schema, then for the rows.
-        batches = self._batches or self.batches()
-        return batches.__arrow_c_stream__(requested_schema)
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
-from typing import TypeAlias
 
 import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.metadata import TopicMetadata, decode_metadata
+from mosaicolabs._streams.open import Window
 from mosaicolabs._streams.schema_union import TIMES, SameColumns
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where, condition, many, nested, path_of
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 from mosaicolabs.models.query.expressions import NOT, OR, _QueryExpression
-
-Window: TypeAlias = tuple[int | None, int | None]
-"""First time inside, first time past it, ns; None: no limit."""
 
 _FIRST_NS, _PAST_NS = -(2**63), 2**63
 _NOTHING: Window = (0, 0)

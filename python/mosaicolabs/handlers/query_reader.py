@@ -2,14 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable
-from types import TracebackType
 
 from mosaicolabs import _native
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
 from mosaicolabs._streams.open import open_stream, read_manifests
 from mosaicolabs._streams.progress import Source, watched
 from mosaicolabs.exceptions import ClosedError
-from mosaicolabs.handlers.batches import Batches, Column, Columnar, Where
+from mosaicolabs.handlers._base_streamer import BaseStreamer
+from mosaicolabs.handlers.batches import Batches, Column, Where
 from mosaicolabs.handlers.query_batches import open_batches, window_of
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
@@ -17,7 +17,7 @@ from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 __all__ = ["QueryDataStreamer"]
 
 
-class QueryDataStreamer(Columnar):
+class QueryDataStreamer(BaseStreamer):
     """Yields `(sequence_name, topic_name, message)` of the topics that a query found.
 
     Sequences come one after the other in the order of the answer, the topics of each merged by time. A topic
@@ -99,19 +99,15 @@ class QueryDataStreamer(Columnar):
         """
         self._check_open()
         if self._read:
-            raise RuntimeError(
-                "the streamer was read message by message already; get another one for batches"
-            )
+            self._refuse_after_messages()
         self._batches = open_batches(self._client, self._items, columns, where)
         return self._batches
 
     def close(self) -> None:
-        """Ends the streams; may be called again."""
+        """Closes the open stream or the batches; safe to call repeatedly."""
         self._closed = True
         self._close_stream()
-        if self._batches is not None:
-            self._batches.close()
-            self._batches = None
+        self._close_batches()
 
     def _current(self) -> Source | None:
         """The stream to go on with: the open one, else that of the next sequence."""
@@ -153,17 +149,6 @@ class QueryDataStreamer(Columnar):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"at {self._sequence_name or 'the beginning'}"
         return f"<QueryDataStreamer: {state}>"
-
-    def __enter__(self) -> "QueryDataStreamer":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _window(item: QueryResponseItem) -> tuple[int | None, int | None]:

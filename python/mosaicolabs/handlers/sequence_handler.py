@@ -1,21 +1,19 @@
 """The catalogue's view of one sequence."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
-from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
+from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import SequenceMetadata
 from mosaicolabs._protocol.system_info import RowsElsewhere, by_daemon
-from mosaicolabs._streams.open import Live, follow_stream, open_stream, read_manifests
-from mosaicolabs._streams.progress import Source, watched
+from mosaicolabs._streams.open import Live, Window, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
+from mosaicolabs.handlers._base_handler import BaseHandler
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
@@ -26,19 +24,17 @@ from mosaicolabs.models.platform import Sequence
 __all__ = ["SequenceHandler"]
 
 
-class SequenceHandler:
+class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
     """Facts about one sequence, and the factory of its streamers.
 
-    A snapshot: no data moves, nothing refreshes. Usable as a context manager, or without.
+    A snapshot: it reads no rows by itself and does not follow later changes. Usable as a context manager.
     """
 
     def __init__(
         self, *, sequence_model: Sequence, client: _native.Client, manifests: list[TopicResourceManifest]
     ) -> None:
-        self._model = sequence_model
-        self._client = client
+        super().__init__(client=client, model=sequence_model)
         self._manifests = {manifest.topic_name: manifest for manifest in manifests}
-        self._streamer: SequenceDataStreamer | None = None
         self._topic_handlers: dict[str, TopicHandler] = {}
 
     @classmethod
@@ -58,39 +54,14 @@ class SequenceHandler:
         return cls(sequence_model=model, client=client, manifests=manifests)
 
     @property
-    def name(self) -> str:
-        """Name without slashes."""
-        return self._model.name
-
-    @property
     def topics(self) -> list[str]:
         """Names of its topics, each with a leading slash."""
         return self._model.topics
 
     @property
-    def user_metadata(self) -> dict[str, Any]:
-        """What the user attached when the sequence was created."""
-        return self._model.user_metadata
-
-    @property
     def sequence_info(self) -> Sequence:
         """All facts in one object."""
         return self._model
-
-    @property
-    def created_datetime(self) -> datetime:
-        """Creation time, UTC."""
-        return self._model.created_datetime
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether the sequence is finalized, hence immutable."""
-        return self._model.is_locked
-
-    @property
-    def total_size_bytes(self) -> int:
-        """Stored bytes of all topics."""
-        return self._model.total_size_bytes
 
     @property
     def rows_elsewhere(self) -> list[RowsElsewhere]:
@@ -149,28 +120,22 @@ class SequenceHandler:
         window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, self.name, window)
         chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
+        joining = follow and not topics
+        live = Live(self.name, window, max_lateness_s, joining) if follow else None
+        stream, _ = self._open_source(chosen, window, live, progress=progress)
         names = [manifest.topic_name for manifest in chosen]
-        tickets = [manifest.ticket for manifest in chosen]
-        if follow:
-            live = Live(self.name, window=window, max_lateness_s=max_lateness_s, joining=not topics)
-            stream, _ = follow_stream(self._client, names, tickets, live)
-        else:
-            stream, _ = open_stream(self._client, names, tickets)
-        source: Source = stream
-        if progress:
-            source = watched(stream, self.name, window, bounds(chosen, follow=follow))
         self._streamer = SequenceDataStreamer(
             sequence_name=self.name,
-            stream=source,
+            stream=stream,
             opening=self._opening(names, window, max_lateness_s if follow else None),
-            joining=follow and not topics,
+            joining=joining,
         )
         return self._streamer
 
     def _opening(
         self,
         names: list[str],
-        window: tuple[int | None, int | None],
+        window: Window,
         max_lateness_s: float | None = None,
     ) -> Opening:
         locators = [f"{self.name}{name}" for name in names]
@@ -315,23 +280,7 @@ class SequenceHandler:
             handler.close()
         self._topic_handlers.clear()
 
-    def _close_streamer(self) -> None:
-        if self._streamer is not None:
-            self._streamer.close()
-            self._streamer = None
-
-    def __enter__(self) -> "SequenceHandler":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _facts(self) -> str:
+    def _summary(self) -> str:
         told = [f"{len(self.topics)} topics"]
         rows = [manifest.rows_number for manifest in self._manifests.values()]
         known = [number for number in rows if number is not None]
@@ -342,12 +291,9 @@ class SequenceHandler:
         state = [] if self.is_locked else ["unlocked"]
         return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
 
-    def __repr__(self) -> str:
-        return f"<SequenceHandler {self.name}: {self._facts()}>"
-
     def _repr_html_(self) -> str:
         created = f"created {self.created_datetime:%Y-%m-%d %H:%M:%S} UTC"
-        head = facts(self.name, [self._facts(), created], self.user_metadata)
+        head = facts(self.name, [self._summary(), created], self.user_metadata)
         return head + table(["topic", "messages", "duration"], map(_row, self._manifests.values()))
 
 

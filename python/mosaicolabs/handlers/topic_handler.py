@@ -1,8 +1,6 @@
 """The catalogue's view of one topic."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -12,10 +10,10 @@ from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import TopicMetadata
 from mosaicolabs._protocol.system_info import RowsElsewhere
-from mosaicolabs._streams.open import Live, follow_stream, open_stream, read_manifests
-from mosaicolabs._streams.progress import Source, watched
+from mosaicolabs._streams.open import Live, Window, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
+from mosaicolabs.handlers._base_handler import BaseHandler
 from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._format import count, megabytes, span
@@ -25,16 +23,17 @@ from mosaicolabs.models.platform import Topic
 __all__ = ["TopicHandler"]
 
 
-class TopicHandler:
-    """Facts about one topic, and the factory of its streamers; a snapshot that never refreshes."""
+class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
+    """Facts about one topic, and the factory of its streamers.
+
+    A snapshot: it reads no rows by itself and does not follow later changes. Usable as a context manager.
+    """
 
     def __init__(
         self, *, client: _native.Client, topic_model: Topic, manifest: TopicResourceManifest
     ) -> None:
-        self._client = client
-        self._model = topic_model
+        super().__init__(client=client, model=topic_model)
         self._manifest = manifest
-        self._streamer: TopicDataStreamer | None = None
 
     @classmethod
     def _connect(cls, client: _native.Client, locator: str) -> "TopicHandler":
@@ -57,39 +56,14 @@ class TopicHandler:
         return cls(client=client, topic_model=model, manifest=manifest)
 
     @property
-    def name(self) -> str:
-        """Name with a leading slash."""
-        return self._model.name
-
-    @property
     def sequence_name(self) -> str:
         """The sequence it belongs to."""
         return self._model.sequence_name
 
     @property
-    def user_metadata(self) -> dict[str, Any]:
-        """What the user attached when the topic was created."""
-        return self._model.user_metadata
-
-    @property
     def topic_info(self) -> Topic:
         """All facts in one object."""
         return self._model
-
-    @property
-    def created_datetime(self) -> datetime:
-        """Creation time, UTC."""
-        return self._model.created_datetime
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether the topic is complete and immutable."""
-        return self._model.is_locked
-
-    @property
-    def total_size_bytes(self) -> int:
-        """Stored bytes."""
-        return self._model.total_size_bytes
 
     @property
     def chunks_number(self) -> int | None:
@@ -160,28 +134,20 @@ class TopicHandler:
         """
         if self.timestamp_ns_min is None and not follow:
             raise InvalidInputError(f"Cannot stream topic '{self.name}': The topic might contain no data")
-        self.close()
+        self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
-        (manifest,) = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)
-        ticket = manifest.ticket
-        if follow:
-            live = Live(self.sequence_name, window=window, max_lateness_s=0.0, joining=False)
-            stream, tags = follow_stream(self._client, [self.name], [ticket], live)
-        else:
-            stream, tags = open_stream(self._client, [self.name], [ticket])
-        source: Source = stream
-        if progress:
-            bounds = (self.timestamp_ns_min, None if follow else self.timestamp_ns_max)
-            source = watched(stream, self.name, window, bounds)
+        manifests = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)
+        live = Live(self.sequence_name, window, max_lateness_s=0.0, joining=False) if follow else None
+        stream, tags = self._open_source(manifests, window, live, progress=progress)
         self._streamer = TopicDataStreamer(
             topic_name=self.name,
             ontology_tag=tags[0],
-            stream=source,
+            stream=stream,
             opening=self._opening(window, 0.0 if follow else None),
         )
         return self._streamer
 
-    def _opening(self, window: tuple[int | None, int | None], max_lateness_s: float | None = None) -> Opening:
+    def _opening(self, window: Window, max_lateness_s: float | None = None) -> Opening:
         locator = f"{self.sequence_name}{self.name}"
         return Opening(self._client, [locator], window, self.ontology_tag, max_lateness_s)
 
@@ -257,24 +223,7 @@ class TopicHandler:
         """All of `batches` as a polars frame."""
         return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_polars()
 
-    def close(self) -> None:
-        """Closes the live streamer; the handler stays usable."""
-        if self._streamer is not None:
-            self._streamer.close()
-            self._streamer = None
-
-    def __enter__(self) -> "TopicHandler":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _facts(self) -> str:
+    def _summary(self) -> str:
         messages = class_name(self.ontology_tag)
         if self.rows_number is not None:
             messages = f"{count(self.rows_number)} {messages}"
@@ -283,9 +232,6 @@ class TopicHandler:
         state = [] if self.is_locked else ["unlocked"]
         return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
 
-    def __repr__(self) -> str:
-        return f"<TopicHandler {self.name}: {self._facts()}>"
-
     def _repr_html_(self) -> str:
         title = f"{self.sequence_name}{self.name}"
-        return facts(title, [self._facts()], self.user_metadata)
+        return facts(title, [self._summary()], self.user_metadata)
