@@ -12,8 +12,8 @@ from harness.record import number, replay
 from harness.script import finish
 
 from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
+from mosaicolabs._streams import ordered_executor
 from mosaicolabs.exceptions import ClosedError, ConnectionFailedError, InvalidInputError
-from mosaicolabs.handlers import _background
 
 CORES = 3
 MOST = 2 * CORES
@@ -21,7 +21,7 @@ MOST = 2 * CORES
 
 @pytest.fixture(autouse=True)
 def _three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_background, "_cores", lambda: CORES)
+    monkeypatch.setattr(ordered_executor, "_cores", lambda: CORES)
 
 
 def value(value: int) -> Integer64:
@@ -209,7 +209,7 @@ def test_a_broken_off_recording_drops_the_rest_without_waiting(
     assert client.list_sequences() == []
     gate.open()
     assert background is not None
-    background._pool.shutdown(wait=True)
+    background._executor._pool.shutdown(wait=True)
     assert not gate.arrived.acquire(blocking=False), "more was made, for nobody"
 
 

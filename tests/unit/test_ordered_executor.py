@@ -1,6 +1,5 @@
-"""Results that are made in threads come in order, all of them, and not too many at once."""
+"""Jobs run in threads; results are delivered in order, none is lost, and pending work is bounded."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 
@@ -9,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaicolabs._streams import ordered_executor
-from mosaicolabs._streams.ordered_executor import run_ahead
+from mosaicolabs._streams.ordered_executor import OrderedExecutor, ordered_map
 
-LIMIT = 2 * (os.cpu_count() or 1)
+LIMIT = 2 * ordered_executor._cores()
 
 
 class Jobs:
@@ -36,12 +35,12 @@ class Jobs:
 
 
 @given(st.lists(st.booleans(), max_size=60), st.booleans())
-def test_order(costly: list[bool], fails: bool) -> None:
+def test_results_keep_the_order_of_jobs(costly: list[bool], fails: bool) -> None:
     made = Jobs(costly, fails)
     found = []
 
     try:
-        for result in run_ahead(made.jobs()):
+        for result in ordered_map(made.jobs()):
             found.append(result)
     except OSError:
         assert fails
@@ -51,15 +50,15 @@ def test_order(costly: list[bool], fails: bool) -> None:
     assert found == [(str(i), i) for i in range(len(costly))]
 
 
-def test_costly_ones_are_made_elsewhere() -> None:
+def test_costly_jobs_run_in_other_threads() -> None:
     made = Jobs([True] * 5)
 
-    assert len(list(run_ahead(made.jobs()))) == 5
+    assert len(list(ordered_map(made.jobs()))) == 5
     assert threading.get_ident() not in made.threads
 
 
-def test_few_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordered_executor, "_MAX_WAITING", 20)
+def test_pending_jobs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ordered_executor, "_MAX_PENDING", 20)
     gate = threading.Event()
     taken = 0
 
@@ -73,14 +72,44 @@ def test_few_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     for costly, most in ((True, LIMIT), (False, 20)):
         gate.clear()
         taken = 0
-        results = run_ahead(jobs(costly))
+        results = ordered_map(jobs(costly))
         waiter = threading.Thread(target=next, args=(results,))
         waiter.start()
         while taken < most:
             waiter.join(0.01)
             assert waiter.is_alive()
-        waiter.join(0.1)  # would go on, if nothing held it
+        waiter.join(0.1)  # time to take more, if nothing stopped it
         assert taken == most
         gate.set()
         waiter.join(30)
         assert sum(1 for _ in results) == 999
+
+
+@pytest.mark.parametrize("costly", [True, False])
+def test_error_of_a_job_is_raised_after_earlier_results(costly: bool) -> None:
+    gate = threading.Event()
+
+    def fail() -> bool:
+        raise KeyError("broken")
+
+    def jobs() -> Iterator[tuple[str, Callable[[], bool], bool]]:
+        yield "slow", lambda: gate.wait(30), True
+        yield "bad", fail, costly
+        gate.set()
+        yield "next", lambda: True, costly
+
+    results = ordered_map(jobs())
+    assert next(results) == ("slow", True)
+    with pytest.raises(KeyError, match="broken"):
+        next(results)
+
+
+def test_closing_without_waiting_drops_pending_jobs() -> None:
+    gate, delivered = threading.Event(), []
+    executor = OrderedExecutor("test")
+    for number in range(LIMIT):
+        executor.submit(lambda number=number: gate.wait(30) and number, delivered.append)  # type: ignore[misc]
+    executor.close(wait=False)
+    gate.set()
+    executor._pool.shutdown(wait=True)
+    assert delivered == []

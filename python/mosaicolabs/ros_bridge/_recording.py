@@ -9,7 +9,7 @@ from typing import Any
 
 from rosbags.typesys import Stores
 
-from mosaicolabs._streams.ordered_executor import run_ahead
+from mosaicolabs._streams.ordered_executor import ordered_map
 from mosaicolabs.helpers import sanitize_topic_name
 from mosaicolabs.ingest import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
 from mosaicolabs.models import Message, Serializable
@@ -213,7 +213,7 @@ def _messages(
                 yield name, partial(_translate, adapter, message, options), adapter.octets_as_bytes
 
     with loader:
-        yield from run_ahead(jobs())
+        yield from ordered_map(jobs())
     for name, count in left.items():
         for _ in range(count):
             yield name, FailedMessage("the bag's index counts it, and it is not there")
