@@ -25,7 +25,7 @@ from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
     QueryDataStreamer,
-    RowsElsewhere,
+    RemoteRows,
     SequenceDataStreamer,
     SequenceHandler,
     SequenceWriter,
@@ -149,8 +149,8 @@ __all__ = [
     "QuerySequence",
     "QueryTopic",
     "Range",
+    "RemoteRows",
     "RobotJoint",
-    "RowsElsewhere",
     "Sequence",
     "SequenceDataStreamer",
     "SequenceHandler",

@@ -21,7 +21,7 @@ from harness.postgres import Postgres
 from harness.proxy import Proxy
 from harness.record import number, record_numbers, replay, sequence_of, topic_of, within
 
-from mosaicolabs import EventKind, Integer64, MosaicoClient, OnErrorPolicy, RowsElsewhere
+from mosaicolabs import EventKind, Integer64, MosaicoClient, OnErrorPolicy, RemoteRows
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
 
 RECORDINGS = 16
@@ -176,19 +176,19 @@ def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluste
         assert "10 rows" in str(raised.value)
         assert f":{cluster[0].port}" in str(raised.value)
         assert replay(client, "run") == [("/a", at, at) for at in range(10, 20)]
-        away = RowsElsewhere(f"{cluster[0].host}:{cluster[0].port}", 10, running=False)
-        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [away])
+        away = RemoteRows(f"{cluster[0].host}:{cluster[0].port}", 10, running=False)
+        assert within(20, lambda: sequence_of(client, "run").remote_rows == [away])
         handler = topic_of(client, "run", "a")
-        assert (handler.rows_number, handler.rows_elsewhere) == (10, [away])
+        assert (handler.rows_number, handler.remote_rows) == (10, [away])
         assert f"unlocked, 10 messages at {away.daemon}, which does not run" in repr(handler)
         assert f"10 messages at {away.daemon}" in sequence_of(client, "run")._repr_html_()
         assert f"/a: 10 messages at {away.daemon}" in " ".join(mosaico(cluster, "info", "run").split())
         (told,) = json.loads(mosaico(cluster, "info", "run", "--json"))["topics"]
-        assert told["rows_elsewhere"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
+        assert told["remote_rows"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
         assert "run" in mosaico(cluster, "ls")
         cluster[0].restart()
         assert within(20, lambda: len(replay(client, "run")) == 20)
-        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [])
+        assert within(20, lambda: sequence_of(client, "run").remote_rows == [])
         sequence.close()
         assert sequence_of(client, "run").is_locked
         assert replay(client, "run") == [("/a", at, at) for at in range(20)]

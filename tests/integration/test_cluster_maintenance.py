@@ -144,7 +144,7 @@ def test_records_of_parts_are_checked_and_repaired(
     for daemon in cluster:
         daemon.start()
     with client:
-        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [])
+        assert within(20, lambda: sequence_of(client, "run").remote_rows == [])
         sequence.close()
         assert sequence_of(client, "run").is_locked
         assert replay(client, "run") == [("/a", at, at) for at in range(20)]

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from mosaicolabs._streams.schema_union import SameColumns
+from mosaicolabs._streams.schema_union import SchemaUnion
 from mosaicolabs.exceptions import InvalidInputError
 
 TOPIC = pa.dictionary(pa.int32(), pa.utf8())
@@ -41,7 +41,7 @@ NEW = merged(
 
 
 def test_what_a_sequence_lacks_is_null() -> None:
-    same = SameColumns([("one", OLD.schema), ("two", NEW.schema)], ["/a", "/b", "/c"])
+    same = SchemaUnion([("one", OLD.schema), ("two", NEW.schema)], ["/a", "/b", "/c"])
     assert same.schema == pa.schema(
         [
             required("timestamp_ns", pa.int64()),
@@ -73,7 +73,7 @@ def test_what_a_sequence_lacks_is_null() -> None:
 
 
 def test_one_dictionary_for_all_batches() -> None:
-    same = SameColumns([("one", OLD.schema), ("two", NEW.schema)], ["/b", "/a", "/c"])
+    same = SchemaUnion([("one", OLD.schema), ("two", NEW.schema)], ["/b", "/a", "/c"])
     for batch in (same.batch("one", OLD), same.batch("two", NEW)):
         assert batch["sequence"].dictionary.to_pylist() == ["one", "two"]
         assert batch["topic"].dictionary.to_pylist() == ["/b", "/a", "/c"]
@@ -84,7 +84,7 @@ def test_a_struct_that_is_null_stays_null() -> None:
     wide = merged(
         ["/a"], imu=structs([required("x", pa.int64()), required("y", pa.int64())], [{"x": 1, "y": 1}])
     )
-    same = SameColumns([("one", gaps.schema), ("two", wide.schema)], ["/a"])
+    same = SchemaUnion([("one", gaps.schema), ("two", wide.schema)], ["/a"])
     assert same.batch("one", gaps)["imu"].to_pylist() == [None, {"x": 2, "y": None}]
     assert same.batch("one", gaps.slice(1))["imu"].to_pylist() == [{"x": 2, "y": None}]
 
@@ -92,7 +92,7 @@ def test_a_struct_that_is_null_stays_null() -> None:
 def test_columns_of_different_types_are_refused() -> None:
     other = merged(["/a"], imu=structs([required("x", pa.float32())], [{"x": 1.0}]))
     with pytest.raises(InvalidInputError, match=r"`imu\.x` is float in sequence 'two' and int64"):
-        SameColumns([("one", OLD.schema), ("two", other.schema)], ["/a"])
+        SchemaUnion([("one", OLD.schema), ("two", other.schema)], ["/a"])
 
 
 def test_a_tag_that_is_a_column_of_all_is_refused() -> None:
@@ -100,4 +100,4 @@ def test_a_tag_that_is_a_column_of_all_is_refused() -> None:
     with pytest.raises(
         InvalidInputError, match="sequence 'one' has a topic with the ontology tag `sequence`"
     ):
-        SameColumns([("one", strange.schema)], ["/a"])
+        SchemaUnion([("one", strange.schema)], ["/a"])

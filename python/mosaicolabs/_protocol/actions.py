@@ -4,8 +4,8 @@ import json
 from typing import Any, TypeAlias
 
 from mosaicolabs import _native
-from mosaicolabs._protocol.extension_actions import OwnAction
-from mosaicolabs._protocol.legacy_errors import understood
+from mosaicolabs._protocol.extension_actions import ExtensionAction
+from mosaicolabs._protocol.legacy_errors import translated_errors
 from mosaicolabs._protocol.manifests import Endpoint, TopicResourceManifest
 from mosaicolabs._protocol.metadata import decode_metadata, parse_datetime
 from mosaicolabs._protocol.notifications import Notified, NotifyType
@@ -19,7 +19,7 @@ Facts: TypeAlias = tuple[int, str, bool, int | None]
 
 
 def call(
-    client: _native.Client, action: FlightAction | OwnAction, *, patience_s: float = 0.0, **body: Any
+    client: _native.Client, action: FlightAction | ExtensionAction, *, patience_s: float = 0.0, **body: Any
 ) -> dict[str, Any] | None:
     """Runs an action; an answer without content is None.
 
@@ -33,7 +33,7 @@ def call(
         text = json.dumps(body, allow_nan=False)
     except ValueError as error:
         raise InvalidInputError(f"{action.value}: {error}; JSON has no NaN or infinities") from error
-    with understood(client):
+    with translated_errors(client):
         answer = (
             client.recording_action(action.value, text, patience_s)
             if patience_s
@@ -53,7 +53,7 @@ def info(
         NotFoundError: There is no such sequence or topic.
         MosaicoError: The daemon refuses.
     """
-    with understood(client):
+    with translated_errors(client):
         return client.info(locator, *window)
 
 

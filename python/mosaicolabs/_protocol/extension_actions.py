@@ -3,7 +3,7 @@
 from mosaicolabs.enum._str_enum import StrEnum
 
 
-class OwnAction(StrEnum):
+class ExtensionAction(StrEnum):
     """A Flight action; its value is the action type sent on the wire."""
 
     EVENT_LIST = "event_list"

@@ -34,7 +34,7 @@ _TAKEN = {"sequence `": "sequence_exists", "topic `": "topic_exists"}
 
 
 @contextmanager
-def understood(client: _native.Client) -> Iterator[None]:
+def translated_errors(client: _native.Client) -> Iterator[None]:
     """Gives refusals of a 0.2 server the class that says what can be done; ours come with it."""
     try:
         yield

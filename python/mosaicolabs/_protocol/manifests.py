@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import pyarrow.flight as flight
 
-from mosaicolabs._protocol.system_info import RowsElsewhere, by_daemon
+from mosaicolabs._protocol.system_info import RemoteRows, sum_by_daemon
 from mosaicolabs.helpers import unpack_topic_full_path
 
 __all__ = ["Endpoint", "TopicParsingError", "TopicResourceManifest", "bounds"]
@@ -14,7 +14,7 @@ __all__ = ["Endpoint", "TopicParsingError", "TopicResourceManifest", "bounds"]
 Endpoint: TypeAlias = tuple[
     str, bytes, tuple[int, int] | None, int | None, int | None, list[tuple[str, int | None, bool]]
 ]
-"""Locator, ticket, bounds of time, rows, how often the recording was resumed, rows elsewhere."""
+"""Locator, ticket, bounds of time, rows, how often the recording was resumed, rows that other daemons hold."""
 
 
 class TopicParsingError(Exception):
@@ -32,7 +32,7 @@ class TopicResourceManifest:
         timestamp_ns_max: Highest time, ns; None without data.
         rows_number: Stored messages; None if the server does not tell.
         resumed: How often the recording went on after its connection broke.
-        rows_elsewhere: Messages that only other daemons have.
+        remote_rows: Acknowledged messages that only other daemons have.
         ticket: What opens its stream.
     """
 
@@ -42,7 +42,7 @@ class TopicResourceManifest:
     timestamp_ns_max: int | None
     rows_number: int | None = None
     resumed: int = 0
-    rows_elsewhere: tuple[RowsElsewhere, ...] = ()
+    remote_rows: tuple[RemoteRows, ...] = ()
     ticket: bytes = b""
 
     @classmethod
@@ -52,7 +52,7 @@ class TopicResourceManifest:
         Raises:
             TopicParsingError: Its locator has no topic.
         """
-        locator, ticket, bounds, rows, resumed, elsewhere = endpoint
+        locator, ticket, bounds, rows, resumed, remote = endpoint
         parts = unpack_topic_full_path(locator)
         if parts is None:
             raise TopicParsingError(f"endpoint {locator!r} does not name a topic; expected sequence/topic")
@@ -64,7 +64,7 @@ class TopicResourceManifest:
             timestamp_ns_max=high,
             rows_number=rows,
             resumed=resumed or 0,
-            rows_elsewhere=tuple(by_daemon(RowsElsewhere(*some) for some in elsewhere)),
+            remote_rows=tuple(sum_by_daemon(RemoteRows(*some) for some in remote)),
             ticket=ticket,
         )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mosaicolabs.helpers._format import count
 
-__all__ = ["RowsElsewhere", "SystemInfo"]
+__all__ = ["RemoteRows", "SystemInfo"]
 
 
 @dataclass
@@ -27,7 +27,7 @@ class SystemInfo:
 
 
 @dataclass(frozen=True)
-class RowsElsewhere:
+class RemoteRows:
     """Messages that are durable and cannot be read now: they lie in the log of another daemon of the store.
 
     Attributes:
@@ -36,8 +36,8 @@ class RowsElsewhere:
         running: Whether it runs, so that they are on their way. Else start it on its state folder.
 
     Example:
-        >>> from mosaicolabs import RowsElsewhere
-        >>> print(RowsElsewhere("one.example.org:6726", 10, running=False))
+        >>> from mosaicolabs import RemoteRows
+        >>> print(RemoteRows("one.example.org:6726", 10, running=False))
         10 messages at one.example.org:6726, which does not run
     """
 
@@ -51,11 +51,11 @@ class RowsElsewhere:
         return f"{number} messages at {self.daemon}, which {state}"
 
 
-def by_daemon(several: Iterable[RowsElsewhere]) -> list[RowsElsewhere]:
+def sum_by_daemon(several: Iterable[RemoteRows]) -> list[RemoteRows]:
     """What each daemon has of several topics, and of several of its times in one."""
-    sums: dict[str, RowsElsewhere] = {}
+    sums: dict[str, RemoteRows] = {}
     for one in several:
-        known = sums.get(one.daemon, RowsElsewhere(one.daemon, 0, one.running))
+        known = sums.get(one.daemon, RemoteRows(one.daemon, 0, one.running))
         rows = None if known.rows is None or one.rows is None else known.rows + one.rows
-        sums[one.daemon] = RowsElsewhere(one.daemon, rows, one.running)
+        sums[one.daemon] = RemoteRows(one.daemon, rows, one.running)
     return list(sums.values())

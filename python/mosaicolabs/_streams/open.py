@@ -47,7 +47,7 @@ def read_manifests(client: _native.Client, locator: str, window: Window) -> list
     except (ClosedError, FailedPreconditionError):  # this process cannot ask anybody: closed, or forked
         raise
     except MosaicoError as error:
-        raise _not_opened([locator], error) from error
+        raise _open_failed([locator], error) from error
     return [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
 
 
@@ -62,12 +62,12 @@ def open_stream(
     try:
         stream = client.read(tickets, READ_AHEAD_BYTES)
     except MosaicoError as error:
-        raise _not_opened(names, error) from error
+        raise _open_failed(names, error) from error
     return stream, _bind(stream, names)
 
 
 @dataclass(frozen=True)
-class Live:
+class FollowOptions:
     """How topics of a sequence are followed."""
 
     sequence: str
@@ -78,7 +78,7 @@ class Live:
 
 
 def follow_stream(
-    client: _native.Client, names: list[str], tickets: list[bytes], live: Live
+    client: _native.Client, names: list[str], tickets: list[bytes], live: FollowOptions
 ) -> tuple[_native.Stream, list[str]]:
     """As `open_stream`, for topics that go on while they are read.
 
@@ -104,7 +104,7 @@ def follow_stream(
     except UnsupportedError:
         raise
     except MosaicoError as error:
-        raise _not_opened(names, error) from error
+        raise _open_failed(names, error) from error
     return stream, _bind(stream, names)
 
 
@@ -121,14 +121,14 @@ def _plan(name: str, tag: str) -> tuple[Any, ...]:
     if cls is not None:
         return decode_plan(cls)
     logger.warning("%s: ontology %r is not registered; define or import its class", name, tag)
-    return _refusal(name, tag)
+    return _refusing_plan(name, tag)
 
 
-def _not_opened(names: list[str], error: MosaicoError) -> ConnectionFailedError:
+def _open_failed(names: list[str], error: MosaicoError) -> ConnectionFailedError:
     return ConnectionFailedError(f"cannot open the stream of {', '.join(names)}: {error}")
 
 
-def _refusal(name: str, tag: str) -> tuple[Any, ...]:
+def _refusing_plan(name: str, tag: str) -> tuple[Any, ...]:
     """A plan that raises at the topic's first message, so that the other topics stay readable."""
 
     def refuse(_: object) -> None:

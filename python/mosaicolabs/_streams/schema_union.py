@@ -17,7 +17,7 @@ _HEAD = [
 ]
 
 
-class SameColumns:
+class SchemaUnion:
     """How batches of several sequences look alike.
 
     Names of sequences and topics are encoded by one dictionary each for all batches. A class that a sequence

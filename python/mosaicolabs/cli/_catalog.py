@@ -18,7 +18,7 @@ from mosaicolabs._terminal.output import (
     table,
 )
 from mosaicolabs.comm import MosaicoClient
-from mosaicolabs.handlers import RowsElsewhere, SequenceHandler, TopicHandler
+from mosaicolabs.handlers import RemoteRows, SequenceHandler, TopicHandler
 
 
 def require_sequence(client: MosaicoClient, name: str, target: Target) -> SequenceHandler:
@@ -71,7 +71,7 @@ def ls(target: Target, as_json: bool) -> None:
 --json prints one document:
   name, place, bytes, timestamp_ns_min, timestamp_ns_max, created, locked, metadata
   topics[]: name, ontology, format, messages, rate_hz, chunks, resumed, bytes, timestamp_ns_min,
-            timestamp_ns_max, metadata, rows_elsewhere[]: daemon, rows, running
+            timestamp_ns_max, metadata, remote_rows[]: daemon, rows, running
   notifications[]: topic (null: the sequence), type, message, created
 """
 )
@@ -163,7 +163,7 @@ def _topic_json(topic: TopicHandler) -> dict[str, Any]:
         "timestamp_ns_min": topic.timestamp_ns_min,
         "timestamp_ns_max": topic.timestamp_ns_max,
         "metadata": topic.user_metadata,
-        "rows_elsewhere": [asdict(some) for some in topic.rows_elsewhere],
+        "remote_rows": [asdict(some) for some in topic.remote_rows],
     }
 
 
@@ -183,8 +183,8 @@ def _print_info(document: dict[str, Any]) -> None:
     for topic in document["topics"]:
         if topic["resumed"]:
             facts.add_row("connection", f"{escape(topic['name'])}: broke and was resumed {topic['resumed']}x")
-        for some in topic["rows_elsewhere"]:
-            facts.add_row("elsewhere", escape(f"{topic['name']}: {RowsElsewhere(**some)}"))
+        for some in topic["remote_rows"]:
+            facts.add_row("remote rows", escape(f"{topic['name']}: {RemoteRows(**some)}"))
     for note in document["notifications"]:
         facts.add_row(
             f"{note['type']} {note['created']}", escape(f"{note['topic'] or 'sequence'}: {note['message']}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
-from mosaicolabs._protocol.extension_actions import OwnAction
+from mosaicolabs._protocol.extension_actions import ExtensionAction
 from mosaicolabs.enum._str_enum import StrEnum
 from mosaicolabs.exceptions import UnsupportedError
 
@@ -92,12 +92,12 @@ def events(
     if client.server() is None:
         raise UnsupportedError("a Mosaico 0.2 server tells no events; use mosaicod of this package")
     wanted = None if kinds is None else [str(EventKind(kind).value) for kind in kinds]
-    heard_at = time.monotonic()
+    last_event_at = time.monotonic()
     wait_s = 0.0
     while True:
         page = actions.call(
             client,
-            OwnAction.EVENT_LIST,
+            ExtensionAction.EVENT_LIST,
             after=after,
             kinds=wanted,
             sequence=sequence_name,
@@ -107,10 +107,10 @@ def events(
         after = (page or {}).get("cursor")
         if found:
             yield from map(_event, found)
-            heard_at = time.monotonic()
+            last_event_at = time.monotonic()
         elif not follow:
             return
-        left_s = _WAIT_S if timeout is None else heard_at + timeout - time.monotonic()
+        left_s = _WAIT_S if timeout is None else last_event_at + timeout - time.monotonic()
         if follow and not found and left_s <= 0:
             return
         wait_s = max(0.0, min(_WAIT_S, left_s)) if follow else 0.0

@@ -1,6 +1,6 @@
 """Writers record, handlers are the catalogue, streamers replay."""
 
-from mosaicolabs._protocol.system_info import RowsElsewhere, SystemInfo
+from mosaicolabs._protocol.system_info import RemoteRows, SystemInfo
 from mosaicolabs.handlers.batches import Batches
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
@@ -13,7 +13,7 @@ from mosaicolabs.handlers.topic_writer import TopicWriter
 __all__ = [
     "Batches",
     "QueryDataStreamer",
-    "RowsElsewhere",
+    "RemoteRows",
     "SequenceDataStreamer",
     "SequenceHandler",
     "SequenceWriter",

@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from mosaicolabs import _native
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
-from mosaicolabs._streams.open import Live, Window, follow_stream, open_stream
+from mosaicolabs._streams.open import FollowOptions, Window, follow_stream, open_stream
 from mosaicolabs._streams.progress import Source, watched
 from mosaicolabs.handlers._base_streamer import HandlerStreamer
 from mosaicolabs.models.platform.platform_base import PlatformBase
@@ -64,7 +64,12 @@ class BaseHandler(ABC, Generic[ModelT, StreamerT]):
             streamer.close()
 
     def _open_source(
-        self, manifests: list[TopicResourceManifest], window: Window, live: Live | None, *, progress: bool
+        self,
+        manifests: list[TopicResourceManifest],
+        window: Window,
+        live: FollowOptions | None,
+        *,
+        progress: bool,
     ) -> tuple[Source, list[str]]:
         """The merged stream of these topics, followed if `live` is given, and the ontology tag of each."""
         names = [manifest.topic_name for manifest in manifests]

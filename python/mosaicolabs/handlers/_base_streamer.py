@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.exceptions import ClosedError
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 
 
 class BaseStreamer(ABC):
@@ -69,13 +69,13 @@ class HandlerStreamer(BaseStreamer):
     Args:
         subject: What is replayed, such as ``topic '/imu'``; for error messages.
         stream: The open stream.
-        opening: Reads the same as columns.
+        request: Reads the same as columns.
     """
 
-    def __init__(self, *, subject: str, stream: Source, opening: Opening) -> None:
+    def __init__(self, *, subject: str, stream: Source, request: BatchRequest) -> None:
         self._subject = subject
         self._stream: Source | None = stream
-        self._opening = opening
+        self._batch_request = request
         self._read = False
 
     def __iter__(self) -> Self:
@@ -89,7 +89,7 @@ class HandlerStreamer(BaseStreamer):
     def _open_batches(self, columns: Iterable[Column] | None, where: Where | None) -> Batches:
         """The replay as columns instead of messages; closes the stream of messages."""
         stream = self._require_unread()
-        self._batches = self._opening.batches(columns, where)
+        self._batches = self._batch_request.batches(columns, where)
         stream.close()
         self._stream = None
         return self._batches

@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
-from mosaicolabs._protocol.extension_actions import OwnAction
+from mosaicolabs._protocol.extension_actions import ExtensionAction
 from mosaicolabs._protocol.metadata import user_metadata_of
 from mosaicolabs._protocol.notifications import NotifyType
 from mosaicolabs._streams.progress import RecordingProgress
@@ -52,7 +52,7 @@ class BaseSequenceWriter(ABC):
         self._key = ""
         self._topics: dict[str, TopicWriter] = {}
         self._keep_alive: _native.KeepAlive | None = None
-        self._ours = False
+        self._is_mosaicod = False
         self._progress: RecordingProgress | None = None
 
     @abstractmethod
@@ -257,8 +257,8 @@ class BaseSequenceWriter(ABC):
 
     def _leave(self, *, patience_s: float) -> None:
         """Tells the daemon that nobody writes any more, so that it leaves the sequence as it is."""
-        if self._ours:
-            action = OwnAction.SEQUENCE_END
+        if self._is_mosaicod:
+            action = ExtensionAction.SEQUENCE_END
             actions.call(self._client, action, patience_s=patience_s, name=self._resource, key=self._key)
 
     def _notify(
@@ -295,7 +295,7 @@ class BaseSequenceWriter(ABC):
         self._on_context_enter()
         self._status = SequenceStatus.Pending
         self._keep_alive = self._client.keep_alive(self._resource, self._key)
-        self._ours = self._client.server() is not None
+        self._is_mosaicod = self._client.server() is not None
         _at_exit.remember(self)
         if self._config.progress:
             self._progress = RecordingProgress(self._resource, self._stats)

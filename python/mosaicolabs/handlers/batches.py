@@ -27,7 +27,7 @@ Where: TypeAlias = _QueryExpression
 
 
 class BatchSource(Protocol):
-    """What batches come from: the native ones of a sequence or topic, or those of many sequences."""
+    """What batches come from: the native ones of a sequence or topic, or those of several sequences."""
 
     def next(self) -> pa.RecordBatch | None:
         """The next batch, never empty; None at the end. What ended it early is raised at every later call."""
@@ -123,7 +123,7 @@ class Batches:
 
 
 @dataclass(frozen=True)
-class Opening:
+class BatchRequest:
     """What is read as columns, up to the choice of columns and rows.
 
     Attributes:
@@ -148,7 +148,7 @@ class Opening:
         native = self.client.batches(
             self.locators,
             self.window,
-            columns=None if columns is None else [self._path(column) for column in many(columns)],
+            columns=None if columns is None else [self._path(column) for column in column_list(columns)],
             condition=None if where is None else _json(where),
             merged=self.tag is None,
             lateness_s=self.max_lateness_s,
@@ -166,7 +166,7 @@ class Opening:
         return below
 
 
-def many(columns: Iterable[Column]) -> Iterable[Column]:
+def column_list(columns: Iterable[Column]) -> Iterable[Column]:
     """The columns, which one alone is not.
 
     Raises:
@@ -206,16 +206,16 @@ def condition(where: Where) -> _QueryCatalogExpression:
 
 
 def _json(where: Where) -> str:
-    with nested():
+    with refuse_deep_nesting():
         return json.dumps(condition(where)._filter())
 
 
 @contextmanager
-def nested() -> Iterator[None]:
-    """Tells of a condition that is nested too deeply to be walked.
+def refuse_deep_nesting() -> Iterator[None]:
+    """Turns the recursion error of a deeply nested condition into one that says so.
 
     Raises:
-        InvalidInputError: It is.
+        InvalidInputError: The condition is nested too deeply.
     """
     try:
         yield

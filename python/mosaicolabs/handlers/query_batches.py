@@ -12,9 +12,18 @@ from mosaicolabs import _native
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.metadata import TopicMetadata, decode_metadata
 from mosaicolabs._streams.open import Window
-from mosaicolabs._streams.schema_union import TIMES, SameColumns
+from mosaicolabs._streams.schema_union import TIMES, SchemaUnion
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where, condition, many, nested, path_of
+from mosaicolabs.handlers.batches import (
+    Batches,
+    BatchRequest,
+    Column,
+    Where,
+    column_list,
+    condition,
+    path_of,
+    refuse_deep_nesting,
+)
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 from mosaicolabs.models.query.expressions import NOT, OR, _QueryExpression
 
@@ -36,26 +45,26 @@ def open_batches(
         InvalidInputError: A column or the condition is about none of the classes that were found, a sequence
             does not have a column of a class that it has, or sequences have a column of different types.
     """
-    paths = None if columns is None else [path_of(column) for column in many(columns)]
-    found = [_Found.of(client, item) for item in items]
+    paths = None if columns is None else [path_of(column) for column in column_list(columns)]
+    found = [_MatchedSequence.of(client, item) for item in items]
     tags = {tag for sequence in found for tag in sequence.tags.values()}
     where = None if where is None else condition(where)
     if tags:
         _check_columns(paths or [], tags)
-        with nested():
+        with refuse_deep_nesting():
             _check_condition(where, tags)
     wholes = [sequence.part(list(sequence.tags), _NOTHING, paths) for sequence in found if sequence.tags]
     topics = (topic for sequence in found for topic in sequence.tags)
-    same = SameColumns([(whole.sequence, whole.schema()) for whole in wholes], topics)
+    same = SchemaUnion([(whole.sequence, whole.schema()) for whole in wholes], topics)
     parts = [
         sequence.part(topics, window, paths)
         for sequence in found
         for topics, window in split(sequence.windows)
     ]
     if where is not None:
-        with nested():
+        with refuse_deep_nesting():
             parts = [part for whole in parts for part in whole.narrowed(where)]
-    return Batches(_InTurn(parts, same))
+    return Batches(_ConcatenatedBatches(parts, same))
 
 
 def window_of(topic: QueryResponseItemTopic) -> Window:
@@ -72,12 +81,12 @@ class _Part:
 
     sequence: str
     tags: frozenset[str]
-    opening: Opening
+    request: BatchRequest
     columns: list[str] | None
     where: Where | None = None
 
     def open(self) -> Batches:
-        return self.opening.batches(self.columns, self.where)
+        return self.request.batches(self.columns, self.where)
 
     def schema(self) -> pa.Schema:
         with self.open() as batches:
@@ -85,14 +94,14 @@ class _Part:
 
     def narrowed(self, where: Where) -> "list[_Part]":
         """The part with what the condition leaves open; none if no message of its classes can match."""
-        left = _among(where, self.tags)
+        left = _simplified(where, self.tags)
         if isinstance(left, bool):
             return [self] if left else []
-        return [_Part(self.sequence, self.tags, self.opening, self.columns, left)]
+        return [_Part(self.sequence, self.tags, self.request, self.columns, left)]
 
 
 @dataclass(frozen=True)
-class _Found:
+class _MatchedSequence:
     """The topics of a sequence that were found and have data, with their tags and windows."""
 
     client: _native.Client
@@ -101,7 +110,7 @@ class _Found:
     windows: dict[str, Window]
 
     @classmethod
-    def of(cls, client: _native.Client, item: QueryResponseItem) -> "_Found":
+    def of(cls, client: _native.Client, item: QueryResponseItem) -> "_MatchedSequence":
         tags, windows = {}, {}
         for topic in item.topics:
             metadata, endpoints, _ = actions.info(client, f"{item.sequence.name}{topic.name}")
@@ -115,8 +124,8 @@ class _Found:
         columns = (
             None if paths is None else [path for path in paths if path in TIMES or _is_about(path, tags)]
         )
-        opening = Opening(self.client, [f"{self.sequence}{topic}" for topic in topics], window)
-        return _Part(self.sequence, tags, opening, columns)
+        request = BatchRequest(self.client, [f"{self.sequence}{topic}" for topic in topics], window)
+        return _Part(self.sequence, tags, request, columns)
 
 
 def split(windows: Mapping[str, Window]) -> Iterator[tuple[list[str], Window]]:
@@ -165,15 +174,15 @@ def _check_condition(where: _QueryExpression | None, tags: Collection[str]) -> N
         )
 
 
-def _among(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression | bool:
+def _simplified(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression | bool:
     """What is left of a condition where all messages are of these classes: fields of others are missing."""
     if where.op == NOT:
-        part = _among(where.value, tags)
+        part = _simplified(where.value, tags)
         return not part if isinstance(part, bool) else ~part
     if not where._is_combination:
         return where if _is_about(where.full_path, tags) else where.op == "$nex"
     decisive = where.op == OR
-    parts = [_among(part, tags) for part in where.value]
+    parts = [_simplified(part, tags) for part in where.value]
     if decisive in parts:
         return decisive
     left = tuple(part for part in parts if not isinstance(part, bool))
@@ -183,10 +192,10 @@ def _among(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression |
 # -- reading ---------------------------------------------------------------------------------------
 
 
-class _InTurn:
+class _ConcatenatedBatches:
     """The batches of parts, each opened when its turn comes and left only at its end."""
 
-    def __init__(self, parts: Iterable[_Part], same: SameColumns) -> None:
+    def __init__(self, parts: Iterable[_Part], same: SchemaUnion) -> None:
         self._parts = deque(parts)
         self._same = same
         self._current: Batches | None = None

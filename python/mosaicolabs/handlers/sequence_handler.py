@@ -9,12 +9,12 @@ from mosaicolabs import _native
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import SequenceMetadata
-from mosaicolabs._protocol.system_info import RowsElsewhere, by_daemon
-from mosaicolabs._streams.open import Live, Window, read_manifests
+from mosaicolabs._protocol.system_info import RemoteRows, sum_by_daemon
+from mosaicolabs._streams.open import FollowOptions, Window, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
 from mosaicolabs.handlers._base_handler import BaseHandler
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers._format import count, megabytes, span
@@ -64,13 +64,13 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         return self._model
 
     @property
-    def rows_elsewhere(self) -> list[RowsElsewhere]:
+    def remote_rows(self) -> list[RemoteRows]:
         """Acknowledged messages that cannot be read now, with the daemons that have them in their logs.
 
         Only where several daemons share a store. While there are any the sequence cannot be finalized;
-        `TopicHandler.rows_elsewhere` tells of which topics they are.
+        `TopicHandler.remote_rows` tells of which topics they are.
         """
-        return by_daemon(some for manifest in self._manifests.values() for some in manifest.rows_elsewhere)
+        return sum_by_daemon(some for manifest in self._manifests.values() for some in manifest.remote_rows)
 
     @property
     def timestamp_ns_min(self) -> int | None:
@@ -115,33 +115,33 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             RuntimeError: None of the selected topics has data.
             ConnectionError: A stream cannot be opened.
         """
-        filled = self._filled(topics, follow=follow)
+        filled = self._topics_with_data(topics, follow=follow)
         self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, self.name, window)
         chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
         joining = follow and not topics
-        live = Live(self.name, window, max_lateness_s, joining) if follow else None
+        live = FollowOptions(self.name, window, max_lateness_s, joining) if follow else None
         stream, _ = self._open_source(chosen, window, live, progress=progress)
         names = [manifest.topic_name for manifest in chosen]
         self._streamer = SequenceDataStreamer(
             sequence_name=self.name,
             stream=stream,
-            opening=self._opening(names, window, max_lateness_s if follow else None),
+            request=self._batch_request(names, window, max_lateness_s if follow else None),
             joining=joining,
         )
         return self._streamer
 
-    def _opening(
+    def _batch_request(
         self,
         names: list[str],
         window: Window,
         max_lateness_s: float | None = None,
-    ) -> Opening:
+    ) -> BatchRequest:
         locators = [f"{self.name}{name}" for name in names]
-        return Opening(self._client, locators, window, max_lateness_s=max_lateness_s)
+        return BatchRequest(self._client, locators, window, max_lateness_s=max_lateness_s)
 
-    def _filled(self, topics: list[str] | None, *, follow: bool) -> list[str]:
+    def _topics_with_data(self, topics: list[str] | None, *, follow: bool) -> list[str]:
         """The topics that are wanted and have data, in the server's order."""
         if self.timestamp_ns_min is None and not follow:
             raise InvalidInputError(
@@ -207,8 +207,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             >>> table.to_pylist()[1]
             {'timestamp_ns': 2, 'topic': '/brake', 'floating64': None, 'boolean': {'data': True}}
         """
-        names = self._filled(topics, follow=False)
-        return self._opening(names, (start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+        names = self._topics_with_data(topics, follow=False)
+        return self._batch_request(names, (start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
 
     def to_arrow(
         self,
@@ -289,7 +289,7 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         told.append(span(self.timestamp_ns_min, self.timestamp_ns_max))
         told.append(megabytes(self.total_size_bytes))
         state = [] if self.is_locked else ["unlocked"]
-        return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
+        return ", ".join([*told, *state, *map(str, self.remote_rows)])
 
     def _repr_html_(self) -> str:
         created = f"created {self.created_datetime:%Y-%m-%d %H:%M:%S} UTC"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.handlers._base_streamer import HandlerStreamer
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.models.message import Message
 
 __all__ = ["SequenceDataStreamer"]
@@ -19,8 +19,8 @@ class SequenceDataStreamer(HandlerStreamer):
     another one from the handler to read again.
     """
 
-    def __init__(self, *, sequence_name: str, stream: Source, opening: Opening, joining: bool) -> None:
-        super().__init__(subject=f"sequence '{sequence_name}'", stream=stream, opening=opening)
+    def __init__(self, *, sequence_name: str, stream: Source, request: BatchRequest, joining: bool) -> None:
+        super().__init__(subject=f"sequence '{sequence_name}'", stream=stream, request=request)
         self._sequence_name = sequence_name
         self._joining = joining
 

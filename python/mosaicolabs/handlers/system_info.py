@@ -1,5 +1,5 @@
 """Storage facts of a sequence or topic."""
 
-from mosaicolabs._protocol.system_info import RowsElsewhere, SystemInfo
+from mosaicolabs._protocol.system_info import RemoteRows, SystemInfo
 
-__all__ = ["RowsElsewhere", "SystemInfo"]
+__all__ = ["RemoteRows", "SystemInfo"]

@@ -9,12 +9,12 @@ from mosaicolabs import _native
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import TopicMetadata
-from mosaicolabs._protocol.system_info import RowsElsewhere
-from mosaicolabs._streams.open import Live, Window, read_manifests
+from mosaicolabs._protocol.system_info import RemoteRows
+from mosaicolabs._streams.open import FollowOptions, Window, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers._base_handler import BaseHandler
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import facts
@@ -81,13 +81,13 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         return self._manifest.resumed
 
     @property
-    def rows_elsewhere(self) -> list[RowsElsewhere]:
+    def remote_rows(self) -> list[RemoteRows]:
         """Acknowledged messages that cannot be read now, since they lie in the log of a daemon that is away.
 
         Only where several daemons share a store. While there are any the sequence cannot be finalized; they
         come back with their daemon. Not counted in `rows_number`.
         """
-        return list(self._manifest.rows_elsewhere)
+        return list(self._manifest.remote_rows)
 
     @property
     def ontology_tag(self) -> str:
@@ -137,19 +137,21 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)
-        live = Live(self.sequence_name, window, max_lateness_s=0.0, joining=False) if follow else None
+        live = (
+            FollowOptions(self.sequence_name, window, max_lateness_s=0.0, joining=False) if follow else None
+        )
         stream, tags = self._open_source(manifests, window, live, progress=progress)
         self._streamer = TopicDataStreamer(
             topic_name=self.name,
             ontology_tag=tags[0],
             stream=stream,
-            opening=self._opening(window, 0.0 if follow else None),
+            request=self._batch_request(window, 0.0 if follow else None),
         )
         return self._streamer
 
-    def _opening(self, window: Window, max_lateness_s: float | None = None) -> Opening:
+    def _batch_request(self, window: Window, max_lateness_s: float | None = None) -> BatchRequest:
         locator = f"{self.sequence_name}{self.name}"
-        return Opening(self._client, [locator], window, self.ontology_tag, max_lateness_s)
+        return BatchRequest(self._client, [locator], window, self.ontology_tag, max_lateness_s)
 
     def batches(
         self,
@@ -188,7 +190,7 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         """
         if self.timestamp_ns_min is None:
             raise InvalidInputError(f"Cannot read topic '{self.name}': The topic might contain no data")
-        return self._opening((start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+        return self._batch_request((start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
 
     def to_arrow(
         self,
@@ -230,7 +232,7 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         duration = span(self.timestamp_ns_min, self.timestamp_ns_max)
         told = [messages, duration, megabytes(self.total_size_bytes)]
         state = [] if self.is_locked else ["unlocked"]
-        return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
+        return ", ".join([*told, *state, *map(str, self.remote_rows)])
 
     def _repr_html_(self) -> str:
         title = f"{self.sequence_name}{self.name}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.handlers._base_streamer import HandlerStreamer
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.serializable import Serializable
 
@@ -14,8 +14,8 @@ __all__ = ["TopicDataStreamer"]
 class TopicDataStreamer(HandlerStreamer):
     """Yields the messages of one topic by non-decreasing `timestamp_ns`; runs once, forward."""
 
-    def __init__(self, *, topic_name: str, ontology_tag: str, stream: Source, opening: Opening) -> None:
-        super().__init__(subject=f"topic '{topic_name}'", stream=stream, opening=opening)
+    def __init__(self, *, topic_name: str, ontology_tag: str, stream: Source, request: BatchRequest) -> None:
+        super().__init__(subject=f"topic '{topic_name}'", stream=stream, request=request)
         self._name = topic_name
         self._ontology_tag = ontology_tag
 

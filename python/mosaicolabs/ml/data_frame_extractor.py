@@ -113,7 +113,7 @@ class DataFrameExtractor:
         timestamp_ns_end: int | None,
     ) -> Generator[Merged, None, None]:
         step_ns = _step_ns(window_sec)
-        names = self._sequence._filled(topics, follow=False)
+        names = self._sequence._topics_with_data(topics, follow=False)
         first = cast(int, self._sequence.timestamp_ns_min)  # not None, since topics have data
         last = cast(int, self._sequence.timestamp_ns_max)
         start = first if timestamp_ns_start is None else max(first, timestamp_ns_start)
@@ -133,8 +133,8 @@ class DataFrameExtractor:
     ) -> TopicRows:
         start_ns, end_ns = window
         topic = self._sequence.get_topic_handler(name)
-        opening = topic._opening((start_ns, end_ns if end_ns <= LAST_NS else None))
-        batches = replace(opening, read_ahead_bytes=read_ahead_bytes).batches(None, None)
+        request = topic._batch_request((start_ns, end_ns if end_ns <= LAST_NS else None))
+        batches = replace(request, read_ahead_bytes=read_ahead_bytes).batches(None, None)
         streams.callback(batches.close)
         return TopicRows(f"{name}.{topic.ontology_tag}", batches.schema, iter(batches))
 

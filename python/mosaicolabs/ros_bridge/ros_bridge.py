@@ -27,17 +27,17 @@ class ROSBridge(Generic[T]):
 
     _adapters: ClassVar[dict[str, Adapter]] = {}
     # Adapters that a user's own for the same type replaces.
-    _yielding: ClassVar[dict[str, Adapter]] = {}
+    _fallbacks: ClassVar[dict[str, Adapter]] = {}
 
     @classmethod
     def get_adapters(cls) -> dict[str, Adapter]:
         """All adapters by ROS type."""
-        return {**cls._yielding, **cls._adapters}
+        return {**cls._fallbacks, **cls._adapters}
 
     @classmethod
     def get_adapter(cls, ros_msg_type: str) -> Adapter | None:
         """The adapter of a ROS type such as `sensor_msgs/msg/Imu`; None if there is none."""
-        return cls._adapters.get(ros_msg_type) or cls._yielding.get(ros_msg_type)
+        return cls._adapters.get(ros_msg_type) or cls._fallbacks.get(ros_msg_type)
 
     get_default_adapters = get_adapters
     get_default_adapter = get_adapter
@@ -76,9 +76,9 @@ def register_adapter(adapter: AdapterT) -> AdapterT:
 register_default_adapter = register_adapter
 
 
-def register_yielding_adapter(adapter: AdapterT) -> AdapterT:
+def register_fallback_adapter(adapter: AdapterT) -> AdapterT:
     """For adapters beyond those of Mosaico 0.2: users who have written their own keep theirs."""
-    _register(adapter, ROSBridge._yielding)
+    _register(adapter, ROSBridge._fallbacks)
     return adapter
 
 

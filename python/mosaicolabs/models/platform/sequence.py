@@ -9,7 +9,7 @@ from typing_extensions import Self
 from mosaicolabs.models.platform.platform_base import PlatformBase
 from mosaicolabs.models.query.expressions import _QuerySequenceExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy
-from mosaicolabs.models.query.generation.mappers import CatalogueFieldMapper
+from mosaicolabs.models.query.generation.mappers import CatalogFieldMapper
 
 
 class Sequence(PlatformBase):
@@ -21,7 +21,7 @@ class Sequence(PlatformBase):
     """
 
     Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
-        CatalogueFieldMapper(texts=("name",), numbers=("created_timestamp",)), _QuerySequenceExpression
+        CatalogFieldMapper(texts=("name",), numbers=("created_timestamp",)), _QuerySequenceExpression
     )
 
     _topics: list[str] = PrivateAttr(default_factory=list)

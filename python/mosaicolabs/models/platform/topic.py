@@ -9,7 +9,7 @@ from typing_extensions import Self
 from mosaicolabs.models.platform.platform_base import PlatformBase
 from mosaicolabs.models.query.expressions import _QueryTopicExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy
-from mosaicolabs.models.query.generation.mappers import CatalogueFieldMapper
+from mosaicolabs.models.query.generation.mappers import CatalogFieldMapper
 
 
 class Topic(PlatformBase):
@@ -21,7 +21,7 @@ class Topic(PlatformBase):
     """
 
     Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
-        CatalogueFieldMapper(
+        CatalogFieldMapper(
             texts=("name", "ontology_tag", "serialization_format"), numbers=("created_timestamp",)
         ),
         _QueryTopicExpression,

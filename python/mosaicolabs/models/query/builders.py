@@ -104,7 +104,7 @@ class _Builder(_Combinable):
         return _with_combinations(section, combinations)
 
 
-class _CatalogueBuilder(_Builder):
+class _CatalogEntryBuilder(_Builder):
     """What sections on sequences and on topics have in common."""
 
     def with_name(self, name: str) -> Self:
@@ -157,7 +157,7 @@ class _CatalogueBuilder(_Builder):
         return self.with_expression(getattr(field, name)(value))
 
 
-class QuerySequence(_CatalogueBuilder):
+class QuerySequence(_CatalogEntryBuilder):
     """Conditions on sequences, from `Sequence.Q`.
 
     Example:
@@ -170,7 +170,7 @@ class QuerySequence(_CatalogueBuilder):
     _expression_type = _QuerySequenceExpression
 
 
-class QueryTopic(_CatalogueBuilder):
+class QueryTopic(_CatalogEntryBuilder):
     """Conditions on topics, from `Topic.Q`.
 
     Example:

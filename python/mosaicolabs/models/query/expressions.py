@@ -90,7 +90,7 @@ class _QueryExpression:
         return f"{type(self).__name__}({self.to_dict()})"
 
 
-class _CatalogueExpression(_QueryExpression):
+class _CatalogEntryExpression(_QueryExpression):
     """A condition on what the catalogue knows; user metadata has an object of its own."""
 
     __slots__ = ()
@@ -102,7 +102,7 @@ class _CatalogueExpression(_QueryExpression):
         return super()._filter()
 
 
-class _QuerySequenceExpression(_CatalogueExpression):
+class _QuerySequenceExpression(_CatalogEntryExpression):
     """A condition on a sequence, made by `Sequence.Q`."""
 
     __slots__ = ()
@@ -112,7 +112,7 @@ class _QuerySequenceExpression(_CatalogueExpression):
         return "condition of Sequence.Q"
 
 
-class _QueryTopicExpression(_CatalogueExpression):
+class _QueryTopicExpression(_CatalogEntryExpression):
     """A condition on a topic, made by `Topic.Q`."""
 
     __slots__ = ()

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .scan_msgs import PointCloudAdapter, _LaterAdapter
+from .scan_msgs import PointCloudAdapter, _LazyAdapter
 
 
-class PointCloudAdapterBase(_LaterAdapter):
+class PointCloudAdapterBase(_LazyAdapter):
     """`PointCloud2` to a class that has a list for each value of a point.
 
     Attributes:

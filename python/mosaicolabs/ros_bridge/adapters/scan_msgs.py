@@ -4,10 +4,10 @@ from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
-from mosaicolabs.ros_bridge.ros_bridge import register_yielding_adapter
+from mosaicolabs.ros_bridge.ros_bridge import register_fallback_adapter
 
 
-class _LaterAdapter(ROSAdapterBase[Any]):
+class _LazyAdapter(ROSAdapterBase[Any]):
     """Fields have the same names in ROS and in the data class, whose name is `_CLASS`."""
 
     _CLASS: ClassVar[str]
@@ -38,8 +38,8 @@ class _LaterAdapter(ROSAdapterBase[Any]):
         return values
 
 
-@register_yielding_adapter
-class JoyAdapter(_LaterAdapter):
+@register_fallback_adapter
+class JoyAdapter(_LazyAdapter):
     """`Joy` to `Joy`."""
 
     ros_msgtype = "sensor_msgs/msg/Joy"
@@ -47,8 +47,8 @@ class JoyAdapter(_LaterAdapter):
     _REQUIRED_KEYS = ("axes", "buttons")
 
 
-@register_yielding_adapter
-class LaserScanAdapter(_LaterAdapter):
+@register_fallback_adapter
+class LaserScanAdapter(_LazyAdapter):
     """`LaserScan` to `LaserScan`; no intensities are None."""
 
     ros_msgtype = "sensor_msgs/msg/LaserScan"
@@ -70,7 +70,7 @@ class LaserScanAdapter(_LaterAdapter):
         return {**values, "intensities": values["intensities"] or None}
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class MultiEchoLaserScanAdapter(LaserScanAdapter):
     """`MultiEchoLaserScan` to `MultiEchoLaserScan`; no intensities are None."""
 
@@ -83,8 +83,8 @@ class MultiEchoLaserScanAdapter(LaserScanAdapter):
         return super()._converted({**values, **echoes})
 
 
-@register_yielding_adapter
-class PointCloudAdapter(_LaterAdapter):
+@register_fallback_adapter
+class PointCloudAdapter(_LazyAdapter):
     """`PointCloud2` to `PointCloud2`, byte by byte."""
 
     ros_msgtype = "sensor_msgs/msg/PointCloud2"

@@ -20,7 +20,7 @@ from mosaicolabs.models.sensors import (
 )
 from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
 from mosaicolabs.ros_bridge.data_ontology import BatteryState
-from mosaicolabs.ros_bridge.ros_bridge import register_adapter, register_yielding_adapter
+from mosaicolabs.ros_bridge.ros_bridge import register_adapter, register_fallback_adapter
 
 from .geometry_msgs import QuaternionAdapter, Vector3Adapter
 
@@ -318,7 +318,7 @@ class BatteryStateAdapter(ROSAdapterBase[BatteryState]):
         return BatteryState(**dict(values), header=cls._header(ros_data))
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class MagneticFieldAdapter(ROSAdapterBase[Magnetometer]):
     """`MagneticField`, in tesla, to `Magnetometer`, in microtesla."""
 
@@ -337,7 +337,7 @@ class MagneticFieldAdapter(ROSAdapterBase[Magnetometer]):
         return Magnetometer(magnetic_field=vector, header=cls._header(ros_data))
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class TemperatureAdapter(ROSAdapterBase[Temperature]):
     """`Temperature`, in degrees Celsius, to `Temperature`, in kelvin."""
 
@@ -353,7 +353,7 @@ class TemperatureAdapter(ROSAdapterBase[Temperature]):
         return Temperature.from_celsius(value=celsius, variance=variance, header=cls._header(ros_data))
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class FluidPressureAdapter(ROSAdapterBase[Pressure]):
     """`FluidPressure` to `Pressure`, both in pascal."""
 

@@ -38,7 +38,7 @@ class ArrowFieldMapper:
         return prefix, _columns(columns, prefix, query_expression_type)
 
 
-class CatalogueFieldMapper:
+class CatalogFieldMapper:
     """Facts of sequences or topics.
 
     Args:
