@@ -103,7 +103,7 @@ def test_what_people_read(store: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        (["floating64.data"], "is no comparison"),
+        (["floating64.data"], "is not a comparison"),
         (["floating64.data > level"], "is no value"),
         (["a.b > 1", "--order-by", "topic.name"], "cannot order by"),
         (["a.b > 1", "--order-by", "sequence.age"], "has no field 'age'"),

@@ -180,9 +180,9 @@ def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluste
         assert within(20, lambda: sequence_of(client, "run").remote_rows == [away])
         handler = topic_of(client, "run", "a")
         assert (handler.rows_number, handler.remote_rows) == (10, [away])
-        assert f"unlocked, 10 messages at {away.daemon}, which does not run" in repr(handler)
-        assert f"10 messages at {away.daemon}" in sequence_of(client, "run")._repr_html_()
-        assert f"/a: 10 messages at {away.daemon}" in " ".join(mosaico(cluster, "info", "run").split())
+        assert f"unlocked, 10 messages on {away.daemon}, which is not running" in repr(handler)
+        assert f"10 messages on {away.daemon}" in sequence_of(client, "run")._repr_html_()
+        assert f"/a: 10 messages on {away.daemon}" in " ".join(mosaico(cluster, "info", "run").split())
         (told,) = json.loads(mosaico(cluster, "info", "run", "--json"))["topics"]
         assert told["remote_rows"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
         assert "run" in mosaico(cluster, "ls")

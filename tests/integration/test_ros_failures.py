@@ -367,7 +367,7 @@ def test_ingest_tells_what_failed(tmp_path: Path) -> None:
     assert "my_msgs/msg/Wheel" in done.stdout
     assert "no adapter for this type" in done.stdout
     assert done.stderr.startswith(
-        "mosaico: 2 messages are not stored (topics /said); the first: std_msgs/msg"
+        "mosaico: 2 messages are not stored (topics /said); first error: std_msgs/msg"
     )
     assert done.stderr.count("\n") == 1
     with MosaicoClient.embedded(tmp_path / "store") as client:
@@ -385,7 +385,7 @@ def test_ingest_of_bags_creates_nothing_when_refused(tmp_path: Path) -> None:
     assert "reader `rosbag` has no option `distro`" in refused(bag, "--option", "distro=x")
     assert "'nothing' is not a valid Stores" in refused(bag, "--option", "ros_distro=nothing")
     wheels = write_bag(tmp_path, "bag", [("/w", "my_msgs/msg/Wheel", START_NS, {})])
-    assert "nothing that can be stored: /w (my_msgs/msg/Wheel): no adapter" in refused(wheels)
+    assert "nothing can be stored: /w (my_msgs/msg/Wheel): no adapter" in refused(wheels)
     wheels.write_bytes(wheels.read_bytes()[:100])
     assert "cannot be opened" in refused(wheels)
     assert not store.exists()

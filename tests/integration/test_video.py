@@ -165,7 +165,7 @@ def test_what_is_not_decoded_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert session.decode(b"garbage" * 40, H264, "camera") is None
     assert session.decode(b"\x89PNG", ImageFormat.PNG, "camera") is None
     assert CompressedImage(data=b"\0", format=H264).to_image() is None
-    texts = ["empty packet of 'camera'", "280 bytes of 'camera'", "'png' is no video codec"]
+    texts = ["empty packet of 'camera'", "280 bytes of 'camera'", "'png' is not a video codec"]
     for text in (*texts, "give to_image a StatefulDecodingSession"):
         assert text in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.ERROR}

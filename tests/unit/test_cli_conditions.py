@@ -74,12 +74,12 @@ def test_times_are_asked_for_with_the_values() -> None:
     [
         ("", "cannot read ''"),
         ("imu.x = 3", "cannot read 'imu.x = 3'"),
-        ("imu", "'imu' is no comparison; write one such as"),
-        ("imu > 3", "'imu' names no field"),
+        ("imu", "'imu' is not a comparison; write one such as"),
+        ("imu > 3", "'imu' is not a field"),
         ("1 < 2", "a field on one side"),
         ("f(x).y > 1", "a field on one side"),
-        ("imu.x > gps.y", "'gps.y' is no value; text stands in quotes"),
-        ("topic.name == imu", "'imu' is no value"),
+        ("imu.x > gps.y", "'gps.y' is not a value; put text in quotes"),
+        ("topic.name == imu", "'imu' is not a value"),
         ("imu.x > True", "imu.x is compared with a number or text, not bool True"),
         ("imu.x == (1, 2)", "imu.x is compared with a number, text or bool, not tuple (1, 2)"),
         ("sequence.speed > 1", "has no field 'speed'; it has: name, created_timestamp, user_metadata"),
@@ -87,7 +87,7 @@ def test_times_are_asked_for_with_the_values() -> None:
         ("'a' in sequence.created_timestamp", "has no operator 'match'"),
         ("imu.x in []", "at least one value"),
         ("not " * 20_000 + "a.b > 1", "nested too deeply"),
-        ("__import__('os').system('false')", "is no comparison"),
+        ("__import__('os').system('false')", "is not a comparison"),
     ],
 )
 def test_what_is_no_condition_is_refused_with_a_reason(text: str, reason: str) -> None:

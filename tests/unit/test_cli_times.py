@@ -51,5 +51,5 @@ def test_anything_else_is_refused(text: str) -> None:
 
 
 def test_offset_needs_a_start() -> None:
-    with pytest.raises(ValueError, match="holds no data"):
+    with pytest.raises(ValueError, match="has no data"):
         parse_time("+1s", None)

@@ -86,7 +86,7 @@ def test_nan_is_a_number(write: Callable[[str, str], Path]) -> None:
         ("1_000,1,2,3,4,5,6\n", "time `1_000` is not a whole number"),
         (f"{2**63},1,2,3,4,5,6\n", "does not fit into 64 bits"),
         ("9" * 5000 + ",1,2,3,4,5,6\n", "does not fit into 64 bits"),
-        ("99,1,2,3,4,5,6\n", "lies before the previous row's 100"),
+        ("99,1,2,3,4,5,6\n", "is earlier than 100 of the previous row"),
     ],
 )
 def test_malformed_row_is_refused_with_its_place(

@@ -253,11 +253,11 @@ def test_what_no_ontology_fits_is_listed(tmp_path: Path) -> None:
         ("cpuload", 2),
         ("sensor_baro", 0),
     ]
-    assert recording.skipped[1].reason == "columns that no ontology has a place for: error_count"
+    assert recording.skipped[1].reason == "columns without a place in an ontology: error_count"
 
 
 def test_nothing_that_fits_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="no topic that fits an ontology; topics in the log: cpuload"):
+    with pytest.raises(RecordingError, match="no topic with a matching ontology; topics in the log: cpuload"):
         open_log(tmp_path / "a.ulg", ("cpuload", 0, [at(1, floats(load=0.5))]))
 
 
@@ -290,7 +290,7 @@ def test_cut_log_gives_what_is_whole_and_then_an_error(tmp_path: Path, cut: int,
     messages = recording.messages()
 
     assert [next(messages)[1].timestamp_ns for _ in range(2)] == [0, 1000]
-    with pytest.raises(RecordingError, match=r"a\.ulg: the log breaks off inside the record at byte \d+"):
+    with pytest.raises(RecordingError, match=r"a\.ulg: the log is truncated inside the record at byte \d+"):
         next(messages)
     assert capfd.readouterr().out == ""
 

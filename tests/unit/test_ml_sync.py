@@ -349,7 +349,7 @@ def test_rates_without_a_step(fps: float) -> None:
 
 @pytest.mark.parametrize("policy", [None, SyncHold, object()])
 def test_what_is_no_policy(policy: Any) -> None:
-    with pytest.raises(TypeError, match="is no policy"):
+    with pytest.raises(TypeError, match="is not a policy"):
         SyncTransformer(FPS, policy)
 
 
@@ -380,7 +380,7 @@ def test_no_time_column(call: str, error: type[Exception]) -> None:
     ],
 )
 def test_times_that_are_no_nanoseconds(times: Any) -> None:
-    with pytest.raises(ValueError, match="must hold integers, ns, and none missing"):
+    with pytest.raises(ValueError, match="must contain integers, ns, without missing values"):
         SyncTransformer(FPS).transform(frame(t=times, x=[1.0, 2.0]))
 
 
@@ -394,15 +394,15 @@ def test_rows_out_of_order() -> None:
 
 
 def test_a_time_that_would_fill_the_memory() -> None:
-    with pytest.raises(ValueError, match="ticks of 10 ns are due from 0 to 1700000000000000000 ns"):
+    with pytest.raises(ValueError, match="ticks of 10 ns lie between 0 and 1700000000000000000 ns"):
         SyncTransformer(FPS).transform(frame(t=[0, 1_700_000_000_000_000_000], x=[1.0, 2.0]))
 
 
 def test_what_is_no_frame_or_has_a_name_twice() -> None:
-    with pytest.raises(TypeError, match="dict is no frame"):
+    with pytest.raises(TypeError, match="dict is not a frame"):
         SyncTransformer(FPS).transform({"timestamp_ns": [0]})
     twice = pd.DataFrame([[0, 1.0, 2.0]], columns=["timestamp_ns", "x", "x"])
-    with pytest.raises(ValueError, match=r"columns \['x'\] are there more than once"):
+    with pytest.raises(ValueError, match=r"columns \['x'\] exist more than once"):
         SyncTransformer(FPS).transform(twice)
 
 

@@ -68,9 +68,9 @@ def test_pillow_round_trip(encoding: str, container: ImageFormat) -> None:
 
 @pytest.mark.parametrize("encoding", NOT_IN_PILLOW)
 def test_encodings_without_a_pillow_mode(encoding: str) -> None:
-    with pytest.raises(ValueError, match=f"Pillow has no mode that holds '{encoding}'; use to_numpy"):
+    with pytest.raises(ValueError, match=f"Pillow has no mode for '{encoding}'; use to_numpy"):
         Image.from_numpy(pixels_of(encoding), encoding).to_pillow()
-    with pytest.raises(ValueError, match=f"Pillow has no mode that holds '{encoding}'; use from_numpy"):
+    with pytest.raises(ValueError, match=f"Pillow has no mode for '{encoding}'; use from_numpy"):
         Image.from_pillow(PillowImage.new("L", (2, 2)), target_encoding=encoding)
 
 

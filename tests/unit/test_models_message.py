@@ -203,7 +203,7 @@ def test_type_tag_and_data(envelope: Any) -> None:
     assert message.ontology_type() is IMU
     assert message.ontology_tag() == "imu"
     assert message.get_data(IMU) is message.get_data(Serializable) is message.data
-    with pytest.raises(TypeError, match="message holds 'IMU', not 'GPS'"):
+    with pytest.raises(TypeError, match="the data is of class 'IMU', not 'GPS'"):
         message.get_data(GPS)
 
 

@@ -70,7 +70,7 @@ assert not ROSBridge.is_adapted(LaserScan)
 try:
     ours.ontology_data_type()
 except ValueError as error:
-    assert "wants the tag 'laser_scan' of '__main__.LaserScan'" in str(error), error
+    assert "has the tag 'laser_scan', which '__main__.LaserScan' already uses" in str(error), error
 
 @register_adapter
 class LaserScanAdapter(ROSAdapterBase[LaserScan]):

@@ -1,4 +1,4 @@
-"""The control calls that the Python layer makes, as typed functions over the native client."""
+"""Actions and flight infos as typed functions over the native client."""
 
 import json
 from typing import Any, TypeAlias
@@ -15,15 +15,26 @@ from mosaicolabs.exceptions import InternalError, InvalidInputError
 from mosaicolabs.helpers import unpack_topic_full_path
 
 Facts: TypeAlias = tuple[int, str, bool, int | None]
-"""Stored bytes, creation time, whether it is locked, number of chunks of a topic."""
+"""Stored bytes, creation time, whether it is locked, number of chunks (topics only)."""
 
 
 def call(
-    client: _native.Client, action: FlightAction | ExtensionAction, *, patience_s: float = 0.0, **body: Any
+    client: _native.Client,
+    action: FlightAction | ExtensionAction,
+    *,
+    reconnect_timeout_s: float = 0.0,
+    **body: Any,
 ) -> dict[str, Any] | None:
-    """Runs an action; an answer without content is None.
+    """Runs an action.
 
-    With `patience_s` it is an action of an open recording: a daemon that went away is waited for so long.
+    Args:
+        client: The native client.
+        action: The action.
+        reconnect_timeout_s: For actions of an open recording: how long to wait for an unreachable daemon, s.
+        body: The request, as JSON types.
+
+    Returns:
+        The answer; None if it has no content.
 
     Raises:
         InvalidInputError: The body is not JSON.
@@ -35,8 +46,8 @@ def call(
         raise InvalidInputError(f"{action.value}: {error}; JSON has no NaN or infinities") from error
     with translated_errors(client):
         answer = (
-            client.recording_action(action.value, text, patience_s)
-            if patience_s
+            client.recording_action(action.value, text, reconnect_timeout_s)
+            if reconnect_timeout_s
             else client.action(action.value, text)
         )
     return None if answer is None else json.loads(answer)
@@ -45,9 +56,9 @@ def call(
 def info(
     client: _native.Client, locator: str, window: tuple[int | None, int | None] = (None, None)
 ) -> tuple[dict[str, str], list[Endpoint], Facts | None]:
-    """Metadata of a sequence or topic, how to read each topic of it, and its state if the server is ours.
+    """Metadata of a sequence or topic, an endpoint per topic, and its facts.
 
-    The window goes into the tickets.
+    The tickets are limited to the window. Only mosaicod answers the facts; a Mosaico 0.2 server does not.
 
     Raises:
         NotFoundError: There is no such sequence or topic.
@@ -57,9 +68,11 @@ def info(
         return client.info(locator, *window)
 
 
-def create_key(client: _native.Client, action: FlightAction, *, patience_s: float = 0.0, **body: Any) -> str:
-    """Runs a create action and returns the key that opens the new resource."""
-    answer = call(client, action, patience_s=patience_s, **body)
+def create_key(
+    client: _native.Client, action: FlightAction, *, reconnect_timeout_s: float = 0.0, **body: Any
+) -> str:
+    """Runs a create action and returns the key that authorizes writing the new resource."""
+    answer = call(client, action, reconnect_timeout_s=reconnect_timeout_s, **body)
     if not answer or not isinstance(answer.get("key"), str):
         raise InternalError(f"the daemon answered {action.value} of {body.get('name')!r} without a key")
     return str(answer["key"])
@@ -70,7 +83,7 @@ def describe(
 ) -> tuple[dict[str, Any], list[TopicResourceManifest], SystemInfo]:
     """Metadata, topics, and size, lock state and creation time of a sequence or topic.
 
-    One call; servers of Mosaico 0.2 need `action` as a second one.
+    One call; Mosaico 0.2 servers need `action` as a second one.
     """
     schema_metadata, endpoints, facts = info(client, name)
     if facts is None:

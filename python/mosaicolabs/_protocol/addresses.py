@@ -1,4 +1,4 @@
-"""Where daemons listen, as people write it."""
+"""Addresses of daemons as users write them."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,14 @@ from mosaicolabs.exceptions import InvalidInputError
 
 
 def addresses_of(host: str | Sequence[str], port: int) -> list[tuple[str, int]]:
-    """Hosts with their ports; `port` is that of hosts without one.
+    """The address of each host.
+
+    Args:
+        host: Names or addresses, as a list or separated by commas, each optionally with `:port`.
+        port: Port of hosts without one.
+
+    Raises:
+        InvalidInputError: There is no host, or a port is not between 1 and 65535.
 
     Example:
         >>> addresses_of("one, two:7000", 6726)
@@ -17,12 +24,14 @@ def addresses_of(host: str | Sequence[str], port: int) -> list[tuple[str, int]]:
     names = host.split(",") if isinstance(host, str) else host
     found = [_address(name.strip(), port) for name in names if name.strip()]
     if not found:
-        raise InvalidInputError(f"{host!r} names no host; write `host`, `host:port` or several of them")
+        raise InvalidInputError(
+            f"{host!r} contains no host; give `host`, `host:port`, or several separated by commas"
+        )
     return found
 
 
 def place_of(addresses: Sequence[tuple[str, int]]) -> str:
-    """The same for people."""
+    """Addresses for messages: `host:port,host:port`."""
     return ",".join(f"{host}:{port}" for host, port in addresses)
 
 
@@ -32,5 +41,5 @@ def _address(name: str, port: int) -> tuple[str, int]:
     if not colon or name.endswith("]") or (":" in host and not host.endswith("]")):
         return name.strip("[]"), port
     if not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 65536):
-        raise InvalidInputError(f"`{name}` has no port between 1 and 65535 behind its colon")
+        raise InvalidInputError(f"`{name}` has no port between 1 and 65535 after its colon")
     return host.strip("[]"), int(digits)

@@ -1,4 +1,4 @@
-"""Names of the Flight actions that only daemons of this package know."""
+"""Names of the Flight actions that mosaicod has beyond protocol 0.2."""
 
 from mosaicolabs.enum._str_enum import StrEnum
 

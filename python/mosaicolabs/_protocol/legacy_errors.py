@@ -1,4 +1,4 @@
-"""What the refusals of a Mosaico 0.2 server mean: its status is always the same, only the text tells."""
+"""Errors of Mosaico 0.2 servers: their status is always the same, so the text decides the class."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ from mosaicolabs.exceptions import (
     UnsupportedError,
 )
 
-# The first part that the text contains decides.
-_MEANINGS: tuple[tuple[str, type[MosaicoError], str], ...] = (
+# The first phrase that the text contains decides.
+_CLASSES: tuple[tuple[str, type[MosaicoError], str], ...] = (
     ("sequence is locked", FailedPreconditionError, "sequence_locked"),
     ("sequence locked", FailedPreconditionError, "sequence_locked"),
     ("topic unlocked", FailedPreconditionError, "topic_unlocked"),
@@ -30,25 +30,25 @@ _MEANINGS: tuple[tuple[str, type[MosaicoError], str], ...] = (
     ("at least one row", NotFoundError, "not_found"),
     ("not found", NotFoundError, "not_found"),
 )
-_TAKEN = {"sequence `": "sequence_exists", "topic `": "topic_exists"}
+_EXISTING = {"sequence `": "sequence_exists", "topic `": "topic_exists"}
 
 
 @contextmanager
 def translated_errors(client: _native.Client) -> Iterator[None]:
-    """Gives refusals of a 0.2 server the class that says what can be done; ours come with it."""
+    """Gives errors of a 0.2 server the class that a caller can act on; those of mosaicod already have it."""
     try:
         yield
     except InternalError as error:
         if client.server() is not None:
             raise
-        raise _meaning(error) from error
+        raise _classified(error) from error
 
 
-def _meaning(error: InternalError) -> MosaicoError:
+def _classified(error: InternalError) -> MosaicoError:
     if "already exists" in error.message:
-        code = next((code for start, code in _TAKEN.items() if start in error.message), "already_exists")
+        code = next((code for start, code in _EXISTING.items() if start in error.message), "already_exists")
         return AlreadyExistsError(error.message, code)
-    for part, kind, code in _MEANINGS:
+    for part, kind, code in _CLASSES:
         if part in error.message:
             return kind(error.message, code)
     return error

@@ -1,4 +1,4 @@
-"""What the catalogue tells about where a topic's data is."""
+"""Where the data of a topic is, as the catalog answers it."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Endpoint", "TopicParsingError", "TopicResourceManifest", "bounds"]
 Endpoint: TypeAlias = tuple[
     str, bytes, tuple[int, int] | None, int | None, int | None, list[tuple[str, int | None, bool]]
 ]
-"""Locator, ticket, bounds of time, rows, how often the recording was resumed, rows that other daemons hold."""
+"""Locator, ticket, time bounds, rows, number of resumes, rows that only other daemons have."""
 
 
 class TopicParsingError(Exception):
@@ -30,10 +30,10 @@ class TopicResourceManifest:
         sequence_name: Its sequence.
         timestamp_ns_min: Lowest time, ns; None without data.
         timestamp_ns_max: Highest time, ns; None without data.
-        rows_number: Stored messages; None if the server does not tell.
-        resumed: How often the recording went on after its connection broke.
+        rows_number: Stored messages; None on a Mosaico 0.2 server, which does not report it.
+        resumed: How often the recording was resumed after its connection broke.
         remote_rows: Acknowledged messages that only other daemons have.
-        ticket: What opens its stream.
+        ticket: Opens its stream.
     """
 
     topic_name: str
@@ -70,11 +70,11 @@ class TopicResourceManifest:
 
     @classmethod
     def from_flight_endpoint(cls, endpoint: flight.FlightEndpoint) -> "TopicResourceManifest":
-        """Reads an endpoint of a flight info that was asked for with pyarrow.
+        """Reads an endpoint of a flight info requested with pyarrow.
 
         Raises:
-            TopicParsingError: It has not exactly one location, or its locator has no topic, or one bound
-                of the times without the other.
+            TopicParsingError: It has not exactly one location, or its locator has no topic, or one time
+                bound without the other.
         """
         if len(endpoint.locations) != 1:
             raise TopicParsingError(f"the endpoint has {len(endpoint.locations)} locations; expected one")
@@ -87,7 +87,7 @@ class TopicResourceManifest:
 
 
 def bounds(manifests: list[TopicResourceManifest], *, follow: bool = False) -> tuple[int | None, int | None]:
-    """First and last time of these topics; what is followed has no last one."""
+    """First and last time of these topics; without a last one if they are followed."""
     lows = [m.timestamp_ns_min for m in manifests if m.timestamp_ns_min is not None]
     highs = [m.timestamp_ns_max for m in manifests if m.timestamp_ns_max is not None]
     return min(lows, default=None), None if follow else max(highs, default=None)

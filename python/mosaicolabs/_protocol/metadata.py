@@ -27,10 +27,10 @@ def decode_metadata(schema_metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def user_metadata_of(metadata: object) -> dict[str, Any]:
-    """What a user gave as metadata; nothing else than an object could be read again.
+    """The metadata of a user, checked: only JSON objects can be read back. None means empty.
 
     Raises:
-        InvalidInputError: It is no dict.
+        InvalidInputError: It is not a dict.
     """
     if metadata is None:
         return {}
@@ -53,7 +53,7 @@ class SequenceMetadata:
 
     Attributes:
         context: Always `sequence`.
-        user_metadata: What the user attached at creation.
+        user_metadata: Metadata that the user attached at creation.
     """
 
     context: str
@@ -71,13 +71,13 @@ class TopicMetadata:
 
     Attributes:
         context: Always `topic`.
-        properties: What its messages are.
-        user_metadata: What the user attached at creation.
+        properties: Class and storage profile of its messages.
+        user_metadata: Metadata that the user attached at creation.
     """
 
     @dataclass
     class Properties:
-        """What the messages of a topic are.
+        """Class and storage profile of the messages of a topic.
 
         Attributes:
             ontology_tag: Tag of their class.

@@ -1,4 +1,4 @@
-"""Notifications: what went wrong with a sequence or topic, told by whoever noticed."""
+"""Notifications: problems of a sequence or topic, recorded by the daemon or a client."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ class Notified:
     Attributes:
         sequence_name: The sequence, without slashes.
         notify_type: Its kind.
-        message: Text for people.
+        message: Human-readable text.
         created_datetime: When it was stored, UTC.
         topic_name: The topic with a leading slash; None if it concerns the whole sequence.
     """

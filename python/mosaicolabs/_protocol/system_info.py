@@ -1,4 +1,4 @@
-"""What the daemon tells about the storage of a sequence or topic."""
+"""Storage facts of a sequence or topic."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,17 +28,17 @@ class SystemInfo:
 
 @dataclass(frozen=True)
 class RemoteRows:
-    """Messages that are durable and cannot be read now: they lie in the log of another daemon of the store.
+    """Acknowledged messages that cannot be read now: only another daemon of the store has them in its WAL.
 
     Attributes:
-        daemon: Where that daemon is reached, `host:port`; its id if its address is not known any more.
-        rows: How many; None if only that daemon knows.
-        running: Whether it runs, so that they are on their way. Else start it on its state folder.
+        daemon: Address of that daemon, `host:port`; its id if the address is no longer known.
+        rows: Number of messages; None if only that daemon knows it.
+        running: Whether it runs, so that it is storing them. If not, start it on its state folder.
 
     Example:
         >>> from mosaicolabs import RemoteRows
         >>> print(RemoteRows("one.example.org:6726", 10, running=False))
-        10 messages at one.example.org:6726, which does not run
+        10 messages on one.example.org:6726, which is not running
     """
 
     daemon: str
@@ -47,12 +47,12 @@ class RemoteRows:
 
     def __str__(self) -> str:
         number = "an unknown number of" if self.rows is None else count(self.rows)
-        state = "is storing them" if self.running else "does not run"
-        return f"{number} messages at {self.daemon}, which {state}"
+        state = "is storing them" if self.running else "is not running"
+        return f"{number} messages on {self.daemon}, which {state}"
 
 
 def sum_by_daemon(several: Iterable[RemoteRows]) -> list[RemoteRows]:
-    """What each daemon has of several topics, and of several of its times in one."""
+    """One entry per daemon: the sum over topics, and over several runs of the daemon."""
     sums: dict[str, RemoteRows] = {}
     for one in several:
         known = sums.get(one.daemon, RemoteRows(one.daemon, 0, one.running))

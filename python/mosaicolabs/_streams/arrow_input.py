@@ -1,4 +1,4 @@
-"""Arrays of columns as one batch."""
+"""Columns given by users as Arrow data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,13 @@ from mosaicolabs.exceptions import InvalidInputError
 
 
 def record_batch(columns: Mapping[str, Any]) -> pa.RecordBatch:
-    """The columns side by side.
+    """One batch of the columns.
+
+    Args:
+        columns: Arrays by column name, each of shape (rows,) or (rows, n, ...); the latter become lists.
 
     Raises:
-        InvalidInputError: A column is no array of something that Arrow knows, or they differ in length.
+        InvalidInputError: Arrow cannot represent a column, or the columns differ in length.
     """
     arrays = {name: _array(name, values) for name, values in columns.items()}
     lengths = {name: len(array) for name, array in arrays.items()}
@@ -35,17 +38,17 @@ def _array(name: str, values: Any) -> pa.Array:
             array = pa.array(values, from_pandas=False)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"column `{name}` cannot be made of {type(values).__name__}: {error}"
+            f"column `{name}` cannot be built from {type(values).__name__}: {error}"
         ) from error
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _rows(values: np.ndarray[Any, Any]) -> pa.Array:
-    """An array of more dimensions as lists of equal length."""
+    """An array of more than one dimension as lists of equal length."""
     if values.ndim == 0:
-        raise ValueError("one value per row is needed, this is a single one")
+        raise ValueError("it is a single value; give one value per row")
     if 0 in values.shape[1:]:
-        raise ValueError(f"its shape {values.shape} has no values in a row")
+        raise ValueError(f"its shape {values.shape} has no values per row")
     array = pa.array(values.reshape(-1))
     for size in reversed(values.shape[1:]):
         array = pa.FixedSizeListArray.from_arrays(array, size)
@@ -53,10 +56,12 @@ def _rows(values: np.ndarray[Any, Any]) -> pa.Array:
 
 
 def table(columns: Any) -> pa.Table:
-    """Arrow columns of any library, without slices of nested columns: arrow-rs cannot take those in.
+    """A table of the Arrow columns of any library.
+
+    Sliced nested columns are copied, since arrow-rs cannot import them.
 
     Raises:
-        InvalidInputError: They cannot be read.
+        InvalidInputError: The columns cannot be read.
     """
     try:
         given = pa.table(columns)

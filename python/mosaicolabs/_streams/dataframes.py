@@ -1,4 +1,4 @@
-"""Tables become frames of libraries that need not be installed."""
+"""Conversions to data frames of pandas and polars, which are optional."""
 
 from importlib import import_module
 from typing import Any
@@ -9,7 +9,7 @@ import pyarrow as pa
 def to_pandas(table: pa.Table) -> Any:
     """A pandas frame: fields of structs are columns with dotted names.
 
-    Integers and booleans with nulls get pandas' nullable types, since floats do not hold 64-bit times.
+    Integers and booleans with nulls get pandas' nullable types, since floats cannot represent 64-bit times.
 
     Raises:
         ImportError: pandas is not installed.
@@ -29,7 +29,7 @@ def to_pandas(table: pa.Table) -> Any:
 
 
 def to_polars(stream: Any) -> Any:
-    """A polars frame of what an Arrow stream holds.
+    """A polars frame of the rows of an Arrow stream.
 
     Raises:
         ImportError: polars is not installed.

@@ -1,4 +1,4 @@
-"""Opens the streams behind tickets and binds them to the classes of their messages."""
+"""Opens the streams of tickets and binds them to the classes of their messages."""
 
 import logging
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Window: TypeAlias = tuple[int | None, int | None]
 """First time inside, first time past the end, ns since the Unix epoch; None: unbounded."""
 
 READ_AHEAD_BYTES = 32 * 1024 * 1024
-"""Decoded batches that may wait beyond the one that each topic hands out, for all topics of a streamer."""
+"""Budget of decoded batches beyond the one that is being read of each topic, for all topics of a streamer."""
 
 _MESSAGE_PLAN = (
     "model",
@@ -39,12 +39,12 @@ def read_manifests(client: _native.Client, locator: str, window: Window) -> list
 
     Raises:
         ClosedError: The client was closed.
-        FailedPreconditionError: This process was forked.
-        ConnectionFailedError: The daemon refused, or went away.
+        FailedPreconditionError: This process was forked after the client was opened.
+        ConnectionFailedError: The daemon refused, or the connection broke.
     """
     try:
         _, endpoints, _ = actions.info(client, locator, window)
-    except (ClosedError, FailedPreconditionError):  # this process cannot ask anybody: closed, or forked
+    except (ClosedError, FailedPreconditionError):  # this process cannot reach any daemon
         raise
     except MosaicoError as error:
         raise _open_failed([locator], error) from error
@@ -54,10 +54,10 @@ def read_manifests(client: _native.Client, locator: str, window: Window) -> list
 def open_stream(
     client: _native.Client, names: list[str], tickets: list[bytes]
 ) -> tuple[_native.Stream, list[str]]:
-    """The merged stream of `tickets`, and the ontology tag of each.
+    """The stream of `tickets` merged by time, and the ontology tag of each.
 
     Raises:
-        ConnectionFailedError: The daemon refused, or went away.
+        ConnectionFailedError: The daemon refused, or the connection broke.
     """
     try:
         stream = client.read(tickets, READ_AHEAD_BYTES)
@@ -68,23 +68,29 @@ def open_stream(
 
 @dataclass(frozen=True)
 class FollowOptions:
-    """How topics of a sequence are followed."""
+    """How the topics of a sequence are followed while they are recorded.
+
+    Attributes:
+        sequence: Name of the sequence.
+        window: Times to read.
+        max_lateness_s: How long a message waits for earlier messages of silent topics, s.
+        joining: Whether topics that are created later join.
+    """
 
     sequence: str
     window: Window
     max_lateness_s: float
     joining: bool
-    """Whether topics that the sequence gets later join."""
 
 
 def follow_stream(
     client: _native.Client, names: list[str], tickets: list[bytes], live: FollowOptions
 ) -> tuple[_native.Stream, list[str]]:
-    """As `open_stream`, for topics that go on while they are read.
+    """As `open_stream`, and continues with messages that become durable later.
 
     Raises:
         UnsupportedError: The daemon is a Mosaico 0.2 server.
-        ConnectionFailedError: The daemon refused, or went away.
+        ConnectionFailedError: The daemon refused, or the connection broke.
     """
 
     def bind(locator: str, tag: str | None) -> tuple[str, tuple[Any, ...]]:
@@ -129,7 +135,7 @@ def _open_failed(names: list[str], error: MosaicoError) -> ConnectionFailedError
 
 
 def _refusing_plan(name: str, tag: str) -> tuple[Any, ...]:
-    """A plan that raises at the topic's first message, so that the other topics stay readable."""
+    """A plan that raises at the first message of the topic, so that other topics stay readable."""
 
     def refuse(_: object) -> None:
         raise InvalidInputError(

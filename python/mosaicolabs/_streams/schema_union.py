@@ -18,19 +18,26 @@ _HEAD = [
 
 
 class SchemaUnion:
-    """How batches of several sequences look alike.
+    """Brings batches of several sequences into one schema.
 
     Names of sequences and topics are encoded by one dictionary each for all batches. A class that a sequence
-    does not have is null there, as are columns that its topics of the class do not have.
+    does not have is null in its rows, as are columns that its topics of the class do not have.
+
+    Args:
+        schemas: Name and schema of each sequence.
+        topics: Names of the topics of all sequences.
+
+    Raises:
+        InvalidInputError: A class is named `sequence`, or a column has different types.
     """
 
     def __init__(self, schemas: list[tuple[str, pa.Schema]], topics: Iterable[str]) -> None:
         self._sequences = _places(name for name, _ in schemas)
         self._topics = _places(topics)
-        self.schema = pa.schema([*_HEAD, *_united(schemas)])
+        self.schema = pa.schema([*_HEAD, *_union(schemas)])
 
     def batch(self, sequence: str, merged: pa.RecordBatch) -> pa.RecordBatch:
-        """A merged batch of `sequence` in the schema of all."""
+        """A merged batch of `sequence` in the common schema."""
         topics = merged.column("topic")
         places = np.array([self._topics[name] for name in topics.dictionary.to_pylist()], np.int32)
         columns = [
@@ -50,36 +57,36 @@ def _encoded(keys: NDArray[np.int32], names: dict[str, int]) -> pa.DictionaryArr
     return pa.DictionaryArray.from_arrays(keys, pa.array(names, pa.utf8()))
 
 
-def _united(schemas: list[tuple[str, pa.Schema]]) -> list[pa.Field]:
-    """The recording time if some sequence has it, and the classes of all."""
+def _union(schemas: list[tuple[str, pa.Schema]]) -> list[pa.Field]:
+    """The recording time if any sequence has it, and the classes of all sequences."""
     recording: list[pa.Field] = []
     classes: dict[str, pa.Field] = {}
     for sequence, schema in schemas:
         for field in schema:
             if field.name == "sequence":
                 raise InvalidInputError(
-                    f"sequence {sequence!r} has a topic with the ontology tag `sequence`, a column of all "
-                    "that a query finds; read it apart"
+                    f"sequence {sequence!r} has a topic with the ontology tag `sequence`, which is the "
+                    "name of a column of query results; read that topic separately"
                 )
             if field.name in TIMES:
                 recording = [field] if field.name == TIMES[-1] else recording
             elif field.name != "topic":
-                classes[field.name] = _both(classes.get(field.name, field), field, sequence)
+                classes[field.name] = _merge_class(classes.get(field.name, field), field, sequence)
     everywhere = set.intersection(*(set(schema.names) for _, schema in schemas)) if schemas else set()
     return recording + [
         field if name in everywhere else field.with_nullable(True) for name, field in classes.items()
     ]
 
 
-def _both(known: pa.Field, other: pa.Field, sequence: str) -> pa.Field:
-    """A class with the columns of both; those that one of them lacks may be null."""
+def _merge_class(known: pa.Field, other: pa.Field, sequence: str) -> pa.Field:
+    """A class with the columns of both; columns that one of them lacks are nullable."""
     fields = {field.name: field for field in known.type}
     for field in other.type:
         before = fields.setdefault(field.name, field)
         if before.type != field.type:
             raise InvalidInputError(
                 f"column `{known.name}.{field.name}` is {field.type} in sequence {sequence!r} and "
-                f"{before.type} in one before it; select other columns or read the sequences apart"
+                f"{before.type} in one before it; select other columns or read the sequences separately"
             )
         fields[field.name] = before.with_nullable(before.nullable or field.nullable)
     shared = {field.name for field in known.type} & {field.name for field in other.type}

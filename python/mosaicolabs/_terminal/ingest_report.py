@@ -1,4 +1,4 @@
-"""What `mosaico ingest` and the ROS injector say at the end."""
+"""The final report of `mosaico ingest` and of the ROS injector."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def report(result: IngestResult, *, place: str, format_name: str) -> dict[str, A
 
 
 def print_report(document: dict[str, Any]) -> None:
-    """The same as tables."""
+    """Prints the document of `report` as tables."""
     out = console()
     topics = table("topic", "ontology", "messages", "read", "stored", numbers=("messages", "read", "stored"))
     for topic in document["topics"]:
@@ -70,12 +70,12 @@ def print_report(document: dict[str, Any]) -> None:
 
 
 def failed_summary(document: dict[str, Any]) -> str | None:
-    """One line when not every message is stored."""
+    """One line if some messages are not stored; None if all are."""
     failed = document["failed"]
     if not failed:
         return None
     count = sum(row["messages"] for row in failed)
     return (
-        f"{count} messages are not stored (topics {', '.join(row['topic'] for row in failed)}); the first: "
+        f"{count} messages are not stored (topics {', '.join(row['topic'] for row in failed)}); first error: "
         f"{failed[0]['first']}"
     )

@@ -23,7 +23,11 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Target:
-    """Where a command works: a folder (embedded), or a daemon."""
+    """The store of a command: a folder (embedded daemon), or a running daemon.
+
+    Attributes:
+        store: The folder; None: the daemon at `host` and `port`.
+    """
 
     store: Path | None = None
     host: str = DEFAULT_HOST
@@ -31,14 +35,14 @@ class Target:
 
     @contextmanager
     def open(self, *, create: bool = False) -> Iterator[MosaicoClient]:
-        """A client, closed at the end. Only with `create` a folder that does not exist is made."""
+        """A client, closed at the end of the block; `create` allows to create a missing folder."""
         if self.store is None:
             with MosaicoClient.connect(self.host, self.port) as client:
                 yield client
             return
         if not self.store.is_dir() and not create:
             raise click.ClickException(
-                f"no store at {self.store}; `mosaico ingest` and `mosaico demo` make one"
+                f"no store at {self.store}; `mosaico ingest` and `mosaico demo` create one"
             )
         with MosaicoClient.embedded(self.store) as client:
             yield client
@@ -50,26 +54,26 @@ class Target:
 
     @property
     def flags(self) -> str:
-        """The options that lead another command to the same place."""
+        """The options with which another command uses the same store."""
         return f"--store {self.store}" if self.store is not None else f"--host {self.host} --port {self.port}"
 
 
 def default_store() -> Path:
-    """The folder that is used when a command names none."""
+    """The folder that a command uses without `--store` and `--host`."""
     named = os.environ.get(STORE_ENV)
     if not named:
         return DEFAULT_STORE.expanduser()
-    # mosaicod reads the same variable, and takes URLs.
+    # mosaicod reads the same variable and accepts URLs.
     url = urlsplit(named)
     if url.scheme not in ("", "file"):
         raise click.UsageError(
-            f"{STORE_ENV} is `{named}`, which is no folder: give --store DIR, or --host of its mosaicod"
+            f"{STORE_ENV} is `{named}`, which is not a folder: give --store DIR, or --host of its mosaicod"
         )
     return Path(unquote(url.path) if url.scheme else named).expanduser()
 
 
 def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
-    """Adds `--host`, `--port`, `--store` and `--json`; the command gets `target` and `as_json`."""
+    """Adds `--host`, `--port`, `--store` and `--json`; the command receives `target` and `as_json`."""
 
     def decorate(command: Command) -> Command:
         @click.option("--host", help=f"A running mosaicod.  [default with --port: {DEFAULT_HOST}]")
@@ -77,7 +81,9 @@ def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
             "--port", type=click.IntRange(1, 65535), help=f"Its port.  [default with --host: {DEFAULT_PORT}]"
         )
         @click.option(
-            "--store", type=click.Path(path_type=Path, file_okay=False), help="A folder; no server needed."
+            "--store",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder of a store; needs no server.",
         )
         @click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
         @functools.wraps(command)
@@ -93,14 +99,14 @@ def _target(host: str | None, port: int | None, store: Path | None, default: Cal
     if host is None and port is None:
         return Target(store=store.expanduser() if store is not None else default())
     if store is not None:
-        raise click.UsageError("--store works without a server: leave out --host and --port, or --store")
+        raise click.UsageError("--store needs no server: give either --store, or --host and --port")
     return Target(host=host or DEFAULT_HOST, port=port or DEFAULT_PORT)
 
 
 class ManyValues(click.Command):
     """Lets an option take several values: `--topics /a /b` is `--topics /a --topics /b`.
 
-    `many` maps the option to what each further value must contain, so that arguments after it stay arguments.
+    `many` maps an option to text that each further value must contain; other arguments stay arguments.
     """
 
     def __init__(self, *args: Any, many: dict[str, str], **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""What commands print: JSON for machines, tables for people. Results go to stdout, all else to stderr."""
+"""Output of commands: JSON or tables. Results go to stdout, everything else to stderr."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ def print_json(document: Any) -> None:
 
 
 def console() -> Console:
-    """Prints results on stdout; wide enough not to break rows when it is a file."""
+    """A console for results on stdout; wide enough not to wrap rows in a file."""
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
 
 
 def error_console() -> Console:
-    """Prints progress and remarks on stderr."""
+    """A console for progress on stderr."""
     return Console(stderr=True, highlight=False)
 
 
@@ -44,7 +44,7 @@ def human_bytes(size: float) -> str:
 
 
 def human_time(timestamp_ns: int | None) -> str:
-    """UTC with all nine decimals; the bare number where the calendar ends."""
+    """UTC with nine decimals; the plain number outside the range of the calendar."""
     if timestamp_ns is None:
         return "-"
     seconds, fraction = divmod(timestamp_ns, 1_000_000_000)
@@ -60,7 +60,7 @@ def human_span(start_ns: int | None, end_ns: int | None) -> str:
 
 
 def rate_hz(messages: int | None, start_ns: int | None, end_ns: int | None) -> float | None:
-    """Mean rate; None without two messages at different times."""
+    """Mean rate, Hz; None without two messages at different times."""
     if messages is None or messages < 2 or start_ns is None or end_ns is None or end_ns == start_ns:
         return None
     return (messages - 1) * 1e9 / (end_ns - start_ns)

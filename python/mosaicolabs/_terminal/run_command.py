@@ -23,7 +23,7 @@ def run_command(command: click.Command, name: str, args: list[str] | None = None
             raise
         if isinstance(error, click.ClickException):
             _fail(name, error.format_message(), code=error.exit_code)
-        # Notes tell what else went wrong while the failure was dealt with.
+        # Notes describe further failures while the first one was handled.
         reason = str(error) or type(error).__name__
         _fail(name, "; ".join([reason, *getattr(error, "__notes__", [])]), code=1)
     sys.exit(code if isinstance(code, int) else 0)

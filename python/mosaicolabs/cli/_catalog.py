@@ -1,4 +1,4 @@
-"""`mosaico ls`, `info` and `rm`: what is there, without reading data."""
+"""`mosaico ls`, `info` and `rm`: sequences and topics, without reading their data."""
 
 from dataclasses import asdict
 from typing import Any
@@ -22,7 +22,11 @@ from mosaicolabs.handlers import RemoteRows, SequenceHandler, TopicHandler
 
 
 def require_sequence(client: MosaicoClient, name: str, target: Target) -> SequenceHandler:
-    """The handler of `name`, or a failure that says what to do."""
+    """The handler of `name`.
+
+    Raises:
+        click.ClickException: The sequence does not exist.
+    """
     handler = client.sequence_handler(name)
     if handler is None:
         raise click.ClickException(
@@ -106,7 +110,7 @@ def info(target: Target, as_json: bool, name: str) -> None:
 def rm(target: Target, as_json: bool, name: str) -> None:
     """Delete the sequence NAME with all its topics.
 
-    Finalized sequences are locked and stay; only sequences that were broken off can be deleted.
+    Finalized sequences are locked and cannot be deleted; sequences whose recording failed can.
     """
     with target.open() as client:
         handler = require_sequence(client, name, target)
@@ -182,7 +186,9 @@ def _print_info(document: dict[str, Any]) -> None:
         facts.add_row(f"metadata {escape(key)}", escape(str(value)))
     for topic in document["topics"]:
         if topic["resumed"]:
-            facts.add_row("connection", f"{escape(topic['name'])}: broke and was resumed {topic['resumed']}x")
+            facts.add_row(
+                "connection", f"{escape(topic['name'])}: resumed {topic['resumed']}x after it broke"
+            )
         for some in topic["remote_rows"]:
             facts.add_row("remote rows", escape(f"{topic['name']}: {RemoteRows(**some)}"))
     for note in document["notifications"]:

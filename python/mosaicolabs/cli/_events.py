@@ -1,4 +1,4 @@
-"""`mosaico events`: what happened."""
+"""`mosaico events`."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ from mosaicolabs.comm import Event, EventKind
   id, kind, sequence, topic, timestamp_ns, detail
 """
 )
-@click.option("--follow", "-f", is_flag=True, help="Wait for what comes; Ctrl-C ends.")
-@click.option("--after", metavar="ID", help="Only what came after this event.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for further events until Ctrl-C.")
+@click.option("--after", metavar="ID", help="Only events after this one.")
 @click.option(
     "--kind",
     "kinds",
@@ -25,7 +25,7 @@ from mosaicolabs.comm import Event, EventKind
     type=click.Choice([kind.value for kind in EventKind]),
     help="Only this kind; may be repeated.",
 )
-@click.option("--sequence", metavar="NAME", help="Only what concerns this sequence.")
+@click.option("--sequence", metavar="NAME", help="Only events of this sequence.")
 @with_target(default_store)
 def events(
     target: Target,
@@ -35,7 +35,7 @@ def events(
     kinds: tuple[str, ...],
     sequence: str | None,
 ) -> None:
-    """List what happened, oldest first: creations, ends, stored chunks, errors."""
+    """List events, oldest first: creations, ends, stored chunks, errors."""
     with target.open() as client:
         for event in client.events(after, follow=follow, kinds=kinds or None, sequence_name=sequence):
             if as_json:

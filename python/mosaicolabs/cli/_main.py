@@ -14,10 +14,11 @@ from ._ingest import ingest
 from ._query import query
 
 _EPILOG = """\
-Where: `--store DIR` works on a folder without any server, `--host`/`--port` on a running mosaicod. With
-neither it is the folder named by MOSAICO_STORE, else ~/.mosaico/store.
+`--store DIR` uses a folder without any server, `--host`/`--port` a running mosaicod. The default is the
+folder in MOSAICO_STORE, else ~/.mosaico/store.
 
-Exit codes: 0 done, 1 failed (one line on stderr says why; MOSAICO_DEBUG=1 adds the traceback), 2 wrong usage.
+Exit codes: 0 success, 1 failure (one line on stderr gives the reason; MOSAICO_DEBUG=1 adds the traceback),
+2 wrong usage, 130 interrupted.
 """
 
 

@@ -1,4 +1,4 @@
-"""Connections to a daemon, and what it tells besides sensor data."""
+"""The client, and what a daemon answers besides sensor data: metadata, events, notifications."""
 
 from mosaicolabs._protocol.metadata import SequenceMetadata, TopicMetadata
 from mosaicolabs._protocol.notifications import Notified, NotifyType

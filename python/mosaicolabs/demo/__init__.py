@@ -1,4 +1,4 @@
-"""A generated, physically plausible flight, recorded and replayed: the main job in one go."""
+"""A generated, physically plausible flight that is recorded, replayed and compared."""
 
 from ._flight import Flight
 from ._record_replay import DemoError, ReplayResult, record, replay

@@ -1,4 +1,4 @@
-"""Records the flight, replays it merged, and compares every message with what was written."""
+"""Records the flight, replays it merged, and compares every message with the recorded one."""
 
 import time
 from collections.abc import Iterator
@@ -20,19 +20,19 @@ class DemoError(InternalError):
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """Messages per topic that were replayed and found equal, and the time it took."""
+    """Number of replayed, equal messages by topic, and the duration, s."""
 
     messages: dict[str, int]
     seconds: float
 
 
 def record(client: MosaicoClient, flight: Flight, sequence_name: str, progress: Progress) -> IngestResult:
-    """Store the flight as a new sequence."""
+    """Stores the flight as a new sequence."""
     return ingest(client, flight.recording(), sequence_name, progress=progress)
 
 
 def replay(handler: SequenceHandler, flight: Flight, progress: Progress) -> ReplayResult:
-    """Read the sequence merged and check it against a second pass over the flight, in constant memory.
+    """Replays the sequence and compares it with a second pass over the flight, in constant memory.
 
     Raises:
         DemoError: A message is missing, additional, out of order or different.

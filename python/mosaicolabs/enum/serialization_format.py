@@ -4,7 +4,7 @@ from mosaicolabs.enum._str_enum import StrEnum
 
 
 class SerializationFormat(StrEnum):
-    """How the rows of a topic are shaped."""
+    """Shape of the rows of a topic."""
 
     Default = "default"
     """Small rows of about equal size."""

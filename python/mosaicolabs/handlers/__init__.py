@@ -1,4 +1,4 @@
-"""Writers record, handlers are the catalogue, streamers replay."""
+"""Writers record, handlers describe what is stored, streamers replay."""
 
 from mosaicolabs._protocol.system_info import RemoteRows, SystemInfo
 from mosaicolabs.handlers.batches import Batches

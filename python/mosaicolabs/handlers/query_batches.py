@@ -1,4 +1,4 @@
-"""What a query found, as columns: one sequence after the other."""
+"""The results of a query as columns, one sequence after the other."""
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -37,13 +37,13 @@ def open_batches(
     columns: Iterable[Column] | None,
     where: Where | None,
 ) -> Batches:
-    """The matching windows of the matching topics as columns, alike for all sequences.
+    """The matching windows of the matching topics as columns, in one schema for all sequences.
 
-    The schema of each sequence is asked for first, the rows when their turn comes.
+    The schemas of all sequences are requested first, the rows of each when it is read.
 
     Raises:
-        InvalidInputError: A column or the condition is about none of the classes that were found, a sequence
-            does not have a column of a class that it has, or sequences have a column of different types.
+        InvalidInputError: A column or the condition concerns none of the classes that were found, a class
+            lacks a selected column in one of the sequences, or a column has different types.
     """
     paths = None if columns is None else [path_of(column) for column in column_list(columns)]
     found = [_MatchedSequence.of(client, item) for item in items]
@@ -68,7 +68,7 @@ def open_batches(
 
 
 def window_of(topic: QueryResponseItemTopic) -> Window:
-    """When its messages matched; a window ends before its end."""
+    """The times from the first to the last matching message; the end of a window is exclusive."""
     if topic.timestamp_range is None:
         return None, None
     end = topic.timestamp_range.end + 1
@@ -77,7 +77,7 @@ def window_of(topic: QueryResponseItemTopic) -> Window:
 
 @dataclass(frozen=True)
 class _Part:
-    """Topics of a sequence that are read over the same times."""
+    """Topics of a sequence that are read over the same window."""
 
     sequence: str
     tags: frozenset[str]
@@ -93,7 +93,7 @@ class _Part:
             return batches.schema
 
     def narrowed(self, where: Where) -> "list[_Part]":
-        """The part with what the condition leaves open; none if no message of its classes can match."""
+        """The part with the simplified condition; nothing if no message of its classes can match."""
         left = _simplified(where, self.tags)
         if isinstance(left, bool):
             return [self] if left else []
@@ -102,7 +102,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _MatchedSequence:
-    """The topics of a sequence that were found and have data, with their tags and windows."""
+    """Topics of a sequence that match and have data, with their tags and windows."""
 
     client: _native.Client
     sequence: str
@@ -122,14 +122,14 @@ class _MatchedSequence:
     def part(self, topics: list[str], window: Window, paths: list[str] | None) -> _Part:
         tags = frozenset(self.tags[topic] for topic in topics)
         columns = (
-            None if paths is None else [path for path in paths if path in TIMES or _is_about(path, tags)]
+            None if paths is None else [path for path in paths if path in TIMES or _concerns(path, tags)]
         )
         request = BatchRequest(self.client, [f"{self.sequence}{topic}" for topic in topics], window)
         return _Part(self.sequence, tags, request, columns)
 
 
 def split(windows: Mapping[str, Window]) -> Iterator[tuple[list[str], Window]]:
-    """Cuts the time wherever a window begins or ends, so that each piece lies inside or outside of each.
+    """Splits the time at the bounds of all windows: each piece lies inside or outside of each window.
 
     Example:
         >>> list(split({"/a": (0, 20), "/b": (10, None)}))
@@ -145,18 +145,18 @@ def split(windows: Mapping[str, Window]) -> Iterator[tuple[list[str], Window]]:
             yield inside, (None if start == _FIRST_NS else start, None if end == _PAST_NS else end)
 
 
-# -- what columns and conditions are about ---------------------------------------------------------
+# -- checks of columns and conditions --------------------------------------------------------------
 
 
-def _is_about(path: str, tags: Collection[str]) -> bool:
+def _concerns(path: str, tags: Collection[str]) -> bool:
     return any(path == tag or path.startswith(f"{tag}.") for tag in tags)
 
 
 def _check_columns(paths: Iterable[str], tags: Collection[str]) -> None:
     for path in paths:
-        if path not in TIMES and not _is_about(path, tags):
+        if path not in TIMES and not _concerns(path, tags):
             raise InvalidInputError(
-                f"there is no column `{path}`; name `{TIMES[-1]}`, or `<tag>` or `<tag>.<field>` with one of "
+                f"column `{path}` does not exist; give `{TIMES[-1]}`, `<tag>` or `<tag>.<field>` with one of "
                 f"the tags that were found: {', '.join(sorted(tags))}"
             )
 
@@ -167,20 +167,20 @@ def _check_condition(where: _QueryExpression | None, tags: Collection[str]) -> N
     if where._is_combination:
         for part in (where.value,) if where.op == NOT else where.value:
             _check_condition(part, tags)
-    elif not _is_about(where.full_path, tags):
+    elif not _concerns(where.full_path, tags):
         raise InvalidInputError(
-            f"the condition on `{where.full_path}` is about none of the topics that were found, which have "
+            f"the condition on `{where.full_path}` concerns none of the topics that were found; they have "
             f"the tags {', '.join(sorted(tags))}"
         )
 
 
 def _simplified(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression | bool:
-    """What is left of a condition where all messages are of these classes: fields of others are missing."""
+    """The condition for messages of these classes alone: fields of other classes count as missing."""
     if where.op == NOT:
         part = _simplified(where.value, tags)
         return not part if isinstance(part, bool) else ~part
     if not where._is_combination:
-        return where if _is_about(where.full_path, tags) else where.op == "$nex"
+        return where if _concerns(where.full_path, tags) else where.op == "$nex"
     decisive = where.op == OR
     parts = [_simplified(part, tags) for part in where.value]
     if decisive in parts:
@@ -193,7 +193,7 @@ def _simplified(where: _QueryExpression, tags: Collection[str]) -> _QueryExpress
 
 
 class _ConcatenatedBatches:
-    """The batches of parts, each opened when its turn comes and left only at its end."""
+    """The batches of the parts in order; one part is open at a time."""
 
     def __init__(self, parts: Iterable[_Part], same: SchemaUnion) -> None:
         self._parts = deque(parts)
@@ -206,7 +206,7 @@ class _ConcatenatedBatches:
         with self._one_reader:
             while self._parts:
                 if self._closed:
-                    raise ClosedError("the batches are closed; ask for others")
+                    raise ClosedError("the batches are closed; request new ones")
                 if self._current is None:
                     self._current = self._parts[0].open()
                 batch = next(self._current, None)

@@ -1,4 +1,4 @@
-"""The catalogue's view of one sequence."""
+"""What the catalog knows about one sequence, and the start of its replay."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -65,10 +65,10 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
 
     @property
     def remote_rows(self) -> list[RemoteRows]:
-        """Acknowledged messages that cannot be read now, with the daemons that have them in their logs.
+        """Acknowledged messages that cannot be read now: only other daemons have them, in their WAL.
 
-        Only where several daemons share a store. While there are any the sequence cannot be finalized;
-        `TopicHandler.remote_rows` tells of which topics they are.
+        Not empty only where several daemons share a store. Until it is empty the sequence cannot be
+        finalized; `TopicHandler.remote_rows` gives them by topic.
         """
         return sum_by_daemon(some for manifest in self._manifests.values() for some in manifest.remote_rows)
 
@@ -99,21 +99,31 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         """Opens the merged replay; a handler has one live streamer, the previous one is closed.
 
         Args:
-            topics: Names of the topics wanted. None or empty: all.
+            topics: Names of the topics to replay. None or empty: all.
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
-            follow: Go on with what is recorded meanwhile, as soon as it is durable, until the sequence is
-                finalized, or its recording has failed. Unless `topics` are named, those that are created
-                later join.
-            max_lateness_s: How long a message that is followed waits for earlier ones of silent topics, s.
-                Messages within it come merged by time; one that is later than that comes late.
-            progress: Show on stderr how far the replay is, where that is a terminal or a notebook.
+            follow: Continue with messages that are recorded later, as soon as they are durable, until the
+                sequence is finalized or its recording fails. Unless `topics` are named, topics that are
+                created later join.
+            max_lateness_s: How long a followed message waits for earlier messages of silent topics, s.
+                Messages within that time are merged in order; a later one is yielded out of order.
+            progress: Show the position of the replay on stderr, where that is a terminal or a notebook.
 
         Raises:
-            ValueError: The sequence has no data and is not followed, or has no topic of a given name.
+            ValueError: The sequence has no data and is not followed, or a named topic does not exist.
             UnsupportedError: `follow` on a Mosaico 0.2 server.
             RuntimeError: None of the selected topics has data.
             ConnectionError: A stream cannot be opened.
+
+        Example:
+            >>> from mosaicolabs import Floating64, Message
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("drive") as writer:
+            ...         speed = writer.topic_create("speed", {}, Floating64)
+            ...         speed.push(Message(timestamp_ns=5, data=Floating64(data=3.5)))
+            ...     for topic, message in client.sequence_handler("drive").get_data_streamer():
+            ...         print(topic, message.timestamp_ns, message.data.data)
+            /speed 5 3.5
         """
         filled = self._topics_with_data(topics, follow=follow)
         self._close_streamer()
@@ -142,7 +152,7 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         return BatchRequest(self._client, locators, window, max_lateness_s=max_lateness_s)
 
     def _topics_with_data(self, topics: list[str] | None, *, follow: bool) -> list[str]:
-        """The topics that are wanted and have data, in the server's order."""
+        """The selected topics that have data, in the order of the server."""
         if self.timestamp_ns_min is None and not follow:
             raise InvalidInputError(
                 f"Cannot stream sequence '{self.name}': The sequence might contain no data"
@@ -173,26 +183,26 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
     ) -> Batches:
-        """Topics merged by time, as columns; chosen by the daemon, so that nothing else travels.
+        """Topics merged by time, as columns; the daemon sends only the selected columns and rows.
 
-        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same.
-        How the columns of several classes lie side by side is told at `Batches`.
+        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same
+        arguments. `Batches` describes the layout of the columns of several classes.
 
         Args:
-            topics: Names of the topics wanted. None or empty: all.
+            topics: Names of the topics to read. None or empty: all.
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns.
             columns: Dotted paths below the tag of a class (`"imu.acceleration.x"`, `"imu"`) or fields
-                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` always
-                come along. None: all. Columns choose no rows: use `topics` or `where`.
-            where: What the messages have to satisfy; fields of other classes are missing in a message, so
-                that a condition on one class leaves only its topics. None: all of them.
+                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` are
+                always included. None: all. Columns do not select rows: use `topics` or `where`.
+            where: Condition that messages must satisfy. Fields of other classes count as missing in a
+                message, so a condition on one class leaves only the topics of that class. None: all messages.
 
         Raises:
-            ValueError: The sequence has no data, or has no topic of a given name.
+            ValueError: The sequence has no data, or a named topic does not exist.
             RuntimeError: None of the selected topics has data.
-            InvalidInputError: There is no such column, the condition is about none of the topics, or topics
-                of one class have columns of different types.
+            InvalidInputError: A column does not exist, the condition matches none of the topics, or a column
+                has different types in topics of one class.
 
         Example:
             >>> from mosaicolabs import Boolean, Floating64, Message, MosaicoClient
@@ -253,11 +263,11 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         """The handler of one of its topics.
 
         Args:
-            topic_name: Name; the leading slash may be left out.
-            force_new_instance: Ask the daemon again even if the handler is known.
+            topic_name: Name; the leading slash is optional.
+            force_new_instance: Query the daemon again even if the handler is cached.
 
         Raises:
-            ValueError: The sequence has no such topic, or it cannot be asked for.
+            ValueError: The topic does not exist, or the daemon cannot be queried.
         """
         name = f"/{topic_name.strip('/')}"
         if name not in self._manifests:
@@ -281,15 +291,15 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         self._topic_handlers.clear()
 
     def _summary(self) -> str:
-        told = [f"{len(self.topics)} topics"]
+        parts = [f"{len(self.topics)} topics"]
         rows = [manifest.rows_number for manifest in self._manifests.values()]
         known = [number for number in rows if number is not None]
         if known:
-            told.append(f"{count(sum(known))} messages")
-        told.append(span(self.timestamp_ns_min, self.timestamp_ns_max))
-        told.append(megabytes(self.total_size_bytes))
+            parts.append(f"{count(sum(known))} messages")
+        parts.append(span(self.timestamp_ns_min, self.timestamp_ns_max))
+        parts.append(megabytes(self.total_size_bytes))
         state = [] if self.is_locked else ["unlocked"]
-        return ", ".join([*told, *state, *map(str, self.remote_rows)])
+        return ", ".join([*parts, *state, *map(str, self.remote_rows)])
 
     def _repr_html_(self) -> str:
         created = f"created {self.created_datetime:%Y-%m-%d %H:%M:%S} UTC"

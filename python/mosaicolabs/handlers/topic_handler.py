@@ -1,4 +1,4 @@
-"""The catalogue's view of one topic."""
+"""What the catalog knows about one topic, and the start of its replay."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -72,20 +72,20 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
 
     @property
     def rows_number(self) -> int | None:
-        """Number of stored messages; None on a Mosaico 0.2 server, which does not tell."""
+        """Number of stored messages; None on a Mosaico 0.2 server, which does not report it."""
         return self._manifest.rows_number
 
     @property
     def resumed(self) -> int:
-        """How often the recording of the topic went on after its connection broke."""
+        """How often the recording of the topic was resumed after its connection broke."""
         return self._manifest.resumed
 
     @property
     def remote_rows(self) -> list[RemoteRows]:
-        """Acknowledged messages that cannot be read now, since they lie in the log of a daemon that is away.
+        """Acknowledged messages that cannot be read now: only other daemons have them, in their WAL.
 
-        Only where several daemons share a store. While there are any the sequence cannot be finalized; they
-        come back with their daemon. Not counted in `rows_number`.
+        Not empty only where several daemons share a store. Until it is empty the sequence cannot be
+        finalized; the messages become readable when their daemon runs again. Not counted in `rows_number`.
         """
         return list(self._manifest.remote_rows)
 
@@ -122,13 +122,13 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         Args:
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
-            follow: Go on with what is recorded meanwhile, as soon as it is durable, until the topic is
-                complete. What is stored comes in time order, new messages batch by batch as they arrive,
-                so that one that is recorded late comes late.
-            progress: Show on stderr how far the replay is, where that is a terminal or a notebook.
+            follow: Continue with messages that are recorded later, as soon as they are durable, until the
+                topic is complete. Stored messages are yielded in time order, later ones batch by batch as
+                they arrive, possibly out of order.
+            progress: Show the position of the replay on stderr, where that is a terminal or a notebook.
 
         Raises:
-            ValueError: The topic has no data, and is not followed.
+            ValueError: The topic has no data and is not followed.
             UnsupportedError: `follow` on a Mosaico 0.2 server.
             ConnectionError: The stream cannot be opened.
         """
@@ -161,20 +161,21 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
     ) -> Batches:
-        """The topic as columns, batch by batch; chosen by the daemon, so that nothing else travels.
+        """The topic as columns, batch by batch; the daemon sends only the selected columns and rows.
 
-        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same.
+        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same
+        arguments.
 
         Args:
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns.
             columns: Dotted paths as they are stored (`"acceleration.x"`), or fields (`IMU.Q.acceleration.x`);
-                `timestamp_ns` always comes along. None: all.
-            where: What the messages have to satisfy. None: all of them.
+                `timestamp_ns` is always included. None: all.
+            where: Condition that messages must satisfy. None: all messages.
 
         Raises:
             ValueError: The topic has no data.
-            InvalidInputError: There is no such column, or the condition is about another class.
+            InvalidInputError: A column does not exist, or the condition is about another class.
 
         Example:
             >>> from mosaicolabs import Floating64, Message, MosaicoClient
@@ -230,9 +231,9 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         if self.rows_number is not None:
             messages = f"{count(self.rows_number)} {messages}"
         duration = span(self.timestamp_ns_min, self.timestamp_ns_max)
-        told = [messages, duration, megabytes(self.total_size_bytes)]
+        parts = [messages, duration, megabytes(self.total_size_bytes)]
         state = [] if self.is_locked else ["unlocked"]
-        return ", ".join([*told, *state, *map(str, self.remote_rows)])
+        return ", ".join([*parts, *state, *map(str, self.remote_rows)])
 
     def _repr_html_(self) -> str:
         title = f"{self.sequence_name}{self.name}"

@@ -1,10 +1,10 @@
-"""How handles tell about themselves: figures for people."""
+"""Human-readable numbers."""
 
 __all__ = ["count", "megabytes", "seconds", "span"]
 
 
 def count(number: int) -> str:
-    """A number with its thousands apart.
+    """A number with its thousands separated.
 
     Example:
         >>> count(29120)
@@ -35,5 +35,5 @@ def seconds(duration_ns: int) -> str:
 
 
 def span(low_ns: int | None, high_ns: int | None) -> str:
-    """From the first to the last message."""
+    """The time from the first to the last message."""
     return "no data" if low_ns is None or high_ns is None else seconds(high_ns - low_ns)

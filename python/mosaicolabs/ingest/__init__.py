@@ -1,6 +1,7 @@
-"""Readers of foreign recordings, and the way of a recording into a sequence.
+"""Readers of recordings in other formats, and their ingestion into sequences.
 
-A reader is a class with `name`, `description`, `sniff` and `open` (see `Reader`). Other packages add theirs:
+A reader is a class with `name`, `description`, `sniff` and `open` (see `Reader`). Other packages add theirs
+as entry points:
 
 ```toml
 [project.entry-points."mosaicolabs.readers"]

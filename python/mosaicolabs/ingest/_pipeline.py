@@ -1,4 +1,4 @@
-"""Writes a recording into a sequence and makes sure that all of it arrived."""
+"""Writes a recording into a sequence and verifies that all of it is stored."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,10 +15,10 @@ from mosaicolabs.models import Message
 from ._reader_api import FailedMessage, Metadata, Recording, RecordingError
 
 Progress = Callable[[int, float], None]
-"""Called after each message with (messages, input bytes) that it stands for."""
+"""Called after each message with the number of messages and of input bytes that it accounts for."""
 
 TopicPolicies = TopicLevelErrorPolicy | Mapping[str, TopicLevelErrorPolicy]
-"""One policy for all topics, or one by name; topics that are not named ignore failed messages."""
+"""One policy for all topics, or one by name; other topics skip failed messages."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Failures:
     """Messages of one topic that are not stored.
 
     Attributes:
-        first: Why the first of them is not.
+        messages: Their number.
+        first: The error of the first one.
     """
 
     messages: int
@@ -35,12 +36,15 @@ class Failures:
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What was stored.
+    """The result of an ingestion.
 
     Attributes:
-        messages: Rows by topic.
-        stored_bytes: Size in the store by topic.
-        failed: Topics that lost messages, and why.
+        recording: The input.
+        messages: Number of stored messages by topic.
+        stored_bytes: Size in the store by topic, bytes.
+        failed: Messages that are not stored, by topic.
+        seconds: Duration, s.
+        handler: The new sequence.
     """
 
     recording: Recording
@@ -61,13 +65,21 @@ def ingest(
     topics_on_error: TopicPolicies = TopicLevelErrorPolicy.Ignore,
     progress: Progress = lambda messages, size_bytes: None,
 ) -> IngestResult:
-    """Store `recording` as a new sequence. `metadata` is added to the recording's own and wins over it.
+    """Stores `recording` as a new sequence and verifies the number of stored messages.
 
-    A message that cannot be read or does not fit its topic is dealt with by `topics_on_error`, for all topics
-    or by name; what is left out is counted, and noted with the topic.
+    Args:
+        client: Where to store it.
+        recording: The input.
+        sequence_name: Name of the new sequence.
+        metadata: Added to the metadata of the recording, which it overrides.
+        on_error: What happens to the sequence if the ingestion fails.
+        topics_on_error: What happens to a topic when one of its messages cannot be read or stored. Skipped
+            messages are counted, and reported by a notification of the topic.
+        progress: Called after each message.
 
     Raises:
-        RecordingError: The input is damaged, or does not hold what it announced; `on_error` has been applied.
+        RecordingError: The input is damaged or changed during the ingestion; `on_error` was applied.
+        MosaicoError: The daemon refuses or cannot be reached.
     """
     started = time.monotonic()
     share = {topic.name: topic.size_bytes / max(topic.messages, 1) for topic in recording.topics}
@@ -77,14 +89,14 @@ def ingest(
         for name, message in recording.messages():
             intakes[name].take(message)
             progress(1, share[name])
-        _check_announced(recording, intakes)
+        _check_complete(recording, intakes)
         failed = {name: intake.failures for name, intake in intakes.items() if intake.failures is not None}
         for name, failures in failed.items():
             _notify(client, pack_topic_resource_name(sequence_name, name), failures)
     handler = client.sequence_handler(sequence_name)
     if handler is None:
         raise RecordingError(
-            f"sequence `{sequence_name}` was finalized but cannot be found; look at the server's log"
+            f"sequence `{sequence_name}` was finalized but cannot be found; see the log of the daemon"
         )
     pushed = {name: intake.pushed for name, intake in intakes.items()}
     stored_bytes = _check_stored(handler, pushed)
@@ -93,7 +105,7 @@ def ingest(
 
 @dataclass
 class _Intake:
-    """One topic: takes its messages, or counts why not."""
+    """One topic: pushes its messages and counts failures."""
 
     writer: TopicWriter
     policy: TopicLevelErrorPolicy
@@ -108,7 +120,7 @@ class _Intake:
         else:
             try:
                 self.writer.push(message)
-            except InvalidInputError as error:  # does not encode; the topic goes on
+            except InvalidInputError as error:  # cannot be encoded; the topic stays open
                 self._fail(str(error))
             else:
                 self.pushed += 1
@@ -143,7 +155,7 @@ def _open_intakes(
 
 
 def _notify(client: MosaicoClient, locator: str, failures: Failures) -> None:
-    text = f"{failures.messages} messages of the input are not stored; the first: {failures.first}"
+    text = f"{failures.messages} messages of the input are not stored; first error: {failures.first}"
     actions.call(
         client._native,
         FlightAction.TOPIC_NOTIFY_CREATE,
@@ -153,23 +165,23 @@ def _notify(client: MosaicoClient, locator: str, failures: Failures) -> None:
     )
 
 
-def _check_announced(recording: Recording, intakes: dict[str, _Intake]) -> None:
+def _check_complete(recording: Recording, intakes: dict[str, _Intake]) -> None:
     for topic in recording.topics:
         intake = intakes[topic.name]
         read = intake.pushed + (intake.failures.messages if intake.failures else 0)
         if read != topic.messages:
             raise RecordingError(
-                f"topic `{topic.name}`: {topic.messages} messages announced, {read} read; "
-                "the input changed while it was read"
+                f"topic `{topic.name}`: {topic.messages} messages expected, {read} read; "
+                "the input changed during the ingestion"
             )
 
 
 def _check_stored(handler: SequenceHandler, pushed: dict[str, int]) -> dict[str, int]:
-    """Compares the numbers of rows; returns the sizes."""
+    """Verifies the number of stored messages; returns the sizes by topic."""
     sizes = {}
     for name, count in pushed.items():
         topic = handler.get_topic_handler(name)
-        # None: a server of the 0.2 line does not tell.
+        # None: a Mosaico 0.2 server does not report it.
         if topic.rows_number is not None and topic.rows_number != count:
             raise RecordingError(f"topic `{name}`: {count} messages sent, {topic.rows_number} stored")
         sizes[name] = topic.total_size_bytes

@@ -1,4 +1,4 @@
-"""What a reader of foreign recordings is, and what it hands over."""
+"""The interface of readers, and the recordings that they return."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,11 +10,11 @@ from mosaicolabs.helpers.patterns import select_names
 from mosaicolabs.models import Message, Serializable
 
 Metadata = Mapping[str, Any]
-"""JSON types only: it is stored with the sequence or the topic."""
+"""JSON types only; stored with the sequence or the topic."""
 
 
 class RecordingError(InvalidInputError):
-    """The input is not what its format promises. The text names the file, and the line where there is one."""
+    """The input violates its format. The message contains the file, and the line if there is one."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,12 @@ class TopicSpec:
     """One topic of a recording, known before its first message is read.
 
     Attributes:
-        messages: How many messages the reader will yield for it.
-        size_bytes: How much of the input these messages are; feeds the progress bar. An even share where
-            the format does not tell.
+        name: Name of the topic.
+        ontology: Class of its messages.
+        messages: Number of messages that the reader will yield.
+        size_bytes: Size of these messages in the input, for progress bars; an even share if the format does
+            not specify it.
+        metadata: User metadata of the topic.
     """
 
     name: str
@@ -36,7 +39,13 @@ class TopicSpec:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A part of the input that is not ingested, and why."""
+    """A part of the input that is not ingested.
+
+    Attributes:
+        source: Name in the input.
+        messages: Number of its messages.
+        reason: Why it is skipped.
+    """
 
     source: str
     messages: int
@@ -45,7 +54,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class FailedMessage:
-    """Takes the place of a message that the input has and that cannot be read."""
+    """Stands for a message of the input that cannot be read.
+
+    Attributes:
+        reason: Why not.
+    """
 
     reason: str
 
@@ -58,9 +71,11 @@ class Recording:
     """A validated input, ready to be ingested.
 
     Attributes:
-        messages: Starts a new pass over `(topic name, message)`, lazily, in the order of recording, which
-            is that of time as far as the input keeps it. It raises `RecordingError` where the input turns
-            out to be damaged after all.
+        topics: The topics.
+        messages: Starts a new lazy pass over `(topic name, message)` in the order of the input, usually that
+            of time. It raises `RecordingError` at damage that the validation could not detect.
+        metadata: User metadata of the sequence.
+        skipped: Parts of the input that are not ingested.
     """
 
     topics: tuple[TopicSpec, ...]
@@ -69,15 +84,17 @@ class Recording:
     skipped: tuple[Skipped, ...] = ()
 
     def select(self, patterns: Sequence[str]) -> "Recording":
-        """The same with those topics only that the patterns choose; see `select_names`.
+        """The same recording, restricted to topics that match the patterns of `select_names`.
 
         Raises:
-            RecordingError: They choose none.
+            RecordingError: No topic matches.
         """
         names = [topic.name for topic in self.topics]
         chosen = select_names(names, patterns)
         if not chosen:
-            raise RecordingError(f"no topic matches {' '.join(patterns)}; there are: {', '.join(names)}")
+            raise RecordingError(
+                f"no topic matches {' '.join(patterns)}; the recording has: {', '.join(names)}"
+            )
         return replace(
             self,
             topics=tuple(topic for topic in self.topics if topic.name in chosen),
@@ -95,26 +112,26 @@ class Recording:
 
 @runtime_checkable
 class Reader(Protocol):
-    """Reads one format. Registered as a class under the entry-point group `mosaicolabs.readers`.
+    """Reads one format. Its class is registered in the entry-point group `mosaicolabs.readers`.
 
-    A reader with options has one more member, `options`, a mapping of their names to what they mean; `open`
-    then takes those that are given as keyword arguments, as text.
+    A reader with options has a further member `options`, a mapping from names to descriptions; `open`
+    receives the given ones as keyword arguments, as text.
     """
 
     @property
     def name(self) -> str:
-        """What `--format` calls it."""
+        """The value of `--format`."""
 
     @property
     def description(self) -> str:
         """What it reads, in a few words."""
 
     def sniff(self, path: Path) -> bool:
-        """Whether `path` looks like this format, from names and the first bytes alone."""
+        """Whether `path` looks like this format, judged by names and first bytes only."""
 
     def open(self, path: Path) -> Recording:
-        """Check the whole input as far as its format allows.
+        """Validates the whole input as far as its format allows.
 
         Raises:
-            RecordingError: The input is broken. Nothing was created anywhere.
+            RecordingError: The input is damaged.
         """

@@ -1,4 +1,4 @@
-"""What the transformer needs of a frame, for each kind of frame that it takes."""
+"""One interface to the frames that the transformer accepts: pandas, polars, Arrow."""
 
 import sys
 from collections import Counter
@@ -19,11 +19,11 @@ class Frame(Protocol):
     names: list[Hashable]
 
     def column(self, name: Hashable) -> Column:
-        """All values of a column that has no missing ones."""
+        """All values of a column without missing values."""
         ...
 
     def present(self, name: Hashable) -> npt.NDArray[np.bool_]:
-        """Which rows have a value in this column."""
+        """Which rows have a value in this column; shape (rows,)."""
         ...
 
     def values(self, name: Hashable, rows: npt.NDArray[np.int64]) -> Column:
@@ -31,9 +31,9 @@ class Frame(Protocol):
         ...
 
     def like(self, columns: Mapping[Hashable, Column | None], rows: int) -> Any:
-        """A frame of the same kind.
+        """A frame of the same library with these columns.
 
-        None is missing, a column that is None all of it. Columns of objects keep the types that they had.
+        None is a missing value, or a column of missing values. Columns of objects keep their types.
         """
         ...
 
@@ -42,7 +42,7 @@ def frame_of(data: Any) -> Frame:
     """The columns of a pandas or polars frame, an Arrow table, or anything that exports an Arrow stream.
 
     Raises:
-        TypeError: It is none of these.
+        TypeError: `data` is none of these.
         ValueError: Two columns share a name.
     """
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
@@ -56,10 +56,12 @@ def frame_of(data: Any) -> Frame:
     elif hasattr(data, "__arrow_c_stream__"):
         frame = _ArrowFrame(pa.table(data))
     else:
-        raise TypeError(f"{type(data).__name__} is no frame; give one of pandas or polars, or an Arrow table")
+        raise TypeError(
+            f"{type(data).__name__} is not a frame; give a frame of pandas or polars, or an Arrow table"
+        )
     twice = [name for name, count in Counter(frame.names).items() if count > 1]
     if twice:
-        raise ValueError(f"columns {twice} are there more than once; rename them")
+        raise ValueError(f"columns {twice} exist more than once; rename them")
     return frame
 
 
@@ -75,7 +77,9 @@ class _PandasFrame:
         import pandas
 
         column = self._columns[name]
-        if isinstance(column, np.ndarray) and column.dtype.kind == "f":  # most are, and there are many
+        if (
+            isinstance(column, np.ndarray) and column.dtype.kind == "f"
+        ):  # the common case, in frames of many columns
             return ~np.isnan(column)
         return ~np.asarray(pandas.isna(column))
 
@@ -85,8 +89,8 @@ class _PandasFrame:
     def like(self, columns: Mapping[Hashable, Column | None], rows: int) -> Any:
         import pandas
 
-        # pandas would guess a type for columns of objects, another one for each chunk. All of them are one
-        # array, since there are many.
+        # pandas would guess a type for columns of objects, possibly a different one for each chunk. They
+        # share one array, since there may be many.
         index = pandas.RangeIndex(rows)
         numbers: dict[int, Any] = {}
         objects: dict[int, Column | None] = {}
@@ -107,7 +111,7 @@ class _PandasFrame:
 
 
 def _array(column: Any) -> Any:
-    # Times stay pandas' own: as objects they are its Timestamps, those of numpy bare numbers.
+    # Times keep their pandas type: as objects they become Timestamps, those of numpy plain numbers.
     plain = isinstance(column.dtype, np.dtype) and column.dtype.kind not in "mM"
     return column.to_numpy() if plain else column.array
 

@@ -1,4 +1,4 @@
-"""Rows of several topics as the rows of one wide table."""
+"""Interleaves the rows of several topics by time into one wide table."""
 
 from collections.abc import Iterator
 from functools import cache, cached_property, partial
@@ -12,14 +12,14 @@ from mosaicolabs.ml._topic_rows import TIME
 
 
 class Merged:
-    """Rows of several topics in time order; those of one time keep the order of the topics, then their own.
+    """Rows of several topics in time order; rows of equal time keep the order of the topics, then their own.
 
     Attributes:
         times: Times of all rows, ns, shape (rows,), ascending.
     """
 
     def __init__(self, topics: list[pa.Table]) -> None:
-        """`topics` are in time order each."""
+        """Each of `topics` is in time order."""
         times = np.concatenate([topic.column(TIME).to_numpy() for topic in topics])
         order = np.argsort(times, kind="stable")
         places = np.empty_like(order)
@@ -30,7 +30,7 @@ class Merged:
         self._topics = topics
 
     def columns(self) -> "Iterator[tuple[str, Spread, pa.ChunkedArray]]":
-        """All columns but the time's: the name, where the values belong, the values."""
+        """All columns but the time: the name, the places of the values, the values."""
         for spread, topic in zip(self._spreads, self._topics, strict=True):
             for name, column in zip(topic.schema.names, topic.itercolumns(), strict=True):
                 if name != TIME:
@@ -38,7 +38,7 @@ class Merged:
 
 
 class Spread:
-    """Where the rows of a topic lie among those of all topics.
+    """The places of the rows of a topic among those of all topics.
 
     Attributes:
         places: Shape (rows of the topic,).
@@ -50,12 +50,12 @@ class Spread:
         self.rows = rows
 
     def __call__(self, column: pa.ChunkedArray) -> Any:
-        """A column of the topic as one of all rows; nulls between."""
+        """A column of the topic as a column of all rows, with nulls in the others."""
         if len(self.places) == self.rows:
             return column
         type_ = column.type
         if column.null_count == 0 and (pa.types.is_floating(type_) or pa.types.is_integer(type_)):
-            # Several times as fast as `take`, and most columns of sensors are of this kind.
+            # Several times as fast as `take`, and the usual case for sensors.
             values = np.zeros(self.rows, dtype=type_.to_pandas_dtype())
             values[self.places] = column.to_numpy()
             return pa.Array.from_buffers(type_, self.rows, [self._validity, pa.py_buffer(values)])

@@ -1,4 +1,4 @@
-"""From the flat columns of a data frame row back to the nested values of a data class."""
+"""Converts the flat columns of a data frame row to the nested values of a data class."""
 
 import math
 from typing import Any, Final
@@ -45,8 +45,8 @@ def _find_class(own: dict[str, Any], topic_name: str) -> type[Serializable]:
         if cls is not None:
             return cls
     raise ValueError(
-        f"columns of topic '{topic_name}' name no registered ontology tag (found {tags}); "
-        "expected '{topic}.{tag}.{field}', and the module of the class to be imported"
+        f"columns of topic '{topic_name}' have no registered ontology tag (found {tags}); name them "
+        "'{topic}.{tag}.{field}', and import the module of the class"
     )
 
 
@@ -67,7 +67,7 @@ def _has_value(node: Any) -> bool:
 
 
 def _fill_gaps(values: dict[str, Any], cls: type[BaseModel]) -> None:
-    """Tells the two meanings of NaN apart, by the fields of the class.
+    """Distinguishes the two meanings of NaN by the fields of the class.
 
     A nested object without any value becomes None, unless the class requires it. A missing number where
     the class requires a float was NaN.
@@ -104,5 +104,5 @@ def _unpacked(value: Any) -> Any:
 
 
 def _nests(items: list[Any]) -> bool:
-    """Whether a list holds arrays, lists or dicts; not so lists of a million numbers."""
+    """Whether a list contains arrays, lists or dicts, unlike a long list of numbers."""
     return any(isinstance(item, (list, dict)) or hasattr(item, "tolist") for item in items)

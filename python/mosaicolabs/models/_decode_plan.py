@@ -3,17 +3,17 @@
 A plan is a tree of tuples, computed once per class:
 
 - `("model", cls, ((field, node), ...))`: a pydantic class whose fields are the children of a struct.
-  The reader makes the instance without validation, with all fields in its fields-set.
-- `("leaf",)`: the value of the column as it is: int, float, str, bool, bytes, or a list of these.
-- `("list", node)`: a list of anything that is no leaf.
+  The reader creates the instance without validation, with all fields in its fields-set.
+- `("leaf",)`: the value of the column unchanged: int, float, str, bool, bytes, or a list of these.
+- `("list", node)`: a list of anything but leaves.
 - `("convert", callable)`: called with the value of the column, e.g. an Enum class.
-- `("validated", cls)`: the reader makes a dict of the struct and calls `cls.model_validate`.
+- `("validated", cls)`: the reader converts the struct to a dict and calls `cls.model_validate`.
 
-A null is None wherever it stands; a node describes the values that are not null.
+A null is None everywhere; a node describes the values that are not null.
 
-Validation is left out where the Arrow types alone guarantee what it would check. The checks that
-shipped classes make beyond types (units in range, one of two parts given) were made when the
-message was recorded, and are not made again. The checks of a user's class always run.
+Validation is skipped if the Arrow types alone guarantee what it would check. Checks of shipped classes
+beyond types (units in range, one of two parts given) ran when the message was recorded, and do not run
+again. The checks of a user's class always run.
 """
 
 from enum import Enum
@@ -69,7 +69,7 @@ def _model_node(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:
 
 
 def _value_node(annotation: Any, type_: pa.DataType) -> Node | None:
-    """The node of one value; None if only validation can make the declared type of it."""
+    """The node of one value; None if the declared type needs validation."""
     annotation = without_none(annotation)
     if get_origin(annotation) is list:
         if not _is_list(type_):
@@ -89,7 +89,7 @@ def _value_node(annotation: Any, type_: pa.DataType) -> Node | None:
 
 
 def without_none(annotation: Any) -> Any:
-    """`T` of `T | None`; any other annotation as it is."""
+    """`T` of `T | None`; any other annotation unchanged."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation
     others = [arg for arg in get_args(annotation) if arg is not type(None)]
@@ -97,7 +97,7 @@ def without_none(annotation: Any) -> Any:
 
 
 def is_model(annotation: Any) -> TypeGuard[type[pydantic.BaseModel]]:
-    """Whether an annotation names a pydantic class."""
+    """Whether an annotation is a pydantic class."""
     return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
 
 
@@ -108,7 +108,7 @@ def _is_list(type_: pa.DataType) -> bool:
 
 
 def _is_plain(cls: type[pydantic.BaseModel]) -> bool:
-    """Whether making an instance of a user's class does nothing but take over the fields."""
+    """Whether creating an instance of a user's class only assigns the fields."""
     decorators = cls.__pydantic_decorators__
     base = pydantic.BaseModel
     return not (

@@ -1,6 +1,6 @@
-"""Data classes that are imported when their tag is first met.
+"""Data classes that are imported when their tag is first used.
 
-Until then their tags are free for classes of users, who may have written their own before these came.
+Until then their tags are free for classes of users, who may have defined their own before these existed.
 """
 
 from importlib import import_module
@@ -22,6 +22,6 @@ _MODULES = {
 
 
 def import_class_of(tag: str) -> None:
-    """Imports the class of a tag, if it is one of these; defining it registers it."""
+    """Imports the class of a tag, if it is one of these; the import registers it."""
     if tag in _MODULES:
         import_module(_MODULES[tag])

@@ -24,21 +24,22 @@ _logger = get_logger(__name__)
 
 @dataclass
 class ROSInjectionConfig:
-    """What to store, where, and how.
+    """Settings of an injection.
 
     Attributes:
         file_path: A `.bag`, `.db3` or `.mcap` file, or the folder of a ROS 2 bag.
         sequence_name: Name of the new sequence.
-        metadata: Of the sequence.
-        host: Of the daemon.
-        port: Of the daemon.
+        metadata: User metadata of the sequence.
+        host: Host of the daemon.
+        port: Port of the daemon.
         ros_distro: Distribution that recorded a bag without definitions.
-        on_error: What becomes of the sequence when the injection fails.
+        on_error: What happens to the sequence if the injection fails.
         custom_msgs: `(package, folder of .msg files, store or None)` for types that the bag does not define.
         topics: Patterns such as `/camera/*`; `!` excludes, later ones win. None: all.
-        log_level: Of the log of the package, on stderr.
-        topics_on_error: What becomes of a topic when a message of it cannot be stored, for all or by name.
-        adapter_overrides: Adapters by topic, instead of those of the types.
+        log_level: Lowest level of the log of the package, on stderr.
+        topics_on_error: What happens to a topic when one of its messages cannot be stored, for all topics or
+            by name.
+        adapter_overrides: Adapters by topic, instead of the registered ones.
         image_format: How raw images are stored: `PNG` (None; smaller) or `RAW` (faster).
     """
 
@@ -58,7 +59,7 @@ class ROSInjectionConfig:
 
 
 class RosbagInjector:
-    """Stores a bag as a sequence of a daemon. Making one sets up the log of the package.
+    """Stores a bag as a sequence of a daemon. Creating an injector configures the log of the package.
 
     Example:
         >>> config = ROSInjectionConfig(Path("flight.bag"), "flight-1", {"site": "north"})
@@ -72,18 +73,19 @@ class RosbagInjector:
         setup_sdk_logging(config.log_level, pretty=True, console=self._console)
 
     def run(self, client: MosaicoClient | None = None) -> IngestResult:
-        """Stores the bag, with bars on a terminal.
+        """Stores the bag, with progress bars on a terminal.
 
-        A message that cannot be decoded, translated or stored is left out, counted and noted with its topic;
-        types without an adapter are listed with their counts. Ctrl-C ends it; `on_error` is applied.
+        Messages that cannot be decoded, translated or stored are skipped, counted, and reported by a
+        notification of their topic; types without an adapter are listed with their counts. Ctrl-C aborts the
+        injection and applies `on_error`.
 
         Args:
-            client: Where to; None connects to the host and port of the configuration.
+            client: Where to store it. None: connect to the host and port of the settings.
 
         Raises:
             FileNotFoundError: The bag does not exist.
-            RecordingError: A `ValueError`: the bag cannot be read, or holds nothing that can be stored.
-            MosaicoError: The daemon cannot be reached, or not everything could be stored.
+            RecordingError: A `ValueError`: the bag cannot be read, or nothing in it can be stored.
+            MosaicoError: The daemon cannot be reached, or storing failed.
         """
         config = self._config
         for package, folder, store in config.custom_msgs or ():
@@ -97,7 +99,7 @@ class RosbagInjector:
             progress.setup()
             result = ingest(
                 target,
-                # The metadata is the user's alone, as in Mosaico.
+                # Only the metadata of the user, as in Mosaico 0.2.
                 replace(recording, metadata={}, messages=lambda: _watched(recording, progress)),
                 config.sequence_name,
                 metadata=config.metadata,
@@ -117,7 +119,7 @@ class RosbagInjector:
         )
 
     def _policies(self, recording: BagRecording) -> TopicPolicies:
-        """By the names that the topics have in the sequence."""
+        """The policies by the names of the topics in the sequence."""
         policies = self._config.topics_on_error
         if isinstance(policies, TopicLevelErrorPolicy):
             return policies
@@ -149,4 +151,4 @@ def _log_summary(result: IngestResult) -> None:
     for skip in result.recording.skipped:
         _logger.warning("%s: %d messages skipped: %s", skip.source, skip.messages, skip.reason)
     for name, failures in result.failed.items():
-        _logger.error("%s: %d messages not stored; the first: %s", name, failures.messages, failures.first)
+        _logger.error("%s: %d messages not stored; first error: %s", name, failures.messages, failures.first)

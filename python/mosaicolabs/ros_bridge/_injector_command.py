@@ -15,8 +15,8 @@ from mosaicolabs.models.sensors import ImageFormat
 from ._injector import RosbagInjector, ROSInjectionConfig
 
 _EPILOG = """\
-Exit codes: 0 every message of the chosen topics is stored (types without an adapter are listed), 1 failed, or
-some messages are not stored, 2 wrong usage, 130 interrupted.
+Exit codes: 0 all messages of the selected topics are stored (types without an adapter are listed), 1 failure,
+or some messages are not stored, 2 wrong usage, 130 interrupted.
 """
 
 
@@ -30,7 +30,7 @@ some messages are not stored, 2 wrong usage, 130 interrupted.
 @click.option("--name", "-n", required=True, help="Name of the new sequence: letters, digits, - and _.")
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="A running mosaicod.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Its port.")
-@click.option("--topics", multiple=True, metavar="PATTERN ...", help="Such as /cam*; !PATTERN takes back.")
+@click.option("--topics", multiple=True, metavar="PATTERN ...", help="Such as /cam*; !PATTERN excludes.")
 @click.option("--metadata", metavar="JSON|FILE", help="User metadata: a JSON object, or a file with one.")
 @click.option(
     "--ros-distro",
@@ -49,7 +49,7 @@ some messages are not stored, 2 wrong usage, 130 interrupted.
     type=click.Choice([policy.value for policy in OnErrorPolicy]),
     default=OnErrorPolicy.Delete.value,
     show_default=True,
-    help="When it fails halfway: remove the sequence, or keep what came before and note the error.",
+    help="If the injection fails halfway: delete the sequence, or keep what is stored and report the error.",
 )
 @click.option(
     "--custom-msgs",

@@ -13,7 +13,7 @@ from mosaicolabs.models.query.generation.mappers import CatalogFieldMapper
 
 
 class Sequence(PlatformBase):
-    """Facts about a sequence. Made by the handlers, not by users.
+    """Facts about a sequence. Created by handlers, not by users.
 
     Attributes:
         Q: Fields for queries: `Sequence.Q.user_metadata["site"].eq("north")`. Creation times are

@@ -13,7 +13,7 @@ from mosaicolabs.models.query.generation.mappers import CatalogFieldMapper
 
 
 class Topic(PlatformBase):
-    """Facts about a topic. Made by the handlers, not by users.
+    """Facts about a topic. Created by handlers, not by users.
 
     Attributes:
         Q: Fields for queries: `Topic.Q.ontology_tag.in_("imu", "gps")`. Creation times are
@@ -69,10 +69,10 @@ class Topic(PlatformBase):
 
     @property
     def serialization_format(self) -> str:
-        """Value of the `SerializationFormat` it was created with."""
+        """Storage profile, a value of `SerializationFormat`."""
         return self._serialization_format
 
     @property
     def chunks_number(self) -> int | None:
-        """Number of files in the store. None: the server does not tell."""
+        """Number of chunks in the store. None: the server does not report it."""
         return self._chunks_number

@@ -1,4 +1,4 @@
-"""Scans, clouds and joysticks of `sensor_msgs`. Their data classes are imported when they are first used."""
+"""Scans, clouds and joysticks of `sensor_msgs`. Their data classes are imported at first use."""
 
 from pkgutil import resolve_name
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from mosaicolabs.ros_bridge.ros_bridge import register_fallback_adapter
 
 
 class _LazyAdapter(ROSAdapterBase[Any]):
-    """Fields have the same names in ROS and in the data class, whose name is `_CLASS`."""
+    """Adapter whose fields have the same names in ROS and in the data class `_CLASS`."""
 
     _CLASS: ClassVar[str]
 
@@ -17,14 +17,14 @@ class _LazyAdapter(ROSAdapterBase[Any]):
         """The data class.
 
         Raises:
-            ValueError: Its tag is that of a class of the user.
+            ValueError: A class of the user has the same tag.
         """
         found: type[Any] = resolve_name(cls._CLASS)
         return found
 
     @classmethod
     def makes(cls, data_class: type) -> bool:
-        """Whether this is the class of its data objects."""
+        """Whether the adapter creates objects of this class."""
         return f"{data_class.__module__}:{data_class.__qualname__}" == cls._CLASS
 
     @classmethod
@@ -49,7 +49,7 @@ class JoyAdapter(_LazyAdapter):
 
 @register_fallback_adapter
 class LaserScanAdapter(_LazyAdapter):
-    """`LaserScan` to `LaserScan`; no intensities are None."""
+    """`LaserScan` to `LaserScan`; an empty list of intensities becomes None."""
 
     ros_msgtype = "sensor_msgs/msg/LaserScan"
     _CLASS = "mosaicolabs.models.futures.laser:LaserScan"
@@ -72,7 +72,7 @@ class LaserScanAdapter(_LazyAdapter):
 
 @register_fallback_adapter
 class MultiEchoLaserScanAdapter(LaserScanAdapter):
-    """`MultiEchoLaserScan` to `MultiEchoLaserScan`; no intensities are None."""
+    """`MultiEchoLaserScan` to `MultiEchoLaserScan`; an empty list of intensities becomes None."""
 
     ros_msgtype = "sensor_msgs/msg/MultiEchoLaserScan"
     _CLASS = "mosaicolabs.models.futures.laser:MultiEchoLaserScan"
@@ -85,7 +85,7 @@ class MultiEchoLaserScanAdapter(LaserScanAdapter):
 
 @register_fallback_adapter
 class PointCloudAdapter(_LazyAdapter):
-    """`PointCloud2` to `PointCloud2`, byte by byte."""
+    """`PointCloud2` to `PointCloud2`, bytes unchanged."""
 
     ros_msgtype = "sensor_msgs/msg/PointCloud2"
     _CLASS = "mosaicolabs.models.ros.point_cloud:PointCloud2"

@@ -1,4 +1,4 @@
-"""Data classes that exist because ROS has such messages."""
+"""Data classes of messages that only ROS has, under the import path of Mosaico 0.2."""
 
 from typing import Any
 
