@@ -268,7 +268,7 @@ def test_damaged_png(payload: Any, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match="PNG"):
         image.to_numpy()
     assert image.to_linear_pixels() == list(image.data)
-    assert "payload of an image as it is" in caplog.text
+    assert "payload of an image unchanged" in caplog.text
 
 
 def test_a_picture_is_no_image(caplog: pytest.LogCaptureFixture) -> None:
