@@ -265,7 +265,7 @@ def test_demo_records_replays_and_verifies(tmp_path: Path) -> None:
     assert info["locked"] is True
 
 
-def test_demo_names_its_folder_and_what_to_try(tmp_path: Path) -> None:
+def test_demo_prints_its_folder_and_next_commands(tmp_path: Path) -> None:
     shown = mosaico("demo", "--seconds", 1, TMPDIR=str(tmp_path))
 
     (folder,) = tmp_path.iterdir()

@@ -91,7 +91,7 @@ def test_a_name_is_created_once(cluster: Cluster) -> None:
         assert replay(client, "same") == [("/a", winner, winner)]
 
 
-def test_a_deletion_ends_the_put_at_another_daemon(cluster: Cluster) -> None:
+def test_deletion_ends_the_put_on_another_daemon(cluster: Cluster) -> None:
     with cluster[0].connect() as writer, cluster[1].connect() as other:
         with pytest.raises(MosaicoError) as raised:
             with writer.sequence_create("gone", reconnect_timeout_s=5) as sequence:
@@ -161,7 +161,7 @@ def survive_a_kill(cluster: Cluster, victim: int, *, comes_back: bool) -> None:
                 assert sorted(replay(client, name)) == sorted(expected[name]), (name, victim)
 
 
-def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluster) -> None:
+def test_finalize_waits_for_rows_in_the_wal_of_a_dead_daemon(cluster: Cluster) -> None:
     with cluster.connect() as client:
         with pytest.raises(ConnectionFailedError) as raised:
             with client.sequence_create("run", reconnect_timeout_s=4) as sequence:
@@ -194,7 +194,7 @@ def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluste
         assert replay(client, "run") == [("/a", at, at) for at in range(20)]
 
 
-def test_rows_in_the_log_of_the_store_need_no_daemon(
+def test_rows_in_the_replicated_wal_are_readable_without_their_daemon(
     store_cluster: Cluster, minio: Minio, bucket: str
 ) -> None:
     cluster = store_cluster
@@ -227,7 +227,7 @@ def test_rows_in_the_log_of_the_store_need_no_daemon(
         assert sequence_of(client, "run").topics == ["/a"]
 
 
-def test_a_sequence_whose_daemon_and_writer_are_gone_keeps_its_rows(
+def test_sequence_keeps_its_rows_after_daemon_and_writer_died(
     tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     timeout = ("--writer-timeout", "3")
@@ -248,7 +248,7 @@ def test_a_sequence_whose_daemon_and_writer_are_gone_keeps_its_rows(
 
 
 @pytest.mark.parametrize("flushed", [0, 7])
-def test_rows_that_were_stored_and_not_acknowledged_are_not_doubled(cluster: Cluster, flushed: int) -> None:
+def test_stored_but_unacknowledged_rows_are_not_duplicated(cluster: Cluster, flushed: int) -> None:
     with Proxy(cluster[0].port) as proxy:
         first = f"127.0.0.1:{proxy.port}"
         with MosaicoClient.connect([first, *cluster.addresses(1)[:2]], 1) as client:
@@ -270,7 +270,7 @@ def test_rows_that_were_stored_and_not_acknowledged_are_not_doubled(cluster: Clu
             assert replay(client, "run") == [("/a", at, at) for at in range(150)]
 
 
-def test_daemons_that_do_not_fit_together_are_refused(
+def test_incompatible_daemons_are_refused(
     cluster: Cluster, minio: Minio, bucket: str, postgres: Postgres, tmp_path: Path
 ) -> None:
     alone = BucketDaemon(tmp_path / "alone", bucket, minio.port, (KEY, SECRET))
@@ -291,9 +291,7 @@ def test_daemons_that_do_not_fit_together_are_refused(
         assert text in ended.stderr, ended
 
 
-def test_work_for_all_goes_on_elsewhere(
-    tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
-) -> None:
+def test_singleton_work_fails_over(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> None:
     with Cluster(tmp_path, bucket, minio, postgres, 2, "--writer-timeout", "2") as cluster:
         assert within(20, lambda: cluster.leads() is not None)
         leader = cluster.leads()
@@ -326,7 +324,7 @@ def test_a_recording_is_read_and_followed_over_another_daemon(cluster: Cluster) 
         assert list(live) == []
 
 
-def test_rows_of_a_daemon_that_comes_back_come_late_to_who_follows(cluster: Cluster) -> None:
+def test_followers_get_rows_of_a_restarted_daemon_late(cluster: Cluster) -> None:
     with cluster.connect() as client, cluster[2].connect() as other:
         with client.sequence_create("run", reconnect_timeout_s=60) as sequence:
             topic = sequence.topic_create("a", {}, Integer64)
@@ -377,10 +375,10 @@ def go_on_elsewhere(cluster: Cluster, times: list[int]) -> list[int]:
     return found
 
 
-def test_rows_that_were_sent_again_come_once_to_who_follows(cluster: Cluster) -> None:
+def test_followers_get_resent_rows_once(cluster: Cluster) -> None:
     assert go_on_elsewhere(cluster, list(range(200))) == list(range(200))
 
 
-def test_rows_out_of_order_that_were_sent_again_end_who_follows(cluster: Cluster) -> None:
+def test_resent_rows_out_of_order_end_a_follower(cluster: Cluster) -> None:
     with pytest.raises(ConnectionFailedError, match="out of order"):
         go_on_elsewhere(cluster, list(range(200, 0, -1)))

@@ -46,7 +46,7 @@ def stop_all(cluster: Cluster) -> None:
         daemon.stop(signal.SIGTERM)
 
 
-def test_commands_that_change_the_store_are_refused_beside_daemons(
+def test_commands_that_change_the_store_are_refused_while_daemons_run(
     cluster: Cluster, operator: ClusterDaemon
 ) -> None:
     with cluster.connect() as client:
@@ -91,7 +91,7 @@ def test_commands_work_while_no_daemon_runs(cluster: Cluster, operator: ClusterD
             assert replay(client, "done") == [("/a", at, value) for at, value in rows]
 
 
-def test_a_daemon_is_told_that_a_command_has_the_store(cluster: Cluster, postgres: Postgres) -> None:
+def test_daemon_reports_that_a_command_has_exclusive_access(cluster: Cluster, postgres: Postgres) -> None:
     stop_all(cluster)
     with postgres.hold(f"mosaicod/{cluster[0].schema}/store") as command:
         try:

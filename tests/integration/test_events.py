@@ -25,7 +25,7 @@ def kinds(events: list[Event]) -> list[str]:
     return [str(event.kind) for event in events]
 
 
-def test_a_recording_is_told(either: MosaicoClient, name: str) -> None:
+def test_recording_emits_events(either: MosaicoClient, name: str) -> None:
     before = time.time_ns()
     record_numbers(either, name, {"a/b": [(7, 1), (3, 2)]})
     told = list(either.events(sequence_name=name))
@@ -48,7 +48,7 @@ def test_a_recording_is_told(either: MosaicoClient, name: str) -> None:
     assert list(some) == [told[1], told[4]]
 
 
-def test_what_is_wrong_is_refused(either: MosaicoClient) -> None:
+def test_invalid_arguments_are_refused(either: MosaicoClient) -> None:
     with pytest.raises(ValueError, match="joke"):
         next(either.events(kinds=["joke"]))
     with pytest.raises(InvalidInputError, match="yesterday"):
@@ -77,13 +77,13 @@ def test_following(either: MosaicoClient, new_name: Callable[[], str]) -> None:
     assert [event.sequence_name for event in heard] == [first, second]
 
 
-def test_following_ends_when_nothing_is_heard(client: MosaicoClient) -> None:
+def test_following_ends_after_the_timeout(client: MosaicoClient) -> None:
     started = time.monotonic()
     assert list(client.events(follow=True, timeout=0.5)) == []
     assert 0.4 < time.monotonic() - started < 5
 
 
-def test_listeners_that_do_not_listen_hold_nobody_up(remote: MosaicoClient, daemon: Daemon) -> None:
+def test_idle_listeners_do_not_block_the_daemon(remote: MosaicoClient, daemon: Daemon) -> None:
     """As many as a server takes calls on a connection."""
     stopped = subprocess.Popen(
         [sys.executable, "-c", STALLED, str(daemon.port)], stdout=subprocess.PIPE, text=True
@@ -125,7 +125,7 @@ def test_events_survive_a_kill(daemon: Daemon, remote: MosaicoClient) -> None:
 
 
 @on_sqlite
-def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
+def test_discarded_events_are_reported_as_a_gap(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with Daemon(store, "--events-kept", "1000") as daemon:
         daemon.stop(signal.SIGTERM)
@@ -151,7 +151,7 @@ def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
         assert told.split("\n", 1)[0].split()[1:3] == ["gap", "-"]
 
 
-def test_a_lost_connection_is_said(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_lost_connection_raises(daemon: Daemon, remote: MosaicoClient) -> None:
     listening = remote.events(follow=True)
     threading.Timer(0.5, daemon.kill).start()
     with pytest.raises(MosaicoError):

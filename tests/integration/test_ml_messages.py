@@ -116,7 +116,7 @@ def test_lists_of_lists_and_of_objects() -> None:
     assert Message.from_dataframe_row(row, "/a") == message
 
 
-def test_nan_of_a_required_number_is_no_missing_message() -> None:
+def test_nan_of_a_required_number_is_not_a_missing_message() -> None:
     nan = math.nan
     message = Message(
         timestamp_ns=1, recording_timestamp_ns=2, data=Point3d(x=nan, y=nan, z=nan, covariance=[nan])

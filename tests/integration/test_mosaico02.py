@@ -72,7 +72,7 @@ def demo(server: Mosaico02, client: MosaicoClient) -> MosaicoClient:
 # -- catalogue -----------------------------------------------------------------------------------
 
 
-def test_it_is_told_apart(client: MosaicoClient) -> None:
+def test_server_is_recognized(client: MosaicoClient) -> None:
     assert repr(client) == "<MosaicoClient: Mosaico server>"
     assert client.list_sequences() == []
 
@@ -95,7 +95,7 @@ def test_handlers(demo: MosaicoClient) -> None:
         empty.get_data_streamer()
 
 
-def test_what_is_not_there(demo: MosaicoClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_sequences_and_topics(demo: MosaicoClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "mosaicolabs"):
         assert demo.sequence_handler("nope") is None
         assert demo.topic_handler(DEMO, "nope") is None
@@ -262,7 +262,7 @@ def test_a_refused_end_is_reported(
     assert "disk is full" in note.message
 
 
-def test_nobody_is_greeted_for_connections_to_come(server: Mosaico02, client: MosaicoClient) -> None:
+def test_no_handshake_for_future_connections(server: Mosaico02, client: MosaicoClient) -> None:
     assert server.greetings == 1
     record_numbers(client, "run", {f"t{i}": [(1, 1)] for i in range(5)})
     assert server.greetings == 1
@@ -283,7 +283,7 @@ def test_notifications(server: Mosaico02, client: MosaicoClient) -> None:
     client.clear_topic_notify("run", "t")
 
 
-def test_what_is_complete_stays(demo: MosaicoClient) -> None:
+def test_finalized_sequence_cannot_be_deleted(demo: MosaicoClient) -> None:
     with pytest.raises(FailedPreconditionError):
         demo.sequence_delete(DEMO)
     assert DEMO in demo.list_sequences()

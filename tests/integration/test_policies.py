@@ -139,7 +139,7 @@ def test_report_survives_a_restart(client: MosaicoClient, tmp_path: Path) -> Non
     ],
     ids=["message", "columns"],
 )
-def test_report_of_what_is_bad_tells_topic_and_field(
+def test_report_names_topic_and_field(
     either: MosaicoClient, name: str, push: Callable[[TopicWriter], None]
 ) -> None:
     with (
@@ -256,7 +256,9 @@ def test_finalize_that_is_refused_raises(either: MosaicoClient, name: str, polic
 
 
 @BOTH
-def test_a_taken_name_harms_neither(either: MosaicoClient, name: str, policy: OnErrorPolicy) -> None:
+def test_existing_name_affects_neither_recording(
+    either: MosaicoClient, name: str, policy: OnErrorPolicy
+) -> None:
     with either.sequence_create(name) as first:
         topic = first.topic_create("a", {}, Integer64)
         topic.push(number(1, 1))

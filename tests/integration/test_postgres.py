@@ -27,7 +27,7 @@ def served(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) 
         yield daemon
 
 
-def test_a_database_that_is_away_is_said_and_can_be_tried_again(served: Daemon, postgres: Postgres) -> None:
+def test_unreachable_database_is_a_retryable_error(served: Daemon, postgres: Postgres) -> None:
     with served.connect() as client:
         record_numbers(client, "before", {"t": [(1, 1)]})
         postgres.stop()
@@ -45,7 +45,7 @@ def test_a_database_that_is_away_is_said_and_can_be_tried_again(served: Daemon, 
 
 
 @pytest.mark.parametrize("command", ["run", "rebuild"])
-def test_a_database_that_takes_no_connections_is_said_at_once(
+def test_database_without_free_connections_fails_immediately(
     tmp_path: Path, unused_port: int, command: str
 ) -> None:
     (tmp_path / "store" / "seq").mkdir(parents=True)
@@ -59,7 +59,7 @@ def test_a_database_that_takes_no_connections_is_said_at_once(
     assert "hidden" not in ended.stderr
 
 
-def test_a_recording_goes_on_through_a_restart_of_the_database(served: Daemon, postgres: Postgres) -> None:
+def test_recording_survives_a_restart_of_the_database(served: Daemon, postgres: Postgres) -> None:
     with served.connect() as client:
         with client.sequence_create("s") as sequence:
             topic = sequence.topic_create("t", {}, Integer64)

@@ -261,7 +261,7 @@ def test_arrays_may_change_afterwards(either: MosaicoClient, name: str) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_names_its_column(
+def test_mismatch_names_the_column(
     either: MosaicoClient, name: str, columns: dict[str, Any], complaint: str
 ) -> None:
     good = {f"acceleration.{axis}": [1.0] for axis in "xyz"}
@@ -354,7 +354,9 @@ def test_every_row_once_over_lost_connections(daemon: Daemon, remote: MosaicoCli
     assert found.to_arrow()["data"].to_numpy().tolist() == list(range(rounds * rows))
 
 
-def test_what_finds_no_room_goes_to_disk(daemon: Daemon, remote: MosaicoClient, tmp_path: Any) -> None:
+def test_messages_beyond_the_memory_limit_are_spilled(
+    daemon: Daemon, remote: MosaicoClient, tmp_path: Any
+) -> None:
     values = np.arange(2_000_000)
     limits = {"max_buffered_bytes": 4_000_000, "spill_folder": tmp_path, "max_spill_bytes": 100_000_000}
     with remote.sequence_create("s", **limits) as sequence:

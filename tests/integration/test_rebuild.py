@@ -35,7 +35,7 @@ def rebuild(*arguments: object, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_recording_goes_on(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_recording_continues_during_a_rebuild(daemon: Daemon, remote: MosaicoClient) -> None:
     record_numbers(remote, "done", {"a": ROWS, "b/c": ROWS})
     with remote.sequence_create("open") as sequence:
         topic = sequence.topic_create("t", {}, Integer64)
@@ -53,7 +53,7 @@ def test_a_recording_goes_on(daemon: Daemon, remote: MosaicoClient) -> None:
     assert len(replay(remote, "done")) == 2 * len(ROWS)
 
 
-def test_what_changes_meanwhile_is_not_lost(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_changes_during_a_rebuild_are_not_lost(daemon: Daemon, remote: MosaicoClient) -> None:
     record_numbers(remote, "run", {"a": ROWS})
     done, reports = threading.Event(), []
     with flight.connect(f"grpc://{daemon.host}:{daemon.port}") as calls, ThreadPoolExecutor() as pool:
@@ -130,7 +130,7 @@ def test_any_daemon_of_a_shared_bucket(tmp_path: Path, bucket: str, minio: Minio
             assert len(replay(other, "open")) == 2 * len(ROWS)
 
 
-def test_a_database_from_a_backup_is_caught_up(
+def test_restored_database_backup_is_reconciled(
     tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     with Cluster(tmp_path, bucket, minio, postgres, 2) as cluster:

@@ -113,7 +113,9 @@ def test_failure_may_end_the_injection(
             assert texts(client, name, "/said") == ["number 0", "number 1", "number 2"]
 
 
-def test_message_that_does_not_encode_is_left_out(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
+def test_message_that_cannot_be_encoded_is_skipped(
+    tmp_path: Path, standing_daemon: Daemon, name: str
+) -> None:
     class LimitedAdapter(ROSAdapterBase[Vector3d]):
         ros_msgtype = "std_msgs/msg/Int32"
         __mosaico_ontology_type__ = Vector3d
@@ -143,9 +145,7 @@ def test_override_of_another_type_is_refused(tmp_path: Path, standing_daemon: Da
         RosbagInjector(config).run()
 
 
-def test_names_that_are_not_legal_are_changed_and_told(
-    tmp_path: Path, standing_daemon: Daemon, name: str
-) -> None:
+def test_illegal_names_are_replaced_and_reported(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
     rows = [
         row
         for i, topic in enumerate(("/a:b", "/a_b", "/_hidden", "rel"))
@@ -210,7 +210,7 @@ def test_cut_bag_is_refused(kind: str, tmp_path: Path, standing_daemon: Daemon, 
 
 
 @pytest.mark.parametrize("kind", ["bag", "mcap"])
-def test_what_comes_before_the_damage_is_kept(
+def test_messages_before_the_damage_are_kept(
     kind: str, tmp_path: Path, standing_daemon: Daemon, name: str
 ) -> None:
     rows: list[Row] = [
@@ -237,9 +237,7 @@ def test_what_comes_before_the_damage_is_kept(
         assert "is damaged after" in client.list_sequence_notify(name)[0].message
 
 
-def test_log_beside_the_database_is_not_overlooked(
-    tmp_path: Path, standing_daemon: Daemon, name: str
-) -> None:
+def test_bag_with_a_write_ahead_log_is_refused(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
     bag = write_bag(tmp_path, "db3", numbers("/count", 10))
     with sqlite3.connect(bag) as writing:
         writing.execute("PRAGMA journal_mode=WAL")
@@ -320,7 +318,7 @@ def test_definitions_of_the_user(tmp_path: Path, standing_daemon: Daemon, name: 
     assert [(v.x, v.y, v.z) for v in wheels] == [(0.0, 10.0, 2.0), (1.0, 11.0, 2.0), (2.0, 12.0, 2.0)]
 
 
-def test_patterns_choose_topics(tmp_path: Path, standing_daemon: Daemon, new_name: Any) -> None:
+def test_patterns_select_topics(tmp_path: Path, standing_daemon: Daemon, new_name: Any) -> None:
     rows = [row for topic in ("/cam0", "/cam1", "/imu") for row in numbers(topic, 2)]
     bag = write_bag(tmp_path, "bag", rows)
 
@@ -359,7 +357,7 @@ def cli(*args: object, code: int = 0, script: str = "") -> subprocess.CompletedP
     return done
 
 
-def test_ingest_tells_what_failed(tmp_path: Path) -> None:
+def test_ingest_reports_failed_messages(tmp_path: Path) -> None:
     bag = write_bag(tmp_path, "db3", flawed_rows("db3"))
 
     done = cli("ingest", bag.parent, "--name", "flawed", "--store", tmp_path / "store", code=1)
@@ -432,7 +430,7 @@ def test_console_script_fails_when_messages_do(tmp_path: Path, standing_daemon: 
     assert "/wheel" in done.stdout
 
 
-def test_nobody_listens(tmp_path: Path, unused_port: int) -> None:
+def test_injection_without_a_daemon(tmp_path: Path, unused_port: int) -> None:
     bag = write_bag(tmp_path, "mcap", numbers("/count", 3))
 
     with pytest.raises(MosaicoError):

@@ -34,7 +34,7 @@ def rows() -> list[Row]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_in_a_bag(kind: str, tmp_path: Path) -> None:
+def test_contents_of_a_bag(kind: str, tmp_path: Path) -> None:
     loader = ROSLoader(str(write_bag(tmp_path, kind, rows())))
 
     assert loader.topics == ["/count", "/mixed", "/wheel"]
@@ -133,7 +133,7 @@ def broken_rows() -> list[Row]:
     return [(*row[:3], b"\0\1\0\0") if i == 1 else row for i, row in enumerate(rows())]
 
 
-def test_policies_for_what_cannot_be_decoded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_policies_for_undecodable_messages(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bag = write_bag(tmp_path, "mcap", broken_rows())
 
     warned = list(ROSLoader(bag))
@@ -169,7 +169,7 @@ def test_compressed_bags(kind: str, mode: CompressionMode, tmp_path: Path) -> No
         len(ROSLoader(bag).topics)
 
 
-def test_no_bags(tmp_path: Path) -> None:
+def test_paths_without_a_bag(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ROSLoader(tmp_path / "missing.bag")
     (tmp_path / "notes.txt").write_text("text")
@@ -184,7 +184,7 @@ def test_no_bags(tmp_path: Path) -> None:
             len(ROSLoader(empty).topics)
 
 
-def test_definitions_from_elsewhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_definitions_of_registry_and_caller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bag = write_bag(tmp_path, "db3", rows())
     with sqlite3.connect(bag) as database:
         database.execute("DELETE FROM message_definitions WHERE topic_type = 'my_msgs/msg/Wheel'")

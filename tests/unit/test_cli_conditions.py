@@ -62,7 +62,7 @@ def test_conditions(text: str, body: dict[str, Any]) -> None:
     assert parse_conditions(text).to_dict() == body
 
 
-def test_times_are_asked_for_with_the_values() -> None:
+def test_times_are_requested_with_the_values() -> None:
     assert parse_conditions("imu.x > 2", times=True).to_dict() == {
         "ontology": {"imu.x": {"$gt": 2}, "include_timestamp_range": True}
     }
@@ -90,7 +90,7 @@ def test_times_are_asked_for_with_the_values() -> None:
         ("__import__('os').system('false')", "is not a comparison"),
     ],
 )
-def test_what_is_no_condition_is_refused_with_a_reason(text: str, reason: str) -> None:
+def test_invalid_conditions_are_refused_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError) as error:
         parse_conditions(text)
     assert reason in str(error.value)
@@ -148,7 +148,7 @@ def holds_key(key: str, below: Any, row: dict[str, int]) -> bool:
 
 
 @given(TEXTS)
-def test_texts_mean_what_python_makes_of_them(text: str) -> None:
+def test_conditions_are_evaluated_as_in_python(text: str) -> None:
     body = parse_conditions(text).to_dict()
     for values in itertools.product((-1, 0, 2), repeat=len(FIELDS)):
         row = dict(zip(FIELDS, values, strict=True))

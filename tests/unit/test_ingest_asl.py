@@ -212,7 +212,7 @@ def test_listed_frame_must_lie_in_the_folder(tmp_path: Path, listed: str, reason
         AslReader().open(folder)
 
 
-def test_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_an_image_is_refused(tmp_path: Path) -> None:
     folder = camera(tmp_path, np.zeros((2, 2), np.uint8))
     (folder / "mav0/cam0/data/100.png").write_bytes(b"no image")
 

@@ -72,7 +72,7 @@ def _either_way(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_either_way")
 @given(found=several)
-def test_every_value_lies_where_the_model_puts_it(found: tuple[pa.Table, ...]) -> None:
+def test_every_value_is_where_the_model_puts_it(found: tuple[pa.Table, ...]) -> None:
     times = [table["timestamp_ns"].to_pylist() for table in found]
     rows = [(time, n, row) for n, own in enumerate(times) for row, time in enumerate(own)]
     rows.sort(key=lambda row: row[:2])
@@ -105,7 +105,7 @@ def test_a_cell_can_be_written_without_touching_others() -> None:
         assert frame.notna()[name].tolist() == [True, False]
 
 
-def test_pandas_gets_nan_where_that_loses_nothing() -> None:
+def test_pandas_gets_nan_unless_that_loses_digits() -> None:
     table = pa.table(
         {
             "timestamp_ns": [2**62 + 1, 2**62 + 3],

@@ -160,7 +160,7 @@ def test_combined_queries() -> None:
     assert (Query(named, shaken | lost) | lost).to_dict() == {"$or": [either, ql]}
 
 
-def test_times_come_only_if_asked_for() -> None:
+def test_times_are_included_only_on_request() -> None:
     for asked in (None, False):
         section = QueryOntologyCatalog(X.gt(1), include_timestamp_range=asked).to_dict()
         assert section == {"imu.acceleration.x": {"$gt": 1}}
@@ -214,7 +214,7 @@ def holds(node: dict[str, Any], row: dict[str, Any], path: str = "") -> bool:
 
 
 @given(conditions(), ROWS)
-def test_conditions_mean_in_json_what_they_mean_in_python(
+def test_conditions_mean_the_same_in_json_as_in_python(
     condition: tuple[Any, Any], row: dict[str, int]
 ) -> None:
     expression, meaning = condition

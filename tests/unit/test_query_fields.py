@@ -212,7 +212,7 @@ def test_binary_has_no_operators(name: str) -> None:
         getattr(Image.Q.data, name)
 
 
-def test_unknown_fields_and_operators_name_what_there_is() -> None:
+def test_errors_of_unknown_fields_list_the_known_ones() -> None:
     with pytest.raises(AttributeError, match="imu has no field 'speed'; it has: timestamp_ns"):
         IMU.Q.speed.eq(1)
     with pytest.raises(AttributeError, match=r"imu\.acceleration has no field 'w'; it has: x, y, z"):
@@ -257,7 +257,7 @@ class WordMapper:
         return path_prefix or "", {f"word{number}": field for number in range(self.words)}
 
 
-def test_classes_of_ones_own_become_queryable() -> None:
+def test_custom_classes_can_be_queryable() -> None:
     @queryable(WordMapper, _QueryCatalogExpression, prefix="page", words=2)
     class Page:
         Q: LazyQueryProxy

@@ -30,7 +30,7 @@ def run(code: str) -> str:
 
 
 @pytest.mark.parametrize("tag", sorted(_MODULES))
-def test_class_is_there_when_its_tag_is_met(tag: str) -> None:
+def test_class_is_imported_at_the_first_use_of_its_tag(tag: str) -> None:
     found = Serializable._get_class_type(tag)
 
     assert found is not None
@@ -54,7 +54,7 @@ def test_columns_are_those_of_the_contract(shared: Path) -> None:
                 assert str(field.type) == f"list<item: {item['type']}>", (tag, field)
 
 
-def test_class_of_a_user_comes_first() -> None:
+def test_class_of_a_user_takes_precedence() -> None:
     said = run(
         """
 import pyarrow as pa
@@ -89,7 +89,7 @@ print("done")
     assert said == "done"
 
 
-def test_importing_the_bridge_takes_no_tags() -> None:
+def test_importing_the_bridge_registers_no_lazy_tags() -> None:
     said = run(
         "import mosaicolabs.ros_bridge, mosaicolabs.models.serializable as s\n"
         "from mosaicolabs.models._lazy_registry import _MODULES\n"
@@ -107,7 +107,7 @@ def test_replay_needs_no_rosbags() -> None:
     assert said == "FrameTransform"
 
 
-def test_bridge_knows_them() -> None:
+def test_bridge_adapts_lazy_classes() -> None:
     for ros_type in TYPES:
         adapter = ROSBridge.get_adapter(ros_type)
         assert adapter is not None
