@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 from harness.mosaico02 import Mosaico02
-from harness.mosaico02_catalogue import RefusedError, Topic
+from harness.mosaico02_catalog import RefusedError, Topic
 from harness.record import number, record_numbers, replay, sequence_of, topic_of
 from harness.vectors import recorded_rows, stored_form
 

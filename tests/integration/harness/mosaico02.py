@@ -12,7 +12,7 @@ import pyarrow.flight as flight
 from mosaicolabs import GPS
 from mosaicolabs.models._schema import message_schema
 
-from .mosaico02_catalogue import Catalogue, RefusedError, Topic, check_key
+from .mosaico02_catalog import Catalogue, RefusedError, Topic, check_key
 from .tickets import TruncatedError, decode_ticket, encode_ticket
 from .vectors import created, recorded_rows, stored_form
 
