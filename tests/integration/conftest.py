@@ -56,7 +56,7 @@ def standing_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosaico
 
 @pytest.fixture(params=["embedded", "daemon"])
 def either(request: pytest.FixtureRequest) -> Iterator[MosaicoClient]:
-    """The same test in process and over the network; other tests' sequences are in the catalogue too."""
+    """The same test in process and over the network; other tests' sequences are in the catalog too."""
     if request.param == "embedded":
         yield request.getfixturevalue("standing_store")
         return

@@ -129,9 +129,9 @@ def test_discarded_events_are_reported_as_a_gap(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with Daemon(store, "--events-kept", "1000") as daemon:
         daemon.stop(signal.SIGTERM)
-        with closing(sqlite3.connect(store / "catalog.db")) as catalogue, catalogue:
+        with closing(sqlite3.connect(store / "catalog.db")) as catalog, catalog:
             rows = [(f"{i:026}", "error", "run", None, i, "{}") for i in range(1, 4501)]
-            catalogue.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
+            catalog.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
         daemon.restart()
         with daemon.connect() as client:
             for _ in range(200):

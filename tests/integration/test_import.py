@@ -210,11 +210,11 @@ def test_import_that_ended_before_the_catalog_update_resumes(reference: Path, tm
     assert import_(source, store, "--assume-finalized")["sequences"] == ["one", "two"]
     folders = sorted((store / "seq").iterdir())
     # As a kill leaves it when all of a sequence is in the store: the change is announced, no more.
-    with closing(sqlite3.connect(store / "catalog.db")) as catalogue, catalogue:
-        catalogue.execute("PRAGMA foreign_keys = ON")
-        ((id_,),) = catalogue.execute("SELECT id FROM sequence WHERE name = 'two'").fetchall()
-        catalogue.execute("DELETE FROM sequence WHERE id = ?", (id_,))
-        catalogue.execute("INSERT INTO pending (sequence_id) VALUES (?)", (id_,))
+    with closing(sqlite3.connect(store / "catalog.db")) as catalog, catalog:
+        catalog.execute("PRAGMA foreign_keys = ON")
+        ((id_,),) = catalog.execute("SELECT id FROM sequence WHERE name = 'two'").fetchall()
+        catalog.execute("DELETE FROM sequence WHERE id = ?", (id_,))
+        catalog.execute("INSERT INTO pending (sequence_id) VALUES (?)", (id_,))
     done = import_(source, store, "--assume-finalized")
     assert (done["present"], done["sequences"]) == (["one", "two"], [])
     assert sorted((store / "seq").iterdir()) == folders

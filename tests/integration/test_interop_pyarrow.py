@@ -98,7 +98,7 @@ def read(wire: flight.FlightClient, locator: str, **window: int | None) -> pa.Ta
     return wire.do_get(info(wire, locator, **window).endpoints[0].ticket).read_all()
 
 
-# -- catalogue -----------------------------------------------------------------------------------
+# -- catalog -------------------------------------------------------------------------------------
 
 
 def test_list_flights(wire: flight.FlightClient, ours: MosaicoClient, name: str) -> None:

@@ -61,7 +61,7 @@ def small_files(store: Path) -> list[Path]:
     )
 
 
-def remove_catalogue(store: Path) -> None:
+def remove_catalog(store: Path) -> None:
     for file in store.glob("catalog.db*"):
         file.unlink()
 
@@ -82,7 +82,7 @@ def test_a_whole_store_has_no_problems(store: Path) -> None:
 
 def test_rebuild_answers_the_same(store: Path) -> None:
     expected = all_answers(store)
-    remove_catalogue(store)
+    remove_catalog(store)
     rebuilt = report("rebuild", store)
     assert (rebuilt["sequences"], rebuilt["topics"], rebuilt["problems"]) == (2, 3, [])
     assert all_answers(store) == expected
@@ -148,7 +148,7 @@ def test_damaged_records_are_repaired_from_redundant_records(store: Path) -> Non
 
 def test_records_of_topics_are_repaired_without_the_catalog(store: Path) -> None:
     expected = all_answers(store)
-    remove_catalogue(store)
+    remove_catalog(store)
     topics = [file.parent for file in store.rglob("commit.json")]
     for topic, name in zip(topics, ["commit.json", "topic.json", "schema.arrow"], strict=True):
         flip(topic / name, 40)
@@ -178,7 +178,7 @@ def test_a_sequence_whose_record_is_lost_is_not_removed(store: Path) -> None:
     record = next(store.rglob("final.json")).parent / "sequence.json"
     content = record.read_bytes()
     record.unlink()
-    remove_catalogue(store)
+    remove_catalog(store)
     rebuilt = report("rebuild", store, code=1)
     assert [problem["path"] for problem in rebuilt["problems"]] == [str(record.parent.relative_to(store))]
     files = small_files(store)

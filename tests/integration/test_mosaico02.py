@@ -69,7 +69,7 @@ def demo(server: Mosaico02, client: MosaicoClient) -> MosaicoClient:
     return client
 
 
-# -- catalogue -----------------------------------------------------------------------------------
+# -- catalog -------------------------------------------------------------------------------------
 
 
 def test_server_is_recognized(client: MosaicoClient) -> None:
@@ -185,7 +185,7 @@ def test_what_is_read_can_be_written(server: Mosaico02, demo: MosaicoClient) -> 
             writers[topic].push(message)
         writers["/sensors/imu"].flush()
     assert copy.sequence_status is SequenceStatus.Finalized
-    stored = server.catalogue.sequences["copy"]
+    stored = server.catalog.sequences["copy"]
     assert stored.locked
     assert stored.metadata == {"of": DEMO}
     for topic, name in (("/sensors/imu", "imu"), ("/cam/front", "image")):
@@ -240,9 +240,9 @@ def test_only_what_failed_is_reported_and_once(server: Mosaico02, client: Mosaic
         with pytest.raises(ValueError), client.sequence_create("run", {}, policy) as run:
             good, bad = (run.topic_create(name, {}, Integer64) for name in ("good", "bad"))
             good.push(number(1, 1))
-            server.catalogue.actions.clear()
+            server.catalog.actions.clear()
             bad.push(number(1, 2**70))
-        assert server.catalogue.actions == expected
+        assert server.catalog.actions == expected
 
 
 def test_a_refused_end_is_reported(
@@ -251,7 +251,7 @@ def test_a_refused_end_is_reported(
     def refuse(*_: object) -> None:
         raise RefusedError("facade error :: the disk is full")
 
-    monkeypatch.setattr(server.catalogue, "sequence_finalize", refuse)
+    monkeypatch.setattr(server.catalog, "sequence_finalize", refuse)
     with (
         pytest.raises(InternalError, match="disk is full"),
         client.sequence_create("run", {}, OnErrorPolicy.Report) as run,

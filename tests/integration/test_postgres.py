@@ -1,4 +1,4 @@
-"""The database of the catalogue goes away and comes back: calls say so, and everything goes on."""
+"""The database of the catalog goes away and comes back: calls say so, and everything goes on."""
 
 import json
 import threading
@@ -67,7 +67,7 @@ def test_recording_survives_a_restart_of_the_database(served: Daemon, postgres: 
             topic.flush()
             postgres.stop()
             topic.push(number(2, 2))
-            topic.flush()  # durable rows need the log, not the catalogue
+            topic.flush()  # durable rows need the log, not the catalog
             back = threading.Timer(1.0, postgres.start)
             back.start()
         back.join()

@@ -94,7 +94,7 @@ def test_acceleration_alone_is_an_imu(either: MosaicoClient, name: str) -> None:
     assert message.get_data(IMU).angular_velocity is None
 
 
-# -- the catalogue -------------------------------------------------------------------------------
+# -- catalog -------------------------------------------------------------------------------------
 
 
 def test_facts_of_handlers(either: MosaicoClient, name: str) -> None:

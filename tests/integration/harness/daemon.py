@@ -38,7 +38,7 @@ on_sqlite = pytest.mark.skipif("MOSAICO_TEST_POSTGRES" in os.environ, reason="it
 
 
 def _database(store: Path) -> list[str]:
-    """Where the catalogue of a store lies: in the Postgres of `tests/with_postgres`, if it runs."""
+    """Where the catalog of a store lies: in the Postgres of `tests/with_postgres`, if it runs."""
     url = os.environ.get("MOSAICO_TEST_POSTGRES")
     if url is None:
         return []
@@ -150,7 +150,7 @@ class BucketDaemon(Daemon):
     def __init__(self, folder: Path, bucket: str, port: int, keys: tuple[str, str], *arguments: str) -> None:
         super().__init__(folder)
         self.store = f"s3://{bucket}"
-        # A server that takes the bucket over finds the catalogue of the one before.
+        # A server that takes the bucket over finds the catalog of the one before.
         self._arguments = ["--state-dir", str(folder), *arguments, *_database(Path(self.store))]
         self._environment = {
             "MOSAICO_STORE_ENDPOINT": f"http://127.0.0.1:{port}",

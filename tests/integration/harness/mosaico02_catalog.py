@@ -104,7 +104,7 @@ def compact(value: Any, **options: Any) -> str:
     return json.dumps(value, separators=(",", ":"), **options)
 
 
-class Catalogue:
+class Catalog:
     """Sequences and topics. `strict` refuses fields that it would pass over, and keeps them in `extras`."""
 
     def __init__(self, *, strict: bool) -> None:
