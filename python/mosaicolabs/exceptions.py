@@ -1,7 +1,7 @@
 """Every exception that mosaicolabs raises by itself.
 
-The class tells a caller how to react, the stable `code` what happened. Most classes have a second,
-builtin base, so that `except ConnectionError`, `except ValueError` ... keep working.
+The class determines how a caller can react; the stable `code` identifies the problem. Most classes have a
+second, builtin base, so that `except ConnectionError`, `except ValueError` ... keep working.
 
 Example:
     >>> from mosaicolabs.exceptions import InvalidInputError

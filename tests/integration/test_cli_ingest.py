@@ -225,7 +225,7 @@ def test_unknown_input_creates_nothing(tmp_path: Path) -> None:
     assert "no such file" in failure(
         "ingest", tmp_path / "missing", "--name", "x", "--store", tmp_path / "store"
     )
-    assert "no reader `mcap`" in failure(
+    assert "reader `mcap` does not exist" in failure(
         "ingest", ULG, "--name", "x", "--format", "mcap", "--store", tmp_path / "store"
     )
     assert not (tmp_path / "store").exists()
@@ -253,13 +253,13 @@ def test_report_policy_keeps_what_was_read(tmp_path: Path, cut_log: Path) -> Non
 
     line = failure("ingest", cut_log, "--name", "cut", "--on-error", "report", "--store", store)
 
-    assert "the log breaks off" in line
+    assert "the log is truncated" in line
     info = json.loads(mosaico("info", "cut", "--store", store, "--json").stdout)
     assert info["locked"] is False
     assert {topic["name"]: topic["messages"] for topic in info["topics"]}["/sensor_combined/imu"] == (
         rows["sensor_combined"]
     )
-    assert any("the log breaks off" in note["message"] for note in info["notifications"])
+    assert any("the log is truncated" in note["message"] for note in info["notifications"])
     assert sum(1 for _ in replay(store, "cut")) == sum(topic["messages"] for topic in info["topics"])
 
     removed = json.loads(mosaico("rm", "cut", "--store", store, "--json").stdout)

@@ -278,7 +278,7 @@ def test_streamer_yields_messages_or_columns(either: MosaicoClient, name: str) -
         with pytest.raises(ClosedError):
             next(batches)
         batches.close()
-        with pytest.raises(ClosedError, match="ask for others"):
+        with pytest.raises(ClosedError, match="request new ones"):
             next(batches)
         assert handler.get_data_streamer().to_arrow().num_rows == 10
 

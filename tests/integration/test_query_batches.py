@@ -301,7 +301,7 @@ def test_exported_stream_ends_with_its_batches(either: MosaicoClient, recorded: 
     batches = whole(either, recorded).get_data_streamer().batches()
     reader = pa.RecordBatchReader.from_stream(batches)
     batches.close()
-    with pytest.raises(pa.ArrowException, match="ask for others"):
+    with pytest.raises(pa.ArrowException, match="request new ones"):
         reader.read_all()
 
 

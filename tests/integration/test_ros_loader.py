@@ -165,7 +165,7 @@ def test_compressed_bags(kind: str, mode: CompressionMode, tmp_path: Path) -> No
 
     with ROSLoader(bag.parent) as loader:
         assert [error for _, error in loader] == [None] * 5
-    with pytest.raises((OSError, ValueError), match=r"part of a compressed bag; give its folder|no such bag"):
+    with pytest.raises((OSError, ValueError), match=r"file of a compressed bag; give its folder|no such bag"):
         len(ROSLoader(bag).topics)
 
 
@@ -218,7 +218,7 @@ def test_definition_of_another_publisher_is_not_trusted(tmp_path: Path) -> None:
     errors = [(message.topic, error) for message, error in ROSLoader(bag) if error]
 
     assert [topic for topic, _ in errors] == ["/wheel"]
-    assert "is not that of its publisher" in str(errors[0][1])
+    assert "differs from that of its publisher" in str(errors[0][1])
 
 
 def test_progress_counts(tmp_path: Path) -> None:

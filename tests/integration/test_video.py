@@ -166,7 +166,7 @@ def test_undecodable_packets_are_logged(caplog: pytest.LogCaptureFixture) -> Non
     assert session.decode(b"\x89PNG", ImageFormat.PNG, "camera") is None
     assert CompressedImage(data=b"\0", format=H264).to_image() is None
     texts = ["empty packet of 'camera'", "280 bytes of 'camera'", "'png' is not a video codec"]
-    for text in (*texts, "give to_image a StatefulDecodingSession"):
+    for text in (*texts, "pass a StatefulDecodingSession to to_image"):
         assert text in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 

@@ -363,7 +363,7 @@ def test_values_that_do_not_fit() -> None:
 
 
 def test_a_mosaic_is_not_made_of_colours() -> None:
-    with pytest.raises(ValueError, match="is no 'bayer_rggb8' mosaic"):
+    with pytest.raises(ValueError, match="is not a 'bayer_rggb8' mosaic"):
         Image.from_pillow(PillowImage.new("RGB", (2, 2)), target_encoding="bayer_rggb8")
 
 

@@ -309,7 +309,7 @@ def test_row_that_is_not_a_valid_message(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_row_without_a_known_tag() -> None:
-    with pytest.raises(ValueError, match=r"name no registered ontology tag \(found \['unheard'\]\)"):
+    with pytest.raises(ValueError, match=r"have no registered ontology tag \(found \['unheard'\]\)"):
         Message.from_dataframe_row(Row(**{"timestamp_ns": 5, "/a.unheard.data": 1.0}), "/a")
 
 

@@ -95,13 +95,15 @@ def test_mixin_before_serializable(mixin: type) -> None:
 
 
 def test_tag_taken() -> None:
-    with pytest.raises(ValueError, match=r"wants the tag 'imu' of 'mosaicolabs\.models\.sensors\.imu\.IMU'"):
+    with pytest.raises(
+        ValueError, match=r"has the tag 'imu', which 'mosaicolabs\.models\.sensors\.imu\.IMU' already uses"
+    ):
         define("Another", (Serializable,), NUMBER, __ontology_tag__="imu")
 
 
 def test_subclass_without_a_tag_of_its_own() -> None:
     parent = define("TestParent", (Serializable,), NUMBER)
-    with pytest.raises(ValueError, match="wants the tag 'test_parent'"):
+    with pytest.raises(ValueError, match="has the tag 'test_parent'"):
         type("TestChild", (parent,), {"__module__": __name__})
 
 

@@ -191,7 +191,7 @@ def test_dates_and_times_are_sent_as_text() -> None:
     moments = datetime(2026, 1, 31, 12, tzinfo=timezone.utc), datetime(2026, 2, 1, tzinfo=timezone.utc)
     assert q.moment.between(*moments).value == ["2026-01-31T12:00:00+00:00", "2026-02-01T00:00:00+00:00"]
     assert q.moment.geq(1_700_000_000_000_000_000).value == "1700000000000000000"
-    with pytest.raises(ValueError, match="lies nothing"):
+    with pytest.raises(ValueError, match="is an empty range"):
         q.moment.between(*reversed(moments))
     with pytest.raises(TypeError, match="one type"):
         q.moment.in_(date(2026, 1, 1), moments[0])

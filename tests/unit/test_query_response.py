@@ -172,7 +172,7 @@ def test_limits_are_positive_numbers(limit: Any) -> None:
 
 
 def test_a_cursor_needs_the_limit() -> None:
-    with pytest.raises(ValueError, match="cursor continues a query with a limit"):
+    with pytest.raises(ValueError, match="cursor needs the limit of the query"):
         ask(items(), QuerySequence(), cursor="abc")
 
 
@@ -198,7 +198,7 @@ def test_pages_follow_the_cursor_and_repeat_the_query() -> None:
 def test_invalid_answer_is_an_error() -> None:
     with pytest.raises(InternalError, match="without content"):
         ask(None, QuerySequence())
-    with pytest.raises(InternalError, match="'run', which names no topic"):
+    with pytest.raises(InternalError, match="'run', which is not the name of a topic"):
         ask({"items": [{"sequence": "run", "topics": [{"locator": "run"}]}]}, QuerySequence())
 
 
@@ -282,7 +282,7 @@ def test_extensions_are_not_sent_to_mosaico_02_servers() -> None:
         ([QuerySequence()], {"limit": 5}, "limit"),
         ([QuerySequence()], {"order_by": Sequence.Q.name, "explain": True}, "explain, order"),
     ]:
-        with pytest.raises(UnsupportedError, match=f"knows no {named} in queries"):
+        with pytest.raises(UnsupportedError, match=f"does not support {named} in queries"):
             ask(items(), *queries, server=None, **arguments)
     assert found(ask(items(a=["/t"]), QuerySequence(), server=None)) == {"a": ["/t"]}
 

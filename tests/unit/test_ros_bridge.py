@@ -147,7 +147,7 @@ class TestTranslation:
         ("data", "reason"),
         [
             (None, "it was not decoded"),
-            ({"x": 1.0, "z": 2.0}, "Vector3Adapter needs the fields y; there are: x, z"),
+            ({"x": 1.0, "z": 2.0}, "Vector3Adapter needs the fields y; the message has: x, z"),
             ({**XYZ, "y": "text"}, "valid number"),
         ],
     )

@@ -53,13 +53,13 @@ def query(
 ) -> None:
     """Find sequences and topics that satisfy CONDITION."""
     try:
-        asked = parse_conditions(condition, times=times)
+        parsed = parse_conditions(condition, times=times)
         order = [parse_order(field) for field in order_by]
     except (ValueError, AttributeError) as error:
         raise click.UsageError(str(error)) from error
     with target.open() as client:
         response = client.query(
-            query=asked, order_by=order or None, limit=limit, cursor=cursor, explain=explain
+            query=parsed, order_by=order or None, limit=limit, cursor=cursor, explain=explain
         )
     if as_json:
         print_json(_document(target, response))

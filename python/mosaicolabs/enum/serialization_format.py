@@ -1,4 +1,4 @@
-"""Kinds of payload, a storage hint that travels with each topic."""
+"""Kinds of payload, a storage hint of each topic."""
 
 from mosaicolabs.enum._str_enum import StrEnum
 

@@ -157,8 +157,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             raise InvalidInputError(
                 f"Cannot stream sequence '{self.name}': The sequence might contain no data"
             )
-        wanted = {f"/{topic.strip('/')}" for topic in topics or self.topics}
-        unknown = sorted(wanted - set(self._manifests))
+        selected = {f"/{topic.strip('/')}" for topic in topics or self.topics}
+        unknown = sorted(selected - set(self._manifests))
         if unknown:
             raise InvalidInputError(
                 f"Invalid input topic names {unknown}; sequence '{self.name}' has {sorted(self.topics)}"
@@ -166,11 +166,11 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         filled = [
             name
             for name, manifest in self._manifests.items()
-            if name in wanted and (follow or manifest.timestamp_ns_min is not None)
+            if name in selected and (follow or manifest.timestamp_ns_min is not None)
         ]
         if not filled and not follow:
             raise FailedPreconditionError(
-                f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data"
+                f"None of the topics {sorted(selected)} of sequence '{self.name}' has data"
             )
         return filled
 

@@ -222,13 +222,13 @@ class SyncTransformer:
         def at_ticks(name: Hashable, values: Column) -> Column:
             if pick is not None:
                 return pick(values)
-            made = np.asarray(policy.apply(grid, times.copy(), values))
-            if made.shape != grid.shape:
+            computed = np.asarray(policy.apply(grid, times.copy(), values))
+            if computed.shape != grid.shape:
                 raise ValueError(
-                    f"{policy!r} gave column {name!r} values of shape {made.shape}; "
+                    f"{policy!r} gave column {name!r} values of shape {computed.shape}; "
                     f"there are {len(grid)} ticks"
                 )
-            return made
+            return computed
 
         return at_ticks
 

@@ -20,8 +20,8 @@ class ROSBridge(Generic[T]):
         >>> from mosaicolabs.ros_bridge import ROSBridge, ROSMessage
         >>> ROSBridge.get_adapter("sensor_msgs/msg/Imu").__name__
         'IMUAdapter'
-        >>> said = ROSMessage(5, "/chatter", "std_msgs/msg/String", {"data": "hello"})
-        >>> ROSBridge.from_ros_message(said).data.data
+        >>> text = ROSMessage(5, "/chatter", "std_msgs/msg/String", {"data": "hello"})
+        >>> ROSBridge.from_ros_message(text).data.data
         'hello'
     """
 

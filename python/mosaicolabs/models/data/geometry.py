@@ -118,7 +118,7 @@ class Point2d(_Vector2dStruct, Serializable, HeaderMixin, CovarianceMixin):
     """A position in the plane.
 
     Attributes:
-        x, y: Coordinates, m unless the user of the class says otherwise.
+        x, y: Coordinates, m unless documented otherwise.
     """
 
 
@@ -126,7 +126,7 @@ class Point3d(_Vector3dStruct, Serializable, HeaderMixin, CovarianceMixin):
     """A position in space.
 
     Attributes:
-        x, y, z: Coordinates, m unless the user of the class says otherwise.
+        x, y, z: Coordinates, m unless documented otherwise.
     """
 
 

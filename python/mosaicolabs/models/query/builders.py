@@ -68,7 +68,7 @@ class _Builder(_Combinable):
         if not isinstance(expr, self._expression_type):
             raise TypeError(
                 f"{type(self).__name__} takes a {self._expression_type._described()}, "
-                f"not {type(expr).__name__} {expr!r}; operators such as .eq() and .gt() make them"
+                f"not {type(expr).__name__} {expr!r}; operators such as .eq() and .gt() create them"
             )
         if not expr.op.startswith("$"):
             raise InvalidInputError(
@@ -241,10 +241,10 @@ class Query(_Combinable):
         >>> from mosaicolabs import GPS, IMU
         >>> shaken = QueryOntologyCatalog(IMU.Q.acceleration.z.gt(20.0))
         >>> lost = QueryOntologyCatalog(GPS.Q.status.satellites.lt(4))
-        >>> asked = Query(QuerySequence().with_name_match("run-"), shaken | lost).to_dict()
-        >>> asked["sequence"]
+        >>> query = Query(QuerySequence().with_name_match("run-"), shaken | lost).to_dict()
+        >>> query["sequence"]
         {'name': {'$match': 'run-'}}
-        >>> asked["$or"][1]
+        >>> query["$or"][1]
         {'ontology': {'gps.status.satellites': {'$lt': 4}}}
     """
 

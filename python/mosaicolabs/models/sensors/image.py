@@ -253,7 +253,7 @@ class Image(Serializable, HeaderMixin):
         if self.format == ImageFormat.PNG:
             return _png.decode(self.data, self.stride, self.height)
         raise ValueError(
-            f"the container of an Image is raw or png, not {self.format.value}; use a CompressedImage"
+            f"the container of an Image is raw or png, not {self.format.value}; use CompressedImage"
         )
 
 

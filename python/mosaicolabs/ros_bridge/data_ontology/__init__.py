@@ -9,7 +9,7 @@ __all__ = ["BatteryState", "FrameTransform"]
 
 
 def __getattr__(name: str) -> Any:
-    # Not before they are asked for: see mosaicolabs.models._lazy_registry.
+    # Imported at first use: see mosaicolabs.models._lazy_registry.
     if name in ("PointCloud2", "PointField"):
         from . import point_cloud
 

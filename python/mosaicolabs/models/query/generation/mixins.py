@@ -135,7 +135,7 @@ class _QueryableComparable(_QueryableValue):
         low, high = given
         if low > high:
             raise InvalidInputError(
-                f"{self.full_path}: the range from {low!r} to {high!r} is empty; swap them", "bad_query"
+                f"{self.full_path}: between {low!r} and {high!r} is an empty range; swap them", "bad_query"
             )
         return self._expression("$between", checked)
 
