@@ -68,7 +68,9 @@ class MosaicoError(Exception):
         return type(self), (self.message, self.code, self.request_id)
 
 
-_RETRYABLE = frozenset({"unavailable", "store_unavailable", "rows_elsewhere", "shutting_down", "deadline"})
+_RETRYABLE = frozenset(
+    {"unavailable", "store_unavailable", "rows_on_other_daemon", "shutting_down", "timed_out"}
+)
 
 
 class NotFoundError(MosaicoError, LookupError):
@@ -125,7 +127,7 @@ class ConnectionFailedError(MosaicoError, ConnectionError):
     codes = (
         "unavailable",
         "store_unavailable",
-        "rows_elsewhere",
+        "rows_on_other_daemon",
         "shutting_down",
         "cancelled",
         "deleted",
@@ -137,7 +139,7 @@ class ConnectionFailedError(MosaicoError, ConnectionError):
 class DeadlineError(MosaicoError, TimeoutError):
     """The call timed out."""
 
-    codes = ("deadline",)
+    codes = ("timed_out",)
 
 
 class ResourceExhaustedError(MosaicoError):

@@ -172,7 +172,7 @@ def test_finalize_waits_for_rows_in_the_wal_of_a_dead_daemon(cluster: Cluster) -
                 cluster[0].kill()
                 for at in range(10, 20):
                     topic.push(number(at, at))
-        assert raised.value.code == "rows_elsewhere"
+        assert raised.value.code == "rows_on_other_daemon"
         assert "10 rows" in str(raised.value)
         assert f":{cluster[0].port}" in str(raised.value)
         assert replay(client, "run") == [("/a", at, at) for at in range(10, 20)]

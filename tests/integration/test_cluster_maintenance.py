@@ -114,7 +114,7 @@ def test_records_of_parts_are_checked_and_repaired(
             cluster[0].kill()
             for at in range(10, 20):
                 topic.push(number(at, at))
-    assert raised.value.code == "rows_elsewhere"
+    assert raised.value.code == "rows_on_other_daemon"
     cluster[1].stop(signal.SIGTERM)
     assert report("check", operator, "--deep")["problems"] == []
     files = pyarrow.fs.S3FileSystem(

@@ -74,9 +74,9 @@ def test_retryable_codes_are_those_of_the_core() -> None:
         == {
             "unavailable",
             "store_unavailable",
-            "rows_elsewhere",
+            "rows_on_other_daemon",
             "shutting_down",
-            "deadline",
+            "timed_out",
         }
     )
 

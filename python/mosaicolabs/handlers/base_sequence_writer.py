@@ -148,8 +148,8 @@ class BaseSequenceWriter(ABC):
         Raises:
             RuntimeError: Outside the `with` block.
             MosaicoError: Not everything could be stored; the error policy was applied.
-            ConnectionFailedError: With the code `rows_elsewhere`: some rows are only on the disk of a daemon
-                that cannot be reached. The sequence stays open; call this again when that daemon runs.
+            ConnectionFailedError: With the code `rows_on_other_daemon`: some rows are only on the disk of an
+                unreachable daemon. The sequence stays open; call this again when that daemon runs.
         """
         if self._status in (SequenceStatus.Finalized, SequenceStatus.Error):
             return
@@ -201,7 +201,7 @@ class BaseSequenceWriter(ABC):
                 self._status = SequenceStatus.Finalized
                 return
         except BaseException as failure:
-            if isinstance(failure, MosaicoError) and failure.code == "rows_elsewhere":
+            if isinstance(failure, MosaicoError) and failure.code == "rows_on_other_daemon":
                 # Everything is durable, but partly on an unreachable daemon: deleting would lose it.
                 _add_note(failure, "nothing is lost; call close() again when that daemon runs")
             else:
