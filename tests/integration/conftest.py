@@ -1,4 +1,4 @@
-"""Clients and daemons. `client` is embedded, `remote` talks to a `daemon`, `either` is each in turn."""
+"""Clients and daemons. `client` is embedded, `remote` uses a `daemon`, `either` is each in turn."""
 
 import itertools
 import re

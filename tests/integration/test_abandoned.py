@@ -1,4 +1,4 @@
-"""Recordings whose writer died are ended by their policy; writers that are only silent are not cut."""
+"""Recordings whose writer died are ended by their policy; idle writers are not."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Batches: when they are cut, that no cut loses or repeats a row, and that one bad message harms no other."""
+"""Batches: when they are cut, that no row is lost or repeated, and that a bad message affects no other."""
 
 import itertools
 import time

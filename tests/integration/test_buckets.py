@@ -1,4 +1,4 @@
-"""The daemon on a bucket of a real MinIO: the same answers as on a folder, also when the bucket is away."""
+"""The daemon on a bucket of a real MinIO: the same answers as on a folder, also after an outage."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""`mosaico ls`, `info`, `cat`, `rm` and `demo` as a person or a script calls them."""
+"""`mosaico ls`, `info`, `cat`, `rm` and `demo`, called as by a user or a script."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""`mosaico query` as a person or a script calls it."""
+"""`mosaico query`, called as by a user or a script."""
 
 import json
 import re

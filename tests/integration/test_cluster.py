@@ -1,4 +1,4 @@
-"""Three daemons over one bucket of a real MinIO and one real Postgres; one of them goes away."""
+"""Three daemons over one bucket of a real MinIO and one real Postgres; one of them fails."""
 
 import json
 import os
@@ -183,8 +183,8 @@ def test_finalize_waits_for_rows_in_the_wal_of_a_dead_daemon(cluster: Cluster) -
         assert f"unlocked, 10 messages on {away.daemon}, which is not running" in repr(handler)
         assert f"10 messages on {away.daemon}" in sequence_of(client, "run")._repr_html_()
         assert f"/a: 10 messages on {away.daemon}" in " ".join(mosaico(cluster, "info", "run").split())
-        (told,) = json.loads(mosaico(cluster, "info", "run", "--json"))["topics"]
-        assert told["remote_rows"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
+        (topic,) = json.loads(mosaico(cluster, "info", "run", "--json"))["topics"]
+        assert topic["remote_rows"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
         assert "run" in mosaico(cluster, "ls")
         cluster[0].restart()
         assert within(20, lambda: len(replay(client, "run")) == 20)

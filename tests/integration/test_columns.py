@@ -1,4 +1,4 @@
-"""Topics read as columns: the rows that messages would be, and only what was asked for."""
+"""Topics read as columns: the rows equal the messages, and only selected ones are sent."""
 
 import itertools
 import math

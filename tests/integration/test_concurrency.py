@@ -1,4 +1,4 @@
-"""Many at once: recordings, deletions, readers beside a writer, and ends that nobody planned."""
+"""Concurrency: recordings, deletions, readers beside a writer, and unexpected ends."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The daemon as its operator meets it: starts, refusals, signals."""
+"""The daemon as seen by its operator: starts, refusals, signals."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""What handles tell about themselves: in a shell, in a notebook, and while they work."""
+"""Display of handlers: in a shell, in a notebook, and their progress."""
 
 import re
 from xml.etree import ElementTree

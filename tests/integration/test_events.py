@@ -1,4 +1,4 @@
-"""Events: what happened, for those who list it and those who wait."""
+"""Events: listing and following."""
 
 import json
 import signal
@@ -28,24 +28,24 @@ def kinds(events: list[Event]) -> list[str]:
 def test_recording_emits_events(either: MosaicoClient, name: str) -> None:
     before = time.time_ns()
     record_numbers(either, name, {"a/b": [(7, 1), (3, 2)]})
-    told = list(either.events(sequence_name=name))
-    assert kinds(told) == [
+    found = list(either.events(sequence_name=name))
+    assert kinds(found) == [
         "sequence_created",
         "topic_created",
         "chunk_stored",
         "topic_committed",
         "sequence_finalized",
     ]
-    assert all(before <= event.timestamp_ns <= time.time_ns() for event in told)
-    assert {event.sequence_name for event in told} == {name}
-    assert [event.topic_name for event in told] == [None, "/a/b", "/a/b", "/a/b", None]
-    assert told[1].detail == {"ontology_tag": Integer64.ontology_tag()}
-    chunk = told[2].detail
+    assert all(before <= event.timestamp_ns <= time.time_ns() for event in found)
+    assert {event.sequence_name for event in found} == {name}
+    assert [event.topic_name for event in found] == [None, "/a/b", "/a/b", "/a/b", None]
+    assert found[1].detail == {"ontology_tag": Integer64.ontology_tag()}
+    chunk = found[2].detail
     assert (chunk["rows"], chunk["timestamp_ns_min"], chunk["timestamp_ns_max"]) == (2, 3, 7)
-    assert list(either.events(told[1].id, sequence_name=name)) == told[2:]
-    assert list(either.events(told[-1].id, sequence_name=name)) == []
+    assert list(either.events(found[1].id, sequence_name=name)) == found[2:]
+    assert list(either.events(found[-1].id, sequence_name=name)) == []
     some = either.events(kinds=[EventKind.TOPIC_CREATED, "sequence_finalized"], sequence_name=name)
-    assert list(some) == [told[1], told[4]]
+    assert list(some) == [found[1], found[4]]
 
 
 def test_invalid_arguments_are_refused(either: MosaicoClient) -> None:
@@ -58,13 +58,13 @@ def test_invalid_arguments_are_refused(either: MosaicoClient) -> None:
 def test_following(either: MosaicoClient, new_name: Callable[[], str]) -> None:
     first, second = new_name(), new_name()
     record_numbers(either, first, {"t": [(1, 1)]})
-    heard: list[Event] = []
+    received: list[Event] = []
     finalized = [EventKind.SEQUENCE_FINALIZED]
 
     def listen() -> None:
         for event in either.events(follow=True, kinds=finalized, timeout=30):
             if event.sequence_name in (first, second):
-                heard.append(event)
+                received.append(event)
             if event.sequence_name == second:
                 return
 
@@ -74,7 +74,7 @@ def test_following(either: MosaicoClient, new_name: Callable[[], str]) -> None:
     record_numbers(either, second, {"t": [(1, 1)]})
     listener.join(10)
     assert not listener.is_alive()
-    assert [event.sequence_name for event in heard] == [first, second]
+    assert [event.sequence_name for event in received] == [first, second]
 
 
 def test_following_ends_after_the_timeout(client: MosaicoClient) -> None:
@@ -147,8 +147,8 @@ def test_discarded_events_are_reported_as_a_gap(tmp_path: Path) -> None:
             assert EventKind.GAP not in kinds(list(client.events(gap.id)))
             assert next(client.events(f"{7:026}", follow=True, sequence_name="other")) == gap
         command = [str(MOSAICO), "events", "--port", str(daemon.port), "--after", f"{7:026}"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-        assert told.split("\n", 1)[0].split()[1:3] == ["gap", "-"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        assert found.split("\n", 1)[0].split()[1:3] == ["gap", "-"]
 
 
 def test_lost_connection_raises(daemon: Daemon, remote: MosaicoClient) -> None:
@@ -168,12 +168,12 @@ def test_command(tmp_path: Path) -> None:
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=30, check=True)
         return done.stdout.splitlines()
 
-    told = [json.loads(line) for line in run("--json")]
-    assert told[0]["kind"] == "sequence_created"
-    assert set(told[0]) == {"id", "kind", "sequence", "topic", "timestamp_ns", "detail"}
+    found = [json.loads(line) for line in run("--json")]
+    assert found[0]["kind"] == "sequence_created"
+    assert set(found[0]) == {"id", "kind", "sequence", "topic", "timestamp_ns", "detail"}
     lines = run("--kind", "topic_created", "--kind", "sequence_finalized")
     assert [line.split()[1:3] for line in lines] == [["topic_created", "s/t"], ["sequence_finalized", "s"]]
-    assert len(run("--after", told[0]["id"], "--sequence", "s")) == len(told) - 1
+    assert len(run("--after", found[0]["id"], "--sequence", "s")) == len(found) - 1
 
 
 def test_command_follows(daemon: Daemon, remote: MosaicoClient) -> None:
@@ -182,10 +182,10 @@ def test_command_follows(daemon: Daemon, remote: MosaicoClient) -> None:
     assert listener.stdout is not None
     try:
         record_numbers(remote, "s", {"t": [(1, 1)]})
-        heard = ""
-        while "sequence_finalized" not in heard:
-            heard = listener.stdout.readline()
-            assert heard, "the listener ended"
+        received = ""
+        while "sequence_finalized" not in received:
+            received = listener.stdout.readline()
+            assert received, "the listener ended"
         listener.send_signal(signal.SIGINT)
         assert listener.wait(10) == 130
     finally:

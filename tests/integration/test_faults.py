@@ -1,4 +1,4 @@
-"""Things break while recording: no silent loss, what was confirmed stays, nobody else is harmed."""
+"""Failures while recording: no silent loss, acknowledged rows stay, other recordings are not affected."""
 
 import contextlib
 import itertools

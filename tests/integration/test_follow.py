@@ -1,4 +1,4 @@
-"""Following a recording: what is durable comes within 200 ms, merged, until the recording ends."""
+"""Following a recording: durable rows arrive within 200 ms, merged, until the recording ends."""
 
 import json
 import queue
@@ -18,7 +18,7 @@ from harness.script import Script
 from mosaicolabs import Floating64, Integer64, Message, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
 
-PATIENCE = 20
+TIMEOUT_S = 20
 
 
 class Follower:
@@ -38,7 +38,7 @@ class Follower:
         self._items.put(None)
 
     def next(self) -> tuple[float, Any]:
-        item = self._items.get(timeout=PATIENCE)
+        item = self._items.get(timeout=TIMEOUT_S)
         if isinstance(item, Exception):
             raise item
         assert item is not None, "the stream ended"
@@ -48,11 +48,11 @@ class Follower:
     def rest(self) -> list[Any]:
         """Everything up to the end."""
         found = []
-        while (item := self._items.get(timeout=PATIENCE)) is not None:
+        while (item := self._items.get(timeout=TIMEOUT_S)) is not None:
             if isinstance(item, Exception):
                 raise item
             found.append(item[1])
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT_S)
         return found
 
     def is_silent(self, seconds: float) -> bool:
@@ -274,4 +274,4 @@ def test_the_command_line_follows(daemon: Daemon, remote: MosaicoClient) -> None
             sequence.close()
             assert json.loads(process.stdout.readline())["timestamp_ns"] == 8
             assert process.stdout.read() == ""
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT_S) == 0

@@ -79,7 +79,7 @@ def test_import_preserves_everything(reference: Path, expected: dict[str, Any], 
 
 
 def agrees(found: Any, expected: Any, where: str) -> None:
-    """An object has the values that the SDK of 0.2 told; pixels it did not tell."""
+    """An object has the values that the SDK of 0.2 printed, which did not print pixels."""
     if not isinstance(expected, dict):
         assert getattr(found, "value", found) == expected, where
         return
@@ -254,8 +254,8 @@ def test_import_of_another_native_store(tmp_path: Path) -> None:
         assert {name: replay(client, name) for name in client.list_sequences()} == expected
         assert notices
         assert [notice.message for notice in client.list_sequence_notify("broken")] == notices
-        told = list(client.events(kinds=[EventKind.SEQUENCE_FINALIZED]))
-        assert sorted(str(event.sequence_name) for event in told) == ["done", "open"]
+        finalized = list(client.events(kinds=[EventKind.SEQUENCE_FINALIZED]))
+        assert sorted(str(event.sequence_name) for event in finalized) == ["done", "open"]
         daemon.stop(15)
 
 

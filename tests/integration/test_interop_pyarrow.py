@@ -1,4 +1,4 @@
-"""The wire of Mosaico 0.2 as any Arrow Flight client meets it."""
+"""The wire protocol of Mosaico 0.2 as used by any Arrow Flight client."""
 
 import json
 import re

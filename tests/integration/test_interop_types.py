@@ -1,4 +1,4 @@
-"""Columns of every kind between pyarrow and the daemon, and error codes as our client shows them."""
+"""Columns of every type between pyarrow and the daemon, and error codes in client exceptions."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`mosaicod rebuild`, `check`, `gc` and `stats` as an operator uses them."""
+"""`mosaicod rebuild`, `check`, `gc` and `stats`, called as by an operator."""
 
 import json
 import shutil

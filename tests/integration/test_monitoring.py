@@ -1,4 +1,4 @@
-"""What monitors are told: counts that are right, health, and readiness."""
+"""Monitoring: correct counts, health, and readiness."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Our client and a Mosaico 0.2 server: everything works, and nothing is sent that no 0.2 client sends."""
+"""The client on a Mosaico 0.2 server: everything works, and no extension is sent."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""What becomes of a recording that fails: nothing under Delete, everything that was pushed under Report."""
+"""Failed recordings: nothing remains under Delete, everything that was pushed under Report."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The database of the catalog goes away and comes back: calls say so, and everything goes on."""
+"""The database of the catalog becomes unreachable and returns: calls report it, and work resumes."""
 
 import json
 import threading

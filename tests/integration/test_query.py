@@ -1,4 +1,4 @@
-"""Queries end to end: what is asked in Python is what is found, embedded and over the network."""
+"""Queries end to end, embedded and over the network."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

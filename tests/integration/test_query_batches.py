@@ -1,4 +1,4 @@
-"""What a query found, read as columns: the rows that its messages are, and only those asked for."""
+"""Query results read as columns: the rows equal the messages, and only selected ones are sent."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a request costs the catalog: few statements whatever the answer, each one served by an index."""
+"""Cost of requests in the catalog: a constant number of statements, each served by an index."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What Mosaico 0.2.4 did in a way that only hurt, and what code of several generations expects at once."""
+"""Fixed quirks of Mosaico 0.2.4, and what code for several versions expects."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""`mosaicod rebuild` while daemons have the store: they do it, beside readers and writers."""
+"""`mosaicod rebuild` while daemons use the store: they do it, beside readers and writers."""
 
 import json
 import subprocess
@@ -87,9 +87,9 @@ def test_kill_in_the_middle(daemon: Daemon) -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
             time.sleep(pause)
             daemon.kill()
-            _, told = asking.communicate(timeout=60)
+            _, output = asking.communicate(timeout=60)
             # Or the daemon was gone already, and the command had the store for itself; or all was done.
-            assert asking.returncode == 0 or "the server at" in told, told
+            assert asking.returncode == 0 or "the server at" in output, output
         daemon.restart()
         with daemon.connect() as client:
             assert client.list_sequences() == [f"run-{index}" for index in range(SEQUENCES)]

@@ -1,4 +1,4 @@
-"""The main job: record, find again, replay in time order; in process and over the network."""
+"""Recording, finding and replaying in time order; in process and over the network."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Requests have names: in the daemon's log, in its answers, and in the exceptions of clients."""
+"""Request IDs: in the log of the daemon, in its answers, and in the exceptions of clients."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""What bags have in them besides good messages: told and counted, never dropped in silence."""
+"""Bad messages in bags are reported and counted, never dropped silently."""
 
 import json
 import re
@@ -158,9 +158,9 @@ def test_illegal_names_are_replaced_and_reported(tmp_path: Path, standing_daemon
     assert result.messages == {"/a_b": 1, "/a_b_2": 1, "/x_hidden": 1, "/rel": 1}
     names = {topic.name: topic.metadata["ros_topic"] for topic in result.recording.topics}
     assert names == {"/a_b": "/a_b", "/a_b_2": "/a:b", "/x_hidden": "/_hidden", "/rel": "rel"}
-    told = {skip.source: skip.reason for skip in result.recording.skipped}
-    assert told.keys() == {"/a:b", "/_hidden"}
-    assert "/a_b_2" in told["/a:b"]
+    found = {skip.source: skip.reason for skip in result.recording.skipped}
+    assert found.keys() == {"/a:b", "/_hidden"}
+    assert "/a_b_2" in found["/a:b"]
 
 
 def test_topic_of_two_classes_keeps_the_more_frequent_one(
@@ -227,13 +227,13 @@ def test_messages_before_the_damage_are_kept(
     with pytest.raises(BagError) as raised:
         RosbagInjector(config).run()
 
-    told = re.search(r"is damaged after (\d+) messages: ", str(raised.value))
-    assert told, raised.value
-    assert 10 < int(told[1]) < 30
+    found = re.search(r"is damaged after (\d+) messages: ", str(raised.value))
+    assert found, raised.value
+    assert 10 < int(found[1]) < 30
     with standing_daemon.connect() as client:
         handler = client.sequence_handler(name)
         assert handler is not None
-        assert sum(1 for _ in handler.get_data_streamer()) == int(told[1])
+        assert sum(1 for _ in handler.get_data_streamer()) == int(found[1])
         assert "is damaged after" in client.list_sequence_notify(name)[0].message
 
 

@@ -1,4 +1,4 @@
-"""The loader: what it tells about a bag, and what it hands out."""
+"""The loader: facts of a bag, and decoded messages."""
 
 import io
 import sqlite3

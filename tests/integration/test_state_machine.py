@@ -1,4 +1,4 @@
-"""Any course of events, against a model of dictionaries and lists."""
+"""Random sequences of operations against a model of dictionaries and lists."""
 
 import tempfile
 from dataclasses import dataclass, field

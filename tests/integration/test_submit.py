@@ -1,4 +1,4 @@
-"""`TopicWriter.submit`: data made in the background, in order, none lost, nobody stalled."""
+"""`TopicWriter.submit`: data made in the background; in order, none lost, no topic stalled."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""How people write where daemons listen."""
+"""Addresses of daemons as users write them."""
 
 import pytest
 

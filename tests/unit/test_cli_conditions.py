@@ -1,4 +1,4 @@
-"""The text of `mosaico query` says in JSON what it says in Python."""
+"""Conditions of `mosaico query` mean the same in JSON as in Python."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""Recorded behaviour of the Python surface that no signature tells."""
+"""Recorded behaviour of the Python surface beyond signatures."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Conversions between encodings, against definitions written anew and against other libraries."""
+"""Conversions between encodings, against independent definitions and other libraries."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pictures are encoded and decoded without the GIL: other Python threads go on meanwhile."""
+"""Pictures are encoded and decoded with the GIL released: other Python threads keep running."""
 
 import sys
 import threading

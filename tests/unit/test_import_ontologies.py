@@ -1,4 +1,4 @@
-"""The daemon's own description of the package's classes is the package's."""
+"""The daemon's description of the data classes matches the package."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The ASL/EuRoC reader: exact values and times; nothing malformed passes."""
+"""The ASL/EuRoC reader: exact values and times; malformed input is refused."""
 
 import math
 import struct

@@ -1,4 +1,4 @@
-"""Readers are found as entry points, ours and others' alike."""
+"""Readers of this and of other packages are found as entry points."""
 
 import sys
 from importlib.metadata import EntryPoint, entry_points

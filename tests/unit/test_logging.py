@@ -1,4 +1,4 @@
-"""Logging through the standard library: silent until asked for, then as the application wants it."""
+"""Logging through the standard library: silent by default, then as the application configures it."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ def test_names_are_taken_as_given() -> None:
 
 def test_nothing_is_printed_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(isinstance(handler, logging.NullHandler) for handler in get_logger().handlers)
-    get_logger("mosaicolabs.handlers").error("nobody asked")
+    get_logger("mosaicolabs.handlers").error("not configured")
     assert capsys.readouterr().err == ""
 
 

@@ -1,4 +1,4 @@
-"""Cutting, flattening and merging the rows of topics against models that look at one row at a time."""
+"""Cutting, flattening and merging the rows of topics against row-by-row models."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""SyncTransformer and its policies against a model that looks at one tick and one row at a time."""
+"""SyncTransformer and its policies against a model that computes one tick and one row at a time."""
 
 import pickle
 from collections.abc import Callable

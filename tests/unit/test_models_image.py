@@ -1,4 +1,4 @@
-"""Pixels in, the same pixels out: every encoding, container, padding and byte order."""
+"""Pixels survive every encoding, container, padding and byte order."""
 
 import io
 import logging

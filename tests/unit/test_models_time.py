@@ -1,4 +1,4 @@
-"""Times survive every conversion as exactly as it promises."""
+"""Times survive every conversion with the documented precision."""
 
 from datetime import datetime, timedelta, timezone
 

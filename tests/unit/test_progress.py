@@ -1,4 +1,4 @@
-"""The progress display: the final figures stay on a terminal, and nothing is written elsewhere."""
+"""The progress display: the final figures stay on a terminal, and files receive nothing."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What builders and queries send, and that combining keeps its meaning on the way to JSON."""
+"""What builders and queries send, and that combinations keep their meaning in JSON."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Answers: reading them, paging through them, asking further; against recorded ones and a scripted server."""
+"""Responses: decoding, paging, refining; against recorded ones and a scripted server."""
 
 import json
 import os

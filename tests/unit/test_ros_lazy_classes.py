@@ -1,4 +1,4 @@
-"""Data classes beyond those of Mosaico 0.2: there when they are needed, never in the way of a user's own."""
+"""Data classes beyond those of Mosaico 0.2 are imported at first use and yield to classes of users."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A Mosaico 0.2.4 server as it was recorded: for clients that must get along without any extra of ours."""
+"""A Mosaico 0.2.4 server as recorded, for clients that must work without extensions."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What a Mosaico 0.2.4 server keeps, and how it answers actions: keys, checks and texts as recorded."""
+"""State and actions of a Mosaico 0.2.4 server: keys, checks and texts as recorded."""
 
 import json
 import re

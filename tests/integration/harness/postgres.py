@@ -1,4 +1,4 @@
-"""A real Postgres of a test's own, which it may stop."""
+"""A real Postgres owned by a test, which may stop it."""
 
 import os
 import shutil
