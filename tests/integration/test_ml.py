@@ -237,7 +237,7 @@ def test_one_frame_for_everything_is_logged(
         assert len(list(extractor.to_pandas_chunks(window_sec=0.5))) == 3
         assert not caplog.records
         assert len(list(extractor.to_pandas_chunks())) == 1
-    assert "a window of 5 s holds all that is asked for" in caplog.text
+    assert "a window of 5 s covers the whole selection" in caplog.text
 
 
 MEMORY = """

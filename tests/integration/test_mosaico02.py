@@ -73,7 +73,7 @@ def demo(server: Mosaico02, client: MosaicoClient) -> MosaicoClient:
 
 
 def test_server_is_recognized(client: MosaicoClient) -> None:
-    assert repr(client) == "<MosaicoClient: Mosaico server>"
+    assert repr(client) == "<MosaicoClient: Mosaico 0.2 server>"
     assert client.list_sequences() == []
 
 

@@ -253,8 +253,8 @@ def test_arrays_may_change_afterwards(either: MosaicoClient, name: str) -> None:
         ({"timestamp_ns": [1, 2], "acceleration.x": [1.0]}, "differ in length.*timestamp_ns.: 2"),
         ({"timestamp_ns": [1], "acceleration.x": [[1.0]]}, "`acceleration.x`: List"),
         ({"timestamp_ns": [1], "acceleration.x": np.array([1.0], ">f8")}, "`acceleration.x` cannot be built"),
-        ({"timestamp_ns": 1, "acceleration.x": [1.0]}, "`timestamp_ns` cannot be made of int"),
-        ({"timestamp_ns": np.array(1)}, "`timestamp_ns` cannot be made of ndarray"),
+        ({"timestamp_ns": 1, "acceleration.x": [1.0]}, "`timestamp_ns` cannot be built from int"),
+        ({"timestamp_ns": np.array(1)}, "`timestamp_ns` cannot be built from ndarray"),
         (
             {"timestamp_ns": [1], "acceleration.x": np.ones((1, 0))},
             r"`acceleration.x`.*\(1, 0\) has no values",

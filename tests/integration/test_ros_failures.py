@@ -141,7 +141,7 @@ def test_override_of_another_type_is_refused(tmp_path: Path, standing_daemon: Da
     bag = write_bag(tmp_path, "mcap", numbers("/count", 6))
     config = injection(bag, name, standing_daemon, adapter_overrides={"/count": IMUAdapter})
 
-    with pytest.raises(RecordingError, match="'IMUAdapter' is for sensor_msgs/msg/Imu, not for /count"):
+    with pytest.raises(RecordingError, match="'IMUAdapter' translates sensor_msgs/msg/Imu, not /count"):
         RosbagInjector(config).run()
 
 
@@ -174,7 +174,7 @@ def test_topic_of_two_classes_keeps_the_more_frequent_one(
     assert result.messages == {"/t": 2}
     [skipped] = result.recording.skipped
     assert (skipped.source, skipped.messages) == ("/t (std_msgs/msg/String)", 1)
-    assert "this one holds Integer32" in skipped.reason
+    assert "that of this topic is Integer32" in skipped.reason
 
 
 def test_two_types_of_one_class_share_a_topic(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:

@@ -154,7 +154,7 @@ def test_patterns_without_a_match(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
     assert list(loader) == []
     assert loader.topics == []
-    assert "no topic matches /lidar*; there are: /count, /mixed, /wheel" in caplog.text
+    assert "no topic matches /lidar*; the bag has: /count, /mixed, /wheel" in caplog.text
     assert loader.msg_count("/count") == 0
 
 
@@ -173,7 +173,7 @@ def test_paths_without_a_bag(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ROSLoader(tmp_path / "missing.bag")
     (tmp_path / "notes.txt").write_text("text")
-    with pytest.raises(ValueError, match=r"ends in `\.txt`, not in \.bag, \.db3, \.mcap"):
+    with pytest.raises(ValueError, match=r"its extension is `\.txt`; supported are \.bag, \.db3, \.mcap"):
         ROSLoader(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match=r"has no metadata\.yaml"):
         ROSLoader(tmp_path)
@@ -204,7 +204,7 @@ def test_definitions_of_registry_and_caller(tmp_path: Path, caplog: pytest.LogCa
     assert error is None
     assert message.data is not None
     assert message.data["ticks"] == [-7, 8]
-    assert "definition of my_msgs/msg/Broken is left out" in caplog.text
+    assert "definition of my_msgs/msg/Broken is skipped" in caplog.text
 
 
 def test_definition_of_another_publisher_is_not_trusted(tmp_path: Path) -> None:
