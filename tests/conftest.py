@@ -1,4 +1,4 @@
-"""Hypothesis profiles and the material that lies beside the checkout."""
+"""Hypothesis profiles, and the shared material next to the checkout."""
 
 import os
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of contracts, seeds and recordings; `MOSAICO_SHARED` overrides where it lies."""
+    """The folder of contracts, seeds and recordings; `MOSAICO_SHARED` overrides its place."""
     folder = Path(os.environ.get("MOSAICO_SHARED", Path(__file__).parents[2] / "shared"))
-    assert folder.is_dir(), f"{folder} is missing; it lies beside the checkout, or set MOSAICO_SHARED"
+    assert folder.is_dir(), f"{folder} is missing; put it next to the checkout, or set MOSAICO_SHARED"
     return folder
 
 

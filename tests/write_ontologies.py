@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mosaicolabs.models import _later
+from mosaicolabs.models import _lazy_registry
 from mosaicolabs.models.serializable import Serializable
 
 FILE = Path(__file__).parents[1] / "rust/mosaico-server/src/maintenance/import/plain/ontologies.json"
@@ -33,8 +33,8 @@ def _type(data_type: pa.DataType) -> Any:
 
 def ontologies() -> str:
     """One line per class."""
-    for tag in _later._MODULES:
-        _later.import_class_of(tag)
+    for tag in _lazy_registry._MODULES:
+        _lazy_registry.import_class_of(tag)
     lines = []
     for tag in sorted(Serializable._list_registered()):
         cls = Serializable._get_class_type(tag)

@@ -1,7 +1,7 @@
-"""The console script `mosaicod`: the daemon that the wheel carries.
+"""The console script `mosaicod`: the daemon of the wheel.
 
-It loads the native module alone. Importing `mosaicolabs` would load pydantic, pyarrow and numpy too: half a
-second and some 80 MB that a daemon has no use for.
+It loads only the native module. Importing `mosaicolabs` would also load pydantic, pyarrow and numpy: half a
+second and some 80 MB that a daemon does not need.
 """
 
 import signal
@@ -27,6 +27,6 @@ def main() -> None:
     native = module_from_spec(spec)
     if spec.loader is not None:
         spec.loader.exec_module(native)
-    # The daemon handles Ctrl-C itself; Python's handler would answer a second time.
+    # The daemon handles Ctrl-C itself; Python's handler would react a second time.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(native.run_daemon(["mosaicod", *sys.argv[1:]]))

@@ -1,7 +1,7 @@
 """Record and replay sensor data: sequences of typed topics, in a folder or on a `mosaicod` daemon.
 
 Example:
-    Record, find again, replay in time order:
+    Record a sequence, and replay it in time order:
 
     >>> from mosaicolabs import IMU, Message, MosaicoClient, Vector3d
     >>> with MosaicoClient.embedded(store) as client:
@@ -25,7 +25,7 @@ from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
     QueryDataStreamer,
-    RowsElsewhere,
+    RemoteRows,
     SequenceDataStreamer,
     SequenceHandler,
     SequenceWriter,
@@ -149,8 +149,8 @@ __all__ = [
     "QuerySequence",
     "QueryTopic",
     "Range",
+    "RemoteRows",
     "RobotJoint",
-    "RowsElsewhere",
     "Sequence",
     "SequenceDataStreamer",
     "SequenceHandler",
@@ -183,6 +183,6 @@ __all__ = [
     "setup_sdk_logging",
 ]
 
-# The threads of the native runtime do not survive a fork: children refuse to use it instead of hanging.
+# The threads of the native runtime do not survive a fork: child processes refuse to use it, and do not hang.
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_native.after_fork_in_child)

@@ -1,4 +1,4 @@
-"""The Rust core. Private: use the classes of `mosaicolabs`."""
+"""The Rust core. Private: use the classes of `mosaicolabs` instead."""
 
 from collections.abc import Callable, Sequence
 from os import PathLike

@@ -1,7 +1,7 @@
 """Every exception that mosaicolabs raises by itself.
 
-Classes say what a handler can do about it, the stable `code` says what happened. Most have a second,
-builtin base, so that `except ConnectionError`, `except ValueError` ... keep working.
+The class determines how a caller can react; the stable `code` identifies the problem. Most classes have a
+second, builtin base, so that `except ConnectionError`, `except ValueError` ... keep working.
 
 Example:
     >>> from mosaicolabs.exceptions import InvalidInputError
@@ -34,17 +34,17 @@ class MosaicoError(Exception):
     """Base of all.
 
     Attributes:
-        message: What happened, with the offending value and the way out.
+        message: What happened, with the offending value and what to do next.
         code: Stable machine code; codes are only ever added.
-        request_id: Name of the call in the daemon's log, and at the end of `str(error)`; also of a call that
-            did not reach the daemon, or in which it died. None: no call was made, it was one of this process,
-            or the refusal is of a daemon of Mosaico 0.2.
+        request_id: ID of the call in the daemon's log, and at the end of `str(error)`; also set if the call
+            did not reach the daemon or the daemon died during it. None: no call was made, the call stayed in
+            this process, or the daemon is a Mosaico 0.2 server.
     """
 
     codes: ClassVar[tuple[str, ...]] = ("internal",)
-    """The codes that instances of this class can have; the first says no more than the class."""
+    """The codes that instances of this class can have; the first one is the general one."""
 
-    # Builtin bases such as OSError read meaning into their arguments; these classes do not.
+    # Builtin bases such as OSError interpret their arguments; these classes do not.
     def __new__(  # noqa: D102
         cls, message: str, code: str | None = None, request_id: str | None = None
     ) -> "MosaicoError":
@@ -58,7 +58,7 @@ class MosaicoError(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call may succeed later without any change by the caller."""
+        """Whether the same call may succeed if it is repeated later."""
         return self.code in _RETRYABLE
 
     def __str__(self) -> str:
@@ -68,7 +68,9 @@ class MosaicoError(Exception):
         return type(self), (self.message, self.code, self.request_id)
 
 
-_RETRYABLE = frozenset({"unavailable", "store_unavailable", "rows_elsewhere", "shutting_down", "deadline"})
+_RETRYABLE = frozenset(
+    {"unavailable", "store_unavailable", "rows_on_other_daemon", "shutting_down", "timed_out"}
+)
 
 
 class NotFoundError(MosaicoError, LookupError):
@@ -78,7 +80,7 @@ class NotFoundError(MosaicoError, LookupError):
 
 
 class AlreadyExistsError(MosaicoError):
-    """The name is taken."""
+    """The name is already in use."""
 
     codes = ("already_exists", "sequence_exists", "topic_exists", "layer_exists")
 
@@ -101,7 +103,7 @@ class InvalidInputError(MosaicoError, ValueError):
 
 
 class PermissionDeniedError(MosaicoError, PermissionError):
-    """The key does not open this resource."""
+    """The key does not authorize writing this resource."""
 
     codes = ("permission_denied", "wrong_key")
 
@@ -120,12 +122,12 @@ class FailedPreconditionError(MosaicoError, RuntimeError):
 
 
 class ConnectionFailedError(MosaicoError, ConnectionError):
-    """The daemon cannot be reached, went away, or cut the call short."""
+    """The daemon cannot be reached, the connection broke, or the daemon ended the call."""
 
     codes = (
         "unavailable",
         "store_unavailable",
-        "rows_elsewhere",
+        "rows_on_other_daemon",
         "shutting_down",
         "cancelled",
         "deleted",
@@ -135,19 +137,19 @@ class ConnectionFailedError(MosaicoError, ConnectionError):
 
 
 class DeadlineError(MosaicoError, TimeoutError):
-    """Nothing happened in time."""
+    """The call timed out."""
 
-    codes = ("deadline",)
+    codes = ("timed_out",)
 
 
 class ResourceExhaustedError(MosaicoError):
-    """A limit of disk, memory or message size was met."""
+    """A limit of disk, memory or message size is exceeded."""
 
     codes = ("resource_exhausted", "store_full", "too_large", "too_many")
 
 
 class UnsupportedError(MosaicoError, NotImplementedError):
-    """The daemon does not know this call."""
+    """The daemon does not support this call."""
 
     codes = ("unimplemented",)
 
@@ -159,6 +161,6 @@ class ClosedError(MosaicoError, ValueError):
 
 
 class InternalError(MosaicoError):
-    """A bug or a broken store: worth a report."""
+    """A bug, or a damaged store: please report it."""
 
     codes = ("internal",)

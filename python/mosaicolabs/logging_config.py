@@ -1,4 +1,4 @@
-"""Logging of the package: silent until the application asks for it."""
+"""Logging of the package: silent until the application enables it."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from rich.logging import RichHandler
 ROOT_LOGGER_NAME = "mosaicolabs"
 
 RICH_AVAILABLE = True
-"""Kept for callers that test it: rich is always installed with this package."""
+"""Kept for callers that test it: rich is a dependency of this package."""
 
 logging.getLogger(ROOT_LOGGER_NAME).addHandler(logging.NullHandler())
 

@@ -1,4 +1,4 @@
-"""Clients and daemons. `client` is embedded, `remote` talks to a `daemon`, `either` is each in turn."""
+"""Clients and daemons. `client` is embedded, `remote` uses a `daemon`, `either` is each in turn."""
 
 import itertools
 import re
@@ -59,7 +59,7 @@ def standing_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosaico
 
 @pytest.fixture(params=[pytest.param("embedded", marks=pytest.mark.sqlite), "daemon"])
 def either(request: pytest.FixtureRequest) -> Iterator[MosaicoClient]:
-    """The same test in process and over the network; other tests' sequences are in the catalogue too."""
+    """The same test in process and over the network; other tests' sequences are in the catalog too."""
     if request.param == "embedded":
         yield request.getfixturevalue("standing_store")
         return

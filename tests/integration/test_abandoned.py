@@ -1,4 +1,4 @@
-"""Recordings whose writer died are ended by their policy; writers that are only silent are not cut."""
+"""Recordings whose writer died are ended by their policy; idle writers are not."""
 
 import time
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_an_open_block_without_topics_is_kept(remote: MosaicoClient) -> None:
     assert replay(remote, "s") == [("/t", 1, 1)]
 
 
-def test_a_client_that_reported_itself_is_not_reported_again(remote: MosaicoClient) -> None:
+def test_writer_that_reported_its_error_is_not_reported_again(remote: MosaicoClient) -> None:
     with (
         pytest.raises(KeyError),
         remote.sequence_create("s", on_error=OnErrorPolicy.Report) as sequence,
@@ -102,7 +102,7 @@ def test_a_client_that_reported_itself_is_not_reported_again(remote: MosaicoClie
     remote.sequence_delete("s")
 
 
-def test_a_writer_that_was_taken_for_gone_is_told(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_expired_writer_gets_an_error(daemon: Daemon, remote: MosaicoClient) -> None:
     """Its signs of life did not arrive for too long: the daemon has the last word."""
     with pytest.raises(MosaicoError, match="s"), remote.sequence_create("s") as sequence:
         assert sequence._keep_alive is not None

@@ -1,4 +1,4 @@
-"""Batches: when they are cut, that no cut loses or repeats a row, and that one bad message harms no other."""
+"""Batches: when they are cut, that no row is lost or repeated, and that a bad message affects no other."""
 
 import itertools
 import time
@@ -153,7 +153,9 @@ def test_any_interleaving_replays_sorted_each_row_once(
 
 
 @pytest.mark.parametrize("records", [7, 100_000])
-def test_rows_pushed_backwards_come_back_forwards(either: MosaicoClient, name: str, records: int) -> None:
+def test_rows_pushed_in_reverse_are_replayed_in_time_order(
+    either: MosaicoClient, name: str, records: int
+) -> None:
     rows = [(i, i) for i in reversed(range(20_000))]
     record_numbers(either, name, {"t": rows}, max_batch_size_records=max(records, 700))
     handler = sequence_of(either, name)
@@ -177,7 +179,7 @@ def test_topics_may_be_pushed_from_threads_of_their_own(either: MosaicoClient, n
     assert [row[1] for row in replay(either, name)] == list(range(16_000))
 
 
-def test_a_record_of_100_mb_is_simply_stored(either: MosaicoClient, name: str) -> None:
+def test_record_of_100_mb_is_stored(either: MosaicoClient, name: str) -> None:
     size = 100_000_000
     with either.sequence_create(name) as sequence:
         topic = sequence.topic_create("t", {}, CompressedImage)

@@ -1,4 +1,4 @@
-"""The benchmarks run and show every row; what they measure is not judged here."""
+"""The benchmarks run and show every row; their results are not judged here."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The daemon on a bucket of a real MinIO: the same answers as on a folder, also when the bucket is away."""
+"""The daemon on a bucket of a real MinIO: the same answers as on a folder, also after an outage."""
 
 import json
 import random
@@ -79,7 +79,7 @@ def test_record_find_replay_delete(daemon: BucketDaemon, minio: Minio, bucket: s
     assert sum(name.endswith("sequence.json") for name in data_of(minio, bucket)) == 2
 
 
-def test_large_chunks_go_in_parts_and_what_was_read_is_kept(
+def test_large_chunks_use_multipart_uploads_and_reads_are_cached(
     minio: Minio, bucket: str, tmp_path: Path
 ) -> None:
     sent = frames(14)
@@ -110,7 +110,7 @@ def test_large_chunks_go_in_parts_and_what_was_read_is_kept(
         assert counts("mosaico_cache_hits_total") >= fetched
 
 
-def test_acknowledged_rows_survive_and_the_bucket_alone_is_enough(
+def test_acknowledged_rows_survive_and_the_bucket_alone_suffices(
     daemon: BucketDaemon, minio: Minio, bucket: str, tmp_path: Path
 ) -> None:
     with daemon.connect() as client:
@@ -140,7 +140,7 @@ def test_acknowledged_rows_survive_and_the_bucket_alone_is_enough(
         assert {name: replay(client, name) for name in client.list_sequences()} == before
 
 
-def test_rows_in_the_log_of_the_bucket_survive_the_state_folder(
+def test_rows_in_the_replicated_wal_survive_loss_of_the_state_folder(
     minio: Minio, bucket: str, tmp_path: Path
 ) -> None:
     first = BucketDaemon(tmp_path / "first", bucket, minio.port, KEYS, "--log", "store")
@@ -162,7 +162,7 @@ def test_rows_in_the_log_of_the_bucket_survive_the_state_folder(
         assert replay(client, "open") == [("/a", index, index) for index in range(50)]
 
 
-def test_a_state_folder_with_rows_of_before_does_not_take_a_bucket_back(
+def test_stale_state_folder_cannot_reopen_a_bucket(
     daemon: BucketDaemon, minio: Minio, bucket: str, tmp_path: Path
 ) -> None:
     with daemon.connect() as client, pytest.raises(ConnectionFailedError):
@@ -177,7 +177,7 @@ def test_a_state_folder_with_rows_of_before_does_not_take_a_bucket_back(
     assert (refused.returncode, "rows from before" in refused.stderr) == (1, True), refused
 
 
-def test_a_bucket_that_is_away_for_a_while(minio: Minio, bucket: str, tmp_path: Path) -> None:
+def test_recording_survives_an_unreachable_bucket(minio: Minio, bucket: str, tmp_path: Path) -> None:
     with (
         Proxy(minio.port) as proxy,
         BucketDaemon(
@@ -221,7 +221,7 @@ def test_two_stores_in_one_bucket(minio: Minio, bucket: str, tmp_path: Path) -> 
     assert {name.split("/")[1] for name in minio.objects(bucket) if "sequence.json" in name} == {"one", "two"}
 
 
-def test_what_does_not_fit_together_is_refused(
+def test_contradicting_settings_are_refused(
     daemon: BucketDaemon, minio: Minio, bucket: str, tmp_path: Path
 ) -> None:
     url, settings = f"s3://{bucket}", daemon._environment

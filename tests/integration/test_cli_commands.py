@@ -1,4 +1,4 @@
-"""`mosaico ls`, `info`, `cat`, `rm` and `demo` as a person or a script calls them."""
+"""`mosaico ls`, `info`, `cat`, `rm` and `demo`, called as by a user or a script."""
 
 import base64
 import json
@@ -102,7 +102,7 @@ def test_store_of_the_environment_may_be_a_file_url(store: Path) -> None:
     assert mosaico("ls", MOSAICO_STORE=store.as_uri()) == mosaico("ls", "--store", store)
     refused = run("ls", MOSAICO_STORE="s3://bucket/robots")
     assert refused.returncode == 2
-    assert "`s3://bucket/robots`, which is no folder" in refused.stderr
+    assert "`s3://bucket/robots`, which is not a folder" in refused.stderr
 
 
 @pytest.fixture
@@ -265,11 +265,11 @@ def test_demo_records_replays_and_verifies(tmp_path: Path) -> None:
     assert info["locked"] is True
 
 
-def test_demo_names_its_folder_and_what_to_try(tmp_path: Path) -> None:
+def test_demo_prints_its_folder_and_next_commands(tmp_path: Path) -> None:
     shown = mosaico("demo", "--seconds", 1, TMPDIR=str(tmp_path))
 
     (folder,) = tmp_path.iterdir()
-    assert f"It lies in {folder}" in shown
+    assert f"Stored in {folder}" in shown
     assert "325 of 325" in shown
     tried = next(line for line in shown.splitlines() if "mosaico cat" in line)
     assert mosaico(*tried.split()[1:], "--from", "+0s", "--limit", "1").startswith(

@@ -151,7 +151,9 @@ def test_px4_counts_equal_pyulogs(px4: dict[str, Any]) -> None:
     }
     mapped = {topic["metadata"]["px4_topic"] for topic in px4["topics"]}
     skipped = {
-        skip["source"]: skip["messages"] for skip in px4["skipped"] if "no ontology fits" in skip["reason"]
+        skip["source"]: skip["messages"]
+        for skip in px4["skipped"]
+        if "no matching ontology" in skip["reason"]
     }
     assert skipped == {name: count for name, count in rows.items() if name not in mapped}
 
@@ -219,11 +221,11 @@ def test_unknown_input_creates_nothing(tmp_path: Path) -> None:
 
     line = failure("ingest", unknown, "--name", "notes", "--store", tmp_path / "store")
 
-    assert "format not recognised; installed readers: asl, rosbag, ulog" in line
+    assert "format not recognized; installed readers: asl, rosbag, ulog" in line
     assert "no such file" in failure(
         "ingest", tmp_path / "missing", "--name", "x", "--store", tmp_path / "store"
     )
-    assert "no reader `mcap`" in failure(
+    assert "reader `mcap` does not exist" in failure(
         "ingest", ULG, "--name", "x", "--format", "mcap", "--store", tmp_path / "store"
     )
     assert not (tmp_path / "store").exists()
@@ -241,7 +243,7 @@ def test_delete_policy_leaves_nothing(tmp_path: Path, cut_log: Path) -> None:
 
     line = failure("ingest", cut_log, "--name", "cut", "--store", store)
 
-    assert "cut.ulg: the log breaks off inside the record at byte" in line
+    assert "cut.ulg: the log is truncated inside the record at byte" in line
     assert json.loads(mosaico("ls", "--store", store, "--json").stdout)["sequences"] == []
 
 
@@ -251,13 +253,13 @@ def test_report_policy_keeps_what_was_read(tmp_path: Path, cut_log: Path) -> Non
 
     line = failure("ingest", cut_log, "--name", "cut", "--on-error", "report", "--store", store)
 
-    assert "the log breaks off" in line
+    assert "the log is truncated" in line
     info = json.loads(mosaico("info", "cut", "--store", store, "--json").stdout)
     assert info["locked"] is False
     assert {topic["name"]: topic["messages"] for topic in info["topics"]}["/sensor_combined/imu"] == (
         rows["sensor_combined"]
     )
-    assert any("the log breaks off" in note["message"] for note in info["notifications"])
+    assert any("the log is truncated" in note["message"] for note in info["notifications"])
     assert sum(1 for _ in replay(store, "cut")) == sum(topic["messages"] for topic in info["topics"])
 
     removed = json.loads(mosaico("rm", "cut", "--store", store, "--json").stdout)

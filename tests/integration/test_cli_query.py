@@ -1,4 +1,4 @@
-"""`mosaico query` as a person or a script calls it."""
+"""`mosaico query`, called as by a user or a script."""
 
 import json
 import re
@@ -103,8 +103,8 @@ def test_what_people_read(store: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        (["floating64.data"], "is no comparison"),
-        (["floating64.data > level"], "is no value"),
+        (["floating64.data"], "is not a comparison"),
+        (["floating64.data > level"], "is not a value"),
         (["a.b > 1", "--order-by", "topic.name"], "cannot order by"),
         (["a.b > 1", "--order-by", "sequence.age"], "has no field 'age'"),
         (["a.b > 1", "--limit", "0"], "not in the range"),

@@ -1,4 +1,4 @@
-"""Three daemons over one bucket of a real MinIO and one real Postgres; one of them goes away."""
+"""Three daemons over one bucket of a real MinIO and one real Postgres; one of them fails."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from harness.postgres import Postgres
 from harness.proxy import Proxy
 from harness.record import number, record_numbers, replay, sequence_of, topic_of, within
 
-from mosaicolabs import EventKind, Integer64, MosaicoClient, OnErrorPolicy, RowsElsewhere
+from mosaicolabs import EventKind, Integer64, MosaicoClient, OnErrorPolicy, RemoteRows
 from mosaicolabs.exceptions import AlreadyExistsError, ConnectionFailedError, MosaicoError
 
 RECORDINGS = 16
@@ -85,7 +85,7 @@ def test_a_name_is_created_once(cluster: Cluster) -> None:
         assert replay(client, "same") == [("/a", winner, winner)]
 
 
-def test_a_deletion_ends_the_put_at_another_daemon(cluster: Cluster) -> None:
+def test_deletion_ends_the_put_on_another_daemon(cluster: Cluster) -> None:
     with cluster[0].connect() as writer, cluster[1].connect() as other:
         with pytest.raises(MosaicoError) as raised:
             with writer.sequence_create("gone", reconnect_timeout_s=5) as sequence:
@@ -155,7 +155,7 @@ def survive_a_kill(cluster: Cluster, victim: int, *, comes_back: bool) -> None:
                 assert sorted(replay(client, name)) == sorted(expected[name]), (name, victim)
 
 
-def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluster) -> None:
+def test_finalize_waits_for_rows_in_the_wal_of_a_dead_daemon(cluster: Cluster) -> None:
     with cluster.connect() as client:
         with pytest.raises(ConnectionFailedError) as raised:
             with client.sequence_create("run", reconnect_timeout_s=4) as sequence:
@@ -166,29 +166,29 @@ def test_rows_in_the_log_of_a_daemon_that_is_gone_are_waited_for(cluster: Cluste
                 cluster[0].kill()
                 for at in range(10, 20):
                     topic.push(number(at, at))
-        assert raised.value.code == "rows_elsewhere"
+        assert raised.value.code == "rows_on_other_daemon"
         assert "10 rows" in str(raised.value)
         assert f":{cluster[0].port}" in str(raised.value)
         assert replay(client, "run") == [("/a", at, at) for at in range(10, 20)]
-        away = RowsElsewhere(f"{cluster[0].host}:{cluster[0].port}", 10, running=False)
-        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [away])
+        away = RemoteRows(f"{cluster[0].host}:{cluster[0].port}", 10, running=False)
+        assert within(20, lambda: sequence_of(client, "run").remote_rows == [away])
         handler = topic_of(client, "run", "a")
-        assert (handler.rows_number, handler.rows_elsewhere) == (10, [away])
-        assert f"unlocked, 10 messages at {away.daemon}, which does not run" in repr(handler)
-        assert f"10 messages at {away.daemon}" in sequence_of(client, "run")._repr_html_()
-        assert f"/a: 10 messages at {away.daemon}" in " ".join(mosaico(cluster, "info", "run").split())
-        (told,) = json.loads(mosaico(cluster, "info", "run", "--json"))["topics"]
-        assert told["rows_elsewhere"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
+        assert (handler.rows_number, handler.remote_rows) == (10, [away])
+        assert f"unlocked, 10 messages on {away.daemon}, which is not running" in repr(handler)
+        assert f"10 messages on {away.daemon}" in sequence_of(client, "run")._repr_html_()
+        assert f"/a: 10 messages on {away.daemon}" in " ".join(mosaico(cluster, "info", "run").split())
+        (topic,) = json.loads(mosaico(cluster, "info", "run", "--json"))["topics"]
+        assert topic["remote_rows"] == [{"daemon": away.daemon, "rows": 10, "running": False}]
         assert "run" in mosaico(cluster, "ls")
         cluster[0].restart()
         assert within(20, lambda: len(replay(client, "run")) == 20)
-        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [])
+        assert within(20, lambda: sequence_of(client, "run").remote_rows == [])
         sequence.close()
         assert sequence_of(client, "run").is_locked
         assert replay(client, "run") == [("/a", at, at) for at in range(20)]
 
 
-def test_rows_in_the_log_of_the_store_need_no_daemon(
+def test_rows_in_the_replicated_wal_are_readable_without_their_daemon(
     store_cluster: Cluster, minio: Minio, bucket: str
 ) -> None:
     cluster = store_cluster
@@ -221,7 +221,7 @@ def test_rows_in_the_log_of_the_store_need_no_daemon(
         assert sequence_of(client, "run").topics == ["/a"]
 
 
-def test_a_sequence_whose_daemon_and_writer_are_gone_keeps_its_rows(
+def test_sequence_keeps_its_rows_after_daemon_and_writer_died(
     tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     timeout = ("--writer-timeout", "3")
@@ -242,7 +242,7 @@ def test_a_sequence_whose_daemon_and_writer_are_gone_keeps_its_rows(
 
 
 @pytest.mark.parametrize("flushed", [0, 7])
-def test_rows_that_were_stored_and_not_acknowledged_are_not_doubled(cluster: Cluster, flushed: int) -> None:
+def test_stored_but_unacknowledged_rows_are_not_duplicated(cluster: Cluster, flushed: int) -> None:
     with Proxy(cluster[0].port) as proxy:
         first = f"127.0.0.1:{proxy.port}"
         with MosaicoClient.connect([first, *cluster.addresses(1)[:2]], 1) as client:
@@ -264,7 +264,7 @@ def test_rows_that_were_stored_and_not_acknowledged_are_not_doubled(cluster: Clu
             assert replay(client, "run") == [("/a", at, at) for at in range(150)]
 
 
-def test_daemons_that_do_not_fit_together_are_refused(
+def test_incompatible_daemons_are_refused(
     cluster: Cluster, minio: Minio, bucket: str, postgres: Postgres, tmp_path: Path
 ) -> None:
     alone = BucketDaemon(tmp_path / "alone", bucket, minio.port, (KEY, SECRET))
@@ -285,9 +285,7 @@ def test_daemons_that_do_not_fit_together_are_refused(
         assert text in ended.stderr, ended
 
 
-def test_work_for_all_goes_on_elsewhere(
-    tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
-) -> None:
+def test_singleton_work_fails_over(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> None:
     with Cluster(tmp_path, bucket, minio, postgres, 2, "--writer-timeout", "2") as cluster:
         assert within(20, lambda: cluster.leads() is not None)
         leader = cluster.leads()
@@ -320,7 +318,7 @@ def test_a_recording_is_read_and_followed_over_another_daemon(cluster: Cluster) 
         assert list(live) == []
 
 
-def test_rows_of_a_daemon_that_comes_back_come_late_to_who_follows(cluster: Cluster) -> None:
+def test_followers_get_rows_of_a_restarted_daemon_late(cluster: Cluster) -> None:
     with cluster.connect() as client, cluster[2].connect() as other:
         with client.sequence_create("run", reconnect_timeout_s=60) as sequence:
             topic = sequence.topic_create("a", {}, Integer64)
@@ -371,10 +369,10 @@ def go_on_elsewhere(cluster: Cluster, times: list[int]) -> list[int]:
     return found
 
 
-def test_rows_that_were_sent_again_come_once_to_who_follows(cluster: Cluster) -> None:
+def test_followers_get_resent_rows_once(cluster: Cluster) -> None:
     assert go_on_elsewhere(cluster, list(range(200))) == list(range(200))
 
 
-def test_rows_out_of_order_that_were_sent_again_end_who_follows(cluster: Cluster) -> None:
+def test_resent_rows_out_of_order_end_a_follower(cluster: Cluster) -> None:
     with pytest.raises(ConnectionFailedError, match="out of order"):
         go_on_elsewhere(cluster, list(range(200, 0, -1)))

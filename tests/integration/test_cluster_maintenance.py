@@ -40,7 +40,7 @@ def stop_all(cluster: Cluster) -> None:
         daemon.stop(signal.SIGTERM)
 
 
-def test_commands_that_change_the_store_are_refused_beside_daemons(
+def test_commands_that_change_the_store_are_refused_while_daemons_run(
     cluster: Cluster, operator: ClusterDaemon
 ) -> None:
     with cluster.connect() as client:
@@ -85,7 +85,7 @@ def test_commands_work_while_no_daemon_runs(cluster: Cluster, operator: ClusterD
             assert replay(client, "done") == [("/a", at, value) for at, value in rows]
 
 
-def test_a_daemon_is_told_that_a_command_has_the_store(cluster: Cluster, postgres: Postgres) -> None:
+def test_daemon_reports_that_a_command_has_exclusive_access(cluster: Cluster, postgres: Postgres) -> None:
     stop_all(cluster)
     with postgres.hold(f"mosaicod/{cluster[0].schema}/store") as command:
         try:
@@ -108,7 +108,7 @@ def test_records_of_parts_are_checked_and_repaired(
             cluster[0].kill()
             for at in range(10, 20):
                 topic.push(number(at, at))
-    assert raised.value.code == "rows_elsewhere"
+    assert raised.value.code == "rows_on_other_daemon"
     cluster[1].stop(signal.SIGTERM)
     assert report("check", operator, "--deep")["problems"] == []
     files = pyarrow.fs.S3FileSystem(
@@ -138,7 +138,7 @@ def test_records_of_parts_are_checked_and_repaired(
     for daemon in cluster:
         daemon.start()
     with client:
-        assert within(20, lambda: sequence_of(client, "run").rows_elsewhere == [])
+        assert within(20, lambda: sequence_of(client, "run").remote_rows == [])
         sequence.close()
         assert sequence_of(client, "run").is_locked
         assert replay(client, "run") == [("/a", at, at) for at in range(20)]

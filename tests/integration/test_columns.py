@@ -1,4 +1,4 @@
-"""Topics read as columns: the rows that messages would be, and only what was asked for."""
+"""Topics read as columns: the rows equal the messages, and only selected ones are sent."""
 
 import itertools
 import math
@@ -92,7 +92,7 @@ def test_merged_columns_are_the_messages(either: MosaicoClient, name: str) -> No
     assert plain(flight.to_arrow(**window).to_pylist()) == plain(expected_rows(flight, **window))
 
 
-def test_one_topic_comes_as_it_is_stored(either: MosaicoClient, name: str) -> None:
+def test_one_topic_has_its_stored_columns(either: MosaicoClient, name: str) -> None:
     flight = record_flight(either, name)
     topic = flight.get_topic_handler("imu/left")
     messages = list(topic.get_data_streamer())
@@ -112,7 +112,7 @@ def test_one_topic_comes_as_it_is_stored(either: MosaicoClient, name: str) -> No
     assert rows == plain([{"data": message.data.model_dump()} for message in messages])
 
 
-def test_only_what_was_selected_travels(either: MosaicoClient, name: str) -> None:
+def test_only_selected_columns_are_transferred(either: MosaicoClient, name: str) -> None:
     flight = record_flight(either, name)
     topic = flight.get_topic_handler("imu/left")
     where = IMU.Q.acceleration.x.between(5.0, 7.0) & IMU.Q.acceleration.z.gt(9.0)
@@ -145,7 +145,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(-5, 5)), max_size=40)
 
 
 @given(left=ROWS, right=ROWS, bounds=st.tuples(st.integers(-6, 6), st.integers(-6, 6)), more=st.booleans())
-def test_conditions_choose_what_python_would(
+def test_conditions_select_the_same_rows_as_python(
     standing_store: MosaicoClient,
     left: list[tuple[int, int]],
     right: list[tuple[int, int]],
@@ -220,15 +220,13 @@ def test_other_libraries_read_the_stream(either: MosaicoClient, name: str) -> No
     assert pa.table(flight.batches(["gps"])).num_rows == math.ceil(300 / 7)
 
 
-def test_a_missing_library_is_named(
-    either: MosaicoClient, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_library_is_named(either: MosaicoClient, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record_numbers(either, name, {"a": [(1, 1)]})
 
     def missing(library: str) -> None:
         raise ImportError(library)
 
-    monkeypatch.setattr("mosaicolabs.handlers._frames.import_module", missing)
+    monkeypatch.setattr("mosaicolabs._streams.dataframes.import_module", missing)
     with pytest.raises(ImportError, match=r"pip install 'mosaicolabs\[pandas\]'"):
         sequence_of(either, name).to_pandas()
     with pytest.raises(ImportError, match=r"pip install 'mosaicolabs\[polars\]'"):
@@ -248,7 +246,7 @@ def test_a_missing_library_is_named(
         ({"topics": ["nope"]}, ValueError, "nope"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_errors_name_the_wrong_value(
     standing_store: MosaicoClient, selection: dict[str, Any], error: type[Exception], named: str
 ) -> None:
     if "wrong" not in standing_store.list_sequences():
@@ -257,7 +255,7 @@ def test_what_is_wrong_is_named(
         sequence_of(standing_store, "wrong").to_arrow(**selection)
 
 
-def test_fields_of_another_class_are_no_columns_of_a_topic(either: MosaicoClient, name: str) -> None:
+def test_fields_of_another_class_are_refused(either: MosaicoClient, name: str) -> None:
     topic = record_flight(either, name, steps=10).get_topic_handler("gps")
     with pytest.raises(InvalidInputError, match=r"imu.acceleration.x is not a column of .*/gps.*'gps'"):
         topic.to_arrow(columns=[IMU.Q.acceleration.x])
@@ -265,7 +263,7 @@ def test_fields_of_another_class_are_no_columns_of_a_topic(either: MosaicoClient
         topic.to_arrow(where=IMU.Q.acceleration.x.gt(0.0))
 
 
-def test_a_streamer_is_read_one_way(either: MosaicoClient, name: str) -> None:
+def test_streamer_yields_messages_or_columns(either: MosaicoClient, name: str) -> None:
     record_numbers(either, name, {"a": [(n, n) for n in range(10)]})
     for handler in (sequence_of(either, name), topic_of(either, name, "a")):
         streamer = handler.get_data_streamer()
@@ -280,7 +278,7 @@ def test_a_streamer_is_read_one_way(either: MosaicoClient, name: str) -> None:
         with pytest.raises(ClosedError):
             next(batches)
         batches.close()
-        with pytest.raises(ClosedError, match="ask for others"):
+        with pytest.raises(ClosedError, match="request new ones"):
             next(batches)
         assert handler.get_data_streamer().to_arrow().num_rows == 10
 
@@ -307,7 +305,7 @@ class Mosaico02(flight.FlightServerBase):  # type: ignore[misc]
         return flight.RecordBatchStream(self.ours.do_get(ticket).to_reader())
 
 
-def test_a_server_that_does_not_select_gives_the_same(daemon: Daemon) -> None:
+def test_server_without_pushdown_gives_the_same_result(daemon: Daemon) -> None:
     selection: dict[str, Any] = {
         "columns": ["imu.acceleration.x", "gps.position"],
         "where": IMU.Q.acceleration.x.gt(250.0) | GPS.Q.position.x.lt(50.0),

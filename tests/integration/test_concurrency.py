@@ -1,4 +1,4 @@
-"""Many at once: recordings, deletions, readers beside a writer, and ends that nobody planned."""
+"""Concurrency: recordings, deletions, readers beside a writer, and unexpected ends."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from mosaicolabs.exceptions import MosaicoError
 pytestmark = pytest.mark.catalog
 
 
-def test_recordings_side_by_side(either: MosaicoClient, name: str) -> None:
+def test_concurrent_recordings(either: MosaicoClient, name: str) -> None:
     names = [f"{name}-{i}" for i in range(30)]
     topics = {f"t{i}": [(row, row) for row in range(100)] for i in range(4)}
     with ThreadPoolExecutor(14) as threads:
@@ -28,7 +28,7 @@ def test_recordings_side_by_side(either: MosaicoClient, name: str) -> None:
         assert [row[1] for row in replay(either, each)] == [row for row in range(100) for _ in range(4)]
 
 
-def test_deletions_side_by_side(either: MosaicoClient, name: str) -> None:
+def test_concurrent_deletions(either: MosaicoClient, name: str) -> None:
     names = [f"{name}-{i}" for i in range(30)]
     for each in names:
         with (
@@ -43,7 +43,7 @@ def test_deletions_side_by_side(either: MosaicoClient, name: str) -> None:
     assert not set(names) & set(either.list_sequences())
 
 
-def test_one_name_wanted_by_many(either: MosaicoClient, name: str) -> None:
+def test_one_name_created_by_many_threads(either: MosaicoClient, name: str) -> None:
     def try_to_record(value: int) -> bool:
         try:
             record_numbers(either, name, {"t": [(1, value)]})
@@ -129,7 +129,7 @@ if sys.argv[2] == "wait":
 """
 
 
-def test_an_interpreter_that_ends_with_everything_open(tmp_path: Path) -> None:
+def test_exit_of_the_interpreter_with_open_writers(tmp_path: Path) -> None:
     assert finish(NEVER_CLOSED, tmp_path / "store", "leave") == "confirmed"
     assert_hundred_rows(tmp_path / "store")
 
@@ -148,14 +148,14 @@ os.kill(int(sys.argv[2]), getattr(signal, sys.argv[3]))
 
 
 @pytest.mark.parametrize("fate", ["SIGCONT", "SIGKILL", "SIGSTOP"])
-def test_an_interpreter_that_ends_says_what_is_not_stored(daemon: Daemon, fate: str) -> None:
+def test_exit_of_the_interpreter_reports_lost_rows(daemon: Daemon, fate: str) -> None:
     command = [sys.executable, "-c", NEVER_CLOSED_REMOTE, str(daemon.port), str(daemon.process.pid), fate]
     start = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert time.monotonic() - start < 30
     assert "`s` was not closed" in done.stderr
     assert ("every pushed row is stored" in done.stderr) == (fate == "SIGCONT")
-    assert ("of topic `s/t` rows 1..2 may be lost" in done.stderr) == (fate != "SIGCONT")
+    assert ("rows 1..2 of topic `s/t` may be lost" in done.stderr) == (fate != "SIGCONT")
 
 
 def test_an_embedded_store_survives_kill_9(tmp_path: Path) -> None:

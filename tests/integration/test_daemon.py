@@ -1,4 +1,4 @@
-"""The daemon as its operator meets it: starts, refusals, signals."""
+"""The daemon as seen by its operator: starts, refusals, signals."""
 
 import signal
 import socket
@@ -169,7 +169,7 @@ def test_another_process_is_refused(client: MosaicoClient, tmp_path: Path) -> No
     assert finish(OPEN_EMBEDDED, tmp_path / "store") == ""
 
 
-def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
+def test_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(mosaicolabs.exceptions.MosaicoError, match=str(file)):

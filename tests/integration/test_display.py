@@ -1,4 +1,4 @@
-"""What handles tell about themselves: in a shell, in a notebook, and while they work."""
+"""Display of handlers: in a shell, in a notebook, and their progress."""
 
 import re
 from xml.etree import ElementTree
@@ -49,7 +49,7 @@ def test_shell(either: MosaicoClient, name: str) -> None:
     assert repr(fast.get_data_streamer()) == "<TopicDataStreamer /fast: Integer64, open>"
 
 
-def test_what_is_not_finalized_says_so(either: MosaicoClient, name: str) -> None:
+def test_unlocked_sequence_is_shown_as_unlocked(either: MosaicoClient, name: str) -> None:
     with pytest.raises(InterruptedError), either.sequence_create(name, {}, OnErrorPolicy.Report) as sequence:
         sequence.topic_create("t", {}, Integer64).push(number(1, 1))
         raise InterruptedError
@@ -106,7 +106,7 @@ def test_progress_of_a_replay(either: MosaicoClient, name: str, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("terminal")
-def test_progress_of_what_was_found(
+def test_progress_of_query_results(
     either: MosaicoClient, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record_numbers(either, name, ROWS)
@@ -133,7 +133,7 @@ def test_progress_of_a_recording(
     assert len(replay(either, name)) == 1_501
 
 
-def test_progress_is_silent_where_nobody_looks(
+def test_progress_writes_nothing_without_a_terminal(
     either: MosaicoClient, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with either.sequence_create(name, progress=True) as sequence:

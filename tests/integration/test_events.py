@@ -1,4 +1,4 @@
-"""Events: what happened, for those who list it and those who wait."""
+"""Events: listing and following."""
 
 import json
 import signal
@@ -27,30 +27,30 @@ def kinds(events: list[Event]) -> list[str]:
     return [str(event.kind) for event in events]
 
 
-def test_a_recording_is_told(either: MosaicoClient, name: str) -> None:
+def test_recording_emits_events(either: MosaicoClient, name: str) -> None:
     before = time.time_ns()
     record_numbers(either, name, {"a/b": [(7, 1), (3, 2)]})
-    told = list(either.events(sequence_name=name))
-    assert kinds(told) == [
+    found = list(either.events(sequence_name=name))
+    assert kinds(found) == [
         "sequence_created",
         "topic_created",
         "chunk_stored",
         "topic_committed",
         "sequence_finalized",
     ]
-    assert all(before <= event.timestamp_ns <= time.time_ns() for event in told)
-    assert {event.sequence_name for event in told} == {name}
-    assert [event.topic_name for event in told] == [None, "/a/b", "/a/b", "/a/b", None]
-    assert told[1].detail == {"ontology_tag": Integer64.ontology_tag()}
-    chunk = told[2].detail
+    assert all(before <= event.timestamp_ns <= time.time_ns() for event in found)
+    assert {event.sequence_name for event in found} == {name}
+    assert [event.topic_name for event in found] == [None, "/a/b", "/a/b", "/a/b", None]
+    assert found[1].detail == {"ontology_tag": Integer64.ontology_tag()}
+    chunk = found[2].detail
     assert (chunk["rows"], chunk["timestamp_ns_min"], chunk["timestamp_ns_max"]) == (2, 3, 7)
-    assert list(either.events(told[1].id, sequence_name=name)) == told[2:]
-    assert list(either.events(told[-1].id, sequence_name=name)) == []
+    assert list(either.events(found[1].id, sequence_name=name)) == found[2:]
+    assert list(either.events(found[-1].id, sequence_name=name)) == []
     some = either.events(kinds=[EventKind.TOPIC_CREATED, "sequence_finalized"], sequence_name=name)
-    assert list(some) == [told[1], told[4]]
+    assert list(some) == [found[1], found[4]]
 
 
-def test_what_is_wrong_is_refused(either: MosaicoClient) -> None:
+def test_invalid_arguments_are_refused(either: MosaicoClient) -> None:
     with pytest.raises(ValueError, match="joke"):
         next(either.events(kinds=["joke"]))
     with pytest.raises(InvalidInputError, match="yesterday"):
@@ -60,13 +60,13 @@ def test_what_is_wrong_is_refused(either: MosaicoClient) -> None:
 def test_following(either: MosaicoClient, new_name: Callable[[], str]) -> None:
     first, second = new_name(), new_name()
     record_numbers(either, first, {"t": [(1, 1)]})
-    heard: list[Event] = []
+    received: list[Event] = []
     finalized = [EventKind.SEQUENCE_FINALIZED]
 
     def listen() -> None:
         for event in either.events(follow=True, kinds=finalized, timeout=30):
             if event.sequence_name in (first, second):
-                heard.append(event)
+                received.append(event)
             if event.sequence_name == second:
                 return
 
@@ -76,16 +76,16 @@ def test_following(either: MosaicoClient, new_name: Callable[[], str]) -> None:
     record_numbers(either, second, {"t": [(1, 1)]})
     listener.join(10)
     assert not listener.is_alive()
-    assert [event.sequence_name for event in heard] == [first, second]
+    assert [event.sequence_name for event in received] == [first, second]
 
 
-def test_following_ends_when_nothing_is_heard(client: MosaicoClient) -> None:
+def test_following_ends_after_the_timeout(client: MosaicoClient) -> None:
     started = time.monotonic()
     assert list(client.events(follow=True, timeout=0.5)) == []
     assert 0.4 < time.monotonic() - started < 5
 
 
-def test_listeners_that_do_not_listen_hold_nobody_up(remote: MosaicoClient, daemon: Daemon) -> None:
+def test_idle_listeners_do_not_block_the_daemon(remote: MosaicoClient, daemon: Daemon) -> None:
     """As many as a server takes calls on a connection."""
     stopped = subprocess.Popen(
         [sys.executable, "-c", STALLED, str(daemon.port)], stdout=subprocess.PIPE, text=True
@@ -127,13 +127,13 @@ def test_events_survive_a_kill(daemon: Daemon, remote: MosaicoClient) -> None:
 
 
 @pytest.mark.sqlite
-def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
+def test_discarded_events_are_reported_as_a_gap(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with Daemon(store, "--events-kept", "1000") as daemon:
         daemon.stop(signal.SIGTERM)
-        with closing(sqlite3.connect(store / "catalog.db")) as catalogue, catalogue:
+        with closing(sqlite3.connect(store / "catalog.db")) as catalog, catalog:
             rows = [(f"{i:026}", "error", "run", None, i, "{}") for i in range(1, 4501)]
-            catalogue.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
+            catalog.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
         daemon.restart()
         with daemon.connect() as client:
             for _ in range(200):
@@ -149,11 +149,11 @@ def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
             assert EventKind.GAP not in kinds(list(client.events(gap.id)))
             assert next(client.events(f"{7:026}", follow=True, sequence_name="other")) == gap
         command = [str(MOSAICO), "events", "--port", str(daemon.port), "--after", f"{7:026}"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-        assert told.split("\n", 1)[0].split()[1:3] == ["gap", "-"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        assert found.split("\n", 1)[0].split()[1:3] == ["gap", "-"]
 
 
-def test_a_lost_connection_is_said(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_lost_connection_raises(daemon: Daemon, remote: MosaicoClient) -> None:
     listening = remote.events(follow=True)
     threading.Timer(0.5, daemon.kill).start()
     with pytest.raises(MosaicoError):
@@ -170,12 +170,12 @@ def test_command(tmp_path: Path) -> None:
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=30, check=True)
         return done.stdout.splitlines()
 
-    told = [json.loads(line) for line in run("--json")]
-    assert told[0]["kind"] == "sequence_created"
-    assert set(told[0]) == {"id", "kind", "sequence", "topic", "timestamp_ns", "detail"}
+    found = [json.loads(line) for line in run("--json")]
+    assert found[0]["kind"] == "sequence_created"
+    assert set(found[0]) == {"id", "kind", "sequence", "topic", "timestamp_ns", "detail"}
     lines = run("--kind", "topic_created", "--kind", "sequence_finalized")
     assert [line.split()[1:3] for line in lines] == [["topic_created", "s/t"], ["sequence_finalized", "s"]]
-    assert len(run("--after", told[0]["id"], "--sequence", "s")) == len(told) - 1
+    assert len(run("--after", found[0]["id"], "--sequence", "s")) == len(found) - 1
 
 
 def test_command_follows(daemon: Daemon, remote: MosaicoClient) -> None:
@@ -184,10 +184,10 @@ def test_command_follows(daemon: Daemon, remote: MosaicoClient) -> None:
     assert listener.stdout is not None
     try:
         record_numbers(remote, "s", {"t": [(1, 1)]})
-        heard = ""
-        while "sequence_finalized" not in heard:
-            heard = listener.stdout.readline()
-            assert heard, "the listener ended"
+        received = ""
+        while "sequence_finalized" not in received:
+            received = listener.stdout.readline()
+            assert received, "the listener ended"
         listener.send_signal(signal.SIGINT)
         assert listener.wait(10) == 130
     finally:

@@ -1,4 +1,4 @@
-"""Things break while recording: no silent loss, what was confirmed stays, nobody else is harmed."""
+"""Failures while recording: no silent loss, acknowledged rows stay, other recordings are not affected."""
 
 import contextlib
 import itertools
@@ -209,7 +209,7 @@ def test_connection_cut_while_reading(daemon: Daemon, remote: MosaicoClient) -> 
 # -- a slow daemon -------------------------------------------------------------------------------
 
 
-def test_push_waits_for_a_stalled_daemon_and_other_lanes_go_on(daemon: Daemon) -> None:
+def test_push_waits_for_a_stalled_daemon_and_other_lanes_continue(daemon: Daemon) -> None:
     total = 100
     pushed = itertools.count()
     with Proxy(daemon.port) as proxy, MosaicoClient.connect("127.0.0.1", proxy.port) as slow:

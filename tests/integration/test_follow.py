@@ -1,4 +1,4 @@
-"""Following a recording: what is durable comes within 200 ms, merged, until the recording ends."""
+"""Following a recording: durable rows arrive within 200 ms, merged, until the recording ends."""
 
 import json
 import queue
@@ -18,7 +18,7 @@ from harness.script import Script
 from mosaicolabs import Floating64, Integer64, Message, MosaicoClient, OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
 
-PATIENCE = 20
+TIMEOUT_S = 20
 
 
 class Follower:
@@ -38,7 +38,7 @@ class Follower:
         self._items.put(None)
 
     def next(self) -> tuple[float, Any]:
-        item = self._items.get(timeout=PATIENCE)
+        item = self._items.get(timeout=TIMEOUT_S)
         if isinstance(item, Exception):
             raise item
         assert item is not None, "the stream ended"
@@ -48,11 +48,11 @@ class Follower:
     def rest(self) -> list[Any]:
         """Everything up to the end."""
         found = []
-        while (item := self._items.get(timeout=PATIENCE)) is not None:
+        while (item := self._items.get(timeout=TIMEOUT_S)) is not None:
             if isinstance(item, Exception):
                 raise item
             found.append(item[1])
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT_S)
         return found
 
     def is_silent(self, seconds: float) -> bool:
@@ -89,7 +89,7 @@ def test_a_topic_is_followed_from_its_first_row_to_its_end(either: MosaicoClient
     assert [message.timestamp_ns for message in follower.rest()] == [120]
 
 
-def test_a_silent_topic_does_not_hold_up_the_others(either: MosaicoClient, name: str) -> None:
+def test_silent_topic_does_not_block_the_others(either: MosaicoClient, name: str) -> None:
     with either.sequence_create(name) as sequence:
         busy = sequence.topic_create("busy", {}, Integer64)
         sequence.topic_create("silent", {}, Integer64)
@@ -104,7 +104,7 @@ def test_a_silent_topic_does_not_hold_up_the_others(either: MosaicoClient, name:
     assert follower.rest() == []
 
 
-def test_topics_come_merged_within_the_lateness(either: MosaicoClient, name: str) -> None:
+def test_topics_are_merged_within_the_lateness(either: MosaicoClient, name: str) -> None:
     with either.sequence_create(name) as sequence:
         topics = [sequence.topic_create(each, {}, Integer64) for each in ("a", "b")]
         follower = follow(either, name, max_lateness_s=1.0)
@@ -204,7 +204,7 @@ def test_a_recording_that_is_left_at_exit_ends_the_stream(daemon: Daemon, remote
     assert [message.timestamp_ns for _, message in follow(remote, "s").rest()] == [1, 2]
 
 
-def test_an_error_that_is_told_meanwhile_ends_nothing(either: MosaicoClient, name: str) -> None:
+def test_notification_during_a_recording_does_not_end_a_follower(either: MosaicoClient, name: str) -> None:
     with either.sequence_create(name) as sequence:
         follower = follow(either, name)
         body = json.dumps({"name": name, "notify_type": "error", "msg": "a hiccup"})
@@ -227,7 +227,7 @@ def test_a_deleted_recording_raises(either: MosaicoClient, name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_row_comes_once(daemon_of_small_chunks: MosaicoClient, seed: int) -> None:
+def test_every_row_is_yielded_once(daemon_of_small_chunks: MosaicoClient, seed: int) -> None:
     """Segments turn into chunks while they are followed, at any moment."""
     client, draw, rows = daemon_of_small_chunks, random.Random(seed), 3000
     with client.sequence_create(f"s{seed}", max_batch_size_records=50) as sequence:
@@ -250,7 +250,7 @@ def daemon_of_small_chunks(tmp_path: Any) -> Iterator[MosaicoClient]:
         yield client
 
 
-def test_a_follower_that_stops_reading_holds_nothing_up(either: MosaicoClient, name: str) -> None:
+def test_idle_follower_does_not_block_the_recording(either: MosaicoClient, name: str) -> None:
     with either.sequence_create(name) as sequence:
         topic = sequence.topic_create("t", {}, Integer64)
         streamer = sequence_of(either, name).get_data_streamer(follow=True)
@@ -274,4 +274,4 @@ def test_the_command_line_follows(daemon: Daemon, remote: MosaicoClient) -> None
             sequence.close()
             assert json.loads(process.stdout.readline())["timestamp_ns"] == 8
             assert process.stdout.read() == ""
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT_S) == 0

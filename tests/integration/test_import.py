@@ -45,7 +45,7 @@ def whole(store: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_everything_is_as_it_was(reference: Path, expected: dict[str, Any], tmp_path: Path) -> None:
+def test_import_preserves_everything(reference: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     before = digest(reference / "store")
     store = tmp_path / "store"
     done = import_(reference / "store", store, "--assume-finalized")
@@ -79,7 +79,7 @@ def test_everything_is_as_it_was(reference: Path, expected: dict[str, Any], tmp_
 
 
 def agrees(found: Any, expected: Any, where: str) -> None:
-    """An object has the values that the SDK of 0.2 told; pixels it did not tell."""
+    """An object has the values that the SDK of 0.2 printed, which did not print pixels."""
     if not isinstance(expected, dict):
         assert getattr(found, "value", found) == expected, where
         return
@@ -97,7 +97,7 @@ def test_without_a_state_sequences_are_only_reported(
     assert "--assume-finalized" in text
 
 
-def test_an_import_goes_on_and_changes_nothing_that_is_there(reference: Path, tmp_path: Path) -> None:
+def test_import_resumes_and_keeps_existing_data(reference: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     part = tmp_path / "part"
     shutil.copytree(reference / "store" / "small-types", part / "small-types")
@@ -129,7 +129,7 @@ def test_an_import_goes_on_and_changes_nothing_that_is_there(reference: Path, tm
         ("metadata.json", None, "metadata.json"),
     ],
 )
-def test_what_is_damaged_is_left_out_as_a_whole(
+def test_damaged_sequences_are_skipped_completely(
     reference: Path, tmp_path: Path, file: str, content: bytes | None, words: str
 ) -> None:
     source, store = tmp_path / "source", tmp_path / "store"
@@ -163,7 +163,7 @@ def test_later_layouts(reference: Path, tmp_path: Path) -> None:
     whole(store)
 
 
-def test_sources_that_are_none(reference: Path, tmp_path: Path) -> None:
+def test_invalid_sources_are_refused(reference: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     for source, words in [(tmp_path / "none", "cannot read"), (store, "lie in each other")]:
         done = run_mosaicod("import", source, "--local-store", store)
@@ -174,7 +174,7 @@ def test_sources_that_are_none(reference: Path, tmp_path: Path) -> None:
     assert "holds no store" in done.stderr
 
 
-def test_an_import_that_is_killed_goes_on(reference: Path, expected: dict[str, Any], tmp_path: Path) -> None:
+def test_killed_import_resumes(reference: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     source, store = tmp_path / "source", tmp_path / "store"
     names = [f"copy-{number:02}" for number in range(12)]
     for name in names:
@@ -203,18 +203,18 @@ def test_an_import_that_is_killed_goes_on(reference: Path, expected: dict[str, A
     assert len(list((store / "seq").iterdir())) == len(names), "nothing is left of what was cut short"
 
 
-def test_an_import_that_ended_before_the_catalogue_knew_goes_on(reference: Path, tmp_path: Path) -> None:
+def test_import_that_ended_before_the_catalog_update_resumes(reference: Path, tmp_path: Path) -> None:
     source, store = tmp_path / "source", tmp_path / "store"
     for name in ("one", "two"):
         shutil.copytree(reference / "store" / "euroc-part", source / name)
     assert import_(source, store, "--assume-finalized")["sequences"] == ["one", "two"]
     folders = sorted((store / "seq").iterdir())
     # As a kill leaves it when all of a sequence is in the store: the change is announced, no more.
-    with closing(sqlite3.connect(store / "catalog.db")) as catalogue, catalogue:
-        catalogue.execute("PRAGMA foreign_keys = ON")
-        ((id_,),) = catalogue.execute("SELECT id FROM sequence WHERE name = 'two'").fetchall()
-        catalogue.execute("DELETE FROM sequence WHERE id = ?", (id_,))
-        catalogue.execute("INSERT INTO pending (sequence_id) VALUES (?)", (id_,))
+    with closing(sqlite3.connect(store / "catalog.db")) as catalog, catalog:
+        catalog.execute("PRAGMA foreign_keys = ON")
+        ((id_,),) = catalog.execute("SELECT id FROM sequence WHERE name = 'two'").fetchall()
+        catalog.execute("DELETE FROM sequence WHERE id = ?", (id_,))
+        catalog.execute("INSERT INTO pending (sequence_id) VALUES (?)", (id_,))
     done = import_(source, store, "--assume-finalized")
     assert (done["present"], done["sequences"]) == (["one", "two"], [])
     assert sorted((store / "seq").iterdir()) == folders
@@ -223,7 +223,7 @@ def test_an_import_that_ended_before_the_catalogue_knew_goes_on(reference: Path,
         assert sorted(client.list_sequences()) == ["one", "two"]
 
 
-def test_another_store_of_ours(tmp_path: Path) -> None:
+def test_import_of_another_native_store(tmp_path: Path) -> None:
     source, store = tmp_path / "source", tmp_path / "store"
     rows = {"a": [(at, at * 3) for at in range(400)], "b/c": [(7, 1)]}
     with Daemon(source, "--chunk-bytes", "4000") as daemon:
@@ -254,12 +254,12 @@ def test_another_store_of_ours(tmp_path: Path) -> None:
         assert {name: replay(client, name) for name in client.list_sequences()} == expected
         assert notices
         assert [notice.message for notice in client.list_sequence_notify("broken")] == notices
-        told = list(client.events(kinds=[EventKind.SEQUENCE_FINALIZED]))
-        assert sorted(str(event.sequence_name) for event in told) == ["done", "open"]
+        finalized = list(client.events(kinds=[EventKind.SEQUENCE_FINALIZED]))
+        assert sorted(str(event.sequence_name) for event in finalized) == ["done", "open"]
         daemon.stop(15)
 
 
-def test_a_damaged_chunk_of_another_store_is_not_taken_over(tmp_path: Path) -> None:
+def test_damaged_chunk_of_another_store_is_not_imported(tmp_path: Path) -> None:
     source, store = tmp_path / "source", tmp_path / "store"
     with Daemon(source) as daemon:
         with daemon.connect() as client:

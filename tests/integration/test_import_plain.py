@@ -239,7 +239,7 @@ def test_a_mapping_of_everything(source: Path, store: Path) -> None:
         ({"az": [[1.0], [2.0], [3.0]]}, "column `acceleration.z`: List(Float64"),
     ],
 )
-def test_what_would_be_lost_is_refused(change: dict[str, Any], words: str, source: Path, store: Path) -> None:
+def test_lossy_imports_are_refused(change: dict[str, Any], words: str, source: Path, store: Path) -> None:
     columns = {"time": [1, 2, 3], "ax": [1.0] * 3, "ay": [1.0] * 3, "az": [1.0] * 3} | change
     pq.write_table(pa.table({k: v for k, v in columns.items() if v is not None}), source / "a.parquet")
     assert words in refusal(source, IMU_TOPIC + BY_NAME, store).replace("\\'", "'")
@@ -270,13 +270,13 @@ def test_rows_are_counted_from_the_first_of_their_file(source: Path, store: Path
         (IMU_TOPIC + BY_NAME + "'header.seq' = { constant = -1 }", "UInt32 cannot hold -1"),
     ],
 )
-def test_mappings_that_cannot_be_meant(mapping: str, words: str, source: Path, store: Path) -> None:
+def test_invalid_mappings_are_refused(mapping: str, words: str, source: Path, store: Path) -> None:
     columns = {"time": [1, 2], "ax": [1.0, 2.0], "ay": [1.0, 2.0], "az": [1.0, 2.0]}
     pq.write_table(pa.table(columns), source / "a.parquet")
     assert words in refusal(source, mapping, store)
 
 
-def test_one_sequence_that_fails_leaves_the_others(source: Path, store: Path) -> None:
+def test_failure_of_one_sequence_does_not_affect_others(source: Path, store: Path) -> None:
     good = pa.table({"timestamp_ns": [1, 2], "data": pa.array([0.5, 1.5], pa.float64())})
     for name, table in [("a", good), ("b", good.drop_columns("data")), ("c", good)]:
         (source / name).mkdir()
@@ -346,7 +346,7 @@ def test_a_class_of_the_user(source: Path, store: Path) -> None:
         assert client.topic_handler("flight", "imu").to_arrow().schema.equals(message_schema(PlainWheel))
 
 
-def test_what_is_there_stays_and_the_source_is_not_touched(source: Path, store: Path) -> None:
+def test_existing_data_stays_and_the_source_is_unchanged(source: Path, store: Path) -> None:
     pq.write_table(pa.table({"timestamp_ns": [5], "data": [1.5]}), source / "a.parquet")
     source.joinpath("a.parquet").chmod(0o444)
     before = [(file, file.stat().st_mtime_ns, file.read_bytes()) for file in source.iterdir()]
@@ -358,7 +358,7 @@ def test_what_is_there_stays_and_the_source_is_not_touched(source: Path, store: 
     assert "lie in each other" in refusal(source, mapping, source / "store")
 
 
-def test_a_dry_run_tells_and_writes_nothing(source: Path, store: Path) -> None:
+def test_dry_run_reports_and_writes_nothing(source: Path, store: Path) -> None:
     columns = {"time": [1, 2], "ax": [1.0, 2.0], "ay": [1.0, 2.0], "az": [1.0, 2.0]}
     pq.write_table(pa.table(columns), source / "a.parquet")
     pq.write_table(pa.table(columns), source / "b.parquet")
@@ -375,7 +375,7 @@ def test_a_dry_run_tells_and_writes_nothing(source: Path, store: Path) -> None:
     assert run_mosaicod("import", source, "--local-store", store, "--dry-run").returncode == 2
 
 
-def test_an_import_that_is_killed_goes_on(source: Path, store: Path) -> None:
+def test_killed_import_resumes(source: Path, store: Path) -> None:
     rows = pa.table({"timestamp_ns": range(100_000), "data": np.random.default_rng(1).normal(size=100_000)})
     names = [f"f{number:02}" for number in range(12)]
     for name in names:

@@ -1,4 +1,4 @@
-"""The wire of Mosaico 0.2 as any Arrow Flight client meets it."""
+"""The wire protocol of Mosaico 0.2 as used by any Arrow Flight client."""
 
 import json
 import re
@@ -98,7 +98,7 @@ def read(wire: flight.FlightClient, locator: str, **window: int | None) -> pa.Ta
     return wire.do_get(info(wire, locator, **window).endpoints[0].ticket).read_all()
 
 
-# -- catalogue -----------------------------------------------------------------------------------
+# -- catalog -------------------------------------------------------------------------------------
 
 
 def test_list_flights(wire: flight.FlightClient, ours: MosaicoClient, name: str) -> None:
@@ -321,7 +321,7 @@ def test_keys_open_only_their_own_topic(wire: flight.FlightClient, name: str) ->
     assert read(wire, f"{name}/a")["timestamp_ns"].to_pylist() == [2]
 
 
-def test_a_locked_topic_takes_no_more_rows(wire: flight.FlightClient, name: str) -> None:
+def test_locked_topic_refuses_rows(wire: flight.FlightClient, name: str) -> None:
     sequence_key, key = create(wire, name, "t")
     put(wire, f"{name}/t", key, batch(1, 2))
     for finalize_first in (False, True):
@@ -497,7 +497,7 @@ def test_unknown_things_are_refused(wire: flight.FlightClient, name: str) -> Non
         wire.get_flight_info(flight.FlightDescriptor.for_path("x"))
 
 
-def test_errors_do_not_show_where_the_store_lies(
+def test_errors_do_not_reveal_the_path_of_the_store(
     wire: flight.FlightClient, standing_daemon: Daemon, name: str
 ) -> None:
     for locator in (name, f"{name}/t"):
@@ -507,7 +507,7 @@ def test_errors_do_not_show_where_the_store_lies(
         assert name in str(raised.value)
 
 
-def test_rows_of_another_client_are_ours(wire: flight.FlightClient, ours: MosaicoClient, name: str) -> None:
+def test_client_reads_rows_of_pyarrow(wire: flight.FlightClient, ours: MosaicoClient, name: str) -> None:
     """A foreign client uploads what our classes describe,"""
     key = response(wire, "sequence_create", name=name, user_metadata={"by": "pyarrow"})["key"]
     topic_key = response(
@@ -526,9 +526,7 @@ def test_rows_of_another_client_are_ours(wire: flight.FlightClient, ours: Mosaic
     assert sequence_of(ours, name).user_metadata == {"by": "pyarrow"}
 
 
-def test_our_rows_are_those_of_another_client(
-    wire: flight.FlightClient, ours: MosaicoClient, name: str
-) -> None:
+def test_pyarrow_reads_rows_of_the_client(wire: flight.FlightClient, ours: MosaicoClient, name: str) -> None:
     with ours.sequence_create(name) as sequence:
         topic = sequence.topic_create("t", {}, Integer64)
         topic.push(number(3, 30))

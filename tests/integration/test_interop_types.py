@@ -1,4 +1,4 @@
-"""Columns of every kind between pyarrow and the daemon, and error codes as our client shows them."""
+"""Columns of every type between pyarrow and the daemon, and error codes in client exceptions."""
 
 import json
 from collections.abc import Iterator
@@ -122,7 +122,7 @@ def test_codes_of_errors_reach_the_exceptions(ours: MosaicoClient, name: str) ->
     assert taken.value.code == "sequence_exists"
 
 
-def test_columns_of_our_client_keep_their_types(
+def test_columns_of_the_client_keep_their_types(
     ours: MosaicoClient, wire: flight.FlightClient, name: str
 ) -> None:
     sent = InteropLists(large=[0.5, 1.5], small=[2.5], deep=[[{"x": [1, 2]}, {"x": None}], []])

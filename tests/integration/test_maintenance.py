@@ -1,4 +1,4 @@
-"""`mosaicod rebuild`, `check`, `gc` and `stats` as an operator uses them."""
+"""`mosaicod rebuild`, `check`, `gc` and `stats`, called as by an operator."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ def small_files(store: Path) -> list[Path]:
     )
 
 
-def remove_catalogue(store: Path) -> None:
+def remove_catalog(store: Path) -> None:
     for file in store.glob("catalog.db*"):
         file.unlink()
 
@@ -82,7 +82,7 @@ def test_a_whole_store_has_no_problems(store: Path) -> None:
 
 def test_rebuild_answers_the_same(store: Path) -> None:
     expected = all_answers(store)
-    remove_catalogue(store)
+    remove_catalog(store)
     rebuilt = report("rebuild", store)
     assert (rebuilt["sequences"], rebuilt["topics"], rebuilt["problems"]) == (2, 3, [])
     assert all_answers(store) == expected
@@ -92,7 +92,7 @@ def test_rebuild_answers_the_same(store: Path) -> None:
     assert all_answers(store) == expected
 
 
-def test_commands_leave_a_store_in_use_alone(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_commands_refuse_a_store_in_use(daemon: Daemon, remote: MosaicoClient) -> None:
     for command in ("check", "gc", "stats"):
         done = run_mosaicod(command, "--local-store", daemon.folder)
         assert done.returncode == 1
@@ -101,7 +101,7 @@ def test_commands_leave_a_store_in_use_alone(daemon: Daemon, remote: MosaicoClie
     assert remote.list_sequences() == []
 
 
-def test_no_store_is_made_by_mistake(tmp_path: Path) -> None:
+def test_no_store_is_created_by_mistake(tmp_path: Path) -> None:
     for command in ("rebuild", "check", "gc", "stats"):
         done = run_mosaicod(command, "--local-store", tmp_path / "typo")
         assert done.returncode == 1
@@ -129,7 +129,7 @@ def test_a_flipped_byte_in_any_file_is_found(store: Path) -> None:
     assert report("check", store, "--deep")["problems"] == []
 
 
-def test_damaged_records_are_repaired_from_what_tells_them_too(store: Path) -> None:
+def test_damaged_records_are_repaired_from_redundant_records(store: Path) -> None:
     expected = all_answers(store)
     damaged = [file for file in small_files(store) if file.suffix != ".parquet"]
     before = {}
@@ -146,9 +146,9 @@ def test_damaged_records_are_repaired_from_what_tells_them_too(store: Path) -> N
     assert all_answers(store) == expected
 
 
-def test_records_of_topics_are_repaired_without_the_catalogue(store: Path) -> None:
+def test_records_of_topics_are_repaired_without_the_catalog(store: Path) -> None:
     expected = all_answers(store)
-    remove_catalogue(store)
+    remove_catalog(store)
     topics = [file.parent for file in store.rglob("commit.json")]
     for topic, name in zip(topics, ["commit.json", "topic.json", "schema.arrow"], strict=True):
         flip(topic / name, 40)
@@ -160,7 +160,7 @@ def test_records_of_topics_are_repaired_without_the_catalogue(store: Path) -> No
     assert all_answers(store)[4] == expected[4]
 
 
-def test_a_lost_file_of_rows_is_told_and_nothing_else_is_touched(store: Path) -> None:
+def test_lost_chunk_is_reported_and_nothing_else_changes(store: Path) -> None:
     files = {file: file.read_bytes() for file in small_files(store)}
     lost = next(file for file in files if file.name == "chunk-00001.parquet")
     lost.unlink()
@@ -178,7 +178,7 @@ def test_a_sequence_whose_record_is_lost_is_not_removed(store: Path) -> None:
     record = next(store.rglob("final.json")).parent / "sequence.json"
     content = record.read_bytes()
     record.unlink()
-    remove_catalogue(store)
+    remove_catalog(store)
     rebuilt = report("rebuild", store, code=1)
     assert [problem["path"] for problem in rebuilt["problems"]] == [str(record.parent.relative_to(store))]
     files = small_files(store)
@@ -194,7 +194,7 @@ def test_a_sequence_whose_record_is_lost_is_not_removed(store: Path) -> None:
         daemon.stop(15)
 
 
-def test_rows_of_the_log_are_counted_and_damage_to_them_is_found(tmp_path: Path) -> None:
+def test_rows_in_the_wal_are_counted_and_damage_is_found(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with (
         Daemon(store) as daemon,
@@ -215,7 +215,7 @@ def test_rows_of_the_log_are_counted_and_damage_to_them_is_found(tmp_path: Path)
         daemon.restart()
 
 
-def test_gc_removes_what_no_record_names(store: Path) -> None:
+def test_gc_deletes_unreferenced_files(store: Path) -> None:
     expected = small_files(store)
     topic = next(store.rglob("commit.json")).parent
     for name in ("chunk-00077.parquet", "chunk-00078.json"):

@@ -152,7 +152,7 @@ print(peak, flush=True)
 )
 
 
-def test_writing_to_a_daemon_that_stands_still(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_writing_to_a_stalled_daemon(daemon: Daemon, remote: MosaicoClient) -> None:
     with Script(SLOW, daemon.port) as script:
         assert script.hear() == "ready"
         before = script.memory_bytes()

@@ -133,7 +133,7 @@ def sixteen(either: MosaicoClient, name: str) -> SequenceHandler:
     return sequence_of(either, name)
 
 
-def test_frames_hold_what_a_replay_gives_whatever_the_window(sixteen: SequenceHandler) -> None:
+def test_frames_equal_a_replay_for_any_window(sixteen: SequenceHandler) -> None:
     expected = replayed(sixteen)
     assert len(sixteen.topics) == 17
     extractor = DataFrameExtractor(sixteen)
@@ -146,7 +146,7 @@ def test_frames_hold_what_a_replay_gives_whatever_the_window(sixteen: SequenceHa
         assert tables["timestamp_ns"].to_pylist() == [row["timestamp_ns"] for row in expected]
 
 
-def test_columns_lie_topic_by_topic(sixteen: SequenceHandler) -> None:
+def test_columns_are_grouped_by_topic(sixteen: SequenceHandler) -> None:
     frame = next(DataFrameExtractor(sixteen).to_pandas_chunks(["/flag", "/text"]))
     tail = ["recording_timestamp_ns", "data", "header.seq", "header.stamp.sec", "header.stamp.nanosec"]
     tail += ["header.frame_id"]
@@ -162,7 +162,7 @@ def test_columns_lie_topic_by_topic(sixteen: SequenceHandler) -> None:
     ]
 
 
-def test_topics_are_chosen_and_silent_ones_skipped(sixteen: SequenceHandler) -> None:
+def test_topics_are_selected_and_empty_ones_skipped(sixteen: SequenceHandler) -> None:
     extractor = DataFrameExtractor(sixteen)
     chosen = ["/gps", "/silent", "/early"]
     assert_same_rows(together(extractor.to_pandas_chunks(chosen, 0.1)), replayed(sixteen, chosen))
@@ -197,7 +197,7 @@ def times_of(sequence: SequenceHandler, window_ns: int, *bounds: int | None) -> 
     return [frame["timestamp_ns"].tolist() for frame in frames]
 
 
-def test_the_last_message_is_there(either: MosaicoClient, name: str) -> None:
+def test_last_message_is_included(either: MosaicoClient, name: str) -> None:
     record_numbers(either, name, {"a": [(0, 1), (100, 2)], "b": [(200, 3)]})
     sequence = sequence_of(either, name)
     assert times_of(sequence, 100) == [[0], [100], [200]]
@@ -218,7 +218,7 @@ def test_a_single_instant(either: MosaicoClient, name: str, time: int) -> None:
     assert frames[0]["/b.integer64.data"].tolist() == [pd.NA, 2]
 
 
-def test_empty_windows_come_only_before_others(either: MosaicoClient, name: str) -> None:
+def test_empty_windows_are_included_only_before_others(either: MosaicoClient, name: str) -> None:
     record_numbers(either, name, {"a": [(0, 1), (35, 2)], "b": [(100, 3)]})
     sequence = sequence_of(either, name)
     assert times_of(sequence, 10) == [[0], [], [], [35], [], [], [], [], [], [], [100]]
@@ -228,7 +228,7 @@ def test_empty_windows_come_only_before_others(either: MosaicoClient, name: str)
     assert len(empty.columns) == 1 + 2 * 6
 
 
-def test_one_frame_for_everything_is_told(
+def test_one_frame_for_everything_is_logged(
     either: MosaicoClient, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     record_numbers(either, name, {"a": [(0, 1), (10**9, 2)]})
@@ -237,7 +237,7 @@ def test_one_frame_for_everything_is_told(
         assert len(list(extractor.to_pandas_chunks(window_sec=0.5))) == 3
         assert not caplog.records
         assert len(list(extractor.to_pandas_chunks())) == 1
-    assert "a window of 5 s holds all that is asked for" in caplog.text
+    assert "a window of 5 s covers the whole selection" in caplog.text
 
 
 MEMORY = """
@@ -253,7 +253,7 @@ print(sum(map(len, extractor.to_pandas_chunks(window_sec=1e-9))), peak() - befor
 """
 
 
-def test_memory_holds_a_window_and_what_is_read_ahead(daemon: Daemon) -> None:
+def test_memory_is_bounded_by_window_and_read_ahead(daemon: Daemon) -> None:
     pixels = os.urandom(250_000)
     with daemon.connect() as client:
         with client.sequence_create("large") as sequence:
@@ -294,7 +294,7 @@ def test_real_recordings(
 # Streams
 
 
-def test_the_streamer_of_the_handler_goes_on(either: MosaicoClient, name: str) -> None:
+def test_streamer_of_the_handler_is_not_affected(either: MosaicoClient, name: str) -> None:
     record_numbers(either, name, {"a": [(time, time) for time in range(10)]})
     sequence = sequence_of(either, name)
     streamer = sequence.get_data_streamer()
@@ -305,7 +305,7 @@ def test_the_streamer_of_the_handler_goes_on(either: MosaicoClient, name: str) -
     assert next(other)["timestamp_ns"].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_recording_in_progress_gives_what_the_handler_saw(either: MosaicoClient, name: str) -> None:
+def test_recording_in_progress_gives_the_snapshot_of_the_handler(either: MosaicoClient, name: str) -> None:
     with either.sequence_create(name) as sequence:
         writer = sequence.topic_create("a", {}, type(number(0, 0).data))
         for time in range(10):

@@ -1,4 +1,4 @@
-"""Messages that go into frames come out of their rows again, for every shipped data class."""
+"""Messages are restored from the rows of frames, for every shipped data class."""
 
 import math
 from typing import Any, get_args
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mosaicolabs import IMU, Message, Point3d, Serializable, Vector3d
-from mosaicolabs.ml._merge import Merged
 from mosaicolabs.ml._pandas import wide_frame
 from mosaicolabs.ml._topic_rows import TopicRows
+from mosaicolabs.ml._wide_table import Merged
 from mosaicolabs.models._schema import message_schema
 from mosaicolabs.models.data import Floating64, Integer64
 
@@ -58,13 +58,13 @@ def frame_of(*topics: tuple[str, list[Message]]) -> pd.DataFrame:
     return frame
 
 
-def told(value: Any) -> Any:
-    """The values as a frame can tell them: where a value may be missing, NaN says that it is."""
+def as_in_a_frame(value: Any) -> Any:
+    """The values as a frame represents them: NaN of an optional value means that it is missing."""
     if not hasattr(value, "model_fields_set"):
         return value
     found = {}
     for name, field in type(value).model_fields.items():
-        part = told(getattr(value, name))
+        part = as_in_a_frame(getattr(value, name))
         found[name] = None if type(None) in get_args(field.annotation) and empty(part) else part
     return type(value).model_construct(**found)
 
@@ -87,11 +87,11 @@ def test_every_class(cls: type[Serializable], data: st.DataObject) -> None:
     frame = frame_of(("/a", [message]), ("/b/c", [other]))
     rows = [row for _, row in frame.iterrows()]
     back = [found for row in rows if (found := Message.from_dataframe_row(row, "/a")) is not None]
-    expected = told(message.data)
+    expected = as_in_a_frame(message.data)
     try:
         cls.model_validate(expected.model_dump())
     except ValidationError:
-        reject()  # What the class cannot do without is NaN, which a frame cannot tell from missing.
+        reject()  # A required value is NaN, which a frame cannot distinguish from a missing one.
     assert [found.timestamp for found in back] == [message.timestamp]
     assert back[0].recording_timestamp_ns == message.recording_timestamp_ns
     assert same(back[0].data, expected)
@@ -116,7 +116,7 @@ def test_lists_of_lists_and_of_objects() -> None:
     assert Message.from_dataframe_row(row, "/a") == message
 
 
-def test_nan_of_a_required_number_is_no_missing_message() -> None:
+def test_nan_of_a_required_number_is_not_a_missing_message() -> None:
     nan = math.nan
     message = Message(
         timestamp_ns=1, recording_timestamp_ns=2, data=Point3d(x=nan, y=nan, z=nan, covariance=[nan])

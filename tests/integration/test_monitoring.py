@@ -1,4 +1,4 @@
-"""What monitors are told: counts that are right, health, and readiness."""
+"""Monitoring: correct counts, health, and readiness."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_counts_of_a_recording_and_its_replay(watched: Daemon) -> None:
         assert Counts(watched)("mosaico_calls_total", **refused) == 1
 
 
-def test_what_is_open_is_told_while_it_is(watched: Daemon) -> None:
+def test_gauges_of_open_calls_and_jobs(watched: Daemon) -> None:
     with watched.connect() as client:
         with client.sequence_create("s") as sequence:
             topics = [sequence.topic_create(name, {}, Integer64) for name in ("a", "b", "c")]
@@ -92,7 +92,7 @@ def test_the_program_and_its_memory(watched: Daemon) -> None:
     assert resident == pytest.approx(watched.memory_bytes(), rel=0.5)
 
 
-def test_the_room_on_the_disks(watched: Daemon) -> None:
+def test_free_disk_space(watched: Daemon) -> None:
     counts = Counts(watched)
     found = os.statvfs(watched.folder)
     for holds in ("log", "store"):
@@ -134,7 +134,7 @@ def reasons(daemon: Daemon) -> Any:
     return answer["reasons"]
 
 
-def test_what_keeps_it_from_serving_is_said(watched: Daemon) -> None:
+def test_readiness_names_the_failing_check(watched: Daemon) -> None:
     scratch = watched.folder / "tmp"
     away = scratch.rename(watched.folder / "away")
     (reason,) = reasons(watched)
@@ -144,5 +144,5 @@ def test_what_keeps_it_from_serving_is_said(watched: Daemon) -> None:
     assert reasons(watched) == []
 
 
-def test_there_is_no_http_unless_asked_for(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_http_is_off_by_default(daemon: Daemon, remote: MosaicoClient) -> None:
     assert daemon.monitor is None

@@ -1,4 +1,4 @@
-"""Our client and a Mosaico 0.2 server: everything works, and nothing is sent that no 0.2 client sends."""
+"""The client on a Mosaico 0.2 server: everything works, and no extension is sent."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 from harness.mosaico02 import Mosaico02
-from harness.mosaico02_catalogue import RefusedError, Topic
+from harness.mosaico02_catalog import RefusedError, Topic
 from harness.record import number, record_numbers, replay, sequence_of, topic_of
 from harness.vectors import recorded_rows, stored_form
 
@@ -69,11 +69,11 @@ def demo(server: Mosaico02, client: MosaicoClient) -> MosaicoClient:
     return client
 
 
-# -- catalogue -----------------------------------------------------------------------------------
+# -- catalog -------------------------------------------------------------------------------------
 
 
-def test_it_is_told_apart(client: MosaicoClient) -> None:
-    assert repr(client) == "<MosaicoClient: Mosaico server>"
+def test_server_is_recognized(client: MosaicoClient) -> None:
+    assert repr(client) == "<MosaicoClient: Mosaico 0.2 server>"
     assert client.list_sequences() == []
 
 
@@ -95,7 +95,7 @@ def test_handlers(demo: MosaicoClient) -> None:
         empty.get_data_streamer()
 
 
-def test_what_is_not_there(demo: MosaicoClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_sequences_and_topics(demo: MosaicoClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "mosaicolabs"):
         assert demo.sequence_handler("nope") is None
         assert demo.topic_handler(DEMO, "nope") is None
@@ -185,7 +185,7 @@ def test_what_is_read_can_be_written(server: Mosaico02, demo: MosaicoClient) -> 
             writers[topic].push(message)
         writers["/sensors/imu"].flush()
     assert copy.sequence_status is SequenceStatus.Finalized
-    stored = server.catalogue.sequences["copy"]
+    stored = server.catalog.sequences["copy"]
     assert stored.locked
     assert stored.metadata == {"of": DEMO}
     for topic, name in (("/sensors/imu", "imu"), ("/cam/front", "image")):
@@ -240,9 +240,9 @@ def test_only_what_failed_is_reported_and_once(server: Mosaico02, client: Mosaic
         with pytest.raises(ValueError), client.sequence_create("run", {}, policy) as run:
             good, bad = (run.topic_create(name, {}, Integer64) for name in ("good", "bad"))
             good.push(number(1, 1))
-            server.catalogue.actions.clear()
+            server.catalog.actions.clear()
             bad.push(number(1, 2**70))
-        assert server.catalogue.actions == expected
+        assert server.catalog.actions == expected
 
 
 def test_a_refused_end_is_reported(
@@ -251,7 +251,7 @@ def test_a_refused_end_is_reported(
     def refuse(*_: object) -> None:
         raise RefusedError("facade error :: the disk is full")
 
-    monkeypatch.setattr(server.catalogue, "sequence_finalize", refuse)
+    monkeypatch.setattr(server.catalog, "sequence_finalize", refuse)
     with (
         pytest.raises(InternalError, match="disk is full"),
         client.sequence_create("run", {}, OnErrorPolicy.Report) as run,
@@ -262,7 +262,7 @@ def test_a_refused_end_is_reported(
     assert "disk is full" in note.message
 
 
-def test_nobody_is_greeted_for_connections_to_come(server: Mosaico02, client: MosaicoClient) -> None:
+def test_no_handshake_for_future_connections(server: Mosaico02, client: MosaicoClient) -> None:
     assert server.greetings == 1
     record_numbers(client, "run", {f"t{i}": [(1, 1)] for i in range(5)})
     assert server.greetings == 1
@@ -283,7 +283,7 @@ def test_notifications(server: Mosaico02, client: MosaicoClient) -> None:
     client.clear_topic_notify("run", "t")
 
 
-def test_what_is_complete_stays(demo: MosaicoClient) -> None:
+def test_finalized_sequence_cannot_be_deleted(demo: MosaicoClient) -> None:
     with pytest.raises(FailedPreconditionError):
         demo.sequence_delete(DEMO)
     assert DEMO in demo.list_sequences()

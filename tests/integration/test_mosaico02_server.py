@@ -1,4 +1,4 @@
-"""The server that stands for Mosaico 0.2 in these tests answers what the recorded one answered."""
+"""The Mosaico 0.2 server of these tests answers like the recorded one."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What becomes of a recording that fails: nothing under Delete, everything that was pushed under Report."""
+"""Failed recordings: nothing remains under Delete, everything that was pushed under Report."""
 
 import re
 from collections.abc import Callable
@@ -141,7 +141,7 @@ def test_report_survives_a_restart(client: MosaicoClient, tmp_path: Path) -> Non
     ],
     ids=["message", "columns"],
 )
-def test_report_of_what_is_bad_tells_topic_and_field(
+def test_report_names_topic_and_field(
     either: MosaicoClient, name: str, push: Callable[[TopicWriter], None]
 ) -> None:
     with (
@@ -258,7 +258,9 @@ def test_finalize_that_is_refused_raises(either: MosaicoClient, name: str, polic
 
 
 @BOTH
-def test_a_taken_name_harms_neither(either: MosaicoClient, name: str, policy: OnErrorPolicy) -> None:
+def test_existing_name_affects_neither_recording(
+    either: MosaicoClient, name: str, policy: OnErrorPolicy
+) -> None:
     with either.sequence_create(name) as first:
         topic = first.topic_create("a", {}, Integer64)
         topic.push(number(1, 1))

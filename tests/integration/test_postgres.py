@@ -1,4 +1,4 @@
-"""The database of the catalogue goes away and comes back: calls say so, and everything goes on."""
+"""The database of the catalog becomes unreachable and returns: calls report it, and work resumes."""
 
 import json
 import threading
@@ -21,9 +21,7 @@ def served(tmp_path: Path, own_postgres: OwnPostgres, monkeypatch: pytest.Monkey
         yield daemon
 
 
-def test_a_database_that_is_away_is_said_and_can_be_tried_again(
-    served: Daemon, own_postgres: OwnPostgres
-) -> None:
+def test_unreachable_database_is_a_retryable_error(served: Daemon, own_postgres: OwnPostgres) -> None:
     with served.connect() as client:
         record_numbers(client, "before", {"t": [(1, 1)]})
         own_postgres.stop()
@@ -41,7 +39,7 @@ def test_a_database_that_is_away_is_said_and_can_be_tried_again(
 
 
 @pytest.mark.parametrize("command", ["run", "rebuild"])
-def test_a_database_that_takes_no_connections_is_said_at_once(
+def test_database_without_free_connections_fails_immediately(
     tmp_path: Path, unused_port: int, command: str
 ) -> None:
     (tmp_path / "store" / "seq").mkdir(parents=True)
@@ -55,9 +53,7 @@ def test_a_database_that_takes_no_connections_is_said_at_once(
     assert "hidden" not in ended.stderr
 
 
-def test_a_recording_goes_on_through_a_restart_of_the_database(
-    served: Daemon, own_postgres: OwnPostgres
-) -> None:
+def test_recording_survives_a_restart_of_the_database(served: Daemon, own_postgres: OwnPostgres) -> None:
     with served.connect() as client:
         with client.sequence_create("s") as sequence:
             topic = sequence.topic_create("t", {}, Integer64)
@@ -65,7 +61,7 @@ def test_a_recording_goes_on_through_a_restart_of_the_database(
             topic.flush()
             own_postgres.stop()
             topic.push(number(2, 2))
-            topic.flush()  # durable rows need the log, not the catalogue
+            topic.flush()  # durable rows need the log, not the catalog
             back = threading.Timer(1.0, own_postgres.start)
             back.start()
         back.join()

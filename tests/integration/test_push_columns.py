@@ -252,16 +252,16 @@ def test_arrays_may_change_afterwards(either: MosaicoClient, name: str) -> None:
         ({"timestamp_ns": [1], "acceleration": [None]}, "`acceleration`, row 0: null was given, Struct"),
         ({"timestamp_ns": [1, 2], "acceleration.x": [1.0]}, "differ in length.*timestamp_ns.: 2"),
         ({"timestamp_ns": [1], "acceleration.x": [[1.0]]}, "`acceleration.x`: List"),
-        ({"timestamp_ns": [1], "acceleration.x": np.array([1.0], ">f8")}, "`acceleration.x` cannot be made"),
-        ({"timestamp_ns": 1, "acceleration.x": [1.0]}, "`timestamp_ns` cannot be made of int"),
-        ({"timestamp_ns": np.array(1)}, "`timestamp_ns` cannot be made of ndarray"),
+        ({"timestamp_ns": [1], "acceleration.x": np.array([1.0], ">f8")}, "`acceleration.x` cannot be built"),
+        ({"timestamp_ns": 1, "acceleration.x": [1.0]}, "`timestamp_ns` cannot be built from int"),
+        ({"timestamp_ns": np.array(1)}, "`timestamp_ns` cannot be built from ndarray"),
         (
             {"timestamp_ns": [1], "acceleration.x": np.ones((1, 0))},
             r"`acceleration.x`.*\(1, 0\) has no values",
         ),
     ],
 )
-def test_what_does_not_fit_names_its_column(
+def test_mismatch_names_the_column(
     either: MosaicoClient, name: str, columns: dict[str, Any], complaint: str
 ) -> None:
     good = {f"acceleration.{axis}": [1.0] for axis in "xyz"}
@@ -354,7 +354,9 @@ def test_every_row_once_over_lost_connections(daemon: Daemon, remote: MosaicoCli
     assert found.to_arrow()["data"].to_numpy().tolist() == list(range(rounds * rows))
 
 
-def test_what_finds_no_room_goes_to_disk(daemon: Daemon, remote: MosaicoClient, tmp_path: Any) -> None:
+def test_messages_beyond_the_memory_limit_are_spilled(
+    daemon: Daemon, remote: MosaicoClient, tmp_path: Any
+) -> None:
     values = np.arange(2_000_000)
     limits = {"max_buffered_bytes": 4_000_000, "spill_folder": tmp_path, "max_spill_bytes": 100_000_000}
     with remote.sequence_create("s", **limits) as sequence:

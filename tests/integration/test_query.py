@@ -1,4 +1,4 @@
-"""Queries end to end: what is asked in Python is what is found, embedded and over the network."""
+"""Queries end to end, embedded and over the network."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -290,7 +290,7 @@ def test_combined_queries_are_sets_of_topics(store: MosaicoClient) -> None:
     assert found(store.query(shaken & wheels)) == {}
 
 
-def test_asking_further_stays_with_what_was_found(store: MosaicoClient) -> None:
+def test_refined_query_is_limited_to_the_earlier_results(store: MosaicoClient) -> None:
     south = store.query(QuerySequence().with_user_metadata("site", eq="south"))
     any_imu = QueryOntologyCatalog(IMU.Q.acceleration.z.gt(0))
     assert found(store.query(south.to_query_topic(), any_imu)) == {"run-south": ["/imu"]}
@@ -322,7 +322,7 @@ def test_order_and_pages(store: MosaicoClient) -> None:
     assert list(found(by_metadata)) + list(found(following)) == ["run-north", "bare", "run-south"]
 
 
-def test_explain_tells_what_was_looked_at(store: MosaicoClient) -> None:
+def test_explain_counts_what_was_read(store: MosaicoClient) -> None:
     condition = QueryOntologyCatalog(IMU.Q.acceleration.x.gt(50))
     assert store.query(condition).explain is None
     explain = store.query(condition, explain=True).explain
@@ -341,7 +341,7 @@ def test_refusals_name_what_was_wrong(store: MosaicoClient) -> None:
         store.query(QuerySequence(Sequence.Q.name._expr_cls("name", "$regex", "a")))
 
 
-def test_what_matches_can_be_streamed(store: MosaicoClient) -> None:
+def test_query_results_can_be_streamed(store: MosaicoClient) -> None:
     x = IMU.Q.acceleration.x
     response = store.query(QueryOntologyCatalog(x.between(2, 4) | x.geq(101), include_timestamp_range=True))
     with response.get_data_streamer() as streamer:
@@ -373,7 +373,7 @@ def test_without_times_whole_topics_are_streamed_merged(store: MosaicoClient) ->
         streamer.next()
 
 
-def test_threads_ask_side_by_side(store: MosaicoClient) -> None:
+def test_concurrent_queries(store: MosaicoClient) -> None:
     names = ["run-north", "run-south", "bare"] * 20
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda name: store.query(QuerySequence().with_name(name)), names))

@@ -1,4 +1,4 @@
-"""What a query found, read as columns: the rows that its messages are, and only those asked for."""
+"""Query results read as columns: the rows equal the messages, and only selected ones are sent."""
 
 import itertools
 from typing import Any
@@ -129,7 +129,7 @@ WINDOW = st.none() | st.tuples(st.integers(-1, 21), st.integers(-1, 21)).map(sor
 
 
 @given(topics=st.lists(st.tuples(ROWS, WINDOW), min_size=1, max_size=4))
-def test_windows_of_topics_overlap_at_will(
+def test_windows_of_topics_may_overlap(
     standing_store: MosaicoClient, topics: list[tuple[list[int], list[int] | None]]
 ) -> None:
     name = f"windows-{next(NUMBERS)}"
@@ -268,7 +268,7 @@ def test_nothing_found_has_no_rows(either: MosaicoClient, recorded: str) -> None
         ({"where": "imu.x > 3"}, TypeError, "takes a condition"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_errors_name_the_wrong_value(
     standing_store: MosaicoClient, selection: dict[str, Any], error: type[Exception], named: str
 ) -> None:
     if "misasked-a" not in standing_store.list_sequences():
@@ -279,7 +279,7 @@ def test_what_is_wrong_is_named(
     assert streamer.to_arrow(columns=[]).num_rows == 401, "the streamer is still good"
 
 
-def test_a_streamer_is_read_one_way(either: MosaicoClient, recorded: str) -> None:
+def test_streamer_yields_messages_or_columns(either: MosaicoClient, recorded: str) -> None:
     response = whole(either, recorded)
     streamer = response.get_data_streamer()
     next(streamer)
@@ -299,15 +299,15 @@ def test_a_streamer_is_read_one_way(either: MosaicoClient, recorded: str) -> Non
         streamer.batches()
 
 
-def test_a_stream_that_was_handed_out_ends_with_its_batches(either: MosaicoClient, recorded: str) -> None:
+def test_exported_stream_ends_with_its_batches(either: MosaicoClient, recorded: str) -> None:
     batches = whole(either, recorded).get_data_streamer().batches()
     reader = pa.RecordBatchReader.from_stream(batches)
     batches.close()
-    with pytest.raises(pa.ArrowException, match="ask for others"):
+    with pytest.raises(pa.ArrowException, match="request new ones"):
         reader.read_all()
 
 
-def test_what_breaks_off_does_not_look_like_an_end(daemon: Daemon) -> None:
+def test_broken_stream_does_not_look_like_an_end(daemon: Daemon) -> None:
     with daemon.connect() as client:
         record(client, "cut")
         batches = whole(client, "cut").get_data_streamer().batches()

@@ -1,4 +1,4 @@
-"""What a request costs the catalogue: few statements whatever the answer, each one served by an index."""
+"""Cost of requests in the catalog: a constant number of statements, each served by an index."""
 
 import json
 import re
@@ -92,9 +92,9 @@ def test_no_statement_reads_a_large_table_from_end_to_end(daemon: Daemon, questi
         record(client, "run", 3)
         asked = statements(daemon, lambda: QUESTIONS[question](client))
     assert asked
-    with closing(sqlite3.connect(daemon.folder / "catalog.db")) as catalogue:
+    with closing(sqlite3.connect(daemon.folder / "catalog.db")) as catalog:
         for sql in asked:
-            check_plan(catalogue, sql)
+            check_plan(catalog, sql)
 
 
 @pytest.mark.sqlite
@@ -105,16 +105,16 @@ def test_a_handler_reads_no_large_table_from_end_to_end(daemon: Daemon) -> None:
         asked = statements(daemon, lambda: handlers.append(client.sequence_handler("run")))
         assert handlers[0] is not None
     assert asked
-    with closing(sqlite3.connect(daemon.folder / "catalog.db")) as catalogue:
+    with closing(sqlite3.connect(daemon.folder / "catalog.db")) as catalog:
         for sql in asked:
-            check_plan(catalogue, sql)
+            check_plan(catalog, sql)
 
 
-def check_plan(catalogue: sqlite3.Connection, sql: str) -> None:
+def check_plan(catalog: sqlite3.Connection, sql: str) -> None:
     numbered = [int(number) for number in re.findall(r"\?(\d+)", sql)]
     parameters = ["[]"] * max(numbered, default=sql.count("?"))
     tables = {alias: table for table, alias in re.findall(r"\b(?:FROM|JOIN)\s+(\w+)\s+(?:AS\s+)?(\w+)", sql)}
-    for *_, step in catalogue.execute(f"EXPLAIN QUERY PLAN {sql}", parameters):
+    for *_, step in catalog.execute(f"EXPLAIN QUERY PLAN {sql}", parameters):
         scanned = re.fullmatch(r"SCAN (\w+)", step)
         if scanned:
             assert tables.get(scanned[1], scanned[1]) not in LARGE, f"{step}: {sql}"

@@ -1,4 +1,4 @@
-"""What Mosaico 0.2.4 did in a way that only hurt, and what code of several generations expects at once."""
+"""Fixed quirks of Mosaico 0.2.4, and what code for several versions expects."""
 
 import logging
 import threading
@@ -49,7 +49,7 @@ def record_unlocked(client: MosaicoClient, name: str, rows: int = 1) -> None:
         raise InterruptedError
 
 
-def test_a_deletion_forgets_handlers_and_logs_nothing(
+def test_deletion_drops_cached_handlers_and_logs_nothing(
     either: MosaicoClient, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     record_unlocked(either, name)
@@ -61,7 +61,7 @@ def test_a_deletion_forgets_handlers_and_logs_nothing(
     assert either.topic_handler(name, "t") is None
 
 
-def test_handlers_of_what_can_change_are_asked_anew(either: MosaicoClient, name: str) -> None:
+def test_handlers_of_unlocked_sequences_are_not_cached(either: MosaicoClient, name: str) -> None:
     record_unlocked(either, name, rows=3)
     before = sequence_of(either, name)
     either.sequence_delete(name)
@@ -98,7 +98,7 @@ def test_a_byte_limit_may_be_large(either: MosaicoClient, name: str) -> None:
     assert replay(either, name) == [("/t", 1, 1)]
 
 
-def test_a_struct_of_nulls_is_told_from_none(either: MosaicoClient, name: str) -> None:
+def test_struct_of_nulls_differs_from_none(either: MosaicoClient, name: str) -> None:
     with either.sequence_create(name) as sequence:
         topic = sequence.topic_create("t", {}, QuirkyOuter)
         topic.push(Message(timestamp_ns=1, data=QuirkyOuter(n=1, inner=QuirkyInner())))
@@ -137,7 +137,7 @@ def test_unknown_things_are_none_or_raise_as_before(either: MosaicoClient, name:
         either.sequence_delete(name)
 
 
-def test_topics_are_pushed_and_queries_asked_from_several_threads(either: MosaicoClient, name: str) -> None:
+def test_push_and_query_from_several_threads(either: MosaicoClient, name: str) -> None:
     failures: list[BaseException] = []
 
     def push(topic: TopicWriter) -> None:
@@ -160,9 +160,7 @@ def test_topics_are_pushed_and_queries_asked_from_several_threads(either: Mosaic
     assert len(replay(either, name)) == 800
 
 
-def test_a_sequence_that_went_away_is_a_connection_error_when_it_is_opened(
-    either: MosaicoClient, name: str
-) -> None:
+def test_opening_a_deleted_sequence_is_a_connection_error(either: MosaicoClient, name: str) -> None:
     record_unlocked(either, name)
     sequence, topic = sequence_of(either, name), topic_of(either, name, "t")
     either.sequence_delete(name)

@@ -1,4 +1,4 @@
-"""Every Python block of the README and of the documents runs, in order, in one fresh folder."""
+"""Every Python block of the README and of the documents runs, in order, in one new folder."""
 
 from pathlib import Path
 

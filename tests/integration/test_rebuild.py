@@ -1,4 +1,4 @@
-"""`mosaicod rebuild` while daemons have the store: they do it, beside readers and writers."""
+"""`mosaicod rebuild` while daemons use the store: they do it, beside readers and writers."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def rebuild(*arguments: object, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_recording_goes_on(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_recording_continues_during_a_rebuild(daemon: Daemon, remote: MosaicoClient) -> None:
     record_numbers(remote, "done", {"a": ROWS, "b/c": ROWS})
     with remote.sequence_create("open") as sequence:
         topic = sequence.topic_create("t", {}, Integer64)
@@ -49,7 +49,7 @@ def test_a_recording_goes_on(daemon: Daemon, remote: MosaicoClient) -> None:
     assert len(replay(remote, "done")) == 2 * len(ROWS)
 
 
-def test_what_changes_meanwhile_is_not_lost(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_changes_during_a_rebuild_are_not_lost(daemon: Daemon, remote: MosaicoClient) -> None:
     record_numbers(remote, "run", {"a": ROWS})
     done, reports = threading.Event(), []
     with flight.connect(f"grpc://{daemon.host}:{daemon.port}") as calls, ThreadPoolExecutor() as pool:
@@ -83,9 +83,9 @@ def test_kill_in_the_middle(daemon: Daemon) -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
             time.sleep(pause)
             daemon.kill()
-            _, told = asking.communicate(timeout=60)
+            _, output = asking.communicate(timeout=60)
             # Or the daemon was gone already, and the command had the store for itself; or all was done.
-            assert asking.returncode == 0 or "the server at" in told, told
+            assert asking.returncode == 0 or "the server at" in output, output
         daemon.restart()
         with daemon.connect() as client:
             assert client.list_sequences() == [f"run-{index}" for index in range(SEQUENCES)]
@@ -126,7 +126,7 @@ def test_any_daemon_of_a_shared_bucket(tmp_path: Path, bucket: str, minio: Minio
             assert len(replay(other, "open")) == 2 * len(ROWS)
 
 
-def test_a_database_from_a_backup_is_caught_up(
+def test_restored_database_backup_is_reconciled(
     tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     with Cluster(tmp_path, bucket, minio, postgres, 2) as cluster:

@@ -1,4 +1,4 @@
-"""The main job: record, find again, replay in time order; in process and over the network."""
+"""Recording, finding and replaying in time order; in process and over the network."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -96,7 +96,7 @@ def test_acceleration_alone_is_an_imu(either: MosaicoClient, name: str) -> None:
     assert message.get_data(IMU).angular_velocity is None
 
 
-# -- the catalogue -------------------------------------------------------------------------------
+# -- catalog -------------------------------------------------------------------------------------
 
 
 def test_facts_of_handlers(either: MosaicoClient, name: str) -> None:
@@ -413,7 +413,7 @@ def time_of(item: Message | tuple[str, Message] | None) -> int | None:
     return (item if isinstance(item, Message) else item[1]).timestamp_ns
 
 
-def test_topic_streamer_tells_what_it_is(either: MosaicoClient, name: str) -> None:
+def test_topic_streamer_has_name_and_tag(either: MosaicoClient, name: str) -> None:
     record_numbers(either, name, {"a/b": [(1, 1)]})
     streamer = topic_of(either, name, "a/b").get_data_streamer()
     assert (streamer.name(), streamer.ontology_tag) == ("/a/b", "integer64")
@@ -522,7 +522,7 @@ def test_clients_are_opened_by_their_factories() -> None:
         MosaicoClient(_native_client=None)  # type: ignore[arg-type]
 
 
-def test_connect_where_nobody_listens(unused_port: int) -> None:
+def test_connect_without_a_daemon(unused_port: int) -> None:
     fragment = f"Connection to Flight server at '127.0.0.1:{unused_port}' failed on startup"
     with pytest.raises(ConnectionError, match=fragment):
         MosaicoClient.connect("127.0.0.1", unused_port, timeout=1)

@@ -1,4 +1,4 @@
-"""Requests have names: in the daemon's log, in its answers, and in the exceptions of clients."""
+"""Request IDs: in the log of the daemon, in its answers, and in the exceptions of clients."""
 
 import json
 import pickle
@@ -72,7 +72,7 @@ def test_an_exception_leads_to_the_lines_of_the_log(talking: Daemon) -> None:
     assert line["seconds"] >= 0
 
 
-def test_streams_that_fail_are_named_too(talking: Daemon) -> None:
+def test_failed_streams_have_request_ids(talking: Daemon) -> None:
     with talking.connect() as client, talking.connect() as other:
         writer = client.sequence_create("s", on_error=OnErrorPolicy.Report)
         with pytest.raises(MosaicoError, match="was deleted") as raised, writer as sequence:
@@ -88,7 +88,7 @@ def test_streams_that_fail_are_named_too(talking: Daemon) -> None:
     assert put["request"] == raised.value.request_id
 
 
-def test_every_call_is_told_once_with_its_own_name(talking: Daemon) -> None:
+def test_every_call_is_logged_once_with_its_request_id(talking: Daemon) -> None:
     with talking.connect() as client:
         record_numbers(client, "s", {"t": [(1, 1)]})
         assert client.list_sequences() == ["s"]
@@ -100,7 +100,7 @@ def test_every_call_is_told_once_with_its_own_name(talking: Daemon) -> None:
 
 
 @pytest.mark.parametrize(("sent", "taken"), [("trace-7", True), ("two words", False), ("x" * 129, False)])
-def test_a_caller_may_bring_a_name(standing_daemon: Daemon, sent: str, taken: bool) -> None:
+def test_caller_may_set_the_request_id(standing_daemon: Daemon, sent: str, taken: bool) -> None:
     factory = _Factory(x_request_id=sent)
     address = f"grpc://{standing_daemon.host}:{standing_daemon.port}"
     with flight.FlightClient(address, middleware=[factory]) as client:
@@ -110,21 +110,21 @@ def test_a_caller_may_bring_a_name(standing_daemon: Daemon, sent: str, taken: bo
     assert taken or len(name) == 26
 
 
-def test_no_name_where_nobody_keeps_a_log(client: MosaicoClient, tmp_path: Path) -> None:
+def test_embedded_daemon_has_no_request_ids(client: MosaicoClient, tmp_path: Path) -> None:
     with pytest.raises(MosaicoError) as raised:
         client.sequence_delete("nothing")
     assert raised.value.request_id is None
     assert str(raised.value) == raised.value.message
 
 
-def test_no_name_where_the_server_gives_none() -> None:
+def test_mosaico_02_server_has_no_request_ids() -> None:
     with Mosaico02() as server, MosaicoClient.connect("127.0.0.1", server.port) as client:
         with pytest.raises(MosaicoError) as raised:
             client.sequence_delete("nothing")
         assert raised.value.request_id is None
 
 
-def test_a_call_that_does_not_reach_the_daemon_has_a_name(daemon: Daemon) -> None:
+def test_call_that_does_not_reach_the_daemon_has_a_request_id(daemon: Daemon) -> None:
     with daemon.connect() as client:
         daemon.kill()
         names = set()
@@ -136,7 +136,7 @@ def test_a_call_that_does_not_reach_the_daemon_has_a_name(daemon: Daemon) -> Non
         assert len(names) == 2
 
 
-def test_a_call_in_which_the_daemon_dies_has_a_name(talking: Daemon) -> None:
+def test_call_during_which_the_daemon_dies_has_a_request_id(talking: Daemon) -> None:
     with talking.connect() as client, pytest.raises(MosaicoError, match="while ending"):
         with client.sequence_create("s", reconnect_timeout_s=0) as sequence:
             topic = sequence.topic_create("t", {}, Integer64)

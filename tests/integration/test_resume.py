@@ -1,4 +1,4 @@
-"""A recording goes on after its connection broke: every row once, and only the log tells."""
+"""A recording resumes after its connection broke: every row once, reported only by the log."""
 
 import logging
 import random
@@ -60,8 +60,8 @@ def test_a_recording_survives_restarts(
     daemon.kill()
     daemon.restart()
     assert topic_of(remote, "s", "a").resumed >= 1, "the store remembers"
-    told = mosaico("info", "s", "--host", daemon.host, "--port", str(daemon.port))
-    assert re.search(r"connection +/a: broke and was resumed [1-9]", told), told
+    shown = mosaico("info", "s", "--host", daemon.host, "--port", str(daemon.port))
+    assert re.search(r"connection +/a: resumed [1-9]x after it broke", shown), shown
 
 
 def test_a_recording_survives_lost_connections(daemon: Daemon, remote: MosaicoClient) -> None:
@@ -92,7 +92,7 @@ def test_a_recording_survives_lost_connections(daemon: Daemon, remote: MosaicoCl
         assert all(message == picture(i) for i, message in enumerate(found))
 
 
-def test_flush_waits_for_the_daemon_to_come_back(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_flush_waits_for_the_daemon_to_restart(daemon: Daemon, remote: MosaicoClient) -> None:
     with remote.sequence_create("s") as sequence:
         topic = sequence.topic_create("t", {}, Integer64)
         topic.push(number(1, 1))
@@ -126,7 +126,7 @@ def test_the_end_of_the_block_waits_too(daemon: Daemon, remote: MosaicoClient) -
     assert replay(remote, "s") == [("/t", 1, 1)]
 
 
-def test_patience_ends(daemon: Daemon, remote: MosaicoClient) -> None:
+def test_reconnect_timeout_ends_the_recording(daemon: Daemon, remote: MosaicoClient) -> None:
     writer = remote.sequence_create("s", on_error=OnErrorPolicy.Report, reconnect_timeout_s=1)
     start = 0.0
     with pytest.raises(ConnectionFailedError, match=r"s/t.*rows 1\.\.2.*within 1 s"), writer as sequence:
@@ -142,7 +142,9 @@ def test_patience_ends(daemon: Daemon, remote: MosaicoClient) -> None:
     assert replay(remote, "s") == [("/t", 1, 1)]
 
 
-def test_what_finds_no_room_goes_to_disk(daemon: Daemon, remote: MosaicoClient, tmp_path: Path) -> None:
+def test_messages_beyond_the_memory_limit_are_spilled(
+    daemon: Daemon, remote: MosaicoClient, tmp_path: Path
+) -> None:
     rows = 60
     spill = tmp_path / "spill"
     spill.mkdir()

@@ -1,4 +1,4 @@
-"""What bags have in them besides good messages: told and counted, never dropped in silence."""
+"""Bad messages in bags are reported and counted, never dropped silently."""
 
 import json
 import re
@@ -113,7 +113,9 @@ def test_failure_may_end_the_injection(
             assert texts(client, name, "/said") == ["number 0", "number 1", "number 2"]
 
 
-def test_message_that_does_not_encode_is_left_out(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
+def test_message_that_cannot_be_encoded_is_skipped(
+    tmp_path: Path, standing_daemon: Daemon, name: str
+) -> None:
     class LimitedAdapter(ROSAdapterBase[Vector3d]):
         ros_msgtype = "std_msgs/msg/Int32"
         __mosaico_ontology_type__ = Vector3d
@@ -139,13 +141,11 @@ def test_override_of_another_type_is_refused(tmp_path: Path, standing_daemon: Da
     bag = write_bag(tmp_path, "mcap", numbers("/count", 6))
     config = injection(bag, name, standing_daemon, adapter_overrides={"/count": IMUAdapter})
 
-    with pytest.raises(RecordingError, match="'IMUAdapter' is for sensor_msgs/msg/Imu, not for /count"):
+    with pytest.raises(RecordingError, match="'IMUAdapter' translates sensor_msgs/msg/Imu, not /count"):
         RosbagInjector(config).run()
 
 
-def test_names_that_are_not_legal_are_changed_and_told(
-    tmp_path: Path, standing_daemon: Daemon, name: str
-) -> None:
+def test_illegal_names_are_replaced_and_reported(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
     rows = [
         row
         for i, topic in enumerate(("/a:b", "/a_b", "/_hidden", "rel"))
@@ -158,9 +158,9 @@ def test_names_that_are_not_legal_are_changed_and_told(
     assert result.messages == {"/a_b": 1, "/a_b_2": 1, "/x_hidden": 1, "/rel": 1}
     names = {topic.name: topic.metadata["ros_topic"] for topic in result.recording.topics}
     assert names == {"/a_b": "/a_b", "/a_b_2": "/a:b", "/x_hidden": "/_hidden", "/rel": "rel"}
-    told = {skip.source: skip.reason for skip in result.recording.skipped}
-    assert told.keys() == {"/a:b", "/_hidden"}
-    assert "/a_b_2" in told["/a:b"]
+    found = {skip.source: skip.reason for skip in result.recording.skipped}
+    assert found.keys() == {"/a:b", "/_hidden"}
+    assert "/a_b_2" in found["/a:b"]
 
 
 def test_topic_of_two_classes_keeps_the_more_frequent_one(
@@ -174,7 +174,7 @@ def test_topic_of_two_classes_keeps_the_more_frequent_one(
     assert result.messages == {"/t": 2}
     [skipped] = result.recording.skipped
     assert (skipped.source, skipped.messages) == ("/t (std_msgs/msg/String)", 1)
-    assert "this one holds Integer32" in skipped.reason
+    assert "that of this topic is Integer32" in skipped.reason
 
 
 def test_two_types_of_one_class_share_a_topic(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
@@ -210,7 +210,7 @@ def test_cut_bag_is_refused(kind: str, tmp_path: Path, standing_daemon: Daemon, 
 
 
 @pytest.mark.parametrize("kind", ["bag", "mcap"])
-def test_what_comes_before_the_damage_is_kept(
+def test_messages_before_the_damage_are_kept(
     kind: str, tmp_path: Path, standing_daemon: Daemon, name: str
 ) -> None:
     rows: list[Row] = [
@@ -227,19 +227,17 @@ def test_what_comes_before_the_damage_is_kept(
     with pytest.raises(BagError) as raised:
         RosbagInjector(config).run()
 
-    told = re.search(r"is damaged after (\d+) messages: ", str(raised.value))
-    assert told, raised.value
-    assert 10 < int(told[1]) < 30
+    found = re.search(r"is damaged after (\d+) messages: ", str(raised.value))
+    assert found, raised.value
+    assert 10 < int(found[1]) < 30
     with standing_daemon.connect() as client:
         handler = client.sequence_handler(name)
         assert handler is not None
-        assert sum(1 for _ in handler.get_data_streamer()) == int(told[1])
+        assert sum(1 for _ in handler.get_data_streamer()) == int(found[1])
         assert "is damaged after" in client.list_sequence_notify(name)[0].message
 
 
-def test_log_beside_the_database_is_not_overlooked(
-    tmp_path: Path, standing_daemon: Daemon, name: str
-) -> None:
+def test_bag_with_a_write_ahead_log_is_refused(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
     bag = write_bag(tmp_path, "db3", numbers("/count", 10))
     with sqlite3.connect(bag) as writing:
         writing.execute("PRAGMA journal_mode=WAL")
@@ -320,7 +318,7 @@ def test_definitions_of_the_user(tmp_path: Path, standing_daemon: Daemon, name: 
     assert [(v.x, v.y, v.z) for v in wheels] == [(0.0, 10.0, 2.0), (1.0, 11.0, 2.0), (2.0, 12.0, 2.0)]
 
 
-def test_patterns_choose_topics(tmp_path: Path, standing_daemon: Daemon, new_name: Any) -> None:
+def test_patterns_select_topics(tmp_path: Path, standing_daemon: Daemon, new_name: Any) -> None:
     rows = [row for topic in ("/cam0", "/cam1", "/imu") for row in numbers(topic, 2)]
     bag = write_bag(tmp_path, "bag", rows)
 
@@ -359,7 +357,7 @@ def cli(*args: object, code: int = 0, script: str = "") -> subprocess.CompletedP
     return done
 
 
-def test_ingest_tells_what_failed(tmp_path: Path) -> None:
+def test_ingest_reports_failed_messages(tmp_path: Path) -> None:
     bag = write_bag(tmp_path, "db3", flawed_rows("db3"))
 
     done = cli("ingest", bag.parent, "--name", "flawed", "--store", tmp_path / "store", code=1)
@@ -367,7 +365,7 @@ def test_ingest_tells_what_failed(tmp_path: Path) -> None:
     assert "my_msgs/msg/Wheel" in done.stdout
     assert "no adapter for this type" in done.stdout
     assert done.stderr.startswith(
-        "mosaico: 2 messages are not stored (topics /said); the first: std_msgs/msg"
+        "mosaico: 2 messages are not stored (topics /said); first error: std_msgs/msg"
     )
     assert done.stderr.count("\n") == 1
     with MosaicoClient.embedded(tmp_path / "store") as client:
@@ -385,7 +383,7 @@ def test_ingest_of_bags_creates_nothing_when_refused(tmp_path: Path) -> None:
     assert "reader `rosbag` has no option `distro`" in refused(bag, "--option", "distro=x")
     assert "'nothing' is not a valid Stores" in refused(bag, "--option", "ros_distro=nothing")
     wheels = write_bag(tmp_path, "bag", [("/w", "my_msgs/msg/Wheel", START_NS, {})])
-    assert "nothing that can be stored: /w (my_msgs/msg/Wheel): no adapter" in refused(wheels)
+    assert "nothing can be stored: /w (my_msgs/msg/Wheel): no adapter" in refused(wheels)
     wheels.write_bytes(wheels.read_bytes()[:100])
     assert "cannot be opened" in refused(wheels)
     assert not store.exists()
@@ -432,7 +430,7 @@ def test_console_script_fails_when_messages_do(tmp_path: Path, standing_daemon: 
     assert "/wheel" in done.stdout
 
 
-def test_nobody_listens(tmp_path: Path, unused_port: int) -> None:
+def test_injection_without_a_daemon(tmp_path: Path, unused_port: int) -> None:
     bag = write_bag(tmp_path, "mcap", numbers("/count", 3))
 
     with pytest.raises(MosaicoError):

@@ -1,4 +1,4 @@
-"""The loader: what it tells about a bag, and what it hands out."""
+"""The loader: facts of a bag, and decoded messages."""
 
 import io
 import sqlite3
@@ -34,7 +34,7 @@ def rows() -> list[Row]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_in_a_bag(kind: str, tmp_path: Path) -> None:
+def test_contents_of_a_bag(kind: str, tmp_path: Path) -> None:
     loader = ROSLoader(str(write_bag(tmp_path, kind, rows())))
 
     assert loader.topics == ["/count", "/mixed", "/wheel"]
@@ -133,7 +133,7 @@ def broken_rows() -> list[Row]:
     return [(*row[:3], b"\0\1\0\0") if i == 1 else row for i, row in enumerate(rows())]
 
 
-def test_policies_for_what_cannot_be_decoded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_policies_for_undecodable_messages(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bag = write_bag(tmp_path, "mcap", broken_rows())
 
     warned = list(ROSLoader(bag))
@@ -154,7 +154,7 @@ def test_patterns_without_a_match(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
     assert list(loader) == []
     assert loader.topics == []
-    assert "no topic matches /lidar*; there are: /count, /mixed, /wheel" in caplog.text
+    assert "no topic matches /lidar*; the bag has: /count, /mixed, /wheel" in caplog.text
     assert loader.msg_count("/count") == 0
 
 
@@ -165,15 +165,15 @@ def test_compressed_bags(kind: str, mode: CompressionMode, tmp_path: Path) -> No
 
     with ROSLoader(bag.parent) as loader:
         assert [error for _, error in loader] == [None] * 5
-    with pytest.raises((OSError, ValueError), match=r"part of a compressed bag; give its folder|no such bag"):
+    with pytest.raises((OSError, ValueError), match=r"file of a compressed bag; give its folder|no such bag"):
         len(ROSLoader(bag).topics)
 
 
-def test_no_bags(tmp_path: Path) -> None:
+def test_paths_without_a_bag(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ROSLoader(tmp_path / "missing.bag")
     (tmp_path / "notes.txt").write_text("text")
-    with pytest.raises(ValueError, match=r"ends in `\.txt`, not in \.bag, \.db3, \.mcap"):
+    with pytest.raises(ValueError, match=r"its extension is `\.txt`; supported are \.bag, \.db3, \.mcap"):
         ROSLoader(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match=r"has no metadata\.yaml"):
         ROSLoader(tmp_path)
@@ -184,7 +184,7 @@ def test_no_bags(tmp_path: Path) -> None:
             len(ROSLoader(empty).topics)
 
 
-def test_definitions_from_elsewhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_definitions_of_registry_and_caller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bag = write_bag(tmp_path, "db3", rows())
     with sqlite3.connect(bag) as database:
         database.execute("DELETE FROM message_definitions WHERE topic_type = 'my_msgs/msg/Wheel'")
@@ -204,7 +204,7 @@ def test_definitions_from_elsewhere(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert error is None
     assert message.data is not None
     assert message.data["ticks"] == [-7, 8]
-    assert "definition of my_msgs/msg/Broken is left out" in caplog.text
+    assert "definition of my_msgs/msg/Broken is skipped" in caplog.text
 
 
 def test_definition_of_another_publisher_is_not_trusted(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_definition_of_another_publisher_is_not_trusted(tmp_path: Path) -> None:
     errors = [(message.topic, error) for message, error in ROSLoader(bag) if error]
 
     assert [topic for topic, _ in errors] == ["/wheel"]
-    assert "is not that of its publisher" in str(errors[0][1])
+    assert "differs from that of its publisher" in str(errors[0][1])
 
 
 def test_progress_counts(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real recordings, written into bags of every kind, stored, and compared with the recordings themselves."""
+"""Real recordings, written into bags of every kind, stored, and compared with the originals."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Any course of events, against a model of dictionaries and lists."""
+"""Random sequences of operations against a model of dictionaries and lists."""
 
 import tempfile
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ TIMES = st.lists(st.integers(-20, 20), min_size=1, max_size=30)
 
 @dataclass
 class Recorded:
-    """What the catalogue and the store must hold of one sequence."""
+    """What the catalog and the store must hold of one sequence."""
 
     policy: OnErrorPolicy
     writer: SequenceWriter | None
@@ -130,7 +130,7 @@ class Platform(RuleBasedStateMachine):
         recorded = self.model.get(name)
         return recorded.writer.get_topic(topic) if recorded and recorded.writer else None
 
-    # -- the catalogue ---------------------------------------------------------------------------
+    # -- the catalog ---------------------------------------------------------------------------
 
     @rule(name=NAMES)
     def delete(self, name: str) -> None:
@@ -152,7 +152,7 @@ class Platform(RuleBasedStateMachine):
         self.client = MosaicoClient.embedded(self.folder.name)
 
     @invariant()
-    def the_catalogue_lists_every_sequence(self) -> None:
+    def the_catalog_lists_every_sequence(self) -> None:
         if hasattr(self, "client"):
             assert sorted(self.client.list_sequences()) == sorted(self.model)
 

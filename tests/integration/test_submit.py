@@ -1,4 +1,4 @@
-"""`TopicWriter.submit`: data made in the background, in order, none lost, nobody stalled."""
+"""`TopicWriter.submit`: data made in the background; in order, none lost, no topic stalled."""
 
 import sys
 import threading
@@ -12,8 +12,8 @@ from harness.record import number, replay
 from harness.script import finish
 
 from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
+from mosaicolabs._streams import ordered_executor
 from mosaicolabs.exceptions import ClosedError, ConnectionFailedError, InvalidInputError
-from mosaicolabs.handlers import _background
 
 CORES = 3
 MOST = 2 * CORES
@@ -21,7 +21,7 @@ MOST = 2 * CORES
 
 @pytest.fixture(autouse=True)
 def _three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_background, "_cores", lambda: CORES)
+    monkeypatch.setattr(ordered_executor, "_cores", lambda: CORES)
 
 
 def value(value: int) -> Integer64:
@@ -82,7 +82,7 @@ def test_order_is_that_of_submission(either: MosaicoClient, name: str) -> None:
     assert [data for _, _, data in replay(either, name)] == list(range(26))
 
 
-def test_as_many_are_made_at_a_time_as_there_are_cores(client: MosaicoClient, name: str) -> None:
+def test_one_message_per_core_is_made_at_a_time(client: MosaicoClient, name: str) -> None:
     together = threading.Barrier(CORES, timeout=60)
 
     def make(data: int) -> Integer64:
@@ -96,7 +96,7 @@ def test_as_many_are_made_at_a_time_as_there_are_cores(client: MosaicoClient, na
     assert len(replay(client, name)) == 2 * CORES
 
 
-def test_pushed_as_soon_as_made(client: MosaicoClient, name: str, gate: Gate) -> None:
+def test_messages_are_pushed_as_soon_as_they_are_made(client: MosaicoClient, name: str, gate: Gate) -> None:
     """Without another call, and no sooner than what was submitted before."""
     with client.sequence_create(name) as writer:
         topic = writer.topic_create("t", {}, Integer64)
@@ -142,7 +142,7 @@ def test_a_topic_that_is_busy_does_not_stall_another(client: MosaicoClient, name
     assert len(replay(client, name)) == 4 * MOST
 
 
-def test_what_cannot_be_made_is_named_and_the_rest_is_stored(
+def test_failed_messages_are_named_and_others_are_stored(
     client: MosaicoClient, name: str, gate: Gate
 ) -> None:
     with client.sequence_create(name) as writer:
@@ -158,7 +158,7 @@ def test_what_cannot_be_made_is_named_and_the_rest_is_stored(
     assert [data for _, _, data in replay(client, name)] == [1, 3, 5]
 
 
-def test_a_failure_is_raised_before_the_next_is_taken(client: MosaicoClient, name: str) -> None:
+def test_failure_is_raised_before_the_next_message_is_accepted(client: MosaicoClient, name: str) -> None:
     with client.sequence_create(name) as writer:
         topic = writer.topic_create("t", {}, Integer64)
         topic.submit(1, fails, "bad")
@@ -180,7 +180,7 @@ def test_a_failure_at_the_end_fails_the_recording(client: MosaicoClient, name: s
     assert [data for _, _, data in replay(client, name)] == [1]
 
 
-def test_a_maker_that_wants_to_exit_does_not_stall_the_topic(client: MosaicoClient, name: str) -> None:
+def test_system_exit_in_make_does_not_stall_the_topic(client: MosaicoClient, name: str) -> None:
     with client.sequence_create(name) as writer:
         topic = writer.topic_create("t", {}, Integer64)
         topic.submit(1, sys.exit, 3)
@@ -196,7 +196,7 @@ def test_data_of_another_class_is_refused(client: MosaicoClient, name: str) -> N
             topic.flush()
 
 
-def test_a_broken_off_recording_drops_the_rest_without_waiting(
+def test_aborted_recording_drops_pending_messages_without_waiting(
     client: MosaicoClient, name: str, gate: Gate
 ) -> None:
     with pytest.raises(KeyboardInterrupt), client.sequence_create(name) as writer:
@@ -209,11 +209,11 @@ def test_a_broken_off_recording_drops_the_rest_without_waiting(
     assert client.list_sequences() == []
     gate.open()
     assert background is not None
-    background._pool.shutdown(wait=True)
+    background._executor._pool.shutdown(wait=True)
     assert not gate.arrived.acquire(blocking=False), "more was made, for nobody"
 
 
-def test_a_closed_topic_takes_nothing(client: MosaicoClient, name: str) -> None:
+def test_closed_topic_refuses_messages(client: MosaicoClient, name: str) -> None:
     with client.sequence_create(name) as writer:
         with writer.topic_create("t", {}, Integer64) as topic:
             topic.submit(1, value, 1)
@@ -222,7 +222,7 @@ def test_a_closed_topic_takes_nothing(client: MosaicoClient, name: str) -> None:
     assert len(replay(client, name)) == 1
 
 
-def test_rows_that_a_failed_lane_does_not_take_are_named(daemon: Daemon, name: str, gate: Gate) -> None:
+def test_messages_refused_by_a_failed_lane_are_named(daemon: Daemon, name: str, gate: Gate) -> None:
     with daemon.connect() as client, pytest.raises(ConnectionFailedError, match="those at 2, 3 ns") as caught:
         with client.sequence_create(name, reconnect_timeout_s=0) as writer:
             topic = writer.topic_create("t", {}, Integer64)

@@ -107,7 +107,7 @@ def test_both_forms_of_the_call(codec: ImageFormat, frames: list[Pixels]) -> Non
     assert_alike(pictures, frames)
 
 
-def test_what_a_call_needs() -> None:
+def test_missing_arguments_raise() -> None:
     session: Any = StatefulDecodingSession()
     for arguments in ({"format": H264, "context": "a"}, {"img_bytes": b"x", "context": "a"}):
         with pytest.raises(TypeError, match="needs the packet, its format and a context"):
@@ -126,7 +126,7 @@ def test_streams_of_one_codec_do_not_mix(cameras: list[list[Pixels]]) -> None:
 
 
 @both_codecs
-def test_frames_that_b_frames_hold_back(codec: ImageFormat, frames: list[Pixels]) -> None:
+def test_frames_delayed_by_b_frames(codec: ImageFormat, frames: list[Pixels]) -> None:
     session = StatefulDecodingSession()
     decoded = [session.decode(packet, codec, "camera") for packet in encode(frames, codec, b_frames=2)]
     assert decoded[0] is None
@@ -159,25 +159,25 @@ def test_bad_packets_give_none_and_do_no_harm(
     assert_alike([first, session.decode(more, codec, "camera")], frames[:2])
 
 
-def test_what_is_not_decoded_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_undecodable_packets_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     session = StatefulDecodingSession()
     assert session.decode(b"", H264, "camera") is None
     assert session.decode(b"garbage" * 40, H264, "camera") is None
     assert session.decode(b"\x89PNG", ImageFormat.PNG, "camera") is None
     assert CompressedImage(data=b"\0", format=H264).to_image() is None
-    texts = ["empty packet of 'camera'", "280 bytes of 'camera'", "'png' is no video codec"]
-    for text in (*texts, "give to_image a StatefulDecodingSession"):
+    texts = ["empty packet of 'camera'", "280 bytes of 'camera'", "'png' is not a video codec"]
+    for text in (*texts, "pass a StatefulDecodingSession to to_image"):
         assert text in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 
-def test_another_codec_starts_the_stream_anew(frames: list[Pixels]) -> None:
+def test_another_codec_restarts_the_stream(frames: list[Pixels]) -> None:
     session = StatefulDecodingSession()
     for codec in (H264, HEVC, H264):
         assert_alike([session.decode(encode(frames[:1], codec)[0], codec, "camera")], frames[:1])
 
 
-def test_a_closed_session_has_forgotten(frames: list[Pixels]) -> None:
+def test_closed_session_has_no_state(frames: list[Pixels]) -> None:
     packets = encode(frames[:3], H264)
     session = StatefulDecodingSession()
     assert session.decode(packets[0], H264, "camera") is not None
@@ -191,7 +191,7 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
         StatefulDecodingSession().decode(b"\0\0\0\1", H264, "camera")
 
 
-def test_any_codec_will_do() -> None:
+def test_custom_codecs_are_accepted() -> None:
     class Echo:
         def decode(self, *, img_bytes: bytes, format: ImageFormat, **kwargs: Any) -> PillowImage.Image:
             assert (img_bytes, format, kwargs) == (b"x", ImageFormat.JPEG, {"quality": 3})

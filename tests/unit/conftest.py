@@ -1,4 +1,4 @@
-"""Makes the helpers in folders beside the tests importable."""
+"""Makes the helpers in the subfolders importable."""
 
 import sys
 from pathlib import Path

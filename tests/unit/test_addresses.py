@@ -1,8 +1,8 @@
-"""How people write where daemons listen."""
+"""Addresses of daemons as users write them."""
 
 import pytest
 
-from mosaicolabs.comm._addresses import addresses_of, place_of
+from mosaicolabs._protocol.addresses import addresses_of, place_of
 from mosaicolabs.exceptions import InvalidInputError
 
 
@@ -22,11 +22,11 @@ def test_hosts_with_and_without_ports(host: str | list[str], found: list[tuple[s
     assert addresses_of(host, 6726) == found
 
 
-def test_places_are_told_in_their_order() -> None:
+def test_addresses_keep_their_order() -> None:
     assert place_of([("one", 1), ("two", 2)]) == "one:1,two:2"
 
 
 @pytest.mark.parametrize("host", ["", " , ", [], "one:", "one:0", "one:65536", "one:x", "one:²"])
-def test_what_names_no_daemon_is_refused(host: str | list[str]) -> None:
+def test_invalid_addresses_are_refused(host: str | list[str]) -> None:
     with pytest.raises(InvalidInputError):
         addresses_of(host, 6726)

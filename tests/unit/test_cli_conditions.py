@@ -1,4 +1,4 @@
-"""The text of `mosaico query` says in JSON what it says in Python."""
+"""Conditions of `mosaico query` mean the same in JSON as in Python."""
 
 import itertools
 from typing import Any
@@ -62,7 +62,7 @@ def test_conditions(text: str, body: dict[str, Any]) -> None:
     assert parse_conditions(text).to_dict() == body
 
 
-def test_times_are_asked_for_with_the_values() -> None:
+def test_times_are_requested_with_the_values() -> None:
     assert parse_conditions("imu.x > 2", times=True).to_dict() == {
         "ontology": {"imu.x": {"$gt": 2}, "include_timestamp_range": True}
     }
@@ -74,12 +74,12 @@ def test_times_are_asked_for_with_the_values() -> None:
     [
         ("", "cannot read ''"),
         ("imu.x = 3", "cannot read 'imu.x = 3'"),
-        ("imu", "'imu' is no comparison; write one such as"),
-        ("imu > 3", "'imu' names no field"),
+        ("imu", "'imu' is not a comparison; write one such as"),
+        ("imu > 3", "'imu' is not a field"),
         ("1 < 2", "a field on one side"),
         ("f(x).y > 1", "a field on one side"),
-        ("imu.x > gps.y", "'gps.y' is no value; text stands in quotes"),
-        ("topic.name == imu", "'imu' is no value"),
+        ("imu.x > gps.y", "'gps.y' is not a value; put text in quotes"),
+        ("topic.name == imu", "'imu' is not a value"),
         ("imu.x > True", "imu.x is compared with a number or text, not bool True"),
         ("imu.x == (1, 2)", "imu.x is compared with a number, text or bool, not tuple (1, 2)"),
         ("sequence.speed > 1", "has no field 'speed'; it has: name, created_timestamp, user_metadata"),
@@ -87,10 +87,10 @@ def test_times_are_asked_for_with_the_values() -> None:
         ("'a' in sequence.created_timestamp", "has no operator 'match'"),
         ("imu.x in []", "at least one value"),
         ("not " * 20_000 + "a.b > 1", "nested too deeply"),
-        ("__import__('os').system('false')", "is no comparison"),
+        ("__import__('os').system('false')", "is not a comparison"),
     ],
 )
-def test_what_is_no_condition_is_refused_with_a_reason(text: str, reason: str) -> None:
+def test_invalid_conditions_are_refused_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError) as error:
         parse_conditions(text)
     assert reason in str(error.value)
@@ -148,7 +148,7 @@ def holds_key(key: str, below: Any, row: dict[str, int]) -> bool:
 
 
 @given(TEXTS)
-def test_texts_mean_what_python_makes_of_them(text: str) -> None:
+def test_conditions_are_evaluated_as_in_python(text: str) -> None:
     body = parse_conditions(text).to_dict()
     for values in itertools.product((-1, 0, 2), repeat=len(FIELDS)):
         row = dict(zip(FIELDS, values, strict=True))

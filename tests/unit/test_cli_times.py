@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaicolabs.cli._output import human_time
+from mosaicolabs._terminal.output import human_time
 from mosaicolabs.cli._times import parse_time
 
 START_NS = 1_403_715_273_262_142_976
@@ -25,7 +25,7 @@ def test_offsets_from_the_start(offset_ns: int) -> None:
 
 
 @given(st.integers(0, 253_402_300_799_999_999_999))
-def test_printed_times_can_be_given_again(time_ns: int) -> None:
+def test_printed_times_can_be_parsed(time_ns: int) -> None:
     assert parse_time(human_time(time_ns), None) == time_ns
 
 
@@ -45,11 +45,11 @@ def test_iso_8601(text: str, moment: datetime) -> None:
 @pytest.mark.parametrize(
     "text", ["", "1.5", "+", "+1.5", "+-1s", "yesterday", "2014-13-01", "2014-06-25T25:00", "+1\u0662s"]
 )
-def test_anything_else_is_refused(text: str) -> None:
+def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         parse_time(text, START_NS)
 
 
 def test_offset_needs_a_start() -> None:
-    with pytest.raises(ValueError, match="holds no data"):
+    with pytest.raises(ValueError, match="has no data"):
         parse_time("+1s", None)

@@ -1,4 +1,4 @@
-"""COMPATIBILITY.md speaks of every quirk and every difference, and names tests that exist."""
+"""COMPATIBILITY.md covers every quirk and every difference, and names tests that exist."""
 
 import re
 from pathlib import Path

@@ -66,7 +66,7 @@ def test_tags_are_registered() -> None:
     assert broken(ontologies.registry_facts()) == []
 
 
-def test_what_is_there_is_no_longer_pending() -> None:
+def test_existing_parts_are_not_pending() -> None:
     assert [part for part in PENDING if exists(part)] == []
 
 

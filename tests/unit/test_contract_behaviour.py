@@ -1,4 +1,4 @@
-"""Recorded behaviour of the Python surface that no signature tells."""
+"""Recorded behaviour of the Python surface beyond signatures."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from contract.facts import MISSING, load
 
 import mosaicolabs
 from mosaicolabs import IMU, MosaicoClient, QueryOntologyCatalog
-from mosaicolabs.cli._options import DEFAULT_PORT
+from mosaicolabs._terminal.options import DEFAULT_PORT
 from mosaicolabs.helpers import camel_to_snake
 from mosaicolabs.models import CovarianceMixin, HeaderMixin, Message, Serializable, VarianceMixin
 from mosaicolabs.models.data import Integer8

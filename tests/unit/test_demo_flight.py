@@ -1,4 +1,4 @@
-"""The demo flight obeys its own physics, and its check notices every difference."""
+"""The demo flight obeys its physics, and its check detects every difference."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

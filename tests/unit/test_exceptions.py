@@ -53,12 +53,12 @@ def test_codes_are_those_of_the_core() -> None:
     assert sorted(ours) == sorted(core)
 
 
-def test_operating_system_errors_read_no_meaning_into_the_text() -> None:
+def test_operating_system_errors_do_not_interpret_the_text() -> None:
     error = exceptions.ConnectionFailedError("cannot reach it", "cancelled")
     assert (error.errno, error.code, str(error)) == (None, "cancelled", "cannot reach it")
 
 
-def test_what_can_be_tried_again_is_what_the_core_tries_again() -> None:
+def test_retryable_codes_are_those_of_the_core() -> None:
     source = KINDS.read_text()
     (kinds,) = re.findall(r"fn is_retryable.*?matches!\(self, (.*?)\)", source, re.DOTALL)
     of_kind = {
@@ -74,9 +74,9 @@ def test_what_can_be_tried_again_is_what_the_core_tries_again() -> None:
         == {
             "unavailable",
             "store_unavailable",
-            "rows_elsewhere",
+            "rows_on_other_daemon",
             "shutting_down",
-            "deadline",
+            "timed_out",
         }
     )
 
@@ -92,7 +92,7 @@ def test_what_can_be_tried_again_is_what_the_core_tries_again() -> None:
         (lambda: MosaicoClient.connect("127.0.0.1", 1), ConnectionError, "unavailable"),
     ],
 )
-def test_what_the_python_layer_refuses_has_codes_too(
+def test_errors_of_the_python_layer_have_codes(
     call: Callable[[], object], builtin: type[Exception], code: str
 ) -> None:
     with pytest.raises(builtin) as raised:

@@ -1,4 +1,4 @@
-"""Conversions between encodings, against definitions written anew and against other libraries."""
+"""Conversions between encodings, against independent definitions and other libraries."""
 
 import re
 from typing import Any
@@ -171,7 +171,7 @@ def test_yuv_is_that_of_ffmpeg(encoding: str) -> None:
 
 
 def test_yuv_needs_pairs_of_columns() -> None:
-    with pytest.raises(ValueError, match="3 columns is no yuv422"):
+    with pytest.raises(ValueError, match="3 columns is not yuv422"):
         converted(np.zeros((2, 3, 2), np.uint8), "yuv422", "rgb8")
 
 
@@ -197,7 +197,7 @@ def test_values_that_do_not_fit_are_refused(values: Any, source: str, target: st
 
 
 @pytest.mark.parametrize("values", [[[np.nan, np.inf]], [[-np.inf, -0.0]]])
-def test_values_that_are_no_numbers_stay_what_they_are(values: Any) -> None:
+def test_nan_and_infinities_are_preserved(values: Any) -> None:
     pixels = np.array(values, np.float32)
     np.testing.assert_array_equal(converted(pixels, "32FC1", "64FC1"), pixels)
 
@@ -232,16 +232,16 @@ def test_a_png_does_not_clip(values: Any) -> None:
         CompressedImage.from_numpy(np.array(values, np.int32), "32SC1")
 
 
-def test_arrays_that_are_no_pictures() -> None:
+def test_arrays_that_are_not_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match="is not 'rgb8'"):
         CompressedImage.from_numpy(np.zeros((2, 2), np.uint8), "rgb8")
-    with pytest.raises(ValueError, match="no mode that holds 'rgb16'"):
+    with pytest.raises(ValueError, match="no mode for 'rgb16'"):
         CompressedImage.from_numpy(random_pixels("rgb16"), "rgb16")
 
 
 @pytest.mark.parametrize("format", [ImageFormat.PNG, ImageFormat.H264, ImageFormat.RAW])
-def test_arrays_of_what_is_no_picture(format: ImageFormat) -> None:
-    with pytest.raises(ValueError, match=r"cannot be decoded|no format of single pictures"):
+def test_pixels_of_undecodable_pictures_are_refused(format: ImageFormat) -> None:
+    with pytest.raises(ValueError, match=r"cannot be decoded|not a format of single pictures"):
         CompressedImage(data=b"garbage", format=format).to_numpy()
 
 

@@ -1,4 +1,4 @@
-"""Pictures are encoded and decoded without the GIL: other Python threads go on meanwhile."""
+"""Pictures are encoded and decoded with the GIL released: other Python threads keep running."""
 
 import sys
 import threading
@@ -48,19 +48,19 @@ def lets_others_in(work: Callable[[], Any]) -> bool:
     return any(turns_of_another_thread(work) >= SOME for _ in range(5))
 
 
-def test_work_in_python_lets_nobody_in() -> None:
+def test_pure_python_work_holds_the_gil() -> None:
     assert not lets_others_in(lambda: sum(range(1_000_000))), "else the tests below say nothing"
 
 
 @pytest.mark.parametrize("format", [ImageFormat.PNG, ImageFormat.JPEG])
-def test_others_go_on_while_a_picture_is_compressed(format: ImageFormat) -> None:
+def test_other_threads_run_while_a_picture_is_compressed(format: ImageFormat) -> None:
     image = PICTURE if format is ImageFormat.JPEG else PICTURE.crop((0, 0, 1000, 1000))
     assert lets_others_in(lambda: CompressedImage.from_image(image, format))
     picture = CompressedImage.from_image(image, format)
     assert lets_others_in(picture.to_image)
 
 
-def test_others_go_on_while_raw_pixels_are_wrapped() -> None:
+def test_other_threads_run_while_raw_pixels_are_wrapped() -> None:
     pixels = PIXELS.tobytes()
     assert lets_others_in(lambda: Image.from_linear_pixels(pixels, 4500, 1000, 1500, "rgb8"))
     image = Image.from_linear_pixels(pixels, 4500, 1000, 1500, "rgb8")

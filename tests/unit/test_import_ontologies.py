@@ -1,10 +1,10 @@
-"""The daemon's own description of the package's classes is the package's."""
+"""The daemon's description of the data classes matches the package."""
 
 import importlib.util
 from pathlib import Path
 
 
-def test_the_description_is_that_of_the_classes() -> None:
+def test_ontologies_file_matches_the_classes() -> None:
     script = Path(__file__).parents[1] / "write_ontologies.py"
     spec = importlib.util.spec_from_file_location("write_ontologies", script)
     assert spec is not None

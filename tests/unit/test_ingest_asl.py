@@ -1,4 +1,4 @@
-"""The ASL/EuRoC reader: exact values and times; nothing malformed passes."""
+"""The ASL/EuRoC reader: exact values and times; malformed input is refused."""
 
 import math
 import struct
@@ -86,7 +86,7 @@ def test_nan_is_a_number(write: Callable[[str, str], Path]) -> None:
         ("1_000,1,2,3,4,5,6\n", "time `1_000` is not a whole number"),
         (f"{2**63},1,2,3,4,5,6\n", "does not fit into 64 bits"),
         ("9" * 5000 + ",1,2,3,4,5,6\n", "does not fit into 64 bits"),
-        ("99,1,2,3,4,5,6\n", "lies before the previous row's 100"),
+        ("99,1,2,3,4,5,6\n", "is earlier than 100 of the previous row"),
     ],
 )
 def test_malformed_row_is_refused_with_its_place(
@@ -212,7 +212,7 @@ def test_listed_frame_must_lie_in_the_folder(tmp_path: Path, listed: str, reason
         AslReader().open(folder)
 
 
-def test_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_an_image_is_refused(tmp_path: Path) -> None:
     folder = camera(tmp_path, np.zeros((2, 2), np.uint8))
     (folder / "mav0/cam0/data/100.png").write_bytes(b"no image")
 

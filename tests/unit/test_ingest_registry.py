@@ -1,4 +1,4 @@
-"""Readers are found as entry points, ours and others' alike."""
+"""Readers of this and of other packages are found as entry points."""
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
@@ -72,7 +72,7 @@ def test_reader_of_another_package(installed: dict[str, str], tmp_path: Path) ->
     assert isinstance(find_reader(path), TextReader)
     with pytest.raises(RecordingError, match=r"b\.txt: no such file or folder"):
         find_reader(tmp_path / "b.txt")
-    with pytest.raises(RecordingError, match="format not recognised; installed readers: text"):
+    with pytest.raises(RecordingError, match="format not recognized; installed readers: text"):
         find_reader(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_two_readers_that_agree(installed: dict[str, str], tmp_path: Path) -> No
     path = tmp_path / "a.txt"
     path.write_text("x")
 
-    with pytest.raises(RecordingError, match=r"several readers recognise it \(greedy, text\)"):
+    with pytest.raises(RecordingError, match=r"several readers recognize it \(greedy, text\)"):
         find_reader(path)
     assert find_reader(tmp_path).name == "greedy"
 
@@ -103,5 +103,5 @@ def test_broken_reader_is_named(installed: dict[str, str], tmp_path: Path, value
 
 
 def test_unknown_name(installed: dict[str, str]) -> None:
-    with pytest.raises(RecordingError, match="no reader `bag`; installed readers: text"):
+    with pytest.raises(RecordingError, match="reader `bag` does not exist; installed readers: text"):
         load_reader("bag")

@@ -242,7 +242,7 @@ def test_local_position_counts_its_valid_rows(tmp_path: Path) -> None:
     assert recording.topics[0].metadata["xy_valid_rows"] == 2
 
 
-def test_what_no_ontology_fits_is_listed(tmp_path: Path) -> None:
+def test_topics_without_an_ontology_are_listed(tmp_path: Path) -> None:
     recording = open_log(
         tmp_path / "a.ulg",
         ("cpuload", 0, [at(1, floats(load=0.5)), at(2, floats(load=0.6))]),
@@ -253,11 +253,11 @@ def test_what_no_ontology_fits_is_listed(tmp_path: Path) -> None:
         ("cpuload", 2),
         ("sensor_baro", 0),
     ]
-    assert recording.skipped[1].reason == "columns that no ontology has a place for: error_count"
+    assert recording.skipped[1].reason == "columns without a place in an ontology: error_count"
 
 
 def test_nothing_that_fits_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="no topic that fits an ontology; topics in the log: cpuload"):
+    with pytest.raises(RecordingError, match="no topic with a matching ontology; topics in the log: cpuload"):
         open_log(tmp_path / "a.ulg", ("cpuload", 0, [at(1, floats(load=0.5))]))
 
 
@@ -281,7 +281,7 @@ def test_sniff_looks_at_the_first_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 5, 13])
-def test_cut_log_gives_what_is_whole_and_then_an_error(tmp_path: Path, cut: int, capfd: Any) -> None:
+def test_truncated_log_yields_complete_messages_then_raises(tmp_path: Path, cut: int, capfd: Any) -> None:
     path = tmp_path / "a.ulg"
     path.write_bytes(
         ulog(("sensor_baro", 0, [at(time, floats(pressure=1000.0)) for time in range(3)]))[:-cut]
@@ -290,7 +290,7 @@ def test_cut_log_gives_what_is_whole_and_then_an_error(tmp_path: Path, cut: int,
     messages = recording.messages()
 
     assert [next(messages)[1].timestamp_ns for _ in range(2)] == [0, 1000]
-    with pytest.raises(RecordingError, match=r"a\.ulg: the log breaks off inside the record at byte \d+"):
+    with pytest.raises(RecordingError, match=r"a\.ulg: the log is truncated inside the record at byte \d+"):
         next(messages)
     assert capfd.readouterr().out == ""
 

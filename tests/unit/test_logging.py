@@ -1,4 +1,4 @@
-"""Logging through the standard library: silent until asked for, then as the application wants it."""
+"""Logging through the standard library: silent by default, then as the application configures it."""
 
 import io
 import logging
@@ -17,9 +17,9 @@ def test_names_are_taken_as_given() -> None:
     assert get_logger("elsewhere") is logging.getLogger("elsewhere")
 
 
-def test_nothing_is_printed_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(isinstance(handler, logging.NullHandler) for handler in get_logger().handlers)
-    get_logger("mosaicolabs.handlers").error("nobody asked")
+    get_logger("mosaicolabs.handlers").error("not configured")
     assert capsys.readouterr().err == ""
 
 
@@ -33,7 +33,7 @@ def test_plain_lines_on_stderr(capsys: pytest.CaptureFixture[str], level: str | 
     assert re.fullmatch(r"[\d-]+ [\d:,]+ \[WARNING\] mosaicolabs\.handlers: shown", lines[0])
 
 
-def test_it_says_once_that_it_is_set_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_setup_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     setup_sdk_logging()
     setup_sdk_logging()
     assert len(get_logger().handlers) == 1
@@ -50,7 +50,7 @@ def test_pretty_lines_go_to_a_console() -> None:
     assert "mosaicolabs.comm: hello" in console.file.getvalue()
 
 
-def test_records_reach_the_application_only_if_it_wants(caplog: pytest.LogCaptureFixture) -> None:
+def test_records_propagate_only_on_request(caplog: pytest.LogCaptureFixture) -> None:
     setup_sdk_logging("INFO")
     get_logger().info("for us")
     assert caplog.records == []

@@ -1,4 +1,4 @@
-"""Cutting, flattening and merging the rows of topics against models that look at one row at a time."""
+"""Cutting, flattening and merging the rows of topics against row-by-row models."""
 
 import logging
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaicolabs.ml._merge import Merged, wide_table
 from mosaicolabs.ml._topic_rows import TopicRows
+from mosaicolabs.ml._wide_table import Merged, wide_table
 from mosaicolabs.ml._windows import windows
 
 INNER = pa.struct([("sec", pa.int64()), ("name", pa.string())])
@@ -67,7 +67,7 @@ def batches(found: list[dict[str, Any]], sizes: list[int]) -> Iterator[pa.Record
 
 
 @given(topic=topics, sizes=st.lists(st.integers(0, 4)), edges=st.lists(st.integers(-60, 60)).map(sorted))
-def test_rows_come_flattened_up_to_each_edge(
+def test_rows_are_flattened_up_to_each_edge(
     topic: list[dict[str, Any]], sizes: list[int], edges: list[int]
 ) -> None:
     cut = TopicRows("/t.tag", SCHEMA, batches(topic, sizes))
@@ -82,7 +82,7 @@ def test_rows_come_flattened_up_to_each_edge(
     assert not left
 
 
-def test_not_more_than_one_batch_is_taken_beyond_the_edge() -> None:
+def test_at_most_one_batch_is_read_beyond_the_edge() -> None:
     taken = []
 
     def endless() -> Iterator[pa.RecordBatch]:
@@ -164,7 +164,7 @@ def test_windows_together_are_the_whole(
     assert len(got) == ((max(times) - start) // step + 1 if times else 0)
 
 
-def test_a_gap_of_many_windows_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_gap_of_many_windows_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     times = [{"timestamp_ns": time} for time in (0, 2000, 5000)]
     topic = TopicRows("/t.tag", SCHEMA, batches(times, []))
     with caplog.at_level(logging.WARNING, logger="mosaicolabs"):

@@ -1,4 +1,4 @@
-"""SyncTransformer and its policies against a model that looks at one tick and one row at a time."""
+"""SyncTransformer and its policies against a model that computes one tick and one row at a time."""
 
 import pickle
 from collections.abc import Callable
@@ -206,7 +206,7 @@ def test_arrow_columns_keep_their_types() -> None:
         }
 
 
-def test_nan_is_no_sample_in_arrow_either() -> None:
+def test_nan_is_not_a_sample_in_arrow_either() -> None:
     table = pa.table({"timestamp_ns": [0, 10], "x": [1.0, float("nan")]})
     assert SyncTransformer(FPS).transform(table).column("x").to_pylist() == [1.0, 1.0]
 
@@ -239,7 +239,7 @@ def test_columns_of_numbers_and_objects_keep_their_order() -> None:
     assert [synced[name].dtype.kind for name in synced] == ["i", "i", "O", "i", "O"]
 
 
-def test_a_policy_derived_from_ours_has_the_last_word() -> None:
+def test_subclass_of_a_policy_is_respected() -> None:
     class Doubled(SyncHold):
         def apply(self, grid: Any, s_ts: Any, s_val: Any) -> Any:
             return super().apply(grid, s_ts, s_val * 2)
@@ -292,7 +292,7 @@ def test_samples_of_a_chunk_without_a_due_tick_count_later() -> None:
     assert sync.transform(frame(t=[10], x=[None])).to_dict("records") == [{"timestamp_ns": 10, "x": 4.0}]
 
 
-def test_columns_may_come_and_go() -> None:
+def test_columns_may_appear_and_disappear() -> None:
     sync = SyncTransformer(FPS)
     sync.transform(frame(t=[0], x=[1.0], y=[2.0]))
     assert list(sync.transform(frame(t=[10], y=[3.0])).columns) == ["timestamp_ns", "y"]
@@ -308,7 +308,7 @@ def test_a_column_may_change_its_type_without_loss() -> None:
     assert held["x"].tolist() == [2**62 + 1, 0.5]
 
 
-def test_fit_sets_the_first_tick_once_and_reset_forgets_all() -> None:
+def test_fit_sets_the_first_tick_once_and_reset_clears_the_state() -> None:
     sync = SyncTransformer(FPS)
     assert sync.fit(frame(t=[5], x=[1.0])) is sync
     sync.fit(frame(t=[7], x=[1.0]))
@@ -348,12 +348,12 @@ def test_rates_without_a_step(fps: float) -> None:
 
 
 @pytest.mark.parametrize("policy", [None, SyncHold, object()])
-def test_what_is_no_policy(policy: Any) -> None:
-    with pytest.raises(TypeError, match="is no policy"):
+def test_invalid_policies_are_refused(policy: Any) -> None:
+    with pytest.raises(TypeError, match="is not a policy"):
         SyncTransformer(FPS, policy)
 
 
-def test_ages_that_make_no_sense() -> None:
+def test_invalid_ages_are_refused() -> None:
     with pytest.raises(ValueError, match="tolerance_ns is -1"):
         SyncAsOf(-1)
     with pytest.raises(ValueError, match="step_ns is 0"):
@@ -379,8 +379,8 @@ def test_no_time_column(call: str, error: type[Exception]) -> None:
         [0, 2**64 - 1],
     ],
 )
-def test_times_that_are_no_nanoseconds(times: Any) -> None:
-    with pytest.raises(ValueError, match="must hold integers, ns, and none missing"):
+def test_times_that_are_not_integers_are_refused(times: Any) -> None:
+    with pytest.raises(ValueError, match="must contain integers, ns, without missing values"):
         SyncTransformer(FPS).transform(frame(t=times, x=[1.0, 2.0]))
 
 
@@ -393,16 +393,16 @@ def test_rows_out_of_order() -> None:
         sync.transform(frame(t=[4, 20], x=[1.0, 2.0]))
 
 
-def test_a_time_that_would_fill_the_memory() -> None:
-    with pytest.raises(ValueError, match="ticks of 10 ns are due from 0 to 1700000000000000000 ns"):
+def test_time_that_would_exhaust_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match="ticks of 10 ns lie between 0 and 1700000000000000000 ns"):
         SyncTransformer(FPS).transform(frame(t=[0, 1_700_000_000_000_000_000], x=[1.0, 2.0]))
 
 
-def test_what_is_no_frame_or_has_a_name_twice() -> None:
-    with pytest.raises(TypeError, match="dict is no frame"):
+def test_invalid_frames_are_refused() -> None:
+    with pytest.raises(TypeError, match="dict is not a frame"):
         SyncTransformer(FPS).transform({"timestamp_ns": [0]})
     twice = pd.DataFrame([[0, 1.0, 2.0]], columns=["timestamp_ns", "x", "x"])
-    with pytest.raises(ValueError, match=r"columns \['x'\] are there more than once"):
+    with pytest.raises(ValueError, match=r"columns \['x'\] exist more than once"):
         SyncTransformer(FPS).transform(twice)
 
 

@@ -1,4 +1,4 @@
-"""Pixels in, the same pixels out: every encoding, container, padding and byte order."""
+"""Pixels survive every encoding, container, padding and byte order."""
 
 import io
 import logging
@@ -68,9 +68,9 @@ def test_pillow_round_trip(encoding: str, container: ImageFormat) -> None:
 
 @pytest.mark.parametrize("encoding", NOT_IN_PILLOW)
 def test_encodings_without_a_pillow_mode(encoding: str) -> None:
-    with pytest.raises(ValueError, match=f"Pillow has no mode that holds '{encoding}'; use to_numpy"):
+    with pytest.raises(ValueError, match=f"Pillow has no mode for '{encoding}'; use to_numpy"):
         Image.from_numpy(pixels_of(encoding), encoding).to_pillow()
-    with pytest.raises(ValueError, match=f"Pillow has no mode that holds '{encoding}'; use from_numpy"):
+    with pytest.raises(ValueError, match=f"Pillow has no mode for '{encoding}'; use from_numpy"):
         Image.from_pillow(PillowImage.new("L", (2, 2)), target_encoding=encoding)
 
 
@@ -170,7 +170,7 @@ def test_nonsense_is_refused_and_nothing_else_happens(image: Image) -> None:
 
 
 @given(st.sampled_from(ImageFormat), st.binary(max_size=200))
-def test_nonsense_is_no_picture(format: ImageFormat, data: bytes) -> None:
+def test_invalid_bytes_are_not_a_picture(format: ImageFormat, data: bytes) -> None:
     assert CompressedImage(data=data, format=format).to_image() is None
 
 
@@ -201,7 +201,7 @@ def test_list_of_values() -> None:
         linear([0, 1, 2, 256])
 
 
-def test_raw_bytes_are_taken_over_without_a_copy() -> None:
+def test_raw_bytes_are_used_without_a_copy() -> None:
     data = bytes(4)
     assert linear(data, format=ImageFormat.RAW).data is data
     assert linear(memoryview(data), format=ImageFormat.RAW).data == data
@@ -216,7 +216,7 @@ def test_none_means_png() -> None:
     assert linear(bytes(4), format=None).format is ImageFormat.PNG
 
 
-def test_the_value_of_a_format_will_do() -> None:
+def test_formats_may_be_given_by_value() -> None:
     assert linear(bytes(4), format="png").format is ImageFormat.PNG
 
 
@@ -250,7 +250,7 @@ def test_too_few_and_too_many_bytes() -> None:
     assert linear(bytes(9), format=ImageFormat.RAW).to_numpy().shape == (2, 2)
 
 
-def test_a_stride_below_the_row_tells_nothing() -> None:
+def test_stride_below_the_row_is_ignored() -> None:
     image = linear(bytes(range(12)), stride=2, encoding="rgb8", format=ImageFormat.RAW)
     np.testing.assert_array_equal(image.to_numpy(), np.arange(12).reshape(2, 2, 3))
 
@@ -268,10 +268,10 @@ def test_damaged_png(payload: Any, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match="PNG"):
         image.to_numpy()
     assert image.to_linear_pixels() == list(image.data)
-    assert "payload of an image as it is" in caplog.text
+    assert "payload of an image unchanged" in caplog.text
 
 
-def test_a_picture_is_no_image(caplog: pytest.LogCaptureFixture) -> None:
+def test_picture_is_not_an_image(caplog: pytest.LogCaptureFixture) -> None:
     image = Image(data=b"\xff\xd8", format=ImageFormat.JPEG, width=1, height=1, stride=1, encoding="mono8")
     with pytest.raises(ValueError, match="use CompressedImage"):
         image.to_numpy()
@@ -310,7 +310,7 @@ def test_arrays_of_any_memory_layout() -> None:
     np.testing.assert_array_equal(Image.from_numpy(pixels[..., :1], "mono8").to_numpy(), pixels[..., 0])
 
 
-def test_byte_order_is_told_where_it_matters() -> None:
+def test_byte_order_is_set_for_wide_pixels() -> None:
     assert Image.from_numpy(pixels_of("rgb8"), "rgb8").is_bigendian is None
     assert Image.from_numpy(pixels_of("mono16"), "mono16").is_bigendian is (sys.byteorder == "big")
 
@@ -363,7 +363,7 @@ def test_values_that_do_not_fit() -> None:
 
 
 def test_a_mosaic_is_not_made_of_colours() -> None:
-    with pytest.raises(ValueError, match="is no 'bayer_rggb8' mosaic"):
+    with pytest.raises(ValueError, match="is not a 'bayer_rggb8' mosaic"):
         Image.from_pillow(PillowImage.new("RGB", (2, 2)), target_encoding="bayer_rggb8")
 
 
@@ -405,7 +405,7 @@ def test_container_beyond_the_size_limit_of_pillow(monkeypatch: pytest.MonkeyPat
     assert png.decode(png.encode(bytes(100), 10, 10, 1), 10, 10) == bytes(100)
 
 
-def test_container_that_promises_too_much_takes_no_memory() -> None:
+def test_container_with_a_false_size_allocates_no_memory() -> None:
     image = Image.from_numpy(np.zeros((2, 2), np.uint8), "mono8", format=ImageFormat.PNG)
     size = struct.pack(">II", 60_000, 60_000)
     head = b"IHDR" + size + image.data[24:29]
@@ -480,7 +480,7 @@ def test_formats_that_cannot_be_written(codec: Any) -> None:
         CompressedImage.from_image(PillowImage.new("L", (1, 1)), codec)
 
 
-def test_images_that_a_codec_cannot_hold() -> None:
+def test_images_that_a_codec_cannot_store() -> None:
     with pytest.raises(RuntimeError, match="'RGBA' image cannot be written as JPEG"):
         CompressedImage.from_image(PillowImage.new("RGBA", (1, 1)), ImageFormat.JPEG)
 
@@ -496,12 +496,12 @@ def test_images_that_a_codec_cannot_hold() -> None:
         (b"raw", ImageFormat.RAW),
     ],
 )
-def test_what_cannot_be_decoded(data: bytes, codec: ImageFormat, caplog: pytest.LogCaptureFixture) -> None:
+def test_undecodable_payloads(data: bytes, codec: ImageFormat, caplog: pytest.LogCaptureFixture) -> None:
     assert CompressedImage(data=data, format=codec).to_image() is None
     assert caplog.records
 
 
-def test_a_cut_picture_is_not_decoded(caplog: pytest.LogCaptureFixture) -> None:
+def test_truncated_picture_is_not_decoded(caplog: pytest.LogCaptureFixture) -> None:
     whole = CompressedImage.from_image(PillowImage.fromarray(pixels_of("rgb8")), ImageFormat.PNG)
     whole.data = whole.data[: len(whole.data) // 2]
     assert whole.to_image() is None

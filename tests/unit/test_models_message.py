@@ -18,7 +18,7 @@ from pydantic import ValidationError
 import mosaicolabs.models.data as data_classes
 import mosaicolabs.models.sensors as sensor_classes
 from mosaicolabs.models import BaseModel, Header, HeaderMixin, Message, Serializable, Time
-from mosaicolabs.models._plan import LEAF, decode_plan
+from mosaicolabs.models._decode_plan import LEAF, decode_plan
 from mosaicolabs.models.data import Floating64, Integer64, Point3d, Vector3d, Velocity
 from mosaicolabs.models.sensors import GPS, IMU, CameraInfo, Image, Range, RobotJoint, Temperature
 
@@ -95,7 +95,7 @@ def test_coercion(given_time: Any, ns: int) -> None:
 
 @pytest.mark.parametrize("given_time", [1.5, "soon", math.nan, [1]])
 @pytest.mark.parametrize("name", ["timestamp_ns", "recording_timestamp_ns"])
-def test_what_is_no_time(given_time: Any, name: str) -> None:
+def test_invalid_times_are_refused(given_time: Any, name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         Message(**{"timestamp_ns": 1, "data": imu(), name: given_time})
 
@@ -124,7 +124,7 @@ def test_a_header_given_later_is_kept(envelope: Any) -> None:
     assert envelope(data=data, timestamp_ns=1).data.header is STAMP
 
 
-def test_reuse_leaves_the_first_message_alone(envelope: Any) -> None:
+def test_reuse_does_not_change_the_first_message(envelope: Any) -> None:
     data = imu()
     first, second = envelope(data=data, timestamp_ns=1), envelope(data=data, timestamp_ns=2)
     assert first.data.header.stamp.to_nanoseconds() == 1
@@ -152,7 +152,7 @@ def test_a_copy_of_filled_data_gets_a_header_of_its_own(envelope: Any) -> None:
     assert second.data.header.stamp.nanosec == 2
 
 
-def test_filling_leaves_a_shared_fields_set_alone(envelope: Any) -> None:
+def test_filling_does_not_change_a_shared_fields_set(envelope: Any) -> None:
     shared = {"header", "acceleration", "angular_velocity", "orientation"}
     read, other = imu(), imu(STAMP)
     for data in (read, other):
@@ -177,12 +177,12 @@ def test_data_without_a_header_field(envelope: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [None, 5, {}, {"number": 1}, STAMP, object(), Bare])
-def test_what_is_no_data(data: Any, envelope: Any) -> None:
+def test_invalid_data_is_refused(data: Any, envelope: Any) -> None:
     with pytest.raises(ValidationError):
         envelope(data=data, timestamp_ns=1)
 
 
-def test_an_instance_of_the_base_is_no_data(envelope: Any) -> None:
+def test_instance_of_the_base_class_is_refused(envelope: Any) -> None:
     with pytest.raises(ValidationError, match="'Serializable' is not a data class"):
         envelope(data=Serializable(), timestamp_ns=1)
 
@@ -203,7 +203,7 @@ def test_type_tag_and_data(envelope: Any) -> None:
     assert message.ontology_type() is IMU
     assert message.ontology_tag() == "imu"
     assert message.get_data(IMU) is message.get_data(Serializable) is message.data
-    with pytest.raises(TypeError, match="message holds 'IMU', not 'GPS'"):
+    with pytest.raises(TypeError, match="the data is of class 'IMU', not 'GPS'"):
         message.get_data(GPS)
 
 
@@ -300,7 +300,7 @@ def test_row_without_a_record(row: dict[str, Any], caplog: pytest.LogCaptureFixt
     assert not caplog.records
 
 
-def test_row_that_makes_no_message(caplog: pytest.LogCaptureFixture) -> None:
+def test_row_that_is_not_a_valid_message(caplog: pytest.LogCaptureFixture) -> None:
     row = Row(**{"timestamp_ns": 5, "/a.imu.acceleration.x": 1.0})
     with caplog.at_level(logging.ERROR, logger="mosaicolabs"):
         assert Message.from_dataframe_row(row, "/a") is None
@@ -309,7 +309,7 @@ def test_row_that_makes_no_message(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_row_without_a_known_tag() -> None:
-    with pytest.raises(ValueError, match=r"name no registered ontology tag \(found \['unheard'\]\)"):
+    with pytest.raises(ValueError, match=r"have no registered ontology tag \(found \['unheard'\]\)"):
         Message.from_dataframe_row(Row(**{"timestamp_ns": 5, "/a.unheard.data": 1.0}), "/a")
 
 

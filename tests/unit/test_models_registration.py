@@ -60,7 +60,7 @@ def test_the_base_itself_is_not_registered() -> None:
 
 @pytest.mark.parametrize("struct", [None, "struct", pa.int32(), pa.schema([])])
 @pytest.mark.parametrize("mixins", [(), (HeaderMixin,)])
-def test_struct_that_is_none(struct: Any, mixins: tuple[type, ...]) -> None:
+def test_struct_of_none_is_refused(struct: Any, mixins: tuple[type, ...]) -> None:
     with pytest.raises(AttributeError, match="__msco_pyarrow_struct__"):
         define("NoStruct", (Serializable, *mixins), struct)
 
@@ -77,7 +77,7 @@ def test_struct_with_another_name() -> None:
         define("Misspelt", (Serializable,), pa.struct([pa.field("nummer", pa.int32())]))
 
 
-def test_private_names_are_no_columns() -> None:
+def test_private_names_are_not_columns() -> None:
     class WithCache(Serializable):
         __msco_pyarrow_struct__ = NUMBER
         __ontology_tag__ = "test_with_cache"
@@ -95,13 +95,15 @@ def test_mixin_before_serializable(mixin: type) -> None:
 
 
 def test_tag_taken() -> None:
-    with pytest.raises(ValueError, match=r"wants the tag 'imu' of 'mosaicolabs\.models\.sensors\.imu\.IMU'"):
+    with pytest.raises(
+        ValueError, match=r"has the tag 'imu', which 'mosaicolabs\.models\.sensors\.imu\.IMU' already uses"
+    ):
         define("Another", (Serializable,), NUMBER, __ontology_tag__="imu")
 
 
 def test_subclass_without_a_tag_of_its_own() -> None:
     parent = define("TestParent", (Serializable,), NUMBER)
-    with pytest.raises(ValueError, match="wants the tag 'test_parent'"):
+    with pytest.raises(ValueError, match="has the tag 'test_parent'"):
         type("TestChild", (parent,), {"__module__": __name__})
 
 

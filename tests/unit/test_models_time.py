@@ -1,4 +1,4 @@
-"""Times survive every conversion as exactly as it promises."""
+"""Times survive every conversion with the documented precision."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -26,7 +26,7 @@ def test_milliseconds_round_trip(ms: int) -> None:
 
 
 @given(NANOSECONDS)
-def test_milliseconds_cut_off_the_rest(ns: int) -> None:
+def test_milliseconds_are_truncated(ns: int) -> None:
     assert Time.from_nanoseconds(ns).to_milliseconds() == ns // 1_000_000
 
 
@@ -57,7 +57,7 @@ def test_float_floors_and_carries(seconds: float, sec: int, nanosec: int) -> Non
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), float("-inf")])
-def test_float_that_is_no_time(seconds: float) -> None:
+def test_float_that_is_not_a_time(seconds: float) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         Time.from_float(seconds)
 

@@ -1,4 +1,4 @@
-"""What builders and queries send, and that combining keeps its meaning on the way to JSON."""
+"""What builders and queries send, and that combinations keep their meaning in JSON."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_creation_time(builder: Any) -> None:
     assert sent(time_start=early, time_end=late) == {"$between": [0, 1_700_000_000_000_000_001]}
     with pytest.raises(ValueError, match="needs time_start"):
         builder().with_created_timestamp()
-    with pytest.raises(ValueError, match="lies nothing"):
+    with pytest.raises(ValueError, match="is an empty range"):
         builder().with_created_timestamp(time_start=late, time_end=early)
 
 
@@ -160,7 +160,7 @@ def test_combined_queries() -> None:
     assert (Query(named, shaken | lost) | lost).to_dict() == {"$or": [either, ql]}
 
 
-def test_times_come_only_if_asked_for() -> None:
+def test_times_are_included_only_on_request() -> None:
     for asked in (None, False):
         section = QueryOntologyCatalog(X.gt(1), include_timestamp_range=asked).to_dict()
         assert section == {"imu.acceleration.x": {"$gt": 1}}
@@ -214,7 +214,7 @@ def holds(node: dict[str, Any], row: dict[str, Any], path: str = "") -> bool:
 
 
 @given(conditions(), ROWS)
-def test_conditions_mean_in_json_what_they_mean_in_python(
+def test_conditions_mean_the_same_in_json_as_in_python(
     condition: tuple[Any, Any], row: dict[str, int]
 ) -> None:
     expression, meaning = condition

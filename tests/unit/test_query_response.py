@@ -1,4 +1,4 @@
-"""Answers: reading them, paging through them, asking further; against recorded ones and a scripted server."""
+"""Responses: decoding, paging, refining; against recorded ones and a scripted server."""
 
 import json
 import os
@@ -124,7 +124,7 @@ def test_responses_compare_and_index_as_values() -> None:
     assert (response.cursor, response.explain, list(response.pages())) == (None, None, [response])
 
 
-def test_asking_nothing_is_refused() -> None:
+def test_empty_query_is_refused() -> None:
     with client_of(Scripted(lambda _: items())) as client, pytest.raises(ValueError, match="needs builders"):
         client.query()
 
@@ -172,11 +172,11 @@ def test_limits_are_positive_numbers(limit: Any) -> None:
 
 
 def test_a_cursor_needs_the_limit() -> None:
-    with pytest.raises(ValueError, match="cursor continues a query with a limit"):
+    with pytest.raises(ValueError, match="cursor needs the limit of the query"):
         ask(items(), QuerySequence(), cursor="abc")
 
 
-def test_pages_follow_the_cursor_and_keep_the_question() -> None:
+def test_pages_follow_the_cursor_and_repeat_the_query() -> None:
     pages = {None: ("a", "1"), "1": ("b", "2"), "2": ("c", None)}
 
     def answer(body: dict[str, Any]) -> dict[str, Any]:
@@ -195,14 +195,14 @@ def test_pages_follow_the_cursor_and_keep_the_question() -> None:
     assert following == [first, first]
 
 
-def test_an_answer_without_content_or_sense_is_an_error() -> None:
+def test_invalid_answer_is_an_error() -> None:
     with pytest.raises(InternalError, match="without content"):
         ask(None, QuerySequence())
-    with pytest.raises(InternalError, match="'run', which names no topic"):
+    with pytest.raises(InternalError, match="'run', which is not the name of a topic"):
         ask({"items": [{"sequence": "run", "topics": [{"locator": "run"}]}]}, QuerySequence())
 
 
-def test_values_that_are_not_json_never_leave() -> None:
+def test_values_that_are_not_json_are_not_sent() -> None:
     class Odd(QuerySequence):
         def to_dict(self) -> dict[str, Any]:
             return {"name": {"$eq": float("nan")}}
@@ -211,7 +211,7 @@ def test_values_that_are_not_json_never_leave() -> None:
         ask(items(), Odd())
 
 
-def test_a_query_that_is_nested_without_measure_is_refused() -> None:
+def test_too_deeply_nested_query_is_refused() -> None:
     condition = IMU.Q.acceleration.x.gt(1)
     for value in range(3000):
         condition = ~(condition & IMU.Q.acceleration.x.neq(value)) | IMU.Q.acceleration.y.gt(value)
@@ -227,7 +227,7 @@ def test_sequences_of_a_response() -> None:
     assert response.to_query_sequence().to_dict() == {"name": {"$in": ["a", "b"]}}
 
 
-def test_an_empty_response_leads_nowhere() -> None:
+def test_empty_response_cannot_be_refined() -> None:
     for ask_further in (QueryResponse().to_query_sequence, QueryResponse().to_query_topic):
         with pytest.raises(ValueError, match="the response"):
             ask_further()
@@ -272,7 +272,7 @@ def test_a_condition_on_the_sequence_name_stays_beside_the_pin(combined: bool) -
 # -- servers of Mosaico 0.2 --------------------------------------------------------------------------
 
 
-def test_mosaico_is_not_asked_for_what_it_would_pass_over() -> None:
+def test_extensions_are_not_sent_to_mosaico_02_servers() -> None:
     x = IMU.Q.acceleration.x
     pinned = ask(items(a=["/imu"], b=["/gps"]), QuerySequence()).to_query_topic()
     for queries, arguments, named in [
@@ -282,7 +282,7 @@ def test_mosaico_is_not_asked_for_what_it_would_pass_over() -> None:
         ([QuerySequence()], {"limit": 5}, "limit"),
         ([QuerySequence()], {"order_by": Sequence.Q.name, "explain": True}, "explain, order"),
     ]:
-        with pytest.raises(UnsupportedError, match=f"knows no {named} in queries"):
+        with pytest.raises(UnsupportedError, match=f"does not support {named} in queries"):
             ask(items(), *queries, server=None, **arguments)
     assert found(ask(items(a=["/t"]), QuerySequence(), server=None)) == {"a": ["/t"]}
 
@@ -298,7 +298,7 @@ def test_mosaico_finds_pinned_topics_too() -> None:
     ]
 
 
-def test_queries_of_several_threads_do_not_meet() -> None:
+def test_queries_of_several_threads_are_independent() -> None:
     barrier = threading.Barrier(4, timeout=10)
 
     def answer(body: dict[str, Any]) -> dict[str, Any]:

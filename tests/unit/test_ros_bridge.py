@@ -147,11 +147,11 @@ class TestTranslation:
         ("data", "reason"),
         [
             (None, "it was not decoded"),
-            ({"x": 1.0, "z": 2.0}, "Vector3Adapter needs the fields y; there are: x, z"),
+            ({"x": 1.0, "z": 2.0}, "Vector3Adapter needs the fields y; the message has: x, z"),
             ({**XYZ, "y": "text"}, "valid number"),
         ],
     )
-    def test_failures_say_where(self, data: dict[str, Any] | None, reason: str) -> None:
+    def test_failures_name_topic_type_and_time(self, data: dict[str, Any] | None, reason: str) -> None:
         with pytest.raises(
             TranslationError, match=f"(?s)geometry_msgs/msg/Vector3 of `/t` at 70 ns: .*{reason}"
         ) as raised:
@@ -197,14 +197,14 @@ class TestRegistration:
         assert EncoderAdapter.ros_msg_type() == ("my/msg/Encoder", "my/msg/OldEncoder")
         assert EncoderAdapter.schema_metadata({}) is None
         assert ROSBridge.is_adapted(Encoder)
-        with pytest.raises(ValueError, match="'EncoderAdapter' wants the types my/msg/Encoder"):
+        with pytest.raises(ValueError, match="'EncoderAdapter' cannot be registered for my/msg/Encoder"):
             register_adapter(EncoderAdapter)
 
     def test_type_of_the_package_is_taken(self) -> None:
-        with pytest.raises(ValueError, match="wants the types sensor_msgs/msg/Imu of 'IMUAdapter'"):
+        with pytest.raises(ValueError, match="sensor_msgs/msg/Imu, which 'IMUAdapter' translates"):
             register_adapter(IMUAdapter)
 
-    def test_types_beyond_mosaico_s_give_way(self) -> None:
+    def test_fallback_adapters_yield_to_adapters_of_users(self) -> None:
         class TeslaAdapter(ROSAdapterBase[Magnetometer]):
             ros_msgtype = "sensor_msgs/msg/MagneticField"
             __mosaico_ontology_type__ = Magnetometer
@@ -238,7 +238,7 @@ class TestAdapters:
             ([-1.0] + [0.0] * 8, False, None),
         ],
     )
-    def test_imu_knows_what_was_not_measured(
+    def test_imu_quantities_that_were_not_measured_are_none(
         self, covariance: list[float], turns: bool, turn_covariance: list[float] | None
     ) -> None:
         imu = IMUAdapter.from_dict(
@@ -327,7 +327,7 @@ class TestAdapters:
 
 
 class TestTypeRegistry:
-    def test_own_definitions_win_over_general_ones(self, registry: type[ROSTypeRegistry]) -> None:
+    def test_definitions_of_a_distribution_take_precedence(self, registry: type[ROSTypeRegistry]) -> None:
         registry.register("a/msg/B", "int8 x")
         registry.register("a/msg/C", "int8 y")
         registry.register("a/msg/B", "int16 x", Stores.ROS2_FOXY)
@@ -378,7 +378,7 @@ def test_names_become_legal_and_stay_apart(names: set[str]) -> None:
         assert sanitize_topic_name(name) != name or name in legal
 
 
-def test_bag_error_is_what_handlers_look_for() -> None:
+def test_bag_error_has_the_documented_bases() -> None:
     error = BagError("no bag")
 
     assert isinstance(error, OSError)

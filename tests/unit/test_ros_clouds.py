@@ -1,4 +1,4 @@
-"""Point clouds as lists, by what measured them."""
+"""Point clouds as lists, by sensor."""
 
 import subprocess
 import sys

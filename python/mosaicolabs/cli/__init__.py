@@ -1,4 +1,4 @@
-"""The command `mosaico`: ingest, look, replay, delete - on a folder or on a running `mosaicod`."""
+"""The command `mosaico`: ingest, inspect, query, replay and delete, in a folder or on a daemon."""
 
 from ._main import main
 

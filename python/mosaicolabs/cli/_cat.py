@@ -5,17 +5,17 @@ from itertools import islice
 
 import click
 
+from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
+from mosaicolabs._terminal.output import print_json
 from mosaicolabs.handlers import SequenceHandler
 
-from ._catalogue import require_sequence
-from ._options import ManyValues, Target, default_store, with_target
-from ._output import print_json
+from ._catalog import require_sequence
 from ._times import parse_time
 from ._values import message_json, message_text
 
 _EPILOG = """\
-TIME is nanoseconds since the epoch (1403715273262142976), an offset from the first message of the sequence
-(+1.5s; ns, us, ms, s, min, h), or ISO 8601, UTC unless it says otherwise (2026-01-01T12:00:00.25Z).
+TIME is in nanoseconds since the epoch (1403715273262142976), an offset from the first message of the sequence
+(+1.5s; ns, us, ms, s, min, h), or ISO 8601, UTC unless an offset is given (2026-01-01T12:00:00.25Z).
 
 \b
 --json prints one document per message:
@@ -30,7 +30,7 @@ NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; bytes are bas
 @click.option("--topics", multiple=True, metavar="T ...", help="Only these topics.  [default: all]")
 @click.option("--from", "start", metavar="TIME", help="First time, included.")
 @click.option("--to", "end", metavar="TIME", help="Last time, excluded.")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is recorded, until the recording ends.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new messages until the recording ends.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Stop after N messages.")
 @click.option(
     "--summarise-bytes", is_flag=True, help="With --json: the size of binary fields instead of base64."

@@ -1,4 +1,4 @@
-"""Conditions as text: comparisons, `and`, `or`, `not` as Python writes them; read as a query, never run."""
+"""Conditions as text: comparisons, `and`, `or`, `not` in Python syntax; parsed as a query, never executed."""
 
 import ast
 from collections.abc import Callable
@@ -38,10 +38,10 @@ def parse_conditions(text: str, *, times: bool = False) -> Query:
 
     Args:
         text: Such as `sequence.user_metadata.site == "north" and imu.acceleration.x > 20`.
-        times: Whether the answer tells when the first and the last matching message were.
+        times: Whether the response includes the times of the first and the last matching message.
 
     Raises:
-        ValueError: It is no condition; the text says where it fails.
+        ValueError: The text is not a condition; the message says where it fails.
     """
     builders: dict[type, Callable[[Any], Any]] = {
         _QuerySequenceExpression: QuerySequence,
@@ -59,30 +59,32 @@ def parse_conditions(text: str, *, times: bool = False) -> Query:
 
 
 def parse_order(text: str) -> Any:
-    """What `order_by` takes, from `sequence.name` or `sequence.name desc`.
+    """A field for `order_by`, from `sequence.name` or `sequence.name desc`.
 
     Raises:
-        ValueError: It names no fact of a sequence.
+        ValueError: It is not a field of sequences.
     """
     path, _, direction = text.strip().partition(" ")
     names = path.split(".")
     if names[0] != "sequence" or direction.strip() not in ("", "asc", "desc"):
-        raise ValueError(f"cannot order by {text!r}; give sequence.name or the like, and `desc` if wanted")
+        raise ValueError(
+            f"cannot order by {text!r}; give a field such as sequence.name, optionally followed by `desc`"
+        )
     field = _field(names)
     return field.desc() if direction.strip() == "desc" else field
 
 
 class _Reader:
-    """Reads syntax trees. Conditions on values stay together, so that one message has to satisfy them."""
+    """Reads syntax trees. Conditions on values stay together: one message must satisfy all of them."""
 
     def __init__(self, builders: dict[type, Callable[[Any], Any]]) -> None:
         self._builders = builders
 
     def query(self, node: ast.expr) -> Query:
-        asked = self._asked(self._read(node))
-        return asked if isinstance(asked, Query) else Query(asked)
+        section = self._as_section(self._read(node))
+        return section if isinstance(section, Query) else Query(section)
 
-    def _asked(self, part: Part) -> Any:
+    def _as_section(self, part: Part) -> Any:
         return part if isinstance(part, Query) else self._builders[type(part)](part)
 
     def _read(self, node: ast.expr) -> Part:
@@ -95,7 +97,9 @@ class _Reader:
             sides = [node.left, *node.comparators]
             pairs = zip(sides, node.ops, sides[1:], strict=False)
             return self._combined(and_, [_comparison(left, op, right) for left, op, right in pairs])
-        raise ValueError(f"{ast.unparse(node)!r} is no comparison; write one such as imu.acceleration.x > 2")
+        raise ValueError(
+            f"{ast.unparse(node)!r} is not a comparison; write one such as imu.acceleration.x > 2"
+        )
 
     def _combined(self, combine: Callable[[Any, Any], Any], parts: list[Part]) -> Part:
         sections: dict[type, Part] = {}
@@ -104,8 +108,8 @@ class _Reader:
             sections[type(part)] = part if known is None else combine(known, part)
         if len(sections) == 1:
             return next(iter(sections.values()))
-        asked = [self._asked(part) for part in sections.values()]
-        query: Query = Query(*asked) if combine is and_ else reduce(combine, asked)
+        operands = [self._as_section(part) for part in sections.values()]
+        query: Query = Query(*operands) if combine is and_ else reduce(combine, operands)
         return query
 
 
@@ -130,7 +134,7 @@ def _field(path: list[str]) -> Any:
     proxy = {"sequence": Sequence.Q, "topic": Topic.Q}.get(root)
     if not names:
         raise ValueError(
-            f"{root!r} names no field; write tag.field, sequence.name, topic.user_metadata.key ..."
+            f"{root!r} is not a field; write tag.field, sequence.name, topic.user_metadata.key ..."
         )
     if proxy is None:
         return _QueryableDynamicValue(".".join(path), _QueryCatalogExpression)
@@ -140,7 +144,7 @@ def _field(path: list[str]) -> Any:
 
 
 def _path(node: ast.expr) -> list[str]:
-    """The names of `a.b["c"][0]`; none if it is something else."""
+    """The names of `a.b["c"][0]`; empty if the node is something else."""
     if isinstance(node, ast.Name):
         return [] if node.id in _JSON_NAMES else [node.id]
     if isinstance(node, ast.Attribute):
@@ -158,4 +162,4 @@ def _value(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError as error:
-        raise ValueError(f"{ast.unparse(node)!r} is no value; text stands in quotes") from error
+        raise ValueError(f"{ast.unparse(node)!r} is not a value; put text in quotes") from error

@@ -8,19 +8,18 @@ from typing import Any
 
 import click
 
+from mosaicolabs._terminal.options import Target, with_target
+from mosaicolabs._terminal.output import console, human_bytes, print_json, rate_hz, table
+from mosaicolabs._terminal.progress import progress_bar
 from mosaicolabs.demo import Flight, ReplayResult, record, replay
 from mosaicolabs.ingest import IngestResult
-
-from ._options import Target, with_target
-from ._output import console, human_bytes, print_json, rate_hz, table
-from ._progress import progress_bar
 
 _EPILOG = """\
 \b
 --json prints one document:
   sequence, place, kept, messages, bytes_in, bytes_stored, span_s, record_seconds, replay_seconds, verified
   topics[]: name, ontology, messages, rate_hz, bytes_in, bytes_stored
-`verified` counts the messages that were replayed and found equal; a difference is a failure.
+`verified` counts the replayed messages that equal the recorded ones; any difference is a failure.
 """
 
 
@@ -35,21 +34,19 @@ def _fresh_folder() -> Path:
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of noise and images."
 )
-@click.option(
-    "--keep/--no-keep", default=True, help="Keep the folder that the demo made, to try the next commands."
-)
+@click.option("--keep/--no-keep", default=True, help="Keep the folder of the demo, to try further commands.")
 @with_target(_fresh_folder)
 @click.pass_context
 def demo(ctx: click.Context, target: Target, as_json: bool, seconds: int, seed: int, keep: bool) -> None:
     """Record a generated flight, replay it, and check every message.
 
-    IMU 200 Hz, GPS 5 Hz, pressure and pose 50 Hz, a mono camera 752x480 at 20 Hz. Without --store or --host
-    it works in a new folder, which it names at the end.
+    IMU at 200 Hz, GPS at 5 Hz, pressure and pose at 50 Hz, a mono camera with 752x480 pixels at 20 Hz.
+    Without --store or --host, the demo uses a new folder and prints its path.
     """
     own_folder = all(ctx.params[option] is None for option in ("store", "host", "port"))
     if not keep and not own_folder:
         raise click.UsageError(
-            "--no-keep removes the demo's own folder: leave out --store, --host and --port"
+            "--no-keep deletes the folder of the demo: leave out --store, --host and --port"
         )
     try:
         document = _run(target, Flight(seconds, seed), keep=keep)
@@ -124,15 +121,15 @@ def _print(document: dict[str, Any], target: Target) -> None:
         rates = f"{document['messages'] / seconds:,.0f} msg/s, {size_in / seconds / 1e6:,.1f} MB/s"
         out.print(f"{done} {document['messages']:,} messages in {seconds:.1f} s ({rates})")
     counts = f"{document['verified']:,} of {document['messages']:,}"
-    out.print(f"verified {counts} messages: all equal to what was written")
+    out.print(f"verified {counts} messages: all equal to the recorded ones")
     out.print(
         f"span {document['span_s']:.3f} s, {human_bytes(size_in)} in, {human_bytes(size_stored)} stored"
     )
     if not document["kept"]:
-        out.print("its folder is removed again (--no-keep)")
+        out.print("the folder was deleted (--no-keep)")
         return
     name = document["sequence"]
-    out.print(f"\nIt lies in {document['place']}. Try next:")
+    out.print(f"\nStored in {document['place']}. Try next:")
     out.print(f"  mosaico info {name} {target.flags}")
     out.print(f"  mosaico cat {name} --topics /gps --to +1s {target.flags}")
     out.print(f"  mosaico ingest PATH --name my-flight {target.flags}")

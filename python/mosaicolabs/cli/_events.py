@@ -1,13 +1,12 @@
-"""`mosaico events`: what happened."""
+"""`mosaico events`."""
 
 from typing import Any
 
 import click
 
+from mosaicolabs._terminal.options import Target, default_store, with_target
+from mosaicolabs._terminal.output import human_time, print_json
 from mosaicolabs.comm import Event, EventKind
-
-from ._options import Target, default_store, with_target
-from ._output import human_time, print_json
 
 
 @click.command(
@@ -17,8 +16,8 @@ from ._output import human_time, print_json
   id, kind, sequence, topic, timestamp_ns, detail
 """
 )
-@click.option("--follow", "-f", is_flag=True, help="Wait for what comes; Ctrl-C ends.")
-@click.option("--after", metavar="ID", help="Only what came after this event.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for further events until Ctrl-C.")
+@click.option("--after", metavar="ID", help="Only events after this one.")
 @click.option(
     "--kind",
     "kinds",
@@ -26,7 +25,7 @@ from ._output import human_time, print_json
     type=click.Choice([kind.value for kind in EventKind]),
     help="Only this kind; may be repeated.",
 )
-@click.option("--sequence", metavar="NAME", help="Only what concerns this sequence.")
+@click.option("--sequence", metavar="NAME", help="Only events of this sequence.")
 @with_target(default_store)
 def events(
     target: Target,
@@ -36,7 +35,7 @@ def events(
     kinds: tuple[str, ...],
     sequence: str | None,
 ) -> None:
-    """List what happened, oldest first: creations, ends, stored chunks, errors."""
+    """List events, oldest first: creations, ends, stored chunks, errors."""
     with target.open() as client:
         for event in client.events(after, follow=follow, kinds=kinds or None, sequence_name=sequence):
             if as_json:

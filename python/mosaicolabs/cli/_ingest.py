@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
+from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report
+from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
+from mosaicolabs._terminal.output import print_json
+from mosaicolabs._terminal.progress import progress_bar
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.ingest import find_reader, load_reader, open_recording
 from mosaicolabs.ingest import ingest as run_ingest
-
-from ._ingest_report import failed_summary, print_report, report
-from ._options import ManyValues, Target, default_store, with_target
-from ._output import print_json
-from ._progress import progress_bar
 
 _EPILOG = """\
 \b
@@ -22,7 +21,7 @@ _EPILOG = """\
   timestamp_ns_max
   topics[]: name, ontology, messages, bytes_read, bytes_stored, metadata
   skipped[]: source, messages, reason
-  failed[]: topic, messages, first (why the first of them is not stored)
+  failed[]: topic, messages, first (the error of the first message)
 """
 
 
@@ -37,16 +36,16 @@ _EPILOG = """\
     type=click.Choice([policy.value for policy in OnErrorPolicy]),
     default=OnErrorPolicy.Delete.value,
     show_default=True,
-    help="When the input breaks halfway: remove the sequence, or keep what came before and note the error.",
+    help="If ingestion fails halfway: delete the sequence, or keep what is stored and report the error.",
 )
 @click.option(
-    "--format", "format_name", metavar="NAME", help="Reader to use.  [default: the one that knows PATH]"
+    "--format", "format_name", metavar="NAME", help="Reader to use.  [default: the one that recognizes PATH]"
 )
 @click.option(
     "--topics",
     multiple=True,
     metavar="PATTERN ...",
-    help="Topics to store, such as /cam*; !PATTERN takes back.  [default: all]",
+    help="Topics to store, such as /cam*; !PATTERN excludes.  [default: all]",
 )
 @click.option(
     "--option", "options", multiple=True, metavar="K=V ...", help="Options of the reader; see below."
@@ -65,9 +64,9 @@ def ingest(
 ) -> None:
     """Store the recording at PATH as a new sequence.
 
-    Readers come as plug-ins; `asl` (ASL/EuRoC folders), `ulog` (PX4 flight logs) and `rosbag` (ROS bags)
-    are built in. PATH is checked before anything is created. A message that cannot be read or stored is left
-    out and told, and the exit code is 1.
+    Readers are plug-ins; `asl` (ASL/EuRoC folders), `ulog` (PX4 flight logs) and `rosbag` (ROS bags) are
+    built in. PATH is checked before anything is created. Messages that cannot be read or stored are skipped
+    and reported, and the exit code is 1.
 
     Options of `rosbag`: ros_distro=NAME (ros2_humble ...) for bags without definitions,
     msgs=PACKAGE:FOLDER with .msg files, image_format=raw instead of png.

@@ -4,42 +4,42 @@ from typing import Any
 
 import click
 
+from mosaicolabs._terminal.options import Target, default_store, with_target
+from mosaicolabs._terminal.output import console, human_time, print_json, table
 from mosaicolabs.models.query import QueryResponse, QueryResponseItemTopic
 
 from ._conditions import parse_conditions, parse_order
-from ._options import Target, default_store, with_target
-from ._output import console, human_time, print_json, table
 
 _EPILOG = """\
-CONDITION compares fields with values, in the manner of Python:
+CONDITION compares fields with values, in Python syntax:
 
 \b
-  imu.acceleration.x > 20                      some message of an IMU topic
-  imu.acceleration.x > 20 and imu.acceleration.y < 1     one message, both
+  imu.acceleration.x > 20                      a message of an IMU topic
+  imu.acceleration.x > 20 and imu.acceleration.y < 1     both, by one message
   sequence.user_metadata.site == "north"       metadata; sequence.name, sequence.created_timestamp
   "front" in topic.name                        text that contains; topic.ontology_tag, topic.user_metadata.hz
   sequence.name in ["a", "b"] or not gps.status.satellites >= 4
   44 < gps.position.x < 46 and gps.velocity is not None
 
-FIELD of --order-by is sequence.name, sequence.created_timestamp or sequence.user_metadata.KEY; with ` desc`
-after it, from high to low.
+FIELD of --order-by is sequence.name, sequence.created_timestamp or sequence.user_metadata.KEY; followed
+by ` desc`, from high to low.
 
 \b
 --json prints one document:
   place
   items[]: sequence, topics[]: name, timestamp_ns_first, timestamp_ns_last (null without --times)
-  cursor: with --limit, for --cursor to go on; null on the last page
-  explain: with --explain, what was looked at
+  cursor: with --limit, the value of --cursor for the next page; null on the last page
+  explain: with --explain, how the query was executed
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("condition")
-@click.option("--times", is_flag=True, help="Tell when the first and the last matching message were.")
+@click.option("--times", is_flag=True, help="Print the times of the first and the last matching message.")
 @click.option("--order-by", multiple=True, metavar="FIELD", help="Order of the sequences.  [default: name]")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N sequences.")
-@click.option("--cursor", help="Go on after an earlier answer with the same CONDITION and --limit.")
-@click.option("--explain", is_flag=True, help="Tell what was looked at.")
+@click.option("--cursor", help="Continue after an earlier page of the same CONDITION and --limit.")
+@click.option("--explain", is_flag=True, help="Print how the query was executed.")
 @with_target(default_store)
 def query(
     target: Target,
@@ -51,15 +51,15 @@ def query(
     cursor: str | None,
     explain: bool,
 ) -> None:
-    """Find the sequences and topics for which CONDITION holds."""
+    """Find sequences and topics that satisfy CONDITION."""
     try:
-        asked = parse_conditions(condition, times=times)
+        parsed = parse_conditions(condition, times=times)
         order = [parse_order(field) for field in order_by]
     except (ValueError, AttributeError) as error:
         raise click.UsageError(str(error)) from error
     with target.open() as client:
         response = client.query(
-            query=asked, order_by=order or None, limit=limit, cursor=cursor, explain=explain
+            query=parsed, order_by=order or None, limit=limit, cursor=cursor, explain=explain
         )
     if as_json:
         print_json(_document(target, response))
@@ -105,14 +105,14 @@ def _print(target: Target, response: QueryResponse, *, times: bool) -> None:
         out.print(found)
     if response.cursor is not None:
         out.print(f"more: --cursor {response.cursor}")
-    for name, looked_at in (response.explain or {}).items():
-        out.print(f"{_words(name)}: {_counted(looked_at)}")
+    for name, figures in (response.explain or {}).items():
+        out.print(f"{_words(name)}: {_counted(figures)}")
 
 
-def _counted(looked_at: Any) -> str:
-    if isinstance(looked_at, dict):
-        return ", ".join(f"{count} {_words(what)}" for what, count in looked_at.items())
-    return str(looked_at)
+def _counted(figures: Any) -> str:
+    if isinstance(figures, dict):
+        return ", ".join(f"{count} {_words(what)}" for what, count in figures.items())
+    return str(figures)
 
 
 def _words(name: str) -> str:

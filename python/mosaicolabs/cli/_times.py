@@ -1,4 +1,4 @@
-"""Times as people give them, exact to the ns: `1403715273262142976`, `+1.5s`, `2026-01-01T12:00:00.25Z`."""
+"""Times on the command line, exact to the ns: `1403715273262142976`, `+1.5s`, `2026-01-01T12:00:00.25Z`."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -15,16 +15,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def parse_time(text: str, start_ns: int | None) -> int:
-    """Nanoseconds since the epoch; `start_ns` is what `+...` counts from.
+    """Parses a time to nanoseconds since the epoch.
+
+    Args:
+        text: One of the three forms.
+        start_ns: Origin of `+...`, ns; None if there is none.
 
     Raises:
-        ValueError: The text is none of the three forms.
+        ValueError: The text has none of the three forms, or there is no origin.
     """
     if _ABSOLUTE.fullmatch(text):
         return int(text)
     if relative := _RELATIVE.fullmatch(text):
         if start_ns is None:
-            raise ValueError(f"`{text}` counts from the start of the sequence, which holds no data")
+            raise ValueError(f"`{text}` counts from the first message of the sequence, which has no data")
         return start_ns + int(Decimal(relative[1]) * _NS_PER[relative[2]])
     if iso := _ISO.fullmatch(text):
         return _from_iso(text, *iso.groups(default=""))

@@ -35,7 +35,7 @@ def message_json(topic: str, message: Message, *, summarise_bytes: bool) -> dict
 
 
 def message_text(message: Message) -> str:
-    """The fields that are set, without the header, whose time repeats the message's."""
+    """The fields that are set, without the header, which repeats the time of the message."""
     return _text({key: value for key, value in message.data.model_dump().items() if key != "header"})
 
 

@@ -1,9 +1,9 @@
-"""Connections to a daemon, and what it tells besides sensor data."""
+"""The client, and what a daemon answers besides sensor data: metadata, events, notifications."""
 
+from mosaicolabs._protocol.metadata import SequenceMetadata, TopicMetadata
+from mosaicolabs._protocol.notifications import Notified, NotifyType
 from mosaicolabs.comm.events import Event, EventKind
-from mosaicolabs.comm.metadata import SequenceMetadata, TopicMetadata
 from mosaicolabs.comm.mosaico_client import MosaicoClient
-from mosaicolabs.comm.notifications import Notified, NotifyType
 
 __all__ = [
     "Event",

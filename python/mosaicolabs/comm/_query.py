@@ -1,10 +1,10 @@
-"""Runs queries: what is sent, and what the answer becomes."""
+"""Runs queries: encodes the request, decodes the response."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
+from mosaicolabs._protocol import actions
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
@@ -27,11 +27,11 @@ OrderBy = _QueryableField | Descending
 def paging(
     order_by: OrderBy | Iterable[OrderBy] | None, limit: int | None, cursor: str | None, explain: bool
 ) -> dict[str, Any]:
-    """The part of a request that says how the answer is to be given.
+    """The part of a request that orders and limits the response.
 
     Raises:
-        TypeError: `order_by` is not made of fields of `Sequence.Q`.
-        ValueError: The limit is not positive, or there is a cursor without a limit.
+        TypeError: `order_by` contains something other than fields of `Sequence.Q`.
+        ValueError: The limit is not positive, or a cursor is given without a limit.
     """
     request: dict[str, Any] = {}
     if order_by is not None:
@@ -43,7 +43,9 @@ def paging(
         request["limit"] = limit
     if cursor is not None:
         if limit is None:
-            raise InvalidInputError("a cursor continues a query with a limit; give the same limit again")
+            raise InvalidInputError(
+                "a cursor needs the limit of the query that it continues; give the same limit"
+            )
         request["cursor"] = cursor
     if explain:
         request["explain"] = True
@@ -51,36 +53,35 @@ def paging(
 
 
 def run(client: _native.Client, query: Query, request: dict[str, Any]) -> QueryResponse:
-    """Sends a query and reads the answer.
+    """Sends a query and decodes the response.
 
     Raises:
         InvalidInputError: The query is nested too deeply.
-        UnsupportedError: The server is Mosaico's, and the query needs what only ours has.
+        UnsupportedError: The query uses an extension that a Mosaico 0.2 server does not support.
         MosaicoError: The daemon refuses.
     """
     try:
-        return _run(client, query, request)
+        return _encode_and_send(client, query, request)
     except RecursionError as error:
         raise InvalidInputError(
-            "the query is nested too deeply; ask for less at once, or use in_ instead of many |"
+            "the query is nested too deeply; split it, or use in_ instead of many |"
         ) from error
 
 
-def _run(client: _native.Client, query: Query, request: dict[str, Any]) -> QueryResponse:
+def _encode_and_send(client: _native.Client, query: Query, request: dict[str, Any]) -> QueryResponse:
     body = query.to_dict() | request
     if client.server() is not None:
         return _send(client, body)
     if len(query._pins) > 1:
-        body.pop(
-            OR, None
-        )  # Mosaico's servers pass over what they do not know: unwanted topics are dropped below
+        # Mosaico 0.2 servers ignore what they do not know; other topics are filtered out below.
+        body.pop(OR, None)
     _refuse_extensions(body)
     body = _with_slashes(body)
     return _keep_pinned(_send(client, body), query._pins)
 
 
 def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
-    answer = _control.call(client, FlightAction.QUERY, **body)
+    answer = actions.call(client, FlightAction.QUERY, **body)
     if answer is None:
         raise InternalError("the daemon answered the query without content")
     return QueryResponse._of(
@@ -102,7 +103,9 @@ def _item(entry: dict[str, Any]) -> QueryResponseItem:
 def _topic(entry: dict[str, Any]) -> QueryResponseItemTopic:
     parts = unpack_topic_full_path(entry["locator"])
     if parts is None:
-        raise InternalError(f"the daemon answered the query with {entry['locator']!r}, which names no topic")
+        raise InternalError(
+            f"the daemon answered the query with {entry['locator']!r}, which is not the name of a topic"
+        )
     bounds = entry.get("timestamp_range")
     return QueryResponseItemTopic(name=parts[1], timestamp_range=TimestampRange(*bounds) if bounds else None)
 
@@ -118,13 +121,13 @@ def _refuse_extensions(body: dict[str, Any]) -> None:
     unknown = sorted({*_combinations(body), *(body.keys() & {"order", "limit", "cursor", "explain"})})
     if unknown:
         raise UnsupportedError(
-            f"this Mosaico server knows no {', '.join(unknown)} in queries; "
-            "ask without combinations, order, limit and explain, or use mosaicod of this package"
+            f"this Mosaico 0.2 server does not support {', '.join(unknown)} in queries; "
+            "leave out combinations, order, limit and explain, or connect to mosaicod of this package"
         )
 
 
 def _with_slashes(body: dict[str, Any]) -> dict[str, Any]:
-    """Mosaico's servers find a topic only by its whole name as they store it, slash first."""
+    """Mosaico 0.2 servers find a topic only by its full name with the leading slash."""
     condition = body.get("topic", {}).get("name", {})
     whole = {op: value for op, value in condition.items() if op != "$match"}
     if not whole:

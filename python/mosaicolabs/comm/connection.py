@@ -3,10 +3,10 @@
 __all__ = ["DEFAULT_MAX_BATCH_BYTES", "DEFAULT_MAX_BATCH_SIZE_RECORDS", "PYARROW_OUT_OF_RANGE_BYTES"]
 
 DEFAULT_MAX_BATCH_BYTES = 10 * 1024 * 1024
-"""A batch is sent when it holds this many bytes."""
+"""Size at which a batch is sent, bytes."""
 
 DEFAULT_MAX_BATCH_SIZE_RECORDS = 5000
-"""A batch is sent when it holds this many records."""
+"""Number of messages at which a batch is sent."""
 
 PYARROW_OUT_OF_RANGE_BYTES = 16 * 1024 * 1024
-"""The record limit of Mosaico's SDK. Ours has none; the name stays for code that imports it."""
+"""Record limit of the Mosaico 0.2 SDK. Not used here; the name stays for code that imports it."""

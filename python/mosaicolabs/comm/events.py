@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.enum._own_action import OwnAction
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.extension_actions import ExtensionAction
 from mosaicolabs.enum._str_enum import StrEnum
 from mosaicolabs.exceptions import UnsupportedError
 
@@ -23,13 +23,13 @@ class EventKind(StrEnum):
     """A sequence was created."""
 
     SEQUENCE_FINALIZED = "sequence_finalized"
-    """A sequence is complete, and immutable from now on."""
+    """A sequence is complete, hence immutable."""
 
     SEQUENCE_ENDED = "sequence_ended"
-    """A sequence ended without being finalized; what it holds stays, readable and unlocked."""
+    """A recording ended without being finalized; its data stays readable, and the sequence unlocked."""
 
     SEQUENCE_DELETED = "sequence_deleted"
-    """A sequence was removed. `message` says why, if its user did not ask for it."""
+    """A sequence was deleted; `message` gives the reason unless a user deleted it."""
 
     TOPIC_CREATED = "topic_created"
     """A topic was created; `ontology_tag`."""
@@ -38,20 +38,20 @@ class EventKind(StrEnum):
     """All rows of a topic are stored and locked."""
 
     TOPIC_DELETED = "topic_deleted"
-    """A topic was removed."""
+    """A topic was deleted."""
 
     CHUNK_STORED = "chunk_stored"
-    """Rows lie in a Parquet file: `chunk`, `rows`, `bytes`, `timestamp_ns_min`, `timestamp_ns_max`."""
+    """Rows were stored as a chunk: `chunk`, `rows`, `bytes`, `timestamp_ns_min`, `timestamp_ns_max`."""
 
     ERROR = "error"
-    """A notification of an error was added; `message`."""
+    """A notification of an error was created; `message`."""
 
     TASK_FAILED = "task_failed"
-    """Background work of the daemon failed and is tried again; `task`, `message`."""
+    """A background task of the daemon failed and will be retried; `task`, `message`."""
 
     GAP = "gap"
-    """The listener came too late: events behind the one it knew, `after`, up to this one's id are not kept
-    any more. It is told whatever kinds and sequence are asked for."""
+    """Events after the listener's last one, `after`, up to the id of this event are no longer kept. Sent
+    regardless of the selected kinds and sequence."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class Event:
     """Something that happened on a daemon.
 
     Attributes:
-        id: Grows from event to event; `MosaicoClient.events(after=event.id)` goes on behind it.
+        id: Increases from event to event; `MosaicoClient.events(after=event.id)` continues after it.
         kind: An `EventKind`; plain text if the daemon is newer than this package.
-        sequence_name: The sequence, named as it was then; None if it concerns the daemon.
+        sequence_name: The sequence; None if the event concerns the daemon.
         topic_name: The topic with a leading slash; None if it concerns the whole sequence.
-        timestamp_ns: When it happened, ns since the Unix epoch, by the daemon's clock.
-        detail: More, by kind.
+        timestamp_ns: Time of the event by the clock of the daemon, ns since the Unix epoch.
+        detail: Further values, by kind.
     """
 
     id: str
@@ -84,22 +84,22 @@ def events(
     sequence_name: str | None,
     timeout: float | None,
 ) -> Iterator[Event]:
-    """The events behind a cursor; with `follow` also those to come.
+    """The events after a cursor; with `follow` also future ones.
 
     Raises:
         UnsupportedError: The daemon is a Mosaico 0.2 server.
     """
     if client.server() is None:
-        raise UnsupportedError("a Mosaico 0.2 server tells no events; use mosaicod of this package")
-    wanted = None if kinds is None else [str(EventKind(kind).value) for kind in kinds]
-    heard_at = time.monotonic()
+        raise UnsupportedError("a Mosaico 0.2 server has no events; connect to mosaicod of this package")
+    selected = None if kinds is None else [str(EventKind(kind).value) for kind in kinds]
+    last_event_at = time.monotonic()
     wait_s = 0.0
     while True:
-        page = _control.call(
+        page = actions.call(
             client,
-            OwnAction.EVENT_LIST,
+            ExtensionAction.EVENT_LIST,
             after=after,
-            kinds=wanted,
+            kinds=selected,
             sequence=sequence_name,
             wait_ms=int(wait_s * 1000),
         )
@@ -107,10 +107,10 @@ def events(
         after = (page or {}).get("cursor")
         if found:
             yield from map(_event, found)
-            heard_at = time.monotonic()
+            last_event_at = time.monotonic()
         elif not follow:
             return
-        left_s = _WAIT_S if timeout is None else heard_at + timeout - time.monotonic()
+        left_s = _WAIT_S if timeout is None else last_event_at + timeout - time.monotonic()
         if follow and not found and left_s <= 0:
             return
         wait_s = max(0.0, min(_WAIT_S, left_s)) if follow else 0.0

@@ -8,13 +8,15 @@ from types import TracebackType
 from typing import Any
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control, _query
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.addresses import addresses_of, place_of
+from mosaicolabs._protocol.metadata import user_metadata_of
+from mosaicolabs._protocol.notifications import Notified
+from mosaicolabs._protocol.system_info import SystemInfo
+from mosaicolabs.comm import _query
 from mosaicolabs.comm import events as _events
-from mosaicolabs.comm._addresses import addresses_of, place_of
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
-from mosaicolabs.comm.metadata import user_metadata_of
-from mosaicolabs.comm.notifications import Notified
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
 from mosaicolabs.exceptions import (
     ConnectionFailedError,
@@ -26,7 +28,6 @@ from mosaicolabs.exceptions import (
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
-from mosaicolabs.handlers.system_info import SystemInfo
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers import (
     pack_topic_resource_name,
@@ -44,8 +45,8 @@ logger = logging.getLogger(__name__)
 class MosaicoClient:
     """A client of one daemon; usable as a context manager.
 
-    Handlers of finalized sequences are cached, since those never change; everything else is asked anew.
-    Methods may be called from several threads.
+    Handlers of finalized sequences are cached, since those never change; everything else is requested from
+    the daemon each time. Methods may be called from several threads.
 
     Example:
         >>> with MosaicoClient.embedded(store) as client:
@@ -55,7 +56,9 @@ class MosaicoClient:
 
     def __init__(self, *, _native_client: _native.Client | None = None, **_: object) -> None:
         if _native_client is None:
-            raise FailedPreconditionError("MosaicoClient is opened by MosaicoClient.connect() or .embedded()")
+            raise FailedPreconditionError(
+                "create a client with MosaicoClient.connect() or MosaicoClient.embedded()"
+            )
         self._native = _native_client
         self._closed = False
         self._sequence_handlers: dict[str, SequenceHandler] = {}
@@ -63,31 +66,32 @@ class MosaicoClient:
 
     @classmethod
     def connect(cls, host: str | Sequence[str], port: int, timeout: int = 5) -> "MosaicoClient":
-        """Connects to a running daemon, ours or Mosaico's, and waits until it answers.
+        """Connects to a running daemon, mosaicod or a Mosaico 0.2 server, and waits until it answers.
 
-        Several daemons may serve the same store: the client uses the first that it reaches, and the next
-        one when that goes away. Recordings go on there.
+        Several daemons may serve the same store: the client uses the first one that it reaches, and fails
+        over to the next one if the connection breaks. Recordings resume there.
 
         Args:
-            host: Host name or address; or several, as a list or separated by commas, each with a port of
-                its own if it has another one: `"one,two:7000"`.
-            port: Port; daemons listen on 6726 unless told otherwise.
-            timeout: Seconds to wait for the first answer.
+            host: Host name or address; or several, as a list or separated by commas, each optionally with a
+                port of its own: `"one,two:7000"`.
+            port: Port of hosts without one; daemons listen on 6726 by default.
+            timeout: How long to wait for the first answer, s.
 
         Raises:
-            ConnectionFailedError: Nobody answered in time (a `ConnectionError`).
+            InvalidInputError: `host` contains no host, or an invalid port.
+            ConnectionFailedError: No daemon answered in time (a `ConnectionError`).
         """
         place = f"{host}:{port}"
         try:
             addresses = addresses_of(host, port)
             place = place_of(addresses)
             native = _native.Client.connect(addresses, float(timeout))
-        except FailedPreconditionError:  # this process cannot connect anywhere: it was forked
+        except FailedPreconditionError:  # this process was forked and cannot connect
             raise
         except MosaicoError as error:
             raise ConnectionFailedError(
                 f"Connection to Flight server at '{place}' failed on startup: {error}; "
-                "is `mosaicod run` up there?"
+                "is `mosaicod run` running there?"
             ) from error
         return cls(_native_client=native)
 
@@ -95,14 +99,14 @@ class MosaicoClient:
     def embedded(cls, path: str | os.PathLike[str]) -> "MosaicoClient":
         """Runs the daemon inside this process on a local folder: no server to start, no port.
 
-        A second client of the same folder in the same process joins the first. Closing the last one ends
-        the daemon and frees the folder.
+        A second client of the same folder in the same process shares the daemon. Closing the last client
+        stops the daemon and releases the store.
 
         Args:
-            path: Folder of the store; made if missing.
+            path: Folder of the store; created if missing.
 
         Raises:
-            FailedPreconditionError: Another process has the folder open.
+            FailedPreconditionError: Another process has the store open.
             MosaicoError: The folder cannot be used.
         """
         return cls(_native_client=_native.Client.embedded(Path(path).resolve()))
@@ -124,23 +128,25 @@ class MosaicoClient:
         max_spill_bytes: int = 1024 * 1024 * 1024,
         progress: bool = False,
     ) -> SequenceWriter:
-        """A writer for a new sequence, to be used in `with`; the daemon hears of it on entering.
+        """A writer for a new sequence, to be used as a context manager; entering it creates the sequence.
+
+        `WriterConfig` describes the settings in detail.
 
         Args:
             sequence_name: `A-Z a-z 0-9 - _`, beginning with a letter or digit.
-            metadata: Anything JSON can hold, found again by queries.
-            on_error: What becomes of the sequence if the block fails.
-            max_batch_size_bytes: Size at which a topic's batch is sent. None: 10 MiB.
-            max_batch_size_records: Number of records at which it is sent. None: 5000.
-            max_batch_age_s: See `WriterConfig`, as for those that follow.
-            max_buffered_bytes: What may wait in memory.
-            reconnect_timeout_s: How long a daemon that went away is waited for.
-            spill_folder: Where messages wait that find no room in memory.
-            max_spill_bytes: How many may.
-            progress: Show what is pushed and durable.
+            metadata: A JSON object, searchable by queries.
+            on_error: What happens to the sequence if the block fails.
+            max_batch_size_bytes: Size at which a topic's batch is sent, bytes. None: 10 MiB.
+            max_batch_size_records: Number of messages at which a batch is sent. None: 5000.
+            max_batch_age_s: Age at which a batch is sent, s.
+            max_buffered_bytes: Memory for messages that are not durable yet, bytes.
+            reconnect_timeout_s: How long to try to reconnect when the connection breaks, s.
+            spill_folder: Folder for messages that exceed the memory. None: `push` blocks instead.
+            max_spill_bytes: Disk space in that folder, bytes.
+            progress: Show pushed and durable messages on stderr.
 
         Raises:
-            ValueError: The name is not allowed, or the metadata is no dict.
+            ValueError: The name is not allowed, or the metadata is not a dict.
 
         Example:
             >>> from mosaicolabs import Message
@@ -172,24 +178,24 @@ class MosaicoClient:
         )
 
     def sequence_delete(self, sequence_name: str) -> None:
-        """Removes an unlocked sequence with its data.
+        """Deletes an unlocked sequence with its data.
 
         Raises:
-            NotFoundError: There is none of this name.
-            FailedPreconditionError: It is finalized, hence immutable.
+            NotFoundError: The sequence does not exist.
+            FailedPreconditionError: The sequence is finalized, hence immutable.
         """
         name = sanitize_sequence_name(sequence_name)
-        _control.call(self._native, FlightAction.SEQUENCE_DELETE, name=name)
+        actions.call(self._native, FlightAction.SEQUENCE_DELETE, name=name)
         self._forget(name)
 
-    # -- catalogue -------------------------------------------------------------------------------
+    # -- catalog ---------------------------------------------------------------------------------
 
     def list_sequences(self) -> list[str]:
         """Names of all sequences, also of those being recorded."""
         return self._native.sequences()
 
     def sequence_handler(self, sequence_name: str) -> SequenceHandler | None:
-        """The catalogue's view of a sequence; None (and a log line) if there is none of this name."""
+        """The handler of a sequence; None, with a line in the log, if it does not exist."""
         cached = self._sequence_handlers.get(sequence_name)
         if cached is not None:
             return cached
@@ -203,7 +209,7 @@ class MosaicoClient:
         return handler
 
     def topic_handler(self, sequence_name: str, topic_name: str) -> TopicHandler | None:
-        """The catalogue's view of a topic; None (and a log line) if there is none of this name."""
+        """The handler of a topic; None, with a line in the log, if it does not exist."""
         locator = pack_topic_resource_name(sequence_name, topic_name)
         cached = self._topic_handlers.get(locator)
         if cached is not None:
@@ -225,19 +231,19 @@ class MosaicoClient:
         """Size, lock state and creation time of a sequence.
 
         Raises:
-            NotFoundError: There is none of this name.
+            NotFoundError: The sequence does not exist.
         """
         name = sanitize_sequence_name(sequence_name)
-        return _control.system_info(self._native, FlightAction.SEQUENCE_SYSTEM_INFO, name)
+        return actions.system_info(self._native, FlightAction.SEQUENCE_SYSTEM_INFO, name)
 
     def topic_system_info(self, sequence_name: str, topic_name: str) -> SystemInfo:
         """Size, number of chunks, lock state and creation time of a topic.
 
         Raises:
-            NotFoundError: There is none of this name.
+            NotFoundError: The topic does not exist.
         """
         name = pack_topic_resource_name(sequence_name, topic_name)
-        return _control.system_info(self._native, FlightAction.TOPIC_SYSTEM_INFO, name)
+        return actions.system_info(self._native, FlightAction.TOPIC_SYSTEM_INFO, name)
 
     # -- queries ---------------------------------------------------------------------------------
 
@@ -253,18 +259,19 @@ class MosaicoClient:
         """Finds sequences and topics.
 
         Args:
-            queries: Builders that all have to hold, at most one of a kind; or combinations by `&`, `|`, `~`.
-            query: A query made beforehand; passed over if there are positional ones.
-            order_by: Fields of `Sequence.Q`, or their `.desc()`. None: by name. Topics are always by name.
-            limit: Sequences per page. None: all at once.
-            cursor: `cursor` of an earlier response to this query with this limit: where to go on.
-                `response.pages()` does it by itself.
+            queries: Builders, at most one of each kind, all of which must match; or combinations of them by
+                `&`, `|`, `~`.
+            query: A complete query; ignored if there are positional ones.
+            order_by: Fields of `Sequence.Q`, or their `.desc()`. None: by name. Topics are ordered by name.
+            limit: Sequences per page. None: all in one response.
+            cursor: `cursor` of an earlier response to this query with this limit: where to continue.
+                `response.pages()` does this automatically.
             explain: Fill `response.explain`.
 
         Raises:
-            TypeError: `order_by` is not made of fields of `Sequence.Q`.
-            ValueError: Nothing is asked for, two builders are of one kind, or the limit is not positive.
-            UnsupportedError: The server is Mosaico's, and the query needs what only ours has.
+            TypeError: `order_by` contains something other than fields of `Sequence.Q`.
+            ValueError: The query is empty, two builders are of one kind, or the limit is not positive.
+            UnsupportedError: The query uses an extension that a Mosaico 0.2 server does not support.
             MosaicoError: The daemon refuses.
 
         Example:
@@ -292,22 +299,22 @@ class MosaicoClient:
     def list_sequence_notify(self, sequence_name: str) -> list[Notified]:
         """Notifications of a sequence, oldest first; none for an unknown sequence."""
         name = sanitize_sequence_name(sequence_name)
-        return _control.list_notifications(self._native, FlightAction.SEQUENCE_NOTIFY_LIST, name)
+        return actions.list_notifications(self._native, FlightAction.SEQUENCE_NOTIFY_LIST, name)
 
     def list_topic_notify(self, sequence_name: str, topic_name: str) -> list[Notified]:
         """Notifications of a topic, oldest first; none for an unknown topic."""
         name = pack_topic_resource_name(sequence_name, topic_name)
-        return _control.list_notifications(self._native, FlightAction.TOPIC_NOTIFY_LIST, name)
+        return actions.list_notifications(self._native, FlightAction.TOPIC_NOTIFY_LIST, name)
 
     def clear_sequence_notify(self, sequence_name: str) -> None:
-        """Removes the notifications of a sequence."""
+        """Deletes the notifications of a sequence."""
         name = sanitize_sequence_name(sequence_name)
-        _control.call(self._native, FlightAction.SEQUENCE_NOTIFY_PURGE, name=name)
+        actions.call(self._native, FlightAction.SEQUENCE_NOTIFY_PURGE, name=name)
 
     def clear_topic_notify(self, sequence_name: str, topic_name: str) -> None:
-        """Removes the notifications of a topic."""
+        """Deletes the notifications of a topic."""
         name = pack_topic_resource_name(sequence_name, topic_name)
-        _control.call(self._native, FlightAction.TOPIC_NOTIFY_PURGE, name=name)
+        actions.call(self._native, FlightAction.TOPIC_NOTIFY_PURGE, name=name)
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -320,23 +327,24 @@ class MosaicoClient:
         sequence_name: str | None = None,
         timeout: float | None = None,
     ) -> Iterator[Event]:
-        """What happened on the daemon, oldest first: creations, ends, stored chunks, errors.
+        """Events of the daemon, oldest first: creations, ends, stored chunks, errors.
 
-        The daemon keeps the last 100 000 events, or as many as it was told. A listener that is slow or goes
-        away holds nothing up. After a lost connection, go on with the id of the last event; if events after
-        it are gone by then, an `EventKind.GAP` comes first.
+        The daemon keeps the last 100 000 events, or as many as it is configured to. Slow listeners do not
+        slow it down. After a lost connection, continue with the id of the last event; if later events were
+        discarded in the meantime, the first event is an `EventKind.GAP`.
 
         Args:
-            after: Id of the last event that is known already. None: from the oldest one that is kept.
-            follow: Wait for events to come instead of ending with the newest.
+            after: Id of the last event already received. None: from the oldest event that is kept.
+            follow: Wait for future events instead of ending with the newest.
             kinds: Only these kinds. None: all.
-            sequence_name: Only what concerns this sequence. None: all.
-            timeout: With `follow`, end when nothing was heard for so many seconds. None: never end.
+            sequence_name: Only events of this sequence. None: all.
+            timeout: With `follow`, end after so many seconds without an event. None: never end.
 
         Raises:
-            ValueError: There is no such kind.
+            ValueError: A kind does not exist.
             InvalidInputError: `after` is not the id of an event.
-            MosaicoError: The daemon refuses; one of Mosaico does not know events.
+            UnsupportedError: The daemon is a Mosaico 0.2 server, which has no events.
+            MosaicoError: The daemon refuses.
 
         Example:
             >>> with MosaicoClient.embedded(store) as client:
@@ -359,15 +367,15 @@ class MosaicoClient:
     # -- life cycle ------------------------------------------------------------------------------
 
     def clear_sequence_handlers_cache(self) -> None:
-        """Forgets cached sequence handlers; those handed out stay usable."""
+        """Drops the cached sequence handlers; handlers in use stay usable."""
         self._sequence_handlers.clear()
 
     def clear_topic_handlers_cache(self) -> None:
-        """Forgets cached topic handlers; those handed out stay usable."""
+        """Drops the cached topic handlers; handlers in use stay usable."""
         self._topic_handlers.clear()
 
     def close(self) -> None:
-        """Closes cached handlers and all connections; an embedded daemon ends with its last client."""
+        """Closes cached handlers and all connections; an embedded daemon stops with its last client."""
         if self._closed:
             return
         self._closed = True
@@ -402,7 +410,7 @@ class MosaicoClient:
             logger.warning("MosaicoClient was never closed; use it in `with` or call close()")
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else (self._native.server() or "Mosaico server")
+        state = "closed" if self._closed else (self._native.server() or "Mosaico 0.2 server")
         return f"<MosaicoClient: {state}>"
 
 

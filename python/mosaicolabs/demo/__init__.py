@@ -1,6 +1,6 @@
-"""A generated, physically plausible flight, recorded and replayed: the main job in one go."""
+"""A generated, physically plausible flight that is recorded, replayed and compared."""
 
 from ._flight import Flight
-from ._run import DemoError, ReplayResult, record, replay
+from ._record_replay import DemoError, ReplayResult, record, replay
 
 __all__ = ["DemoError", "Flight", "ReplayResult", "record", "replay"]

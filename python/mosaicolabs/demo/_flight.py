@@ -1,4 +1,4 @@
-"""The demo flight as a recording: generated second by second, the same at every pass."""
+"""The demo flight as a recording: generated second by second, identical in every pass."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -16,7 +16,7 @@ _NS_PER_S = 1_000_000_000
 
 
 class Flight:
-    """`seconds` of flight. Nothing is kept: each pass makes the messages anew from the seed."""
+    """A flight of `seconds`. Nothing is stored: each pass generates the messages from the seed."""
 
     def __init__(self, seconds: int, seed: int = 0) -> None:
         if seconds < 1:

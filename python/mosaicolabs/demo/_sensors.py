@@ -1,4 +1,4 @@
-"""What each sensor of the demo flight measures: the motion, converted, with seeded noise."""
+"""Sensors of the demo flight: measurements of the motion with seeded noise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 752, 480
 _LATITUDE, _LONGITUDE, _GROUND_M = 47.3769, 8.5417, 408.0
 _WGS84_A, _WGS84_E2 = 6378137.0, 6.69437999014e-3
 _PIXELS_PER_METRE = 16.0
-# Few grey levels, as on a map: 60 s of frames then need some ten megabytes instead of hundreds.
+# Few grey levels, as on a map: 60 s of frames need some ten megabytes instead of hundreds.
 _GREY_LEVELS, _GREY_STEP = 16, 14
 _EXPOSURE_JITTER = 8
 
@@ -108,7 +108,7 @@ def _camera(motion: Motion, rng: np.random.Generator) -> list[Serializable]:
 
 @cache
 def _ground() -> npt.NDArray[np.uint8]:
-    """The ground below the whole flight: noise on several scales, brightest where they agree."""
+    """The ground below the whole flight: the sum of noise on several scales."""
     rng = np.random.default_rng(0)
     rows, columns = 1024, 1792
     total = np.zeros((rows, columns))

@@ -17,14 +17,14 @@ _AMPLITUDE = np.array([25.0, 12.0, 4.0])
 _FREQUENCY = 2.0 * np.pi / np.array([20.0, 10.0, 16.0])
 _CENTRE = np.array([0.0, 0.0, 30.0])
 _HEADING_AMPLITUDE, _HEADING_FREQUENCY = 0.5, 2.0 * np.pi / 30.0
-# Air drag per mass, 1/s: without it an accelerometer on a multirotor would feel nothing sideways.
+# Air drag per mass, 1/s: without it an accelerometer on a multirotor would measure no lateral force.
 _DRAG = 0.15
 _STEP_S = 1e-4
 
 
 @dataclass(frozen=True)
 class Motion:
-    """State at the asked times, one row each; the last two in the body frame, the others in the world's."""
+    """State at given times, one row each; the last two in the body frame, the others in the world frame."""
 
     position: Floats
     velocity: Floats
@@ -34,7 +34,7 @@ class Motion:
 
 
 def motion_at(seconds: Floats) -> Motion:
-    """Evaluate the flight; `quaternion` is world_from_body, x y z w."""
+    """Evaluates the flight at times in s since its start; `quaternion` is world_from_body, x y z w."""
     world_from_body = _rotation(seconds)
     body_from_world = world_from_body.transpose(0, 2, 1)
     return Motion(

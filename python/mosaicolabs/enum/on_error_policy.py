@@ -7,7 +7,7 @@ class OnErrorPolicy(Enum):
     """Fate of a sequence when the `with` block of its writer ends in an error."""
 
     Report = "report"
-    """Keep what was pushed, attach a notification with the error, leave the sequence unlocked."""
+    """Keep what was pushed, create a notification with the error, leave the sequence unlocked."""
 
     Delete = "delete"
-    """Remove the sequence with all its data."""
+    """Delete the sequence with all its data."""

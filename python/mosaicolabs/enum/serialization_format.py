@@ -1,10 +1,10 @@
-"""Kinds of payload, a storage hint that travels with each topic."""
+"""Kinds of payload, a storage hint of each topic."""
 
 from mosaicolabs.enum._str_enum import StrEnum
 
 
 class SerializationFormat(StrEnum):
-    """How the rows of a topic are shaped."""
+    """Shape of the rows of a topic."""
 
     Default = "default"
     """Small rows of about equal size."""

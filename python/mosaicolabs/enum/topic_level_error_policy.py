@@ -4,13 +4,13 @@ from enum import Enum
 
 
 class TopicLevelErrorPolicy(Enum):
-    """Fate of a topic when a message of it cannot be stored."""
+    """Fate of a topic when one of its messages cannot be stored."""
 
     Finalize = "finalize"
-    """Complete the topic with what came before; its later messages are left out and counted."""
+    """Complete the topic with the messages before the failure; skip and count later ones."""
 
     Ignore = "ignore"
-    """Leave the message out, count it, go on with the next one."""
+    """Skip and count the message, and continue with the next one."""
 
     Raise = "raise"
-    """End the recording; the error policy of the sequence says what becomes of it."""
+    """End the recording; the error policy of the sequence applies."""

@@ -1,11 +1,11 @@
-"""Writers record, handlers are the catalogue, streamers replay."""
+"""Writers record, handlers describe what is stored, streamers replay."""
 
+from mosaicolabs._protocol.system_info import RemoteRows, SystemInfo
 from mosaicolabs.handlers.batches import Batches
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
-from mosaicolabs.handlers.system_info import RowsElsewhere, SystemInfo
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.handlers.topic_writer import TopicWriter
@@ -13,7 +13,7 @@ from mosaicolabs.handlers.topic_writer import TopicWriter
 __all__ = [
     "Batches",
     "QueryDataStreamer",
-    "RowsElsewhere",
+    "RemoteRows",
     "SequenceDataStreamer",
     "SequenceHandler",
     "SequenceWriter",

@@ -1,4 +1,4 @@
-"""Recordings still open when the interpreter ends: nothing that was pushed is lost without a word."""
+"""Flushes recordings that are still open when the interpreter exits, so that no loss stays unreported."""
 
 import atexit
 import os
@@ -12,17 +12,17 @@ EXIT_SECONDS = 5
 
 
 class Recording(Protocol):
-    """What can be open at the end."""
+    """A recording that can be open at exit."""
 
     def _flush_at_exit(self) -> None: ...
 
 
-# Strong references: a recording that nobody holds any more is open in the daemon all the same.
+# Strong references: a recording without any other reference is still open in the daemon.
 _open: dict[int, Recording] = {}
 
 
 def remember(recording: Recording) -> None:
-    """Flushes `recording` when the interpreter ends unless `forget` is called before."""
+    """Flushes `recording` when the interpreter exits, unless `forget` is called before."""
     _open[id(recording)] = recording
 
 
@@ -41,5 +41,5 @@ def _flush_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # They belong to the parent.
+    # They belong to the parent process.
     os.register_at_fork(after_in_child=_open.clear)

@@ -1,4 +1,4 @@
-"""A truth value for code of several generations: some read it as an attribute, some call it."""
+"""A bool that may also be called: older code calls the method that is an attribute today."""
 
 
 class CallableBool(int):

@@ -1,4 +1,4 @@
-"""What every writer of a sequence does: topics, and the end of the recording."""
+"""Base of the writers of a sequence: creates topics and ends the recording."""
 
 import logging
 import sys
@@ -9,11 +9,12 @@ from typing import Any
 from typing_extensions import Self
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import user_metadata_of
-from mosaicolabs.comm.notifications import NotifyType
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.extension_actions import ExtensionAction
+from mosaicolabs._protocol.metadata import user_metadata_of
+from mosaicolabs._protocol.notifications import NotifyType
+from mosaicolabs._streams.progress import RecordingProgress
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
-from mosaicolabs.enum._own_action import OwnAction
 from mosaicolabs.exceptions import (
     AlreadyExistsError,
     ConnectionFailedError,
@@ -22,7 +23,6 @@ from mosaicolabs.exceptions import (
     MosaicoError,
 )
 from mosaicolabs.handlers import _at_exit
-from mosaicolabs.handlers._progress import RecordingProgress
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.topic_writer import TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name
@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 
 
 class BaseSequenceWriter(ABC):
-    """Topics of a sequence being recorded, and the clean end of it.
+    """Topics of a sequence being recorded, and the end of the recording.
 
-    Extension point: `_on_context_enter` registers the recording and sets `_key`.
+    Extension point: `_on_context_enter` registers the recording with the daemon and sets `_key`.
     """
 
     def __init__(self, *, sequence_name: str, client: _native.Client, config: WriterConfig) -> None:
@@ -52,7 +52,7 @@ class BaseSequenceWriter(ABC):
         self._key = ""
         self._topics: dict[str, TopicWriter] = {}
         self._keep_alive: _native.KeepAlive | None = None
-        self._ours = False
+        self._is_mosaicod = False
         self._progress: RecordingProgress | None = None
 
     @abstractmethod
@@ -64,17 +64,17 @@ class BaseSequenceWriter(ABC):
     def topic_create(
         self, topic_name: str, metadata: dict[str, Any], ontology_type: type[Serializable]
     ) -> TopicWriter:
-        """Registers a topic and opens its lane.
+        """Creates a topic and opens its writer.
 
         Args:
-            topic_name: `A-Z a-z 0-9 - _ /`; a leading slash does not matter.
-            metadata: Anything JSON can hold.
+            topic_name: `A-Z a-z 0-9 - _ /`; a leading slash is optional.
+            metadata: A JSON object.
             ontology_type: Class of its messages.
 
         Raises:
             RuntimeError: Outside the `with` block.
-            ValueError: The name is not allowed, the metadata is no dict, or the class is not serializable.
-            AlreadyExistsError: The sequence has a topic of this name.
+            ValueError: The name is not allowed, the metadata is not a dict, or the class is not serializable.
+            AlreadyExistsError: The sequence already has a topic of this name.
             MosaicoError: The daemon refuses.
         """
         self._require_open()
@@ -88,10 +88,10 @@ class BaseSequenceWriter(ABC):
         locator = pack_topic_resource_name(self._resource, topic_name)
         if self.topic_writer_exists(topic_name):
             raise AlreadyExistsError(f"topic `{locator}` already exists in this recording", "topic_exists")
-        key = _control.create_key(
+        key = actions.create_key(
             self._client,
             FlightAction.TOPIC_CREATE,
-            patience_s=self._config.reconnect_timeout_s,
+            reconnect_timeout_s=self._config.reconnect_timeout_s,
             sequence_key=self._key,
             name=locator,
             serialization_format=ontology_type.__serialization_format__.value,
@@ -111,7 +111,7 @@ class BaseSequenceWriter(ABC):
                 budget=self._budget,
             )
         except BaseException:
-            _control.call(self._client, FlightAction.TOPIC_DELETE, name=locator)
+            actions.call(self._client, FlightAction.TOPIC_DELETE, name=locator)
             raise
         writer = TopicWriter(
             topic_name=topic_name, sequence_name=self._resource, lane=lane, config=self._config
@@ -124,7 +124,7 @@ class BaseSequenceWriter(ABC):
         return pack_topic_resource_name(self._resource, topic_name) in self._topics
 
     def get_topic_writer(self, topic_name: str) -> TopicWriter | None:
-        """The writer of a topic of this recording; None if there is none."""
+        """The writer of a topic of this recording; None if it does not exist."""
         return self._topics.get(pack_topic_resource_name(self._resource, topic_name))
 
     def list_topic_writers(self) -> list[str]:
@@ -143,13 +143,13 @@ class BaseSequenceWriter(ABC):
     # -- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Completes every topic and finalizes the sequence; leaving the block does the same.
+        """Completes every topic and finalizes the sequence, as leaving the block does.
 
         Raises:
             RuntimeError: Outside the `with` block.
             MosaicoError: Not everything could be stored; the error policy was applied.
-            ConnectionFailedError: With the code `rows_elsewhere`: rows are on the disk of a daemon that is
-                away. The sequence stays as it is; call this again when that daemon is back.
+            ConnectionFailedError: With the code `rows_on_other_daemon`: some rows are only on the disk of an
+                unreachable daemon. The sequence stays open; call this again when that daemon runs.
         """
         if self._status in (SequenceStatus.Finalized, SequenceStatus.Error):
             return
@@ -168,22 +168,22 @@ class BaseSequenceWriter(ABC):
         self._topics.clear()
 
     def _flush_at_exit(self) -> None:
-        """The interpreter ends inside the block: stores what was pushed, says on stderr what it could not."""
+        """At exit of the interpreter inside the block: stores what was pushed, reports losses on stderr."""
         lost: list[str] = []
         for locator, writer in self._topics.items():
             try:
                 writer.flush()
             except MosaicoError as failure:
                 pushed, _, durable, _ = writer._lane.stats()
-                lost.append(f"of topic `{locator}` rows {durable}..{pushed} may be lost ({failure})")
+                lost.append(f"rows {durable}..{pushed} of topic `{locator}` may be lost ({failure})")
         try:
-            self._leave(patience_s=0.0)
+            self._leave(reconnect_timeout_s=0.0)
         except MosaicoError as failure:
             lost.append(f"the daemon may still apply `{self._config.on_error.value}` ({failure})")
         stored = "; ".join(lost) or "every pushed row is stored"
         print(
-            f"mosaicolabs: sequence `{self._name}` was not closed before the interpreter ended: {stored}."
-            " It stays unlocked; end recordings with their `with` block.",
+            f"mosaicolabs: sequence `{self._name}` was not closed before the interpreter exited: {stored}."
+            " It stays unlocked; use a `with` block to finalize recordings.",
             file=sys.stderr,
         )
 
@@ -191,26 +191,26 @@ class BaseSequenceWriter(ABC):
         try:
             if error is None:
                 self._finish_topics()
-                _control.call(
+                actions.call(
                     self._client,
                     FlightAction.SEQUENCE_FINALIZE,
-                    patience_s=self._config.reconnect_timeout_s,
+                    reconnect_timeout_s=self._config.reconnect_timeout_s,
                     name=self._resource,
                     key=self._key,
                 )
                 self._status = SequenceStatus.Finalized
                 return
         except BaseException as failure:
-            if isinstance(failure, MosaicoError) and failure.code == "rows_elsewhere":
-                # Everything is stored, but on a daemon that is away: deleting would lose it.
-                _add_note(failure, "nothing is lost; call close() again when that daemon is back")
+            if isinstance(failure, MosaicoError) and failure.code == "rows_on_other_daemon":
+                # Everything is durable, but partly on an unreachable daemon: deleting would lose it.
+                _add_note(failure, "nothing is lost; call close() again when that daemon runs")
             else:
                 self._fail(failure)
             raise
         self._fail(error)
 
     def _finish_topics(self) -> None:
-        """Closes all topics, also after one failed; raises the first failure, which lists the others."""
+        """Closes all topics, even if one fails; raises the first failure, with the others as notes."""
         failures = []
         for writer in self._topics.values():
             writer._end()
@@ -225,7 +225,7 @@ class BaseSequenceWriter(ABC):
             raise failures[0]
 
     def _fail(self, error: BaseException) -> None:
-        """Applies the error policy; what fails here becomes a note of `error`."""
+        """Applies the error policy; failures of doing so become notes of `error`."""
         self._status = SequenceStatus.Error
         steps = self._delete if self._config.on_error is OnErrorPolicy.Delete else self._report
         for failure in steps(error):
@@ -250,16 +250,22 @@ class BaseSequenceWriter(ABC):
                 self._notify(failures, FlightAction.TOPIC_NOTIFY_CREATE, locator, writer._error)
         self._notify(failures, FlightAction.SEQUENCE_NOTIFY_CREATE, self._resource, error)
         try:
-            self._leave(patience_s=self._patience_s(error))
+            self._leave(reconnect_timeout_s=self._reconnect_timeout_s(error))
         except MosaicoError as failure:
             failures.append(failure)
         return failures
 
-    def _leave(self, *, patience_s: float) -> None:
-        """Tells the daemon that nobody writes any more, so that it leaves the sequence as it is."""
-        if self._ours:
-            action = OwnAction.SEQUENCE_END
-            _control.call(self._client, action, patience_s=patience_s, name=self._resource, key=self._key)
+    def _leave(self, *, reconnect_timeout_s: float) -> None:
+        """Ends the recording without finalizing it: the daemon keeps the sequence as it is."""
+        if self._is_mosaicod:
+            action = ExtensionAction.SEQUENCE_END
+            actions.call(
+                self._client,
+                action,
+                reconnect_timeout_s=reconnect_timeout_s,
+                name=self._resource,
+                key=self._key,
+            )
 
     def _notify(
         self, failures: list[MosaicoError], action: FlightAction, name: str, error: BaseException
@@ -271,16 +277,16 @@ class BaseSequenceWriter(ABC):
         self, failures: list[MosaicoError], error: BaseException, action: FlightAction, **body: Any
     ) -> None:
         try:
-            _control.call(self._client, action, patience_s=self._patience_s(error), **body)
+            actions.call(self._client, action, reconnect_timeout_s=self._reconnect_timeout_s(error), **body)
         except MosaicoError as failure:
             failures.append(failure)
 
-    def _patience_s(self, error: BaseException) -> float:
-        # A daemon that was waited for in vain is not waited for again.
+    def _reconnect_timeout_s(self, error: BaseException) -> float:
+        # The recording already waited for the daemon in vain; do not wait again.
         return 0.0 if isinstance(error, ConnectionFailedError) else self._config.reconnect_timeout_s
 
     def _stats(self) -> dict[str, tuple[int, int, int, int]]:
-        # Called by the thread that shows them, while topics may be added.
+        # Called by the thread of the progress display while topics may be added.
         return {writer.name: writer._lane.stats() for writer in list(self._topics.values())}
 
     def _require_open(self) -> None:
@@ -295,7 +301,7 @@ class BaseSequenceWriter(ABC):
         self._on_context_enter()
         self._status = SequenceStatus.Pending
         self._keep_alive = self._client.keep_alive(self._resource, self._key)
-        self._ours = self._client.server() is not None
+        self._is_mosaicod = self._client.server() is not None
         _at_exit.remember(self)
         if self._config.progress:
             self._progress = RecordingProgress(self._resource, self._stats)
@@ -315,6 +321,6 @@ class BaseSequenceWriter(ABC):
 
 
 def _add_note(error: BaseException, note: str) -> None:
-    # Python 3.10 has no notes; there the log alone tells.
+    # Python 3.10 has no notes; the failures are in the log.
     if hasattr(error, "add_note"):
         error.add_note(note)

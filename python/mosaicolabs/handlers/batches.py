@@ -1,7 +1,6 @@
 """Topics as columns."""
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from typing import Any, Protocol, TypeAlias
 import pyarrow as pa
 
 from mosaicolabs import _native
+from mosaicolabs._streams.dataframes import to_pandas, to_polars
+from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
-from mosaicolabs.handlers._frames import to_pandas, to_polars
-from mosaicolabs.handlers._open import READ_AHEAD_BYTES
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression, _QueryExpression
 from mosaicolabs.models.query.generation.api import _QueryProxy
 from mosaicolabs.models.query.generation.mixins import _QueryableField
@@ -28,17 +27,17 @@ Where: TypeAlias = _QueryExpression
 
 
 class BatchSource(Protocol):
-    """What batches come from: the native ones of a sequence or topic, or those of many sequences."""
+    """The source of batches: the native reader of a sequence or topic, or the reader of several sequences."""
 
     def next(self) -> pa.RecordBatch | None:
-        """The next batch, never empty; None at the end. What ended it early is raised at every later call."""
+        """The next batch, never empty; None at the end. An error is raised again by every later call."""
 
     def __arrow_c_schema__(self) -> object: ...
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
     def close(self) -> None:
-        """Ends what is open behind it."""
+        """Closes the streams behind it."""
 
 
 class Batches:
@@ -46,12 +45,13 @@ class Batches:
 
     Iterating yields `pyarrow.RecordBatch`, each of about a megabyte and never empty. Any library that takes
     Arrow streams reads it directly (`__arrow_c_stream__`), without a copy and without pyarrow. Memory is
-    bounded as long as the batches are not kept.
+    bounded unless the caller keeps the batches.
 
-    One topic comes as it is stored: `timestamp_ns`, `recording_timestamp_ns`, the columns of its class.
-    Merged topics have `timestamp_ns`, `topic` (the name, dictionary-encoded), `recording_timestamp_ns` and
-    one struct for each class, named by its ontology tag and null in the rows of other classes, so that
-    columns are named as in queries: `imu.acceleration.x`. What a query found has `sequence` before `topic`.
+    One topic has the columns it is stored with: `timestamp_ns`, `recording_timestamp_ns`, and those of its
+    class. Merged topics have `timestamp_ns`, `topic` (the name, dictionary-encoded),
+    `recording_timestamp_ns`, and one struct per class, named by its ontology tag and null in the rows of
+    other classes, so that columns are named as in queries: `imu.acceleration.x`. Results of a query have
+    `sequence` before `topic`.
     """
 
     def __init__(self, source: BatchSource) -> None:
@@ -73,11 +73,11 @@ class Batches:
         return batch
 
     def to_arrow(self) -> pa.Table:
-        """The rest of the rows as a table."""
+        """The remaining rows as a table."""
         return pa.Table.from_batches(self, self._schema)
 
     def to_pandas(self) -> Any:
-        """The rest of the rows as a pandas frame, with the fields of structs as columns with dotted names.
+        """The remaining rows as a pandas frame; fields of structs become columns with dotted names.
 
         Integers and booleans with nulls get pandas' nullable types.
 
@@ -87,7 +87,7 @@ class Batches:
         return to_pandas(self.to_arrow())
 
     def to_polars(self) -> Any:
-        """The rest of the rows as a polars frame.
+        """The remaining rows as a polars frame.
 
         Raises:
             ImportError: polars is not installed.
@@ -101,14 +101,14 @@ class Batches:
         return self._open().__arrow_c_stream__(requested_schema)
 
     def close(self) -> None:
-        """Ends the streams behind it; may be called again."""
+        """Closes the streams behind it; safe to call repeatedly."""
         if self._source is not None:
             self._source.close()
             self._source = None
 
     def _open(self) -> BatchSource:
         if self._source is None:
-            raise ClosedError("the batches are closed; ask for others")
+            raise ClosedError("the batches are closed; request new ones")
         return self._source
 
     def __enter__(self) -> "Batches":
@@ -123,41 +123,18 @@ class Batches:
         self.close()
 
 
-class Columnar(ABC):
-    """A streamer that can be read as columns instead of messages."""
-
-    _batches: Batches | None = None
-
-    @abstractmethod
-    def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
-        """What the streamer would yield, as columns; ends its life as a stream of messages."""
-
-    def to_arrow(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> pa.Table:
-        """All of `batches` as a table."""
-        return self.batches(columns, where).to_arrow()
-
-    def to_pandas(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
-        """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
-        return self.batches(columns, where).to_pandas()
-
-    def to_polars(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
-        """All of `batches` as a polars frame."""
-        return self.batches(columns, where).to_polars()
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        # Some libraries ask twice: for the schema, then for the rows.
-        batches = self._batches or self.batches()
-        return batches.__arrow_c_stream__(requested_schema)
-
-
 @dataclass(frozen=True)
-class Opening:
-    """What is read as columns, up to the choice of columns and rows.
+class BatchRequest:
+    """Topics to read as columns; columns and rows are selected by `batches`.
 
     Attributes:
-        tag: Ontology tag if it is one topic alone; None for merged topics.
-        max_lateness_s: As for followed streamers; None: nothing is followed.
-        read_ahead_bytes: Batches that may wait beyond the one that is handed out.
+        client: The native client.
+        locators: The topics, `sequence/topic`.
+        window: Times to read.
+        tag: Ontology tag of a single topic; None: topics are merged.
+        max_lateness_s: How long a followed message waits for earlier ones of other topics, s; None: the
+            topics are not followed.
+        read_ahead_bytes: Budget of batches beyond the one that is being read.
     """
 
     client: _native.Client
@@ -171,12 +148,12 @@ class Opening:
         """Opens the topics.
 
         Raises:
-            InvalidInputError: There is no such column, or the condition is about none of the topics.
+            InvalidInputError: A column does not exist, or the condition matches none of the topics.
         """
         native = self.client.batches(
             self.locators,
             self.window,
-            columns=None if columns is None else [self._path(column) for column in many(columns)],
+            columns=None if columns is None else [self._path(column) for column in column_list(columns)],
             condition=None if where is None else _json(where),
             merged=self.tag is None,
             lateness_s=self.max_lateness_s,
@@ -190,26 +167,28 @@ class Opening:
             return path
         below = path.removeprefix(f"{self.tag}.")
         if below == path:
-            raise InvalidInputError(f"{path} is not a column of {self.locators[0]}, which holds {self.tag!r}")
+            raise InvalidInputError(
+                f"{path} is not a column of {self.locators[0]}, whose class is {self.tag!r}"
+            )
         return below
 
 
-def many(columns: Iterable[Column]) -> Iterable[Column]:
-    """The columns, which one alone is not.
+def column_list(columns: Iterable[Column]) -> Iterable[Column]:
+    """The columns, checked to be several.
 
     Raises:
-        TypeError: It is one alone.
+        TypeError: It is a single column instead of a list.
     """
     if isinstance(columns, str | _QueryableField | _QueryProxy):
-        raise TypeError(f"columns takes a list, not {columns!r} alone")
+        raise TypeError(f"columns takes a list, not the single column {columns!r}; write [{columns!r}]")
     return columns
 
 
 def path_of(column: Column) -> str:
-    """The dotted path of a column; that of a field begins with the tag of its class.
+    """The dotted path of a column; the path of a field begins with the tag of its class.
 
     Raises:
-        TypeError: It is neither a path nor a field.
+        TypeError: The column is neither a path nor a field.
     """
     if isinstance(column, str):
         return column
@@ -221,7 +200,7 @@ def path_of(column: Column) -> str:
 
 
 def condition(where: Where) -> _QueryCatalogExpression:
-    """The condition, which has to be one on values.
+    """The condition, checked to be one on values of messages.
 
     Raises:
         TypeError: It is something else.
@@ -234,16 +213,16 @@ def condition(where: Where) -> _QueryCatalogExpression:
 
 
 def _json(where: Where) -> str:
-    with nested():
+    with refuse_deep_nesting():
         return json.dumps(condition(where)._filter())
 
 
 @contextmanager
-def nested() -> Iterator[None]:
-    """Tells of a condition that is nested too deeply to be walked.
+def refuse_deep_nesting() -> Iterator[None]:
+    """Turns the recursion error of a deeply nested condition into one that says so.
 
     Raises:
-        InvalidInputError: It is.
+        InvalidInputError: The condition is nested too deeply.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""How a sequence is written."""
+"""Settings of a recording."""
 
 import os
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ __all__ = ["WriterConfig"]
 
 @dataclass
 class WriterConfig:
-    """How a sequence is written.
+    """Settings of a recording.
 
     Attributes:
-        on_error: What becomes of the sequence if recording fails.
-        max_batch_size_bytes: A topic's batch is sent when it holds this many bytes; 0 sends every record
-            by itself. A single record may be larger.
-        max_batch_size_records: It is sent when it holds this many records.
-        max_batch_age_s: It is sent when its first record is this old, s.
-        max_buffered_bytes: What all topics of the recording may hold in memory together. Each has an equal
-            share: `push` waits while its topic's share is used up, whatever the others do. Messages count
-            until the daemon has acknowledged them.
-        reconnect_timeout_s: How long a daemon that went away is waited for, s. The recording then goes on
-            after the last row that it has stored; only after that time is the connection given up. 0: the
-            first failure ends the recording. Mosaico 0.2 servers do not tell what they have stored: there
-            it has no effect on topics.
-        spill_folder: Where messages go that find no room in `max_buffered_bytes`, so that `push` need not
-            wait while the daemon is slow or away. None: nowhere. The files vanish with the process.
-        max_spill_bytes: What all topics of the recording may hold there together.
-        progress: Show on stderr what is pushed and durable, where that is a terminal or a notebook.
+        on_error: What happens to the sequence if recording fails.
+        max_batch_size_bytes: A topic's batch is sent at this size, bytes; 0 sends every message separately.
+            A single message may be larger.
+        max_batch_size_records: A batch is sent at this number of messages.
+        max_batch_age_s: A batch is sent when its first message is this old, s.
+        max_buffered_bytes: Memory for all topics of the recording together, bytes. Each topic has an equal
+            share: `push` blocks while the share of its topic is used up (backpressure). Messages count until
+            the daemon has acknowledged them.
+        reconnect_timeout_s: How long to try to reconnect when the connection breaks or the daemon restarts,
+            s. The recording resumes after the last durable message. 0: the first failure ends the recording.
+            Has no effect on topics of Mosaico 0.2 servers, which do not report what is durable.
+        spill_folder: Folder for messages that exceed `max_buffered_bytes`, so that `push` need not block
+            while the daemon is slow or unreachable. None: no spilling. The files are deleted when the process
+            ends.
+        max_spill_bytes: Disk space for all topics of the recording together, bytes.
+        progress: Show pushed and durable messages on stderr, where that is a terminal or a notebook.
     """
 
     on_error: OnErrorPolicy
@@ -55,5 +55,5 @@ class WriterConfig:
                 raise InvalidInputError(f"{name} is {getattr(self, name)}; give at least {least}")
         if self.spill_folder is not None and not Path(self.spill_folder).is_dir():
             raise InvalidInputError(
-                f"spill_folder {os.fspath(self.spill_folder)!r} is not a folder; make it first"
+                f"spill_folder {os.fspath(self.spill_folder)!r} is not a folder; create it first"
             )

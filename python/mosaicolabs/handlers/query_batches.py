@@ -1,25 +1,31 @@
-"""What a query found, as columns: one sequence after the other."""
+"""The results of a query as columns, one sequence after the other."""
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
-from typing import TypeAlias
 
 import pyarrow as pa
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import TopicMetadata, decode_metadata
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.metadata import TopicMetadata, decode_metadata
+from mosaicolabs._streams.open import Window
+from mosaicolabs._streams.schema_union import TIMES, SchemaUnion
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
-from mosaicolabs.handlers._same_columns import TIMES, SameColumns
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where, condition, many, nested, path_of
+from mosaicolabs.handlers.batches import (
+    Batches,
+    BatchRequest,
+    Column,
+    Where,
+    column_list,
+    condition,
+    path_of,
+    refuse_deep_nesting,
+)
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 from mosaicolabs.models.query.expressions import NOT, OR, _QueryExpression
-
-Window: TypeAlias = tuple[int | None, int | None]
-"""First time inside, first time past it, ns; None: no limit."""
 
 _FIRST_NS, _PAST_NS = -(2**63), 2**63
 _NOTHING: Window = (0, 0)
@@ -31,38 +37,38 @@ def open_batches(
     columns: Iterable[Column] | None,
     where: Where | None,
 ) -> Batches:
-    """The matching windows of the matching topics as columns, alike for all sequences.
+    """The matching windows of the matching topics as columns, in one schema for all sequences.
 
-    The schema of each sequence is asked for first, the rows when their turn comes.
+    The schemas of all sequences are requested first, the rows of each when it is read.
 
     Raises:
-        InvalidInputError: A column or the condition is about none of the classes that were found, a sequence
-            does not have a column of a class that it has, or sequences have a column of different types.
+        InvalidInputError: A column or the condition concerns none of the classes that were found, a class
+            lacks a selected column in one of the sequences, or a column has different types.
     """
-    paths = None if columns is None else [path_of(column) for column in many(columns)]
-    found = [_Found.of(client, item) for item in items]
+    paths = None if columns is None else [path_of(column) for column in column_list(columns)]
+    found = [_MatchedSequence.of(client, item) for item in items]
     tags = {tag for sequence in found for tag in sequence.tags.values()}
     where = None if where is None else condition(where)
     if tags:
         _check_columns(paths or [], tags)
-        with nested():
+        with refuse_deep_nesting():
             _check_condition(where, tags)
     wholes = [sequence.part(list(sequence.tags), _NOTHING, paths) for sequence in found if sequence.tags]
     topics = (topic for sequence in found for topic in sequence.tags)
-    same = SameColumns([(whole.sequence, whole.schema()) for whole in wholes], topics)
+    same = SchemaUnion([(whole.sequence, whole.schema()) for whole in wholes], topics)
     parts = [
         sequence.part(topics, window, paths)
         for sequence in found
         for topics, window in split(sequence.windows)
     ]
     if where is not None:
-        with nested():
+        with refuse_deep_nesting():
             parts = [part for whole in parts for part in whole.narrowed(where)]
-    return Batches(_InTurn(parts, same))
+    return Batches(_ConcatenatedBatches(parts, same))
 
 
 def window_of(topic: QueryResponseItemTopic) -> Window:
-    """When its messages matched; a window ends before its end."""
+    """The times from the first to the last matching message; the end of a window is exclusive."""
     if topic.timestamp_range is None:
         return None, None
     end = topic.timestamp_range.end + 1
@@ -71,32 +77,32 @@ def window_of(topic: QueryResponseItemTopic) -> Window:
 
 @dataclass(frozen=True)
 class _Part:
-    """Topics of a sequence that are read over the same times."""
+    """Topics of a sequence that are read over the same window."""
 
     sequence: str
     tags: frozenset[str]
-    opening: Opening
+    request: BatchRequest
     columns: list[str] | None
     where: Where | None = None
 
     def open(self) -> Batches:
-        return self.opening.batches(self.columns, self.where)
+        return self.request.batches(self.columns, self.where)
 
     def schema(self) -> pa.Schema:
         with self.open() as batches:
             return batches.schema
 
     def narrowed(self, where: Where) -> "list[_Part]":
-        """The part with what the condition leaves open; none if no message of its classes can match."""
-        left = _among(where, self.tags)
+        """The part with the simplified condition; nothing if no message of its classes can match."""
+        left = _simplified(where, self.tags)
         if isinstance(left, bool):
             return [self] if left else []
-        return [_Part(self.sequence, self.tags, self.opening, self.columns, left)]
+        return [_Part(self.sequence, self.tags, self.request, self.columns, left)]
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The topics of a sequence that were found and have data, with their tags and windows."""
+class _MatchedSequence:
+    """Topics of a sequence that match and have data, with their tags and windows."""
 
     client: _native.Client
     sequence: str
@@ -104,10 +110,10 @@ class _Found:
     windows: dict[str, Window]
 
     @classmethod
-    def of(cls, client: _native.Client, item: QueryResponseItem) -> "_Found":
+    def of(cls, client: _native.Client, item: QueryResponseItem) -> "_MatchedSequence":
         tags, windows = {}, {}
         for topic in item.topics:
-            metadata, endpoints, _ = _control.info(client, f"{item.sequence.name}{topic.name}")
+            metadata, endpoints, _ = actions.info(client, f"{item.sequence.name}{topic.name}")
             if any(bounds is not None for _, _, bounds, *_ in endpoints):
                 properties = TopicMetadata.from_dict(decode_metadata(metadata)).properties
                 tags[topic.name], windows[topic.name] = properties.ontology_tag, window_of(topic)
@@ -116,14 +122,14 @@ class _Found:
     def part(self, topics: list[str], window: Window, paths: list[str] | None) -> _Part:
         tags = frozenset(self.tags[topic] for topic in topics)
         columns = (
-            None if paths is None else [path for path in paths if path in TIMES or _is_about(path, tags)]
+            None if paths is None else [path for path in paths if path in TIMES or _concerns(path, tags)]
         )
-        opening = Opening(self.client, [f"{self.sequence}{topic}" for topic in topics], window)
-        return _Part(self.sequence, tags, opening, columns)
+        request = BatchRequest(self.client, [f"{self.sequence}{topic}" for topic in topics], window)
+        return _Part(self.sequence, tags, request, columns)
 
 
 def split(windows: Mapping[str, Window]) -> Iterator[tuple[list[str], Window]]:
-    """Cuts the time wherever a window begins or ends, so that each piece lies inside or outside of each.
+    """Splits the time at the bounds of all windows: each piece lies inside or outside of each window.
 
     Example:
         >>> list(split({"/a": (0, 20), "/b": (10, None)}))
@@ -139,18 +145,18 @@ def split(windows: Mapping[str, Window]) -> Iterator[tuple[list[str], Window]]:
             yield inside, (None if start == _FIRST_NS else start, None if end == _PAST_NS else end)
 
 
-# -- what columns and conditions are about ---------------------------------------------------------
+# -- checks of columns and conditions --------------------------------------------------------------
 
 
-def _is_about(path: str, tags: Collection[str]) -> bool:
+def _concerns(path: str, tags: Collection[str]) -> bool:
     return any(path == tag or path.startswith(f"{tag}.") for tag in tags)
 
 
 def _check_columns(paths: Iterable[str], tags: Collection[str]) -> None:
     for path in paths:
-        if path not in TIMES and not _is_about(path, tags):
+        if path not in TIMES and not _concerns(path, tags):
             raise InvalidInputError(
-                f"there is no column `{path}`; name `{TIMES[-1]}`, or `<tag>` or `<tag>.<field>` with one of "
+                f"column `{path}` does not exist; give `{TIMES[-1]}`, `<tag>` or `<tag>.<field>` with one of "
                 f"the tags that were found: {', '.join(sorted(tags))}"
             )
 
@@ -161,22 +167,22 @@ def _check_condition(where: _QueryExpression | None, tags: Collection[str]) -> N
     if where._is_combination:
         for part in (where.value,) if where.op == NOT else where.value:
             _check_condition(part, tags)
-    elif not _is_about(where.full_path, tags):
+    elif not _concerns(where.full_path, tags):
         raise InvalidInputError(
-            f"the condition on `{where.full_path}` is about none of the topics that were found, which have "
+            f"the condition on `{where.full_path}` concerns none of the topics that were found; they have "
             f"the tags {', '.join(sorted(tags))}"
         )
 
 
-def _among(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression | bool:
-    """What is left of a condition where all messages are of these classes: fields of others are missing."""
+def _simplified(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression | bool:
+    """The condition for messages of these classes alone: fields of other classes count as missing."""
     if where.op == NOT:
-        part = _among(where.value, tags)
+        part = _simplified(where.value, tags)
         return not part if isinstance(part, bool) else ~part
     if not where._is_combination:
-        return where if _is_about(where.full_path, tags) else where.op == "$nex"
+        return where if _concerns(where.full_path, tags) else where.op == "$nex"
     decisive = where.op == OR
-    parts = [_among(part, tags) for part in where.value]
+    parts = [_simplified(part, tags) for part in where.value]
     if decisive in parts:
         return decisive
     left = tuple(part for part in parts if not isinstance(part, bool))
@@ -186,10 +192,10 @@ def _among(where: _QueryExpression, tags: Collection[str]) -> _QueryExpression |
 # -- reading ---------------------------------------------------------------------------------------
 
 
-class _InTurn:
-    """The batches of parts, each opened when its turn comes and left only at its end."""
+class _ConcatenatedBatches:
+    """The batches of the parts in order; one part is open at a time."""
 
-    def __init__(self, parts: Iterable[_Part], same: SameColumns) -> None:
+    def __init__(self, parts: Iterable[_Part], same: SchemaUnion) -> None:
         self._parts = deque(parts)
         self._same = same
         self._current: Batches | None = None
@@ -200,7 +206,7 @@ class _InTurn:
         with self._one_reader:
             while self._parts:
                 if self._closed:
-                    raise ClosedError("the batches are closed; ask for others")
+                    raise ClosedError("the batches are closed; request new ones")
                 if self._current is None:
                     self._current = self._parts[0].open()
                 batch = next(self._current, None)

@@ -1,15 +1,15 @@
-"""The replay of what a query found."""
+"""The replay of the results of a query."""
 
 from collections import deque
 from collections.abc import Iterable
-from types import TracebackType
 
 from mosaicolabs import _native
+from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
+from mosaicolabs._streams.open import open_stream, read_manifests
+from mosaicolabs._streams.progress import Source, watched
 from mosaicolabs.exceptions import ClosedError
-from mosaicolabs.handlers._open import open_stream, read_manifests
-from mosaicolabs.handlers._progress import Source, watched
-from mosaicolabs.handlers.batches import Batches, Column, Columnar, Where
-from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
+from mosaicolabs.handlers._base_streamer import BaseStreamer
+from mosaicolabs.handlers.batches import Batches, Column, Where
 from mosaicolabs.handlers.query_batches import open_batches, window_of
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
@@ -17,11 +17,11 @@ from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 __all__ = ["QueryDataStreamer"]
 
 
-class QueryDataStreamer(Columnar):
+class QueryDataStreamer(BaseStreamer):
     """Yields `(sequence_name, topic_name, message)` of the topics that a query found.
 
-    Sequences come one after the other in the order of the answer, the topics of each merged by time. A topic
-    with a `timestamp_range` is read from its first to its last matching message, any other one as a whole.
+    Sequences follow one another in the order of the response; the topics of each are merged by time. A topic
+    with a `timestamp_range` is read from its first to its last matching message, any other topic as a whole.
     Memory is bounded: one sequence is open at a time. A streamer runs once, forward.
     """
 
@@ -64,24 +64,26 @@ class QueryDataStreamer(Columnar):
         return None
 
     def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
-        """What the streamer would yield, as columns; chosen by the daemon, so that nothing else travels.
+        """What the streamer would yield, as columns; the daemon sends only the selected columns and rows.
 
-        As those of `SequenceHandler.batches`, with the dictionary-encoded name of the sequence as the column
-        `sequence` before `topic`: sequences follow one another, the topics of each merged by time. The schema
-        is the same for all: a class that a sequence does not have is null there. It is asked for first, a
-        few milliseconds per sequence. The streamer is used up by it; closing it closes the batches.
+        As `SequenceHandler.batches`, with the dictionary-encoded name of the sequence as the column
+        `sequence` before `topic`: sequences follow one another, the topics of each merged by time. All
+        sequences have the same schema: a class that a sequence does not have is null in its rows. The schema
+        is requested first, a few milliseconds per sequence. Replaces the stream of messages; closing the
+        streamer closes the batches.
 
         Args:
             columns: Dotted paths below the tag of a class (`"imu.acceleration.x"`, `"imu"`) or fields
                 (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns`, `sequence` and
-                `topic` always come along. None: all. Columns choose no rows: use `where`.
-            where: What the messages have to satisfy; fields of other classes are missing in a message, so
-                that a condition on one class leaves only its topics. None: all of them.
+                `topic` are always included. None: all. Columns do not select rows: use `where`.
+            where: Condition that messages must satisfy. Fields of other classes count as missing in a
+                message, so a condition on one class leaves only the topics of that class. None: all messages.
 
         Raises:
             RuntimeError: Messages were read already.
-            InvalidInputError: There is no such column, the condition is about none of the topics, or topics
-                of one class have columns of different types.
+            ClosedError: The streamer is closed.
+            InvalidInputError: A column does not exist, the condition matches none of the topics, or a
+                column has different types in topics of one class.
 
         Example:
             >>> from mosaicolabs import Floating64, Message, MosaicoClient, QueryOntologyCatalog
@@ -99,22 +101,18 @@ class QueryDataStreamer(Columnar):
         """
         self._check_open()
         if self._read:
-            raise RuntimeError(
-                "the streamer was read message by message already; get another one for batches"
-            )
+            self._refuse_after_messages()
         self._batches = open_batches(self._client, self._items, columns, where)
         return self._batches
 
     def close(self) -> None:
-        """Ends the streams; may be called again."""
+        """Closes the open stream or the batches; safe to call repeatedly."""
         self._closed = True
         self._close_stream()
-        if self._batches is not None:
-            self._batches.close()
-            self._batches = None
+        self._close_batches()
 
     def _current(self) -> Source | None:
-        """The stream to go on with: the open one, else that of the next sequence."""
+        """The stream to read from: the open one, else that of the next sequence."""
         self._check_open()
         self._read = True
         while self._stream is None:
@@ -127,7 +125,7 @@ class QueryDataStreamer(Columnar):
 
     def _check_open(self) -> None:
         if self._closed or self._batches is not None:
-            raise ClosedError("Reader closed for the response of a query; get another streamer")
+            raise ClosedError("Reader closed for the results of a query; get another streamer")
 
     def _open(self, item: QueryResponseItem) -> Source | None:
         manifests = [self._manifest(item.sequence.name, topic) for topic in item.topics]
@@ -154,20 +152,9 @@ class QueryDataStreamer(Columnar):
         state = "closed" if self._closed else f"at {self._sequence_name or 'the beginning'}"
         return f"<QueryDataStreamer: {state}>"
 
-    def __enter__(self) -> "QueryDataStreamer":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def _window(item: QueryResponseItem) -> tuple[int | None, int | None]:
-    """From the first to the last match of all topics, if each has a first and a last one."""
+    """From the first to the last match of all topics; unbounded unless all of them have matching times."""
     ranges = [topic.timestamp_range for topic in item.topics if topic.timestamp_range is not None]
     if not ranges or len(ranges) < len(item.topics):
         return None, None

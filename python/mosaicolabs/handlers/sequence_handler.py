@@ -1,49 +1,45 @@
-"""The catalogue's view of one sequence."""
+"""What the catalog knows about one sequence, and the start of its replay."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import SequenceMetadata
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.manifests import TopicResourceManifest
+from mosaicolabs._protocol.metadata import SequenceMetadata
+from mosaicolabs._protocol.system_info import RemoteRows, sum_by_daemon
+from mosaicolabs._streams.open import FollowOptions, Window, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
-from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
-from mosaicolabs.handlers._progress import Source, watched
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
-from mosaicolabs.handlers.endpoints import TopicResourceManifest, bounds
+from mosaicolabs.handlers._base_handler import BaseHandler
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
-from mosaicolabs.handlers.system_info import RowsElsewhere, by_daemon
 from mosaicolabs.handlers.topic_handler import TopicHandler
+from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import Row, facts, table
-from mosaicolabs.helpers._text import count, megabytes, span
 from mosaicolabs.models.platform import Sequence
 
 __all__ = ["SequenceHandler"]
 
 
-class SequenceHandler:
+class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
     """Facts about one sequence, and the factory of its streamers.
 
-    A snapshot: no data moves, nothing refreshes. Usable as a context manager, or without.
+    A snapshot: it reads no rows by itself and does not follow later changes. Usable as a context manager.
     """
 
     def __init__(
         self, *, sequence_model: Sequence, client: _native.Client, manifests: list[TopicResourceManifest]
     ) -> None:
-        self._model = sequence_model
-        self._client = client
+        super().__init__(client=client, model=sequence_model)
         self._manifests = {manifest.topic_name: manifest for manifest in manifests}
-        self._streamer: SequenceDataStreamer | None = None
         self._topic_handlers: dict[str, TopicHandler] = {}
 
     @classmethod
     def _connect(cls, client: _native.Client, name: str) -> "SequenceHandler":
-        decoded, manifests, system = _control.describe(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
+        decoded, manifests, system = actions.describe(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
         if decoded.get("context") != "sequence":
             raise NotFoundError(f"`{name}` is a topic, not a sequence")
         metadata = SequenceMetadata.from_dict(decoded)
@@ -58,19 +54,9 @@ class SequenceHandler:
         return cls(sequence_model=model, client=client, manifests=manifests)
 
     @property
-    def name(self) -> str:
-        """Name without slashes."""
-        return self._model.name
-
-    @property
     def topics(self) -> list[str]:
         """Names of its topics, each with a leading slash."""
         return self._model.topics
-
-    @property
-    def user_metadata(self) -> dict[str, Any]:
-        """What the user attached when the sequence was created."""
-        return self._model.user_metadata
 
     @property
     def sequence_info(self) -> Sequence:
@@ -78,28 +64,13 @@ class SequenceHandler:
         return self._model
 
     @property
-    def created_datetime(self) -> datetime:
-        """Creation time, UTC."""
-        return self._model.created_datetime
+    def remote_rows(self) -> list[RemoteRows]:
+        """Acknowledged messages that cannot be read now: only other daemons have them, in their WAL.
 
-    @property
-    def is_locked(self) -> bool:
-        """Whether the sequence is finalized, hence immutable."""
-        return self._model.is_locked
-
-    @property
-    def total_size_bytes(self) -> int:
-        """Stored bytes of all topics."""
-        return self._model.total_size_bytes
-
-    @property
-    def rows_elsewhere(self) -> list[RowsElsewhere]:
-        """Acknowledged messages that cannot be read now, with the daemons that have them in their logs.
-
-        Only where several daemons share a store. While there are any the sequence cannot be finalized;
-        `TopicHandler.rows_elsewhere` tells of which topics they are.
+        Not empty only where several daemons share a store. Until it is empty the sequence cannot be
+        finalized; `TopicHandler.remote_rows` gives them by topic.
         """
-        return by_daemon(some for manifest in self._manifests.values() for some in manifest.rows_elsewhere)
+        return sum_by_daemon(some for manifest in self._manifests.values() for some in manifest.remote_rows)
 
     @property
     def timestamp_ns_min(self) -> int | None:
@@ -128,62 +99,66 @@ class SequenceHandler:
         """Opens the merged replay; a handler has one live streamer, the previous one is closed.
 
         Args:
-            topics: Names of the topics wanted. None or empty: all.
+            topics: Names of the topics to replay. None or empty: all.
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
-            follow: Go on with what is recorded meanwhile, as soon as it is durable, until the sequence is
-                finalized, or its recording has failed. Unless `topics` are named, those that are created
-                later join.
-            max_lateness_s: How long a message that is followed waits for earlier ones of silent topics, s.
-                Messages within it come merged by time; one that is later than that comes late.
-            progress: Show on stderr how far the replay is, where that is a terminal or a notebook.
+            follow: Continue with messages that are recorded later, as soon as they are durable, until the
+                sequence is finalized or its recording fails. Unless `topics` are named, topics that are
+                created later join.
+            max_lateness_s: How long a followed message waits for earlier messages of silent topics, s.
+                Messages within that time are merged in order; a later one is yielded out of order.
+            progress: Show the position of the replay on stderr, where that is a terminal or a notebook.
 
         Raises:
-            ValueError: The sequence has no data and is not followed, or has no topic of a given name.
+            ValueError: The sequence has no data and is not followed, or a named topic does not exist.
             UnsupportedError: `follow` on a Mosaico 0.2 server.
             RuntimeError: None of the selected topics has data.
             ConnectionError: A stream cannot be opened.
+
+        Example:
+            >>> from mosaicolabs import Floating64, Message
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("drive") as writer:
+            ...         speed = writer.topic_create("speed", {}, Floating64)
+            ...         speed.push(Message(timestamp_ns=5, data=Floating64(data=3.5)))
+            ...     for topic, message in client.sequence_handler("drive").get_data_streamer():
+            ...         print(topic, message.timestamp_ns, message.data.data)
+            /speed 5 3.5
         """
-        filled = self._filled(topics, follow=follow)
+        filled = self._topics_with_data(topics, follow=follow)
         self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, self.name, window)
         chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
+        joining = follow and not topics
+        live = FollowOptions(self.name, window, max_lateness_s, joining) if follow else None
+        stream, _ = self._open_source(chosen, window, live, progress=progress)
         names = [manifest.topic_name for manifest in chosen]
-        tickets = [manifest.ticket for manifest in chosen]
-        if follow:
-            live = Live(self.name, window=window, max_lateness_s=max_lateness_s, joining=not topics)
-            stream, _ = follow_stream(self._client, names, tickets, live)
-        else:
-            stream, _ = open_stream(self._client, names, tickets)
-        source: Source = stream
-        if progress:
-            source = watched(stream, self.name, window, bounds(chosen, follow=follow))
         self._streamer = SequenceDataStreamer(
             sequence_name=self.name,
-            stream=source,
-            opening=self._opening(names, window, max_lateness_s if follow else None),
-            joining=follow and not topics,
+            stream=stream,
+            request=self._batch_request(names, window, max_lateness_s if follow else None),
+            joining=joining,
         )
         return self._streamer
 
-    def _opening(
+    def _batch_request(
         self,
         names: list[str],
-        window: tuple[int | None, int | None],
+        window: Window,
         max_lateness_s: float | None = None,
-    ) -> Opening:
+    ) -> BatchRequest:
         locators = [f"{self.name}{name}" for name in names]
-        return Opening(self._client, locators, window, max_lateness_s=max_lateness_s)
+        return BatchRequest(self._client, locators, window, max_lateness_s=max_lateness_s)
 
-    def _filled(self, topics: list[str] | None, *, follow: bool) -> list[str]:
-        """The topics that are wanted and have data, in the server's order."""
+    def _topics_with_data(self, topics: list[str] | None, *, follow: bool) -> list[str]:
+        """The selected topics that have data, in the order of the server."""
         if self.timestamp_ns_min is None and not follow:
             raise InvalidInputError(
                 f"Cannot stream sequence '{self.name}': The sequence might contain no data"
             )
-        wanted = {f"/{topic.strip('/')}" for topic in topics or self.topics}
-        unknown = sorted(wanted - set(self._manifests))
+        selected = {f"/{topic.strip('/')}" for topic in topics or self.topics}
+        unknown = sorted(selected - set(self._manifests))
         if unknown:
             raise InvalidInputError(
                 f"Invalid input topic names {unknown}; sequence '{self.name}' has {sorted(self.topics)}"
@@ -191,11 +166,11 @@ class SequenceHandler:
         filled = [
             name
             for name, manifest in self._manifests.items()
-            if name in wanted and (follow or manifest.timestamp_ns_min is not None)
+            if name in selected and (follow or manifest.timestamp_ns_min is not None)
         ]
         if not filled and not follow:
             raise FailedPreconditionError(
-                f"None of the topics {sorted(wanted)} of sequence '{self.name}' has data"
+                f"None of the topics {sorted(selected)} of sequence '{self.name}' has data"
             )
         return filled
 
@@ -208,26 +183,26 @@ class SequenceHandler:
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
     ) -> Batches:
-        """Topics merged by time, as columns; chosen by the daemon, so that nothing else travels.
+        """Topics merged by time, as columns; the daemon sends only the selected columns and rows.
 
-        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same.
-        How the columns of several classes lie side by side is told at `Batches`.
+        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same
+        arguments. `Batches` describes the layout of the columns of several classes.
 
         Args:
-            topics: Names of the topics wanted. None or empty: all.
+            topics: Names of the topics to read. None or empty: all.
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns.
             columns: Dotted paths below the tag of a class (`"imu.acceleration.x"`, `"imu"`) or fields
-                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` always
-                come along. None: all. Columns choose no rows: use `topics` or `where`.
-            where: What the messages have to satisfy; fields of other classes are missing in a message, so
-                that a condition on one class leaves only its topics. None: all of them.
+                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` are
+                always included. None: all. Columns do not select rows: use `topics` or `where`.
+            where: Condition that messages must satisfy. Fields of other classes count as missing in a
+                message, so a condition on one class leaves only the topics of that class. None: all messages.
 
         Raises:
-            ValueError: The sequence has no data, or has no topic of a given name.
+            ValueError: The sequence has no data, or a named topic does not exist.
             RuntimeError: None of the selected topics has data.
-            InvalidInputError: There is no such column, the condition is about none of the topics, or topics
-                of one class have columns of different types.
+            InvalidInputError: A column does not exist, the condition matches none of the topics, or a column
+                has different types in topics of one class.
 
         Example:
             >>> from mosaicolabs import Boolean, Floating64, Message, MosaicoClient
@@ -242,8 +217,8 @@ class SequenceHandler:
             >>> table.to_pylist()[1]
             {'timestamp_ns': 2, 'topic': '/brake', 'floating64': None, 'boolean': {'data': True}}
         """
-        names = self._filled(topics, follow=False)
-        return self._opening(names, (start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+        names = self._topics_with_data(topics, follow=False)
+        return self._batch_request(names, (start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
 
     def to_arrow(
         self,
@@ -288,11 +263,11 @@ class SequenceHandler:
         """The handler of one of its topics.
 
         Args:
-            topic_name: Name; the leading slash may be left out.
-            force_new_instance: Ask the daemon again even if the handler is known.
+            topic_name: Name; the leading slash is optional.
+            force_new_instance: Query the daemon again even if the handler is cached.
 
         Raises:
-            ValueError: The sequence has no such topic, or it cannot be asked for.
+            ValueError: The topic does not exist, or the daemon cannot be queried.
         """
         name = f"/{topic_name.strip('/')}"
         if name not in self._manifests:
@@ -315,39 +290,20 @@ class SequenceHandler:
             handler.close()
         self._topic_handlers.clear()
 
-    def _close_streamer(self) -> None:
-        if self._streamer is not None:
-            self._streamer.close()
-            self._streamer = None
-
-    def __enter__(self) -> "SequenceHandler":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _facts(self) -> str:
-        told = [f"{len(self.topics)} topics"]
+    def _summary(self) -> str:
+        parts = [f"{len(self.topics)} topics"]
         rows = [manifest.rows_number for manifest in self._manifests.values()]
         known = [number for number in rows if number is not None]
         if known:
-            told.append(f"{count(sum(known))} messages")
-        told.append(span(self.timestamp_ns_min, self.timestamp_ns_max))
-        told.append(megabytes(self.total_size_bytes))
+            parts.append(f"{count(sum(known))} messages")
+        parts.append(span(self.timestamp_ns_min, self.timestamp_ns_max))
+        parts.append(megabytes(self.total_size_bytes))
         state = [] if self.is_locked else ["unlocked"]
-        return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
-
-    def __repr__(self) -> str:
-        return f"<SequenceHandler {self.name}: {self._facts()}>"
+        return ", ".join([*parts, *state, *map(str, self.remote_rows)])
 
     def _repr_html_(self) -> str:
         created = f"created {self.created_datetime:%Y-%m-%d %H:%M:%S} UTC"
-        head = facts(self.name, [self._facts(), created], self.user_metadata)
+        head = facts(self.name, [self._summary(), created], self.user_metadata)
         return head + table(["topic", "messages", "duration"], map(_row, self._manifests.values()))
 
 

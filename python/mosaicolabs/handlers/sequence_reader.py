@@ -1,36 +1,31 @@
 """The replay of a sequence: its topics merged by time."""
 
 from collections.abc import Iterable
-from types import TracebackType
 
-from mosaicolabs.exceptions import ClosedError, InvalidInputError
-from mosaicolabs.handlers._progress import Source
-from mosaicolabs.handlers.batches import Batches, Column, Columnar, Opening, Where
+from mosaicolabs._streams.progress import Source
+from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.handlers._base_streamer import HandlerStreamer
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.models.message import Message
 
 __all__ = ["SequenceDataStreamer"]
 
 
-class SequenceDataStreamer(Columnar):
+class SequenceDataStreamer(HandlerStreamer):
     """Yields `(topic_name, message)` of several topics by non-decreasing `timestamp_ns`.
 
-    Ties keep the order of the topics in the catalogue, then arrival order. Memory is bounded: batches are
-    read ahead within one budget for all topics. A streamer runs once, forward; ask the handler for another.
+    Messages of equal time keep the order of the topics in the catalog, then arrival order. Memory is
+    bounded: batches are read ahead within one budget for all topics. A streamer runs once, forward; get
+    another one from the handler to read again.
     """
 
-    def __init__(self, *, sequence_name: str, stream: Source, opening: Opening, joining: bool) -> None:
+    def __init__(self, *, sequence_name: str, stream: Source, request: BatchRequest, joining: bool) -> None:
+        super().__init__(subject=f"sequence '{sequence_name}'", stream=stream, request=request)
         self._sequence_name = sequence_name
-        self._stream: Source | None = stream
-        self._opening = opening
         self._joining = joining
-        self._read = False
-
-    def __iter__(self) -> "SequenceDataStreamer":
-        self._open()
-        return self
 
     def __next__(self) -> tuple[str, Message]:
-        item = self._open().next()
+        item = self.next()
         if item is None:
             raise StopIteration
         return item
@@ -39,68 +34,30 @@ class SequenceDataStreamer(Columnar):
         """The next topic name and message, or None at the end."""
         return self._open().next()
 
-    def next_timestamp(self) -> int | None:
-        """Time of the next message without consuming it, ns since the Unix epoch; None at the end."""
-        return self._open().next_timestamp()
-
     def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
-        """What the streamer would yield, as columns; chosen by the daemon, so that nothing else travels.
+        """What the streamer would yield, as columns; the daemon sends only the selected columns and rows.
 
-        The streamer is used up by it; closing it closes the batches.
+        Replaces the stream of messages; closing the streamer closes the batches.
 
         Args:
             columns: Dotted paths below the tag of a class (`"imu.acceleration.x"`, `"imu"`) or fields
-                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` always
-                come along. None: all. Columns choose no rows: use `topics` or `where`.
-            where: What the messages have to satisfy; fields of other classes are missing in a message, so
-                that a condition on one class leaves only its topics. None: all of them.
+                (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` are
+                always included. None: all. Columns do not select rows: use `topics` or `where`.
+            where: Condition that messages must satisfy. Fields of other classes count as missing in a
+                message, so a condition on one class leaves only the topics of that class. None: all messages.
 
         Raises:
             RuntimeError: Messages were read already.
-            InvalidInputError: The streamer follows topics that are created later, there is no such column, or
-                the condition is about none of the topics.
+            ClosedError: The streamer is closed.
+            InvalidInputError: The streamer follows topics that are created later, a column does not exist, or
+                the condition matches none of the topics.
         """
-        stream = self._stream
-        if self._read or stream is None:
-            self._open()
-            raise RuntimeError(
-                "the streamer was read message by message already; get another one for batches"
-            )
+        self._require_unread()
         if self._joining:
             raise InvalidInputError(
-                "topics that join later have no place in fixed columns; name the `topics` that are followed"
+                "topics that join later do not fit into fixed columns; name the `topics` to follow"
             )
-        batches = self._opening.batches(columns, where)
-        stream.close()
-        self._stream, self._batches = None, batches
-        return batches
-
-    def close(self) -> None:
-        """Ends the streams of all topics; may be called again."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-        if self._batches is not None:
-            self._batches.close()
-            self._batches = None
-
-    def _open(self) -> Source:
-        if self._stream is None:
-            raise ClosedError(f"Reader closed for sequence '{self._sequence_name}'; get another streamer")
-        self._read = True
-        return self._stream
+        return self._open_batches(columns, where)
 
     def __repr__(self) -> str:
-        state = "closed" if self._stream is None else "open"
-        return f"<SequenceDataStreamer {self._sequence_name}: {state}>"
-
-    def __enter__(self) -> "SequenceDataStreamer":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
+        return f"<SequenceDataStreamer {self._sequence_name}: {self._state}>"

@@ -1,44 +1,43 @@
-"""The catalogue's view of one topic."""
+"""What the catalog knows about one topic, and the start of its replay."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
 from mosaicolabs import _native
-from mosaicolabs.comm import _control
-from mosaicolabs.comm.metadata import TopicMetadata
+from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.manifests import TopicResourceManifest
+from mosaicolabs._protocol.metadata import TopicMetadata
+from mosaicolabs._protocol.system_info import RemoteRows
+from mosaicolabs._streams.open import FollowOptions, Window, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
-from mosaicolabs.handlers._open import Live, follow_stream, open_stream, read_manifests
-from mosaicolabs.handlers._progress import Source, watched
-from mosaicolabs.handlers.batches import Batches, Column, Opening, Where
-from mosaicolabs.handlers.endpoints import TopicResourceManifest
-from mosaicolabs.handlers.system_info import RowsElsewhere
+from mosaicolabs.handlers._base_handler import BaseHandler
+from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
+from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import facts
-from mosaicolabs.helpers._text import count, megabytes, span
 from mosaicolabs.models.platform import Topic
 
 __all__ = ["TopicHandler"]
 
 
-class TopicHandler:
-    """Facts about one topic, and the factory of its streamers; a snapshot that never refreshes."""
+class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
+    """Facts about one topic, and the factory of its streamers.
+
+    A snapshot: it reads no rows by itself and does not follow later changes. Usable as a context manager.
+    """
 
     def __init__(
         self, *, client: _native.Client, topic_model: Topic, manifest: TopicResourceManifest
     ) -> None:
-        self._client = client
-        self._model = topic_model
+        super().__init__(client=client, model=topic_model)
         self._manifest = manifest
-        self._streamer: TopicDataStreamer | None = None
 
     @classmethod
     def _connect(cls, client: _native.Client, locator: str) -> "TopicHandler":
-        decoded, manifests, system = _control.describe(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
+        decoded, manifests, system = actions.describe(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
         if decoded.get("context") != "topic":
             raise NotFoundError(f"`{locator}` is a sequence, not a topic")
         metadata = TopicMetadata.from_dict(decoded)
@@ -57,39 +56,14 @@ class TopicHandler:
         return cls(client=client, topic_model=model, manifest=manifest)
 
     @property
-    def name(self) -> str:
-        """Name with a leading slash."""
-        return self._model.name
-
-    @property
     def sequence_name(self) -> str:
         """The sequence it belongs to."""
         return self._model.sequence_name
 
     @property
-    def user_metadata(self) -> dict[str, Any]:
-        """What the user attached when the topic was created."""
-        return self._model.user_metadata
-
-    @property
     def topic_info(self) -> Topic:
         """All facts in one object."""
         return self._model
-
-    @property
-    def created_datetime(self) -> datetime:
-        """Creation time, UTC."""
-        return self._model.created_datetime
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether the topic is complete and immutable."""
-        return self._model.is_locked
-
-    @property
-    def total_size_bytes(self) -> int:
-        """Stored bytes."""
-        return self._model.total_size_bytes
 
     @property
     def chunks_number(self) -> int | None:
@@ -98,22 +72,22 @@ class TopicHandler:
 
     @property
     def rows_number(self) -> int | None:
-        """Number of stored messages; None on a Mosaico 0.2 server, which does not tell."""
+        """Number of stored messages; None on a Mosaico 0.2 server, which does not report it."""
         return self._manifest.rows_number
 
     @property
     def resumed(self) -> int:
-        """How often the recording of the topic went on after its connection broke."""
+        """How often the recording of the topic was resumed after its connection broke."""
         return self._manifest.resumed
 
     @property
-    def rows_elsewhere(self) -> list[RowsElsewhere]:
-        """Acknowledged messages that cannot be read now, since they lie in the log of a daemon that is away.
+    def remote_rows(self) -> list[RemoteRows]:
+        """Acknowledged messages that cannot be read now: only other daemons have them, in their WAL.
 
-        Only where several daemons share a store. While there are any the sequence cannot be finalized; they
-        come back with their daemon. Not counted in `rows_number`.
+        Not empty only where several daemons share a store. Until it is empty the sequence cannot be
+        finalized; the messages become readable when their daemon runs again. Not counted in `rows_number`.
         """
-        return list(self._manifest.rows_elsewhere)
+        return list(self._manifest.remote_rows)
 
     @property
     def ontology_tag(self) -> str:
@@ -148,42 +122,36 @@ class TopicHandler:
         Args:
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
-            follow: Go on with what is recorded meanwhile, as soon as it is durable, until the topic is
-                complete. What is stored comes in time order, new messages batch by batch as they arrive,
-                so that one that is recorded late comes late.
-            progress: Show on stderr how far the replay is, where that is a terminal or a notebook.
+            follow: Continue with messages that are recorded later, as soon as they are durable, until the
+                topic is complete. Stored messages are yielded in time order, later ones batch by batch as
+                they arrive, possibly out of order.
+            progress: Show the position of the replay on stderr, where that is a terminal or a notebook.
 
         Raises:
-            ValueError: The topic has no data, and is not followed.
+            ValueError: The topic has no data and is not followed.
             UnsupportedError: `follow` on a Mosaico 0.2 server.
             ConnectionError: The stream cannot be opened.
         """
         if self.timestamp_ns_min is None and not follow:
             raise InvalidInputError(f"Cannot stream topic '{self.name}': The topic might contain no data")
-        self.close()
+        self._close_streamer()
         window = (start_timestamp_ns, end_timestamp_ns)
-        (manifest,) = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)
-        ticket = manifest.ticket
-        if follow:
-            live = Live(self.sequence_name, window=window, max_lateness_s=0.0, joining=False)
-            stream, tags = follow_stream(self._client, [self.name], [ticket], live)
-        else:
-            stream, tags = open_stream(self._client, [self.name], [ticket])
-        source: Source = stream
-        if progress:
-            bounds = (self.timestamp_ns_min, None if follow else self.timestamp_ns_max)
-            source = watched(stream, self.name, window, bounds)
+        manifests = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)
+        live = (
+            FollowOptions(self.sequence_name, window, max_lateness_s=0.0, joining=False) if follow else None
+        )
+        stream, tags = self._open_source(manifests, window, live, progress=progress)
         self._streamer = TopicDataStreamer(
             topic_name=self.name,
             ontology_tag=tags[0],
-            stream=source,
-            opening=self._opening(window, 0.0 if follow else None),
+            stream=stream,
+            request=self._batch_request(window, 0.0 if follow else None),
         )
         return self._streamer
 
-    def _opening(self, window: tuple[int | None, int | None], max_lateness_s: float | None = None) -> Opening:
+    def _batch_request(self, window: Window, max_lateness_s: float | None = None) -> BatchRequest:
         locator = f"{self.sequence_name}{self.name}"
-        return Opening(self._client, [locator], window, self.ontology_tag, max_lateness_s)
+        return BatchRequest(self._client, [locator], window, self.ontology_tag, max_lateness_s)
 
     def batches(
         self,
@@ -193,20 +161,21 @@ class TopicHandler:
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
     ) -> Batches:
-        """The topic as columns, batch by batch; chosen by the daemon, so that nothing else travels.
+        """The topic as columns, batch by batch; the daemon sends only the selected columns and rows.
 
-        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same.
+        Independent of the live streamer, as are `to_arrow`, `to_pandas` and `to_polars`, which take the same
+        arguments.
 
         Args:
             start_timestamp_ns: First time inside the window, ns.
             end_timestamp_ns: First time past it, ns.
             columns: Dotted paths as they are stored (`"acceleration.x"`), or fields (`IMU.Q.acceleration.x`);
-                `timestamp_ns` always comes along. None: all.
-            where: What the messages have to satisfy. None: all of them.
+                `timestamp_ns` is always included. None: all.
+            where: Condition that messages must satisfy. None: all messages.
 
         Raises:
             ValueError: The topic has no data.
-            InvalidInputError: There is no such column, or the condition is about another class.
+            InvalidInputError: A column does not exist, or the condition is about another class.
 
         Example:
             >>> from mosaicolabs import Floating64, Message, MosaicoClient
@@ -222,7 +191,7 @@ class TopicHandler:
         """
         if self.timestamp_ns_min is None:
             raise InvalidInputError(f"Cannot read topic '{self.name}': The topic might contain no data")
-        return self._opening((start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+        return self._batch_request((start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
 
     def to_arrow(
         self,
@@ -257,35 +226,15 @@ class TopicHandler:
         """All of `batches` as a polars frame."""
         return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_polars()
 
-    def close(self) -> None:
-        """Closes the live streamer; the handler stays usable."""
-        if self._streamer is not None:
-            self._streamer.close()
-            self._streamer = None
-
-    def __enter__(self) -> "TopicHandler":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _facts(self) -> str:
+    def _summary(self) -> str:
         messages = class_name(self.ontology_tag)
         if self.rows_number is not None:
             messages = f"{count(self.rows_number)} {messages}"
         duration = span(self.timestamp_ns_min, self.timestamp_ns_max)
-        told = [messages, duration, megabytes(self.total_size_bytes)]
+        parts = [messages, duration, megabytes(self.total_size_bytes)]
         state = [] if self.is_locked else ["unlocked"]
-        return ", ".join([*told, *state, *map(str, self.rows_elsewhere)])
-
-    def __repr__(self) -> str:
-        return f"<TopicHandler {self.name}: {self._facts()}>"
+        return ", ".join([*parts, *state, *map(str, self.remote_rows)])
 
     def _repr_html_(self) -> str:
         title = f"{self.sequence_name}{self.name}"
-        return facts(title, [self._facts()], self.user_metadata)
+        return facts(title, [self._summary()], self.user_metadata)

@@ -9,11 +9,11 @@ from typing import ParamSpec, Protocol, TypeAlias
 from numpy.typing import ArrayLike
 
 from mosaicolabs import _native
+from mosaicolabs._streams.arrow_input import record_batch, table
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers._callable_bool import CallableBool
-from mosaicolabs.handlers._columns import record_batch, table
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message
@@ -35,16 +35,17 @@ class _ArrowStream(Protocol):
 
 
 ArrowColumns: TypeAlias = _ArrowArray | _ArrowStream
-"""Columns of any library that speaks Arrow's PyCapsule interface."""
+"""Columns of any library that implements Arrow's PyCapsule interface."""
 
 
 class TopicWriter:
-    """One topic being recorded; made by `SequenceWriter.topic_create`.
+    """Records one topic; created by `SequenceWriter.topic_create`.
 
-    Each topic is a lane of its own: records are buffered, cut into batches (by bytes, records or age) and
-    sent in the background over the topic's own stream, so that a slow topic never stalls another. A daemon
-    that restarts is waited for (`WriterConfig.reconnect_timeout_s`), and the stream goes on where it ended.
-    One topic is pushed from one thread at a time; different topics may be pushed from different threads.
+    Each topic has its own buffer and its own stream to the daemon: messages are cut into batches (by bytes,
+    messages or age) and sent in the background, so that a slow topic never stalls another. If the connection
+    breaks or the daemon restarts, the writer reconnects for up to `WriterConfig.reconnect_timeout_s` and
+    resumes after the last durable message. Push to one topic from one thread at a time; different topics may
+    be pushed from different threads.
     """
 
     def __init__(
@@ -72,20 +73,21 @@ class TopicWriter:
     ) -> None:
         """Appends one message; returns once it is buffered (`flush()` waits until it is durable).
 
-        Waits while the topic's share of the recording's buffer is used up, with the GIL released.
+        Backpressure: blocks, with the GIL released, while the topic's share of the recording's buffer is used
+        up.
 
         Args:
-            message: A complete message, or a data object whose header holds the time; or, instead of it:
-            message_timestamp_ns: Acquisition time, ns since the Unix epoch. May arrive out of order.
+            message: A complete message, or a data object with the time in its header. Or, instead:
+            message_timestamp_ns: Acquisition time, ns since the Unix epoch. Any order is allowed.
             message_header: Header of the data object, if it has none.
             ontology_obj: The data object.
 
         Raises:
             ValueError: Neither form is complete.
-            InvalidInputError: The message does not encode; the error names the field. Nothing of it is
-                kept, the messages around it are, and the topic stays open.
-            ClosedError: The topic was closed.
-            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+            InvalidInputError: The message cannot be encoded; the error names the field. The message is rolled
+                back completely, other messages are kept, and the topic stays open.
+            ClosedError: The topic is closed.
+            MosaicoError: Sending failed for good; the error names the rows that may not be stored.
 
         Example:
             >>> from mosaicolabs.models.data import Floating64
@@ -101,7 +103,7 @@ class TopicWriter:
             if self._lane.push(message):
                 self._log_notices()
         except Exception as error:
-            if isinstance(message, Serializable):  # told apart only here: pushing has to be quick
+            if isinstance(message, Serializable):  # only checked here, since the usual case has to be fast
                 return self.push(Message(data=message))
             self._error = error
             raise
@@ -110,22 +112,25 @@ class TopicWriter:
     def submit(
         self, message_timestamp_ns: int, make: Callable[P, Serializable], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Appends one message whose data object is made in the background, as by `make(*args, **kwargs)`.
+        """Appends one message whose data object `make(*args, **kwargs)` creates in a background thread.
 
-        For data that is costly to make, such as pictures to be encoded: as many threads as there are cores
-        work for the topic, and messages are appended in the order of submission, as soon as they are made.
-        What `make` is given must not change meanwhile. At most two messages per core are in work; beyond
-        that `submit` waits, as it does while the topic's share of the recording's buffer is used up.
+        For data that is costly to create, such as pictures to encode: the topic uses as many threads as there
+        are cores, and messages are appended in the order of submission as soon as they are ready. The
+        arguments must not change until then. At most two messages per core are pending; beyond that `submit`
+        blocks, as it does while the topic's share of the recording's buffer is used up.
 
         Args:
-            message_timestamp_ns: Acquisition time, ns since the Unix epoch. May arrive out of order.
-            make: Called in another thread. Cores are used as far as it releases the GIL, as Pillow,
-                zlib and numpy do.
+            message_timestamp_ns: Acquisition time, ns since the Unix epoch. Any order is allowed.
+            make: Called in another thread; runs in parallel as far as it releases the GIL, as Pillow, zlib
+                and numpy do.
+            args: Positional arguments of `make`.
+            kwargs: Keyword arguments of `make`.
 
         Raises:
-            MosaicoError: Messages submitted before could not be made or appended; the error gives their
-                times. This message was not taken; the topic stays open. What fails later is raised by
-                the next call of `submit` or `flush`, or by the end of the topic.
+            ClosedError: The topic is closed.
+            MosaicoError: Messages submitted before could not be created or appended; the error gives their
+                times. This message was not accepted; the topic stays open. Later failures are raised by the
+                next call of `submit` or `flush`, or by closing the topic.
 
         Example:
             >>> import numpy as np
@@ -136,7 +141,7 @@ class TopicWriter:
             ...     camera.submit(5_000_000, Image.from_numpy, frame, "mono8", format=ImageFormat.PNG)
         """
         if self._closed:
-            raise ClosedError(f"topic `{self._name}` is closed; submit before the end of its block")
+            raise ClosedError(f"topic `{self._name}` is closed; submit inside its `with` block")
         if self._background is None:
             self._background = Background(self._name, self._append)
         try:
@@ -148,17 +153,17 @@ class TopicWriter:
     def push_batch(self, columns: ArrowColumns) -> None:
         """Appends all rows of Arrow columns; returns once they are buffered (`flush()` waits until durable).
 
-        Columns are matched by name with those of the topic, in whatever order: `timestamp_ns` (int64, or
-        timestamps of any unit), `recording_timestamp_ns`, and the fields of the class as it stores them.
-        What `to_arrow`, `to_pandas` and `to_polars` of a topic give fits again. A column that is missing is
-        null; another type is cast where no value changes. Fields of structs may be columns of their own,
-        `acceleration.x`; such a struct is null in a row where all of them are. Only the stored types are
+        Columns are matched by name with those of the topic, in any order: `timestamp_ns` (int64, or
+        timestamps of any unit), `recording_timestamp_ns`, and the fields of the class with their stored
+        types. The results of `to_arrow`, `to_pandas` and `to_polars` of a topic match. A missing column is
+        null; another type is cast if no value changes. Fields of structs may be separate columns,
+        `acceleration.x`; such a struct is null in a row where all its fields are. Only the stored types are
         checked: validators of the class do not run, and no header is filled in.
 
-        All rows are checked before the first is taken, so a stream is read to its end first; push the
-        batches of a long one one by one. The rows are copied: the memory they came in is free afterwards.
-        Waits while the topic's share of the recording's buffer is used up, with the GIL released. Batches
-        of thousands of rows are best.
+        All rows are checked before the first is appended, so a stream is read to its end first; push the
+        batches of a long stream one by one. The rows are copied: the caller's memory is free afterwards.
+        Backpressure: blocks, with the GIL released, while the topic's share of the recording's buffer is used
+        up. Batches of thousands of rows are the fastest.
 
         Args:
             columns: Anything with `__arrow_c_array__` or `__arrow_c_stream__`: a record batch or table of
@@ -166,10 +171,10 @@ class TopicWriter:
 
         Raises:
             TypeError: `columns` has no Arrow columns.
-            InvalidInputError: A column is unknown, missing, of a type that does not fit, or null where a
-                value is required. The error names column and row. Nothing was taken, the topic stays open.
-            ClosedError: The topic was closed.
-            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+            InvalidInputError: A column is unknown, missing, of an incompatible type, or null where a value
+                is required. The error names column and row. Nothing was appended; the topic stays open.
+            ClosedError: The topic is closed.
+            MosaicoError: Sending failed for good; the error names the rows that may not be stored.
 
         Example:
             >>> import pyarrow as pa
@@ -194,18 +199,18 @@ class TopicWriter:
             raise
 
     def push_columns(self, columns: Mapping[str, ArrayLike] | None = None, /, **more: ArrayLike) -> None:
-        """Appends rows that are numpy arrays, one for each column; otherwise as `push_batch`.
+        """Appends rows given as numpy arrays, one array per column; otherwise as `push_batch`.
 
         Args:
-            columns: Arrays by the name of their column, which may be dotted: `{"acceleration.x": x}`.
-                Arrays of shape (rows, n) are lists of n. Of a masked array, masked values are null; NaN is
-                not null. Times may be `datetime64`. Lists, and arrays of other libraries, do as well.
+            columns: Arrays of shape (rows,) by column name, which may be dotted: `{"acceleration.x": x}`.
+                Arrays of shape (rows, n) are lists of n. Masked values are null; NaN is not null. Times may
+                be `datetime64`. Lists, and arrays of other libraries, are accepted too.
             **more: Columns by keyword.
 
         Raises:
-            InvalidInputError: As by `push_batch`; a column is given twice, or they differ in length.
-            ClosedError: The topic was closed.
-            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+            InvalidInputError: As for `push_batch`; also if a column is given twice or the lengths differ.
+            ClosedError: The topic is closed.
+            MosaicoError: Sending failed for good; the error names the rows that may not be stored.
 
         Example:
             >>> import numpy as np
@@ -227,11 +232,11 @@ class TopicWriter:
     def flush(self) -> None:
         """Sends what is buffered and waits until every pushed message is durable.
 
-        Durable: it survives a crash of the daemon. A Mosaico 0.2 server does not acknowledge; there this
-        returns once the messages are handed to the network.
+        Durable messages survive a crash of the daemon. A Mosaico 0.2 server does not acknowledge messages;
+        there, this returns once they are passed to the network.
 
         Raises:
-            MosaicoError: The lane failed; the error names the rows that are not known to be stored.
+            MosaicoError: Sending failed for good; the error names the rows that may not be stored.
         """
         if self._background is not None:
             self._background.wait()
@@ -241,7 +246,8 @@ class TopicWriter:
         """Stores what is buffered, completes the topic and locks it; further calls do nothing.
 
         Args:
-            with_error: Break off instead: what is not durable yet may be dropped, the topic stays unlocked.
+            with_error: Abort instead: messages that are not durable yet may be dropped, and the topic stays
+                unlocked.
 
         Raises:
             MosaicoError: Not all rows could be stored; the error names them.
@@ -257,16 +263,16 @@ class TopicWriter:
             self._guarded(self._lane.close)
 
     def finalized(self) -> bool:
-        """Whether the topic was closed."""
+        """Whether the topic is closed."""
         return self._closed
 
     @property
     def is_active(self) -> CallableBool:
-        """Whether the topic accepts messages; may also be called."""
+        """Whether the topic accepts messages; may also be called as a method."""
         return CallableBool(not self._closed)
 
     def _end(self) -> None:
-        """Begins to complete the topic without waiting; `finalize` waits."""
+        """Starts completing the topic without waiting; `finalize` waits."""
         if not self._closed:
             if self._background is not None:
                 self._background.end()
@@ -279,7 +285,7 @@ class TopicWriter:
         self._lane.push(message)
 
     def _guarded(self, call: Callable[[], None]) -> None:
-        """Calls the lane; what failed in the background comes first, with the lane's error as its context."""
+        """Calls the lane; failures in the background take precedence over its error."""
         try:
             try:
                 call()
@@ -305,7 +311,7 @@ class TopicWriter:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        """Completes this topic; under `Delete` an exception of the block breaks it off instead."""
+        """Completes the topic; with `Delete`, an exception of the block aborts it instead."""
         self._finalize(exc_val)
 
     def __repr__(self) -> str:

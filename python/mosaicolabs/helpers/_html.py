@@ -1,4 +1,4 @@
-"""How handles look in a notebook: a table with a small time line."""
+"""Notebook display of handlers and query results: a table with a small time line."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ _LEAST_PX = 2.0
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: its cells, and where it lies in time."""
+    """One row of a table: its cells and its time span."""
 
     cells: Sequence[str]
     start_ns: int | None
@@ -22,7 +22,7 @@ class Row:
 
 
 def table(headings: Sequence[str], rows: Iterable[Row]) -> str:
-    """Rows with a time line, from the earliest start to the latest end of all."""
+    """A table whose time line spans from the earliest start to the latest end."""
     rows = list(rows)
     times = [time for row in rows for time in (row.start_ns, row.end_ns) if time is not None]
     low, high = min(times, default=0), max(times, default=0)
@@ -32,7 +32,7 @@ def table(headings: Sequence[str], rows: Iterable[Row]) -> str:
 
 
 def facts(title: str, lines: Iterable[str], user_metadata: dict[str, Any]) -> str:
-    """A heading, facts below it, and the user's metadata to unfold."""
+    """A heading, facts below it, and the collapsed user metadata."""
     text = "<br>".join(escape(line) for line in lines)
     metadata = ""
     if user_metadata:

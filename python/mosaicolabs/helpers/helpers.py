@@ -1,4 +1,4 @@
-"""Conversions between the spellings of a name. They never fail; `names` holds the checks."""
+"""Conversions between the spellings of a name. They never fail; `names` has the checks."""
 
 import re
 
@@ -9,8 +9,8 @@ _DIGITS_BETWEEN_LETTERS = re.compile(r"(?<=[A-Za-z])([0-9]+)(?=[A-Za-z])")
 def camel_to_snake(name: str) -> str:
     """Derives an ontology tag from a class name.
 
-    Tags are stored with the data, so this never changes, including its habit of leaving every
-    second word of a run of capitalised words attached to the one before.
+    Tags are stored with the data, so the algorithm never changes, including its quirk: in a run of
+    capitalized words every second word stays attached to the previous one.
 
     Example:
         >>> camel_to_snake("GPSStatus"), camel_to_snake("Vector3d"), camel_to_snake("MyCustomSensor")

@@ -1,4 +1,4 @@
-"""Checks of sequence and topic names, made before anything is sent."""
+"""Checks of sequence and topic names before anything is sent."""
 
 import string
 
@@ -10,7 +10,7 @@ _TOPIC_CHARS = _SEQUENCE_CHARS | frozenset("/")
 
 
 def validate_sequence_name(name: str) -> None:
-    """Refuses names that the platform cannot hold.
+    """Refuses names that are not allowed.
 
     Args:
         name: Letters, digits, `-` and `_`, starting with a letter or a digit. One leading `/` is
@@ -31,7 +31,7 @@ def validate_sequence_name(name: str) -> None:
 
 
 def validate_topic_name(name: str) -> None:
-    """Refuses names that the platform cannot hold.
+    """Refuses names that are not allowed.
 
     Args:
         name: As for a sequence, and `/` between the levels of a hierarchy.

@@ -1,14 +1,14 @@
-"""Choosing names by patterns."""
+"""Selection of names by patterns."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 
 def select_names(names: Iterable[str], patterns: Sequence[str]) -> set[str]:
-    """The names that the patterns choose.
+    """The names that the patterns select.
 
-    `*`, `?` and `[...]` stand for any text, one character, one of some; a pattern that begins with `!` takes
-    back what earlier ones chose. If the first one excludes, everything is chosen before it.
+    `*`, `?` and `[...]` match any text, one character, one of a set; a pattern that begins with `!` excludes
+    names that earlier patterns selected. If the first pattern excludes, it starts from all names.
 
     Example:
         >>> sorted(select_names(["/cam0", "/cam1", "/imu"], ["/*", "!/cam*", "/cam1"]))

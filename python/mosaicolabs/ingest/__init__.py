@@ -1,6 +1,7 @@
-"""Readers of foreign recordings, and the way of a recording into a sequence.
+"""Readers of recordings in other formats, and their ingestion into sequences.
 
-A reader is a class with `name`, `description`, `sniff` and `open` (see `Reader`). Other packages add theirs:
+A reader is a class with `name`, `description`, `sniff` and `open` (see `Reader`). Other packages add theirs
+as entry points:
 
 ```toml
 [project.entry-points."mosaicolabs.readers"]
@@ -9,9 +10,18 @@ myformat = "my_package:MyReader"
 """
 
 from ._merge import merge_in_time
+from ._pipeline import Failures, IngestResult, Progress, TopicPolicies, ingest
+from ._reader_api import (
+    FailedMessage,
+    Messages,
+    Metadata,
+    Reader,
+    Recording,
+    RecordingError,
+    Skipped,
+    TopicSpec,
+)
 from ._registry import READERS_GROUP, find_reader, load_reader, open_recording, reader_names
-from ._run import Failures, IngestResult, Progress, TopicPolicies, ingest
-from ._types import FailedMessage, Messages, Metadata, Reader, Recording, RecordingError, Skipped, TopicSpec
 
 __all__ = [
     "READERS_GROUP",

@@ -11,21 +11,21 @@ from mosaicolabs.models import Message
 from mosaicolabs.models.sensors import Image, ImageFormat
 
 from ._asl_csv import Row, read_rows
-from ._types import RecordingError
+from ._reader_api import RecordingError
 
 _MODES = ("L", "RGB", "RGBA", "I;16")
 
 
 @dataclass(frozen=True)
 class FrameTotals:
-    """How many frames a folder holds, and their bytes on disk."""
+    """Number of frames in a folder, and their size on disk, bytes."""
 
     frames: int
     size_bytes: int
 
 
 def check_frames(folder: Path) -> FrameTotals:
-    """Look at the header of every frame that `data.csv` lists."""
+    """Checks the header of every frame that `data.csv` lists."""
     frames = size_bytes = 0
     for row in read_rows(folder / "data.csv", columns=2):
         with _open(row, _frame_path(folder, row)):
@@ -35,7 +35,7 @@ def check_frames(folder: Path) -> FrameTotals:
 
 
 def read_frames(folder: Path, topic: str) -> Iterator[tuple[str, Message]]:
-    """One message per frame, at the time that `data.csv` gives."""
+    """One message per frame, at its time in `data.csv`."""
     for row in read_rows(folder / "data.csv", columns=2):
         yield topic, Message(timestamp_ns=row.timestamp_ns, data=_frame(row, _frame_path(folder, row)))
 
@@ -76,5 +76,5 @@ def _frame(row: Row, path: Path) -> Image:
 
 
 def _grey_png(png: bytes, width: int, height: int) -> Image:
-    """A grey PNG is what `Image` itself would make of these pixels: it is stored as it is."""
+    """An `Image` of a grey PNG, which is stored unchanged: `Image` would encode these pixels the same way."""
     return Image(data=png, format=ImageFormat.PNG, width=width, height=height, stride=width, encoding="mono8")

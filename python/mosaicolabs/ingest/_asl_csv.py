@@ -1,11 +1,11 @@
-"""The `data.csv` files of ASL folders, read strictly: every line is a row, or an error with its place."""
+"""Strict reader of the `data.csv` files of ASL folders: a line is a row, or an error with its place."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._types import RecordingError
+from ._reader_api import RecordingError
 
 _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 _NUMBER = re.compile(
@@ -16,7 +16,7 @@ _INT64_MAX = 2**63 - 1
 
 @dataclass(frozen=True)
 class Row:
-    """One line: where it stands, its time, and the text of the columns after it."""
+    """One line: its place (file and line), its time, and the text of the other columns."""
 
     place: str
     timestamp_ns: int
@@ -24,7 +24,7 @@ class Row:
 
 
 def read_rows(csv: Path, columns: int) -> Iterator[Row]:
-    """Rows of `csv`, which must have `columns` columns with the time in the first, in time order."""
+    """Rows of `csv`, checked: `columns` columns, the first with the time, in time order."""
     previous_ns = -_INT64_MAX
     for number, line in _lines(csv):
         place = f"{csv}:{number}"
@@ -34,7 +34,7 @@ def read_rows(csv: Path, columns: int) -> Iterator[Row]:
         timestamp_ns = _timestamp(fields[0], place)
         if timestamp_ns < previous_ns:
             raise RecordingError(
-                f"{place}: time {timestamp_ns} lies before the previous row's {previous_ns}; "
+                f"{place}: time {timestamp_ns} is earlier than {previous_ns} of the previous row; "
                 "sort the file by its first column"
             )
         previous_ns = timestamp_ns
@@ -42,9 +42,9 @@ def read_rows(csv: Path, columns: int) -> Iterator[Row]:
 
 
 def numbers(row: Row) -> list[float]:
-    """The columns as the nearest doubles, exactly as written."""
+    """The columns as the nearest doubles."""
     for field in row.columns:
-        # `float` alone would also take underscores and foreign digits.
+        # `float` alone would also accept underscores and non-ASCII digits.
         if not _NUMBER.fullmatch(field):
             raise RecordingError(f"{row.place}: `{field}` is not a number")
     return [float(field) for field in row.columns]
@@ -66,7 +66,7 @@ def _lines(csv: Path) -> Iterator[tuple[int, str]]:
 def _timestamp(field: str, place: str) -> int:
     if not _INTEGER.fullmatch(field):
         raise RecordingError(f"{place}: time `{field}` is not a whole number of nanoseconds")
-    # Compared by length first: int() of a very long text is slow, and refused by Python.
+    # The length is compared first: int() of a very long text is slow, and Python refuses it.
     if len(field.lstrip("-0")) > 19 or abs(int(field)) > _INT64_MAX:
         raise RecordingError(f"{place}: time {field} does not fit into 64 bits")
     return int(field)

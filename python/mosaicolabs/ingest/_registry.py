@@ -1,9 +1,9 @@
-"""Finds readers: ours and those of other packages are registered alike, as entry points."""
+"""Finds readers; those of this and of other packages are registered as entry points."""
 
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from ._types import Reader, Recording, RecordingError
+from ._reader_api import Reader, Recording, RecordingError
 
 READERS_GROUP = "mosaicolabs.readers"
 
@@ -17,36 +17,36 @@ def load_reader(name: str) -> Reader:
     """The reader registered under `name`.
 
     Raises:
-        RecordingError: No such reader, or its package cannot be imported.
+        RecordingError: The reader does not exist, or its package cannot be imported.
     """
     for entry in entry_points(group=READERS_GROUP):
         if entry.name == name:
             return _load(entry)
-    raise RecordingError(f"no reader `{name}`; installed readers: {_listed()}")
+    raise RecordingError(f"reader `{name}` does not exist; installed readers: {_listed()}")
 
 
 def find_reader(path: Path) -> Reader:
-    """The one reader that recognises `path`.
+    """The only reader that recognizes `path`.
 
     Raises:
-        RecordingError: Nothing lies there, no reader knows it, or several do.
+        RecordingError: The path does not exist, or not exactly one reader recognizes it.
     """
     if not path.exists():
         raise RecordingError(f"{path}: no such file or folder")
     matches = [reader for reader in map(load_reader, reader_names()) if reader.sniff(path)]
     if not matches:
-        raise RecordingError(f"{path}: format not recognised; installed readers: {_listed()}")
+        raise RecordingError(f"{path}: format not recognized; installed readers: {_listed()}")
     if len(matches) > 1:
         names = ", ".join(reader.name for reader in matches)
-        raise RecordingError(f"{path}: several readers recognise it ({names}); choose one with --format")
+        raise RecordingError(f"{path}: several readers recognize it ({names}); choose one with --format")
     return matches[0]
 
 
 def open_recording(reader: Reader, path: Path, options: dict[str, str]) -> Recording:
-    """Opens `path` with options, if the reader has them.
+    """Opens `path` with options.
 
     Raises:
-        RecordingError: The reader does not know an option, or the input is broken.
+        RecordingError: The reader does not have an option, or the input is damaged.
     """
     known = getattr(reader, "options", {})
     for name in options:
@@ -59,7 +59,7 @@ def open_recording(reader: Reader, path: Path, options: dict[str, str]) -> Recor
 def _load(entry: EntryPoint) -> Reader:
     try:
         reader = entry.load()()
-    except Exception as error:  # whatever the import of a foreign package may raise
+    except Exception as error:  # importing a package may raise anything
         raise RecordingError(
             f"reader `{entry.name}` ({entry.value}) cannot be loaded: {error}; repair or uninstall its "
             "package, or choose another reader with --format"

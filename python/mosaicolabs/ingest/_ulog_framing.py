@@ -1,4 +1,4 @@
-"""Walks over the records of a ULog file: pyulog does not tell when the last one is cut."""
+"""Checks the framing of a ULog file: pyulog does not report a truncated last record."""
 
 import struct
 from pathlib import Path
@@ -9,7 +9,7 @@ _RECORD_HEADER = struct.Struct("<HB")
 
 
 def find_cut(path: Path) -> int | None:
-    """Where the record begins that the end of the file cuts; None if the last record is complete."""
+    """Offset of the truncated last record, bytes; None if the last record is complete."""
     size = path.stat().st_size
     position = _FILE_HEADER
     with path.open("rb") as file:

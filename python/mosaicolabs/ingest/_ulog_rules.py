@@ -1,4 +1,4 @@
-"""Which ULog topic becomes which ontology: one table, with the conversions of units and axes."""
+"""The table that maps ULog topics to ontologies, with conversions of units and axes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ RowBuilder = Callable[[int], Serializable]
 
 _MICROTESLA_PER_GAUSS = 100.0
 _PASCAL_PER_HECTOPASCAL = 100.0
-# A barometer works between 10 and 1200 hPa: a number below this can only be hectopascal.
+# Barometers measure 10 to 1200 hPa: a smaller number can only be in hectopascal.
 _LOWEST_PASCAL = 2000.0
 _DIAGONAL_KNOWN = 2  # of ROS NavSatFix
 
@@ -38,12 +38,15 @@ class Rule:
     """One topic made of a ULog topic.
 
     Attributes:
-        part: Last element of the topic's name; several parts may come from one ULog topic.
-        needs: Columns that must exist; of the rules of a part, the first whose columns exist wins.
-        also: Columns used when they exist.
-        build: Gets the columns and gives a function from row index to ontology object.
-        offset: Column with the sample's time relative to the row's, in microseconds.
-        flags: Columns that say whether a row is valid; the topic metadata counts the valid rows.
+        sources: ULog topics that the rule applies to.
+        part: Last element of the topic's name; one ULog topic may have several parts.
+        ontology: Class of the messages.
+        needs: Columns that must exist; of the rules of a part, the first one whose columns exist applies.
+        build: Maps the columns to a function from row index to ontology object.
+        metadata: User metadata of the topic.
+        also: Columns used if they exist.
+        offset: Column with the time of the sample relative to that of the row, us.
+        flags: Columns with the validity of a row; the topic metadata counts the valid rows.
     """
 
     sources: tuple[str, ...]
@@ -57,7 +60,7 @@ class Rule:
     flags: tuple[str, ...] = ()
 
     def columns(self, available: Columns) -> list[str]:
-        """The columns this rule takes from a ULog topic that has `available` ones."""
+        """The columns that the rule uses of a ULog topic with the columns `available`."""
         optional = [name for name in (*self.also, *self.flags, self.offset) if name is not None]
         return [*self.needs, *(name for name in optional if name in available)]
 
@@ -67,7 +70,7 @@ def xyz(name: str) -> tuple[str, str, str]:
 
 
 def _row(columns: Columns, names: tuple[str, ...], scale: float = 1.0) -> Callable[[int], list[float]]:
-    # `item` gives a Python float that equals the stored float32 exactly.
+    # `item` returns a Python float that equals the stored float32 exactly.
     picked = [columns[name] for name in names]
     return lambda i: [scale * column.item(i) for column in picked]
 
@@ -132,7 +135,7 @@ def _ros_fix(fix_type: int) -> int:
 
 
 def _gps(latitude: str, longitude: str, altitude: str, degrees: float, metres: float) -> Any:
-    """`degrees`, `metres`: how many units of the log make one. Division keeps decimal values exact."""
+    """`degrees`, `metres`: units of the log per degree and metre. Division keeps decimal values exact."""
 
     def build(columns: Columns) -> RowBuilder:
         velocity = _row(columns, ("vel_n_m_s", "vel_e_m_s", "vel_d_m_s"))

@@ -3,7 +3,7 @@
 | Folder | Topics | Ontology |
 | --- | --- | --- |
 | `imu0` | `/imu0` | `IMU` |
-| `cam0` | `/cam0` | `Image` (grey PNGs are stored as they are) |
+| `cam0` | `/cam0` | `Image` (grey PNGs are stored unchanged) |
 | `leica0` | `/leica0` | `Point3d` |
 | `vicon0`, `mocap0` | `/vicon0`, `/mocap0` | `Pose` |
 | `state_groundtruth_estimate0` | `/state_groundtruth_estimate0/state` | `MotionState` |
@@ -29,7 +29,7 @@ from mosaicolabs.models.sensors import IMU, Image
 from ._asl_camera import check_frames, read_frames
 from ._asl_csv import numbers, read_rows
 from ._merge import merge_in_time
-from ._types import Recording, RecordingError, Skipped, TopicSpec
+from ._reader_api import Recording, RecordingError, Skipped, TopicSpec
 
 Messages = Iterator[tuple[str, Message]]
 _Stream = tuple[list[TopicSpec], Callable[[], Messages]]
@@ -37,7 +37,7 @@ _Stream = tuple[list[TopicSpec], Callable[[], Messages]]
 
 @dataclass(frozen=True)
 class _Part:
-    """What a row of a sensor becomes: one topic, named by the folder and `suffix`."""
+    """One topic made from the rows of a sensor, named by the folder and `suffix`."""
 
     suffix: str
     ontology: type[Serializable]
@@ -93,18 +93,18 @@ class AslReader:
     description = "ASL/EuRoC folder (mav0/ or its parent)"
 
     def sniff(self, path: Path) -> bool:
-        """Whether there is a sensor folder with a `data.csv`."""
+        """Whether the folder contains a sensor folder with a `data.csv`."""
         return path.is_dir() and any(_is_sensor(folder) for folder in _folders(_root(path)))
 
     def open(self, path: Path) -> Recording:
-        """Check every row and the header of every image."""
+        """Validates every row and the header of every image."""
         root = _root(path)
         streams: list[_Stream] = []
         skipped: list[Skipped] = []
         for folder in _folders(root):
             sensor = _sensor(folder)
             if not _is_sensor(folder):
-                skipped.append(Skipped(folder.name, 0, "no data.csv of a sensor that this reader knows"))
+                skipped.append(Skipped(folder.name, 0, "no data.csv of a known sensor"))
             elif sensor is None:
                 streams.append(_camera_stream(folder))
             else:
@@ -166,11 +166,11 @@ def _read_rows(csv: Path, sensor: _Sensor, name: str) -> Messages:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    """The mapping in `path`, as JSON types; empty when the file does not exist."""
+    """The mapping in `path`, as JSON types; empty if the file does not exist."""
     if not path.exists():
         return {}
     try:
-        # OpenCV writes `%YAML:1.0`, which is not the directive that YAML knows.
+        # OpenCV writes `%YAML:1.0`, which is not a valid YAML directive.
         text = re.sub(r"\A%YAML:.*\n(---.*\n)?", "", path.read_text(encoding="utf-8"))
         content = yaml.safe_load(text)
         document = json.loads(json.dumps({} if content is None else content, allow_nan=False, default=str))

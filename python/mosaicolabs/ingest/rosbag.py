@@ -1,13 +1,13 @@
 """ROS bags: ROS 1 `.bag`, ROS 2 `.db3` and `.mcap`, and folders of ROS 2 bags.
 
-A ROS topic becomes a topic of the same name; its type decides about the data class, by the adapters of
-`mosaicolabs.ros_bridge`. Types without an adapter are listed as skipped, with their counts.
+A ROS topic becomes a topic of the same name; the adapters of `mosaicolabs.ros_bridge` map its type to a data
+class. Types without an adapter are listed as skipped, with their counts.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._types import Recording, RecordingError
+from ._reader_api import Recording, RecordingError
 
 if TYPE_CHECKING:
     from mosaicolabs.ros_bridge._recording import BagOptions
@@ -28,7 +28,7 @@ class RosbagReader:
     }
 
     def sniff(self, path: Path) -> bool:
-        """Whether the file begins like a bag of its name, or the folder has the metadata of one."""
+        """Whether the first bytes match the extension, or the folder has the metadata of a bag."""
         magic = _METADATA if path.is_dir() else _MAGIC.get(path.suffix)
         file = path / "metadata.yaml" if path.is_dir() else path
         if magic is None or not file.is_file():
@@ -37,7 +37,7 @@ class RosbagReader:
             return opened.read(len(magic)) == magic
 
     def open(self, path: Path, **options: str) -> Recording:
-        """Read the index, and find an adapter and a definition for every topic."""
+        """Reads the index and finds an adapter and a definition for every topic."""
         try:
             from mosaicolabs.ros_bridge._recording import open_bag
         except ImportError as error:

@@ -1,12 +1,12 @@
 """PX4 flight logs (ULog).
 
-A ULog topic becomes `/<topic>/<part>`, or `/<topic>_<instance>/<part>` when the log holds several instances
-of it; `_ulog_rules.RULES` is the table of parts. Topics and columns that no rule takes are listed as skipped.
+A ULog topic becomes `/<topic>/<part>`, or `/<topic>_<instance>/<part>` if the log contains several instances
+of it; `_ulog_rules.RULES` is the table of parts. Topics and columns without a rule are listed as skipped.
 
-Times: ULog counts microseconds since boot. When the log holds a GPS fix with UTC time, all times are shifted
-to nanoseconds since the Unix epoch by the first such fix; the sequence metadata `time_reference` is then
+Times: ULog counts microseconds since boot. If the log contains a GPS fix with UTC time, the first such fix
+converts all times to nanoseconds since the Unix epoch; the sequence metadata `time_reference` is then
 `gps_utc`, else `boot`. A sensor whose sample time is logged relative to its row keeps both: `timestamp_ns` is
-the sample's time, `recording_timestamp_ns` the row's.
+the time of the sample, `recording_timestamp_ns` that of the row.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ from pyulog import ULog
 from mosaicolabs.models import Message
 
 from ._merge import merge_in_time
-from ._types import Recording, RecordingError, Skipped, TopicSpec
+from ._reader_api import Recording, RecordingError, Skipped, TopicSpec
 from ._ulog_framing import MAGIC, find_cut
 from ._ulog_rules import RULES, Columns, Rule
 
 _INVALID_OFFSET = 2**31 - 1
 _NS_PER_US = 1000
-# PX4 fix_type: from here on position and time are solved for.
+# PX4 fix_type: the first one with a position and a time.
 _FIX_3D = 3
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """One topic to be: a rule applied to the columns of one ULog topic instance."""
+    """One topic: a rule applied to the columns of one ULog topic instance."""
 
     spec: TopicSpec
     rule: Rule
@@ -73,7 +73,7 @@ class UlogReader:
             return file.read(len(MAGIC)) == MAGIC
 
     def open(self, path: Path) -> Recording:
-        """Parse the whole log; what is damaged raises when its messages are read."""
+        """Parses the whole log; damage raises when the messages are read."""
         log = _parse(path)
         damage = _damage(path, log)
         epoch_ns = _epoch_ns(log)
@@ -85,7 +85,7 @@ class UlogReader:
             _apply_rules(source, data, epoch_ns or 0, streams, skipped)
         if not streams:
             listed = ", ".join(sorted(instances)) or "none"
-            raise RecordingError(f"{path}: no topic that fits an ontology; topics in the log: {listed}")
+            raise RecordingError(f"{path}: no topic with a matching ontology; topics in the log: {listed}")
 
         def messages() -> Iterator[tuple[str, Message]]:
             yield from merge_in_time(stream.read() for stream in streams)
@@ -101,7 +101,7 @@ class UlogReader:
 
 
 def _parse(path: Path) -> ULog:
-    # pyulog prints what it finds broken; stdout belongs to the caller, and `_damage` tells.
+    # pyulog prints damage on stdout, which belongs to the caller; `_damage` reports it.
     with path.open("rb") as file, contextlib.redirect_stdout(io.StringIO()):
         try:
             return ULog(file)
@@ -115,11 +115,11 @@ def _damage(path: Path, log: ULog) -> str | None:
     if log.file_corruption:
         return f"{path}: parts of the log are corrupt"
     cut = None if log.has_data_appended else find_cut(path)
-    return None if cut is None else f"{path}: the log breaks off inside the record at byte {cut}"
+    return None if cut is None else f"{path}: the log is truncated inside the record at byte {cut}"
 
 
 def _epoch_ns(log: ULog) -> int | None:
-    """Unix time of the boot, by the first GPS row that knows both."""
+    """Unix time of the boot, from the first GPS row that has both times, ns."""
     for data in log.data_list:
         columns = data.data
         if {"time_utc_usec", "fix_type"} <= columns.keys():
@@ -153,14 +153,14 @@ def _apply_rules(
         if data.name in rule.sources and all(name in columns for name in rule.needs):
             chosen.setdefault(rule.part, rule)
     if not chosen:
-        skipped.append(Skipped(source, row_count, "no ontology fits"))
+        skipped.append(Skipped(source, row_count, "no matching ontology"))
         return
     for rule in chosen.values():
         _add_stream(source, data, rule, epoch_ns, streams, skipped)
     used = {"timestamp", *(name for rule in chosen.values() for name in rule.columns(columns))}
     unused = [name for name in columns if name not in used]
     if unused:
-        skipped.append(Skipped(source, 0, f"columns that no ontology has a place for: {', '.join(unused)}"))
+        skipped.append(Skipped(source, 0, f"columns without a place in an ontology: {', '.join(unused)}"))
 
 
 def _add_stream(

@@ -1,4 +1,4 @@
-"""From merged rows to frames of pandas, which is optional."""
+"""Converts merged rows to frames of pandas, which is optional."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from mosaicolabs.ml._merge import Merged, Spread
 from mosaicolabs.ml._topic_rows import TIME
+from mosaicolabs.ml._wide_table import Merged, Spread
 
 Block: TypeAlias = tuple[Any, list[int]]
-"""Columns of one type and which ones: an array of shape (columns, rows), or one column that pandas stores."""
+"""Columns of one type and their positions: an array of shape (columns, rows), or one pandas column."""
 
 Column: TypeAlias = tuple[int, Spread, pa.ChunkedArray]
-"""Which column of the frame, where the values belong, the values."""
+"""Position in the frame, places of the values, values."""
 
 _NULLABLE = (pa.int64(), pa.uint64(), pa.bool_())
 
@@ -34,11 +34,11 @@ def import_pandas() -> ModuleType:
 
 
 def wide_frame(merged: Merged) -> Any:
-    """The frame of a wide table: NaN for missing numbers, but none where that would cost digits.
+    """The frame of a wide table: NaN for missing numbers, unless that would lose digits.
 
-    Integers of 64 bits and booleans get the nullable types of pandas, lists and bytes stay objects.
+    64-bit integers and booleans get the nullable types of pandas, lists and bytes stay objects.
     """
-    # An array for all columns of one type: with hundreds of columns, what is done per column is what counts.
+    # One array for all columns of a type: with hundreds of columns, the work per column dominates.
     rows = len(merged.times)
     names = [TIME]
     blocks: list[Block] = [(merged.times.reshape(1, rows), [0])]
@@ -84,12 +84,12 @@ def _nullable(column: pa.ChunkedArray, spread: Spread) -> Any:
 
 
 def _others(columns: list[Column], rows: int) -> Iterator[Block]:
-    """Strings, bytes, lists and what else there is, as Arrow converts it."""
+    """Strings, bytes, lists and other types, as Arrow converts them."""
     sources: dict[int | pa.DataType, Any] = {}
     source_of: dict[int, int | pa.DataType] = {}
     for at, spread, column in columns:
         empty = column.null_count == len(column)
-        source_of[at] = column.type if empty else at  # wholly null ones of a type are converted once
+        source_of[at] = column.type if empty else at  # columns of nulls are converted once per type
         if source_of[at] not in sources:
             sources[source_of[at]] = pa.nulls(rows, column.type) if empty else spread(column)
     table = pa.table(list(sources.values()), list(map(str, range(len(sources)))))
@@ -120,7 +120,7 @@ def _frame(blocks: list[Block], names: list[str]) -> Any:
 
 
 def _joined(blocks: list[Block], names: list[str]) -> Any:
-    """The frame by what pandas 2 offers, several times as slow."""
+    """The frame by the means of pandas 2, several times slower."""
     pandas = import_pandas()
     pieces = [
         pandas.DataFrame(values.T if values.ndim > 1 else {at[0]: values}, columns=at, copy=False)

@@ -1,4 +1,4 @@
-"""The rows of one topic, flattened and handed out up to a time."""
+"""The rows of one topic, flattened and cut at given times."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,13 +10,13 @@ LAST_NS = 2**63 - 1
 
 
 class TopicRows:
-    """Takes the batches of a topic one by one and cuts them at given times.
+    """Reads the batches of a topic one by one and cuts them at given times.
 
-    Not more than one batch lies beyond the last cut.
+    Holds at most one batch beyond the last cut.
     """
 
     def __init__(self, prefix: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-        """`batches` come in time order; `prefix` goes before the names of all columns but the time's."""
+        """`batches` are in time order; `prefix` precedes the names of all columns but the time."""
         self._schema = pa.schema(
             (path if path == TIME else f"{prefix}.{path}", _wide(type_)) for path, type_ in _leaves(schema)
         )
@@ -72,7 +72,7 @@ def _flattened(columns: Iterable[pa.Array]) -> Iterator[pa.Array]:
 
 
 def _wide(type_: pa.DataType) -> pa.DataType:
-    """The type whose offsets do not overflow when batches are joined; views and dictionaries dissolved."""
+    """The type whose offsets cannot overflow when batches are joined; views and dictionaries are decoded."""
     if pa.types.is_dictionary(type_):
         return _wide(type_.value_type)
     if pa.types.is_string(type_) or pa.types.is_string_view(type_):

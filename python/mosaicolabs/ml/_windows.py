@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Iterator
 
-from mosaicolabs.ml._merge import Merged
 from mosaicolabs.ml._topic_rows import TopicRows
+from mosaicolabs.ml._wide_table import Merged
 
 logger = logging.getLogger(__name__)
 
@@ -14,9 +14,9 @@ _MANY = 1000
 def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -> Iterator[Merged]:
     """The rows in `[start_ns + k * step_ns, start_ns + (k + 1) * step_ns)`.
 
-    The last one ends at `end_ns`. A window without rows comes, too, as long as others follow.
+    The last one ends at `end_ns`. Windows without rows are included as long as later ones have rows.
     """
-    told = False
+    warned = False
     while start_ns < end_ns:
         edge_ns = min(start_ns + step_ns, end_ns)
         tables = [topic.until(edge_ns) for topic in topics]
@@ -25,11 +25,11 @@ def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -
             if not times:
                 return
             empty = (min(times) - start_ns) // step_ns
-            if empty > _MANY and not told:
-                told = True
+            if empty > _MANY and not warned:
+                warned = True
                 logger.warning(
-                    "%d windows from %d ns on have no rows and come as empty frames; is the time of the rows "
-                    "before wrong? Else widen the windows, or begin at %d ns",
+                    "%d windows from %d ns on have no rows and give empty frames; check the times of the "
+                    "earlier rows, widen the windows, or start at %d ns",
                     empty,
                     start_ns,
                     min(times),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
+from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.handlers import SequenceHandler
-from mosaicolabs.handlers._open import READ_AHEAD_BYTES
-from mosaicolabs.ml._merge import Merged, wide_table
 from mosaicolabs.ml._pandas import import_pandas, wide_frame
 from mosaicolabs.ml._topic_rows import LAST_NS, TopicRows
+from mosaicolabs.ml._wide_table import Merged, wide_table
 from mosaicolabs.ml._windows import windows
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ logger = logging.getLogger(__name__)
 
 
 class DataFrameExtractor:
-    """Reads a sequence as a series of wide frames, each of one window of time.
+    """Reads a sequence as a series of wide frames, one per time window.
 
-    A frame has a row per message, in time order; messages of one time keep the order of the topics. Its
+    A frame has one row per message, in time order; messages of equal time keep the order of the topics. Its
     columns are `timestamp_ns` and, for each topic in turn, `{topic}.{tag}.recording_timestamp_ns` and
     `{topic}.{tag}.{path}` for every field down to the last level: `/imu.imu.acceleration.x`. They are the
     same in every frame, and missing in the rows of other topics.
 
-    Memory is bounded by one window, and what is read ahead. The handler's own streamer is left alone.
+    Memory is bounded by one window plus the read-ahead. The live streamer of the handler is not affected.
 
     Args:
-        sequence_handler: What `client.sequence_handler` returned; what is recorded later is not seen.
+        sequence_handler: A handler from `client.sequence_handler`; messages recorded later are not included.
 
     Example:
         >>> from mosaicolabs import Floating64, Message, MosaicoClient
@@ -59,7 +59,7 @@ class DataFrameExtractor:
 
     def __init__(self, sequence_handler: SequenceHandler) -> None:
         if sequence_handler is None:
-            raise TypeError("there is no sequence handler; does the sequence exist?")
+            raise TypeError("the sequence handler is None; does the sequence exist?")
         self._sequence = sequence_handler
 
     def to_pandas_chunks(
@@ -71,24 +71,24 @@ class DataFrameExtractor:
     ) -> Generator["pandas.DataFrame", None, None]:
         """Frames of pandas, one per window `[start + k * window_sec, start + (k + 1) * window_sec)`.
 
-        A window without messages gives a frame without rows, as long as other messages follow. A window as
-        long as everything that is asked for gives one frame, and a warning in the log.
+        A window without messages gives a frame without rows, as long as later windows have messages. A window
+        that covers the whole selection gives one frame, and a warning in the log.
 
-        Missing numbers are NaN. Integers of 64 bits and booleans have pandas' nullable types, since floats
-        would lose their digits. Lists are arrays, bytes are bytes.
+        Missing numbers are NaN. 64-bit integers and booleans have pandas' nullable types, since floats would
+        lose digits. Lists are arrays, bytes are bytes.
 
         Args:
-            topics: Names of the topics wanted. None or empty: all.
+            topics: Names of the topics to read. None or empty: all.
             window_sec: Length of a window, s; `math.inf` for everything in one frame.
-            timestamp_ns_start: First time asked for, ns; the start of the first window, unless the sequence
-                starts later. None: from the start.
-            timestamp_ns_end: First time no longer asked for, ns. None: to the end, with its last message.
+            timestamp_ns_start: First time of the selection, ns; the start of the first window, unless the
+                sequence starts later. None: from the start.
+            timestamp_ns_end: First time past the selection, ns. None: to the end, including the last message.
 
         Raises:
-            ValueError: The window is shorter than 1 ns; the sequence has no data, or not that topic.
+            ValueError: The window is shorter than 1 ns, the sequence has no data, or a topic does not exist.
             RuntimeError: None of the selected topics has data.
             ImportError: pandas is not installed.
-            ConnectionError: A stream cannot be opened, or broke.
+            ConnectionError: A stream cannot be opened, or the connection broke.
         """
         import_pandas()
         with closing(self._windows(topics, window_sec, timestamp_ns_start, timestamp_ns_end)) as merged:
@@ -101,7 +101,7 @@ class DataFrameExtractor:
         timestamp_ns_start: int | None = None,
         timestamp_ns_end: int | None = None,
     ) -> Generator[pa.Table, None, None]:
-        """The windows of `to_pandas_chunks` as Arrow tables: what is missing is null, types are as stored."""
+        """The windows of `to_pandas_chunks` as Arrow tables: missing values are null, types are as stored."""
         with closing(self._windows(topics, window_sec, timestamp_ns_start, timestamp_ns_end)) as merged:
             yield from map(wide_table, merged)
 
@@ -113,7 +113,7 @@ class DataFrameExtractor:
         timestamp_ns_end: int | None,
     ) -> Generator[Merged, None, None]:
         step_ns = _step_ns(window_sec)
-        names = self._sequence._filled(topics, follow=False)
+        names = self._sequence._topics_with_data(topics, follow=False)
         first = cast(int, self._sequence.timestamp_ns_min)  # not None, since topics have data
         last = cast(int, self._sequence.timestamp_ns_max)
         start = first if timestamp_ns_start is None else max(first, timestamp_ns_start)
@@ -121,7 +121,7 @@ class DataFrameExtractor:
         if start >= end:
             return
         if step_ns >= min(end, last) - start:
-            logger.warning("a window of %g s holds all that is asked for: it comes in one frame", window_sec)
+            logger.warning("a window of %g s covers the whole selection: it gives one frame", window_sec)
             step_ns = end - start
         with ExitStack() as streams:
             share = READ_AHEAD_BYTES // len(names)
@@ -133,8 +133,8 @@ class DataFrameExtractor:
     ) -> TopicRows:
         start_ns, end_ns = window
         topic = self._sequence.get_topic_handler(name)
-        opening = topic._opening((start_ns, end_ns if end_ns <= LAST_NS else None))
-        batches = replace(opening, read_ahead_bytes=read_ahead_bytes).batches(None, None)
+        request = topic._batch_request((start_ns, end_ns if end_ns <= LAST_NS else None))
+        batches = replace(request, read_ahead_bytes=read_ahead_bytes).batches(None, None)
         streams.callback(batches.close)
         return TopicRows(f"{name}.{topic.ontology_tag}", batches.schema, iter(batches))
 

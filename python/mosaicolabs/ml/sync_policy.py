@@ -1,4 +1,4 @@
-"""What a synchronisation policy is."""
+"""The interface of synchronization policies."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,10 +10,10 @@ __all__ = ["SyncPolicy"]
 
 @runtime_checkable
 class SyncPolicy(Protocol):
-    """Gives a column its values on a regular grid of times. Any object with this method is one.
+    """Computes the values of a column on a regular time grid. Any object with this method is a policy.
 
     Example:
-        A policy of one's own: linear interpolation between the samples.
+        A custom policy: linear interpolation between the samples.
 
         >>> class Linear:
         ...     def apply(self, grid, s_ts, s_val):
@@ -33,9 +33,9 @@ class SyncPolicy(Protocol):
             grid: Times of the ticks, ns, shape (ticks,), ascending.
             s_ts: Times of the samples, ns, shape (samples,), ascending, at least one; some may be earlier
                 than the first tick.
-            s_val: Values of the samples, shape (samples,); none is missing.
+            s_val: Values of the samples, shape (samples,), without missing values.
 
         Returns:
-            Values, shape (ticks,); None where there is none.
+            Values, shape (ticks,); None for missing values.
         """
         ...

@@ -1,4 +1,4 @@
-"""Sparse samples of many sensors to rows at a steady rate."""
+"""Resamples sparse samples of many sensors to rows at a constant rate."""
 
 import math
 from collections.abc import Callable, Hashable, Iterator
@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mosaicolabs.ml._frames import Column, Frame, frame_of
+from mosaicolabs.ml._frame_adapters import Column, Frame, frame_of
 from mosaicolabs.ml.sync_policies import SyncHold
 from mosaicolabs.ml.sync_policies.hold import LastSample
 from mosaicolabs.ml.sync_policy import SyncPolicy
@@ -17,36 +17,36 @@ __all__ = ["SyncTransformer"]
 Rows: TypeAlias = npt.NDArray[np.int64]
 Samples: TypeAlias = tuple[npt.NDArray[np.int64], Column]
 _Alike: TypeAlias = tuple[list[Hashable], npt.NDArray[np.int64], Rows]
-"""Columns with samples at the same times: their names, the times that are kept, the rows of the chunk."""
+"""Columns with samples at the same times: their names, the retained times, the rows of the chunk."""
 
 _NOTHING: Samples = np.empty(0, dtype=np.int64), np.empty(0, dtype=object)
 
 _HOLD = SyncHold()
 _MAX_TICKS = 100_000_000
-"""Rows of one result: far more fit into no memory, and mean a wrong time rather than a long gap."""
+"""Maximum rows of one result: more would exhaust memory, and indicate a wrong time rather than a gap."""
 
 
 class SyncTransformer:
-    """Resamples the columns of a frame to a regular grid of times; goes on from chunk to chunk.
+    """Resamples the columns of a frame to a regular time grid, chunk by chunk.
 
-    The first tick is the time of the first row, the others follow at `int(1e9 / target_fps)` ns. A chunk
-    gives the ticks up to the time of its last row, also those in the gap before its first one. What a later
-    tick needs is kept: the samples since the last tick, and the one before. Missing values are no samples.
+    The first tick is the time of the first row, the others follow every `int(1e9 / target_fps)` ns. A chunk
+    gives the ticks up to the time of its last row, including those in the gap before its first row. State
+    kept between chunks: the samples since the last tick, and the one before. Missing values are not samples.
 
-    It follows scikit-learn's protocol of transformers.
+    Implements the transformer protocol of scikit-learn.
 
     Args:
         target_fps: Ticks per second.
         policy: Gives each column its value at a tick: `SyncHold`, `SyncAsOf`, `SyncDrop`, or an object with
-            the method of `SyncPolicy`. It is asked as soon as the column has had a sample.
+            the method of `SyncPolicy`. It is called from the first sample of a column on.
         timestamp_column: Column of the times, ns, integers, ascending.
 
     Attributes:
         step_ns: Time between two ticks, ns.
 
     Raises:
-        ValueError: `target_fps` makes no step of at least 1 ns.
-        TypeError: `policy` is no instance of a policy.
+        ValueError: `target_fps` gives a step of less than 1 ns.
+        TypeError: `policy` is not an instance of a policy.
 
     Example:
         >>> import pandas as pd
@@ -69,7 +69,7 @@ class SyncTransformer:
         if not (0 < target_fps <= 1e9 and math.isfinite(1e9 / target_fps)):
             raise ValueError(f"target_fps is {target_fps}; give ticks per second, at most 1e9")
         if isinstance(policy, type) or not isinstance(policy, SyncPolicy):
-            raise TypeError(f"{policy!r} is no policy; give an object with apply(grid, s_ts, s_val)")
+            raise TypeError(f"{policy!r} is not a policy; give an object with apply(grid, s_ts, s_val)")
         self.target_fps = target_fps
         self.policy = policy
         self.timestamp_column = timestamp_column
@@ -79,10 +79,10 @@ class SyncTransformer:
         self._samples: dict[Hashable, Samples] = {}
 
     def fit(self, X: Any, y: None = None) -> "SyncTransformer":  # noqa: N803
-        """Sets the first tick to the time of the first row, unless it is set already.
+        """Sets the first tick to the time of the first row, unless it is already set.
 
         Raises:
-            ValueError: There is no time column, or it has no integers. The first is a KeyError, too.
+            ValueError: The time column does not exist (also a KeyError), or has no integers.
         """
         times = self._times(frame_of(X))
         if self._next_tick_ns is None and len(times):
@@ -90,27 +90,27 @@ class SyncTransformer:
         return self
 
     def transform(self, X: Any) -> Any:  # noqa: N803
-        """The rows of the ticks that are due.
+        """The rows of all ticks up to the last row of the chunk.
 
         Args:
-            X: Rows that are sorted by time and later than those before: a frame of pandas or polars, an
-                Arrow table, or anything that exports an Arrow stream. Without rows, or without a tick that
-                is due, the result has no rows; the samples count at later ticks.
+            X: Rows sorted by time, later than those of earlier chunks: a frame of pandas or polars, an Arrow
+                table, or anything that exports an Arrow stream. Without rows, or without a tick, the result
+                has no rows; the samples count at later ticks.
 
         Returns:
-            The time column and the others in their order. With pandas a frame whose other columns hold
-            objects, None where there is no value. Otherwise a frame of polars or an Arrow table whose
-            columns keep their types. Columns of a policy that returns arrays of numbers have these types.
+            The time column and the others in their order. With pandas, a frame whose other columns hold
+            objects, None for missing values. Otherwise a frame of polars or an Arrow table whose columns
+            keep their types. If the policy returns arrays of numbers, columns have the types of these.
 
         Raises:
-            ValueError: There is no time column, it has no integers, or rows are not in order; a policy
-                returned another number of values; there are more than 100 million ticks. Nothing changed
-                then. The first is a KeyError, too.
-            TypeError: `X` is no frame.
+            ValueError: The time column does not exist (also a KeyError), has no integers, or is not in order;
+                the policy returned a wrong number of values; there are more than 100 million ticks. The
+                state is unchanged.
+            TypeError: `X` is not a frame.
         """
         frame = frame_of(X)
         times = self._times(frame)
-        self._check_goes_on(times)
+        self._check_order(times)
         grid = self._due(times)
         columns: dict[Hashable, Column | None] = {self.timestamp_column: grid}
         columns |= dict.fromkeys(name for name in frame.names if name != self.timestamp_column)
@@ -138,7 +138,7 @@ class SyncTransformer:
         return self.fit(X).transform(X)
 
     def reset(self) -> None:
-        """Forgets grid and samples; the next chunk begins anew, e.g. with another recording."""
+        """Drops grid and samples; the next chunk starts over, e.g. with another recording."""
         self._next_tick_ns = None
         self._last_time_ns = None
         self._samples.clear()
@@ -153,14 +153,14 @@ class SyncTransformer:
         with np.errstate(invalid="ignore"):
             exact = times.astype(np.int64) if times.dtype.kind in "iuf" else None
         if exact is None or (exact != times).any():
-            raise ValueError(f"time column '{name}' must hold integers, ns, and none missing")
+            raise ValueError(f"time column '{name}' must contain integers, ns, without missing values")
         back = np.flatnonzero(exact[1:] < exact[:-1])
         if len(back):
             row = int(back[0]) + 1
             raise ValueError(f"row {row} at {exact[row]} ns is earlier than the one before; sort by '{name}'")
         return exact
 
-    def _check_goes_on(self, times: npt.NDArray[np.int64]) -> None:
+    def _check_order(self, times: npt.NDArray[np.int64]) -> None:
         if self._last_time_ns is not None and len(times) and times[0] < self._last_time_ns:
             raise ValueError(
                 f"the chunk begins at {times[0]} ns, the last one ended at {self._last_time_ns} ns; "
@@ -174,15 +174,15 @@ class SyncTransformer:
         ticks = (int(times[-1]) - first) // self.step_ns + 1
         if ticks > _MAX_TICKS:
             raise ValueError(
-                f"{ticks} ticks of {self.step_ns} ns are due from {first} to {times[-1]} ns; "
-                "is one of these times wrong? Lower target_fps, or reset() after the gap"
+                f"{ticks} ticks of {self.step_ns} ns lie between {first} and {times[-1]} ns; "
+                "check these times, lower target_fps, or call reset() after the gap"
             )
         return first + self.step_ns * np.arange(ticks, dtype=np.int64)
 
     def _alike(self, frame: Frame) -> Iterator[_Alike]:
-        """Columns that have samples, together with those that have them at the same times.
+        """Columns that have samples, grouped by the times of their samples.
 
-        Nearly all columns of a topic do, so what depends on times alone is done once for all of them.
+        Most columns of a topic share their times, so work that depends on times alone is done once for all.
         """
         found: dict[tuple[int, bytes], _Alike] = {}
         for name in frame.names:
@@ -209,24 +209,26 @@ class SyncTransformer:
     def _policy_at(
         self, grid: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
     ) -> Callable[[Hashable, Column], Column | None]:
-        """Gives columns with samples at these times their values at the ticks."""
+        """A function from the samples of a column at these times to its values at the ticks."""
         policy = self.policy
         if len(grid) == 0:
             return lambda name, values: None
         pick = None
-        if isinstance(policy, LastSample) and type(policy).apply is LastSample.apply:  # not a subclass's own
+        if (
+            isinstance(policy, LastSample) and type(policy).apply is LastSample.apply
+        ):  # not overridden by a subclass
             pick = policy.pick(grid, times)
 
         def at_ticks(name: Hashable, values: Column) -> Column:
             if pick is not None:
                 return pick(values)
-            made = np.asarray(policy.apply(grid, times.copy(), values))
-            if made.shape != grid.shape:
+            computed = np.asarray(policy.apply(grid, times.copy(), values))
+            if computed.shape != grid.shape:
                 raise ValueError(
-                    f"{policy!r} gave column {name!r} values of shape {made.shape}; "
+                    f"{policy!r} gave column {name!r} values of shape {computed.shape}; "
                     f"there are {len(grid)} ticks"
                 )
-            return made
+            return computed
 
         return at_ticks
 
@@ -237,6 +239,6 @@ class SyncTransformer:
 
 
 class _MissingColumnError(ValueError, KeyError):
-    """Mosaico raises the one in `transform`, the other in `fit`."""
+    """Mosaico 0.2 raises the one in `transform`, the other in `fit`."""
 
     __str__ = ValueError.__str__  # KeyError would quote the text

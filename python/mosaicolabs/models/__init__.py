@@ -1,4 +1,4 @@
-"""What a message is made of: the envelope, its building blocks, and the shipped data classes.
+"""Messages: the envelope, its building blocks, and the data classes of the package.
 
 Importing a module of `models.data` or `models.sensors` registers its classes by their tags.
 """

@@ -1,4 +1,4 @@
-"""Small pieces shared by the Arrow structs of the data classes."""
+"""Helpers for the Arrow structs of data classes."""
 
 from typing import Any
 
@@ -14,14 +14,13 @@ ENVELOPE_COLUMNS = (
     column("timestamp_ns", pa.int64(), "Message time, ns since the Unix epoch.", required=True),
     column("recording_timestamp_ns", pa.int64(), "Time of recording, ns since the Unix epoch."),
 )
-"""Columns of the envelope, which come before those of the data class."""
+"""Columns of the envelope, which precede those of the data class."""
 
 
 def append_columns(cls: Any, columns: list[pa.Field]) -> None:
     """Adds the columns of a mixin to the struct of a class that is being defined.
 
-    A class without a struct is left alone: it is a mixin itself, or `Serializable` is about to
-    refuse it.
+    A class without a struct is unchanged: it is a mixin itself, or `Serializable` will refuse it.
 
     Raises:
         ValueError: The struct already has one of the columns.

@@ -11,7 +11,7 @@ _ENVELOPE_NAMES = frozenset(field.name for field in ENVELOPE_COLUMNS)
 
 
 def check_wrappable(cls: type[Serializable]) -> None:
-    """Refuses a class that has no place beside the columns of the envelope.
+    """Refuses a class whose fields collide with the columns of the envelope.
 
     Raises:
         ValueError: A field of the class is named like a column of the envelope, or the class is not

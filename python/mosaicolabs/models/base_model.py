@@ -1,4 +1,4 @@
-"""The root of all models, and the way to build one from values that are known to be good."""
+"""The root of all models, and construction from values that need no validation."""
 
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ class BaseModel(pydantic.BaseModel):
 
 
 def fill_unvalidated(model: pydantic.BaseModel, values: dict[str, Any], fields_set: set[str]) -> None:
-    """Gives a bare instance its state, as pydantic does after validation.
+    """Sets the state of a bare instance, as pydantic does after validation.
 
     For hot paths only: `values` must hold every field with a value of the declared type. pydantic's
     own `model_construct` looks at each field again and costs ten times as much.

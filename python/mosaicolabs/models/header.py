@@ -41,7 +41,7 @@ class Time(BaseModel):
     @field_validator("nanosec")
     @classmethod
     def validate_nanosec(cls, v: int) -> int:
-        """Keeps the one spelling of each time: full seconds belong into `sec`."""
+        """Keeps times unique: full seconds belong to `sec`."""
         if not 0 <= v < _NS_PER_SECOND:
             raise ValueError(f"nanosec is {v}, not within [0, {_NS_PER_SECOND}); carry full seconds into sec")
         return v
@@ -87,7 +87,7 @@ class Time(BaseModel):
         return self.sec * _NS_PER_SECOND + self.nanosec
 
     def to_milliseconds(self) -> int:
-        """Milliseconds since the epoch; the rest is cut off."""
+        """Milliseconds since the epoch; truncated."""
         return self.sec * 1000 + self.nanosec // 1_000_000
 
     def to_float(self) -> float:
@@ -95,7 +95,7 @@ class Time(BaseModel):
         return self.to_nanoseconds() / _NS_PER_SECOND
 
     def to_datetime(self) -> datetime:
-        """The time as an aware datetime in UTC; nanoseconds below a microsecond are cut off."""
+        """The time as an aware datetime in UTC; truncated to microseconds."""
         return _EPOCH + timedelta(seconds=self.sec, microseconds=self.nanosec // 1000)
 
 
@@ -104,8 +104,8 @@ class Header(BaseModel):
 
     Attributes:
         stamp: Acquisition time.
-        frame_id: Coordinate frame of the data. None: not told.
-        seq: Counter of the source. None: it has none.
+        frame_id: Coordinate frame of the data. None: unknown.
+        seq: Counter of the source. None: the source has none.
 
     Source: fields follow ROS `std_msgs/Header`.
 

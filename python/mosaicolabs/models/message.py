@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any, Final, Protocol, TypeVar, cast, get_args
 
 from mosaicolabs.logging_config import get_logger
-from mosaicolabs.models._rows import data_from_columns
+from mosaicolabs.models._dataframe_rows import data_from_columns
 from mosaicolabs.models._schema import check_wrappable
 from mosaicolabs.models.base_model import BaseModel, fill_unvalidated
 from mosaicolabs.models.header import Header, header_at
@@ -17,8 +17,8 @@ _logger = get_logger(__name__)
 
 _MISSING: Final[Any] = object()
 
-# Whether a class that has passed check_wrappable has a Header field. A hit also tells __init__ that
-# the data is an instance of a registered class, which is all that pydantic would check.
+# Whether a class that passed check_wrappable has a Header field. A hit also proves that the data is an
+# instance of a registered class, which is all that pydantic would check.
 _HAS_HEADER: dict[type, bool] = {}
 
 
@@ -34,18 +34,18 @@ class Message(BaseModel):
 
     Attributes:
         data: Instance of a data class.
-        timestamp_ns: Message time, ns since the Unix epoch; the order of replay. Left out: the stamp
-            of `data.header`, else `recording_timestamp_ns`. Always an int afterwards.
-        recording_timestamp_ns: When the record was taken down, ns since the Unix epoch.
+        timestamp_ns: Message time, ns since the Unix epoch; determines the order of replay. Default: the
+            stamp of `data.header`, else `recording_timestamp_ns`. Always an int after construction.
+        recording_timestamp_ns: Time of recording, ns since the Unix epoch.
 
-    If `data` can have a header and has none, the data object itself receives one stamped with the
-    message time. A header that the user gave is kept, even if it disagrees. A header that an
-    earlier message filled in still belongs to that message: another time makes this message hold a
-    shallow copy of the data with a header of its own.
+    If the class of `data` has a header and the header is None, the data object itself receives one stamped
+    with the message time. A header that the user set is kept, even if it disagrees. A header that an earlier
+    message filled in belongs to that message: if the time differs, this message holds a shallow copy of the
+    data with its own header.
 
     Raises:
-        pydantic.ValidationError: No time is to be found, `data` is not an instance of a data class,
-            or the class has a field named like a time of the message.
+        pydantic.ValidationError: There is no time, `data` is not an instance of a data class, or the class
+            has a field named like a time of the message.
 
     Example:
         >>> from mosaicolabs.models.sensors import Temperature
@@ -86,7 +86,7 @@ class Message(BaseModel):
         )
 
     def model_post_init(self, context: Any, /) -> None:
-        """Checks the class of the data, settles the message time and fills the header."""
+        """Checks the class of the data, determines the message time and fills in the header."""
         has_header = _has_header(type(self.data))
         if self.timestamp_ns is None:
             header = getattr(self.data, "header", None) if has_header else None
@@ -105,7 +105,7 @@ class Message(BaseModel):
     @property
     def timestamp(self) -> int:
         """The message time, ns since the Unix epoch; the same as `timestamp_ns`."""
-        return cast(int, self.timestamp_ns)  # settled by __init__
+        return cast(int, self.timestamp_ns)  # set by __init__
 
     def get_data(self, target_type: type[SerializableT]) -> SerializableT:
         """The data as an instance of the class that the caller expects.
@@ -114,7 +114,9 @@ class Message(BaseModel):
             TypeError: The data is of another class.
         """
         if not isinstance(self.data, target_type):
-            raise TypeError(f"message holds '{type(self.data).__name__}', not '{target_type.__name__}'")
+            raise TypeError(
+                f"the data is of class '{type(self.data).__name__}', not '{target_type.__name__}'"
+            )
         return self.data
 
     def ontology_type(self) -> type[Serializable]:
@@ -129,15 +131,15 @@ class Message(BaseModel):
     def from_dataframe_row(
         row: DataFrameRow, topic_name: str, timestamp_column_name: str = "timestamp_ns"
     ) -> "Message | None":
-        """Makes a message from one row of a frame with columns `{topic}.{tag}.{path}`.
+        """Creates a message from one row of a frame with columns `{topic}.{tag}.{path}`.
 
-        NaN, None and pandas' NA stand for missing values; a nested object without any value is None. What
-        the class requires is not missing: there, NaN is a number. Lists, also of lists or objects, and
-        integers of 64 bits come back as they were, from the frames of `mosaicolabs.ml.DataFrameExtractor`.
+        NaN, None and pandas' NA are missing values; a nested object without any value is None. In a float
+        that the class requires, NaN is a number. Lists, also of lists or objects, and 64-bit integers are
+        restored exactly from the frames of `mosaicolabs.ml.DataFrameExtractor`.
 
         Args:
             row: A pandas Series, or anything with `items()`.
-            topic_name: The topic as it begins the column names.
+            topic_name: The topic, as in the column names.
             timestamp_column_name: Column of the message time, ns.
 
         Returns:
@@ -160,12 +162,12 @@ class Message(BaseModel):
         try:
             return Message(data=Serializable._create(tag, **values), **times)
         except (TypeError, ValueError) as error:
-            _logger.error("row of topic '%s' at %s makes no message: %s", topic_name, times, error)
+            _logger.error("row of topic '%s' at %s is not a valid message: %s", topic_name, times, error)
             return None
 
 
 def _has_header(cls: type[Serializable]) -> bool:
-    """Whether messages fill the header of this class; checks the class at its first message."""
+    """Whether messages fill in the header of this class; checks the class at its first message."""
     known = _HAS_HEADER.get(cls)
     if known is None:
         check_wrappable(cls)
@@ -177,8 +179,8 @@ def _has_header(cls: type[Serializable]) -> bool:
 
 def _with_header(data: Serializable, timestamp_ns: int) -> Serializable:
     """The data with a header: itself, or a copy if its header was filled in for another time."""
-    # The fields-set tells whose header it is: what the user sets is in it, what a message fills in
-    # is not (an explicit `header=None` had put it in). Objects that were read share one set.
+    # The fields-set contains a header that the user set, but not one that a message filled in (an explicit
+    # `header=None` adds it). Objects that were read share one set.
     header = data.__dict__["header"]
     fields_set = data.__pydantic_fields_set__
     if header is None:

@@ -1,4 +1,4 @@
-"""Fields that many data classes share.
+"""Fields shared by many data classes.
 
 List a mixin after `Serializable` in the bases. Its columns are appended to the struct of the class
 while the class is being defined: own columns first, then covariance or variance, then the header
@@ -34,7 +34,7 @@ class CovarianceMixin(BaseModel):
 
     Attributes:
         covariance: Square matrix, flattened row by row, in squared units of the fields. None: unknown.
-        covariance_type: Code chosen by the user for the meaning of the matrix. None: not told.
+        covariance_type: User-defined code for the meaning of the matrix. None: unknown.
     """
 
     covariance: list[float] | None = None
@@ -57,7 +57,7 @@ class VarianceMixin(BaseModel):
 
     Attributes:
         variance: In squared units of the value. None: unknown.
-        variance_type: Code chosen by the user for the meaning of the variance. None: not told.
+        variance_type: User-defined code for the meaning of the variance. None: unknown.
     """
 
     variance: float | None = None

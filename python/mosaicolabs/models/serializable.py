@@ -1,4 +1,4 @@
-"""The base of everything that can be a message's data, and the registry of its subclasses."""
+"""The base of all data classes, and the registry of its subclasses."""
 
 from typing import Any, ClassVar
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.helpers import camel_to_snake
-from mosaicolabs.models._later import import_class_of
+from mosaicolabs.models._lazy_registry import import_class_of
 from mosaicolabs.models.base_model import BaseModel
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy
@@ -26,7 +26,7 @@ class Serializable(BaseModel):
         __ontology_tag__: Name under which topics store the class; by default derived from the
             class name with `camel_to_snake`.
         __serialization_format__: Shape of the payload, a hint for storage.
-        Q: Fields for queries, found by the columns: `IMU.Q.acceleration.x.gt(2.0)`.
+        Q: Fields for queries, one per column: `IMU.Q.acceleration.x.gt(2.0)`.
 
     Raises:
         AttributeError: `__msco_pyarrow_struct__` is not an Arrow struct.
@@ -56,7 +56,7 @@ class Serializable(BaseModel):
 
     @classmethod
     def is_registered(cls) -> bool:
-        """Whether topics can hold this class; False only for `Serializable` itself."""
+        """Whether topics can store this class; False only for `Serializable` itself."""
         return _CLASS_BY_TAG.get(cls.__ontology_tag__ or "") is cls
 
     @classmethod
@@ -126,8 +126,8 @@ def _register(cls: type[Serializable]) -> None:
     taken_by = _CLASS_BY_TAG.get(tag)
     if taken_by is not None:
         raise ValueError(
-            f"ontology class '{cls.__name__}' wants the tag '{tag}' of "
-            f"'{taken_by.__module__}.{taken_by.__qualname__}'; give it an __ontology_tag__ of its own"
+            f"ontology class '{cls.__name__}' has the tag '{tag}', which "
+            f"'{taken_by.__module__}.{taken_by.__qualname__}' already uses; give it another __ontology_tag__"
         )
     cls.__ontology_tag__ = tag
     cls.__class_type__ = cls

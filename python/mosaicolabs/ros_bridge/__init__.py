@@ -53,7 +53,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Not before they are asked for: see mosaicolabs.models._later.
+    # Imported at first use: see mosaicolabs.models._lazy_registry.
     if name in ("PointCloud2", "PointField"):
         return getattr(data_ontology, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

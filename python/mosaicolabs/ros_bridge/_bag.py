@@ -1,4 +1,4 @@
-"""The file of a bag. Whatever is wrong with it becomes a `BagError`."""
+"""Bag files. Every problem of a file becomes a `BagError`."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -15,32 +15,32 @@ METADATA_FILE = "metadata.yaml"
 
 
 class BagError(RecordingError, OSError):
-    """A bag cannot be opened, or is damaged further on."""
+    """A bag cannot be opened, or is damaged."""
 
-    # Of several builtin bases, Python makes the one with fields of its own.
+    # Of several builtin bases, only the one with fields of its own creates the object.
     def __new__(cls, message: str, code: str | None = None) -> "BagError":
         return OSError.__new__(cls, message)
 
 
 class NoMatchingTopicError(RecordingError, RuntimeError):
-    """The topics that were asked for are not in the bag."""
+    """The bag has none of the selected topics."""
 
 
 def check_path(path: Path) -> None:
-    """Whether a bag may lie there.
+    """Checks that a path may be a bag.
 
     Raises:
-        FileNotFoundError: Nothing lies there.
-        ValueError: Neither a bag by its name, nor a folder with `metadata.yaml`.
+        FileNotFoundError: The path does not exist.
+        ValueError: It is neither a file with the extension of a bag, nor a folder with `metadata.yaml`.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such bag")
     if path.is_dir():
         if not (path / METADATA_FILE).is_file():
-            raise ValueError(f"{path} has no {METADATA_FILE}; give the .db3 or .mcap file in it instead")
+            raise ValueError(f"{path} has no {METADATA_FILE}; give its .db3 or .mcap file instead")
     elif path.suffix not in ACCEPTED_EXTENSIONS:
         accepted = ", ".join(sorted(ACCEPTED_EXTENSIONS))
-        raise ValueError(f"{path} is no bag: its name ends in `{path.suffix}`, not in {accepted}")
+        raise ValueError(f"{path} is not a bag: its extension is `{path.suffix}`; supported are {accepted}")
 
 
 class Bag:
@@ -56,7 +56,7 @@ class Bag:
             self._reader.open()
         except Exception as error:  # rosbags and its parsers raise many kinds for broken files
             raise BagError(
-                f"{path} cannot be opened: {_reason(error)}; if its recording was cut off, repair it with "
+                f"{path} cannot be opened: {_reason(error)}; if its recording broke off, repair it with "
                 "`rosbag reindex`, `ros2 bag reindex` or `mcap recover`"
             ) from error
         self.connections: list[Connection] = list(self._reader.connections)
@@ -66,7 +66,7 @@ class Bag:
         """Messages as `(connection, time of recording in ns, bytes)`, in the order of the bag.
 
         Raises:
-            BagError: The bag is damaged; the messages before that have been given.
+            BagError: The bag is damaged; the messages before the damage were yielded.
         """
         if not connections:
             return
@@ -80,7 +80,7 @@ class Bag:
             except Exception as error:  # as above
                 raise BagError(
                     f"{self.path} is damaged after {count} messages: {_reason(error)}; "
-                    "the error policy `report` keeps what came before"
+                    "the error policy `report` keeps the messages before the damage"
                 ) from error
             count += 1
             yield message
@@ -95,16 +95,16 @@ def _reason(error: Exception) -> str:
 
 
 def _refuse_compressed_part(path: Path) -> None:
-    # Only the folder tells that each message is compressed; alone, none of them can be decoded.
+    # Only the metadata of the folder tells that each message is compressed.
     metadata = path.parent / METADATA_FILE
     if path.is_file() and metadata.is_file():
         text = metadata.read_text(encoding="utf-8", errors="replace")
         if path.name in text and re.search(r"^\s*compression_mode:\s*['\"]?message", text, re.I | re.M):
-            raise BagError(f"{path} is a part of a compressed bag; give its folder {path.parent}")
+            raise BagError(f"{path} is one file of a compressed bag; give its folder {path.parent}")
 
 
 def _refuse_write_ahead_log(path: Path) -> None:
-    # SQLite would have to write to take its log into account; rosbags reads without.
+    # rosbags does not read the write-ahead log of SQLite.
     for log in path.glob("*.db3-wal") if path.is_dir() else [path.with_name(f"{path.name}-wal")]:
         if log.is_file() and log.stat().st_size:
             raise BagError(

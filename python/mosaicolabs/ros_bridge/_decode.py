@@ -1,4 +1,4 @@
-"""From raw messages to plain dicts, by the definitions that the bag or the user gives."""
+"""Decodes raw messages to plain dicts, with the definitions of the bag or of the user."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ Plain = Callable[[Any], Any]
 Decode = Callable[[bytes], dict[str, Any]]
 
 _logger = get_logger(__name__)
-# How definitions of several types are joined to one text, by ROS itself.
+# ROS joins definitions of several types with this separator.
 _SEPARATOR = "=" * 80 + "\n"
 
 
@@ -29,9 +29,9 @@ class UndecodableError(InvalidInputError):
 
 
 def given_types(store: Stores, custom_types: Mapping[str, str | Path]) -> Typestore:
-    """Types for bags without definitions: of a distribution, of the registry, of the caller.
+    """Types for bags without definitions: of a distribution, of the registry, of the caller; later ones win.
 
-    Later ones win. A definition that cannot be used is left out, with a warning in the log.
+    A definition that cannot be used is skipped, with a warning in the log.
     """
     typestore = get_typestore(store)
     for name, source in {**ROSTypeRegistry.get_types(store), **custom_types}.items():
@@ -41,7 +41,7 @@ def given_types(store: Stores, custom_types: Mapping[str, str | Path]) -> Typest
                 typestore.fielddefs.pop(replaced, None)
             typestore.register(types)
         except Exception as error:  # files, and what the parser raises for broken text
-            _logger.warning("definition of %s is left out: %s", name, error)
+            _logger.warning("definition of %s is skipped: %s", name, error)
     return typestore
 
 
@@ -49,7 +49,7 @@ class Decoders:
     """Decoders of the connections of one bag.
 
     Every definition has a type store of its own: types may change during a recording, and a broken
-    definition hurts its own topics only.
+    definition affects only its own topics.
     """
 
     def __init__(self, given: Typestore, *, is_ros1: bool) -> None:
@@ -61,7 +61,7 @@ class Decoders:
         """The function that decodes the messages of a connection.
 
         Raises:
-            UndecodableError: The type is not known, or its definition is broken.
+            UndecodableError: The type is unknown, or its definition is broken.
         """
         name = connection.msgtype
         store = self._store(connection)
@@ -69,7 +69,7 @@ class Decoders:
             plain = _plain_message(store, name, _octets if octets_as_bytes else _to_list)
             store.get_msgdef(name)
         except Exception as error:
-            raise UndecodableError(f"the definition of {name} is not complete: {error!r}") from error
+            raise UndecodableError(f"the definition of {name} is incomplete: {error!r}") from error
         deserialize = store.deserialize_ros1 if self._is_ros1 else store.deserialize_cdr
         return lambda raw: plain(deserialize(raw, name))
 
@@ -83,7 +83,7 @@ class Decoders:
                 if name not in self._given.fielddefs:
                     raise
                 if definition.format is not MessageDefinitionFormat.NONE:
-                    _logger.warning("%s; taking the definition that was given", error)
+                    _logger.warning("%s; using the given definition", error)
                 self._stores[key] = self._given
         return self._stores[key]
 
@@ -91,7 +91,7 @@ class Decoders:
         name, definition = connection.msgtype, connection.msgdef
         if definition.format is MessageDefinitionFormat.NONE:
             raise UndecodableError(
-                f"the bag has no definition of {name}; give the ROS distribution that it was recorded with, "
+                f"the bag has no definition of {name}; give the ROS distribution that recorded it, "
                 "or register the definition"
             )
         store = get_typestore(Stores.EMPTY)
@@ -103,7 +103,7 @@ class Decoders:
         # Tools that do not know the type write `*`.
         if connection.digest not in ("", "*", digest):
             raise UndecodableError(
-                f"the bag's definition of {name} is not that of its publisher: checksums "
+                f"the bag's definition of {name} differs from that of its publisher: checksums "
                 f"{digest} and {connection.digest}"
             )
         return store
@@ -122,7 +122,7 @@ def _parse(definition: MessageDefinition, name: str) -> Typesdict:
 
 
 def _plain_message(store: Typestore, name: str, octets: Plain) -> Plain:
-    """Makes the function that turns an object of rosbags into a dict of its fields and constants."""
+    """A function that converts an object of rosbags to a dict of its fields and constants."""
     constants, fields = store.fielddefs[name]
     template = {constant: value for constant, _, value in constants}
     plan = [(field, normalize_fieldname(field), _plain_field(store, desc, octets)) for field, desc in fields]
@@ -138,7 +138,7 @@ def _plain_message(store: Typestore, name: str, octets: Plain) -> Plain:
 
 
 def _plain_field(store: Typestore, desc: Any, octets: Plain) -> Plain | None:
-    """How a field is converted; None: it is plain already."""
+    """A function that converts a field; None: it needs no conversion."""
     kind, detail = desc
     if kind == Nodetype.BASE:
         return None

@@ -1,4 +1,4 @@
-"""ROS topic names that the platform does not allow."""
+"""Replacements for ROS topic names that are not allowed."""
 
 import re
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ _ILLEGAL = re.compile(r"[^A-Za-z0-9_/-]")
 
 
 def legal_topic_names(names: Iterable[str]) -> dict[str, str]:
-    """A legal name for each ROS name, no two alike; legal ones stay as they are.
+    """A unique legal name for each ROS name; legal names are unchanged.
 
-    Characters that are not allowed become `_`; names that begin with neither letter nor digit get an `x`.
+    Illegal characters become `_`; names that begin with neither a letter nor a digit get an `x`.
 
     Example:
         >>> legal_topic_names(["/my imu", "/my_imu", "/_hidden"])
@@ -19,7 +19,7 @@ def legal_topic_names(names: Iterable[str]) -> dict[str, str]:
     """
     legal: dict[str, str] = {}
     names = sorted(names)
-    # Legal names first: they never give way to others.
+    # Legal names first, so that they stay unchanged.
     for name in sorted(names, key=lambda name: _legal(name) != name):
         wanted, number = _legal(name), 1
         unique = wanted

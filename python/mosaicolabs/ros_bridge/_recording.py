@@ -1,4 +1,4 @@
-"""A bag as a recording: its topics become topics of a sequence, its messages are translated on the way."""
+"""A bag as a recording: topics become topics of a sequence, messages are translated while they are read."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,11 +9,11 @@ from typing import Any
 
 from rosbags.typesys import Stores
 
+from mosaicolabs._streams.ordered_executor import ordered_map
 from mosaicolabs.helpers import sanitize_topic_name
 from mosaicolabs.ingest import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
 from mosaicolabs.models import Message, Serializable
 
-from ._ahead import run_ahead
 from ._bag import NoMatchingTopicError
 from ._decode import UndecodableError
 from ._names import legal_topic_names
@@ -24,14 +24,14 @@ from .ros_message import ROSMessage
 
 @dataclass(frozen=True)
 class BagOptions:
-    """How a bag is read.
+    """Options for reading a bag.
 
     Attributes:
         topics: Patterns as in `ROSLoader`; None: all.
         store: Distribution whose types a bag without definitions has.
         custom_types: Definitions by type name.
-        adapters: By ROS topic, instead of those of the types.
-        adapter_options: Handed to `translate` of the adapters.
+        adapters: Adapters by ROS topic, instead of the registered ones.
+        adapter_options: Arguments for `translate` of the adapters.
     """
 
     topics: Sequence[str] | None = None
@@ -56,29 +56,30 @@ class _Channel:
 
 @dataclass(frozen=True, kw_only=True)
 class BagRecording(Recording):
-    """Decodes selected topics only.
+    """A bag, of which only the selected topics are decoded.
 
     Attributes:
-        loader: Of the topics that are stored.
+        loader: Loader of the topics that are stored.
+        options: Options the bag was opened with.
     """
 
     loader: ROSLoader
     options: BagOptions
 
     def select(self, patterns: Sequence[str]) -> "BagRecording":
-        """The same bag with the topics whose ROS names the patterns choose."""
+        """The same bag, restricted to topics whose ROS names match the patterns."""
         return open_bag(self.loader.path, replace(self.options, topics=patterns))
 
 
 def open_bag(path: Path, options: BagOptions) -> BagRecording:
-    """Reads the index of a bag, and finds an adapter and a definition for every topic.
+    """Reads the index of a bag and finds an adapter and a definition for every topic.
 
     Raises:
         FileNotFoundError: The bag does not exist.
-        ValueError: The path is no bag by its name.
+        ValueError: The path is not that of a bag.
         BagError: The bag cannot be opened.
-        NoMatchingTopicError: The patterns choose no topic.
-        RecordingError: Nothing in the bag can be stored: no adapter, or no definition.
+        NoMatchingTopicError: No topic matches the patterns.
+        RecordingError: Nothing can be stored: no topic has both an adapter and a definition.
     """
     skipped: list[Skipped] = []
     loader = ROSLoader(
@@ -87,13 +88,13 @@ def open_bag(path: Path, options: BagOptions) -> BagRecording:
     with loader:
         channels = _channels(loader)
         if not channels:
-            asked = " ".join(options.topics or [])
-            problem = f"no topic matches {asked}" if asked else "it is empty"
+            patterns = " ".join(options.topics or [])
+            problem = f"no topic matches {patterns}" if patterns else "the bag is empty"
             raise NoMatchingTopicError(f"{path}: {problem}")
         adapters = _adapters(channels, options.adapters, skipped)
         if not adapters:
             listed = "; ".join(f"{skip.source}: {skip.reason}" for skip in skipped)
-            raise RecordingError(f"{path}: nothing that can be stored: {listed}")
+            raise RecordingError(f"{path}: nothing can be stored: {listed}")
         loader._narrow(
             {channel.topic for channel in adapters},
             {channel.topic for channel, adapter in adapters.items() if adapter.octets_as_bytes},
@@ -101,7 +102,7 @@ def open_bag(path: Path, options: BagOptions) -> BagRecording:
         _check_definitions(loader)
     names = legal_topic_names({channel.topic for channel in adapters})
     skipped += [
-        Skipped(topic, 0, f"no legal name of a topic; stored as {name}")
+        Skipped(topic, 0, f"illegal topic name; stored as {name}")
         for topic, name in names.items()
         if name != sanitize_topic_name(topic)
     ]
@@ -120,21 +121,21 @@ def _channels(loader: ROSLoader) -> list[_Channel]:
     counts: Counter[tuple[str, str]] = Counter()
     for connection in loader._connections():
         counts[connection.topic, connection.msgtype] += connection.msgcount
-    # Of several types in a topic, the one with the most messages decides about its class.
+    # Of several types in a topic, the one with the most messages determines its class.
     return [_Channel(*key, counts[key]) for key in sorted(counts, key=lambda key: (key[0], -counts[key]))]
 
 
 def _adapters(
     channels: list[_Channel], overrides: Mapping[str, Adapter], skipped: list[Skipped]
 ) -> dict[_Channel, Adapter]:
-    """The adapter of each channel that can be stored; the others are listed as skipped."""
+    """The adapter of each channel that can be stored; other channels are appended to `skipped`."""
     found: dict[_Channel, Adapter] = {}
     classes: dict[str, type[Serializable]] = {}
     for channel in channels:
         override = overrides.get(channel.topic)
         if override is not None and channel.msg_type not in ros_types(override):
             types = ", ".join(ros_types(override))
-            raise RecordingError(f"adapter '{override.__name__}' is for {types}, not for {channel.source}")
+            raise RecordingError(f"adapter '{override.__name__}' translates {types}, not {channel.source}")
         adapter = override or ROSBridge.get_adapter(channel.msg_type)
         if adapter is None:
             reason = "no adapter for this type; register one to store it"
@@ -148,20 +149,20 @@ def _adapters(
 
 
 def _reason_to_skip(channel: _Channel, adapter: Adapter, classes: dict[str, type[Serializable]]) -> str:
-    """Why a channel cannot be stored by its adapter; empty if it can. `classes`: of the topics so far."""
+    """Why a channel cannot be stored; empty if it can. `classes`: the class of each topic so far."""
     if not channel.messages:
         return "no messages"
     try:
         data_class = adapter.ontology_data_type()
-    except ValueError as error:  # its tag is that of a class of the user
+    except ValueError as error:  # a class of the user has its tag
         return str(error)
     if classes.setdefault(channel.topic, data_class) is not data_class:
-        return f"a topic holds one class, and this one holds {classes[channel.topic].__name__}"
+        return f"a topic has one class; that of this topic is {classes[channel.topic].__name__}"
     return ""
 
 
 def _check_definitions(loader: ROSLoader) -> None:
-    """One topic without a definition counts as failed messages; without any at all, something is missing."""
+    """Raises if no topic has a definition; messages of a single topic without one count as failed."""
     decoders = loader._decoders().values()
     errors = [decode for decode in decoders if isinstance(decode, UndecodableError)]
     if errors and len(errors) == len(decoders):
@@ -213,10 +214,10 @@ def _messages(
                 yield name, partial(_translate, adapter, message, options), adapter.octets_as_bytes
 
     with loader:
-        yield from run_ahead(jobs())
+        yield from ordered_map(jobs())
     for name, count in left.items():
         for _ in range(count):
-            yield name, FailedMessage("the bag's index counts it, and it is not there")
+            yield name, FailedMessage("the index of the bag lists this message, but it is missing")
 
 
 def _translate(adapter: Adapter, message: ROSMessage, options: dict[str, Any]) -> Message | FailedMessage:

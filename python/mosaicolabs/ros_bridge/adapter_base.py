@@ -1,4 +1,4 @@
-"""What an adapter is: the translation of one or more ROS types into one data class."""
+"""Base of adapters, which translate one or more ROS types into one data class."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, TypeVar
@@ -23,8 +23,8 @@ class ROSAdapterBase(ABC, Generic[T]):
         ros_msgtype: ROS type, or types, such as `sensor_msgs/msg/Imu`.
         __mosaico_ontology_type__: The data class.
         _REQUIRED_KEYS: Fields that a message must have.
-        octets_as_bytes: Whether `from_dict` takes arrays of `uint8` as `bytes`. The injector then does not
-            turn them into lists, which costs a hundred times more for an image, and translates in threads.
+        octets_as_bytes: Whether `from_dict` expects arrays of `uint8` as `bytes` instead of lists, which cost
+            a hundred times more for an image. The injector then translates in threads.
 
     Example:
         >>> import pyarrow as pa
@@ -59,7 +59,7 @@ class ROSAdapterBase(ABC, Generic[T]):
 
     @classmethod
     def makes(cls, data_class: type) -> bool:
-        """Whether this is the class of its data objects."""
+        """Whether the adapter creates objects of this class."""
         return cls.ontology_data_type() is data_class
 
     @classmethod
@@ -73,7 +73,7 @@ class ROSAdapterBase(ABC, Generic[T]):
 
     @classmethod
     def schema_metadata(cls, ros_data: dict[str, Any], **kwargs: Any) -> dict[str, Any] | None:
-        """Metadata of a topic as told by one of its messages; not used by the injector."""
+        """Metadata of a topic from one of its messages; not used by the injector."""
         return None
 
     @classmethod
@@ -84,17 +84,18 @@ class ROSAdapterBase(ABC, Generic[T]):
         stamp is zero, which in ROS means "not set". `recording_timestamp_ns` is the time of the bag.
 
         Args:
+            ros_msg: The decoded message.
             kwargs: Options of the adapter; most have none.
 
         Raises:
-            TranslationError: The message was not decoded or does not fit; names topic, type and time.
+            TranslationError: The message was not decoded or does not match; names topic, type and time.
         """
         try:
             if ros_msg.data is None:
                 raise ValueError("it was not decoded")
             data = cls._data(ros_msg.data, kwargs)
             header = ros_msg.header
-            # Adapters of users may leave the header out.
+            # Adapters of users may omit the header.
             if header is not None and getattr(data, "header", cls) is None:
                 data.header = header.translate()  # type: ignore[attr-defined]
             stamp_ns = header.stamp.to_nanoseconds() if header is not None else 0
@@ -110,7 +111,7 @@ class ROSAdapterBase(ABC, Generic[T]):
 
     @classmethod
     def _data(cls, ros_data: dict[str, Any], options: dict[str, Any]) -> T:
-        """Adapters with options hand them to `from_dict` here."""
+        """The data object; adapters with options pass them to `from_dict`."""
         return cls.from_dict(ros_data)
 
     @classmethod
@@ -121,7 +122,7 @@ class ROSAdapterBase(ABC, Generic[T]):
         except KeyError:
             missing = ", ".join(key for key in cls._REQUIRED_KEYS if key not in ros_data)
             there = ", ".join(ros_data)
-            raise ValueError(f"{cls.__name__} needs the fields {missing}; there are: {there}") from None
+            raise ValueError(f"{cls.__name__} needs the fields {missing}; the message has: {there}") from None
 
     @classmethod
     def _header(cls, ros_data: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Reads bags: ROS 1 (`.bag`), ROS 2 (`.db3`, `.mcap`, folders), one decoded message after the other."""
+"""Reads bags of ROS 1 (`.bag`) and ROS 2 (`.db3`, `.mcap`, folders), message by message."""
 
 import glob
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -22,22 +22,22 @@ _logger = get_logger(__name__)
 
 
 class LoaderErrorPolicy(Enum):
-    """What a loader does with a message that it cannot decode, besides handing out the error."""
+    """What a loader does with a message that it cannot decode, besides yielding the error."""
 
     IGNORE = "ignore"
-    """Nothing."""
+    """Nothing further."""
 
     LOG_WARN = "log_warn"
-    """A warning in the log."""
+    """Log a warning."""
 
     RAISE = "raise"
-    """Raises instead."""
+    """Raise the error instead."""
 
 
 class ROSLoader:
     """A bag as an iterable of `(ROSMessage, None)`, or `(ROSMessage without data, error)`.
 
-    Opens when it is first used, also again after `close`.
+    The bag is opened at first use, also after `close`.
 
     Args:
         file_path: A `.bag`, `.db3` or `.mcap` file, or the folder of a ROS 2 bag.
@@ -45,12 +45,12 @@ class ROSLoader:
         typestore_name: Distribution whose types a bag without definitions has.
         error_policy: For messages that cannot be decoded.
         custom_types: Definitions by type name, as text or `.msg` files, for types that the bag does not
-            define. They win over `ROSTypeRegistry`.
-        bytes_topics: Topics whose arrays of `uint8` come as `bytes` instead of lists.
+            define. They take precedence over `ROSTypeRegistry`.
+        bytes_topics: Topics whose arrays of `uint8` are decoded as `bytes` instead of lists.
 
     Raises:
         FileNotFoundError: The bag does not exist.
-        ValueError: The path is no bag by its name.
+        ValueError: The path is not that of a bag.
 
     Example:
         >>> with ROSLoader("flight.bag", topics="/imu*") as bag:  # doctest: +SKIP
@@ -92,7 +92,7 @@ class ROSLoader:
 
     @property
     def msg_types(self) -> list[str | None]:
-        """The type of each of `topics`; None for one that has several."""
+        """The type of each of `topics`; None for a topic with several types."""
         types = [{c.msgtype for c in self._connections() if c.topic == topic} for topic in self.topics]
         return [names.pop() if len(names) == 1 else None for names in types]
 
@@ -102,10 +102,10 @@ class ROSLoader:
         return self._open().duration_ns
 
     def msg_count(self, topic: str | None = None) -> int:
-        """Messages of a selected topic, or of all of them; 0 for others, with a line in the log."""
+        """Number of messages of a selected topic, or of all; 0 for other topics, with a line in the log."""
         counts = [c.msgcount for c in self._connections() if topic in (None, c.topic)]
         if not counts and topic is not None:
-            _logger.warning("%s: topic '%s' is not among %s", self.path, topic, ", ".join(self.topics))
+            _logger.warning("%s: topic '%s' is not one of %s", self.path, topic, ", ".join(self.topics))
         return sum(counts)
 
     def __iter__(self) -> Iterator[tuple[ROSMessage, Exception | None]]:
@@ -123,7 +123,7 @@ class ROSLoader:
                 if isinstance(decode, UndecodableError):
                     raise decode
                 message = ROSMessage(time_ns, connection.topic, connection.msgtype, decode(raw))
-            except Exception as error:  # whatever damaged bytes lead rosbags to
+            except Exception as error:  # damaged bytes may raise anything in rosbags
                 yield self._undecoded(connection, time_ns, error)
             else:
                 yield message, None
@@ -160,7 +160,7 @@ class ROSLoader:
         return self._selected
 
     def _narrow(self, topics: Iterable[str], bytes_topics: Iterable[str]) -> None:
-        """From now on it is a loader of these topics only."""
+        """Restricts the loader to these topics."""
         self._patterns = [glob.escape(topic) for topic in topics]
         self._bytes_topics = frozenset(bytes_topics)
         self._selected = self._select(self._open().connections)
@@ -172,7 +172,7 @@ class ROSLoader:
         chosen = select_names(names, self._patterns)
         if not chosen:
             _logger.warning(
-                "%s: no topic matches %s; there are: %s",
+                "%s: no topic matches %s; the bag has: %s",
                 self.path,
                 ", ".join(self._patterns),
                 ", ".join(names) or "none",
@@ -180,7 +180,7 @@ class ROSLoader:
         return [connection for connection in connections if connection.topic in chosen]
 
     def _decoders(self) -> dict[int, Decode | UndecodableError]:
-        """By connection: how its messages are decoded, or why they cannot be."""
+        """The decoder of each connection, or the reason why there is none."""
         decoders = Decoders(given_types(self._store, self._custom_types), is_ros1=self._open().is_ros1)
         found: dict[int, Decode | UndecodableError] = {}
         for connection in self._connections():

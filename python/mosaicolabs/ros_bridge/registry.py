@@ -1,4 +1,4 @@
-"""Definitions of message types that bags do not bring along."""
+"""Registry of definitions of message types, for bags that do not contain them."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -9,10 +9,10 @@ Scope = Stores | str | None
 
 
 class ROSTypeRegistry:
-    """Message definitions by type name, for all stores or for one. Used as a class, never instantiated.
+    """Message definitions by type name, for all distributions or for one. Never instantiated.
 
-    A loader looks here when a bag does not hold the definition of a type: bags of ROS 2 before Iron, and
-    `.db3` files of that time, have none.
+    A loader uses them if a bag does not contain the definition of a type, as bags of ROS 2 before Iron do
+    not.
 
     Example:
         >>> ROSTypeRegistry.register("my_msgs/msg/Speed", "float64 rpm")
@@ -31,7 +31,7 @@ class ROSTypeRegistry:
         Args:
             msg_type: Such as `my_msgs/msg/Speed`.
             source: The text, or a `.msg` file.
-            store: The store it belongs to, as `Stores.ROS2_FOXY` or `"ros2_foxy"`; None: all.
+            store: The distribution, as `Stores.ROS2_FOXY` or `"ros2_foxy"`; None: all.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -41,28 +41,28 @@ class ROSTypeRegistry:
 
     @classmethod
     def register_directory(cls, package_name: str, dir_path: str | Path, store: Scope = None) -> None:
-        """Adds the `*.msg` files of a folder, without its sub-folders, as `package/msg/Stem`.
+        """Adds the `*.msg` files of a folder, without subfolders, as `package/msg/Stem`.
 
         Raises:
-            ValueError: It is not a folder.
+            ValueError: The path is not a folder.
         """
         for msg_type, path in folder_sources(package_name, dir_path).items():
             cls.register(msg_type, path, store)
 
     @classmethod
     def get_types(cls, store: Scope) -> dict[str, str]:
-        """Definitions for a store: those for all stores, and its own, which win."""
+        """Definitions for a distribution: its own, which take precedence, and those for all."""
         own = {} if store is None else cls._types.get(_scope(store), {})
         return {**cls._types.get(None, {}), **own}
 
     @classmethod
     def reset(cls) -> None:
-        """Forgets all definitions."""
+        """Removes all definitions."""
         cls._types.clear()
 
 
 def _scope(store: Scope) -> str | None:
-    """One spelling per store: `Stores.ROS2_FOXY`, `"ROS2_FOXY"`, `"ros2_foxy"`, `"Stores.ROS2_FOXY"`."""
+    """One spelling for `Stores.ROS2_FOXY`, `"ROS2_FOXY"`, `"ros2_foxy"` and `"Stores.ROS2_FOXY"`."""
     if store is None:
         return None
     name = store.value if isinstance(store, Stores) else store
@@ -73,12 +73,12 @@ def folder_sources(package_name: str, dir_path: str | Path) -> dict[str, str | P
     """The `.msg` files of a folder by type name."""
     folder = Path(dir_path)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; give the one that holds the .msg files")
+        raise ValueError(f"{folder} is not a folder; give the folder with the .msg files")
     return {f"{package_name}/msg/{path.stem}": path for path in sorted(folder.glob("*.msg"))}
 
 
 def definition_text(source: str | Path) -> str:
-    """The text of a definition that is given as text or as a `.msg` file."""
+    """The text of a definition given as text or as a `.msg` file."""
     if isinstance(source, str) and source.endswith(".msg") and "\n" not in source:
         source = Path(source)
     if isinstance(source, str):

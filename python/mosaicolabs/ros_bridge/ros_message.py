@@ -33,7 +33,7 @@ class ROSHeader:
         """Reads the `header` of a decoded message.
 
         Raises:
-            ValueError: It is no header, or its stamp is no time.
+            ValueError: It is not a header, or its stamp is not a time.
         """
         try:
             stamp = data["stamp"]
@@ -44,7 +44,7 @@ class ROSHeader:
             ) from error
 
     def translate(self, **kwargs: Any) -> Header:
-        """The header of a data class; keywords are accepted for symmetry with adapters and not used."""
+        """The header of a data class; keyword arguments, which adapters may have, are ignored."""
         return Header(stamp=self.stamp, frame_id=self.frame_id, seq=self.seq)
 
 
@@ -53,7 +53,7 @@ class ROSMessage:
     """A message of a bag.
 
     Attributes:
-        bag_timestamp_ns: When it was recorded, ns since the Unix epoch.
+        bag_timestamp_ns: Time of recording, ns since the Unix epoch.
         topic: Name of the ROS topic.
         msg_type: Such as `sensor_msgs/msg/Imu`; names of ROS 1 are written this way too.
         data: Fields and constants by their ROS names, nested messages as dicts, arrays as lists. None:

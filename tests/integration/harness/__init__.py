@@ -1,1 +1,1 @@
-"""What the end-to-end tests are made of."""
+"""Helpers of the end-to-end tests."""

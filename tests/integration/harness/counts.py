@@ -1,4 +1,4 @@
-"""What a daemon counts."""
+"""Metrics of a daemon."""
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 

@@ -34,7 +34,7 @@ def run_mosaicod(*arguments: object, **environment: str) -> subprocess.Completed
 
 
 def _database(store: Path) -> list[str]:
-    """Where the catalogue of a store lies: in the running Postgres below `tests/with_postgres`."""
+    """Where the catalog of a store lies: in the running Postgres below `tests/with_postgres`."""
     if os.environ.get("MOSAICO_TEST_CATALOG") != "postgres":
         return []
     url = os.environ["MOSAICO_TEST_POSTGRES"]
@@ -152,7 +152,7 @@ class BucketDaemon(Daemon):
     def __init__(self, folder: Path, bucket: str, port: int, keys: tuple[str, str], *arguments: str) -> None:
         super().__init__(folder)
         self.store = f"s3://{bucket}"
-        # A server that takes the bucket over finds the catalogue of the one before.
+        # A server that takes the bucket over finds the catalog of the one before.
         self._arguments = ["--state-dir", str(folder), *arguments, *_database(Path(self.store))]
         self._environment = {
             "MOSAICO_STORE_ENDPOINT": f"http://127.0.0.1:{port}",

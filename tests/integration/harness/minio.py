@@ -1,4 +1,4 @@
-"""A real MinIO, so that buckets are tested against something that speaks S3."""
+"""A real MinIO, for tests against an S3 implementation."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A Mosaico 0.2.4 server as it was recorded: for clients that must get along without any extra of ours."""
+"""A Mosaico 0.2.4 server as recorded, for clients that must work without extensions."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ import pyarrow.flight as flight
 from mosaicolabs import GPS
 from mosaicolabs.models._schema import message_schema
 
-from .mosaico02_catalogue import Catalogue, RefusedError, Topic, check_key
+from .mosaico02_catalog import Catalog, RefusedError, Topic, check_key
 from .tickets import TruncatedError, decode_ticket, encode_ticket
 from .vectors import created, recorded_rows, stored_form
 
@@ -23,28 +23,28 @@ SCHEMAS_ONLY = "facade error :: missing data :: unable to compute optimal batch 
 class _Headers(flight.ServerMiddlewareFactory):
     """Notes headers that no 0.2 client sends."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         super().__init__()
-        self._catalogue = catalogue
+        self._catalog = catalog
 
     def start_call(self, info: flight.CallInfo, headers: dict[str, Any]) -> None:
         for name in headers:
             if not name.startswith((":", "grpc-")) and name not in STANDARD_HEADERS:
-                self._catalogue.note(f"header `{name}` with {info.method.name}")
+                self._catalog.note(f"header `{name}` with {info.method.name}")
 
 
 class Mosaico02(flight.FlightServerBase):
     """The server; `strict` for our client, not strict to replay what other clients sent."""
 
     def __init__(self, *, strict: bool = True) -> None:
-        self.catalogue = Catalogue(strict=strict)
+        self.catalog = Catalog(strict=strict)
         self.greetings = 0
-        super().__init__("grpc://127.0.0.1:0", middleware={"headers": _Headers(self.catalogue)})
+        super().__init__("grpc://127.0.0.1:0", middleware={"headers": _Headers(self.catalog)})
 
     @property
     def extras(self) -> list[str]:
         """What was sent that no 0.2 client sends."""
-        return self.catalogue.extras
+        return self.catalog.extras
 
     # -- Flight ----------------------------------------------------------------------------------
 
@@ -52,7 +52,7 @@ class Mosaico02(flight.FlightServerBase):
         self.greetings += 1
         if criteria not in (b"", b"/"):
             raise flight.FlightInternalError("unsupported descriptor type")
-        for name in list(self.catalogue.sequences):
+        for name in list(self.catalog.sequences):
             endpoint = flight.FlightEndpoint(name.encode(), [])
             yield flight.FlightInfo(None, flight.FlightDescriptor.for_path(name), [endpoint])
 
@@ -73,12 +73,12 @@ class Mosaico02(flight.FlightServerBase):
     def _info(
         self, locator: str, window: tuple[int | None, int | None], descriptor: flight.FlightDescriptor
     ) -> flight.FlightInfo:
-        sequence = self.catalogue.sequences.get(locator)
+        sequence = self.catalog.sequences.get(locator)
         if sequence is not None:
             topics, schema, context = list(sequence.topics.values()), pa.schema([]), sequence.context
         else:
             try:
-                topic = self.catalogue.find_topic(locator)
+                topic = self.catalog.find_topic(locator)
             except RefusedError:
                 raise RefusedError("repository error :: not found") from None
             filled = topic.rows is not None and topic.times is not None
@@ -109,11 +109,11 @@ class Mosaico02(flight.FlightServerBase):
             raise RefusedError(f"marshal error :: deserialization error :: {text}") from end
 
     def _stored(self, locator: str) -> Topic:
-        if locator in self.catalogue.sequences:
+        if locator in self.catalog.sequences:
             text = "missing field `properties` at line 1 column 49"
             raise RefusedError(f"facade error :: metadata error :: deserialization error :: {text}")
         try:
-            return self.catalogue.find_topic(locator)
+            return self.catalog.find_topic(locator)
         except RefusedError:
             raise RefusedError(
                 "facade error :: store error :: storage backend error: Object at location "
@@ -128,19 +128,19 @@ class Mosaico02(flight.FlightServerBase):
                 text = f"missing field `key` at line 1 column {column}"
                 raise RefusedError(f"marshal error :: deserialization error :: {text}")
             _check_times(reader.schema)
-            topic = self.catalogue.find_topic(command["resource_locator"])
+            topic = self.catalog.find_topic(command["resource_locator"])
             check_key(command["key"], topic.key)
             batches = []
             for chunk in reader:
                 if chunk.app_metadata is not None:
-                    self.catalogue.note("metadata of a batch")
+                    self.catalog.note("metadata of a batch")
                 batches.append(chunk.data)
             topic.rows = pa.Table.from_batches(batches, reader.schema)
             topic.locked = True
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
         with answering():
-            response = self.catalogue.act(action.type, action.body.to_pybytes())
+            response = self.catalog.act(action.type, action.body.to_pybytes())
         answer = {"action": "empty"} if response is None else {"action": action.type, "response": response}
         yield json.dumps(answer).encode()
 
@@ -153,7 +153,7 @@ class Mosaico02(flight.FlightServerBase):
             text = "expected value at line 1 column 1"
             raise RefusedError(f"marshal error :: deserialization error :: {text}") from error
         for name in command.keys() - known:
-            self.catalogue.note(f"field `{name}` of a command")
+            self.catalog.note(f"field `{name}` of a command")
         return command
 
     # -- recorded content ------------------------------------------------------------------------
@@ -173,12 +173,12 @@ class Mosaico02(flight.FlightServerBase):
             key = self._created("sequence_create", sequence)
             for body in topics:
                 self._created("topic_create", {**body, "sequence_key": key})
-                topic = self.catalogue.find_topic(body["name"])
+                topic = self.catalog.find_topic(body["name"])
                 topic.rows, topic.locked = tables.get(topic.locator), True
-            self.catalogue.act("sequence_finalize", json.dumps({"name": name, "key": key}).encode())
+            self.catalog.act("sequence_finalize", json.dumps({"name": name, "key": key}).encode())
 
     def _created(self, action: str, body: dict[str, Any]) -> str:
-        answer = self.catalogue.act(action, json.dumps(body).encode())
+        answer = self.catalog.act(action, json.dumps(body).encode())
         assert answer is not None
         key: str = answer["key"]
         return key

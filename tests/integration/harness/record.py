@@ -1,4 +1,4 @@
-"""Short ways to record and to replay."""
+"""Shortcuts to record and to replay."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""One message of every ROS type that has an adapter, and the data object that it stands for."""
+"""One message of every ROS type with an adapter, and its expected data object."""
 
 from typing import Any
 

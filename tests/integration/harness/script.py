@@ -1,4 +1,4 @@
-"""Python scripts in processes of their own, which tests talk to line by line."""
+"""Python scripts in child processes, with which tests communicate line by line."""
 
 import select
 import signal

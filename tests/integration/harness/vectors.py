@@ -1,4 +1,4 @@
-"""What a Mosaico 0.2.4 server was recorded to say, from `../shared/contract/vectors`."""
+"""Recorded answers of a Mosaico 0.2.4 server, from `../shared/contract/vectors`."""
 
 import json
 import os

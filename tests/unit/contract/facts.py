@@ -1,4 +1,4 @@
-"""What a fact is, where the recorded ones lie, and which of them ours does not share on purpose."""
+"""Facts, the recorded ones, and intended differences."""
 
 import importlib
 import json
@@ -16,8 +16,8 @@ PENDING: tuple[str, ...] = ()
 """Parts that are not there yet. One that is there must leave the list: a test says so."""
 
 _MACHINERY = "parts of a transport in Python; ours is in Rust"
-_MADE_BY_OTHERS = "users never call it: handles are made by other classes, and ours hold a native client"
-_HELD_WHILE_OPEN = "a recording that is open is held until the interpreter ends, and told of there"
+_CREATED_BY_OTHERS = "users never call it: other classes create handlers, and ours have a native client"
+_REFERENCED_WHILE_OPEN = "an open recording is referenced until the interpreter exits, and reported then"
 _CALLED_BY_PYDANTIC = "called by pydantic alone, which passes it by position"
 _HANDLES = (
     "comm.mosaico_client.MosaicoClient",
@@ -44,8 +44,8 @@ DIFFERENT = {
     "mosaicolabs.handlers.helpers": "private constants; the checks are `helpers.validate_*_name`",
     "mosaicolabs.models.sensors.image._IMG_ENCODING_MAP": "private; the encodings are facts of their own",
     "mosaicolabs.models.sensors.image._DEFAULT_IMG_FORMAT": "private; the default is a fact of its own",
-    **{f"mosaicolabs.{path}.__init__": _MADE_BY_OTHERS for path in _HANDLES},
-    **{f"mosaicolabs.{path}.__del__": _HELD_WHILE_OPEN for path in _WRITERS},
+    **{f"mosaicolabs.{path}.__init__": _CREATED_BY_OTHERS for path in _HANDLES},
+    **{f"mosaicolabs.{path}.__del__": _REFERENCED_WHILE_OPEN for path in _WRITERS},
     **{f"mosaicolabs.{path}.model_post_init": _CALLED_BY_PYDANTIC for path in _UNSIGNED},
     "mosaicolabs.handlers.topic_writer.TopicWriter.is_active": "an attribute whose value may be called",
     "testing.command.mosaico.testing": "the tests lie in the repository, not in the package",
@@ -53,7 +53,7 @@ DIFFERENT = {
     "IMU.fields.angular_velocity": "an accelerometer alone is an IMU too",
     "IMU.columns.angular_velocity": "an accelerometer alone is an IMU too",
 }
-"""Facts that ours differs in on purpose, by the beginning of their name, with the reason."""
+"""Intended differences, by the beginning of the name of the fact, with the reason."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The policies that come with the package."""
+"""The policies of the package."""
 
 from mosaicolabs.ml.sync_policies.hold import SyncAsOf, SyncDrop, SyncHold
 

@@ -1,4 +1,4 @@
-"""Policies that take over the last sample, as long as it is not too old."""
+"""Policies that use the last sample, unless it is too old."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,17 +15,17 @@ class LastSample:
     def apply(
         self, grid: npt.NDArray[np.int64], s_ts: npt.NDArray[np.int64], s_val: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """Values at the ticks, see `SyncPolicy.apply`; an array of objects, None where there is none."""
+        """Values at the ticks, see `SyncPolicy.apply`; an array of objects, None for missing values."""
         return self.pick(grid, s_ts)(s_val)
 
     def pick(
         self, grid: npt.NDArray[np.int64], s_ts: npt.NDArray[np.int64]
     ) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-        """`apply` for all columns with samples at the same times: these are looked up only once."""
+        """`apply` for several columns with samples at the same times, which are searched only once."""
         last = np.searchsorted(s_ts, grid, side="right") - 1
         (ticks,) = np.nonzero(last >= 0)
         last = last[ticks]
-        # Unsigned, an age is right even where its difference overflows.
+        # As unsigned number, the age is right even if the difference overflows.
         fresh = self._fresh((grid[ticks] - s_ts[last]).astype(np.uint64))
         ticks, last = ticks[fresh], last[fresh]
 

@@ -1,6 +1,6 @@
-"""One value each: numbers of every width, a flag, text.
+"""Single values: numbers of every width, a flag, text.
 
-Widths are a matter of storage: a number that does not fit is refused when the message is encoded.
+Widths matter for storage only: a number that does not fit is refused when the message is encoded.
 """
 
 from typing import ClassVar
@@ -25,7 +25,7 @@ class _NotNegative(BaseModel):
     @field_validator("data")
     @classmethod
     def check_not_negative(cls, v: int) -> int:
-        """Unsigned columns cannot hold it, and the caller is still near enough to explain it."""
+        """Unsigned columns cannot store negative values; an error here points at the caller."""
         if v < 0:
             raise ValueError(f"{v} is negative; use a signed Integer class")
         return v

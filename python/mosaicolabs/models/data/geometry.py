@@ -1,7 +1,7 @@
-"""Vectors, points, rotations, and what is made of them.
+"""Vectors, points, rotations, transforms and poses.
 
-The components are nullable columns and the models require them: a null component is refused when
-the message is made.
+Components are nullable columns, but the models require them: a null component is refused when the message is
+created.
 """
 
 from typing import ClassVar
@@ -83,7 +83,7 @@ class _Vector4dStruct(BaseModel):
 
 
 class Vector2d(_Vector2dStruct, Serializable, HeaderMixin, CovarianceMixin):
-    """A free vector in the plane; the unit is that of the quantity it stands for.
+    """A free vector in the plane; the unit is that of its quantity.
 
     Attributes:
         x, y: Components along the axes of the frame.
@@ -95,7 +95,7 @@ class Vector2d(_Vector2dStruct, Serializable, HeaderMixin, CovarianceMixin):
 
 
 class Vector3d(_Vector3dStruct, Serializable, HeaderMixin, CovarianceMixin):
-    """A free vector in space; the unit is that of the quantity it stands for.
+    """A free vector in space; the unit is that of its quantity.
 
     Attributes:
         x, y, z: Components along the axes of the frame.
@@ -107,7 +107,7 @@ class Vector3d(_Vector3dStruct, Serializable, HeaderMixin, CovarianceMixin):
 
 
 class Vector4d(_Vector4dStruct, Serializable, HeaderMixin, CovarianceMixin):
-    """Four numbers that belong together.
+    """Four components.
 
     Attributes:
         x, y, z, w: Components.
@@ -118,7 +118,7 @@ class Point2d(_Vector2dStruct, Serializable, HeaderMixin, CovarianceMixin):
     """A position in the plane.
 
     Attributes:
-        x, y: Coordinates, m unless the user of the class says otherwise.
+        x, y: Coordinates, m unless documented otherwise.
     """
 
 
@@ -126,7 +126,7 @@ class Point3d(_Vector3dStruct, Serializable, HeaderMixin, CovarianceMixin):
     """A position in space.
 
     Attributes:
-        x, y, z: Coordinates, m unless the user of the class says otherwise.
+        x, y, z: Coordinates, m unless documented otherwise.
     """
 
 
@@ -150,7 +150,7 @@ class Transform(Serializable, HeaderMixin, CovarianceMixin):
 
     Attributes:
         translation: Origin of the target in the source frame, m.
-        rotation: Rotation that takes vectors of the target frame into the source frame.
+        rotation: Rotation of vectors from the target frame into the source frame.
         target_frame_id: Name of the target frame. The source is `header.frame_id`.
 
     Source: meanings follow ROS `geometry_msgs/TransformStamped`.
@@ -181,11 +181,11 @@ class Transform(Serializable, HeaderMixin, CovarianceMixin):
 
 
 class Pose(Serializable, HeaderMixin, CovarianceMixin):
-    """Where something is and how it is turned, in the frame of the header.
+    """Position and orientation of a body in the frame of the header.
 
     Attributes:
         position: m.
-        orientation: Rotation that takes vectors of the body into the frame of the header.
+        orientation: Rotation of vectors from the body frame into the frame of the header.
         covariance: Of x, y, z and the rotations about these axes: 36 values, m^2 and rad^2.
 
     Source: meanings follow ROS `geometry_msgs/Pose`.

@@ -31,7 +31,7 @@ class _LinearAndAngular(BaseModel):
 
     @model_validator(mode="after")
     def check_at_least_one_exists(self) -> Self:
-        """Nothing measured is no measurement."""
+        """At least one part is measured."""
         if self.linear is None and self.angular is None:
             raise ValueError(f"{type(self).__name__} has neither linear nor angular; give at least one")
         return self

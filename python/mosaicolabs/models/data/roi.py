@@ -17,7 +17,7 @@ class ROI(Serializable, HeaderMixin):
         offset: Upper left corner: x to the right, y down, px.
         height: px.
         width: px.
-        do_rectify: Whether the rectangle is meant in the rectified image. None means no.
+        do_rectify: Whether the rectangle refers to the rectified image. None means no.
 
     Source: meanings follow ROS `sensor_msgs/RegionOfInterest`.
 

@@ -1,4 +1,4 @@
-"""Data classes of the later Mosaico line. Each is imported when it is first used."""
+"""Data classes of later Mosaico versions. Each is imported at first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # One by one: a user's own class may have the tag of another.
+    # One by one: a class of the user may have the tag of another one.
     if name in _MODULES:
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What classes of point clouds share: a list per value, one item per point."""
+"""Common parts of point clouds: one list per value, with one item per point."""
 
 import pyarrow as pa
 
@@ -9,7 +9,7 @@ FLOAT, OCTET, WORD = pa.list_(pa.float32()), pa.list_(pa.uint8()), pa.list_(pa.u
 
 
 def points(*more: pa.Field) -> pa.StructType:
-    """The struct of a cloud: coordinates, and what else there is of each point."""
+    """The struct of a cloud: coordinates, and further values of each point."""
     axes = [column(axis, FLOAT, f"Coordinates along {axis}, m.", required=True) for axis in "xyz"]
     return pa.struct([*axes, *more])
 

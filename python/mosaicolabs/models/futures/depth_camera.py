@@ -1,4 +1,4 @@
-"""Cameras that see depth."""
+"""Depth cameras."""
 
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ class _DepthCamera(Points):
 
 
 class RGBDCamera(_DepthCamera, Serializable, HeaderMixin):
-    """Points of a camera for colour and depth, in the frame of the header. One item per point in every list.
+    """Points of a colour and depth camera, in the frame of the header. All lists have one item per point.
 
     Attributes:
         x: To the right, m.
@@ -47,7 +47,7 @@ class ToFCamera(_DepthCamera, Serializable, HeaderMixin):
 
     Attributes:
         noise: Expected error of the distance, in units of the device.
-        grayscale: Brightness without the camera's own light, in units of the device.
+        grayscale: Brightness without the light of the camera, in units of the device.
 
     Source: columns are those of Mosaico 0.4.
     """
@@ -68,7 +68,7 @@ class StereoCamera(_DepthCamera, Serializable, HeaderMixin):
 
     Attributes:
         luma: Brightness, 0 to 255.
-        cost: How badly the two pictures matched, 0 to 255.
+        cost: Matching cost of the two pictures, 0 (best) to 255.
 
     Source: columns are those of Mosaico 0.4.
     """

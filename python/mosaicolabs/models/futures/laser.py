@@ -68,7 +68,7 @@ class LaserScan(_Scan, Serializable, HeaderMixin):
 
 
 class MultiEchoLaserScan(_Scan, Serializable, HeaderMixin):
-    """One sweep of a laser scanner that sees several echoes per ray; see `LaserScan`.
+    """One sweep of a laser scanner with several echoes per ray; see `LaserScan`.
 
     Attributes:
         ranges: Echoes per ray, m.

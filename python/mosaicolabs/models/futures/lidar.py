@@ -19,14 +19,14 @@ class Lidar(Points, Serializable, HeaderMixin):
         z: Up, m.
         intensity: Strength of the echo, in units of the device.
         reflectivity: Calibrated reflectivity, in units of the device.
-        beam_id: Which beam or ring measured it.
+        beam_id: Index of the beam or ring.
         range: Distance, m.
         near_ir: Ambient light, in units of the device.
         azimuth: Angle about z, rad.
         elevation: Angle above the plane of x and y, rad.
-        confidence: How sure the device is, in its units.
-        return_type: Which of several echoes it is, by the code of the device.
-        point_timestamp: When the point was measured, in the unit and from the origin of the device.
+        confidence: Confidence, in units of the device.
+        return_type: Code of the echo, as defined by the device.
+        point_timestamp: Time of the point, in the unit and from the origin of the device.
 
     Source: axes follow ROS REP 103; columns are those of Mosaico 0.4.
 

@@ -1,4 +1,4 @@
-"""What the platform tells about stored sequences and topics."""
+"""Facts of the catalog about sequences and topics."""
 
 from mosaicolabs.models.platform.sequence import Sequence
 from mosaicolabs.models.platform.topic import Topic

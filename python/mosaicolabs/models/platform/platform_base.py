@@ -9,10 +9,10 @@ from mosaicolabs.models.base_model import BaseModel
 
 
 class PlatformBase(BaseModel):
-    """A snapshot of something stored; it does not follow later changes.
+    """A snapshot of facts; it does not follow later changes.
 
     Attributes:
-        user_metadata: What the user attached when it was created.
+        user_metadata: Metadata that the user attached at creation.
     """
 
     user_metadata: dict[str, Any]
@@ -29,7 +29,7 @@ class PlatformBase(BaseModel):
 
     @property
     def created_datetime(self) -> datetime:
-        """When it was created, UTC."""
+        """Creation time, UTC."""
         return self._created_datetime
 
     @property

@@ -9,11 +9,11 @@ from typing_extensions import Self
 from mosaicolabs.models.platform.platform_base import PlatformBase
 from mosaicolabs.models.query.expressions import _QuerySequenceExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy
-from mosaicolabs.models.query.generation.mappers import CatalogueFieldMapper
+from mosaicolabs.models.query.generation.mappers import CatalogFieldMapper
 
 
 class Sequence(PlatformBase):
-    """Facts about a sequence. Made by the handlers, not by users.
+    """Facts about a sequence. Created by handlers, not by users.
 
     Attributes:
         Q: Fields for queries: `Sequence.Q.user_metadata["site"].eq("north")`. Creation times are
@@ -21,7 +21,7 @@ class Sequence(PlatformBase):
     """
 
     Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
-        CatalogueFieldMapper(texts=("name",), numbers=("created_timestamp",)), _QuerySequenceExpression
+        CatalogFieldMapper(texts=("name",), numbers=("created_timestamp",)), _QuerySequenceExpression
     )
 
     _topics: list[str] = PrivateAttr(default_factory=list)

@@ -9,11 +9,11 @@ from typing_extensions import Self
 from mosaicolabs.models.platform.platform_base import PlatformBase
 from mosaicolabs.models.query.expressions import _QueryTopicExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy
-from mosaicolabs.models.query.generation.mappers import CatalogueFieldMapper
+from mosaicolabs.models.query.generation.mappers import CatalogFieldMapper
 
 
 class Topic(PlatformBase):
-    """Facts about a topic. Made by the handlers, not by users.
+    """Facts about a topic. Created by handlers, not by users.
 
     Attributes:
         Q: Fields for queries: `Topic.Q.ontology_tag.in_("imu", "gps")`. Creation times are
@@ -21,7 +21,7 @@ class Topic(PlatformBase):
     """
 
     Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
-        CatalogueFieldMapper(
+        CatalogFieldMapper(
             texts=("name", "ontology_tag", "serialization_format"), numbers=("created_timestamp",)
         ),
         _QueryTopicExpression,
@@ -69,10 +69,10 @@ class Topic(PlatformBase):
 
     @property
     def serialization_format(self) -> str:
-        """Value of the `SerializationFormat` it was created with."""
+        """Storage profile, a value of `SerializationFormat`."""
         return self._serialization_format
 
     @property
     def chunks_number(self) -> int | None:
-        """Number of files in the store. None: the server does not tell."""
+        """Number of chunks in the store. None: the server does not report it."""
         return self._chunks_number

@@ -1,6 +1,6 @@
-"""Find sequences and topics by names, metadata and the values of their messages.
+"""Queries for sequences and topics by names, metadata and the values of their messages.
 
-Builders hold conditions, `.Q` of a class makes them, `client.query` runs them.
+`.Q` of a class creates conditions, builders combine them, `client.query` executes them.
 
 Example:
     >>> from mosaicolabs import IMU

@@ -1,4 +1,4 @@
-"""The sections of a query, each with its conditions, and the query that they make up."""
+"""Builders of the sections of a query, and the query itself."""
 
 from typing import Any, ClassVar
 
@@ -29,7 +29,7 @@ _METADATA_OPERATORS = ("eq", "neq", "lt", "leq", "gt", "geq", "in_", "between", 
 
 
 class _Combinable:
-    """Builders and queries combine by `&`, `|` and `~` into a query on the set of matching topics."""
+    """Builders and queries combine by `&`, `|` and `~` into a query over sets of topics."""
 
     def __and__(self, other: object) -> "Query":
         return _combined(AND, self, other)
@@ -42,7 +42,7 @@ class _Combinable:
 
 
 class _Builder(_Combinable):
-    """One section of a query: conditions that all have to hold."""
+    """One section of a query: conditions that must all hold."""
 
     _section: ClassVar[str]
     _expression_type: ClassVar[type[_QueryExpression]]
@@ -63,12 +63,12 @@ class _Builder(_Combinable):
         Raises:
             TypeError: It is not a condition of this section.
             ValueError: Its operator does not begin with `$`.
-            NotImplementedError: The section has a condition on the same field.
+            NotImplementedError: The section already has a condition on the field.
         """
         if not isinstance(expr, self._expression_type):
             raise TypeError(
                 f"{type(self).__name__} takes a {self._expression_type._described()}, "
-                f"not {type(expr).__name__} {expr!r}; operators such as .eq() and .gt() make them"
+                f"not {type(expr).__name__} {expr!r}; operators such as .eq() and .gt() create them"
             )
         if not expr.op.startswith("$"):
             raise InvalidInputError(
@@ -86,12 +86,12 @@ class _Builder(_Combinable):
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """The section as it is sent: `{field: {op: value}}`, all of which have to hold."""
+        """The section as it is sent: `{field: {op: value}}`, all of which must hold."""
         leaves, combinations = dict(self._fields), []
         for combination in self._combinations:
             together = combination._leaves_of_and()
             if together and leaves.keys().isdisjoint(together):
-                leaves |= together  # Mosaico 0.2 understands this, and no `$and`
+                leaves |= together  # Mosaico 0.2 supports this, but not `$and`
             else:
                 combinations.append(combination._filter())
         section: dict[str, Any] = {}
@@ -104,8 +104,8 @@ class _Builder(_Combinable):
         return _with_combinations(section, combinations)
 
 
-class _CatalogueBuilder(_Builder):
-    """What sections on sequences and on topics have in common."""
+class _CatalogEntryBuilder(_Builder):
+    """Conditions common to sequences and topics."""
 
     def with_name(self, name: str) -> Self:
         """The name equals this one."""
@@ -137,14 +137,14 @@ class _CatalogueBuilder(_Builder):
         raise InvalidInputError("with_created_timestamp needs time_start, time_end or both", "bad_query")
 
     def with_user_metadata(self, key: str, **operator: Any) -> Self:
-        """A value in the user metadata compares as told: `with_user_metadata("laps", gt=3)`.
+        """A condition on a value in the user metadata: `with_user_metadata("laps", gt=3)`.
 
         Args:
             key: Key; a dotted path leads into objects and, by index, into lists.
             **operator: One of the operators of `Q.user_metadata[key]`, and its value.
 
         Raises:
-            ValueError: Not exactly one operator, or one that there is not.
+            ValueError: Not exactly one operator, or an unknown one.
         """
         if len(operator) != 1 or not operator.keys() <= set(_METADATA_OPERATORS):
             raise InvalidInputError(
@@ -157,7 +157,7 @@ class _CatalogueBuilder(_Builder):
         return self.with_expression(getattr(field, name)(value))
 
 
-class QuerySequence(_CatalogueBuilder):
+class QuerySequence(_CatalogEntryBuilder):
     """Conditions on sequences, from `Sequence.Q`.
 
     Example:
@@ -170,7 +170,7 @@ class QuerySequence(_CatalogueBuilder):
     _expression_type = _QuerySequenceExpression
 
 
-class QueryTopic(_CatalogueBuilder):
+class QueryTopic(_CatalogEntryBuilder):
     """Conditions on topics, from `Topic.Q`.
 
     Example:
@@ -181,11 +181,11 @@ class QueryTopic(_CatalogueBuilder):
     _section = "topic"
     _expression_type = _QueryTopicExpression
 
-    # Topics of an earlier answer: sequence names beside the names of their topics.
+    # Topics of an earlier response: names of sequences with the names of their topics.
     _pins: tuple[tuple[list[str], list[str]], ...] = ()
 
     def with_ontology_tag(self, ontology_tag: str) -> Self:
-        """The messages are of the class with this tag."""
+        """The class of the messages has this tag."""
         return self.with_expression(_QueryableString("ontology_tag", self._expression_type).eq(ontology_tag))
 
     @classmethod
@@ -201,11 +201,12 @@ class QueryTopic(_CatalogueBuilder):
 
 
 class QueryOntologyCatalog(_Builder):
-    """Conditions on the values of messages, from the `.Q` of their classes; one message has to satisfy all.
+    """Conditions on the values of messages, from the `.Q` of their classes; one message must satisfy all.
 
     Args:
         expressions: Conditions.
-        include_timestamp_range: Whether the answer tells when the first and the last matching message were.
+        include_timestamp_range: Whether the response includes the times of the first and the last matching
+            message.
 
     Example:
         >>> from mosaicolabs import IMU
@@ -229,9 +230,9 @@ class QueryOntologyCatalog(_Builder):
 
 
 class Query(_Combinable):
-    """Sections that all have to hold for a topic, at most one of a kind.
+    """Sections that must all hold for a topic, at most one of each kind.
 
-    Queries and builders combine by `&`, `|` and `~`; those are sets of topics.
+    Queries and builders combine by `&`, `|` and `~` as sets of topics.
 
     Raises:
         ValueError: Two builders of one kind.
@@ -240,10 +241,10 @@ class Query(_Combinable):
         >>> from mosaicolabs import GPS, IMU
         >>> shaken = QueryOntologyCatalog(IMU.Q.acceleration.z.gt(20.0))
         >>> lost = QueryOntologyCatalog(GPS.Q.status.satellites.lt(4))
-        >>> asked = Query(QuerySequence().with_name_match("run-"), shaken | lost).to_dict()
-        >>> asked["sequence"]
+        >>> query = Query(QuerySequence().with_name_match("run-"), shaken | lost).to_dict()
+        >>> query["sequence"]
         {'name': {'$match': 'run-'}}
-        >>> asked["$or"][1]
+        >>> query["$or"][1]
         {'ontology': {'gps.status.satellites': {'$lt': 4}}}
     """
 
@@ -253,7 +254,7 @@ class Query(_Combinable):
         self.append(*queries)
 
     def append(self, *queries: "QueryableProtocol | Query") -> None:
-        """Adds sections or whole queries, which have to hold too.
+        """Adds sections or queries, which must hold too.
 
         Raises:
             ValueError: Two builders of one kind.
@@ -277,7 +278,7 @@ class Query(_Combinable):
         return query
 
     def _only_part(self, op: str) -> "tuple[Query, ...]":
-        """The operands, if the query is nothing but this combination."""
+        """The operands, if the query consists of this combination only."""
         if not self._builders and len(self._combinations) == 1 and self._combinations[0][0] == op:
             return self._combinations[0][1]
         return (self,)
@@ -321,7 +322,7 @@ def _with_combinations(fields: dict[str, Any], combinations: list[dict[str, Any]
 
 
 def _within(section: dict[str, Any] | None, sequences: list[str]) -> dict[str, Any]:
-    """The section on sequences, for those of these names only."""
+    """The section on sequences, restricted to these names."""
     names = {"name": {"$in": sequences}}
     if section is None or "name" not in section:
         return {**(section or {}), **names}

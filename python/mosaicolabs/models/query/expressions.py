@@ -10,14 +10,14 @@ COMBINATIONS = frozenset((AND, OR, NOT))
 
 
 class _QueryExpression:
-    """A condition. Fields of `.Q` make them; `a & b`, `a | b` and `~a` combine those of one kind.
+    """A condition. Fields of `.Q` create them; `a & b`, `a | b` and `~a` combine conditions of one kind.
 
-    Python's `and`, `or` and `not` cannot be given a meaning here: they return one of their operands.
+    Python's `and`, `or` and `not` cannot be overloaded: they return one of their operands.
 
     Attributes:
         full_path: Path of the field; empty for a combination.
         op: Operator as sent, such as `$gt`, or `$and`, `$or`, `$not`.
-        value: What the field is compared with. The parts of `$and` and `$or`, the condition in `$not`.
+        value: The value that the field is compared with; the operands of `$and`, `$or`, `$not`.
 
     Example:
         >>> from mosaicolabs import IMU
@@ -75,7 +75,7 @@ class _QueryExpression:
         return tuple(self.value) if self.op == op else (self,)
 
     def _leaves_of_and(self) -> dict[str, "_QueryExpression"]:
-        """The conditions by path, if this is nothing but an `$and` of conditions on different fields."""
+        """The conditions by path, if this is an `$and` of conditions on different fields."""
         if self.op != AND or any(part._is_combination for part in self.value):
             return {}
         leaves = {part.full_path: part for part in self.value}
@@ -83,15 +83,15 @@ class _QueryExpression:
 
     @classmethod
     def _described(cls) -> str:
-        """What messages call it."""
+        """Its name in error messages."""
         return "condition"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.to_dict()})"
 
 
-class _CatalogueExpression(_QueryExpression):
-    """A condition on what the catalogue knows; user metadata has an object of its own."""
+class _CatalogEntryExpression(_QueryExpression):
+    """A condition on facts of the catalog; user metadata is an object of its own."""
 
     __slots__ = ()
 
@@ -102,8 +102,8 @@ class _CatalogueExpression(_QueryExpression):
         return super()._filter()
 
 
-class _QuerySequenceExpression(_CatalogueExpression):
-    """A condition on a sequence, made by `Sequence.Q`."""
+class _QuerySequenceExpression(_CatalogEntryExpression):
+    """A condition on a sequence, created by `Sequence.Q`."""
 
     __slots__ = ()
 
@@ -112,8 +112,8 @@ class _QuerySequenceExpression(_CatalogueExpression):
         return "condition of Sequence.Q"
 
 
-class _QueryTopicExpression(_CatalogueExpression):
-    """A condition on a topic, made by `Topic.Q`."""
+class _QueryTopicExpression(_CatalogEntryExpression):
+    """A condition on a topic, created by `Topic.Q`."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class _QueryTopicExpression(_CatalogueExpression):
 
 
 class _QueryCatalogExpression(_QueryExpression):
-    """A condition on the values of messages, made by the `.Q` of their class."""
+    """A condition on the values of messages, created by the `.Q` of their class."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What builders and field mappers have in common, for those who write their own."""
+"""Interfaces of builders and field mappers, for custom implementations."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -34,5 +34,5 @@ class FieldMapperProtocol(Protocol):
         query_expression_type: type[_QueryExpression],
         path_prefix: str | None = None,
     ) -> tuple[str, dict[str, Any]]:
-        """The prefix of all paths, and the fields by name: a field, or a dict of what lies below."""
+        """The prefix of all paths, and the fields by name: a field, or a dict of nested fields."""
         ...

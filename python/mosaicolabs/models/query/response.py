@@ -1,12 +1,12 @@
-"""What a query found."""
+"""The results of a query."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.helpers._format import seconds
 from mosaicolabs.helpers._html import Row, table
-from mosaicolabs.helpers._text import seconds
 from mosaicolabs.models.platform import Sequence
 from mosaicolabs.models.query.builders import QuerySequence, QueryTopic
 
@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass
 class TimestampRange:
-    """When messages matched.
+    """The times of the matching messages.
 
     Attributes:
         start: Time of the first matching message, ns since the Unix epoch.
@@ -52,7 +52,7 @@ class QueryResponseItemTopic:
 
     Attributes:
         name: Name with a leading slash.
-        timestamp_range: When its messages matched. None: the query did not ask for it.
+        timestamp_range: Times of its matching messages. None: not requested by the query.
     """
 
     name: str
@@ -74,7 +74,7 @@ class QueryResponseItem:
 
 @dataclass
 class QueryResponse:
-    """The answer to a query: a sequence of items, falsy if nothing was found.
+    """The response to a query: a sequence of items, falsy if nothing was found.
 
     Attributes:
         items: One per sequence.
@@ -118,11 +118,11 @@ class QueryResponse:
 
     @property
     def explain(self) -> dict[str, Any] | None:
-        """What the daemon looked at, if the query asked for it."""
+        """How the daemon executed the query, if requested: chunks, row groups, rows and bytes read."""
         return self._explain
 
     def pages(self) -> Iterator["QueryResponse"]:
-        """This page and all that follow, each fetched when its turn comes."""
+        """This page and all following ones, each fetched when it is needed."""
         page: QueryResponse | None = self
         while page is not None:
             yield page
@@ -147,22 +147,22 @@ class QueryResponse:
         return not self.items
 
     def get_data_streamer(self, *, progress: bool = False) -> "QueryDataStreamer":
-        """Opens the replay of what was found: `(sequence_name, topic_name, message)`.
+        """Opens the replay of the results: `(sequence_name, topic_name, message)`.
 
         With `include_timestamp_range` in the query, each topic is read from its first to its last matching
-        message; without, as a whole. Sequences come in the order of the items, the topics of each merged by
-        time. Later pages are not part of it.
+        message, otherwise as a whole. Sequences follow the order of the items; the topics of each are merged
+        by time. Later pages are not included.
 
         Args:
-            progress: Show on stderr how far the replay of each sequence is, where that is a terminal or a
-                notebook.
+            progress: Show the position of the replay of each sequence on stderr, where that is a terminal or
+                a notebook.
 
         Raises:
-            ValueError: The response was not made by `client.query`.
+            ValueError: The response was not created by `client.query`.
         """
         if self._stream is None:
             raise InvalidInputError(
-                "this response was not made by client.query, hence has no data to stream", "bad_query"
+                "this response was not created by client.query, hence has no data to stream", "bad_query"
             )
         return self._stream(self.items, progress)
 
@@ -171,21 +171,22 @@ class QueryResponse:
         return table(["sequence", "topic", "matching"], rows)
 
     def to_query_sequence(self) -> QuerySequence:
-        """A builder for these sequences, to ask further.
+        """A builder for these sequences, to refine the query.
 
         Raises:
             ValueError: Nothing was found.
         """
         if self.is_empty():
             raise InvalidInputError(
-                "the response is empty: no sequences to ask further; test is_empty() first", "bad_query"
+                "the response is empty: there are no sequences to query further; test is_empty() first",
+                "bad_query",
             )
         return QuerySequence(Sequence.Q.name.in_([item.sequence.name for item in self.items]))
 
     def to_query_topic(self) -> QueryTopic:
-        """A builder for exactly these topics of these sequences, to ask further.
+        """A builder for exactly these topics of these sequences, to refine the query.
 
-        Topics of the same name in other sequences are not meant.
+        Topics of the same name in other sequences are not included.
 
         Raises:
             ValueError: No topic was found.
@@ -194,7 +195,7 @@ class QueryResponse:
         topics = {item.sequence.name: [topic.name for topic in item.topics] for item in found}
         if not topics:
             raise InvalidInputError(
-                "the response has no topics to ask further; test is_empty() first", "bad_query"
+                "the response has no topics to query further; test is_empty() first", "bad_query"
             )
         return QueryTopic._pinned_to(topics)
 

@@ -1,1 +1,1 @@
-"""Data classes that exist because ROS has such messages. None is imported before it is used."""
+"""Data classes of messages that only ROS has. Each is imported at first use."""

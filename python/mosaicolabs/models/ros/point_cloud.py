@@ -35,10 +35,10 @@ class PointField(Serializable):
     """One field of the points of a cloud.
 
     Attributes:
-        name: Such as `x`, `intensity`.
-        offset: Of its first byte in a point.
-        datatype: Of its values.
-        count: How many values it has.
+        name: Name, such as `x`, `intensity`.
+        offset: Offset of its first byte in a point.
+        datatype: Type of its values.
+        count: Number of its values.
 
     Source: ROS `sensor_msgs/PointField`.
     """
@@ -59,12 +59,12 @@ class PointField(Serializable):
 
 
 class PointCloud2(Serializable, HeaderMixin):
-    """Points with fields, as bytes.
+    """Points with named fields, as bytes.
 
     Attributes:
-        height: Rows of an organised cloud; 1 if it is not.
+        height: Rows of an organized cloud; 1 for unorganized ones.
         width: Points per row.
-        fields: What a point consists of.
+        fields: Fields of a point.
         is_bigendian: Byte order.
         point_step: Bytes from one point to the next.
         row_step: Bytes from one row to the next.
@@ -108,10 +108,10 @@ class PointCloud2(Serializable, HeaderMixin):
     is_dense: bool
 
     def to_numpy(self) -> npt.NDArray[Any]:
-        """The points as a structured array `height x width`, a read-only view of `data`.
+        """The points as a structured array of shape (height, width), a read-only view of `data`.
 
         Raises:
-            ValueError: The fields do not fit the points, or there are too few bytes.
+            ValueError: The fields exceed the points, or bytes are missing.
         """
         order = ">" if self.is_bigendian else "<"
         point: np.dtype[Any] = np.dtype(

@@ -31,15 +31,15 @@ _PILLOW_CODECS = {ImageFormat.PNG: "PNG", ImageFormat.JPEG: "JPEG", ImageFormat.
 
 
 class Decoder(Protocol):
-    """What `CompressedImage.to_image` takes as its codec."""
+    """Interface of the codec of `CompressedImage.to_image`."""
 
     def decode(self, *args: Any, **kwargs: Any) -> PillowImage.Image | None:
-        """The picture, or None; called with `img_bytes`, `format` and what else `to_image` was given."""
+        """The picture, or None; called with `img_bytes`, `format` and the further arguments of `to_image`."""
         ...
 
 
 class CompressedImage(Serializable, HeaderMixin):
-    """A picture, or a packet of a video stream, as its codec made it.
+    """A picture, or a packet of a video stream, as encoded by its codec.
 
     Attributes:
         data: The encoded bytes.
@@ -70,16 +70,18 @@ class CompressedImage(Serializable, HeaderMixin):
         header: Header | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Compresses an image of Pillow, in the calling thread but without the GIL.
+        """Compresses an image of Pillow, in the calling thread with the GIL released.
 
-        `TopicWriter.submit` has it done by other threads.
+        `TopicWriter.submit` runs it in other threads.
 
         Args:
+            image: The image.
             format: `PNG`, `JPEG` or `TIFF`.
-            kwargs: Handed to Pillow's encoder, e.g. `quality=90`.
+            header: Time and frame.
+            kwargs: Arguments of Pillow's encoder, e.g. `quality=90`.
 
         Raises:
-            RuntimeError: Pillow cannot write the format, or not this image in it.
+            RuntimeError: Pillow cannot write the format, or cannot write this image in it.
         """
         codec = _PILLOW_CODECS.get(format)
         if codec is None:
@@ -103,34 +105,36 @@ class CompressedImage(Serializable, HeaderMixin):
         header: Header | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Compresses an array `height x width` or `height x width x channels`, see `from_image`.
+        """Compresses an array of shape (height, width) or (height, width, channels), see `from_image`.
 
         Args:
-            array: Of the type and the number of channels that the encoding asks for.
+            array: Type and number of channels must be those of the encoding.
+            encoding: Layout of a pixel, e.g. `mono8`, `rgb8`.
             format: `PNG`, `JPEG` or `TIFF`.
-            kwargs: Handed to Pillow's encoder, e.g. `quality=90`.
+            header: Time and frame.
+            kwargs: Arguments of Pillow's encoder, e.g. `quality=90`.
 
         Raises:
             NotImplementedError: Unknown encoding.
-            ValueError: The array does not fit the encoding, or Pillow has no mode for it.
-            RuntimeError: Pillow cannot write the format, or not this encoding in it.
+            ValueError: The array does not match the encoding, or Pillow has no mode for it.
+            RuntimeError: Pillow cannot write the format, or cannot write this encoding in it.
         """
         check_pixels(array, encoding)
         return cls.from_image(pillow_from_pixels(array, encoding), format, header, **kwargs)
 
     def to_image(self, codec: Decoder | None = None, **kwargs: Any) -> PillowImage.Image | None:
-        """The decoded picture; None, with a line in the log, if there is none to decode.
+        """The decoded picture; None, with a line in the log, if it cannot be decoded.
 
         Args:
-            codec: What decodes the bytes instead of Pillow. Packets of a video stream (`H264`, `HEVC`)
+            codec: Decodes the bytes instead of Pillow. Packets of a video stream (`H264`, `HEVC`)
                 depend on earlier ones and need a `StatefulDecodingSession`.
-            kwargs: Handed to `codec.decode`, e.g. `context="camera"`.
+            kwargs: Further arguments of `codec.decode`, e.g. `context="camera"`.
         """
         if codec is not None:
             return codec.decode(img_bytes=self.data, format=self.format, **kwargs)
         if self.format in (ImageFormat.H264, ImageFormat.HEVC):
             _logger.error(
-                "a packet of '%s' is no single picture; give to_image a StatefulDecodingSession",
+                "a packet of '%s' is not a single picture; pass a StatefulDecodingSession to to_image",
                 self.format.value,
             )
             return None
@@ -141,10 +145,10 @@ class CompressedImage(Serializable, HeaderMixin):
             return None
 
     def to_numpy(self, encoding: str | None = None) -> Pixels:
-        """The pixels of the picture as an array, decoded by Pillow and converted to an encoding.
+        """The pixels as an array of shape (height, width) or (height, width, channels), decoded by Pillow.
 
         Args:
-            encoding: None: the one that keeps the picture, as `Image.from_pillow` chooses it.
+            encoding: Encoding to convert to. None: a lossless one, as chosen by `Image.from_pillow`.
 
         Raises:
             NotImplementedError: Unknown encoding.
@@ -155,7 +159,7 @@ class CompressedImage(Serializable, HeaderMixin):
 
     def _decoded(self) -> PillowImage.Image:
         if self.format not in _PILLOW_CODECS:
-            raise ValueError(f"'{self.format.value}' is no format of single pictures")
+            raise ValueError(f"'{self.format.value}' is not a format of single pictures")
         try:
             image = PillowImage.open(io.BytesIO(self.data), formats=list(_PILLOW_CODECS.values()))
             image.load()
@@ -166,7 +170,7 @@ class CompressedImage(Serializable, HeaderMixin):
 
 
 def _as_16_bit(image: PillowImage.Image) -> PillowImage.Image:
-    """What PNG holds of 32 bits; Pillow would clip the rest in silence."""
+    """The 16-bit image of 32-bit values; Pillow would clip them silently."""
     pixels = np.asarray(image)
     low, high = pixels.min(), pixels.max()
     if low < 0 or high > 0xFFFF:
@@ -175,7 +179,7 @@ def _as_16_bit(image: PillowImage.Image) -> PillowImage.Image:
 
 
 def _memory_file() -> IO[bytes]:
-    """A file in memory. Pillow writes a JPEG without the GIL only to what has a descriptor."""
+    """A file in memory. Pillow releases the GIL for JPEG only if the file has a descriptor."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("picture"), "w+b")
     return TemporaryFile()

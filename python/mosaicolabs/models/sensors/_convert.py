@@ -1,8 +1,8 @@
 """Conversions between pixel encodings.
 
-Colour encodings (mono, rgb, bgr with or without alpha, bayer, yuv422) are converted in what they show:
-8 and 16 bits span the same range, grey is the luma of ITU-R BT.601. The others (`16UC3`, `32FC1` ...) have
-no colours: their values are kept, and refused where they do not fit.
+Colour encodings (mono, rgb, bgr with or without alpha, bayer, yuv422) are converted by appearance: 8 and 16
+bits span the same range, grey is the luma of ITU-R BT.601. The others (`16UC3`, `32FC1` ...) have no colours:
+their values are kept, and values that do not fit are refused.
 """
 
 import re
@@ -18,11 +18,11 @@ _LUMA_BYTE = {"yuv422": 1, "uyvy": 1, "yuv422_yuy2": 0, "yuyv": 0}
 
 
 def convert(pixels: Pixels, source: str, target: str) -> Pixels:
-    """Pixels of one encoding as those of another.
+    """Converts pixels from one encoding to another.
 
     Raises:
         NotImplementedError: Unknown encoding.
-        ValueError: There is no such conversion, or the values do not fit.
+        ValueError: The conversion does not exist, or the values do not fit.
     """
     encoding_of(source), encoding_of(target)
     if source == target:
@@ -31,7 +31,7 @@ def convert(pixels: Pixels, source: str, target: str) -> Pixels:
         return _keep_values(pixels, source, target)
     wanted = _order(target)
     if wanted is None:
-        raise ValueError(f"'{source}' cannot be turned into '{target}', which only cameras make")
+        raise ValueError(f"'{source}' cannot be converted to '{target}', which only cameras produce")
     if source.startswith("bayer_"):
         pixels, order = _demosaic(pixels, source[len("bayer_") : -1]), "rgb"
     elif source in _LUMA_BYTE and wanted == "y":
@@ -55,12 +55,10 @@ def _has_colours(encoding: str) -> bool:
 def _keep_values(pixels: Pixels, source: str, target: str) -> Pixels:
     layout = encoding_of(target)
     if encoding_of(source).channels != layout.channels:
-        raise ValueError(
-            f"there is no conversion of '{source}' to '{target}'; use to_numpy() and from_numpy()"
-        )
+        raise ValueError(f"'{source}' cannot be converted to '{target}'; use to_numpy() and from_numpy()")
     with np.errstate(invalid="ignore", over="ignore"):
         kept: Pixels = pixels.astype(layout.dtype)
-    # Every value of every encoding is one of 64 bits.
+    # A 64-bit float represents every value of every encoding.
     if not np.array_equal(kept.astype(np.float64), pixels.astype(np.float64), equal_nan=True):
         raise ValueError(
             f"values from {pixels.min()} to {pixels.max()} of '{source}' are not values of '{target}'; "
@@ -104,7 +102,7 @@ def _luma(red: Pixels, green: Pixels, blue: Pixels) -> Pixels:
 def _rgb_of_yuv422(pixels: Pixels, luma: int) -> Pixels:
     """ITU-R BT.601 with luma from 16 to 235, as cameras send it."""
     if pixels.shape[1] % 2:
-        raise ValueError(f"an image of {pixels.shape[1]} columns is no yuv422, which has pairs of columns")
+        raise ValueError(f"an image of {pixels.shape[1]} columns is not yuv422, which has pairs of columns")
     y = (pixels[..., luma].astype(np.float32) - 16) * np.float32(255 / 219)
     chroma = pixels[..., 1 - luma].astype(np.float32) - 128
     u, v = chroma[:, 0::2].repeat(2, axis=1), chroma[:, 1::2].repeat(2, axis=1)
@@ -130,7 +128,7 @@ def _known(mosaic: Pixels, pattern: str, colour: str) -> Pixels:
 
 
 def _interpolated(mosaic: Pixels, known: Pixels) -> Pixels:
-    # Around a pixel that lacks the colour, either neighbours beside or across corners know it, never both.
+    # Around a pixel without the colour, either the direct or the diagonal neighbours have it, never both.
     values, weights = _spread(mosaic * known), _spread(known)
     mean = (2 * values + weights) // (2 * weights)
     return np.where(known, mosaic, mean).astype(mosaic.dtype)

@@ -1,4 +1,4 @@
-"""Pixel encodings: what the bytes of an image mean, as numpy arrays and as Pillow images."""
+"""Pixel encodings: the meaning of the bytes of an image, as numpy arrays and as Pillow images."""
 
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ Pixels = npt.NDArray[Any]
 class Encoding(NamedTuple):
     """Layout of one pixel.
 
-    `pillow_mode` is the mode that holds such pixels, None if Pillow has none. `blue_first` tells
-    that the first three channels are in the reverse of Pillow's order.
+    `pillow_mode` is the mode of such pixels, None if Pillow has none. `blue_first`: the first three channels
+    are in the reverse of Pillow's order.
     """
 
     dtype: np.dtype[Any]
@@ -87,17 +87,17 @@ def encoding_of(name: str) -> Encoding:
 
 
 def default_encoding(image: PillowImage.Image) -> str:
-    """The encoding that keeps an image of Pillow; `rgb8` or `rgba8` for modes without a twin."""
+    """The encoding that preserves an image of Pillow; `rgb8` or `rgba8` for modes without an equivalent."""
     return _DEFAULT_BY_MODE.get(image.mode, "rgba8" if image.has_transparency_data else "rgb8")
 
 
 def pixels_from_bytes(
     data: bytes, *, width: int, height: int, stride: int, encoding: str, is_bigendian: bool | None
 ) -> Pixels:
-    """A view of the bytes as `height x width` or `height x width x channels`, in host byte order.
+    """A view of the bytes of shape (height, width) or (height, width, channels), in host byte order.
 
-    Padding at the end of the rows is skipped; a `stride` below the size of a row tells nothing and
-    rows are taken to follow each other. Copies only to change the byte order.
+    Padding at the end of the rows is skipped; a `stride` below the size of a row is ignored. Copies only to
+    change the byte order.
 
     Raises:
         ValueError: There are not enough bytes.
@@ -123,10 +123,10 @@ def pixels_from_bytes(
 
 
 def check_pixels(array: Pixels, encoding: str) -> Encoding:
-    """The layout of the encoding, once the array is known to have it.
+    """The layout of the encoding, after checking that the array has it.
 
     Raises:
-        ValueError: Shape or type of the array do not fit.
+        ValueError: Shape or type of the array do not match.
     """
     layout = encoding_of(encoding)
     channels = array.shape[2] if array.ndim == 3 else 1
@@ -151,7 +151,7 @@ def pillow_from_pixels(pixels: Pixels, encoding: str) -> PillowImage.Image:
     layout = encoding_of(encoding)
     if layout.pillow_mode is None:
         raise ValueError(
-            f"Pillow has no mode that holds '{encoding}'; use to_numpy(), or convert() to one that it has"
+            f"Pillow has no mode for '{encoding}'; use to_numpy(), or convert() to another encoding"
         )
     if layout.blue_first:
         pixels = pixels[..., _BLUE_FIRST[layout.channels]]
@@ -170,9 +170,11 @@ def pixels_from_pillow(image: PillowImage.Image, encoding: str) -> Pixels:
     """
     layout = encoding_of(encoding)
     if layout.pillow_mode is None:
-        raise ValueError(f"Pillow has no mode that holds '{encoding}'; use from_numpy()")
+        raise ValueError(f"Pillow has no mode for '{encoding}'; use from_numpy()")
     if encoding.startswith("bayer_") and image.mode != "L":
-        raise ValueError(f"an image of mode '{image.mode}' is no '{encoding}' mosaic; give one of mode 'L'")
+        raise ValueError(
+            f"an image of mode '{image.mode}' is not a '{encoding}' mosaic; give one of mode 'L'"
+        )
     if image.mode != layout.pillow_mode and not image.mode.startswith(f"{layout.pillow_mode};"):
         image = _as_16_bit(image) if layout.pillow_mode == "I;16" else image.convert(layout.pillow_mode)
     pixels: Pixels = np.asarray(image)

@@ -1,9 +1,8 @@
 """The PNG container of raw pixels: an 8-bit grey PNG, one row of the image per PNG row.
 
-It is no picture but a lossless, checksummed wrapping of the bytes, `stride` wide and `height` high,
-whatever the pixels mean. It is written here and not by Pillow because one fixed filter and
-run-length matching suit camera noise: a 752x480 frame takes 3.5 ms instead of 12.5 ms and comes out
-smaller.
+It is not a picture but a lossless, checksummed container of the bytes, `stride` wide and `height` high,
+whatever the pixels mean. It is written here and not by Pillow because one fixed filter and run-length
+matching suit camera noise: a 752x480 frame takes 3.5 ms instead of 12.5 ms and is smaller.
 """
 
 import io
@@ -17,18 +16,21 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY_8_BIT = (8, 0, 0, 0, 0)
 _FILTER_LEFT = 1
 _FILTER_UP = 2
-_MOST_PER_BYTE = 1032  # what deflate makes of a byte at best
+_MOST_PER_BYTE = 1032  # the maximum expansion of deflate
 
 
 def encode(pixels: bytes, stride: int, height: int, pixel_bytes: int) -> bytes:
     """Wraps `stride * height` bytes.
 
     Args:
-        pixel_bytes: Size of one pixel. Bytes next to each other are alike only if it is 1; wider
-            pixels are compared with the row above.
+        pixels: The bytes, row by row.
+        stride: Bytes per row.
+        height: Number of rows.
+        pixel_bytes: Size of one pixel. Adjacent bytes are similar only if it is 1; wider pixels are
+            compared with the row above.
 
     Raises:
-        ValueError: The bytes do not make an image of this shape.
+        ValueError: The bytes do not have this shape.
     """
     if stride < 1 or height < 1 or len(pixels) != stride * height:
         raise ValueError(f"{len(pixels)} bytes are not {height} rows of {stride} bytes")
@@ -49,14 +51,14 @@ def encode(pixels: bytes, stride: int, height: int, pixel_bytes: int) -> bytes:
 
 
 def decode(payload: bytes, stride: int, height: int) -> bytes:
-    """Unwraps what `encode`, or any other PNG writer, has wrapped.
+    """Unwraps a container of `encode` or of any other PNG writer.
 
     Raises:
         ValueError: The payload is not such a container, or is damaged.
     """
     try:
-        # Not Image.open: its size limit against decompression bombs would refuse large frames. Here
-        # the size is known, and compared before anything is unpacked.
+        # Not Image.open: its size limit against decompression bombs would refuse large frames. Here the
+        # expected size is known, and compared before unpacking.
         with PngImageFile(io.BytesIO(payload)) as png:
             if png.mode != "L" or png.size != (stride, height):
                 raise ValueError(f"PNG is '{png.mode}' {png.size}, not 'L' {(stride, height)}")

@@ -25,9 +25,8 @@ class _Decoder(NamedTuple):
 class StatefulDecodingSession:
     """Decodes the packets of video streams, which depend on the packets before them.
 
-    Give it the packets of a stream in order, from a key frame on; each stream is told apart by a
-    `context`, such as its topic. The work is done without the GIL. One session belongs to one thread at a
-    time. A `with` block closes it.
+    Pass the packets of a stream in order, from a key frame on; a `context`, such as the topic, identifies
+    the stream. Decoding releases the GIL. Use a session from one thread at a time. A `with` block closes it.
 
     Needs PyAV: `pip install "mosaicolabs[video]"`.
 
@@ -61,14 +60,15 @@ class StatefulDecodingSession:
     ) -> PillowImage.Image | None:
         """The frame that the next packet of a stream completes, as `RGB`.
 
-        None, mostly with a line in the log: the packet is empty or damaged, the key frame that it depends
-        on is missing, or the codec is not a video's. In a stream with B-frames, the first packets complete
-        none and each later one completes an earlier frame; `flush` gives the last ones.
+        None, usually with a line in the log: the packet is empty or damaged, the key frame that it depends
+        on is missing, or the codec is not a video codec. In a stream with B-frames, the first packets
+        complete no frame and each later one completes an earlier frame; `flush` returns the last ones.
 
         Args:
-            img_data: One packet as the camera made it (Annex B, one access unit); or `img_bytes`.
-            format: `H264` or `HEVC`. Another one than before starts the stream anew.
+            img_data: One packet from the camera (Annex B, one access unit).
+            format: `H264` or `HEVC`. A change restarts the stream.
             context: Name of the stream.
+            img_bytes: The packet, instead of `img_data`.
 
         Raises:
             TypeError: An argument is missing.
@@ -78,7 +78,7 @@ class StatefulDecodingSession:
         if data is None or format is None or context is None:
             raise TypeError("decode() needs the packet, its format and a context")
         if format not in _CODECS:
-            _logger.error("'%s' is no video codec; it needs no session", ImageFormat(format).value)
+            _logger.error("'%s' is not a video codec; it needs no session", ImageFormat(format).value)
             return None
         if not data:  # to FFmpeg it would mean the end of the stream
             _logger.error("an empty packet of '%s' cannot be decoded", context)
@@ -87,14 +87,14 @@ class StatefulDecodingSession:
         return _picture(frames[0]) if frames else None
 
     def flush(self, context: str) -> list[PillowImage.Image]:
-        """Ends a stream: the frames that its B-frames held back, in order; usually none."""
+        """Ends a stream; returns the frames delayed by B-frames in order, usually none."""
         decoder = self._decoders.pop(context, None)
         if decoder is None:
             return []
         return [_picture(frame) for frame in self._frames(decoder, None, context)]
 
     def close(self) -> None:
-        """Forgets all streams."""
+        """Drops all streams."""
         self._decoders.clear()
 
     def _decoder(self, format: ImageFormat, context: str) -> _Decoder:
@@ -142,8 +142,8 @@ def _open(format: ImageFormat) -> "VideoCodecContext":
             name="av",
         ) from error
     codec = cast("VideoCodecContext", av.CodecContext.create(_CODECS[format], "r"))
-    # Threads of FFmpeg's own hold back frames, and wait for the GIL for good when they log while the
-    # decoder is freed. Streams are decoded in parallel by a session per thread.
+    # Threads of FFmpeg delay frames, and deadlock on the GIL if they log while the decoder is freed. Use a
+    # session per thread to decode streams in parallel.
     codec.thread_count = 1
     codec.options = {"err_detect": "explode"}
     return codec

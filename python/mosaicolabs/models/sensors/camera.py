@@ -23,7 +23,7 @@ class CameraInfo(Serializable, HeaderMixin):
         rectification_parameters: R, 3x3 row by row; identity for a monocular camera.
         projection_parameters: P, 3x4 row by row, px.
         binning: Pixels combined along x and y. None: not binned.
-        roi: Part of the sensor that was read. None: all of it.
+        roi: Part of the sensor that was read. None: the whole sensor.
 
     Source: meanings follow ROS `sensor_msgs/CameraInfo`.
 

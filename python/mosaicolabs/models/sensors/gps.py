@@ -16,11 +16,11 @@ class GPSStatus(Serializable, HeaderMixin):
     Attributes:
         status: Fix code: -1 no fix, 0 fix, 1 with satellite, 2 with ground-based augmentation.
         service: Systems used, a mask: 1 GPS, 2 GLONASS, 4 COMPASS, 8 GALILEO.
-        satellites: How many are used. None: not told.
-        hdop: Horizontal dilution of precision. None: not told.
-        vdop: Vertical dilution of precision. None: not told.
+        satellites: Number of satellites used. None: unknown.
+        hdop: Horizontal dilution of precision. None: unknown.
+        vdop: Vertical dilution of precision. None: unknown.
 
-    Source: codes follow ROS `sensor_msgs/NavSatStatus`; other codes are stored as they are.
+    Source: codes follow ROS `sensor_msgs/NavSatStatus`; other codes are stored unchanged.
 
     Example:
         >>> GPSStatus(status=0, service=1, satellites=9).satellites
@@ -50,7 +50,7 @@ class GPS(Serializable, HeaderMixin):
     Attributes:
         position: x latitude and y longitude, degrees; z height above the ellipsoid, m.
         velocity: x north, y east, z up, m/s. None: not measured.
-        status: State of the receiver. None: not told.
+        status: State of the receiver. None: unknown.
 
     Source: latitude, longitude and altitude follow ROS `sensor_msgs/NavSatFix`.
 
@@ -78,7 +78,7 @@ class GPS(Serializable, HeaderMixin):
 
 
 class NMEASentence(Serializable, HeaderMixin):
-    """One line of a receiver, as it came.
+    """One sentence of a receiver, unchanged.
 
     Attributes:
         sentence: ASCII text from `$` to the checksum.

@@ -1,4 +1,4 @@
-"""Images: raw pixels without loss; all classes of images are found here."""
+"""Images: raw pixels without loss; also exports the other image classes."""
 
 import sys
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ class Image(Serializable, HeaderMixin):
 
     Attributes:
         data: The pixels row by row from the top, in the container named by `format`.
-        format: `RAW`: the bytes as they are. `PNG`: a container, not a picture: the same bytes as
+        format: `RAW`: the plain bytes. `PNG`: a container, not a picture: the same bytes as
             an 8-bit grey PNG of `stride` columns and `height` rows.
         width: px.
         height: px.
         stride: Bytes from one row to the next, padding included.
         encoding: Layout of a pixel, e.g. `mono8`, `rgb8`, `bayer_rggb8`, `16UC1`, `32FC1`, `yuv422`.
-        is_bigendian: Byte order of pixels wider than a byte. None: that of the host that reads.
+        is_bigendian: Byte order of pixels wider than a byte. None: that of the reading host.
 
     Source: encodings follow ROS `sensor_msgs/Image`.
 
@@ -92,12 +92,17 @@ class Image(Serializable, HeaderMixin):
     ) -> Self:
         """An image from its bytes, row by row.
 
-        Bytes that do not make `height` rows of `stride` are kept as `RAW` whatever the format, with
-        a warning in the log; reading them as pixels fails or not as the bytes allow.
+        Bytes that are not `height` rows of `stride` are stored as `RAW` whatever the format, with a warning
+        in the log; reading them as pixels may fail.
 
         Args:
-            data: Byte values. `bytes` are taken over without a copy, anything else is copied once.
-            encoding: Not checked here, so that unknown layouts can be recorded too.
+            data: Byte values. `bytes` are used without a copy, anything else is copied once.
+            stride: Bytes from one row to the next.
+            height: px.
+            width: px.
+            encoding: Layout of a pixel. Not checked, so that unknown layouts can be recorded too.
+            header: Time and frame.
+            is_bigendian: Byte order of pixels wider than a byte.
             format: `PNG` or `RAW`; None means `PNG`.
 
         Raises:
@@ -131,15 +136,18 @@ class Image(Serializable, HeaderMixin):
         header: Header | None = None,
         format: ImageFormat = ImageFormat.RAW,
     ) -> Self:
-        """An image from an array `height x width` or `height x width x channels`; copied once.
+        """An image from an array of shape (height, width) or (height, width, channels); copied once.
 
         Args:
-            array: Of the type and the number of channels that the encoding asks for; any byte
-                order and memory layout.
+            array: Type and number of channels must be those of the encoding; any byte order and memory
+                layout.
+            encoding: Layout of a pixel.
+            header: Time and frame.
+            format: `RAW` or `PNG`.
 
         Raises:
             NotImplementedError: Unknown encoding.
-            ValueError: The array does not fit the encoding, or the format is neither RAW nor PNG.
+            ValueError: The array does not match the encoding, or the format is neither RAW nor PNG.
         """
         layout = check_pixels(array, encoding)
         height, width = array.shape[:2]
@@ -162,10 +170,12 @@ class Image(Serializable, HeaderMixin):
         target_encoding: str | None = None,
         output_format: ImageFormat | None = None,
     ) -> Self:
-        """An image from one of Pillow.
+        """An image from an image of Pillow.
 
         Args:
-            target_encoding: What to convert to. None: the twin of the mode (`L` mono8, `RGB` rgb8,
+            pil_image: The image.
+            header: Time and frame.
+            target_encoding: Encoding to convert to. None: the equivalent of the mode (`L` mono8, `RGB` rgb8,
                 `RGBA` rgba8, `LA` 8UC2, `I;16` mono16, `I` 32SC1, `F` 32FC1), else rgb8, or rgba8
                 for an image with transparency.
             output_format: `PNG` or `RAW`; None means `PNG`.
@@ -181,14 +191,14 @@ class Image(Serializable, HeaderMixin):
     def convert(self, encoding: str) -> Self:
         """The image in another encoding, with the same header and container.
 
-        Colour encodings (`mono`, `rgb`, `bgr`, also with alpha, 8 or 16 bits) are converted into each
-        other: 255 of 8 bits is 65535 of 16, grey is the luma of BT.601, a new alpha is opaque, alpha
-        that the target lacks is left out. `bayer` (bilinear) and `yuv422` can be converted to them. The
-        others have no colours: their values are kept, as between `mono16` and `16UC1`.
+        Colour encodings (`mono`, `rgb`, `bgr`, also with alpha, 8 or 16 bits) are converted into each other:
+        255 of 8 bits is 65535 of 16, grey is the luma of BT.601, a new alpha is opaque, alpha without a
+        counterpart is dropped. `bayer` (bilinear) and `yuv422` can be converted to them. The others have no
+        colours: their values are kept, as between `mono16` and `16UC1`.
 
         Raises:
             NotImplementedError: Unknown encoding.
-            ValueError: There is no such conversion, the values do not fit, or the payload is damaged.
+            ValueError: The conversion does not exist, the values do not fit, or the payload is damaged.
 
         Example:
             >>> import numpy as np
@@ -202,16 +212,16 @@ class Image(Serializable, HeaderMixin):
     def to_linear_pixels(self) -> list[int]:
         """All bytes as a list of values, padding included; `to_numpy` is hundreds of times cheaper.
 
-        A payload that cannot be unpacked is returned as it is, with an error in the log.
+        A payload that cannot be unpacked is returned unchanged, with an error in the log.
         """
         try:
             return list(self._unpacked())
         except ValueError as error:
-            _logger.error("returning the payload of an image as it is: %s", error)
+            _logger.error("returning the payload of an image unchanged: %s", error)
             return list(self.data)
 
     def to_numpy(self) -> Pixels:
-        """The pixels as an array `height x width` or `height x width x channels`, in host byte order.
+        """The pixels as an array of shape (height, width) or (height, width, channels), in host byte order.
 
         The array may be a read-only view of `data`; copy it to change it.
 
@@ -229,7 +239,7 @@ class Image(Serializable, HeaderMixin):
         )
 
     def to_pillow(self) -> PillowImage.Image:
-        """The pixels as an image of Pillow, blue-first encodings turned to red-first.
+        """The pixels as an image of Pillow; blue-first encodings are converted to red-first.
 
         Raises:
             NotImplementedError: Unknown encoding.
@@ -243,7 +253,7 @@ class Image(Serializable, HeaderMixin):
         if self.format == ImageFormat.PNG:
             return _png.decode(self.data, self.stride, self.height)
         raise ValueError(
-            f"an Image holds raw or png, not {self.format.value}; use CompressedImage for pictures"
+            f"the container of an Image is raw or png, not {self.format.value}; use CompressedImage"
         )
 
 

@@ -25,7 +25,7 @@ class IMU(Serializable, HeaderMixin):
         9.81
     """
 
-    # Mosaico 0.2 requires the angular velocity; here an accelerometer alone is an IMU too.
+    # Mosaico 0.2 requires the angular velocity; here, accelerometers alone are allowed.
     __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct(
         [
             column("acceleration", Vector3d.__msco_pyarrow_struct__, "Specific force, m/s^2.", required=True),

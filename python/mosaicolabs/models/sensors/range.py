@@ -17,9 +17,9 @@ class Range(Serializable, HeaderMixin, VarianceMixin):
     Attributes:
         radiation_type: Code of the measuring principle: 0 ultrasound, 1 infrared.
         field_of_view: Full opening angle of the beam, rad.
-        min_range: Smallest distance the sensor can tell, m.
-        max_range: Largest distance the sensor can tell, m.
-        range: Measured distance, m, within the two.
+        min_range: Smallest measurable distance, m.
+        max_range: Largest measurable distance, m.
+        range: Measured distance, m, from `min_range` to `max_range`.
 
     Source: meanings and codes follow ROS `sensor_msgs/Range`.
 
@@ -53,7 +53,7 @@ class Range(Serializable, HeaderMixin, VarianceMixin):
 
     @model_validator(mode="after")
     def validate_range(self) -> Self:
-        """The distance is one that the sensor can tell."""
+        """The distance is measurable."""
         if not self.min_range <= self.range <= self.max_range:
             raise ValueError(
                 f"range {self.range} is outside [{self.min_range}, {self.max_range}]; "

@@ -10,10 +10,10 @@ from mosaicolabs.models.serializable import Serializable
 
 
 class RobotJoint(Serializable, HeaderMixin):
-    """State of the joints of a robot; the lists belong together item by item.
+    """State of the joints of a robot; all lists have one item per joint.
 
     Attributes:
-        names: Of the joints.
+        names: Names of the joints.
         positions: rad for revolute, m for prismatic joints.
         velocities: rad/s or m/s.
         efforts: N*m or N.

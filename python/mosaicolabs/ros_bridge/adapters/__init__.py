@@ -1,4 +1,4 @@
-"""The adapters, a module per ROS package. Importing this package registers all of them."""
+"""The adapters, one module per ROS package. Importing this package registers all of them."""
 
 from .geometry_msgs import (
     AccelAdapter,

@@ -21,7 +21,7 @@ def _types(*names: str) -> tuple[str, ...]:
 
 
 def _innermost(ros_data: dict[str, Any], key: str) -> dict[str, Any]:
-    """Peels the levels that hold the next one under `key`; what stands beside it is kept."""
+    """Unwraps messages nested under `key`; other fields of the outer messages are kept."""
     around: dict[str, Any] = {}
     while isinstance(ros_data.get(key), dict):
         around |= {name: value for name, value in ros_data.items() if name != key}
@@ -30,11 +30,11 @@ def _innermost(ros_data: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 class _GeometryAdapter(ROSAdapterBase[T]):
-    """Fields have the same names in ROS and in the data class.
+    """Adapter whose fields have the same names in ROS and in the data class.
 
     Attributes:
-        _LEVEL: Under which key the stamped and covariance variants hold the plain message.
-        _PARTS: Adapters of the required fields, if they are messages themselves.
+        _LEVEL: Key of the plain message in the stamped and covariance variants.
+        _PARTS: Adapters of the required fields that are messages themselves.
     """
 
     _LEVEL: ClassVar[str]
@@ -42,7 +42,7 @@ class _GeometryAdapter(ROSAdapterBase[T]):
 
     @classmethod
     def from_dict(cls, ros_data: dict[str, Any]) -> T:
-        """The data object, with the header and the covariance of the levels around it."""
+        """The data object, with the header and the covariance of the outer messages."""
         flat = _innermost(ros_data, cls._LEVEL) if cls._LEVEL in ros_data else ros_data
         values = cls._require(flat)
         if cls._PARTS:

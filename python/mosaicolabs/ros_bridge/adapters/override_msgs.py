@@ -1,6 +1,6 @@
-"""Clouds by what measured them, for `adapter_overrides`: a `PointCloud2` does not tell.
+"""Adapters of point clouds by sensor, for `adapter_overrides`: a `PointCloud2` does not name its sensor.
 
-Values of a point become columns of the class by their names; what the class has no column for is left out.
+Values of a point become columns of the class by name; values without a column are dropped.
 `PointCloudAdapter` keeps everything, as bytes.
 """
 
@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .scan_msgs import PointCloudAdapter, _LaterAdapter
+from .scan_msgs import PointCloudAdapter, _LazyAdapter
 
 
-class PointCloudAdapterBase(_LaterAdapter):
+class PointCloudAdapterBase(_LazyAdapter):
     """`PointCloud2` to a class that has a list for each value of a point.
 
     Attributes:
-        _OTHER_NAMES: How drivers call a column that they do not call by its name.
+        _OTHER_NAMES: Alternative names of columns in drivers.
     """
 
     ros_msgtype = PointCloudAdapter.ros_msgtype
@@ -28,10 +28,10 @@ class PointCloudAdapterBase(_LaterAdapter):
 
     @classmethod
     def decode(cls, ros_data: dict[str, Any]) -> dict[str, list[Any]]:
-        """The values that the class has columns for, row after row of the cloud.
+        """The columns of the class, each with one value per point, row by row of the cloud.
 
         Raises:
-            ValueError: There are no coordinates, bytes are missing, or a value does not fit its column.
+            ValueError: Coordinates or bytes are missing, or a value does not fit its column.
         """
         points = PointCloudAdapter.from_dict(ros_data).to_numpy().reshape(-1)
         there = points.dtype.names or ()

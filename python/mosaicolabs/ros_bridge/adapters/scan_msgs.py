@@ -1,14 +1,14 @@
-"""Scans, clouds and joysticks of `sensor_msgs`. Their data classes are imported when they are first used."""
+"""Scans, clouds and joysticks of `sensor_msgs`. Their data classes are imported at first use."""
 
 from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
-from mosaicolabs.ros_bridge.ros_bridge import register_yielding_adapter
+from mosaicolabs.ros_bridge.ros_bridge import register_fallback_adapter
 
 
-class _LaterAdapter(ROSAdapterBase[Any]):
-    """Fields have the same names in ROS and in the data class, whose name is `_CLASS`."""
+class _LazyAdapter(ROSAdapterBase[Any]):
+    """Adapter whose fields have the same names in ROS and in the data class `_CLASS`."""
 
     _CLASS: ClassVar[str]
 
@@ -17,14 +17,14 @@ class _LaterAdapter(ROSAdapterBase[Any]):
         """The data class.
 
         Raises:
-            ValueError: Its tag is that of a class of the user.
+            ValueError: A class of the user has the same tag.
         """
         found: type[Any] = resolve_name(cls._CLASS)
         return found
 
     @classmethod
     def makes(cls, data_class: type) -> bool:
-        """Whether this is the class of its data objects."""
+        """Whether the adapter creates objects of this class."""
         return f"{data_class.__module__}:{data_class.__qualname__}" == cls._CLASS
 
     @classmethod
@@ -38,8 +38,8 @@ class _LaterAdapter(ROSAdapterBase[Any]):
         return values
 
 
-@register_yielding_adapter
-class JoyAdapter(_LaterAdapter):
+@register_fallback_adapter
+class JoyAdapter(_LazyAdapter):
     """`Joy` to `Joy`."""
 
     ros_msgtype = "sensor_msgs/msg/Joy"
@@ -47,9 +47,9 @@ class JoyAdapter(_LaterAdapter):
     _REQUIRED_KEYS = ("axes", "buttons")
 
 
-@register_yielding_adapter
-class LaserScanAdapter(_LaterAdapter):
-    """`LaserScan` to `LaserScan`; no intensities are None."""
+@register_fallback_adapter
+class LaserScanAdapter(_LazyAdapter):
+    """`LaserScan` to `LaserScan`; an empty list of intensities becomes None."""
 
     ros_msgtype = "sensor_msgs/msg/LaserScan"
     _CLASS = "mosaicolabs.models.futures.laser:LaserScan"
@@ -70,9 +70,9 @@ class LaserScanAdapter(_LaterAdapter):
         return {**values, "intensities": values["intensities"] or None}
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class MultiEchoLaserScanAdapter(LaserScanAdapter):
-    """`MultiEchoLaserScan` to `MultiEchoLaserScan`; no intensities are None."""
+    """`MultiEchoLaserScan` to `MultiEchoLaserScan`; an empty list of intensities becomes None."""
 
     ros_msgtype = "sensor_msgs/msg/MultiEchoLaserScan"
     _CLASS = "mosaicolabs.models.futures.laser:MultiEchoLaserScan"
@@ -83,9 +83,9 @@ class MultiEchoLaserScanAdapter(LaserScanAdapter):
         return super()._converted({**values, **echoes})
 
 
-@register_yielding_adapter
-class PointCloudAdapter(_LaterAdapter):
-    """`PointCloud2` to `PointCloud2`, byte by byte."""
+@register_fallback_adapter
+class PointCloudAdapter(_LazyAdapter):
+    """`PointCloud2` to `PointCloud2`, bytes unchanged."""
 
     ros_msgtype = "sensor_msgs/msg/PointCloud2"
     _CLASS = "mosaicolabs.models.ros.point_cloud:PointCloud2"

@@ -20,7 +20,7 @@ from mosaicolabs.models.sensors import (
 )
 from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
 from mosaicolabs.ros_bridge.data_ontology import BatteryState
-from mosaicolabs.ros_bridge.ros_bridge import register_adapter, register_yielding_adapter
+from mosaicolabs.ros_bridge.ros_bridge import register_adapter, register_fallback_adapter
 
 from .geometry_msgs import QuaternionAdapter, Vector3Adapter
 
@@ -42,13 +42,13 @@ def _known(covariance: list[float] | None) -> list[float] | None:
 
 
 def _not_measured(covariance: list[float] | None) -> bool:
-    """ROS marks a quantity that a sensor does not have by -1 as the first element."""
+    """ROS marks a quantity that a sensor does not measure with -1 as the first element."""
     return bool(covariance) and covariance is not None and covariance[0] == -1
 
 
 @register_adapter
 class IMUAdapter(ROSAdapterBase[IMU]):
-    """`Imu` to `IMU`. What the message marks as not measured is None."""
+    """`Imu` to `IMU`. Quantities that the message marks as not measured become None."""
 
     ros_msgtype = "sensor_msgs/msg/Imu"
     __mosaico_ontology_type__ = IMU
@@ -56,7 +56,7 @@ class IMUAdapter(ROSAdapterBase[IMU]):
 
     @classmethod
     def from_dict(cls, ros_data: dict[str, Any]) -> IMU:
-        """The data object; the orientation needs its covariance, which says whether it was estimated."""
+        """The data object; without the covariance of the orientation, the orientation becomes None."""
         cls._require(ros_data)
         return IMU(
             acceleration=cls._vector(ros_data, "linear_acceleration"),
@@ -86,7 +86,7 @@ class IMUAdapter(ROSAdapterBase[IMU]):
 
 
 class NavSatStatusAdapter(ROSAdapterBase[GPSStatus]):
-    """`NavSatStatus` to `GPSStatus`; a part of `NavSatFix`, not registered for topics of its own."""
+    """`NavSatStatus` to `GPSStatus`; a part of `NavSatFix`, not registered for topics."""
 
     ros_msgtype = "sensor_msgs/msg/NavSatFix"
     __mosaico_ontology_type__ = GPSStatus
@@ -101,7 +101,7 @@ class NavSatStatusAdapter(ROSAdapterBase[GPSStatus]):
 
 @register_adapter
 class GPSAdapter(ROSAdapterBase[GPS]):
-    """`NavSatFix` to `GPS`. The covariance is that of the position: east, north, up, m^2."""
+    """`NavSatFix` to `GPS`, with the covariance of the position: east, north, up, m^2."""
 
     ros_msgtype = "sensor_msgs/msg/NavSatFix"
     __mosaico_ontology_type__ = GPS
@@ -154,7 +154,7 @@ class ImageAdapter(ROSAdapterBase[Image]):
 
     @classmethod
     def from_dict(cls, ros_data: dict[str, Any], **kwargs: Any) -> Image:
-        """The data object; every pixel is kept, also of encodings that are not known."""
+        """The data object; pixels of unknown encodings are kept too."""
         data, width, height, step, encoding = cls._require(ros_data)
         is_bigendian = ros_data.get("is_bigendian")
         return Image.from_linear_pixels(
@@ -196,8 +196,8 @@ def _codec(text: str) -> ImageFormat:
     words = re.findall(r"\w+", text.lower())
     if "compresseddepth" in words:
         raise ValueError(
-            f"format '{text}' has its own header before the picture, which a CompressedImage has no place "
-            "for; record the raw depth image, or register an adapter of your own"
+            f"format '{text}' has its own header before the picture, for which CompressedImage has no "
+            "field; record the raw depth image, or register a custom adapter"
         )
     codecs = {_CODECS[word] for word in words if word in _CODECS}
     if len(codecs) != 1:
@@ -209,7 +209,7 @@ def _codec(text: str) -> ImageFormat:
 class ROIAdapter(ROSAdapterBase[ROI]):
     """`RegionOfInterest` to `ROI`."""
 
-    # The first is the name that Mosaico 0.2 registers; bags have the second.
+    # Mosaico 0.2 registers the first name; bags contain the second.
     ros_msgtype = ("sensor_msgs/RegionOfInterest", "sensor_msgs/msg/RegionOfInterest")
     __mosaico_ontology_type__ = ROI
     _REQUIRED_KEYS = ("height", "width", "x_offset", "y_offset")
@@ -229,7 +229,7 @@ class ROIAdapter(ROSAdapterBase[ROI]):
 
 @register_adapter
 class CameraInfoAdapter(ROSAdapterBase[CameraInfo]):
-    """`CameraInfo` to `CameraInfo`. ROS 1 writes the matrices D K R P, ROS 2 d k r p."""
+    """`CameraInfo` to `CameraInfo`. ROS 1 names the matrices D K R P, ROS 2 d k r p."""
 
     ros_msgtype = "sensor_msgs/msg/CameraInfo"
     __mosaico_ontology_type__ = CameraInfo
@@ -312,13 +312,13 @@ class BatteryStateAdapter(ROSAdapterBase[BatteryState]):
 
     @classmethod
     def from_dict(cls, ros_data: dict[str, Any]) -> BatteryState:
-        """The data object; the temperatures are None in bags from before ROS had them."""
+        """The data object; temperatures are None in bags of ROS versions without them."""
         ros_data = {"temperature": None, "cell_temperature": None, **ros_data}
         values = zip(cls._REQUIRED_KEYS, cls._require(ros_data), strict=True)
         return BatteryState(**dict(values), header=cls._header(ros_data))
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class MagneticFieldAdapter(ROSAdapterBase[Magnetometer]):
     """`MagneticField`, in tesla, to `Magnetometer`, in microtesla."""
 
@@ -337,7 +337,7 @@ class MagneticFieldAdapter(ROSAdapterBase[Magnetometer]):
         return Magnetometer(magnetic_field=vector, header=cls._header(ros_data))
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class TemperatureAdapter(ROSAdapterBase[Temperature]):
     """`Temperature`, in degrees Celsius, to `Temperature`, in kelvin."""
 
@@ -353,7 +353,7 @@ class TemperatureAdapter(ROSAdapterBase[Temperature]):
         return Temperature.from_celsius(value=celsius, variance=variance, header=cls._header(ros_data))
 
 
-@register_yielding_adapter
+@register_fallback_adapter
 class FluidPressureAdapter(ROSAdapterBase[Pressure]):
     """`FluidPressure` to `Pressure`, both in pascal."""
 

@@ -1,4 +1,4 @@
-"""`std_msgs`: the types that hold one value in `data`."""
+"""`std_msgs`: the types with a single value in `data`."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ _CLASSES: dict[str, type[Serializable]] = {
 
 
 class GenericStdAdapter(ROSAdapterBase[Serializable]):
-    """Base of the adapters of single values, which are made and registered here: `StringStdAdapter`, ..."""
+    """Base of the adapters of single values, which are created below: `StringStdAdapter`, ..."""
 
     _REQUIRED_KEYS = ("data",)
 
     @classmethod
     def from_dict(cls, ros_data: dict[str, Any]) -> Serializable:
-        """The value in the class of its width."""
+        """The value as an object of the class of its width."""
         (data,) = cls._require(ros_data)
         return cls.ontology_data_type()(**{"data": data})
 

@@ -11,7 +11,7 @@ from .geometry_msgs import TransformAdapter
 
 @register_adapter
 class FrameTransformAdapter(ROSAdapterBase[FrameTransform]):
-    """`TFMessage` to `FrameTransform`. It has no header, so its time is the time of the bag."""
+    """`TFMessage` to `FrameTransform`. It has no header, so its time is that of the bag."""
 
     ros_msgtype = "tf2_msgs/msg/TFMessage"
     __mosaico_ontology_type__ = FrameTransform

@@ -1,4 +1,4 @@
-"""Data classes that exist because ROS has such messages."""
+"""Data classes of messages that only ROS has, under the import path of Mosaico 0.2."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["BatteryState", "FrameTransform"]
 
 
 def __getattr__(name: str) -> Any:
-    # Not before they are asked for: see mosaicolabs.models._later.
+    # Imported at first use: see mosaicolabs.models._lazy_registry.
     if name in ("PointCloud2", "PointField"):
         from . import point_cloud
 

@@ -1,4 +1,4 @@
-"""The name under which Mosaico has it."""
+"""The import path of Mosaico 0.2."""
 
 from mosaicolabs.models.ros.battery_state import BatteryState
 

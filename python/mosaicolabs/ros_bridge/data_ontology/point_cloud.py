@@ -1,4 +1,4 @@
-"""The name under which Mosaico has it."""
+"""The import path of Mosaico 0.2."""
 
 from mosaicolabs.models.ros.point_cloud import PointCloud2, PointField, PointFieldDataType
 

@@ -1,1 +1,1 @@
-"""The `.Q` of classes: which fields queries can name, and their operators."""
+"""The `.Q` of classes: fields of queries and their operators."""

@@ -1,4 +1,4 @@
-"""The proxy behind `.Q`, built at first use, and the decorator that gives a class of your own one."""
+"""The proxy behind `.Q`, built at first use, and the decorator that adds one to any class."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
@@ -29,12 +29,12 @@ class _QueryProxy:
 
     @property
     def queryable_fields(self) -> list[str]:
-        """Names of the fields that have operators or lie above such."""
+        """Names of the fields that have operators, or nested fields with operators."""
         fields = self._field_map.items()
         return [name for name, below in fields if not isinstance(below, _QueryableUnsupported)]
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # copying asks a bare instance for names like these
+        if name.startswith("_"):  # copying reads such names from a bare instance
             raise AttributeError(name)
         try:
             below = self._field_map[name]
@@ -53,7 +53,7 @@ class _QueryProxy:
 
 
 class LazyQueryProxy:
-    """The class attribute `Q`: a proxy per class, built when it is first asked for."""
+    """The class attribute `Q`: one proxy per class, built at first use."""
 
     def __init__(
         self,
@@ -86,13 +86,13 @@ def queryable(
     prefix: str | None = None,
     **kwargs: Any,
 ) -> Callable[[ClassT], ClassT]:
-    """Gives a class a `Q` whose fields the mapper finds.
+    """Adds a `Q` to a class; the mapper provides its fields.
 
-    Data classes have theirs already.
+    Data classes already have one.
 
     Args:
         mapper_type: Class of the mapper.
-        query_expression_type: What the fields make; it decides which builder takes them.
+        query_expression_type: Class of the conditions, which determines the builder that accepts them.
         prefix: Prefix of all paths. None: the mapper chooses.
         **kwargs: Arguments of the mapper's constructor.
     """

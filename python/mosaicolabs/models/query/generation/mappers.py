@@ -1,4 +1,4 @@
-"""Where the fields of a `Q` come from: the Arrow columns of a data class, or the facts of the catalogue."""
+"""Sources of the fields of a `Q`: the Arrow columns of a data class, or the facts of the catalog."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +28,7 @@ class ArrowFieldMapper:
         query_expression_type: type[_QueryExpression],
         path_prefix: str | None = None,
     ) -> tuple[str, dict[str, Any]]:
-        """Paths begin with the tag of the class, as messages are found by it."""
+        """Paths begin with the tag of the class."""
         if class_type.__ontology_tag__ is None:
             raise AttributeError(
                 f"class '{class_type.__name__}' has no Q; the data classes derived from it do"
@@ -38,7 +38,7 @@ class ArrowFieldMapper:
         return prefix, _columns(columns, prefix, query_expression_type)
 
 
-class CatalogueFieldMapper:
+class CatalogFieldMapper:
     """Facts of sequences or topics.
 
     Args:
@@ -58,7 +58,7 @@ class CatalogueFieldMapper:
         query_expression_type: type[_QueryExpression],
         path_prefix: str | None = None,
     ) -> tuple[str, dict[str, Any]]:
-        """Paths have no prefix: the section of the query tells what they belong to."""
+        """Paths have no prefix: the section of the query determines their subject."""
         prefix = path_prefix or ""
         fields: dict[str, Any] = {
             name: kind(f"{prefix}{name}", query_expression_type) for name, kind in self._kinds.items()
@@ -79,7 +79,7 @@ def _field(type_: pa.DataType, path: str, expression: type[_QueryExpression]) ->
 
 
 def _element(type_: pa.DataType) -> pa.DataType:
-    """What a condition is about: the elements of lists, the values behind dictionaries and extensions."""
+    """The type that a condition compares: elements of lists, values of dictionaries and extensions."""
     if isinstance(type_, pa.BaseExtensionType):
         return _element(type_.storage_type)
     if (

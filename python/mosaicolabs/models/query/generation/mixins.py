@@ -1,4 +1,4 @@
-"""Fields of `.Q` and the operators that each kind of them has.
+"""Fields of `.Q` and their operators, by kind.
 
 A field of a list compares its elements: the condition holds if any element satisfies it.
 """
@@ -16,7 +16,7 @@ from mosaicolabs.models.query.expressions import COMBINATIONS, _QueryExpression
 
 
 class _QueryableField:
-    """A field that queries can name.
+    """A field of a query.
 
     Attributes:
         full_path: Its path as sent.
@@ -52,7 +52,7 @@ class _QueryableUnsupported(_QueryableField):
 
 @dataclass(frozen=True)
 class Descending:
-    """A field to order by, from high to low."""
+    """A field to order by, descending."""
 
     field: _QueryableField
 
@@ -71,7 +71,7 @@ class _QueryableValue(_QueryableField, ABC):
         return self._expression("$nex", None)
 
     def desc(self) -> Descending:
-        """For `order_by` of `client.query`: from high to low. The field itself orders from low to high."""
+        """For `order_by` of `client.query`: descending. The field itself is ascending."""
         return Descending(self)
 
     @abstractmethod
@@ -135,7 +135,7 @@ class _QueryableComparable(_QueryableValue):
         low, high = given
         if low > high:
             raise InvalidInputError(
-                f"{self.full_path}: between {low!r} and {high!r} lies nothing; swap them", "bad_query"
+                f"{self.full_path}: between {low!r} and {high!r} is an empty range; swap them", "bad_query"
             )
         return self._expression("$between", checked)
 
@@ -186,7 +186,7 @@ class _QueryableBool(_QueryableValue):
 
 
 class _QueryableText(_QueryableComparable):
-    """What can be searched for a text."""
+    """A field that can be searched for a text."""
 
     __slots__ = ()
 
@@ -209,7 +209,7 @@ class _QueryableString(_QueryableText):
 
 
 class _QueryableDynamicValue(_QueryableText):
-    """A value in user metadata, whose type only the data tells. Values of another type never match."""
+    """A value in user metadata, whose type depends on the data. Values of another type never match."""
 
     __slots__ = ()
 
@@ -227,7 +227,7 @@ class _QueryableDynamicValue(_QueryableText):
 
 
 class _DynamicFieldFactoryMixin:
-    """User metadata: `[key]` names a value, `["a.b"]` one inside an object, `["a.0"]` one inside a list."""
+    """User metadata: `[key]` is a value, `["a.b"]` one inside an object, `["a.0"]` one inside a list."""
 
     __slots__ = ("_expr_cls", "full_path")
 
@@ -255,7 +255,7 @@ class _DynamicFieldFactoryMixin:
 
 
 def _refuse_internal(name: str) -> None:
-    """Copying asks a bare instance for names like these, when there is no path to tell yet."""
+    """Copying reads such names from a bare instance, which has no path yet."""
     if name.startswith("_") or name == "full_path":
         raise AttributeError(name)
 
@@ -273,7 +273,7 @@ def _spread(values: tuple[Any, ...]) -> list[Any]:
 
 
 def _number(path: str, value: Real) -> int | float:
-    """The number as JSON can hold it."""
+    """The number as a JSON number."""
     if isinstance(value, Integral):
         return int(value)
     number = float(value)

@@ -1,0 +1,49 @@
+"""Conversions to data frames of pandas and polars, which are optional."""
+
+from importlib import import_module
+from typing import Any
+
+import pyarrow as pa
+
+
+def to_pandas(table: pa.Table) -> Any:
+    """A pandas frame: fields of structs are columns with dotted names.
+
+    Integers and booleans with nulls get pandas' nullable types, since floats cannot represent 64-bit times.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+    pandas = _library("pandas")
+    nullable = {
+        pa.bool_(): pandas.BooleanDtype(),
+        **{getattr(pa, name.lower())(): getattr(pandas, f"{name}Dtype")() for name in _INTEGERS},
+    }
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    columns = {
+        name: column.to_pandas(types_mapper=nullable.get if column.null_count else None)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return pandas.DataFrame(columns)
+
+
+def to_polars(stream: Any) -> Any:
+    """A polars frame of the rows of an Arrow stream.
+
+    Raises:
+        ImportError: polars is not installed.
+    """
+    return _library("polars").DataFrame(stream)
+
+
+_INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"to_{name}() needs {name}; install it with: pip install 'mosaicolabs[{name}]'", name=name
+        ) from error

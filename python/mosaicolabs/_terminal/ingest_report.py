@@ -1,0 +1,81 @@
+"""The final report of `mosaico ingest` and of the ROS injector."""
+
+from typing import Any
+
+from rich.markup import escape
+
+from mosaicolabs.ingest import IngestResult
+
+from .output import console, human_bytes, human_span, table
+
+
+def report(result: IngestResult, *, place: str, format_name: str) -> dict[str, Any]:
+    """The document that `--json` prints."""
+    handler, recording = result.handler, result.recording
+    topics = [
+        {
+            "name": topic.name,
+            "ontology": topic.ontology.ontology_tag(),
+            "messages": result.messages[topic.name],
+            "bytes_read": topic.size_bytes,
+            "bytes_stored": result.stored_bytes[topic.name],
+            "metadata": dict(topic.metadata),
+        }
+        for topic in recording.topics
+    ]
+    return {
+        "sequence": handler.name,
+        "place": place,
+        "format": format_name,
+        "metadata": handler.user_metadata,
+        "messages": sum(result.messages.values()),
+        "bytes_read": recording.size_bytes,
+        "bytes_stored": handler.total_size_bytes,
+        "seconds": round(result.seconds, 3),
+        "timestamp_ns_min": handler.timestamp_ns_min,
+        "timestamp_ns_max": handler.timestamp_ns_max,
+        "topics": topics,
+        "failed": [
+            {"topic": name, "messages": failures.messages, "first": failures.first}
+            for name, failures in result.failed.items()
+        ],
+        "skipped": [
+            {"source": skip.source, "messages": skip.messages, "reason": skip.reason}
+            for skip in recording.skipped
+        ],
+    }
+
+
+def print_report(document: dict[str, Any]) -> None:
+    """Prints the document of `report` as tables."""
+    out = console()
+    topics = table("topic", "ontology", "messages", "read", "stored", numbers=("messages", "read", "stored"))
+    for topic in document["topics"]:
+        sizes = human_bytes(topic["bytes_read"]), human_bytes(topic["bytes_stored"])
+        topics.add_row(topic["name"], topic["ontology"], f"{topic['messages']:,}", *sizes)
+    out.print(topics)
+    for title, source, reason in (("skipped", "source", "reason"), ("failed", "topic", "first")):
+        if document[title]:
+            rows = table(title, "messages", reason, numbers=("messages",))
+            for row in document[title]:
+                rows.add_row(escape(row[source]), f"{row['messages']:,}", escape(row[reason]))
+            out.print(rows)
+    seconds = max(document["seconds"], 1e-9)
+    out.print(
+        f"{document['sequence']}: {document['messages']:,} messages over "
+        f"{human_span(document['timestamp_ns_min'], document['timestamp_ns_max'])} in {seconds:.1f} s "
+        f"({document['messages'] / seconds:,.0f} msg/s, {document['bytes_read'] / seconds / 1e6:.1f} MB/s), "
+        f"{human_bytes(document['bytes_stored'])} in {document['place']}"
+    )
+
+
+def failed_summary(document: dict[str, Any]) -> str | None:
+    """One line if some messages are not stored; None if all are."""
+    failed = document["failed"]
+    if not failed:
+        return None
+    count = sum(row["messages"] for row in failed)
+    return (
+        f"{count} messages are not stored (topics {', '.join(row['topic'] for row in failed)}); first error: "
+        f"{failed[0]['first']}"
+    )

@@ -1,0 +1,188 @@
+"""Writes a recording into a sequence and verifies that all of it is stored."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from mosaicolabs._protocol import actions
+from mosaicolabs.comm import MosaicoClient, NotifyType
+from mosaicolabs.enum import FlightAction, OnErrorPolicy, TopicLevelErrorPolicy
+from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.handlers import SequenceHandler, SequenceWriter, TopicWriter
+from mosaicolabs.helpers import pack_topic_resource_name
+from mosaicolabs.models import Message
+
+from ._reader_api import FailedMessage, Metadata, Recording, RecordingError
+
+Progress = Callable[[int, float], None]
+"""Called after each message with the number of messages and of input bytes that it accounts for."""
+
+TopicPolicies = TopicLevelErrorPolicy | Mapping[str, TopicLevelErrorPolicy]
+"""One policy for all topics, or one by name; other topics skip failed messages."""
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Messages of one topic that are not stored.
+
+    Attributes:
+        messages: Their number.
+        first: The error of the first one.
+    """
+
+    messages: int
+    first: str
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """The result of an ingestion.
+
+    Attributes:
+        recording: The input.
+        messages: Number of stored messages by topic.
+        stored_bytes: Size in the store by topic, bytes.
+        failed: Messages that are not stored, by topic.
+        seconds: Duration, s.
+        handler: The new sequence.
+    """
+
+    recording: Recording
+    messages: dict[str, int]
+    stored_bytes: dict[str, int]
+    failed: dict[str, Failures]
+    seconds: float
+    handler: SequenceHandler
+
+
+def ingest(
+    client: MosaicoClient,
+    recording: Recording,
+    sequence_name: str,
+    *,
+    metadata: Metadata | None = None,
+    on_error: OnErrorPolicy = OnErrorPolicy.Delete,
+    topics_on_error: TopicPolicies = TopicLevelErrorPolicy.Ignore,
+    progress: Progress = lambda messages, size_bytes: None,
+) -> IngestResult:
+    """Stores `recording` as a new sequence and verifies the number of stored messages.
+
+    Args:
+        client: Where to store it.
+        recording: The input.
+        sequence_name: Name of the new sequence.
+        metadata: Added to the metadata of the recording, which it overrides.
+        on_error: What happens to the sequence if the ingestion fails.
+        topics_on_error: What happens to a topic when one of its messages cannot be read or stored. Skipped
+            messages are counted, and reported by a notification of the topic.
+        progress: Called after each message.
+
+    Raises:
+        RecordingError: The input is damaged or changed during the ingestion; `on_error` was applied.
+        MosaicoError: The daemon refuses or cannot be reached.
+    """
+    started = time.monotonic()
+    share = {topic.name: topic.size_bytes / max(topic.messages, 1) for topic in recording.topics}
+    all_metadata = {**recording.metadata, **(metadata or {})}
+    with client.sequence_create(sequence_name, all_metadata, on_error=on_error) as sequence:
+        intakes = _open_intakes(sequence, recording, topics_on_error)
+        for name, message in recording.messages():
+            intakes[name].take(message)
+            progress(1, share[name])
+        _check_complete(recording, intakes)
+        failed = {name: intake.failures for name, intake in intakes.items() if intake.failures is not None}
+        for name, failures in failed.items():
+            _notify(client, pack_topic_resource_name(sequence_name, name), failures)
+    handler = client.sequence_handler(sequence_name)
+    if handler is None:
+        raise RecordingError(
+            f"sequence `{sequence_name}` was finalized but cannot be found; see the log of the daemon"
+        )
+    pushed = {name: intake.pushed for name, intake in intakes.items()}
+    stored_bytes = _check_stored(handler, pushed)
+    return IngestResult(recording, pushed, stored_bytes, failed, time.monotonic() - started, handler)
+
+
+@dataclass
+class _Intake:
+    """One topic: pushes its messages and counts failures."""
+
+    writer: TopicWriter
+    policy: TopicLevelErrorPolicy
+    pushed: int = 0
+    failures: Failures | None = field(default=None)
+
+    def take(self, message: Message | FailedMessage) -> None:
+        if isinstance(message, FailedMessage):
+            self._fail(message.reason)
+        elif self.writer.finalized():
+            self._fail("the topic was completed at its first failure")
+        else:
+            try:
+                self.writer.push(message)
+            except InvalidInputError as error:  # cannot be encoded; the topic stays open
+                self._fail(str(error))
+            else:
+                self.pushed += 1
+
+    def _fail(self, reason: str) -> None:
+        if self.policy is TopicLevelErrorPolicy.Raise:
+            raise RecordingError(f"topic `{self.writer.name}`: {reason}")
+        if self.failures is None:
+            self.failures = Failures(1, reason)
+        else:
+            self.failures = Failures(self.failures.messages + 1, self.failures.first)
+        if self.policy is TopicLevelErrorPolicy.Finalize:
+            self.writer.finalize()
+
+
+def _open_intakes(
+    sequence: SequenceWriter,
+    recording: Recording,
+    policies: TopicPolicies,
+) -> dict[str, _Intake]:
+    def policy(name: str) -> TopicLevelErrorPolicy:
+        if isinstance(policies, TopicLevelErrorPolicy):
+            return policies
+        return policies.get(name, TopicLevelErrorPolicy.Ignore)
+
+    return {
+        topic.name: _Intake(
+            sequence.topic_create(topic.name, dict(topic.metadata), topic.ontology), policy(topic.name)
+        )
+        for topic in recording.topics
+    }
+
+
+def _notify(client: MosaicoClient, locator: str, failures: Failures) -> None:
+    text = f"{failures.messages} messages of the input are not stored; first error: {failures.first}"
+    actions.call(
+        client._native,
+        FlightAction.TOPIC_NOTIFY_CREATE,
+        name=locator,
+        notify_type=NotifyType.ERROR.value,
+        msg=text,
+    )
+
+
+def _check_complete(recording: Recording, intakes: dict[str, _Intake]) -> None:
+    for topic in recording.topics:
+        intake = intakes[topic.name]
+        read = intake.pushed + (intake.failures.messages if intake.failures else 0)
+        if read != topic.messages:
+            raise RecordingError(
+                f"topic `{topic.name}`: {topic.messages} messages expected, {read} read; "
+                "the input changed during the ingestion"
+            )
+
+
+def _check_stored(handler: SequenceHandler, pushed: dict[str, int]) -> dict[str, int]:
+    """Verifies the number of stored messages; returns the sizes by topic."""
+    sizes = {}
+    for name, count in pushed.items():
+        topic = handler.get_topic_handler(name)
+        # None: a Mosaico 0.2 server does not report it.
+        if topic.rows_number is not None and topic.rows_number != count:
+            raise RecordingError(f"topic `{name}`: {count} messages sent, {topic.rows_number} stored")
+        sizes[name] = topic.total_size_bytes
+    return sizes
