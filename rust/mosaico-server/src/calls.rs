@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance};
+use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance, status};
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::transport::server::TcpConnectInfo;
@@ -20,6 +20,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use ulid::Ulid;
 
+use crate::error::Error;
 use crate::metrics::{CallKind, Metrics, code_name};
 
 /// Answers that are not streams and take longer are worth a look.
@@ -132,6 +133,17 @@ impl Drop for Running {
             Some(code) => tracing::info!(code = code_name(code), seconds, "the call was refused"),
         }
     }
+}
+
+/// The answer to a call that failed. What the server itself failed at is logged here, with its cause, which the caller
+/// does not get.
+pub(crate) fn status_of(error: Error) -> Status {
+    match &error {
+        Error::Internal(_) => tracing::error!(cause = %error.detail(), "internal error"),
+        _ if error.failure().is_some() => tracing::error!(cause = %error.detail(), "the store failed"),
+        _ => {}
+    }
+    status::status(error.code(), error.to_string())
 }
 
 /// Whether a failure is the operator's to look at; the others are their callers'.

@@ -51,7 +51,7 @@ mod trace;
 mod writers;
 
 pub use config::{Acknowledge, Config, LogPlace, StoreLocation};
-pub use error::{Error, Result};
+pub use error::{Error, Failure, Result};
 pub use http::Monitor;
 pub use maintenance::{
     CheckOptions, Checked, Collected, Compacted, ImportOptions, ImportPlan, Imported, Maintenance,

@@ -138,7 +138,8 @@ impl Core {
         let change = self.catalog.begin(id).await?;
         self.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
         self.catalog.sequence_deleting(change, id, detail).await?;
-        if self.finish_sequence_removal(id).await.is_err() {
+        if let Err(error) = self.finish_sequence_removal(id).await {
+            tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
             self.queue.ask(Job::RemoveSequence(id));
         }
         Ok(())
@@ -185,7 +186,8 @@ impl Core {
         let change = self.catalog.begin(id).await?;
         self.store.put_json(&SequencePaths(id).topic(topic.id).deleted(), &deleted()).await?;
         self.catalog.topic_deleting(change, id, topic.id).await?;
-        if self.finish_topic_removal(id, topic.id).await.is_err() {
+        if let Err(error) = self.finish_topic_removal(id, topic.id).await {
+            tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
             self.queue.ask(Job::RemoveTopic(id, topic.id));
         }
         Ok(())

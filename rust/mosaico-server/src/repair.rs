@@ -79,7 +79,7 @@ impl Core {
                 // Its key was used, so its creation was answered: this is no rest of one.
                 let text =
                     format!("settling topic {}, which only `mosaicod rebuild` takes over", topic.record.id);
-                return Err(Error::Internal(text));
+                return Err(Error::Internal(text.into()));
             }
             self.finish_topic_removal(id, topic.record.id).await?;
         }

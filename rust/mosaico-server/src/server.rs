@@ -214,10 +214,10 @@ impl Server {
         self.core.tasks.close();
         self.core.tasks.wait().await;
         if let Err(error) = events::store(&self.core).await {
-            tracing::warn!(%error, "the last events stay in the catalogue and are stored after the next start");
+            tracing::warn!(error = %error.detail(), "the last events stay in the catalogue and are stored after the next start");
         }
         if let Err(error) = self.core.store.quiet().await {
-            tracing::warn!(%error, "writes to the store are given up");
+            tracing::warn!(error = %error.detail(), "writes to the store are given up");
         }
         if let Some(cluster) = &self.core.cluster {
             cluster.leave().await;

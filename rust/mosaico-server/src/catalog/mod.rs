@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use ulid::Ulid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::metrics::Timer;
 pub(crate) use bounds::{Kind, Overlap, Range};
 pub(crate) use candidates::Wanted;
@@ -108,7 +108,7 @@ fn failed(e: sqlx::Error) -> Error {
     let doing = "using the catalogue";
     let code = e.as_database_error().and_then(|e| e.code());
     if code.as_ref().is_some_and(|code| DISK_FULL.contains(&&**code)) {
-        return Error::Full(doing.into());
+        return Error::Full(Failure::new(doing, e));
     }
     let lost = match &e {
         sqlx::Error::PoolTimedOut => true,
@@ -116,8 +116,7 @@ fn failed(e: sqlx::Error) -> Error {
         _ => code.is_some_and(|code| AWAY.contains(&&*code) || code.starts_with("08")),
     };
     if lost {
-        tracing::warn!(cause = %e, "the catalogue does not answer");
-        return Error::StoreUnavailable(doing.into());
+        return Error::StoreUnavailable(Failure::new(doing, e));
     }
     Error::internal(doing, e)
 }

@@ -260,7 +260,7 @@ pub(crate) async fn watch(core: &Arc<Core>, cluster: &Cluster) {
     loop {
         sleep(LOOK).await;
         if let Err(error) = look(core, cluster).await {
-            tracing::warn!(%error, "cannot look for what other daemons did");
+            tracing::warn!(error = %error.detail(), "cannot look for what other daemons did");
         }
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::rebuild::{is_transient, restore_events};
-use super::{Problem, Progress, Rebuilt};
+use super::rebuild::{is_transient, problem, restore_events};
+use super::{Progress, Rebuilt};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::SequenceId;
@@ -57,7 +57,7 @@ pub(crate) async fn run(
             break;
         }
         if !run.note(id, refresh(core, id).await?) {
-            run.refuse(id, "another sequence has its name");
+            run.refuse(id, &Error::Invalid("another sequence has its name".into()));
         }
     }
     if enough.is_cancelled() {
@@ -65,9 +65,6 @@ pub(crate) async fn run(
     }
     let mut rebuilt = run.rebuilt;
     rebuilt.sequences = core.catalog.sequence_ids().await?.len() as u64;
-    for problem in &rebuilt.problems {
-        tracing::error!(path = problem.path, "{}", problem.text);
-    }
     Ok(rebuilt)
 }
 
@@ -98,7 +95,7 @@ impl Run<'_> {
             Found::TakenOut => self.rebuilt.taken_out += 1,
             Found::Nothing => {}
             Found::Damaged(error) => {
-                self.refuse(id, &error.to_string());
+                self.refuse(id, &error);
                 return true;
             }
         }
@@ -106,12 +103,9 @@ impl Run<'_> {
         true
     }
 
-    fn refuse(&mut self, id: SequenceId, why: &str) {
-        self.rebuilt.problems.push(Problem {
-            path: SequencePaths(id).folder().to_string(),
-            text: format!("the catalogue stays as it is about this sequence: {why}"),
-            repaired: false,
-        });
+    fn refuse(&mut self, id: SequenceId, why: &Error) {
+        let path = SequencePaths(id).folder().to_string();
+        self.rebuilt.problems.push(problem(path, "the catalogue stays as it is about this sequence", why));
         self.step();
     }
 

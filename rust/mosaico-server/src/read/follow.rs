@@ -227,7 +227,7 @@ impl Tail {
             let topic = &self.topic.locator;
             return Err(Error::StoreUnavailable(format!(
                 "following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,"
-            )));
+            ).into()));
         }
         Ok(())
     }
@@ -311,7 +311,7 @@ fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -
             // Else others may be the first ones in time, and nothing tells which.
             if !checked && times(&batch)?.value(0) < latest {
                 let text = format!("following `{topic}`, which another daemon goes on with out of order,");
-                Err(Error::StoreUnavailable(text))?;
+                Err(Error::StoreUnavailable(text.into()))?;
             }
             checked = true;
             yield batch;

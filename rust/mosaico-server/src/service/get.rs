@@ -17,6 +17,7 @@ use tonic::Status;
 use tracing::Instrument;
 
 use super::{Items, check_body, info};
+use crate::calls::status_of;
 use crate::catalog::TopicRow;
 use crate::cluster::forward;
 use crate::core::Core;
@@ -154,6 +155,6 @@ fn failing(error: Error) -> Encoded {
 
 async fn status(core: &Core, topic: &TopicRow, error: Error) -> Status {
     // Files vanish below a reader only when their topic is deleted.
-    let exists = matches!(core.catalog.topic_by_id(topic.id).await, Ok(Some(row)) if !row.deleting);
-    if exists { error.into() } else { Error::Deleted(topic.locator.to_string()).into() }
+    let gone = matches!(core.catalog.topic_by_id(topic.id).await, Ok(row) if row.is_none_or(|row| row.deleting));
+    status_of(if gone { Error::Deleted(topic.locator.to_string()) } else { error })
 }

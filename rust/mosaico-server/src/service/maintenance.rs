@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::Items;
 use super::actions::{parse, respond};
+use crate::calls::status_of;
 use crate::core::Core;
 use crate::error::Result;
 use crate::maintenance::{Progress, online};
@@ -43,7 +44,7 @@ pub(super) fn rebuild(core: Arc<Core>, body: &[u8]) -> Result<Items<ActionResult
         let rebuilt = online::run(&core, &progress, &enough).await;
         left.abort();
         let last = rebuilt.and_then(|rebuilt| encode(&RebuildStep::Rebuilt(rebuilt)));
-        drop(steps.send(last.map_err(Status::from)).await);
+        drop(steps.send(last.map_err(status_of)).await);
     };
     tasks.spawn(work.in_current_span());
     Ok(ReceiverStream::new(received).boxed())

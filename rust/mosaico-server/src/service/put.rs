@@ -23,6 +23,7 @@ use tracing::Instrument;
 
 use super::{Items, check_body};
 use crate::batch::{Filled, TimeSpan, conform, times};
+use crate::calls::status_of;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::live::LiveTopic;
@@ -39,8 +40,8 @@ pub(super) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<Pu
             yield PutResult { app_metadata: serde_json::json!(ack).to_string().into() };
         }
         match (&mut job).await {
-            Ok(result) => result?,
-            Err(e) => Err(Error::internal("storing a put stream", e))?,
+            Ok(result) => result.map_err(status_of)?,
+            Err(e) => Err(status_of(Error::internal("storing a put stream", e)))?,
         }
     };
     let answers: Items<PutResult> = Box::pin(answers);

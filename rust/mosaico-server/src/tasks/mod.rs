@@ -178,7 +178,7 @@ async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &Cancella
         attempts += 1;
         core.metrics.job_failed(job);
         let pause = pause(core.config.retry_pause, attempts);
-        tracing::warn!(?job, %error, attempts, ?pause, "background work failed and is tried again");
+        tracing::warn!(?job, error = %error.detail(), attempts, ?pause, "background work failed and is tried again");
         let wait = async {
             told = told || failure::tell(core, job, id, &error).await;
             select! {

@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod fuzz;
 mod lifecycle;
+mod logging;
 mod migrate;
 mod model;
 mod monitor;

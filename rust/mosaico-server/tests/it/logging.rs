@@ -1,0 +1,178 @@
+//! A failure of the server is logged once, where it is handled, with its cause; callers do not get the cause.
+
+use std::fmt::{Debug, Write};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mosaico_server::Server;
+use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
+use parking_lot::Mutex;
+use serde_json::json;
+use tempfile::TempDir;
+use tonic::Code;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::common::*;
+
+/// What the store says in these tests.
+const CAUSE: &str = "the store does not serve this now";
+/// What the check of a record says.
+const DAMAGE: &str = "wrong checksum";
+
+/// The lines of one test's thread: each test of this file has a runtime on its own thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Text(String);
+        impl Visit for Text {
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                write!(self.0, " {field}={value:?}").unwrap();
+            }
+        }
+        if *event.metadata().level() <= Level::WARN {
+            let mut text = Text(event.metadata().level().to_string());
+            event.record(&mut text);
+            self.0.lock().push(text.0);
+        }
+    }
+}
+
+impl Lines {
+    /// Those that have `words`, which are forgotten then.
+    fn take(&self, words: &str) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock()).into_iter().filter(|line| line.contains(words)).collect()
+    }
+}
+
+/// Runs `work` with its lines collected.
+fn logged<F: Future<Output = ()>>(work: impl FnOnce(Lines) -> F) {
+    let lines = Lines::default();
+    let _collected = tracing_subscriber::registry().with(lines.clone()).set_default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work(lines));
+}
+
+fn refuse(faults: &Faults, operation: Operation, path: &str, when: When) {
+    faults.add(Fault { operation: Some(operation), path: path.to_owned(), when, effect: Effect::Refuse });
+}
+
+async fn started(folder: &TempDir) -> (Faults, TestServer) {
+    let faults = Faults::default();
+    let mut config = config(folder.path());
+    config.faults = faults.clone();
+    config.retry_pause = Duration::from_millis(10);
+    (faults, TestServer::start(config).await)
+}
+
+#[test]
+fn a_call_that_fails_is_logged_once_with_its_cause() {
+    logged(async |lines| {
+        let folder = TempDir::new().unwrap();
+        let (faults, server) = started(&folder).await;
+        let client = server.client.clone();
+        let key = create_sequence(&client, "run").await;
+        let topic = create_topic(&client, "run/t", &key).await;
+        put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await.unwrap();
+        act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+        lines.take("");
+
+        // An action, a read whose stream fails, and a put whose stream fails.
+        refuse(&faults, Operation::Put, "sequence.json", When::Always);
+        let create = json!({"name": "new", "user_metadata": {}});
+        let text = refused(act(&client, "sequence_create", create).await, Code::Unavailable);
+        assert!(!text.contains(CAUSE), "{text}");
+        let found = lines.take(CAUSE);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("ERROR") && found[0].contains("the store failed"), "{found:?}");
+        faults.lift();
+
+        refuse(&faults, Operation::Get, ".parquet", When::Always);
+        let text = refused(get_window(&client, "run/t", None, None).await, Code::Unavailable);
+        assert!(!text.contains(CAUSE), "{text}");
+        assert_eq!(lines.take(CAUSE).len(), 1);
+        faults.lift();
+
+        let key = create_sequence(&client, "second").await;
+        let topic = create_topic(&client, "second/t", &key).await;
+        refuse(&faults, Operation::Put, "schema.arrow", When::Always);
+        let text = refused(put(&client, "second/t", &topic, &[rows(&[1], 0)]).await, Code::Unavailable);
+        assert!(!text.contains(CAUSE), "{text}");
+        assert_eq!(lines.take(CAUSE).len(), 1);
+        faults.lift();
+
+        // What a caller did wrong is nothing for the operator.
+        refused(info(&client, json!({"resource_locator": "none"})).await, Code::NotFound);
+        assert_eq!(lines.take(""), [""; 0]);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_broken_record_is_logged_once_as_an_internal_error() {
+    logged(async |lines| {
+        let folder = TempDir::new().unwrap();
+        let (_, server) = started(&folder).await;
+        let client = server.client.clone();
+        create_sequence(&client, "run").await;
+        let note = json!({"name": "run", "notify_type": "error", "msg": "m"});
+        act(&client, "sequence_notify_create", note).await.unwrap();
+        act(&client, "layer_create", json!({"name": "l", "description": ""})).await.unwrap();
+        let record = folder.path().join("layers.json");
+        let text = std::fs::read_to_string(&record).unwrap().replace("\"l\"", "\"m\"");
+        std::fs::write(&record, text).unwrap();
+        lines.take("");
+        let create = json!({"name": "other", "description": ""});
+        let text = refused(act(&client, "layer_create", create).await, Code::Internal);
+        assert!(!text.contains(DAMAGE), "{text}");
+        let found = lines.take(DAMAGE);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("ERROR") && found[0].contains("internal error"), "{found:?}");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn an_attempt_of_background_work_is_logged_once_with_its_cause() {
+    logged(async |lines| {
+        let folder = TempDir::new().unwrap();
+        let (faults, server) = started(&folder).await;
+        let client = server.client.clone();
+        lines.take("");
+        refuse(&faults, Operation::Put, "events/", When::Nth(0));
+        create_sequence(&client, "run").await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while faults.hits() == 0 || files_of_events(&folder) == 0 {
+            assert!(Instant::now() < deadline, "events are not stored");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let found = lines.take(CAUSE);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("StoreEvents"), "{found:?}");
+        server.stop().await;
+    });
+}
+
+fn files_of_events(folder: &TempDir) -> usize {
+    std::fs::read_dir(folder.path().join("events")).map(Iterator::count).unwrap_or_default()
+}
+
+#[test]
+fn a_start_that_fails_logs_nothing_and_returns_the_cause() {
+    logged(async |lines| {
+        let folder = TempDir::new().unwrap();
+        let faults = Faults::default();
+        refuse(&faults, Operation::Get, "", When::Always);
+        let mut config = config(folder.path());
+        config.faults = faults.clone();
+        let error = Server::open(config).await.unwrap_err();
+        assert!(error.detail().to_string().contains(CAUSE), "{}", error.detail());
+        assert!(!error.to_string().contains(CAUSE), "{error}");
+        assert_eq!(lines.take(CAUSE), [""; 0], "the program that starts the server reports it");
+    });
+}
