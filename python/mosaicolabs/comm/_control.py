@@ -19,11 +19,11 @@ Facts: TypeAlias = tuple[int, str, bool, int | None]
 
 
 def call(
-    client: _native.Client, action: FlightAction | OwnAction, *, patience_s: float = 0.0, **body: Any
+    client: _native.Client, action: FlightAction | OwnAction, *, reconnect_timeout_s: float = 0.0, **body: Any
 ) -> dict[str, Any] | None:
     """Runs an action; an answer without content is None.
 
-    With `patience_s` it is an action of an open recording: a daemon that went away is waited for so long.
+    With `reconnect_timeout_s` it is an action of an open recording: a daemon that went away is waited for so long.
 
     Raises:
         InvalidInputError: The body is not JSON.
@@ -35,8 +35,8 @@ def call(
         raise InvalidInputError(f"{action.value}: {error}; JSON has no NaN or infinities") from error
     with understood(client):
         answer = (
-            client.recording_action(action.value, text, patience_s)
-            if patience_s
+            client.recording_action(action.value, text, reconnect_timeout_s)
+            if reconnect_timeout_s
             else client.action(action.value, text)
         )
     return None if answer is None else json.loads(answer)
@@ -57,9 +57,9 @@ def info(
         return client.info(locator, *window)
 
 
-def create_key(client: _native.Client, action: FlightAction, *, patience_s: float = 0.0, **body: Any) -> str:
+def create_key(client: _native.Client, action: FlightAction, *, reconnect_timeout_s: float = 0.0, **body: Any) -> str:
     """Runs a create action and returns the key that opens the new resource."""
-    answer = call(client, action, patience_s=patience_s, **body)
+    answer = call(client, action, reconnect_timeout_s=reconnect_timeout_s, **body)
     if not answer or not isinstance(answer.get("key"), str):
         raise InternalError(f"the daemon answered {action.value} of {body.get('name')!r} without a key")
     return str(answer["key"])

@@ -91,7 +91,7 @@ class BaseSequenceWriter(ABC):
         key = _control.create_key(
             self._client,
             FlightAction.TOPIC_CREATE,
-            patience_s=self._config.reconnect_timeout_s,
+            reconnect_timeout_s=self._config.reconnect_timeout_s,
             sequence_key=self._key,
             name=locator,
             serialization_format=ontology_type.__serialization_format__.value,
@@ -107,7 +107,7 @@ class BaseSequenceWriter(ABC):
                 max_batch_bytes=self._config.max_batch_size_bytes,
                 max_batch_records=self._config.max_batch_size_records,
                 max_batch_age_s=self._config.max_batch_age_s,
-                patience_s=self._config.reconnect_timeout_s,
+                reconnect_timeout_s=self._config.reconnect_timeout_s,
                 budget=self._budget,
             )
         except BaseException:
@@ -177,7 +177,7 @@ class BaseSequenceWriter(ABC):
                 pushed, _, durable, _ = writer._lane.stats()
                 lost.append(f"of topic `{locator}` rows {durable}..{pushed} may be lost ({failure})")
         try:
-            self._leave(patience_s=0.0)
+            self._leave(reconnect_timeout_s=0.0)
         except MosaicoError as failure:
             lost.append(f"the daemon may still apply `{self._config.on_error.value}` ({failure})")
         stored = "; ".join(lost) or "every pushed row is stored"
@@ -194,7 +194,7 @@ class BaseSequenceWriter(ABC):
                 _control.call(
                     self._client,
                     FlightAction.SEQUENCE_FINALIZE,
-                    patience_s=self._config.reconnect_timeout_s,
+                    reconnect_timeout_s=self._config.reconnect_timeout_s,
                     name=self._resource,
                     key=self._key,
                 )
@@ -250,16 +250,16 @@ class BaseSequenceWriter(ABC):
                 self._notify(failures, FlightAction.TOPIC_NOTIFY_CREATE, locator, writer._error)
         self._notify(failures, FlightAction.SEQUENCE_NOTIFY_CREATE, self._resource, error)
         try:
-            self._leave(patience_s=self._patience_s(error))
+            self._leave(reconnect_timeout_s=self._reconnect_timeout_s(error))
         except MosaicoError as failure:
             failures.append(failure)
         return failures
 
-    def _leave(self, *, patience_s: float) -> None:
+    def _leave(self, *, reconnect_timeout_s: float) -> None:
         """Tells the daemon that nobody writes any more, so that it leaves the sequence as it is."""
         if self._ours:
             action = OwnAction.SEQUENCE_END
-            _control.call(self._client, action, patience_s=patience_s, name=self._resource, key=self._key)
+            _control.call(self._client, action, reconnect_timeout_s=reconnect_timeout_s, name=self._resource, key=self._key)
 
     def _notify(
         self, failures: list[MosaicoError], action: FlightAction, name: str, error: BaseException
@@ -271,11 +271,11 @@ class BaseSequenceWriter(ABC):
         self, failures: list[MosaicoError], error: BaseException, action: FlightAction, **body: Any
     ) -> None:
         try:
-            _control.call(self._client, action, patience_s=self._patience_s(error), **body)
+            _control.call(self._client, action, reconnect_timeout_s=self._reconnect_timeout_s(error), **body)
         except MosaicoError as failure:
             failures.append(failure)
 
-    def _patience_s(self, error: BaseException) -> float:
+    def _reconnect_timeout_s(self, error: BaseException) -> float:
         # A daemon that was waited for in vain is not waited for again.
         return 0.0 if isinstance(error, ConnectionFailedError) else self._config.reconnect_timeout_s
 

@@ -35,7 +35,7 @@ pub struct LaneConfig {
     /// What may wait, together with the other lanes of the same recording.
     pub budget: LaneBudget,
     /// How long a server that went away is waited for. Only servers that acknowledge can be gone on with.
-    pub patience: Duration,
+    pub reconnect_timeout: Duration,
 }
 
 /// What became of the rows so far; `pushed >= sent >= durable`.

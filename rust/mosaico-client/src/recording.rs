@@ -15,12 +15,12 @@ use crate::{Error, Result, calls};
 /// Between two attempts: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Runs an action; waits up to `patience` for a server that went away.
+/// Runs an action; waits up to `reconnect_timeout` for a server that went away.
 pub(crate) async fn action(
     flight: &mut Flight,
     name: &str,
     body: &Value,
-    patience: Duration,
+    reconnect_timeout: Duration,
 ) -> Result<Option<Value>> {
     let begin = Instant::now();
     let (mut pause, longest) = PAUSES;
@@ -38,12 +38,14 @@ pub(crate) async fn action(
         if !error.kind.is_retryable() {
             return Err(error);
         }
-        if begin.elapsed() + pause > patience {
-            return Err(if patience.is_zero() || error.code == ErrorCode::RowsElsewhere {
+        if begin.elapsed() + pause > reconnect_timeout {
+            return Err(if reconnect_timeout.is_zero() || error.code == ErrorCode::RowsElsewhere {
                 error
             } else {
-                error
-                    .context(format_args!("the server did not come back within {} s", patience.as_secs_f64()))
+                error.context(format_args!(
+                    "the server did not come back within {} s",
+                    reconnect_timeout.as_secs_f64()
+                ))
             });
         }
         tokio::time::sleep(pause).await;

@@ -158,10 +158,7 @@ impl Error {
     }
 
     /// A failure inside the server. A full device and a store that is not available are told apart.
-    pub(crate) fn internal(
-        doing: impl Into<String>,
-        cause: impl StdError + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn internal(doing: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> Self {
         let class = class(&cause);
         let failure = Failure::new(doing, cause);
         match class {
@@ -232,7 +229,8 @@ impl fmt::Display for Detail<'_> {
             error => write!(f, "{error}")?,
         }
         let mut said = String::new();
-        let mut next = self.0.failure().and_then(|failure| failure.cause.as_deref()).map(|e| e as &dyn StdError);
+        let mut next =
+            self.0.failure().and_then(|failure| failure.cause.as_deref()).map(|e| e as &dyn StdError);
         while let Some(cause) = next {
             // Many errors repeat the text of their source in their own.
             let text = cause.to_string();
@@ -320,7 +318,8 @@ mod tests {
             repeats: bool,
         }
         for repeats in [false, true] {
-            let error = Error::internal("reading a chunk", Block { source: io::Error::other("bad disk"), repeats });
+            let error =
+                Error::internal("reading a chunk", Block { source: io::Error::other("bad disk"), repeats });
             let detail = "internal error while reading a chunk: cannot read block 7: bad disk";
             assert_eq!(error.detail().to_string(), detail);
         }

@@ -138,7 +138,9 @@ async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()>
     let id = sequence.id;
     for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
         if core.live.get(topic.id).is_some_and(|live| !live.segments().is_empty()) {
-            return Err(Error::Internal(format!("waiting for the chunks of topic `{}`", topic.locator).into()));
+            return Err(Error::Internal(
+                format!("waiting for the chunks of topic `{}`", topic.locator).into(),
+            ));
         }
         // A topic without a schema never had a row.
         if let Some(schema) = &topic.schema {

@@ -97,11 +97,11 @@ impl Upload {
             Err(error) => Err(error),
         };
         while let Err(error) = &outcome {
-            let patience = self.shared.config.patience;
-            if !self.shared.acknowledged || patience.is_zero() || !error.kind.is_retryable() {
+            let reconnect_timeout = self.shared.config.reconnect_timeout;
+            if !self.shared.acknowledged || reconnect_timeout.is_zero() || !error.kind.is_retryable() {
                 return outcome;
             }
-            outcome = match self.resume(error.clone(), patience).await {
+            outcome = match self.resume(error.clone(), reconnect_timeout).await {
                 Ok(Some(call)) => self.follow(call).await,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(error),

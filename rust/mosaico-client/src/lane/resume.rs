@@ -15,19 +15,23 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 impl Upload {
     /// Opens a call that goes on where the server stands; `None` if it has everything already.
-    pub(super) async fn resume(&mut self, mut error: Error, patience: Duration) -> Result<Option<Call>> {
+    pub(super) async fn resume(
+        &mut self,
+        mut error: Error,
+        reconnect_timeout: Duration,
+    ) -> Result<Option<Call>> {
         let broken = Instant::now();
-        self.shared.notice(format!("{error}; trying to go on for {} s", patience.as_secs_f64()));
+        self.shared.notice(format!("{error}; trying to go on for {} s", reconnect_timeout.as_secs_f64()));
         *self.command.resume.get_or_insert(0) += 1;
         let (mut pause, longest) = PAUSES;
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
-            let left = patience.saturating_sub(broken.elapsed());
+            let left = reconnect_timeout.saturating_sub(broken.elapsed());
             if left.is_zero() {
                 return Err(error.context(format_args!(
                     "the connection broke, and no other could be made within {} s",
-                    patience.as_secs_f64()
+                    reconnect_timeout.as_secs_f64()
                 )));
             }
             match tokio::time::timeout(left, self.reopen()).await {

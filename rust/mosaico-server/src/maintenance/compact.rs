@@ -82,7 +82,8 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
     }
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
     let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
-    let commit = commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed()).into()))?;
+    let commit =
+        commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed()).into()))?;
     let schema = parse_schema_message(&commit.schema)?;
     let before = chunks.len() as u64;
     let stream = read_chunks(core, topic, &schema, chunks.clone());

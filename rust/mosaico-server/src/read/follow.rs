@@ -225,9 +225,10 @@ impl Tail {
         let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
         if is_complete && chunks.iter().all(|chunk| chunk.index > index) {
             let topic = &self.topic.locator;
-            return Err(Error::StoreUnavailable(format!(
-                "following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,"
-            ).into()));
+            return Err(Error::StoreUnavailable(
+                format!("following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,")
+                    .into(),
+            ));
         }
         Ok(())
     }

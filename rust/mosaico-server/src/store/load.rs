@@ -256,7 +256,9 @@ impl Found {
         };
         let below = |path: &&Path| path.prefix_matches(folder);
         if let Some(path) = self.paths.iter().filter(below).find(is_record) {
-            return Err(Error::Internal(format!("looking for the record of {folder}, which has {path}").into()));
+            return Err(Error::Internal(
+                format!("looking for the record of {folder}, which has {path}").into(),
+            ));
         }
         Ok(())
     }
