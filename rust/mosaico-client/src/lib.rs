@@ -15,6 +15,7 @@ mod lane;
 mod layout;
 mod merge;
 mod read_ahead;
+mod reconnect;
 mod recording;
 mod request_id;
 mod rows;

@@ -3,17 +3,15 @@
 //! A call whose answer was lost may have been carried out. Only the holder of a recording's key can change it, so a
 //! refusal of the second attempt that says so much is the answer to the first.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mosaico_types::{ErrorCode, ErrorKind};
 use mosaico_wire::action::{Named, SequenceSystemInfo, name};
 use serde_json::Value;
 
 use crate::connection::Flight;
+use crate::reconnect::Reconnect;
 use crate::{Error, Result, calls};
-
-/// Between two attempts: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Runs an action; waits up to `reconnect_timeout` for a server that went away.
 pub(crate) async fn action(
@@ -22,8 +20,7 @@ pub(crate) async fn action(
     body: &Value,
     reconnect_timeout: Duration,
 ) -> Result<Option<Value>> {
-    let begin = Instant::now();
-    let (mut pause, longest) = PAUSES;
+    let mut reconnect = Reconnect::new(reconnect_timeout);
     let mut repeated = false;
     loop {
         let error = match calls::action(flight, name, body).await {
@@ -38,7 +35,7 @@ pub(crate) async fn action(
         if !error.kind.is_retryable() {
             return Err(error);
         }
-        if begin.elapsed() + pause > reconnect_timeout {
+        if reconnect.pause().await.is_none() {
             return Err(if reconnect_timeout.is_zero() || error.code == ErrorCode::RowsElsewhere {
                 error
             } else {
@@ -48,8 +45,6 @@ pub(crate) async fn action(
                 ))
             });
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
         repeated = true;
     }
 }

@@ -1,6 +1,6 @@
 //! How an upload resumes over a new connection after one broke.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::action::{Named, TopicSystemInfo, name};
@@ -8,10 +8,8 @@ use mosaico_wire::command::InfoCommand;
 use tokio::sync::oneshot;
 
 use super::put::{Call, Upload};
+use crate::reconnect::Reconnect;
 use crate::{Error, Result, calls};
-
-/// Between two attempts to go on: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 impl Upload {
     /// Opens a call that goes on where the server stands; `None` if it has everything already.
@@ -20,23 +18,13 @@ impl Upload {
         mut error: Error,
         reconnect_timeout: Duration,
     ) -> Result<Option<Call>> {
-        let broken = Instant::now();
         self.shared.notice(format!("{error}; trying to go on for {} s", reconnect_timeout.as_secs_f64()));
         *self.command.resume.get_or_insert(0) += 1;
-        let (mut pause, longest) = PAUSES;
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
-            let left = reconnect_timeout.saturating_sub(broken.elapsed());
-            if left.is_zero() {
-                return Err(error.context(format_args!(
-                    "the connection broke, and no other could be made within {} s",
-                    reconnect_timeout.as_secs_f64()
-                )));
-            }
+        let mut reconnect = Reconnect::new(reconnect_timeout);
+        while let Some(left) = reconnect.pause().await {
             match tokio::time::timeout(left, self.reopen()).await {
                 Ok(Ok((call, again))) => {
-                    let seconds = broken.elapsed().as_secs_f64();
+                    let seconds = reconnect.elapsed().as_secs_f64();
                     self.shared.notice(format!(
                         "the upload goes on after {seconds:.1} s; {again} rows are sent again, none is lost"
                     ));
@@ -54,6 +42,10 @@ impl Upload {
                 Err(_) => {}
             }
         }
+        Err(error.context(format_args!(
+            "the connection broke, and no other could be made within {} s",
+            reconnect_timeout.as_secs_f64()
+        )))
     }
 
     /// The first answer of a resumed call says what is stored; returns how many rows are sent again.
