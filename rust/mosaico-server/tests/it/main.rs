@@ -26,6 +26,7 @@ mod recovery;
 mod repair;
 mod replay;
 mod robustness;
+mod schema;
 mod service;
 mod sparse;
 mod store_log;
