@@ -155,7 +155,7 @@ fn failing(error: Error) -> Encoded {
 
 async fn status(core: &Core, topic: &TopicRow, error: Error) -> Status {
     // Files vanish below a reader only when their topic is deleted.
-    let gone =
-        matches!(core.catalog.topic_by_id(topic.id).await, Ok(row) if row.is_none_or(|row| row.deleting));
+    let found = core.catalog.topic_by_id(topic.id).await;
+    let gone = found.is_ok_and(|row| row.is_none_or(|row| row.deleting));
     status_of(if gone { Error::Deleted(topic.locator.to_string()) } else { error })
 }

@@ -21,8 +21,8 @@ use crate::common::*;
 
 /// What the store says in these tests.
 const CAUSE: &str = "the store does not serve this now";
-/// What the check of a record says.
-const DAMAGE: &str = "wrong checksum";
+/// What the Parquet reader says about a file without a footer.
+const DAMAGE: &str = "Corrupt footer";
 
 /// The lines of one test's thread: each test of this file has a runtime on its own thread.
 #[derive(Clone, Default)]
@@ -114,21 +114,20 @@ fn a_call_that_fails_is_logged_once_with_its_cause() {
 }
 
 #[test]
-fn a_broken_record_is_logged_once_as_an_internal_error() {
+fn a_damaged_chunk_is_logged_once_as_an_internal_error() {
     logged(async |lines| {
         let folder = TempDir::new().unwrap();
         let (_, server) = started(&folder).await;
         let client = server.client.clone();
-        create_sequence(&client, "run").await;
-        let note = json!({"name": "run", "notify_type": "error", "msg": "m"});
-        act(&client, "sequence_notify_create", note).await.unwrap();
-        act(&client, "layer_create", json!({"name": "l", "description": ""})).await.unwrap();
-        let record = folder.path().join("layers.json");
-        let text = std::fs::read_to_string(&record).unwrap().replace("\"l\"", "\"m\"");
-        std::fs::write(&record, text).unwrap();
+        let key = create_sequence(&client, "run").await;
+        let topic = create_topic(&client, "run/t", &key).await;
+        put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await.unwrap();
+        act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+        let chunk = files(folder.path()).into_iter().find(|file| file.ends_with(".parquet")).unwrap();
+        let chunk = folder.path().join(chunk);
+        std::fs::write(&chunk, vec![0; std::fs::metadata(&chunk).unwrap().len() as usize]).unwrap();
         lines.take("");
-        let create = json!({"name": "other", "description": ""});
-        let text = refused(act(&client, "layer_create", create).await, Code::Internal);
+        let text = refused(get_window(&client, "run/t", None, None).await, Code::Internal);
         assert!(!text.contains(DAMAGE), "{text}");
         let found = lines.take(DAMAGE);
         assert_eq!(found.len(), 1, "{found:?}");
