@@ -1,21 +1,22 @@
 //! A failure of the server is logged once, where it is handled, with its cause; callers do not get the cause.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use mosaico_server::Server;
 use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
-use parking_lot::Mutex;
 use serde_json::json;
 use tempfile::TempDir;
 use tonic::Code;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Layer;
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, registry};
 
 use crate::common::*;
 
@@ -24,11 +25,16 @@ const CAUSE: &str = "the store does not serve this now";
 /// What the Parquet reader says about a file without a footer.
 const DAMAGE: &str = "Corrupt footer";
 
-/// The lines of one test's thread: each test of this file has a runtime on its own thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// What this thread logs, while somebody wants to know.
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
 
-impl<S: Subscriber> Layer<S> for Lines {
+/// Collects lines by thread: each test of this file has its runtime on its own. A subscriber for one thread alone would
+/// not do, since tracing keeps for all threads whether a line is wanted.
+struct Collect;
+
+impl<S: Subscriber> Layer<S> for Collect {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         struct Text(String);
         impl Visit for Text {
@@ -36,26 +42,27 @@ impl<S: Subscriber> Layer<S> for Lines {
                 write!(self.0, " {field}={value:?}").unwrap();
             }
         }
-        if *event.metadata().level() <= Level::WARN {
+        LINES.with_borrow_mut(|lines| {
+            let Some(lines) = lines else { return };
             let mut text = Text(event.metadata().level().to_string());
             event.record(&mut text);
-            self.0.lock().push(text.0);
-        }
+            lines.push(text.0);
+        });
     }
 }
 
-impl Lines {
-    /// Those that have `words`, which are forgotten then.
-    fn take(&self, words: &str) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock()).into_iter().filter(|line| line.contains(words)).collect()
-    }
+/// The lines with `words` since the last call.
+fn take(words: &str) -> Vec<String> {
+    let lines = LINES.with_borrow_mut(|lines| lines.replace(Vec::new()).unwrap());
+    lines.into_iter().filter(|line| line.contains(words)).collect()
 }
 
 /// Runs `work` with its lines collected.
-fn logged<F: Future<Output = ()>>(work: impl FnOnce(Lines) -> F) {
-    let lines = Lines::default();
-    let _collected = tracing_subscriber::registry().with(lines.clone()).set_default();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work(lines));
+fn logged(work: impl Future<Output = ()>) {
+    static COLLECTED: Once = Once::new();
+    COLLECTED.call_once(|| registry().with(LevelFilter::WARN).with(Collect).init());
+    LINES.set(Some(Vec::new()));
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 
 fn refuse(faults: &Faults, operation: Operation, path: &str, when: When) {
@@ -72,7 +79,7 @@ async fn started(folder: &TempDir) -> (Faults, TestServer) {
 
 #[test]
 fn a_call_that_fails_is_logged_once_with_its_cause() {
-    logged(async |lines| {
+    logged(async {
         let folder = TempDir::new().unwrap();
         let (faults, server) = started(&folder).await;
         let client = server.client.clone();
@@ -80,14 +87,14 @@ fn a_call_that_fails_is_logged_once_with_its_cause() {
         let topic = create_topic(&client, "run/t", &key).await;
         put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await.unwrap();
         act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
-        lines.take("");
+        take("");
 
         // An action, a read whose stream fails, and a put whose stream fails.
         refuse(&faults, Operation::Put, "sequence.json", When::Always);
         let create = json!({"name": "new", "user_metadata": {}});
         let text = refused(act(&client, "sequence_create", create).await, Code::Unavailable);
         assert!(!text.contains(CAUSE), "{text}");
-        let found = lines.take(CAUSE);
+        let found = take(CAUSE);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("ERROR") && found[0].contains("the store failed"), "{found:?}");
         faults.lift();
@@ -95,7 +102,7 @@ fn a_call_that_fails_is_logged_once_with_its_cause() {
         refuse(&faults, Operation::Get, ".parquet", When::Always);
         let text = refused(get_window(&client, "run/t", None, None).await, Code::Unavailable);
         assert!(!text.contains(CAUSE), "{text}");
-        assert_eq!(lines.take(CAUSE).len(), 1);
+        assert_eq!(take(CAUSE).len(), 1);
         faults.lift();
 
         let key = create_sequence(&client, "second").await;
@@ -103,19 +110,19 @@ fn a_call_that_fails_is_logged_once_with_its_cause() {
         refuse(&faults, Operation::Put, "schema.arrow", When::Always);
         let text = refused(put(&client, "second/t", &topic, &[rows(&[1], 0)]).await, Code::Unavailable);
         assert!(!text.contains(CAUSE), "{text}");
-        assert_eq!(lines.take(CAUSE).len(), 1);
+        assert_eq!(take(CAUSE).len(), 1);
         faults.lift();
 
         // What a caller did wrong is nothing for the operator.
         refused(info(&client, json!({"resource_locator": "none"})).await, Code::NotFound);
-        assert_eq!(lines.take(""), [""; 0]);
+        assert_eq!(take(""), [""; 0]);
         server.stop().await;
     });
 }
 
 #[test]
 fn a_damaged_chunk_is_logged_once_as_an_internal_error() {
-    logged(async |lines| {
+    logged(async {
         let folder = TempDir::new().unwrap();
         let (_, server) = started(&folder).await;
         let client = server.client.clone();
@@ -126,10 +133,10 @@ fn a_damaged_chunk_is_logged_once_as_an_internal_error() {
         let chunk = files(folder.path()).into_iter().find(|file| file.ends_with(".parquet")).unwrap();
         let chunk = folder.path().join(chunk);
         std::fs::write(&chunk, vec![0; std::fs::metadata(&chunk).unwrap().len() as usize]).unwrap();
-        lines.take("");
+        take("");
         let text = refused(get_window(&client, "run/t", None, None).await, Code::Internal);
         assert!(!text.contains(DAMAGE), "{text}");
-        let found = lines.take(DAMAGE);
+        let found = take(DAMAGE);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("ERROR") && found[0].contains("internal error"), "{found:?}");
         server.stop().await;
@@ -138,11 +145,11 @@ fn a_damaged_chunk_is_logged_once_as_an_internal_error() {
 
 #[test]
 fn an_attempt_of_background_work_is_logged_once_with_its_cause() {
-    logged(async |lines| {
+    logged(async {
         let folder = TempDir::new().unwrap();
         let (faults, server) = started(&folder).await;
         let client = server.client.clone();
-        lines.take("");
+        take("");
         refuse(&faults, Operation::Put, "events/", When::Nth(0));
         create_sequence(&client, "run").await;
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -150,7 +157,7 @@ fn an_attempt_of_background_work_is_logged_once_with_its_cause() {
             assert!(Instant::now() < deadline, "events are not stored");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let found = lines.take(CAUSE);
+        let found = take(CAUSE);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("StoreEvents"), "{found:?}");
         server.stop().await;
@@ -163,7 +170,7 @@ fn files_of_events(folder: &TempDir) -> usize {
 
 #[test]
 fn a_start_that_fails_logs_nothing_and_returns_the_cause() {
-    logged(async |lines| {
+    logged(async {
         let folder = TempDir::new().unwrap();
         let faults = Faults::default();
         refuse(&faults, Operation::Get, "", When::Always);
@@ -172,6 +179,6 @@ fn a_start_that_fails_logs_nothing_and_returns_the_cause() {
         let error = Server::open(config).await.unwrap_err();
         assert!(error.detail().to_string().contains(CAUSE), "{}", error.detail());
         assert!(!error.to_string().contains(CAUSE), "{error}");
-        assert_eq!(lines.take(CAUSE), [""; 0], "the program that starts the server reports it");
+        assert_eq!(take(CAUSE), [""; 0], "the program that starts the server reports it");
     });
 }
