@@ -20,7 +20,7 @@ use arrow::datatypes::{DataType, Field, Float64Type};
 use arrow::ipc::root_as_message;
 use flate2::read::ZlibDecoder;
 use mosaico_wire::ipc::batch_message;
-use mosaico_wire::sparse::{pack, unpack};
+use mosaico_wire::zero_runs::{pack, unpack};
 
 /// Each measurement takes about this long on a CPU.
 const NANOSECONDS: u64 = 400_000_000;

@@ -118,7 +118,7 @@ impl Upload {
         let mut failed = failed.fuse();
         let batches = batches(Arc::clone(&self.shared), stream, started);
         // Only our daemons acknowledge, and they understand it.
-        let sparse = self.shared.acknowledged;
+        let elide = self.shared.acknowledged;
         let command = serde_json::to_vec(&self.command).expect("plain fields are JSON");
         let first = FlightData {
             flight_descriptor: Some(FlightDescriptor::new_cmd(command)),
@@ -126,7 +126,7 @@ impl Upload {
             ..Default::default()
         };
         let messages =
-            futures::stream::iter([Ok(first)]).chain(batches.flat_map(move |batch| messages(batch, sparse)));
+            futures::stream::iter([Ok(first)]).chain(batches.flat_map(move |batch| messages(batch, elide)));
         let answers = tokio::select! {
             answers = self.lease.flight.do_put(until_failure(messages, fail)) => answers?.into_inner(),
             Ok(error) = &mut failed => return Err(error),
@@ -180,13 +180,13 @@ fn batches(
 }
 
 /// The messages of a batch.
-fn messages(batch: Result<RecordBatch>, sparse: bool) -> impl Stream<Item = Result<FlightData>> {
+fn messages(batch: Result<RecordBatch>, elide: bool) -> impl Stream<Item = Result<FlightData>> {
     let (pieces, failed) = match batch {
         Ok(batch) => (pieces(&batch), None),
         Err(error) => (Vec::new(), Some(Err(error))),
     };
     let message = move |piece: RecordBatch| {
-        let message = batch_message(&piece, sparse)?;
+        let message = batch_message(&piece, elide)?;
         Ok(FlightData {
             app_metadata: message.mark().into(),
             data_header: message.header.into(),

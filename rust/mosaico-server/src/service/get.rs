@@ -36,8 +36,8 @@ const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Options {
     /// Go on until the topic is complete or left.
     pub follow: bool,
-    /// Bodies may be sparse.
-    pub sparse: bool,
+    /// Runs of zeros may be elided from bodies.
+    pub zero_runs: bool,
     /// Topics that the client reads together.
     pub together: usize,
     /// Another daemon asks: there is nobody else to ask.
@@ -119,7 +119,7 @@ async fn encode(core: &Arc<Core>, topic: &TopicRow, ticket: &Ticket, options: Op
     let rows = batches.map(move |batch| {
         let batch = batch?;
         let message =
-            batch_message(&batch, options.sparse).map_err(|e| Error::internal("encoding a batch", e))?;
+            batch_message(&batch, options.zero_runs).map_err(|e| Error::internal("encoding a batch", e))?;
         let bytes = message.header.len() + message.body.len();
         metrics.sent.add(1, batch.num_rows() as u64, bytes as u64);
         Ok(FlightData {

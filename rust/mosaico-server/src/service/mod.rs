@@ -22,7 +22,7 @@ use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::{
-    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SPARSE_HEADER, TOGETHER_HEADER,
+    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER,
 };
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
@@ -95,7 +95,7 @@ impl FlightService for Service {
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         let options = get::Options {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
-            sparse: request.metadata().contains_key(SPARSE_HEADER),
+            zero_runs: request.metadata().contains_key(ZERO_RUNS_HEADER),
             together: together(&request),
             forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
