@@ -1,6 +1,7 @@
 //! Statements for SQLite and Postgres. They are written once, with `?` or `?1` for parameters and `json_each(?)` for
 //! a parameter that is a list; what Postgres spells differently is put right here, and nowhere else.
 
+use sea_query::{ExprTrait, SelectStatement, SqliteQueryBuilder, Value};
 use serde_json::json;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
@@ -214,7 +215,42 @@ parameters! {
     &[u8] => |value| Self::Bytes(value.to_owned());
 }
 
-/// A statement that is put together from pieces; users' texts are bound, never pasted.
+/// A condition or another expression of a statement that is composed at run time.
+pub(super) type Sql = sea_query::Expr;
+
+/// Table and column.
+pub(super) type ColumnName = (&'static str, &'static str);
+
+pub(super) fn always() -> Sql {
+    Sql::cust("TRUE")
+}
+
+pub(super) fn never() -> Sql {
+    Sql::cust("FALSE")
+}
+
+/// All of them.
+pub(super) fn all(conditions: impl IntoIterator<Item = Sql>) -> Sql {
+    conditions.into_iter().reduce(Sql::and).unwrap_or_else(always)
+}
+
+/// At least one of them.
+pub(super) fn any(conditions: impl IntoIterator<Item = Sql>) -> Sql {
+    conditions.into_iter().reduce(Sql::or).unwrap_or_else(never)
+}
+
+/// Whether `items` has the value of a column. One parameter, so that the text of the statement stays the same.
+pub(super) fn in_list<T: ToString>(column: ColumnName, items: &[T]) -> Sql {
+    Sql::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [Sql::col(column), Sql::val(list(items))])
+}
+
+/// The parameter of `json_each(?)`.
+pub(super) fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    json!(items).to_string()
+}
+
+/// A statement; values are bound, never pasted.
 #[derive(Debug)]
 pub(super) struct Statement {
     text: String,
@@ -227,20 +263,20 @@ pub(super) fn query(text: impl Into<String>) -> Statement {
 }
 
 impl Statement {
+    /// One that was composed at run time; SQLite's spelling is that of all statements here.
+    pub(super) fn composed(select: &SelectStatement) -> Result<Self> {
+        let (text, values) = select.build(SqliteQueryBuilder);
+        let parameter = |value| match value {
+            Value::BigInt(value) => Ok(Parameter::Integer(value)),
+            Value::Double(value) => Ok(Parameter::Real(value)),
+            Value::String(value) => Ok(Parameter::Text(value)),
+            other => Err(sqlx::Error::Encode(format!("no column of the catalog is like {other:?}").into())),
+        };
+        Ok(Self { text, parameters: values.into_iter().map(parameter).collect::<Result<_>>()? })
+    }
+
     /// The value of the next parameter of the text.
     pub(super) fn bind(mut self, value: impl Into<Parameter>) -> Self {
-        self.parameters.push(value.into());
-        self
-    }
-
-    pub(super) fn push(&mut self, text: &str) -> &mut Self {
-        self.text.push_str(text);
-        self
-    }
-
-    /// Adds a parameter to the text.
-    pub(super) fn push_bind(&mut self, value: impl Into<Parameter>) -> &mut Self {
-        self.text.push('?');
         self.parameters.push(value.into());
         self
     }
