@@ -25,6 +25,7 @@ from mosaicolabs import (
 pytestmark = pytest.mark.catalog
 
 STATEMENT = re.compile(r'db\.statement\S*="((?:[^"\\]|\\.)*)"|summary\S*="((?:[^"\\]|\\.)*)"')
+TABLE = re.compile(r'\b(?:FROM|JOIN)\s+"?(\w+)"?\s+(?:AS\s+)?"?(\w+)"?')
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 LARGE = ("topic", "chunk", "chunk_column", "notification", "event")
 
@@ -113,7 +114,7 @@ def test_a_handler_reads_no_large_table_from_end_to_end(daemon: Daemon) -> None:
 def check_plan(catalog: sqlite3.Connection, sql: str) -> None:
     numbered = [int(number) for number in re.findall(r"\?(\d+)", sql)]
     parameters = ["[]"] * max(numbered, default=sql.count("?"))
-    tables = {alias: table for table, alias in re.findall(r"\b(?:FROM|JOIN)\s+(\w+)\s+(?:AS\s+)?(\w+)", sql)}
+    tables = {alias: table for table, alias in TABLE.findall(sql)}
     for *_, step in catalog.execute(f"EXPLAIN QUERY PLAN {sql}", parameters):
         scanned = re.fullmatch(r"SCAN (\w+)", step)
         if scanned:

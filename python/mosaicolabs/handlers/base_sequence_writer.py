@@ -107,7 +107,7 @@ class BaseSequenceWriter(ABC):
                 max_batch_bytes=self._config.max_batch_size_bytes,
                 max_batch_records=self._config.max_batch_size_records,
                 max_batch_age_s=self._config.max_batch_age_s,
-                patience_s=self._config.reconnect_timeout_s,
+                reconnect_timeout_s=self._config.reconnect_timeout_s,
                 budget=self._budget,
             )
         except BaseException:

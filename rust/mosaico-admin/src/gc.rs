@@ -62,7 +62,11 @@ async fn sequence(
         Ok(state) => state,
         Err(error) => {
             let path = paths.folder().to_string();
-            found.problems.push(Problem { path, text: format!("left as it is: {error}"), repaired: false });
+            found.problems.push(Problem {
+                path,
+                text: format!("left as it is: {}", error.detail()),
+                repaired: false,
+            });
             return Ok(());
         }
     };

@@ -67,7 +67,7 @@ pub(crate) async fn run(store: &Store, progress: &(dyn Fn(Progress) + Sync)) -> 
             Ok(None) => stats.removals += 1,
             Err(error) => stats.problems.push(Problem {
                 path: SequencePaths(id).folder().to_string(),
-                text: format!("not counted: {error}"),
+                text: format!("not counted: {}", error.detail()),
                 repaired: false,
             }),
         }

@@ -117,21 +117,21 @@ impl Catalog {
         self.commit(transaction).await
     }
 
-    pub async fn finalize(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
+    pub(crate) async fn finalize(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
         if set_finalized(db, id, at_ns).await? {
             self.tell(db, EventKind::SequenceFinalized, (id, None), json!({})).await?;
         }
         Ok(())
     }
 
-    pub async fn end(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
+    pub(crate) async fn end(&self, db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<()> {
         if set_ended(db, id, at_ns).await? {
             self.tell(db, EventKind::SequenceEnded, (id, None), json!({})).await?;
         }
         Ok(())
     }
 
-    pub async fn commit_topic(
+    pub(crate) async fn commit_topic(
         &self,
         db: &mut Transaction,
         sequence: SequenceId,
@@ -144,7 +144,7 @@ impl Catalog {
         Ok(())
     }
 
-    pub async fn store_chunk(
+    pub(crate) async fn store_chunk(
         &self,
         db: &mut Transaction,
         sequence: SequenceId,
@@ -160,7 +160,7 @@ impl Catalog {
         Ok(())
     }
 
-    pub async fn notify(
+    pub(crate) async fn notify(
         &self,
         db: &mut Transaction,
         sequence: SequenceId,
@@ -173,7 +173,12 @@ impl Catalog {
         Ok(())
     }
 
-    pub async fn hide_sequence(&self, db: &mut Transaction, id: SequenceId, detail: Value) -> Result<()> {
+    pub(crate) async fn hide_sequence(
+        &self,
+        db: &mut Transaction,
+        id: SequenceId,
+        detail: Value,
+    ) -> Result<()> {
         if hide(db, "UPDATE sequence SET deleting = 1 WHERE id = ? AND deleting = 0", &id.to_string()).await?
         {
             self.tell(db, EventKind::SequenceDeleted, (id, None), detail).await?;
@@ -181,7 +186,12 @@ impl Catalog {
         Ok(())
     }
 
-    pub async fn hide_topic(&self, db: &mut Transaction, sequence: SequenceId, id: TopicId) -> Result<()> {
+    pub(crate) async fn hide_topic(
+        &self,
+        db: &mut Transaction,
+        sequence: SequenceId,
+        id: TopicId,
+    ) -> Result<()> {
         if hide(db, "UPDATE topic SET deleting = 1 WHERE id = ? AND deleting = 0", &id.to_string()).await? {
             self.tell(db, EventKind::TopicDeleted, (sequence, Some(id)), json!({})).await?;
         }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use mosaico_wire::query::Expr;
+use sea_query::{ExprTrait, Query};
 use serde_json::json;
 
-use crate::fragments::{LIST, NUL, list, push_expr};
-use crate::sql::Statement as Sql;
+use crate::fragments::{NUL, of_expr};
+use crate::sql::{Sql, all, any, in_list};
 
 /// Topics of one tag and schema, as far as they may hold rows that match.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,54 +45,49 @@ impl Overlap {
 }
 
 /// `t` is of one of these kinds and may hold rows that match.
-pub(crate) fn push_kinds<'a>(sql: &mut Sql, kinds: impl Iterator<Item = &'a Kind>) {
-    let (mut whole_tags, mut or) = (BTreeSet::new(), "(");
+pub(crate) fn has_kind<'a>(kinds: impl Iterator<Item = &'a Kind>) -> Sql {
+    let (mut whole_tags, mut ways) = (BTreeSet::new(), Vec::new());
     for Kind { tag, schema, bounded, overlaps } in kinds {
         if *overlaps == Overlap::ANY {
             whole_tags.insert(tag.as_str());
         } else if *overlaps != Overlap::NONE {
-            sql.push(or).push("(t.ontology_tag = ").push_bind(tag.clone());
-            sql.push(" AND t.schema_id = ").push_bind(*schema);
-            sql.push(" AND (t.bounded < ").push_bind(*bounded as i64).push(" OR ");
-            push_expr(sql, overlaps, &mut push_overlap);
-            sql.push("))");
-            or = " OR ";
+            let is_open = Sql::col(("t", "bounded")).lt(*bounded as i64);
+            let is_kind =
+                Sql::col(("t", "ontology_tag")).eq(tag).and(Sql::col(("t", "schema_id")).eq(*schema));
+            ways.push(is_kind.and(is_open.or(of_expr(overlaps, &overlaps_range))));
         }
     }
-    if !whole_tags.is_empty() {
-        sql.push(or);
-        push_tags(sql, &whole_tags);
-        or = " OR ";
-    }
-    sql.push(if or == "(" { "FALSE" } else { ")" });
+    let whole = (!whole_tags.is_empty()).then(|| has_tag(whole_tags));
+    any(ways.into_iter().chain(whole))
 }
 
 /// `t` has one of these tags.
-pub(crate) fn push_tags(sql: &mut Sql, tags: &BTreeSet<&str>) {
-    let tags: Vec<_> = tags.iter().collect();
-    sql.push("t.ontology_tag IN ").push(LIST).push_bind(list(&tags)).push("))");
+pub(crate) fn has_tag(tags: BTreeSet<&str>) -> Sql {
+    in_list(("t", "ontology_tag"), &Vec::from_iter(tags))
 }
 
-fn push_overlap(sql: &mut Sql, Overlap { column, range }: &Overlap) {
-    sql.push("t.id IN (SELECT b.topic_id FROM chunk_column b WHERE b.path = ");
-    sql.push_bind(json!(column).to_string());
-    match range {
+fn overlaps_range(Overlap { column, range }: &Overlap) -> Sql {
+    let column = Sql::col(("b", "path")).eq(json!(column).to_string());
+    let values = match range {
         Range::Numbers(low, high) => {
-            sql.push(" AND b.low <= ").push_bind(widened(*high, 1.0));
-            sql.push(" AND b.high >= ").push_bind(widened(*low, -1.0));
+            let low = Sql::col(("b", "high")).gte(widened(*low, -1.0));
+            Sql::col(("b", "low")).lte(widened(*high, 1.0)).and(low)
         }
         Range::Texts(low, high) => {
+            let known = |bound: &Option<String>| bound.clone().filter(|bound| !bound.contains(NUL));
+            let low = known(low).map(|low| Sql::col(("b", "hi")).gte(low));
+            let high = known(high).map(|high| Sql::col(("b", "lo")).lte(high));
             // Texts that are too long have no bounds.
-            sql.push(" AND b.kind = 'text' AND (b.lo IS NULL OR (TRUE");
-            for (bound, operator) in [(high, " AND b.lo <= "), (low, " AND b.hi >= ")] {
-                if let Some(bound) = bound.as_ref().filter(|bound| !bound.contains(NUL)) {
-                    sql.push(operator).push_bind(bound.clone());
-                }
-            }
-            sql.push("))");
+            let is_long = Sql::col(("b", "lo")).is_null();
+            Sql::cust("b.kind = 'text'").and(is_long.or(all(high.into_iter().chain(low))))
         }
-    }
-    sql.push(")");
+    };
+    let topics = Query::select()
+        .column(("b", "topic_id"))
+        .from_as("chunk_column", "b")
+        .and_where(column.and(values))
+        .take();
+    Sql::col(("t", "id")).in_subquery(topics)
 }
 
 /// A number moved towards `side` by more than what rounding moves a number.

@@ -4,11 +4,12 @@
 use std::ops::Bound;
 
 use mosaico_wire::query::{Condition, Expr, Field, Number, Scalar, Test};
+use sea_query::{ExprTrait, LikeExpr, Query};
 
-use crate::bounds::{Kind, push_kinds, push_tags, widened};
-use crate::fragments::{LIST, NUL, list, push_expr};
+use crate::bounds::{Kind, has_kind, has_tag, widened};
+use crate::fragments::{NUL, of_expr};
 use crate::metadata::{Owner, indexed_text, is_indexed};
-use crate::sql::Statement as Sql;
+use crate::sql::{ColumnName, Sql, all, always, any, in_list, never};
 
 /// Longest pattern that is handed to the database; SQLite has a limit of its own.
 const MAX_PATTERN_BYTES: usize = 4096;
@@ -23,78 +24,62 @@ pub struct Wanted<'a> {
     pub rows: Option<Vec<Vec<&'a [Kind]>>>,
 }
 
-/// `s` may hold matching topics.
-pub(crate) fn push_sequences(sql: &mut Sql, select: &Expr<Wanted<'_>>) {
-    push_expr(sql, select, &mut |sql, wanted| {
-        sql.push("(");
-        push_conditions(sql, Owner::Sequence, wanted.sequence);
-        match &wanted.rows {
+/// Sequences `s` that may hold matching topics.
+pub(crate) fn sequences(select: &Expr<Wanted<'_>>) -> Sql {
+    of_expr(select, &|wanted| {
+        let topics = match &wanted.rows {
             Some(ways) => {
-                sql.push(" AND (FALSE");
-                for way in ways {
-                    sql.push(" OR (TRUE");
-                    for kinds in way {
-                        push_holds_topic(sql, wanted, Some(kinds));
-                    }
-                    sql.push(")");
-                }
-                sql.push(")");
+                let holds_all =
+                    |way: &Vec<&[Kind]>| all(way.iter().map(|kinds| holds_topic(wanted, Some(kinds))));
+                any(ways.iter().map(holds_all))
             }
-            None if wanted.topic.is_some() => push_holds_topic(sql, wanted, None),
-            None => {}
-        }
-        sql.push(")");
-    });
+            None if wanted.topic.is_some() => holds_topic(wanted, None),
+            None => always(),
+        };
+        of_conditions(Owner::Sequence, wanted.sequence).and(topics)
+    })
 }
 
-fn push_holds_topic(sql: &mut Sql, wanted: &Wanted<'_>, kinds: Option<&[Kind]>) {
-    sql.push(" AND s.id IN (SELECT t.sequence_id FROM topic t WHERE ");
-    push_conditions(sql, Owner::Topic, wanted.topic);
-    if let Some(kinds) = kinds {
-        sql.push(" AND ");
-        push_kinds(sql, kinds.iter());
-    }
-    sql.push(")");
+fn holds_topic(wanted: &Wanted<'_>, kinds: Option<&[Kind]>) -> Sql {
+    let topics = Query::select()
+        .column(("t", "sequence_id"))
+        .from_as("topic", "t")
+        .and_where(of_conditions(Owner::Topic, wanted.topic))
+        .and_where_option(kinds.map(|kinds| has_kind(kinds.iter())))
+        .take();
+    Sql::col(("s", "id")).in_subquery(topics)
 }
 
-/// `t` may match; without `by_bounds` as far as its tag tells.
-pub(crate) fn push_topics(sql: &mut Sql, wanted: &Wanted<'_>, by_bounds: bool) {
-    push_conditions(sql, Owner::Topic, wanted.topic);
-    if let Some(ways) = &wanted.rows {
+/// Topics `t` that may match; without `by_bounds` as far as their tags tell.
+pub(crate) fn topics(wanted: &Wanted<'_>, by_bounds: bool) -> Sql {
+    let rows = wanted.rows.as_ref().map(|ways| {
         let kinds = ways.iter().flatten().copied().flatten();
-        sql.push(" AND ");
-        match by_bounds {
-            true => push_kinds(sql, kinds),
-            false => push_tags(sql, &kinds.map(|kind| kind.tag.as_str()).collect()),
-        }
-    }
+        if by_bounds { has_kind(kinds) } else { has_tag(kinds.map(|kind| kind.tag.as_str()).collect()) }
+    });
+    all([of_conditions(Owner::Topic, wanted.topic)].into_iter().chain(rows))
 }
 
-fn push_conditions(sql: &mut Sql, table: Owner, conditions: Option<&Expr<Condition>>) {
-    match conditions {
-        Some(conditions) => push_expr(sql, conditions, &mut |sql, condition| {
-            push_condition(sql, table, condition);
-        }),
-        None => drop(sql.push("TRUE")),
-    }
+fn of_conditions(table: Owner, conditions: Option<&Expr<Condition>>) -> Sql {
+    conditions
+        .map_or_else(always, |conditions| of_expr(conditions, &|condition| of_condition(table, condition)))
 }
 
-fn push_condition(sql: &mut Sql, table: Owner, Condition { field, test }: &Condition) {
+fn of_condition(table: Owner, Condition { field, test }: &Condition) -> Sql {
     match (field, table) {
-        (Field::Name, Owner::Sequence) => push_text(sql, "s.name", test),
+        (Field::Name, Owner::Sequence) => of_text(("s", "name"), test),
         (Field::Name, Owner::Topic) => match test {
-            Test::Contains(pattern) => push_pattern(sql, "'/' || t.path", pattern),
-            test => push_text(sql, "t.path", test),
+            Test::Contains(pattern) => contains(Sql::cust("'/' || t.path"), pattern),
+            test => of_text(("t", "path"), test),
         },
-        (Field::OntologyTag, _) => push_text(sql, "t.ontology_tag", test),
-        (Field::SerializationFormat, _) => push_text(sql, "t.serialization_format", test),
-        (Field::CreatedNs, Owner::Sequence) => push_time(sql, "s.created_ns", test),
-        (Field::CreatedNs, Owner::Topic) => push_time(sql, "t.created_ns", test),
-        (Field::Metadata(path), table) => push_metadata(sql, table, path, test),
+        (Field::OntologyTag, _) => of_text(("t", "ontology_tag"), test),
+        (Field::SerializationFormat, _) => of_text(("t", "serialization_format"), test),
+        (Field::CreatedNs, Owner::Sequence) => of_time(("s", "created_ns"), test),
+        (Field::CreatedNs, Owner::Topic) => of_time(("t", "created_ns"), test),
+        (Field::Metadata(path), table) => of_metadata(table, path, test),
     }
 }
 
-fn push_text(sql: &mut Sql, column: &str, test: &Test) {
+fn of_text(column: ColumnName, test: &Test) -> Sql {
     let text = |bound: &Bound<Scalar>| match bound {
         Bound::Included(Scalar::Text(text)) | Bound::Excluded(Scalar::Text(text)) => {
             Some(text.clone()).filter(|text| !text.contains(NUL))
@@ -103,46 +88,40 @@ fn push_text(sql: &mut Sql, column: &str, test: &Test) {
     };
     match test {
         Test::Within(low, high) => match (text(low), text(high)) {
-            (Some(low), Some(high)) if low == high => drop(sql.push(column).push(" = ").push_bind(low)),
-            (low, high) => {
-                sql.push("(TRUE");
-                for (bound, operator) in [(low, " >= "), (high, " <= ")] {
-                    if let Some(bound) = bound {
-                        sql.push(" AND ").push(column).push(operator).push_bind(bound);
-                    }
-                }
-                sql.push(")");
-            }
+            (Some(low), Some(high)) if low == high => Sql::col(column).eq(low),
+            (low, high) => within(column, low, high),
         },
         Test::OneOf(values) => {
             let texts = values.iter().filter_map(|value| match value {
-                Scalar::Text(text) => Some(text.clone()),
+                Scalar::Text(text) => Some(text),
                 _ => None,
             });
-            let texts: Vec<String> = texts.collect();
-            if texts.iter().any(|text| text.contains(NUL)) {
-                sql.push("TRUE");
-                return;
-            }
-            sql.push(column).push(" IN ").push(LIST).push_bind(list(&texts)).push("))");
+            let texts: Vec<&String> = texts.collect();
+            if texts.iter().any(|text| text.contains(NUL)) { always() } else { in_list(column, &texts) }
         }
-        Test::Contains(pattern) => push_pattern(sql, column, pattern),
-        Test::Missing => drop(sql.push("FALSE")),
-        Test::Differs(_) | Test::Exists => drop(sql.push("TRUE")),
+        Test::Contains(pattern) => contains(Sql::col(column), pattern),
+        Test::Missing => never(),
+        Test::Differs(_) | Test::Exists => always(),
     }
+}
+
+/// Between both, as far as they are known.
+fn within<T: Into<Sql>>(column: ColumnName, low: Option<T>, high: Option<T>) -> Sql {
+    let low = low.map(|low| Sql::col(column).gte(low));
+    let high = high.map(|high| Sql::col(column).lte(high));
+    all(low.into_iter().chain(high))
 }
 
 /// SQLite's `LIKE` takes ASCII capitals and small letters for the same: it lets through more.
-fn push_pattern(sql: &mut Sql, column: &str, pattern: &str) {
+fn contains(text: Sql, pattern: &str) -> Sql {
     let escapes = pattern.chars().rev().take_while(|c| *c == '\\').count();
     if pattern.len() > MAX_PATTERN_BYTES || escapes % 2 == 1 || pattern.contains(NUL) {
-        sql.push("TRUE");
-        return;
+        return always();
     }
-    sql.push("(").push(column).push(") LIKE ").push_bind(format!("%{pattern}%")).push(" ESCAPE '\\'");
+    text.like(LikeExpr::new(format!("%{pattern}%")).escape('\\'))
 }
 
-fn push_time(sql: &mut Sql, column: &str, test: &Test) {
+fn of_time(column: ColumnName, test: &Test) -> Sql {
     let time = |bound: &Bound<Scalar>| match bound {
         Bound::Included(Scalar::Number(Number::Int(time)))
         | Bound::Excluded(Scalar::Number(Number::Int(time))) => {
@@ -151,32 +130,21 @@ fn push_time(sql: &mut Sql, column: &str, test: &Test) {
         _ => None,
     };
     match test {
-        Test::Within(low, high) => {
-            sql.push("(TRUE");
-            for (bound, operator) in [(time(low), " >= "), (time(high), " <= ")] {
-                if let Some(bound) = bound {
-                    sql.push(" AND ").push(column).push(operator).push_bind(bound);
-                }
-            }
-            sql.push(")");
-        }
-        Test::Missing => drop(sql.push("FALSE")),
-        _ => drop(sql.push("TRUE")),
+        Test::Within(low, high) => within(column, time(low), time(high)),
+        Test::Missing => never(),
+        _ => always(),
     }
 }
 
-fn push_metadata(sql: &mut Sql, table: Owner, path: &str, test: &Test) {
+fn of_metadata(table: Owner, path: &str, test: &Test) -> Sql {
     if *test == Test::Missing || !is_indexed(path) {
-        sql.push("TRUE");
-        return;
+        return always();
     }
     let (id, index) = match table {
-        Owner::Sequence => ("s.id", "sequence_metadata"),
-        Owner::Topic => ("t.id", "topic_metadata"),
+        Owner::Sequence => (("s", "id"), "sequence_metadata"),
+        Owner::Topic => (("t", "id"), "topic_metadata"),
     };
-    sql.push(id).push(" IN (SELECT owner FROM ").push(index).push(" WHERE path = ");
-    sql.push_bind(path.to_owned());
-    let bounds = match test {
+    let (low, high) = match test {
         Test::Within(low, high) => (indexed(low, -1.0), indexed(high, 1.0)),
         Test::OneOf(values) => match (values.first(), values.last()) {
             (Some(Scalar::Number(_)), Some(Scalar::Number(_))) | (Some(Scalar::Text(_)), _) => {
@@ -187,20 +155,38 @@ fn push_metadata(sql: &mut Sql, table: Owner, path: &str, test: &Test) {
         },
         _ => (None, None),
     };
-    for (bound, operator) in [(bounds.0, " >= "), (bounds.1, " <= ")] {
-        match bound {
-            Some(Indexed::Number(value)) => drop(sql.push(" AND number").push(operator).push_bind(value)),
-            Some(Indexed::Text(value)) => drop(sql.push(" AND text").push(operator).push_bind(value)),
-            None => {}
-        }
-    }
-    sql.push(")");
+    let owners = Query::select()
+        .column("owner")
+        .from(index)
+        .and_where(Sql::col("path").eq(path))
+        .and_where_option(low.map(|low| Sql::col(low.column()).gte(low)))
+        .and_where_option(high.map(|high| Sql::col(high.column()).lte(high)))
+        .take();
+    Sql::col(id).in_subquery(owners)
 }
 
 /// A bound as the index has it.
 enum Indexed {
     Number(f64),
     Text(String),
+}
+
+impl Indexed {
+    fn column(&self) -> &'static str {
+        match self {
+            Self::Number(_) => "number",
+            Self::Text(_) => "text",
+        }
+    }
+}
+
+impl From<Indexed> for Sql {
+    fn from(value: Indexed) -> Self {
+        match value {
+            Indexed::Number(number) => number.into(),
+            Indexed::Text(text) => text.into(),
+        }
+    }
 }
 
 /// Widens a bound towards `side` by what reading a number twice may differ, and shortens texts as the index does.

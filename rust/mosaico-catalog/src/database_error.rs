@@ -2,7 +2,7 @@
 
 use std::io;
 
-use mosaico_storage::error::Error;
+use mosaico_storage::error::{Error, Failure};
 
 /// The codes of SQLite and Postgres for a full disk.
 const DISK_FULL: [&str; 2] = ["13", "53100"];
@@ -11,10 +11,10 @@ const DISK_FULL: [&str; 2] = ["13", "53100"];
 pub(crate) const AWAY: [&str; 5] = ["53300", "57P01", "57P02", "57P03", "57P05"];
 
 pub(crate) fn failed(e: sqlx::Error) -> Error {
-    let doing = "using the catalogue";
+    let doing = "using the catalog";
     let code = e.as_database_error().and_then(|e| e.code());
     if code.as_ref().is_some_and(|code| DISK_FULL.contains(&&**code)) {
-        return Error::Full(doing.into());
+        return Error::Full(Failure::new(doing, e));
     }
     let lost = match &e {
         sqlx::Error::PoolTimedOut => true,
@@ -22,8 +22,7 @@ pub(crate) fn failed(e: sqlx::Error) -> Error {
         _ => code.is_some_and(|code| AWAY.contains(&&*code) || code.starts_with("08")),
     };
     if lost {
-        tracing::warn!(cause = %e, "the catalogue does not answer");
-        return Error::StoreUnavailable(doing.into());
+        return Error::StoreUnavailable(Failure::new(doing, e));
     }
     Error::internal(doing, e)
 }

@@ -29,7 +29,7 @@ pub struct EventFilter {
 
 impl Catalog {
     /// Adds an event about a sequence or one of its topics. What is not known any more is not told.
-    pub async fn tell(
+    pub(crate) async fn tell(
         &self,
         db: &mut Transaction,
         kind: EventKind,
@@ -149,7 +149,7 @@ impl Catalog {
     }
 
     /// The same in a change: others may have given ids meanwhile.
-    pub async fn resume_events(&self, place: impl Into<Place<'_>>) -> Result<()> {
+    pub(crate) async fn resume_events(&self, place: impl Into<Place<'_>>) -> Result<()> {
         let newest = newest_event(place).await?.and_then(|id| id.parse::<Ulid>().ok());
         let mut last = self.last_event.lock();
         *last = newest.unwrap_or_default().max(*last);

@@ -22,6 +22,7 @@ mod catalog;
 mod database_error;
 mod events;
 mod fragments;
+
 mod intents;
 mod members;
 mod metadata;

@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// Announces a change of a sequence, whose lock is held.
-    pub async fn announce(self: &Arc<Self>, sequence: SequenceId) -> Result<Vec<Row>> {
+    pub(crate) async fn announce(self: &Arc<Self>, sequence: SequenceId) -> Result<Vec<Row>> {
         let statement = query("INSERT INTO pending (sequence_id, daemon) VALUES (?, ?) RETURNING id")
             .bind(sequence.to_string())
             .bind(self.daemon());

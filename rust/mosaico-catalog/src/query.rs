@@ -7,14 +7,14 @@ use mosaico_storage::error::Result;
 use mosaico_storage::format::column_stats::ColumnStats;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::query::Expr;
+use sea_query::Query;
 use serde_json::Value;
 
-use crate::candidates::{Wanted, push_sequences, push_topics};
+use crate::candidates::{self, Wanted};
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::fragments::list;
 use crate::read::{ChunkRow, chunk_row, column_stats, json, text};
-use crate::sql::{Row, query};
+use crate::sql::{ColumnName, Row, Sql, Statement, in_list, list, query};
 
 /// A sequence that may match.
 #[derive(Debug, Clone)]
@@ -70,11 +70,15 @@ impl Catalog {
         select: &Expr<Wanted<'_>>,
         with_metadata: bool,
     ) -> Result<Vec<FoundSequence>> {
-        let metadata = if with_metadata { "s.user_metadata" } else { "'null'" };
-        let mut sql = query("SELECT s.id, s.name, s.created_ns, ");
-        sql.push(metadata).push(" AS user_metadata FROM sequence s WHERE s.deleting = 0 AND ");
-        push_sequences(&mut sql, select);
-        let rows = sql.fetch_all(&self.readers).await.map_err(failed)?;
+        let found = Statement::composed(
+            Query::select()
+                .columns([("s", "id"), ("s", "name"), ("s", "created_ns")])
+                .expr_as(metadata(("s", "user_metadata"), with_metadata), "user_metadata")
+                .from_as("sequence", "s")
+                .and_where(Sql::cust("s.deleting = 0"))
+                .and_where(candidates::sequences(select)),
+        );
+        let rows = found.map_err(failed)?.fetch_all(&self.readers).await.map_err(failed)?;
         let row = |row: &Row| {
             Ok(FoundSequence {
                 id: text(row, "id", |id| id.parse().ok())?,
@@ -94,18 +98,27 @@ impl Catalog {
         by_bounds: bool,
         with_metadata: bool,
     ) -> Result<Vec<FoundTopic>> {
-        let mut sql = query(
-            "SELECT t.id, t.sequence_id, t.path, t.ontology_tag, t.serialization_format, t.created_ns, t.ts_min, \
-             t.ts_max, t.schema_id, ",
+        const COLUMNS: [&str; 9] = [
+            "id",
+            "sequence_id",
+            "path",
+            "ontology_tag",
+            "serialization_format",
+            "created_ns",
+            "ts_min",
+            "ts_max",
+            "schema_id",
+        ];
+        let found = Statement::composed(
+            Query::select()
+                .columns(COLUMNS.map(|column| ("t", column)))
+                .expr_as(metadata(("t", "user_metadata"), with_metadata), "user_metadata")
+                .from_as("topic", "t")
+                .and_where(Sql::cust("t.deleting = 0"))
+                .and_where(in_list(("t", "sequence_id"), sequences))
+                .and_where_option(only.map(|wanted| candidates::topics(wanted, by_bounds))),
         );
-        sql.push(if with_metadata { "t.user_metadata" } else { "'null' AS user_metadata" });
-        sql.push(" FROM topic t WHERE t.deleting = 0 AND t.sequence_id IN (SELECT value FROM json_each(");
-        sql.push_bind(list(sequences)).push("))");
-        if let Some(wanted) = only {
-            sql.push(" AND ");
-            push_topics(&mut sql, wanted, by_bounds);
-        }
-        let rows = sql.fetch_all(&self.readers).await.map_err(failed)?;
+        let rows = found.map_err(failed)?.fetch_all(&self.readers).await.map_err(failed)?;
         let row = |row: &Row| {
             let bounds: (Option<i64>, Option<i64>) = (row.try_get("ts_min")?, row.try_get("ts_max")?);
             Ok(FoundTopic {
@@ -153,6 +166,11 @@ impl Catalog {
         }
         Ok(found)
     }
+}
+
+/// Of the resource, if it is needed.
+fn metadata(column: ColumnName, needed: bool) -> Sql {
+    if needed { Sql::col(column) } else { Sql::cust("'null'") }
 }
 
 fn chunk_stats(row: &Row) -> Result<(TopicId, ChunkRow, Option<ColumnStats>), sqlx::Error> {

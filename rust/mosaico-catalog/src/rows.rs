@@ -38,6 +38,7 @@ pub(crate) async fn put_rows(
     conflict: &str,
 ) -> Result<()> {
     let Some(width) = rows.first().map(Vec::len) else { return Ok(()) };
+    let places = vec!["?"; width].join(", ");
     let mut rows = rows.into_iter().peekable();
     // Postgres takes longer to read a list of parameters than to add the rows.
     while db.is_postgres() && rows.peek().is_some() {
@@ -45,24 +46,17 @@ pub(crate) async fn put_rows(
         for row in rows.by_ref().take(VALUES) {
             columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
         }
-        let mut sql = query(format!("INSERT INTO {table} SELECT * FROM unnest("));
-        for (number, column) in columns.into_iter().enumerate() {
-            sql.push(if number == 0 { "" } else { ", " });
-            sql.push_bind(Parameter::column(column).map_err(failed)?);
+        let mut sql = query(format!("INSERT INTO {table} SELECT * FROM unnest({places}) {conflict}"));
+        for column in columns {
+            sql = sql.bind(Parameter::column(column).map_err(failed)?);
         }
-        sql.push(") ").push(conflict);
         sql.execute(&mut *db).await.map_err(failed)?;
     }
     while rows.peek().is_some() {
-        let mut sql = query(format!("INSERT INTO {table} VALUES "));
-        for (number, row) in rows.by_ref().take((VALUES / width).max(1)).enumerate() {
-            sql.push(if number == 0 { "(" } else { ", (" });
-            for (number, value) in row.into_iter().enumerate() {
-                sql.push(if number == 0 { "" } else { ", " }).push_bind(value);
-            }
-            sql.push(")");
-        }
-        sql.push(" ").push(conflict);
+        let rows: Vec<Values> = rows.by_ref().take((VALUES / width).max(1)).collect();
+        let places = vec![format!("({places})"); rows.len()].join(", ");
+        let sql = query(format!("INSERT INTO {table} VALUES {places} {conflict}"));
+        let sql = rows.into_iter().flatten().fold(sql, |sql, value| sql.bind(value));
         sql.execute(&mut *db).await.map_err(failed)?;
     }
     Ok(())

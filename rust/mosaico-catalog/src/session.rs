@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use mosaico_storage::error::{Error, Result};
 use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -26,8 +27,16 @@ pub(crate) const GONE: &str = "interval '10 seconds'";
 /// How long an answer of the database is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pauses between two looks whether a lock is free: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+/// The longest pause between two looks whether a lock is free.
+const LONGEST_PAUSE: Duration = Duration::from_millis(60);
+
+/// Pauses between two looks whether a lock is free. Jitter, up to as much again, keeps daemons that wait for the same
+/// lock out of step.
+const LOCK_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(4))
+    .with_max_delay(LONGEST_PAUSE)
+    .with_jitter()
+    .without_max_times();
 
 /// How long the session of an earlier process may take to end, and its daemon to be taken for gone.
 const EARLIER: Duration = Duration::from_secs(12);
@@ -149,13 +158,12 @@ impl Session {
 
     /// Waits for a lock.
     pub async fn lock(self: &Arc<Self>, name: &str) -> Result<Turn> {
-        let (mut pause, longest) = PAUSES;
+        let mut pauses = LOCK_BACKOFF.build();
         loop {
             if let Some(turn) = self.try_lock(name).await? {
                 return Ok(turn);
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(longest);
+            sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     }
 
@@ -193,12 +201,12 @@ impl Session {
     }
 
     /// Runs a statement while the lock `name` is held.
-    pub async fn holding(self: &Arc<Self>, name: String, statement: Statement) -> Result<Vec<Row>> {
+    pub(crate) async fn holding(self: &Arc<Self>, name: String, statement: Statement) -> Result<Vec<Row>> {
         self.run(statement, Some(name), Ok).await
     }
 
     /// Runs a statement.
-    pub async fn execute(self: &Arc<Self>, statement: Statement) -> Result<Vec<Row>> {
+    pub(crate) async fn execute(self: &Arc<Self>, statement: Statement) -> Result<Vec<Row>> {
         self.run(statement, None, Ok).await
     }
 
@@ -254,7 +262,7 @@ impl Session {
             if begin.elapsed() > EARLIER || (runs && self.share == Share::Alone) {
                 return Err(refusal);
             }
-            sleep(PAUSES.1).await;
+            sleep(LONGEST_PAUSE).await;
         }
         let mut held = self.held.lock();
         held.connection += 1;

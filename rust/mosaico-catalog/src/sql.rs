@@ -2,6 +2,7 @@
 //! a parameter that is a list; what Postgres spells differently is put right here, and nowhere else.
 
 use mosaico_storage::timer::Timer;
+use sea_query::{ExprTrait, SelectStatement, SqliteQueryBuilder, Value};
 use serde_json::json;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
@@ -12,21 +13,21 @@ type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// Connections to the database.
 #[derive(Debug, Clone)]
-pub enum Connections {
+pub(crate) enum Connections {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
 /// Connections whose statements may be measured.
 #[derive(Debug, Clone)]
-pub struct Pool {
-    pub connections: Connections,
+pub(crate) struct Pool {
+    pub(crate) connections: Connections,
     measure: Measure,
 }
 
 /// A transaction; undone unless it is committed.
 #[derive(Debug)]
-pub struct Transaction {
+pub(crate) struct Transaction {
     open: Open,
     measure: Measure,
 }
@@ -38,7 +39,7 @@ enum Open {
 }
 
 /// Where a statement runs.
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     at: At<'a>,
     measure: Measure,
 }
@@ -68,16 +69,16 @@ impl Measure {
 const CHANGES: &str = "SELECT pg_advisory_xact_lock(7293015)";
 
 impl Pool {
-    pub fn measure(&mut self, timer: &Timer, operation: &'static str) {
+    pub(crate) fn measure(&mut self, timer: &Timer, operation: &'static str) {
         self.measure = Measure(Some((timer.clone(), operation)));
     }
 
-    pub fn is_postgres(&self) -> bool {
+    pub(crate) fn is_postgres(&self) -> bool {
         matches!(self.connections, Connections::Postgres(_))
     }
 
     /// Begins a change; changes come one after the other.
-    pub async fn begin(&self) -> Result<Transaction> {
+    pub(crate) async fn begin(&self) -> Result<Transaction> {
         let open = async {
             match &self.connections {
                 Connections::Sqlite(pool) => Ok(Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
@@ -91,7 +92,7 @@ impl Pool {
         Ok(Transaction { open: self.measure.time(open).await?, measure: self.measure.clone() })
     }
 
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         match &self.connections {
             Connections::Sqlite(pool) => pool.close().await,
             Connections::Postgres(pool) => pool.close().await,
@@ -112,11 +113,11 @@ impl From<PgPool> for Pool {
 }
 
 impl Transaction {
-    pub fn is_postgres(&self) -> bool {
+    pub(crate) fn is_postgres(&self) -> bool {
         matches!(self.open, Open::Postgres(_))
     }
 
-    pub async fn commit(self) -> Result<()> {
+    pub(crate) async fn commit(self) -> Result<()> {
         let Self { open, measure } = self;
         let commit = async {
             match open {
@@ -159,7 +160,7 @@ pub(crate) type Values = Vec<Parameter>;
 
 /// A parameter. Postgres wants to know the type also of what is missing.
 #[derive(Debug, Clone)]
-pub enum Parameter {
+pub(crate) enum Parameter {
     Integer(Option<i64>),
     Real(Option<f64>),
     Text(Option<String>),
@@ -171,7 +172,7 @@ pub enum Parameter {
 
 impl Parameter {
     /// The values of a column as one array.
-    pub fn column(values: Vec<Self>) -> Result<Self> {
+    pub(crate) fn column(values: Vec<Self>) -> Result<Self> {
         let mixed = || sqlx::Error::Encode("a column has values of several types".into());
         let column = match values.first() {
             Some(Self::Integer(_)) => {
@@ -216,9 +217,44 @@ parameters! {
     &[u8] => |value| Self::Bytes(value.to_owned());
 }
 
-/// A statement that is put together from pieces; users' texts are bound, never pasted.
+/// A condition or another expression of a statement that is composed at run time.
+pub(crate) type Sql = sea_query::Expr;
+
+/// Table and column.
+pub(crate) type ColumnName = (&'static str, &'static str);
+
+pub(crate) fn always() -> Sql {
+    Sql::cust("TRUE")
+}
+
+pub(crate) fn never() -> Sql {
+    Sql::cust("FALSE")
+}
+
+/// All of them.
+pub(crate) fn all(conditions: impl IntoIterator<Item = Sql>) -> Sql {
+    conditions.into_iter().reduce(Sql::and).unwrap_or_else(always)
+}
+
+/// At least one of them.
+pub(crate) fn any(conditions: impl IntoIterator<Item = Sql>) -> Sql {
+    conditions.into_iter().reduce(Sql::or).unwrap_or_else(never)
+}
+
+/// Whether `items` has the value of a column. One parameter, so that the text of the statement stays the same.
+pub(crate) fn in_list<T: ToString>(column: ColumnName, items: &[T]) -> Sql {
+    Sql::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [Sql::col(column), Sql::val(list(items))])
+}
+
+/// The parameter of `json_each(?)`.
+pub(crate) fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    json!(items).to_string()
+}
+
+/// A statement; values are bound, never pasted.
 #[derive(Debug)]
-pub struct Statement {
+pub(crate) struct Statement {
     text: String,
     parameters: Vec<Parameter>,
 }
@@ -229,26 +265,26 @@ pub(crate) fn query(text: impl Into<String>) -> Statement {
 }
 
 impl Statement {
+    /// One that was composed at run time; SQLite's spelling is that of all statements here.
+    pub(crate) fn composed(select: &SelectStatement) -> Result<Self> {
+        let (text, values) = select.build(SqliteQueryBuilder);
+        let parameter = |value| match value {
+            Value::BigInt(value) => Ok(Parameter::Integer(value)),
+            Value::Double(value) => Ok(Parameter::Real(value)),
+            Value::String(value) => Ok(Parameter::Text(value)),
+            other => Err(sqlx::Error::Encode(format!("no column of the catalog is like {other:?}").into())),
+        };
+        Ok(Self { text, parameters: values.into_iter().map(parameter).collect::<Result<_>>()? })
+    }
+
     /// The value of the next parameter of the text.
-    pub fn bind(mut self, value: impl Into<Parameter>) -> Self {
-        self.parameters.push(value.into());
-        self
-    }
-
-    pub fn push(&mut self, text: &str) -> &mut Self {
-        self.text.push_str(text);
-        self
-    }
-
-    /// Adds a parameter to the text.
-    pub fn push_bind(&mut self, value: impl Into<Parameter>) -> &mut Self {
-        self.text.push('?');
+    pub(crate) fn bind(mut self, value: impl Into<Parameter>) -> Self {
         self.parameters.push(value.into());
         self
     }
 
     /// Runs it; the number of rows that were changed.
-    pub async fn execute<'a>(self, place: impl Into<Place<'a>>) -> Result<u64> {
+    pub(crate) async fn execute<'a>(self, place: impl Into<Place<'a>>) -> Result<u64> {
         let Place { at, measure } = place.into();
         let done = async {
             Ok(match at {
@@ -261,7 +297,7 @@ impl Statement {
         measure.time(done).await
     }
 
-    pub async fn fetch_all<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<Row>> {
+    pub(crate) async fn fetch_all<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<Row>> {
         let Place { at, measure } = place.into();
         let done = async {
             Ok(match at {
@@ -274,7 +310,7 @@ impl Statement {
         measure.time(done).await
     }
 
-    pub async fn fetch_optional<'a>(self, place: impl Into<Place<'a>>) -> Result<Option<Row>> {
+    pub(crate) async fn fetch_optional<'a>(self, place: impl Into<Place<'a>>) -> Result<Option<Row>> {
         let Place { at, measure } = place.into();
         let done = async {
             Ok(match at {
@@ -290,7 +326,7 @@ impl Statement {
     }
 
     /// The first column of all rows.
-    pub async fn fetch_texts<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<String>> {
+    pub(crate) async fn fetch_texts<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<String>> {
         self.fetch_all(place).await?.iter().map(|row| row.try_get(0)).collect()
     }
 
@@ -331,14 +367,14 @@ fn postgres_rows(rows: Vec<PgRow>) -> Vec<Row> {
 }
 
 /// A row of an answer.
-pub enum Row {
+pub(crate) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
 }
 
 impl Row {
     /// The value of a column, given by name or position.
-    pub fn try_get<'r, T>(&'r self, column: impl Column) -> Result<T>
+    pub(crate) fn try_get<'r, T>(&'r self, column: impl Column) -> Result<T>
     where
         T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
     {
@@ -350,7 +386,7 @@ impl Row {
 }
 
 /// The name or position of a column.
-pub trait Column: sqlx::ColumnIndex<SqliteRow> + sqlx::ColumnIndex<PgRow> {}
+pub(crate) trait Column: sqlx::ColumnIndex<SqliteRow> + sqlx::ColumnIndex<PgRow> {}
 
 impl<T: sqlx::ColumnIndex<SqliteRow> + sqlx::ColumnIndex<PgRow>> Column for T {}
 

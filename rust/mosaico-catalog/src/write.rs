@@ -16,7 +16,7 @@ use crate::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
 use crate::sql::{Transaction, query};
 
 impl Catalog {
-    pub async fn transaction(&self) -> Result<Transaction> {
+    pub(crate) async fn transaction(&self) -> Result<Transaction> {
         let mut transaction = self.writer.begin().await.map_err(failed)?;
         if self.writer.is_postgres() {
             self.resume_events(&mut transaction).await?;
@@ -25,7 +25,7 @@ impl Catalog {
     }
 
     /// Ends a transaction.
-    pub async fn commit(&self, transaction: Transaction) -> Result<()> {
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<()> {
         crash_points::point();
         transaction.commit().await.map_err(failed)?;
         crash_points::point();
@@ -33,7 +33,7 @@ impl Catalog {
         Ok(())
     }
 
-    pub async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
+    pub(crate) async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
         let announced = query("DELETE FROM pending WHERE id = ?")
             .bind(change.row)
             .execute(&mut transaction)

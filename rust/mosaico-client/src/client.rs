@@ -88,7 +88,7 @@ impl Client {
         calls::action(&mut self.control.clone(), name, body).await
     }
 
-    /// Runs an action of an open recording; a server that went away is waited for up to `patience`.
+    /// Runs an action of an open recording; a server that went away is waited for up to `reconnect_timeout`.
     ///
     /// # Errors
     /// The server's refusal, an answer that cannot be understood, or that the server did not come back.
@@ -96,13 +96,14 @@ impl Client {
         &self,
         name: &str,
         body: &Value,
-        patience: Duration,
+        reconnect_timeout: Duration,
     ) -> Result<Option<Value>> {
-        recording::action(&mut self.control.clone(), name, body, self.patience(patience)).await
+        recording::action(&mut self.control.clone(), name, body, self.reconnect_timeout(reconnect_timeout))
+            .await
     }
 
     /// A daemon in this process that ended does not come back.
-    fn patience(&self, asked: Duration) -> Duration {
+    fn reconnect_timeout(&self, asked: Duration) -> Duration {
         match self.target {
             Target::Tcp(_) => asked,
             Target::InProcess(_) => Duration::ZERO,
@@ -137,7 +138,8 @@ impl Client {
     /// # Errors
     /// If no connection can be opened, or a column of `schema` cannot be built row by row.
     pub async fn write(&self, put: PutCommand, schema: Arc<Schema>, config: LaneConfig) -> Result<Lane> {
-        let config = LaneConfig { patience: self.patience(config.patience), ..config };
+        let config =
+            LaneConfig { reconnect_timeout: self.reconnect_timeout(config.reconnect_timeout), ..config };
         let lease = self.pool.get().await?;
         Lane::open(lease, put, schema, config, self.server.is_some())
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tonic::transport::{Endpoint, Uri};
 
 use crate::error::root_cause;
-use crate::named::Named;
+use crate::request_id::Named;
 use crate::{Error, Result};
 
 /// A Flight client over one of our channels.

@@ -1,10 +1,12 @@
 mod batch;
+mod budget;
 mod outbox;
 mod put;
+mod resume;
 mod spill;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
@@ -17,11 +19,9 @@ use crate::columns::{Column, ColumnError};
 use crate::connection::Lease;
 use crate::rows::RowBuffer;
 use crate::{Error, Result};
+pub use budget::LaneBudget;
 use outbox::Outbox;
 pub use spill::SpillConfig;
-
-/// Rows go to disk, where that is allowed, when they found no room in memory for so long.
-const SPILL_AFTER: Duration = Duration::from_millis(100);
 
 /// When batches are cut, and how much may wait to be sent.
 #[derive(Debug, Clone)]
@@ -35,28 +35,7 @@ pub struct LaneConfig {
     /// What may wait, together with the other lanes of the same recording.
     pub budget: LaneBudget,
     /// How long a server that went away is waited for. Only servers that acknowledge can be gone on with.
-    pub patience: Duration,
-}
-
-/// Bytes that the lanes of one recording may hold: each lane has an equal share, so that memory is bounded
-/// whatever their number, and a slow lane never takes the room of another.
-#[derive(Debug, Clone)]
-pub struct LaneBudget {
-    bytes: usize,
-    lanes: Arc<AtomicUsize>,
-    spill: Option<SpillConfig>,
-}
-
-impl LaneBudget {
-    /// A budget of `bytes` in memory, and of what `spill` says on disk, for all lanes that are opened with it.
-    pub fn new(bytes: usize, spill: Option<SpillConfig>) -> Self {
-        Self { bytes, lanes: Arc::new(AtomicUsize::new(0)), spill }
-    }
-
-    /// What one lane may hold now.
-    fn share(&self) -> usize {
-        self.bytes / self.lanes.load(Ordering::Relaxed).max(1)
-    }
+    pub reconnect_timeout: Duration,
 }
 
 /// What became of the rows so far; `pushed >= sent >= durable`.
@@ -176,30 +155,6 @@ impl Lane {
         }
         drop(open);
         Err(self.failure().unwrap_or_else(|| self.shared.closed()))
-    }
-
-    /// Waits until the queue is below its limit.
-    ///
-    /// # Errors
-    /// What ended the lane.
-    pub async fn room(&self) -> Result<()> {
-        let budget = &self.shared.config.budget;
-        let room = || self.wait(|progress| progress.queued_bytes <= budget.share() / 2);
-        if budget.spill.is_some() {
-            while tokio::time::timeout(SPILL_AFTER, room()).await.is_err() {
-                let spilled = self.shared.outbox.spill().await;
-                self.shared.count_queued();
-                match spilled {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        self.shared.notice(error.message);
-                        break;
-                    }
-                }
-            }
-        }
-        room().await
     }
 
     /// Waits until every row pushed so far is durable; on a server without acknowledgements, sent.

@@ -14,9 +14,10 @@ mod keep_alive;
 mod lane;
 mod layout;
 mod merge;
-mod named;
 mod read_ahead;
+mod reconnect;
 mod recording;
+mod request_id;
 mod rows;
 mod stream;
 

@@ -3,27 +3,24 @@
 //! A call whose answer was lost may have been carried out. Only the holder of a recording's key can change it, so a
 //! refusal of the second attempt that says so much is the answer to the first.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mosaico_types::{ErrorCode, ErrorKind};
 use mosaico_wire::action::{Named, SequenceSystemInfo, name};
 use serde_json::Value;
 
 use crate::connection::Flight;
+use crate::reconnect::Reconnect;
 use crate::{Error, Result, calls};
 
-/// Between two attempts: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// Runs an action; waits up to `patience` for a server that went away.
+/// Runs an action; waits up to `reconnect_timeout` for a server that went away.
 pub(crate) async fn action(
     flight: &mut Flight,
     name: &str,
     body: &Value,
-    patience: Duration,
+    reconnect_timeout: Duration,
 ) -> Result<Option<Value>> {
-    let begin = Instant::now();
-    let (mut pause, longest) = PAUSES;
+    let mut reconnect = Reconnect::new(reconnect_timeout);
     let mut repeated = false;
     loop {
         let error = match calls::action(flight, name, body).await {
@@ -38,16 +35,16 @@ pub(crate) async fn action(
         if !error.kind.is_retryable() {
             return Err(error);
         }
-        if begin.elapsed() + pause > patience {
-            return Err(if patience.is_zero() || error.code == ErrorCode::RowsElsewhere {
+        if reconnect.pause().await.is_none() {
+            return Err(if reconnect_timeout.is_zero() || error.code == ErrorCode::RowsElsewhere {
                 error
             } else {
-                error
-                    .context(format_args!("the server did not come back within {} s", patience.as_secs_f64()))
+                error.context(format_args!(
+                    "the server did not come back within {} s",
+                    reconnect_timeout.as_secs_f64()
+                ))
             });
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
         repeated = true;
     }
 }

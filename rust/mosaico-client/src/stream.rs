@@ -9,7 +9,7 @@ use arrow_flight::{FlightData, Ticket};
 use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_select::Select;
 use mosaico_types::ErrorKind;
-use mosaico_wire::{FOLLOW_HEADER, SPARSE_HEADER, TOGETHER_HEADER, ipc, sparse};
+use mosaico_wire::{FOLLOW_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, ipc, zero_runs};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
@@ -64,7 +64,7 @@ impl TopicStream {
         let together = read_ahead.topics();
         let asked = [
             (FOLLOW_HEADER, options.follow.then_some(1)),
-            (SPARSE_HEADER, options.ours.then_some(1)),
+            (ZERO_RUNS_HEADER, options.ours.then_some(1)),
             (TOGETHER_HEADER, options.ours.then_some(together)),
         ];
         for (header, asked) in asked {
@@ -157,8 +157,8 @@ impl Drop for TopicStream {
 
 /// The message with its body as the decoder expects it.
 fn whole(mut message: FlightData) -> Result<FlightData, FlightError> {
-    if message.app_metadata == ipc::SPARSE {
-        let body = sparse::unpack(&message.data_body, LARGEST_BODY);
+    if message.app_metadata == ipc::ZERO_RUNS {
+        let body = zero_runs::unpack(&message.data_body, LARGEST_BODY);
         message.data_body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?.into();
         message.app_metadata.clear();
     }

@@ -124,7 +124,8 @@ pub async fn remove_locked(core: &Core, id: SequenceId, detail: Value) -> Result
     let change = core.catalog.begin(id).await?;
     core.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
     core.catalog.sequence_deleting(change, id, detail).await?;
-    if reconcile::finish_sequence_removal(core, id).await.is_err() {
+    if let Err(error) = reconcile::finish_sequence_removal(core, id).await {
+        tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
         core.queue.ask(Job::RemoveSequence(id));
     }
     Ok(())
@@ -171,7 +172,8 @@ pub async fn remove_topic(core: &Core, locator: &TopicLocator) -> Result<()> {
     let change = core.catalog.begin(id).await?;
     core.store.put_json(&SequencePaths(id).topic(topic.id).deleted(), &deleted()).await?;
     core.catalog.topic_deleting(change, id, topic.id).await?;
-    if reconcile::finish_topic_removal(core, id, topic.id).await.is_err() {
+    if let Err(error) = reconcile::finish_topic_removal(core, id, topic.id).await {
+        tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
         core.queue.ask(Job::RemoveTopic(id, topic.id));
     }
     Ok(())

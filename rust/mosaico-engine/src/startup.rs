@@ -80,10 +80,10 @@ pub async fn shutdown(core: &Core) {
     core.tasks.close();
     core.tasks.wait().await;
     if let Err(error) = core.archive.store_pending(leads(core)).await {
-        tracing::warn!(%error, "the last events stay in the catalogue and are stored after the next start");
+        tracing::warn!(error = %error.detail(), "the last events stay in the catalogue and are stored after the next start");
     }
     if let Err(error) = core.store.quiet().await {
-        tracing::warn!(%error, "writes to the store are given up");
+        tracing::warn!(error = %error.detail(), "writes to the store are given up");
     }
     if let Some(cluster) = &core.cluster {
         cluster.leave().await;

@@ -81,11 +81,12 @@ impl PyClient {
         py: Python<'_>,
         name: &str,
         body: &str,
-        patience_s: f64,
+        reconnect_timeout_s: f64,
     ) -> PyResult<Option<String>> {
         let client = self.open()?;
-        let (body, patience) = (json(name, body)?, seconds("patience_s", patience_s)?);
-        let answer = wait(py, client.recording_action(name, &body, patience))?;
+        let (body, reconnect_timeout) =
+            (json(name, body)?, seconds("reconnect_timeout_s", reconnect_timeout_s)?);
+        let answer = wait(py, client.recording_action(name, &body, reconnect_timeout))?;
         Ok(answer.map(|answer| answer.to_string()))
     }
 
@@ -120,7 +121,7 @@ impl PyClient {
         Ok((info.schema.metadata, info.endpoints.into_iter().map(endpoint).collect(), system))
     }
 
-    #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, patience_s, budget))]
+    #[pyo3(signature = (locator, key, schema, data_class, *, max_batch_bytes, max_batch_records, max_batch_age_s, reconnect_timeout_s, budget))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
     fn write(
         &self,
@@ -132,7 +133,7 @@ impl PyClient {
         max_batch_bytes: usize,
         max_batch_records: usize,
         max_batch_age_s: f64,
-        patience_s: f64,
+        reconnect_timeout_s: f64,
         budget: &PyLaneBudget,
     ) -> PyResult<PyLane> {
         let max_batch_age = Duration::try_from_secs_f64(max_batch_age_s)
@@ -142,9 +143,10 @@ impl PyClient {
                 let message = format!("max_batch_age_s is {max_batch_age_s}; give at least 0.001 s");
                 to_py_err(Error::new(ErrorKind::InvalidInput, message))
             })?;
-        let patience = seconds("patience_s", patience_s)?;
+        let reconnect_timeout = seconds("reconnect_timeout_s", reconnect_timeout_s)?;
         let budget = budget.0.clone();
-        let config = LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, budget, patience };
+        let config =
+            LaneConfig { max_batch_bytes, max_batch_records, max_batch_age, budget, reconnect_timeout };
         let schema = schema.into_inner();
         let put = PutCommand { resource_locator: locator.clone(), key, resume: None, acknowledged: None };
         let lane = wait(py, self.open()?.write(put, Arc::clone(&schema), config))?;

@@ -90,5 +90,6 @@ impl Embedded {
 }
 
 fn core_error(error: mosaico_server::Error) -> Error {
-    Error::with_code(error.code(), error.to_string())
+    // The operator is in this process.
+    Error::with_code(error.code(), error.detail().to_string())
 }

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::TryFutureExt;
 use mosaico_engine::state::disk::{Disk, disks};
 use mosaico_engine::state::engine::Core;
 use mosaico_engine::state::metrics::{self, Gauges};
@@ -104,9 +105,11 @@ async fn ready(State(monitor): State<Monitor>) -> Response {
 /// What keeps the server from serving now.
 async fn obstacles(core: &Arc<Core>, monitor: &Monitor) -> Vec<String> {
     let layers = layers_file();
+    // Monitors are callers: they do not get the cause.
+    let log = |error: &Error| tracing::warn!(cause = %error.detail(), "the server is not ready");
     let (catalogue, store, disk) = tokio::join!(
-        obstacle("catalogue", core.catalog.answers()),
-        obstacle("store", core.store.has(&layers)),
+        obstacle("catalogue", core.catalog.answers().inspect_err(log)),
+        obstacle("store", core.store.has(&layers).inspect_err(log)),
         obstacle("disk", write(core, monitor)),
     );
     [catalogue, store, disk].into_iter().flatten().collect()

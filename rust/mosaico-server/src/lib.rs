@@ -29,7 +29,7 @@ mod service;
 
 pub use http::Monitor;
 pub use mosaico_engine::state::config::Config;
-pub use mosaico_storage::error::{Error, Result};
+pub use mosaico_storage::error::{Error, Failure, Result};
 pub use mosaico_storage::format::durability::{Acknowledge, LogPlace};
 
 #[cfg(feature = "faults")]

@@ -15,7 +15,7 @@ use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::id::TopicId;
 use mosaico_wire::metadata::parse_location;
-use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, SPARSE_HEADER, TOGETHER_HEADER, status};
+use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, status};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
@@ -105,7 +105,7 @@ pub(crate) async fn read(
     let ticket = Ticket { ticket: ticket.into() };
     let asked = [
         (FOLLOW_HEADER, options.follow.then_some(1)),
-        (SPARSE_HEADER, options.sparse.then_some(1)),
+        (ZERO_RUNS_HEADER, options.zero_runs.then_some(1)),
         (TOGETHER_HEADER, Some(options.together)),
     ];
     let marks: Vec<_> = asked.into_iter().filter_map(|(mark, asked)| Some((mark, asked?))).collect();

@@ -11,7 +11,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use mosaico_engine::state::metrics::{CallKind, Metrics, code_name};
-use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance};
+use mosaico_storage::error::Error;
+use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance, status};
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::transport::server::TcpConnectInfo;
@@ -131,6 +132,17 @@ impl Drop for Running {
             Some(code) => tracing::info!(code = code_name(code), seconds, "the call was refused"),
         }
     }
+}
+
+/// The answer to a call that failed. What the server itself failed at is logged here, with its cause, which the caller
+/// does not get.
+pub(crate) fn status_of(error: Error) -> Status {
+    match &error {
+        Error::Internal(_) => tracing::error!(cause = %error.detail(), "internal error"),
+        _ if error.failure().is_some() => tracing::error!(cause = %error.detail(), "the store failed"),
+        _ => {}
+    }
+    status::status(error.code(), error.to_string())
 }
 
 /// Whether a failure is the operator's to look at; the others are their callers'.

@@ -1,19 +1,22 @@
 //! What can go wrong, in the words that callers read. [`Error::code`] is the one table to the codes that travel.
+//!
+//! Creating an error has no side effect. An error carries its cause to where it is handled, and is logged there, once:
+//! `calls.rs` for calls, `tasks/` for background work, the program for a start or a command that fails.
 
-use std::io;
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::{fmt, io};
 
 use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind, NameError};
 use mosaico_wire::query::QueryError;
-use mosaico_wire::status;
-use tonic::Status;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A refused request or a failed piece of work. Texts name the offending value and the way out; causes that
-/// only an operator can act on (paths, SQL, library errors) go to the log instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// only an operator can act on (paths, SQL, library errors) are in [`Self::detail`], which is for the log.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A name or locator is malformed.
     #[error(transparent)]
@@ -84,12 +87,12 @@ pub enum Error {
     },
     /// The store's device is full.
     #[error("the store is full: {0}; free space and write again, acknowledged rows are kept")]
-    Full(String),
+    Full(Failure),
     /// The store does not answer in time, or says that it cannot serve now.
     #[error(
         "the store is not available: {0} failed or took too long; try again later, acknowledged rows are kept"
     )]
-    StoreUnavailable(String),
+    StoreUnavailable(Failure),
     /// Rows are in the log of another daemon.
     #[error("topic `{topic}` is not complete: {} in the log of the daemon {place}", amount(*rows))]
     Elsewhere {
@@ -111,7 +114,7 @@ pub enum Error {
     Startup(String),
     /// A bug or a broken store; the details are in the server's log.
     #[error("internal error while {0}; the server's log has the details")]
-    Internal(String),
+    Internal(Failure),
 }
 
 impl Error {
@@ -152,16 +155,90 @@ impl Error {
         self.code().kind()
     }
 
-    /// A failure inside the server: `cause` goes to the log, `doing` to the caller. A full device and a store that is
-    /// not available are told apart.
-    pub fn internal(doing: impl Into<String>, cause: impl Cause) -> Self {
-        let doing = doing.into();
-        tracing::error!(%doing, cause = %cause.text(), "internal error");
-        match cause.class() {
-            Class::Full => Self::Full(doing),
-            Class::Unavailable => Self::StoreUnavailable(doing),
-            Class::Other => Self::Internal(doing),
+    /// A failure inside the server. A full device and a store that is not available are told apart.
+    pub fn internal(doing: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        let class = class(&cause);
+        let failure = Failure::new(doing, cause);
+        match class {
+            Class::Full => Self::Full(failure),
+            Class::Unavailable => Self::StoreUnavailable(failure),
+            Class::Other => Self::Internal(failure),
         }
+    }
+
+    /// The failure, if the server failed; `None` if it refused a request.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Full(failure) | Self::StoreUnavailable(failure) | Self::Internal(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The text with the cause behind it: for the log and for operators, not for callers.
+    pub fn detail(&self) -> impl fmt::Display {
+        Detail(self)
+    }
+}
+
+/// What the server was doing when it failed, which is all that the text shows, and the cause.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    doing: String,
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    pub fn new(doing: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self { doing: doing.into(), cause: Some(Arc::new(cause)) }
+    }
+
+    /// The same failure, described by a caller that knows better what was being done.
+    pub fn during(self, doing: impl Into<String>) -> Self {
+        Self { doing: doing.into(), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.doing)
+    }
+}
+
+/// A failure without a foreign cause.
+impl From<String> for Failure {
+    fn from(doing: String) -> Self {
+        Self { doing, cause: None }
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(doing: &str) -> Self {
+        doing.to_owned().into()
+    }
+}
+
+struct Detail<'a>(&'a Error);
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            // Its text refers to the log, where this goes.
+            Error::Internal(failure) => write!(f, "internal error while {failure}")?,
+            error => write!(f, "{error}")?,
+        }
+        let mut said = String::new();
+        let mut next =
+            self.0.failure().and_then(|failure| failure.cause.as_deref()).map(|e| e as &dyn StdError);
+        while let Some(cause) = next {
+            // Many errors repeat the text of their source in their own.
+            let text = cause.to_string();
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
+            next = cause.source();
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +263,7 @@ fn amount(rows: u64) -> String {
 
 /// Foreign errors, as far as this crate tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+enum Class {
     /// The device is full.
     Full,
     /// The store cannot serve now.
@@ -194,15 +271,7 @@ pub enum Class {
     Other,
 }
 
-/// A foreign error.
-pub trait Cause {
-    /// For the log.
-    fn text(&self) -> String;
-    /// What it says.
-    fn class(&self) -> Class;
-}
-
-fn class(error: &(dyn std::error::Error + 'static)) -> Class {
+fn class(error: &(dyn StdError + 'static)) -> Class {
     let mut next = Some(error);
     while let Some(error) = next {
         if error.is::<Unavailable>() {
@@ -224,27 +293,12 @@ fn class(error: &(dyn std::error::Error + 'static)) -> Class {
     Class::Other
 }
 
-impl<E: std::error::Error + 'static> Cause for E {
-    fn text(&self) -> String {
-        self.to_string()
-    }
-    fn class(&self) -> Class {
-        class(self)
-    }
-}
-
 impl From<SelectError> for Error {
     fn from(error: SelectError) -> Self {
         match error {
             SelectError::Column(error) => Self::Invalid(error.to_string()),
             SelectError::Where(error) => Self::Query(error),
         }
-    }
-}
-
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        status::status(error.code(), error.to_string())
     }
 }
 
@@ -262,5 +316,22 @@ mod tests {
         let error = Error::internal("writing", other);
         assert_eq!(error.kind(), ErrorKind::Internal);
         assert!(!error.to_string().contains("entity"), "causes stay in the log: {error}");
+    }
+
+    #[test]
+    fn the_detail_names_each_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read block 7{}", if *.repeats { format!(": {source}") } else { String::new() })]
+        struct Block {
+            source: io::Error,
+            repeats: bool,
+        }
+        for repeats in [false, true] {
+            let error =
+                Error::internal("reading a chunk", Block { source: io::Error::other("bad disk"), repeats });
+            let detail = "internal error while reading a chunk: cannot read block 7: bad disk";
+            assert_eq!(error.detail().to_string(), detail);
+        }
+        assert_eq!(Error::ShuttingDown.detail().to_string(), Error::ShuttingDown.to_string());
     }
 }

@@ -5,7 +5,7 @@ use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 
-use crate::sparse;
+use crate::zero_runs;
 
 /// The header of the message that carries `schema`, exactly: arrow-flight's encoder announces large lists as lists.
 pub fn schema_message(schema: &Schema) -> Vec<u8> {
@@ -15,33 +15,34 @@ pub fn schema_message(schema: &Schema) -> Vec<u8> {
         .ipc_message
 }
 
-/// `app_metadata` of a message whose body is [sparse]. Only ends that said so, or are known to be ours, get one.
-pub const SPARSE: &[u8] = b"sparse";
+/// `app_metadata` of a message whose body is without its [runs of zeros](zero_runs). Only ends that ask for it, or are
+/// known to be ours, get one.
+pub const ZERO_RUNS: &[u8] = b"zero-runs";
 
 /// A message that carries rows.
 #[derive(Debug)]
 pub struct BatchMessage {
     /// The flatbuffer that describes the body.
     pub header: Vec<u8>,
-    /// Buffers of the columns, or their [sparse] form.
+    /// Buffers of the columns, or those without their [runs of zeros](zero_runs).
     pub body: Vec<u8>,
-    /// Whether it is the sparse form.
-    pub sparse: bool,
+    /// Whether runs of zeros are elided from the body.
+    pub zero_runs: bool,
 }
 
-/// The message that carries `batch`, which has no dictionaries; with `sparse` its body may be.
+/// The message that carries `batch`, which has no dictionaries; with `elide`, runs of zeros are elided where it pays.
 ///
 /// # Errors
 /// What Arrow cannot encode.
-pub fn batch_message(batch: &RecordBatch, sparse: bool) -> Result<BatchMessage, ArrowError> {
+pub fn batch_message(batch: &RecordBatch, elide: bool) -> Result<BatchMessage, ArrowError> {
     let mut tracker = DictionaryTracker::new(false);
     let mut context = IpcWriteContext::default();
     let options = IpcWriteOptions::default();
     let (_, encoded) = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut context)?;
-    let packed = if sparse { sparse::pack(&encoded.arrow_data) } else { None };
+    let packed = if elide { zero_runs::pack(&encoded.arrow_data) } else { None };
     Ok(BatchMessage {
         header: encoded.ipc_message,
-        sparse: packed.is_some(),
+        zero_runs: packed.is_some(),
         body: packed.unwrap_or(encoded.arrow_data),
     })
 }
@@ -49,7 +50,7 @@ pub fn batch_message(batch: &RecordBatch, sparse: bool) -> Result<BatchMessage, 
 impl BatchMessage {
     /// What `app_metadata` says of it.
     pub fn mark(&self) -> &'static [u8] {
-        if self.sparse { SPARSE } else { &[] }
+        if self.zero_runs { ZERO_RUNS } else { &[] }
     }
 }
 

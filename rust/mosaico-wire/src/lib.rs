@@ -13,9 +13,9 @@ pub mod maintenance;
 pub mod metadata;
 pub mod query;
 pub mod select;
-pub mod sparse;
 pub mod status;
 pub mod ticket;
+pub mod zero_runs;
 
 /// Response header by which our client recognises our daemon; the value is `mosaicolabs/<version>`.
 pub const SERVER_HEADER: &str = "mosaico-server";
@@ -25,8 +25,8 @@ pub const REQUEST_ID_HEADER: &str = "x-request-id";
 /// Header of a `do_get` that stays open and sends new rows until the topic is complete.
 pub const FOLLOW_HEADER: &str = "mosaico-follow";
 
-/// Header of a `do_get` whose answers may have a sparse body, which is marked by [`ipc::SPARSE`].
-pub const SPARSE_HEADER: &str = "mosaico-sparse";
+/// Header of a `do_get` whose answers may have bodies without their runs of zeros, marked by [`ipc::ZERO_RUNS`].
+pub const ZERO_RUNS_HEADER: &str = "mosaico-zero-runs";
 /// Header of a `do_get`: how many topics are read together with this one. Their messages share what reads may hold.
 pub const TOGETHER_HEADER: &str = "mosaico-together";
 /// Header of a `do_get` that another daemon passes on: it is answered from what this one has.

@@ -59,7 +59,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn failed(error: &Error) -> u8 {
-    eprintln!("mosaicod: {error}");
+    eprintln!("mosaicod: {}", error.detail());
     1
 }
 

@@ -70,7 +70,8 @@ impl Check<'_> {
     async fn open_catalog(&mut self, hold: &Hold) -> Result<()> {
         match hold.database.open_filled().await {
             Ok(Some(catalog)) => {
-                let damage = catalog.integrity().await.unwrap_or_else(|error| vec![error.to_string()]);
+                let damage =
+                    catalog.integrity().await.unwrap_or_else(|error| vec![error.detail().to_string()]);
                 if damage.is_empty() {
                     if rebuild::is_older(&catalog, self.store).await.unwrap_or(false) {
                         self.stale("the catalogue is older than the store; the next start makes it anew");
@@ -88,7 +89,10 @@ impl Check<'_> {
                 self.stale("there is no complete catalogue; the next start makes it from the store");
             }
             Err(error) => {
-                self.stale(format!("the catalogue cannot be opened, and is derived from the store: {error}"));
+                self.stale(format!(
+                    "the catalogue cannot be opened, and is derived from the store: {}",
+                    error.detail()
+                ));
             }
         }
         Ok(())

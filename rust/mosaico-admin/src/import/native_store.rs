@@ -24,7 +24,7 @@ pub(super) fn is_complete(state: &SequenceState) -> bool {
 /// What another store says about a sequence; `None` if it is being removed there.
 pub(super) async fn load(source: &Store, id: SequenceId) -> Result<Option<SequenceState>> {
     // Whatever keeps it from being read, it is this sequence's trouble.
-    source.load_sequence(id).await.map_err(|error| Error::Invalid(error.to_string()))
+    source.load_sequence(id).await.map_err(|error| Error::Invalid(error.detail().to_string()))
 }
 
 /// Copies a sequence; on failure nothing of it stays.
@@ -45,7 +45,7 @@ async fn copy_below(source: &Store, target: &Store, state: SequenceState) -> Res
         }
     }
     for (path, told) in expected(&state)? {
-        let read = source.get(&path).await.map_err(|error| Error::Invalid(error.to_string()))?;
+        let read = source.get(&path).await.map_err(|error| Error::Invalid(error.detail().to_string()))?;
         let whole = read.filter(|bytes| checksum::check(bytes) == Seal::Whole);
         target.put(&path, whole.map_or(told, |bytes| bytes.to_vec())).await?;
     }

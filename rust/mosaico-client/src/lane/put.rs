@@ -2,16 +2,14 @@
 //! when one breaks.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, PutResult};
 use futures::future::Fuse;
 use futures::{FutureExt, Stream, StreamExt};
-use mosaico_types::{ErrorKind, TimeWindow};
-use mosaico_wire::action::{Named, TopicSystemInfo, name};
-use mosaico_wire::command::{InfoCommand, PutAck, PutCommand};
+use mosaico_types::ErrorKind;
+use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::ipc::{batch_message, schema_message};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -20,13 +18,10 @@ use tonic::Streaming;
 use super::Shared;
 use super::outbox::Next;
 use crate::connection::Lease;
-use crate::{Error, Result, calls};
+use crate::{Error, Result};
 
 /// Batches are cut into messages of about this size; one row is the least.
 const MESSAGE_BYTES: usize = 1 << 20;
-
-/// Between two attempts to go on: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Runs the upload to its end in the background and leaves the outcome in the progress.
 pub(super) fn spawn(
@@ -64,15 +59,15 @@ impl Shared {
     }
 }
 
-struct Upload {
-    lease: Lease,
-    command: PutCommand,
+pub(super) struct Upload {
+    pub(super) lease: Lease,
+    pub(super) command: PutCommand,
     schema: SchemaRef,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// An open put call.
-struct Call {
+pub(super) struct Call {
     answers: Streaming<PutResult>,
     /// Why nothing more can be sent.
     failed: Fuse<oneshot::Receiver<Error>>,
@@ -80,7 +75,7 @@ struct Call {
 
 impl Call {
     /// The next acknowledgement; `None` at the end.
-    async fn next(&mut self) -> Result<Option<PutAck>> {
+    pub(super) async fn next(&mut self) -> Result<Option<PutAck>> {
         loop {
             let answer = tokio::select! {
                 answer = self.answers.message() => answer?,
@@ -102,11 +97,11 @@ impl Upload {
             Err(error) => Err(error),
         };
         while let Err(error) = &outcome {
-            let patience = self.shared.config.patience;
-            if !self.shared.acknowledged || patience.is_zero() || !error.kind.is_retryable() {
+            let reconnect_timeout = self.shared.config.reconnect_timeout;
+            if !self.shared.acknowledged || reconnect_timeout.is_zero() || !error.kind.is_retryable() {
                 return outcome;
             }
-            outcome = match self.resume(error.clone(), patience).await {
+            outcome = match self.resume(error.clone(), reconnect_timeout).await {
                 Ok(Some(call)) => self.follow(call).await,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(error),
@@ -117,13 +112,13 @@ impl Upload {
 
     /// Opens a put call. Rows follow the schema at once, since servers that do not acknowledge answer nothing before
     /// they have all of them; or, with `started`, when it says so.
-    async fn open(&mut self, started: Option<oneshot::Receiver<()>>) -> Result<Call> {
+    pub(super) async fn open(&mut self, started: Option<oneshot::Receiver<()>>) -> Result<Call> {
         let stream = self.shared.outbox.begin();
         let (fail, failed) = oneshot::channel();
         let mut failed = failed.fuse();
         let batches = batches(Arc::clone(&self.shared), stream, started);
         // Only our daemons acknowledge, and they understand it.
-        let sparse = self.shared.acknowledged;
+        let elide = self.shared.acknowledged;
         let command = serde_json::to_vec(&self.command).expect("plain fields are JSON");
         let first = FlightData {
             flight_descriptor: Some(FlightDescriptor::new_cmd(command)),
@@ -131,7 +126,7 @@ impl Upload {
             ..Default::default()
         };
         let messages =
-            futures::stream::iter([Ok(first)]).chain(batches.flat_map(move |batch| messages(batch, sparse)));
+            futures::stream::iter([Ok(first)]).chain(batches.flat_map(move |batch| messages(batch, elide)));
         let answers = tokio::select! {
             answers = self.lease.flight.do_put(until_failure(messages, fail)) => answers?.into_inner(),
             Ok(error) = &mut failed => return Err(error),
@@ -147,87 +142,12 @@ impl Upload {
         Ok(())
     }
 
-    fn acknowledged(&self, ack: PutAck) {
+    pub(super) fn acknowledged(&self, ack: PutAck) {
         self.shared.outbox.acknowledge(ack.durable_rows);
         self.shared.progress.send_modify(|progress| {
             progress.durable = progress.durable.max(ack.durable_rows);
             progress.queued_bytes = self.shared.outbox.bytes();
         });
-    }
-
-    /// Opens a call that goes on where the server stands; `None` if it has everything already.
-    async fn resume(&mut self, mut error: Error, patience: Duration) -> Result<Option<Call>> {
-        let broken = Instant::now();
-        self.shared.notice(format!("{error}; trying to go on for {} s", patience.as_secs_f64()));
-        *self.command.resume.get_or_insert(0) += 1;
-        let (mut pause, longest) = PAUSES;
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
-            let left = patience.saturating_sub(broken.elapsed());
-            if left.is_zero() {
-                return Err(error.context(format_args!(
-                    "the connection broke, and no other could be made within {} s",
-                    patience.as_secs_f64()
-                )));
-            }
-            match tokio::time::timeout(left, self.reopen()).await {
-                Ok(Ok((call, again))) => {
-                    let seconds = broken.elapsed().as_secs_f64();
-                    self.shared.notice(format!(
-                        "the upload goes on after {seconds:.1} s; {again} rows are sent again, none is lost"
-                    ));
-                    return Ok(Some(call));
-                }
-                Ok(Err(refused)) if refused.kind == ErrorKind::FailedPrecondition => {
-                    match self.is_complete().await {
-                        Ok(true) => return Ok(None),
-                        Ok(false) => return Err(refused),
-                        Err(again) => error = again,
-                    }
-                }
-                Ok(Err(refused)) if !refused.kind.is_retryable() => return Err(refused),
-                Ok(Err(again)) => error = again,
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// The first answer of a resumed call says what is stored; returns how many rows are sent again.
-    async fn reopen(&mut self) -> Result<(Call, u64)> {
-        let (start, started) = oneshot::channel();
-        self.command.acknowledged = Some(self.shared.progress.borrow().durable);
-        let mut call = self.open(Some(started)).await?;
-        let ack = call.next().await?.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Internal,
-                "the server ended the upload instead of saying what it has stored",
-            )
-        })?;
-        let again = self.shared.outbox.rewind(ack.durable_rows)?;
-        self.acknowledged(ack);
-        // The stream is gone if the call broke; then its answers say so.
-        _ = start.send(());
-        Ok((call, again))
-    }
-
-    /// Whether the connection broke after the server had completed the topic.
-    async fn is_complete(&mut self) -> Result<bool> {
-        let locator = &self.command.resource_locator;
-        let flight = &mut self.lease.flight;
-        let named = Named { name: locator.clone() };
-        let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await?;
-        let info = calls::info(flight, &InfoCommand::new(locator, TimeWindow::ALL)).await?;
-        let rows = info.endpoints.first().and_then(|topic| topic.metadata.rows);
-        let (pushed, closed) = {
-            let open = self.shared.open.lock();
-            (open.pushed, !open.accepting)
-        };
-        let complete = closed && rows == Some(pushed) && system.is_some_and(|topic| topic.is_locked);
-        if complete {
-            self.shared.progress.send_modify(|progress| progress.durable = pushed);
-        }
-        Ok(complete)
     }
 }
 
@@ -260,13 +180,13 @@ fn batches(
 }
 
 /// The messages of a batch.
-fn messages(batch: Result<RecordBatch>, sparse: bool) -> impl Stream<Item = Result<FlightData>> {
+fn messages(batch: Result<RecordBatch>, elide: bool) -> impl Stream<Item = Result<FlightData>> {
     let (pieces, failed) = match batch {
         Ok(batch) => (pieces(&batch), None),
         Err(error) => (Vec::new(), Some(Err(error))),
     };
     let message = move |piece: RecordBatch| {
-        let message = batch_message(&piece, sparse)?;
+        let message = batch_message(&piece, elide)?;
         Ok(FlightData {
             app_metadata: message.mark().into(),
             data_header: message.header.into(),

@@ -42,7 +42,7 @@ async fn beat(core: &Core) {
     loop {
         ticks.tick().await;
         if let Err(error) = cluster.beat().await {
-            tracing::warn!(%error, "the other daemons get no sign of life");
+            tracing::warn!(error = %error.detail(), "the other daemons get no sign of life");
         }
     }
 }
@@ -54,7 +54,7 @@ async fn look_around(core: &Core) {
         sleep(NEWS).await;
         match core.catalog.notice(newest.clone()).await {
             Ok(found) => newest = found,
-            Err(error) => tracing::debug!(%error, "cannot look for news now"),
+            Err(error) => tracing::debug!(error = %error.detail(), "cannot look for news now"),
         }
     }
 }
@@ -64,7 +64,7 @@ async fn clean_up(core: &Arc<Core>) {
     loop {
         sleep(LEFT_BEHIND).await;
         if let Err(error) = find_left_behind(core).await {
-            tracing::warn!(%error, "cannot look for what other daemons left");
+            tracing::warn!(error = %error.detail(), "cannot look for what other daemons left");
         }
     }
 }

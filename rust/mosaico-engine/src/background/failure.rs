@@ -13,7 +13,7 @@ pub(super) async fn tell(core: &Core, job: Job, id: NotificationId, error: &Erro
     match try_to_tell(core, job, id, error).await {
         Ok(()) => true,
         Err(cause) => {
-            tracing::warn!(?job, %cause, "a failure of background work cannot be told yet");
+            tracing::warn!(?job, cause = %cause.detail(), "a failure of background work cannot be told yet");
             false
         }
     }

@@ -101,7 +101,7 @@ async fn is_rest(core: &Core, tombstone: &Path, folder: &Path) -> Result<bool> {
     }
     let rest = core.store.check_rest(folder).await;
     if let Err(error) = &rest {
-        tracing::error!(%error, "a folder is left as it is; `mosaicod check` tells more");
+        tracing::error!(error = %error.detail(), "a folder is left as it is; `mosaicod check` tells more");
     }
     Ok(rest.is_ok())
 }

@@ -50,7 +50,7 @@ async fn hand_out(core: &Arc<Core>, mut inbox: UnboundedReceiver<Job>) {
             _ = orphans.tick() => take(core, Job::Orphans),
             _ = writers.tick(), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {
                 Ok(gone) => gone.into_iter().for_each(|id| take(core, Job::End(id))),
-                Err(error) => tracing::warn!(%error, "cannot look for silent writers now"),
+                Err(error) => tracing::warn!(error = %error.detail(), "cannot look for silent writers now"),
             },
         }
     }

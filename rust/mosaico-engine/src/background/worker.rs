@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use mosaico_storage::error::Result;
 use mosaico_types::id::NotificationId;
 use tokio::select;
@@ -16,8 +17,8 @@ use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Core;
 use crate::state::queue::Job;
 
-/// The longest pause between two attempts, in first pauses.
-const LONGEST_PAUSE: u32 = 64;
+/// The longest pause between two attempts, in first pauses, without its jitter.
+const LONGEST_PAUSE: u32 = 32;
 
 /// Does a job once.
 async fn run(job: Job, core: &Arc<Core>) -> Result<()> {
@@ -80,19 +81,21 @@ pub(super) fn take(core: &Arc<Core>, job: Job) {
 
 /// Runs a job until it is done. An attempt is never cut short, only the pauses between attempts are.
 async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &CancellationToken) {
+    let mut pauses = retry_backoff(core.config.retry_pause);
     let (mut attempts, mut told, mut id) = (0, false, NotificationId::generate());
     loop {
         let Err(error) = run(job, core).await else {
             if core.queue.done(job, again) {
                 return;
             }
+            pauses = retry_backoff(core.config.retry_pause);
             (attempts, told, id) = (0, false, NotificationId::generate());
             continue;
         };
         attempts += 1;
         core.metrics.job_failed(job);
-        let pause = pause(core.config.retry_pause, attempts);
-        tracing::warn!(?job, %error, attempts, ?pause, "background work failed and is tried again");
+        let pause = pauses.next().unwrap_or(core.config.retry_pause * LONGEST_PAUSE);
+        tracing::warn!(?job, error = %error.detail(), attempts, ?pause, "background work failed and is tried again");
         let wait = async {
             told = told || failure::tell(core, job, id, &error).await;
             select! {
@@ -109,6 +112,27 @@ async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &Cancella
     core.queue.running.lock().remove(&job);
 }
 
-fn pause(first: Duration, attempts: u32) -> Duration {
-    first * LONGEST_PAUSE.min(1 << (attempts - 1).min(16))
+/// Pauses between attempts: they double from the first one on. Jitter, up to as much again, keeps jobs that failed
+/// together, because the store was away, from trying again together.
+fn retry_backoff(first: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(first)
+        .with_max_delay(first * LONGEST_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let first = Duration::from_millis(10);
+        let pauses: Vec<Duration> = retry_backoff(first).take(40).collect();
+        assert!((first..first * 2).contains(&pauses[0]), "{pauses:?}");
+        assert!((first * 2..first * 4).contains(&pauses[1]), "{pauses:?}");
+        assert!((first * LONGEST_PAUSE..first * LONGEST_PAUSE * 2).contains(&pauses[39]), "{pauses:?}");
+    }
 }

@@ -81,7 +81,7 @@ pub async fn end(core: &Core, id: SequenceId) -> Result<()> {
             adopt(core, cluster, topic).await?;
             if let Err(error) = check_complete(core, topic).await {
                 // A daemon that comes back brings them; until then the sequence stays as it is.
-                tracing::warn!(sequence = %sequence.name, %error, "a sequence without a writer waits for rows");
+                tracing::warn!(sequence = %sequence.name, error = %error.detail(), "a sequence without a writer waits for rows");
                 return Ok(());
             }
             uploaded |= core.catalog.parts(topic.id).await?.last().is_some_and(|last| last.row_end.is_some());
@@ -114,7 +114,9 @@ async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()>
     let id = sequence.id;
     for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
         if core.live.get(topic.id).is_some_and(|live| !live.segments().is_empty()) {
-            return Err(Error::Internal(format!("waiting for the chunks of topic `{}`", topic.locator)));
+            return Err(Error::Internal(
+                format!("waiting for the chunks of topic `{}`", topic.locator).into(),
+            ));
         }
         // A topic without a schema never had a row.
         if let Some(schema) = &topic.schema {

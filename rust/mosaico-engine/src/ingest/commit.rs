@@ -17,7 +17,7 @@ pub async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Result<i64>
     for chunk in core.catalog.chunks(row.id).await? {
         let path = paths.chunk_record(chunk.index);
         let record = core.store.get_json(&path).await?;
-        chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}")))?);
+        chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}").into()))?);
     }
     let record = CommitRecord {
         format_version: FORMAT_VERSION,

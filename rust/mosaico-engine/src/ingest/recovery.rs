@@ -37,7 +37,7 @@ pub async fn recover(core: &Arc<Core>) -> Result<()> {
     for id in core.catalog.pending().await? {
         // One damaged sequence must not keep everything else from starting; the background tries again.
         if let Err(error) = reconcile::settle(core, id).await {
-            tracing::error!(sequence = %id, %error, "a change of a sequence is not taken over");
+            tracing::error!(sequence = %id, error = %error.detail(), "a change of a sequence is not taken over");
             core.catalog.unsettled.add(id);
         }
     }
@@ -60,7 +60,7 @@ async fn recover_log(core: &Arc<Core>) -> Result<()> {
     for id in topics.await?.iter().filter_map(|name| name.parse::<TopicId>().ok()) {
         // One damaged log must not keep everything else from starting; its files stay for a closer look.
         if let Err(error) = recover_topic(core, id).await {
-            tracing::error!(topic = %id, %error, "the log of a topic is left aside");
+            tracing::error!(topic = %id, error = %error.detail(), "the log of a topic is left aside");
         }
     }
     Ok(())

@@ -61,7 +61,9 @@ pub async fn write(
             Ok(())
         }
         // What an earlier process had sent came late. The writer tries again, in another segment.
-        Err(Error::Internal(_)) => Err(Error::StoreUnavailable(format!("writing {path}"))),
+        Err(Error::Internal(failure)) => {
+            Err(Error::StoreUnavailable(failure.during(format!("writing {path}"))))
+        }
         Err(error) => Err(error),
     }
 }
@@ -148,7 +150,7 @@ pub async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<
     if found < part.went_on_at {
         let text =
             format!("looking for the rows from {found} on of topic `{}` in the store", topic.row.locator);
-        return Err(Error::Internal(text));
+        return Err(Error::Internal(text.into()));
     }
     tracing::info!(topic = %topic.row.locator, rows = found - from, "going on with rows from the store's log");
     for segment in pieces.chunk_by(|a, b| a.object.index == b.object.index) {
@@ -175,7 +177,7 @@ async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -
     let read = |piece: Piece| async move {
         let path = paths.logged(piece.object);
         let bytes = core.store.get(&path).await?;
-        bytes.map(|bytes| (piece, bytes)).ok_or_else(|| Error::Internal(format!("looking for {path}")))
+        bytes.map(|bytes| (piece, bytes)).ok_or_else(|| Error::Internal(format!("looking for {path}").into()))
     };
     let objects: Vec<_> = stream::iter(pieces.to_vec()).map(read).buffered(READERS).try_collect().await?;
     let (file, schema) = (topic.file(index), Arc::clone(&topic.schema));
@@ -226,7 +228,7 @@ fn cut(bytes: &[u8], piece: &Piece) -> Result<(Vec<Frame>, SegmentRows)> {
     }
     match kept {
         Some(kept) if at == piece.object.row_end => Ok((frames, kept)),
-        _ => Err(Error::Internal(format!("reading rows {start} to {end} of the log in the store"))),
+        _ => Err(Error::Internal(format!("reading rows {start} to {end} of the log in the store").into())),
     }
 }
 
@@ -248,7 +250,7 @@ pub async fn recover(core: &Core) -> Result<()> {
             Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => Err(error),
             // What is damaged must not keep everything else from starting.
             Err(error) => {
-                tracing::error!(topic = %locator, %error, "a log in the store is left aside");
+                tracing::error!(topic = %locator, error = %error.detail(), "a log in the store is left aside");
                 Ok(())
             }
             Ok(()) => Ok(()),

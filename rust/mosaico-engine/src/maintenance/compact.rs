@@ -65,7 +65,7 @@ pub async fn run(core: &Arc<Core>, progress: &(dyn Fn(Progress) + Sync)) -> Resu
                 Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => return Err(error),
                 Err(error) => done.problems.push(Problem {
                     path: SequencePaths(id).topic(topic.id).folder().to_string(),
-                    text: format!("the chunks of `{}` stay as they are: {error}", topic.locator),
+                    text: format!("the chunks of `{}` stay as they are: {}", topic.locator, error.detail()),
                     repaired: false,
                 }),
             }
@@ -84,7 +84,8 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
     }
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
     let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
-    let commit = commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed())))?;
+    let commit =
+        commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed()).into()))?;
     let schema = parse_schema_message(&commit.schema)?;
     let before = chunks.len() as u64;
     let stream = read_chunks(core, topic, &schema, chunks.clone());
@@ -101,7 +102,7 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
     }
     if rows.next().await?.is_some() || !is_same(&commit.chunks, &joined) {
         let text = format!("joining the chunks of `{}`, which are not what their records say", topic.locator);
-        return Err(Error::Internal(text));
+        return Err(Error::Internal(text.into()));
     }
     let after = joined.len() as u64;
     let replaced = replace(core, topic, paths, CommitRecord { chunks: joined, ..commit }, &chunks).await?;

@@ -12,10 +12,11 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::SequenceRecord;
 use mosaico_types::id::SequenceId;
-use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
+use mosaico_wire::maintenance::{Progress, Rebuilt};
 use tokio_util::sync::CancellationToken;
 
 use super::rebuild::{is_transient, restore_events};
+use crate::maintenance::rebuild::problem;
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Core;
 
@@ -58,7 +59,7 @@ pub async fn run(
             break;
         }
         if !run.note(id, refresh(core, id).await?) {
-            run.refuse(id, "another sequence has its name");
+            run.refuse(id, &Error::Invalid("another sequence has its name".into()));
         }
     }
     if enough.is_cancelled() {
@@ -66,9 +67,6 @@ pub async fn run(
     }
     let mut rebuilt = run.rebuilt;
     rebuilt.sequences = core.catalog.sequence_ids().await?.len() as u64;
-    for problem in &rebuilt.problems {
-        tracing::error!(path = problem.path, "{}", problem.text);
-    }
     Ok(rebuilt)
 }
 
@@ -99,7 +97,7 @@ impl Run<'_> {
             Found::TakenOut => self.rebuilt.taken_out += 1,
             Found::Nothing => {}
             Found::Damaged(error) => {
-                self.refuse(id, &error.to_string());
+                self.refuse(id, &error);
                 return true;
             }
         }
@@ -107,12 +105,9 @@ impl Run<'_> {
         true
     }
 
-    fn refuse(&mut self, id: SequenceId, why: &str) {
-        self.rebuilt.problems.push(Problem {
-            path: SequencePaths(id).folder().to_string(),
-            text: format!("the catalogue stays as it is about this sequence: {why}"),
-            repaired: false,
-        });
+    fn refuse(&mut self, id: SequenceId, why: &Error) {
+        let path = SequencePaths(id).folder().to_string();
+        self.rebuilt.problems.push(problem(path, "the catalogue stays as it is about this sequence", why));
         self.step();
     }
 

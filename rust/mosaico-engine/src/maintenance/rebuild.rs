@@ -31,8 +31,9 @@ pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
 /// Opens the catalogue of a store that the caller holds; one that is missing, or older than the store, is filled first.
 pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog> {
     let (mut catalog, mut is_new) = database.open().await.map_err(|error| match error {
-        Error::Internal(_) => Error::Startup(format!(
-            "the catalogue {database} cannot be opened; `mosaicod rebuild` makes it anew from the store"
+        error @ Error::Internal(_) => Error::Startup(format!(
+            "the catalogue {database} cannot be opened; `mosaicod rebuild` makes it anew from the store ({})",
+            error.detail()
         )),
         other => other,
     })?;
@@ -84,9 +85,6 @@ async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + S
     }
     rebuilt.sequences = catalog.sequence_ids().await?.len() as u64;
     catalog.filled().await?;
-    for problem in &rebuilt.problems {
-        tracing::error!(path = problem.path, "{}", problem.text);
-    }
     Ok(rebuilt)
 }
 
@@ -98,10 +96,7 @@ pub async fn restore_events(catalog: &Catalog, store: &Store) -> Result<Vec<Prob
         match store.get_json::<EventsRecord>(&path).await {
             Ok(record) => catalog.restore_events(&record.map(|r| r.events).unwrap_or_default()).await?,
             Err(error) if is_transient(&error) => return Err(error),
-            Err(error) => {
-                let (path, text) = (path.to_string(), format!("its events are left out: {error}"));
-                problems.push(Problem { path, text, repaired: false });
-            }
+            Err(error) => problems.push(problem(path.to_string(), "its events are left out", &error)),
         }
     }
     Ok(problems)
@@ -119,7 +114,7 @@ async fn take_over(catalog: &Catalog, group: Vec<Loaded>, rebuilt: &mut Rebuilt)
             Ok(Some(state)) => states.push(state),
             Ok(None) => removals.push(id),
             Err(error) if is_transient(&error) => return Err(error),
-            Err(error) => rebuilt.problems.push(left_out(id, &error.to_string())),
+            Err(error) => rebuilt.problems.push(left_out(id, &error)),
         }
     }
     rebuilt.removals += removals.len() as u64;
@@ -129,17 +124,19 @@ async fn take_over(catalog: &Catalog, group: Vec<Loaded>, rebuilt: &mut Rebuilt)
     for state in states.iter().filter(|state| same_name.contains(&state.record.id)) {
         rebuilt.topics -= state.topics.len() as u64;
         let text = format!("an older sequence has the name `{}` too", state.record.name);
-        rebuilt.problems.push(left_out(state.record.id, &text));
+        rebuilt.problems.push(left_out(state.record.id, &Error::Invalid(text)));
     }
     Ok(())
 }
 
-fn left_out(id: SequenceId, why: &str) -> Problem {
-    Problem {
-        path: SequencePaths(id).folder().to_string(),
-        text: format!("the sequence is left out of the catalogue: {why}"),
-        repaired: false,
-    }
+fn left_out(id: SequenceId, why: &Error) -> Problem {
+    problem(SequencePaths(id).folder().to_string(), "the sequence is left out of the catalogue", why)
+}
+
+/// Something that stays wrong. Its cause is logged here: the report may go to a caller.
+pub(super) fn problem(path: String, what: &str, why: &Error) -> Problem {
+    tracing::error!(path, cause = %why.detail(), "{what}");
+    Problem { path, text: format!("{what}: {why}"), repaired: false }
 }
 
 /// First events of the files of events, oldest first.

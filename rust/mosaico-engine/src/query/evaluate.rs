@@ -174,10 +174,10 @@ impl Batch {
             return Ok(None);
         };
         match self.scanner.topic(rows, expr, ranges).await {
-            Err(Error::Internal(doing)) => {
+            Err(Error::Internal(failure)) => {
                 // Files vanish below a search only when their topic is deleted.
                 let row = self.scanner.core.catalog.topic_by_id(topic.id).await?;
-                if row.is_some_and(|row| !row.deleting) { Err(Error::Internal(doing)) } else { Ok(None) }
+                if row.is_some_and(|row| !row.deleting) { Err(Error::Internal(failure)) } else { Ok(None) }
             }
             found => found,
         }

@@ -227,9 +227,10 @@ impl Tail {
         let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
         if is_complete && chunks.iter().all(|chunk| chunk.index > index) {
             let topic = &self.topic.locator;
-            return Err(Error::StoreUnavailable(format!(
-                "following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,"
-            )));
+            return Err(Error::StoreUnavailable(
+                format!("following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,")
+                    .into(),
+            ));
         }
         Ok(())
     }
@@ -313,7 +314,7 @@ fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -
             // Else others may be the first ones in time, and nothing tells which.
             if !checked && times(&batch)?.value(0) < latest {
                 let text = format!("following `{topic}`, which another daemon goes on with out of order,");
-                Err(Error::StoreUnavailable(text))?;
+                Err(Error::StoreUnavailable(text.into()))?;
             }
             checked = true;
             yield batch;

@@ -5,8 +5,8 @@
 pub struct Options {
     /// Go on until the topic is complete or left.
     pub follow: bool,
-    /// Bodies may be sparse.
-    pub sparse: bool,
+    /// Runs of zeros may be elided from bodies.
+    pub zero_runs: bool,
     /// Topics that the client reads together.
     pub together: usize,
     /// Another daemon asks: there is nobody else to ask.

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use futures::stream;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream};
 use mosaico_catalog::{ChunkRow, TopicRow};
 use mosaico_select::Select;
 use mosaico_storage::error::{Error, Result};

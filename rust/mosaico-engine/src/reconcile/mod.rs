@@ -45,7 +45,7 @@ async fn settle_known(core: &Core, mut state: SequenceState) -> Result<()> {
             // Its key was used, so its creation was answered: this is no rest of one.
             let text =
                 format!("settling topic {}, which only `mosaicod rebuild` takes over", topic.record.id);
-            return Err(Error::Internal(text));
+            return Err(Error::Internal(text.into()));
         }
         finish_topic_removal(core, id, topic.record.id).await?;
     }

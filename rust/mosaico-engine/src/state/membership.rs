@@ -61,7 +61,7 @@ impl Cluster {
     /// Leaves the others to themselves.
     pub async fn leave(&self) {
         if let Err(error) = self.session.leave().await {
-            tracing::warn!(%error, "the other daemons notice later that this one is gone");
+            tracing::warn!(error = %error.detail(), "the other daemons notice later that this one is gone");
         }
         self.session.close().await;
     }

@@ -25,6 +25,7 @@ use tracing::Instrument;
 
 use super::{Items, check_body, info};
 use crate::peers::{self, PeerPool};
+use crate::request_layer::status_of;
 
 /// Messages that are ready before the client asks for them.
 const READY_MESSAGES: usize = 1;
@@ -119,7 +120,7 @@ async fn encode(
     let rows = batches.map(move |batch| {
         let batch = batch?;
         let message =
-            batch_message(&batch, options.sparse).map_err(|e| Error::internal("encoding a batch", e))?;
+            batch_message(&batch, options.zero_runs).map_err(|e| Error::internal("encoding a batch", e))?;
         let bytes = message.header.len() + message.body.len();
         metrics.sent.add(1, batch.num_rows() as u64, bytes as u64);
         Ok(FlightData {
@@ -161,6 +162,7 @@ fn failing(error: Error) -> Encoded {
 
 async fn status(core: &Core, topic: &TopicRow, error: Error) -> Status {
     // Files vanish below a reader only when their topic is deleted.
-    let exists = matches!(core.catalog.topic_by_id(topic.id).await, Ok(Some(row)) if !row.deleting);
-    if exists { error.into() } else { Error::Deleted(topic.locator.to_string()).into() }
+    let found = core.catalog.topic_by_id(topic.id).await;
+    let gone = found.is_ok_and(|row| row.is_none_or(|row| row.deleting));
+    status_of(if gone { Error::Deleted(topic.locator.to_string()) } else { error })
 }

@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use super::Items;
 use super::actions::{parse, respond};
+use crate::request_layer::status_of;
 
 /// Steps that may wait for a slow client; the others are left out.
 const WAITING: usize = 4;
@@ -43,7 +44,7 @@ pub(crate) fn rebuild(core: Arc<Core>, body: &[u8]) -> Result<Items<ActionResult
         let rebuilt = online_rebuild::run(&core, &progress, &enough).await;
         left.abort();
         let last = rebuilt.and_then(|rebuilt| encode(&RebuildStep::Rebuilt(rebuilt)));
-        drop(steps.send(last.map_err(Status::from)).await);
+        drop(steps.send(last.map_err(status_of)).await);
     };
     tasks.spawn(work.in_current_span());
     Ok(ReceiverStream::new(received).boxed())

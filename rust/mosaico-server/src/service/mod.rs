@@ -25,14 +25,14 @@ use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::{
-    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SPARSE_HEADER, TOGETHER_HEADER,
+    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER,
 };
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use crate::peers::PeerPool;
-use crate::request_layer::Call;
+use crate::request_layer::{Call, status_of};
 
 /// The value of the response header by which clients recognise this server.
 const SERVER: &str = concat!("mosaicolabs/", env!("CARGO_PKG_VERSION"));
@@ -73,7 +73,8 @@ fn check_body(what: &str, body: &[u8]) -> Result<(), Error> {
 }
 
 fn not_served<T>(call: &str) -> Answer<T> {
-    Err(Error::Unimplemented(format!("{call} is not served; use the calls of the Mosaico protocol")).into())
+    let text = format!("{call} is not served; use the calls of the Mosaico protocol");
+    Err(status_of(Error::Unimplemented(text)))
 }
 
 /// Whatever it is that is no number does not matter: it only makes messages smaller.
@@ -93,23 +94,31 @@ impl FlightService for Service {
     type ListActionsStream = Items<ActionType>;
 
     async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
-        let infos = info::list(&self.engine, &request.into_inner().expression).await?;
+        let infos = info::list(&self.engine, &request.into_inner().expression).await.map_err(status_of)?;
         Ok(answer(stream::iter(infos.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
         let forwarded = request.metadata().contains_key(FORWARDED_HEADER);
-        Ok(answer(info::describe(&self.engine, &self.peers, request.into_inner(), forwarded).await?))
+        Ok(answer(
+            info::describe(&self.engine, &self.peers, request.into_inner(), forwarded)
+                .await
+                .map_err(status_of)?,
+        ))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         let options = Options {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
-            sparse: request.metadata().contains_key(SPARSE_HEADER),
+            zero_runs: request.metadata().contains_key(ZERO_RUNS_HEADER),
             together: together(&request),
             forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
-        Ok(answer(get::messages(&self.engine, &self.peers, &request.into_inner().ticket, options).await?))
+        Ok(answer(
+            get::messages(&self.engine, &self.peers, &request.into_inner().ticket, options)
+                .await
+                .map_err(status_of)?,
+        ))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
@@ -126,17 +135,19 @@ impl FlightService for Service {
         }
         let core = Arc::clone(&self.engine);
         if r#type == CATALOG_REBUILD {
-            return Ok(answer(maintenance::rebuild(core, &body)?));
+            return Ok(answer(maintenance::rebuild(core, &body).map_err(status_of)?));
         }
         let body = if r#type == EVENT_LIST {
             // Whoever waits for events may leave.
-            actions::run(&core, &r#type, &body).await?
+            actions::run(&core, &r#type, &body).await
         } else {
             // A client that leaves must not cut a change short.
             let action = async move { actions::run(&core, &r#type, &body).await };
             let action = self.engine.tasks.spawn(action.in_current_span());
-            action.await.map_err(|e| Error::internal("running an action", e))??
+            let ended = action.await;
+            ended.unwrap_or_else(|e| Err(Error::internal("running an action", e)))
         };
+        let body = body.map_err(status_of)?;
         Ok(answer(stream::iter([Ok(ActionResult { body: body.into() })]).boxed()))
     }
 

@@ -22,12 +22,13 @@ use mosaico_storage::format::schema::{Filled, TimeSpan, conform, times};
 use mosaico_storage::wal::frame::{Frame, SegmentRows, encode};
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
-use mosaico_wire::{ipc, sparse};
+use mosaico_wire::{ipc, zero_runs};
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 
 use super::{Items, check_body};
+use crate::request_layer::status_of;
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
 pub(crate) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<PutResult> {
@@ -39,8 +40,8 @@ pub(crate) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<Pu
             yield PutResult { app_metadata: serde_json::json!(ack).to_string().into() };
         }
         match (&mut job).await {
-            Ok(result) => result?,
-            Err(e) => Err(Error::internal("storing a put stream", e))?,
+            Ok(result) => result.map_err(status_of)?,
+            Err(e) => Err(status_of(Error::internal("storing a put stream", e)))?,
         }
     };
     let answers: Items<PutResult> = Box::pin(answers);
@@ -67,7 +68,7 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
         Ok(message) if message.data_header.is_empty() => {
             Err(FlightError::ProtocolError("a message without header".into()))
         }
-        Ok(message) if message.app_metadata == ipc::SPARSE => whole(message, limit),
+        Ok(message) if message.app_metadata == ipc::ZERO_RUNS => whole(message, limit),
         Ok(message) => Ok(FlightData { app_metadata: Bytes::new(), ..message }),
         Err(status) => Err(FlightError::Tonic(Box::new(status))),
     });
@@ -110,10 +111,10 @@ async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::S
     outcome
 }
 
-/// The message with its body as the decoder expects it; the sparse one, as it goes into the log, is what it keeps as
+/// The message with its body as the decoder expects it; the elided one, as it goes into the log, is what it keeps as
 /// `app_metadata`.
 fn whole(message: FlightData, limit: usize) -> Result<FlightData, FlightError> {
-    let body = sparse::unpack(&message.data_body, limit);
+    let body = zero_runs::unpack(&message.data_body, limit);
     let body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?;
     Ok(FlightData { app_metadata: message.data_body, data_body: body.into(), ..message })
 }

@@ -17,7 +17,8 @@ use mosaico_admin::{CheckOptions, Maintenance};
 async fn make_old(folder: &Path) {
     let create = |database: &str| {
         let name = format!("migrations/{database}/0001_init.sql");
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../mosaico-catalog").join(name)).unwrap()
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../mosaico-catalog").join(name))
+            .unwrap()
     };
     if database::url().is_some() {
         let schema = database::schema(folder);

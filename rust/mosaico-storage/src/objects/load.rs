@@ -196,7 +196,7 @@ impl Found {
         for index in self.chunks(paths) {
             let path = paths.chunk_record(index);
             let chunk: Option<ChunkRecord> = self.get_json(&path)?;
-            chunks.push(chunk.ok_or_else(|| Error::Internal(format!("reading {path}")))?);
+            chunks.push(chunk.ok_or_else(|| Error::Internal(format!("reading {path}").into()))?);
         }
         let mut parts = Vec::new();
         for number in self.parts(paths) {
@@ -254,7 +254,9 @@ impl Found {
         };
         let below = |path: &&Path| path.prefix_matches(folder);
         if let Some(path) = self.paths.iter().filter(below).find(is_record) {
-            return Err(Error::Internal(format!("looking for the record of {folder}, which has {path}")));
+            return Err(Error::Internal(
+                format!("looking for the record of {folder}, which has {path}").into(),
+            ));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `header` is an Arrow IPC message without its length prefix, `body` its buffers, `crc` the CRC-32 of all other
-//! bytes of the frame. The highest bit of `header_len` says that the body is [sparse](mosaico_wire::sparse).
+//! bytes of the frame. The highest bit of `header_len` says that the body is without its [runs of zeros](mosaico_wire::zero_runs).
 
 use std::fs::File;
 use std::io::{self, BufReader, IoSlice, Read, Seek, SeekFrom, Write};
@@ -19,7 +19,7 @@ use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::root_as_message;
 use bytes::Bytes;
 use mosaico_wire::ipc::batch_message;
-use mosaico_wire::sparse::unpack;
+use mosaico_wire::zero_runs::unpack;
 
 use crate::error::{Error, Result};
 use crate::format::schema::{Filled, TimeSpan};
@@ -83,7 +83,7 @@ impl Frame {
 /// The IPC message of a batch with a stored schema, which has no dictionaries.
 pub fn encode(batch: &RecordBatch) -> Result<Frame> {
     let message = batch_message(batch, true).map_err(|e| Error::internal("encoding a batch", e))?;
-    Ok(Frame { header: message.header.into(), body: message.body.into(), sparse: message.sparse })
+    Ok(Frame { header: message.header.into(), body: message.body.into(), sparse: message.zero_runs })
 }
 
 fn checksum(prefix: &[u8], header: &[u8], body: &[u8]) -> u32 {
@@ -288,7 +288,7 @@ impl SegmentRows {
 
 #[cfg(test)]
 mod tests {
-    use mosaico_wire::sparse::pack;
+    use mosaico_wire::zero_runs::pack;
     use proptest::prelude::*;
 
     use super::*;

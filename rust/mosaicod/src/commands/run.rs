@@ -25,7 +25,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
         let monitor = monitor.clone();
         tokio::spawn(async move {
             if let Err(error) = monitor.serve(listener).await {
-                tracing::error!(%error, "monitors are not answered any more");
+                tracing::error!(error = %error.detail(), "monitors are not answered any more");
             }
         });
     }

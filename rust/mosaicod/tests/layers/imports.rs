@@ -63,7 +63,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     }
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let others = rest.split(|c| !is_path(c)).filter(|path| path.contains("::") && !path.starts_with(':'));
-    found.extend(others.map(|path| segments(path)));
+    found.extend(others.map(segments));
     found
 }
 

@@ -1,8 +1,8 @@
-//! Bodies of messages without their long runs of zeros: what a recording leaves empty, such as headers and covariances,
-//! is most of the bytes of many topics.
+//! Zero-run elision: bodies of messages without their long runs of zeros. What a recording leaves empty, such as headers
+//! and covariances, is most of the bytes of many topics. Why not LZ4: `docs/design/007-zero-run-elision.md`.
 //!
 //! ```text
-//! sparse := body_len u64le  count u32le  (start u64le  len u64le)*count  the bytes of these ranges
+//! elided := body_len u64le  count u32le  (start u64le  len u64le)*count  the bytes of these ranges
 //! ```
 //!
 //! The ranges ascend and do not touch; what lies between them is zero.
@@ -12,18 +12,18 @@ const BLOCK: usize = 256;
 const HEAD: usize = 12;
 const RANGE: usize = 16;
 
-/// A sparse body that could not be read.
+/// An elided body that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SparseError {
+pub enum ZeroRunsError {
     /// Bytes are missing or left over, or ranges do not ascend.
-    #[error("the sparse body is malformed")]
+    #[error("the body without its runs of zeros is malformed")]
     Malformed,
     /// It stands for more bytes than the reader takes.
-    #[error("the sparse body stands for {0} bytes")]
+    #[error("the body without its runs of zeros stands for {0} bytes")]
     TooLarge(u64),
 }
 
-/// The sparse form of `body`; `None` if it saves less than an eighth.
+/// `body` without its runs of zeros; `None` if it saves less than an eighth.
 pub fn pack(body: &[u8]) -> Option<Vec<u8>> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     let mut kept = 0;
@@ -52,19 +52,19 @@ pub fn pack(body: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The body that `sparse` stands for, of at most `limit` bytes.
+/// The body that `elided` stands for, of at most `limit` bytes.
 ///
 /// # Errors
-/// [`SparseError`] for anything that [`pack`] does not write; nothing is allocated then.
-pub fn unpack(sparse: &[u8], limit: usize) -> Result<Vec<u8>, SparseError> {
-    let (head, rest) = sparse.split_at_checked(HEAD).ok_or(SparseError::Malformed)?;
+/// [`ZeroRunsError`] for anything that [`pack`] does not write; nothing is allocated then.
+pub fn unpack(elided: &[u8], limit: usize) -> Result<Vec<u8>, ZeroRunsError> {
+    let (head, rest) = elided.split_at_checked(HEAD).ok_or(ZeroRunsError::Malformed)?;
     let (total, count) = head.split_at(8);
     let total = number(total);
     let body_len = usize::try_from(total).ok().filter(|&len| len <= limit);
-    let body_len = body_len.ok_or(SparseError::TooLarge(total))?;
-    let ranges = u32::from_le_bytes(count.try_into().map_err(|_| SparseError::Malformed)?) as usize;
+    let body_len = body_len.ok_or(ZeroRunsError::TooLarge(total))?;
+    let ranges = u32::from_le_bytes(count.try_into().map_err(|_| ZeroRunsError::Malformed)?) as usize;
     let ranges = ranges.checked_mul(RANGE).and_then(|len| rest.split_at_checked(len));
-    let (ranges, mut bytes) = ranges.ok_or(SparseError::Malformed)?;
+    let (ranges, mut bytes) = ranges.ok_or(ZeroRunsError::Malformed)?;
     let (ranges, _) = ranges.as_chunks::<RANGE>();
     let mut end = 0;
     let mut kept = 0;
@@ -72,12 +72,12 @@ pub fn unpack(sparse: &[u8], limit: usize) -> Result<Vec<u8>, SparseError> {
         let (start, len) = bounds(range)?;
         let fits = start >= end && len <= body_len && start <= body_len - len && len <= bytes.len() - kept;
         if !fits {
-            return Err(SparseError::Malformed);
+            return Err(ZeroRunsError::Malformed);
         }
         (end, kept) = (start + len, kept + len);
     }
     if kept != bytes.len() {
-        return Err(SparseError::Malformed);
+        return Err(ZeroRunsError::Malformed);
     }
     let mut body = vec![0; body_len];
     for range in ranges {
@@ -89,9 +89,9 @@ pub fn unpack(sparse: &[u8], limit: usize) -> Result<Vec<u8>, SparseError> {
     Ok(body)
 }
 
-fn bounds(range: &[u8; RANGE]) -> Result<(usize, usize), SparseError> {
+fn bounds(range: &[u8; RANGE]) -> Result<(usize, usize), ZeroRunsError> {
     let (start, len) = range.split_at(8);
-    let size = |bytes| usize::try_from(number(bytes)).map_err(|_| SparseError::Malformed);
+    let size = |bytes| usize::try_from(number(bytes)).map_err(|_| ZeroRunsError::Malformed);
     Ok((size(start)?, size(len)?))
 }
 
@@ -127,10 +127,10 @@ mod tests {
     fn zeros_are_left_out() {
         let mut body = vec![0; 100_000];
         body[5_000..6_000].fill(7);
-        let sparse = pack(&body).expect("mostly zeros");
-        assert!(sparse.len() < 2_000, "{}", sparse.len());
-        assert_eq!(unpack(&sparse, 100_000).as_ref(), Ok(&body));
-        assert_eq!(unpack(&sparse, 99_999), Err(SparseError::TooLarge(100_000)));
+        let elided = pack(&body).expect("mostly zeros");
+        assert!(elided.len() < 2_000, "{}", elided.len());
+        assert_eq!(unpack(&elided, 100_000).as_ref(), Ok(&body));
+        assert_eq!(unpack(&elided, 99_999), Err(ZeroRunsError::TooLarge(100_000)));
         assert_eq!(pack(&[7; 1000]), None);
         assert_eq!(pack(&[]), None);
     }
@@ -138,9 +138,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_packed_unpacks(body in bodies()) {
-            if let Some(sparse) = pack(&body) {
-                prop_assert!(sparse.len() < body.len());
-                prop_assert_eq!(unpack(&sparse, body.len()), Ok(body));
+            if let Some(elided) = pack(&body) {
+                prop_assert!(elided.len() < body.len());
+                prop_assert_eq!(unpack(&elided, body.len()), Ok(body));
             }
         }
 
@@ -151,22 +151,22 @@ mod tests {
 
         #[test]
         fn what_is_cut_or_lengthened_is_refused(body in bodies(), cut in any::<prop::sample::Index>()) {
-            if let Some(mut sparse) = pack(&body) {
-                prop_assert_eq!(unpack(&sparse[..cut.index(sparse.len())], body.len()), Err(SparseError::Malformed));
-                sparse.push(1);
-                prop_assert_eq!(unpack(&sparse, body.len()), Err(SparseError::Malformed));
+            if let Some(mut elided) = pack(&body) {
+                prop_assert_eq!(unpack(&elided[..cut.index(elided.len())], body.len()), Err(ZeroRunsError::Malformed));
+                elided.push(1);
+                prop_assert_eq!(unpack(&elided, body.len()), Err(ZeroRunsError::Malformed));
             }
         }
 
         #[test]
         fn wild_ranges_are_refused(start in any::<u64>(), len in any::<u64>()) {
-            let mut sparse = 64_u64.to_le_bytes().to_vec();
-            sparse.extend(1_u32.to_le_bytes());
-            sparse.extend(start.to_le_bytes());
-            sparse.extend(len.to_le_bytes());
-            sparse.extend([1; 8]);
+            let mut elided = 64_u64.to_le_bytes().to_vec();
+            elided.extend(1_u32.to_le_bytes());
+            elided.extend(start.to_le_bytes());
+            elided.extend(len.to_le_bytes());
+            elided.extend([1; 8]);
             let fits = len == 8 && start <= 56;
-            prop_assert_eq!(unpack(&sparse, 64).is_ok(), fits);
+            prop_assert_eq!(unpack(&elided, 64).is_ok(), fits);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow_flight::{FlightData, Ticket};
 use futures::TryStreamExt;
-use mosaico_wire::SPARSE_HEADER;
-use mosaico_wire::ipc::{SPARSE, batch_message, schema_message};
+use mosaico_wire::ZERO_RUNS_HEADER;
+use mosaico_wire::ipc::{ZERO_RUNS, batch_message, schema_message};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -25,11 +25,11 @@ fn mostly_zeros(start: i64) -> RecordBatch {
     RecordBatch::try_from_iter([("timestamp_ns", times), ("value", values)]).unwrap()
 }
 
-fn sparse(batch: &RecordBatch) -> FlightData {
+fn elided(batch: &RecordBatch) -> FlightData {
     let message = batch_message(batch, true).unwrap();
-    assert!(message.sparse && message.body.len() < batch.get_array_memory_size() * 2 / 3);
+    assert!(message.zero_runs && message.body.len() < batch.get_array_memory_size() * 2 / 3);
     FlightData {
-        app_metadata: SPARSE.into(),
+        app_metadata: ZERO_RUNS.into(),
         data_header: message.header.into(),
         data_body: message.body.into(),
         ..Default::default()
@@ -75,7 +75,7 @@ async fn zeros_are_left_out_on_the_wire_and_in_the_log() {
     let (server, key) = started(&folder).await;
     let sent = [mostly_zeros(0), mostly_zeros(ROWS)];
     let open =
-        put_open(&server.client, &key, sent.iter().map(sparse).collect(), 2 * ROWS as u64).await.unwrap();
+        put_open(&server.client, &key, sent.iter().map(elided).collect(), 2 * ROWS as u64).await.unwrap();
     let log: u64 = files(folder.path())
         .iter()
         .filter(|file| file.starts_with("log/"))
@@ -92,7 +92,7 @@ async fn zeros_are_left_out_on_the_wire_and_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sparse_bodies_go_to_those_who_ask() {
+async fn elided_bodies_go_to_those_who_ask() {
     let folder = TempDir::new().unwrap();
     let (server, key) = started(&folder).await;
     put(&server.client, "run/t", &key, &[mostly_zeros(0)]).await.unwrap();
@@ -101,11 +101,11 @@ async fn sparse_bodies_go_to_those_who_ask() {
     let bodies = async |asks: bool| {
         let mut request = Request::new(Ticket::clone(&ticket));
         if asks {
-            request.metadata_mut().insert(SPARSE_HEADER, "1".parse().unwrap());
+            request.metadata_mut().insert(ZERO_RUNS_HEADER, "1".parse().unwrap());
         }
         let answers = server.client.clone().do_get(request).await.unwrap().into_inner();
         let answers: Vec<FlightData> = answers.try_collect().await.unwrap();
-        assert!(answers[1..].iter().all(|answer| (answer.app_metadata == SPARSE) == asks));
+        assert!(answers[1..].iter().all(|answer| (answer.app_metadata == ZERO_RUNS) == asks));
         answers.iter().map(|answer| answer.data_body.len()).sum::<usize>()
     };
     assert!(bodies(true).await < bodies(false).await * 2 / 3);
@@ -116,7 +116,7 @@ async fn sparse_bodies_go_to_those_who_ask() {
 async fn malformed_ones_are_refused_and_the_rows_before_are_kept() {
     let folder = TempDir::new().unwrap();
     let (server, key) = started(&folder).await;
-    let good = sparse(&mostly_zeros(0));
+    let good = elided(&mostly_zeros(0));
     let mut huge = 0_u64.wrapping_sub(1).to_le_bytes().to_vec();
     huge.extend_from_slice(&good.data_body[8..]);
     let bad = [

@@ -1,0 +1,87 @@
+//! How an upload resumes over a new connection after one broke.
+
+use std::time::Duration;
+
+use mosaico_types::{ErrorKind, TimeWindow};
+use mosaico_wire::action::{Named, TopicSystemInfo, name};
+use mosaico_wire::command::InfoCommand;
+use tokio::sync::oneshot;
+
+use super::put::{Call, Upload};
+use crate::reconnect::Reconnect;
+use crate::{Error, Result, calls};
+
+impl Upload {
+    /// Opens a call that goes on where the server stands; `None` if it has everything already.
+    pub(super) async fn resume(
+        &mut self,
+        mut error: Error,
+        reconnect_timeout: Duration,
+    ) -> Result<Option<Call>> {
+        self.shared.notice(format!("{error}; trying to go on for {} s", reconnect_timeout.as_secs_f64()));
+        *self.command.resume.get_or_insert(0) += 1;
+        let mut reconnect = Reconnect::new(reconnect_timeout);
+        while let Some(left) = reconnect.pause().await {
+            match tokio::time::timeout(left, self.reopen()).await {
+                Ok(Ok((call, again))) => {
+                    let seconds = reconnect.elapsed().as_secs_f64();
+                    self.shared.notice(format!(
+                        "the upload goes on after {seconds:.1} s; {again} rows are sent again, none is lost"
+                    ));
+                    return Ok(Some(call));
+                }
+                Ok(Err(refused)) if refused.kind == ErrorKind::FailedPrecondition => {
+                    match self.is_complete().await {
+                        Ok(true) => return Ok(None),
+                        Ok(false) => return Err(refused),
+                        Err(again) => error = again,
+                    }
+                }
+                Ok(Err(refused)) if !refused.kind.is_retryable() => return Err(refused),
+                Ok(Err(again)) => error = again,
+                Err(_) => {}
+            }
+        }
+        Err(error.context(format_args!(
+            "the connection broke, and no other could be made within {} s",
+            reconnect_timeout.as_secs_f64()
+        )))
+    }
+
+    /// The first answer of a resumed call says what is stored; returns how many rows are sent again.
+    async fn reopen(&mut self) -> Result<(Call, u64)> {
+        let (start, started) = oneshot::channel();
+        self.command.acknowledged = Some(self.shared.progress.borrow().durable);
+        let mut call = self.open(Some(started)).await?;
+        let ack = call.next().await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "the server ended the upload instead of saying what it has stored",
+            )
+        })?;
+        let again = self.shared.outbox.rewind(ack.durable_rows)?;
+        self.acknowledged(ack);
+        // The stream is gone if the call broke; then its answers say so.
+        _ = start.send(());
+        Ok((call, again))
+    }
+
+    /// Whether the connection broke after the server had completed the topic.
+    async fn is_complete(&mut self) -> Result<bool> {
+        let locator = &self.command.resource_locator;
+        let flight = &mut self.lease.flight;
+        let named = Named { name: locator.clone() };
+        let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await?;
+        let info = calls::info(flight, &InfoCommand::new(locator, TimeWindow::ALL)).await?;
+        let rows = info.endpoints.first().and_then(|topic| topic.metadata.rows);
+        let (pushed, closed) = {
+            let open = self.shared.open.lock();
+            (open.pushed, !open.accepting)
+        };
+        let complete = closed && rows == Some(pushed) && system.is_some_and(|topic| topic.is_locked);
+        if complete {
+            self.shared.progress.send_modify(|progress| progress.durable = pushed);
+        }
+        Ok(complete)
+    }
+}

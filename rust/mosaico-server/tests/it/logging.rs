@@ -1,0 +1,184 @@
+//! A failure of the server is logged once, where it is handled, with its cause; callers do not get the cause.
+
+use std::cell::RefCell;
+use std::fmt::{Debug, Write};
+use std::future::Future;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use mosaico_server::Server;
+use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
+use serde_json::json;
+use tempfile::TempDir;
+use tonic::Code;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, registry};
+
+use crate::common::*;
+
+/// What the store says in these tests.
+const CAUSE: &str = "the store does not serve this now";
+/// What the Parquet reader says about a file without a footer.
+const DAMAGE: &str = "Corrupt footer";
+
+thread_local! {
+    /// What this thread logs, while somebody wants to know.
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Collects lines by thread: each test of this file has its runtime on its own. A subscriber for one thread alone would
+/// not do, since tracing keeps for all threads whether a line is wanted.
+struct Collect;
+
+impl<S: Subscriber> Layer<S> for Collect {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Text(String);
+        impl Visit for Text {
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                write!(self.0, " {field}={value:?}").unwrap();
+            }
+        }
+        LINES.with_borrow_mut(|lines| {
+            let Some(lines) = lines else { return };
+            let mut text = Text(event.metadata().level().to_string());
+            event.record(&mut text);
+            lines.push(text.0);
+        });
+    }
+}
+
+/// The lines with `words` since the last call.
+fn take(words: &str) -> Vec<String> {
+    let lines = LINES.with_borrow_mut(|lines| lines.replace(Vec::new()).unwrap());
+    lines.into_iter().filter(|line| line.contains(words)).collect()
+}
+
+/// Runs `work` with its lines collected.
+fn logged(work: impl Future<Output = ()>) {
+    static COLLECTED: Once = Once::new();
+    COLLECTED.call_once(|| registry().with(LevelFilter::WARN).with(Collect).init());
+    LINES.set(Some(Vec::new()));
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+}
+
+fn refuse(faults: &Faults, operation: Operation, path: &str, when: When) {
+    faults.add(Fault { operation: Some(operation), path: path.to_owned(), when, effect: Effect::Refuse });
+}
+
+async fn started(folder: &TempDir) -> (Faults, TestServer) {
+    let faults = Faults::default();
+    let mut config = config(folder.path());
+    config.faults = faults.clone();
+    config.retry_pause = Duration::from_millis(10);
+    (faults, TestServer::start(config).await)
+}
+
+#[test]
+fn a_call_that_fails_is_logged_once_with_its_cause() {
+    logged(async {
+        let folder = TempDir::new().unwrap();
+        let (faults, server) = started(&folder).await;
+        let client = server.client.clone();
+        let key = create_sequence(&client, "run").await;
+        let topic = create_topic(&client, "run/t", &key).await;
+        put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await.unwrap();
+        act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+        take("");
+
+        // An action, a read whose stream fails, and a put whose stream fails.
+        refuse(&faults, Operation::Put, "sequence.json", When::Always);
+        let create = json!({"name": "new", "user_metadata": {}});
+        let text = refused(act(&client, "sequence_create", create).await, Code::Unavailable);
+        assert!(!text.contains(CAUSE), "{text}");
+        let found = take(CAUSE);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("ERROR") && found[0].contains("the store failed"), "{found:?}");
+        faults.lift();
+
+        refuse(&faults, Operation::Get, ".parquet", When::Always);
+        let text = refused(get_window(&client, "run/t", None, None).await, Code::Unavailable);
+        assert!(!text.contains(CAUSE), "{text}");
+        assert_eq!(take(CAUSE).len(), 1);
+        faults.lift();
+
+        let key = create_sequence(&client, "second").await;
+        let topic = create_topic(&client, "second/t", &key).await;
+        refuse(&faults, Operation::Put, "schema.arrow", When::Always);
+        let text = refused(put(&client, "second/t", &topic, &[rows(&[1], 0)]).await, Code::Unavailable);
+        assert!(!text.contains(CAUSE), "{text}");
+        assert_eq!(take(CAUSE).len(), 1);
+        faults.lift();
+
+        // What a caller did wrong is nothing for the operator.
+        refused(info(&client, json!({"resource_locator": "none"})).await, Code::NotFound);
+        assert_eq!(take(""), [""; 0]);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_damaged_chunk_is_logged_once_as_an_internal_error() {
+    logged(async {
+        let folder = TempDir::new().unwrap();
+        let (_, server) = started(&folder).await;
+        let client = server.client.clone();
+        let key = create_sequence(&client, "run").await;
+        let topic = create_topic(&client, "run/t", &key).await;
+        put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await.unwrap();
+        act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+        let chunk = files(folder.path()).into_iter().find(|file| file.ends_with(".parquet")).unwrap();
+        let chunk = folder.path().join(chunk);
+        std::fs::write(&chunk, vec![0; std::fs::metadata(&chunk).unwrap().len() as usize]).unwrap();
+        take("");
+        let text = refused(get_window(&client, "run/t", None, None).await, Code::Internal);
+        assert!(!text.contains(DAMAGE), "{text}");
+        let found = take(DAMAGE);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("ERROR") && found[0].contains("internal error"), "{found:?}");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn an_attempt_of_background_work_is_logged_once_with_its_cause() {
+    logged(async {
+        let folder = TempDir::new().unwrap();
+        let (faults, server) = started(&folder).await;
+        let client = server.client.clone();
+        take("");
+        refuse(&faults, Operation::Put, "events/", When::Nth(0));
+        create_sequence(&client, "run").await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while faults.hits() == 0 || files_of_events(&folder) == 0 {
+            assert!(Instant::now() < deadline, "events are not stored");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let found = take(CAUSE);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("StoreEvents"), "{found:?}");
+        server.stop().await;
+    });
+}
+
+fn files_of_events(folder: &TempDir) -> usize {
+    std::fs::read_dir(folder.path().join("events")).map(Iterator::count).unwrap_or_default()
+}
+
+#[test]
+fn a_start_that_fails_logs_nothing_and_returns_the_cause() {
+    logged(async {
+        let folder = TempDir::new().unwrap();
+        let faults = Faults::default();
+        refuse(&faults, Operation::Get, "", When::Always);
+        let mut config = config(folder.path());
+        config.faults = faults.clone();
+        let error = Server::open(config).await.unwrap_err();
+        assert!(error.detail().to_string().contains(CAUSE), "{}", error.detail());
+        assert!(!error.to_string().contains(CAUSE), "{error}");
+        assert_eq!(take(CAUSE), [""; 0], "the program that starts the server reports it");
+    });
+}
