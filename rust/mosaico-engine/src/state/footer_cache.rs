@@ -1,75 +1,141 @@
-//! Parquet footers in memory. A path is written once, so what is known about it stays true.
+//! Parquet footers in memory. A path is written once, so a footer that was read stays true.
 
-use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
 
 use mosaico_storage::error::{Error, Result};
 use object_store::path::Path;
-use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::chunk_reader::ParquetFile;
 
-#[derive(Debug)]
+/// What a footer takes as a rule; the cache begins with room for so many.
+const USUAL_BYTES: usize = 16 << 10;
+
+#[derive(Debug, Clone)]
 struct Entry {
     footer: ArrowReaderMetadata,
-    bytes: usize,
-    used: u64,
+    bytes: u64,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    entries: HashMap<Path, Entry>,
-    bytes: usize,
-    clock: u64,
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<Path, Entry> for Bytes {
+    fn weight(&self, _: &Path, entry: &Entry) -> u64 {
+        entry.bytes
+    }
 }
 
-/// The most recently used footers, bounded in bytes.
-#[derive(Debug)]
-pub struct FooterCache {
-    limit: usize,
-    state: Mutex<State>,
-}
+/// The footers that were used lately, bounded in bytes. Readers that need the same footer at once read it once.
+pub struct FooterCache(Cache<Path, Entry, Bytes>);
 
 impl FooterCache {
     pub fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default() }
+        // One shard, so that the bound is that of all footers together: some are larger than others by far.
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .estimated_items_capacity(limit / USUAL_BYTES)
+            .weight_capacity(limit as u64)
+            .build()
+            .expect("all three are set");
+        Self(Cache::with_options(options, Bytes, DefaultHashBuilder::default(), DefaultLifecycle::default()))
     }
 
     /// The footer and page index of `file`.
     pub async fn load(&self, file: &mut ParquetFile) -> Result<ArrowReaderMetadata> {
-        if let Some(footer) = self.get(&file.path) {
-            return Ok(footer);
-        }
-        let footer = ArrowReaderMetadata::load_async(file, ArrowReaderOptions::new())
-            .await
-            .map_err(|e| Error::internal(format!("reading the footer of {}", file.path), e))?;
-        self.insert(file.path.clone(), footer.clone());
-        Ok(footer)
+        let path = file.path.clone();
+        let load = async {
+            let footer = ArrowReaderMetadata::load_async(file, ArrowReaderOptions::new()).await;
+            footer.map_err(|e| Error::internal(format!("reading the footer of {path}"), e))
+        };
+        self.get_or(&path, load).await
     }
 
-    fn get(&self, path: &Path) -> Option<ArrowReaderMetadata> {
-        let mut state = self.state.lock();
-        state.clock += 1;
-        let now = state.clock;
-        let entry = state.entries.get_mut(path)?;
-        entry.used = now;
-        Some(entry.footer.clone())
+    /// If `load` fails, or is dropped, the next one who waits loads.
+    async fn get_or(
+        &self,
+        path: &Path,
+        load: impl Future<Output = Result<ArrowReaderMetadata>>,
+    ) -> Result<ArrowReaderMetadata> {
+        let entry = async {
+            let footer = load.await?;
+            let bytes = footer.metadata().memory_size() as u64;
+            Ok::<_, Error>(Entry { footer, bytes })
+        };
+        Ok(self.0.get_or_insert_async(path, entry).await?.footer)
+    }
+}
+
+impl fmt::Debug for FooterCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FooterCache").field("bytes", &self.0.weight()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use parquet::arrow::ArrowWriter;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    fn footer() -> ArrowReaderMetadata {
+        let times: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let batch = RecordBatch::try_from_iter([("timestamp_ns", times)]).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        let file = bytes::Bytes::from(writer.into_inner().unwrap());
+        ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap()
     }
 
-    fn insert(&self, path: Path, footer: ArrowReaderMetadata) {
+    /// Counts the loads, and takes a while.
+    async fn counted(loads: &AtomicUsize, found: Result<ArrowReaderMetadata>) -> Result<ArrowReaderMetadata> {
+        loads.fetch_add(1, Ordering::Relaxed);
+        yield_now().await;
+        found
+    }
+
+    #[tokio::test]
+    async fn readers_at_the_same_time_read_a_footer_once() {
+        let (cache, loads, footer) = (FooterCache::new(1 << 20), AtomicUsize::new(0), footer());
+        let path = Path::from("chunk");
+        let failed = || Err(Error::Invalid("away".into()));
+        let (first, second, third) = tokio::join!(
+            cache.get_or(&path, counted(&loads, failed())),
+            cache.get_or(&path, counted(&loads, Ok(footer.clone()))),
+            cache.get_or(&path, counted(&loads, failed())),
+        );
+        assert!(first.is_err(), "a failed load is not kept");
+        assert!(second.is_ok() && third.is_ok());
+        assert_eq!(loads.into_inner(), 2);
+    }
+
+    #[tokio::test]
+    async fn footers_are_bounded_in_bytes() {
+        let footer = footer();
         let bytes = footer.metadata().memory_size();
-        let mut state = self.state.lock();
-        state.clock += 1;
-        let entry = Entry { footer, bytes, used: state.clock };
-        state.bytes += bytes;
-        if let Some(old) = state.entries.insert(path, entry) {
-            state.bytes -= old.bytes;
+        let (cache, loads) = (FooterCache::new(bytes * 4), AtomicUsize::new(0));
+        for number in 0..20 {
+            let path = Path::from(format!("chunk-{number}"));
+            for _ in 0..2 {
+                cache.get_or(&path, counted(&loads, Ok(footer.clone()))).await.unwrap();
+            }
+            assert!(cache.0.weight() <= bytes as u64 * 4);
         }
-        while state.bytes > self.limit {
-            let oldest =
-                state.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(path, _)| path.clone());
-            let Some(removed) = oldest.and_then(|path| state.entries.remove(&path)) else { break };
-            state.bytes -= removed.bytes;
+        assert_eq!(loads.into_inner(), 20, "one that was just used is there");
+        assert!(cache.0.len() >= 3, "{} of 4", cache.0.len());
+        // One that is larger than the whole cache is loaded each time.
+        let (cache, loads) = (FooterCache::new(bytes / 2), AtomicUsize::new(0));
+        for _ in 0..2 {
+            cache.get_or(&Path::from("large"), counted(&loads, Ok(footer.clone()))).await.unwrap();
         }
+        assert_eq!((loads.into_inner(), cache.0.len()), (2, 0));
     }
 }
