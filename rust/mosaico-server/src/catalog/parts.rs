@@ -9,7 +9,7 @@ use super::{Catalog, Change, TopicRow, failed};
 use crate::config::LogPlace;
 use crate::error::Result;
 use crate::id::TopicId;
-use crate::store::records::{FORMAT_VERSION, PartRecord};
+use crate::store::records::PartRecord;
 
 /// Rows of a topic that one daemon received, from one put or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +51,8 @@ impl Catalog {
         }
         let rows = self.part_rows(topic.id).await?;
         let uploaded = rows.last().and_then(|last| last.row_end);
-        let (format_version, begun_ns) = (FORMAT_VERSION, topic.created_ns);
+        let begun_ns = topic.created_ns;
         let record = |PartRow { number, daemon, row_start, went_on_at, log_in_store, .. }| PartRecord {
-            format_version,
             number,
             daemon,
             row_start,

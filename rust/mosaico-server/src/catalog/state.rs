@@ -5,7 +5,7 @@ use super::sql::{Row, query};
 use super::{Catalog, ChunkRow, SequenceState, TopicRow, TopicState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
-use crate::store::records::{ChunkRecord, FORMAT_VERSION, NotificationRecord, SequenceRecord, TopicRecord};
+use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 
 impl Catalog {
     /// What is wrong with the file itself; empty if nothing is. A database server looks after its own.
@@ -38,7 +38,6 @@ impl Catalog {
             });
         }
         let record = SequenceRecord {
-            format_version: FORMAT_VERSION,
             id,
             name: row.name,
             key: row.key,
@@ -84,7 +83,6 @@ impl Catalog {
         let record = |row: &Row| {
             let topic: Option<&str> = row.try_get("topic_id")?;
             Ok(NotificationRecord {
-                format_version: FORMAT_VERSION,
                 id: text(row, "id", |id| id.parse().ok())?,
                 topic: topic.map(str::parse).transpose().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
                 notify_type: row.try_get("notify_type")?,
@@ -99,7 +97,6 @@ impl Catalog {
 impl From<&TopicRow> for TopicRecord {
     fn from(row: &TopicRow) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
             id: row.id,
             sequence: row.sequence_id,
             path: row.locator.topic.clone(),
@@ -116,7 +113,6 @@ impl From<&TopicRow> for TopicRecord {
 fn chunk_record(row: &Row) -> Result<ChunkRecord, sqlx::Error> {
     let ChunkRow { index, row_start, rows, bytes, data_bytes, ts_min, ts_max } = chunk_row(row)?;
     Ok(ChunkRecord {
-        format_version: FORMAT_VERSION,
         index,
         row_start,
         rows,

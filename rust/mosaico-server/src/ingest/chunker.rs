@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::id::TopicId;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::{ChunkError, ChunkLabel, WrittenChunk, write_chunk};
-use crate::store::records::{ChunkRecord, FORMAT_VERSION};
+use crate::store::records::ChunkRecord;
 use crate::tasks::Job;
 use crate::trace;
 
@@ -86,7 +86,6 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
     drop(encoding);
     let Some(storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(Made::Done) };
     let record = ChunkRecord {
-        format_version: FORMAT_VERSION,
         index,
         row_start: segment.rows.row_start,
         rows: written.rows,

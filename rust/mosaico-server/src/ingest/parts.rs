@@ -22,7 +22,7 @@ use crate::cluster::Cluster;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::store::layout::SequencePaths;
-use crate::store::records::{FORMAT_VERSION, PartRecord, UploadedRecord};
+use crate::store::records::{PartRecord, UploadedRecord};
 use crate::tasks::Job;
 
 const BITS: u32 = 16;
@@ -134,7 +134,6 @@ async fn begin(
     }
     let daemon = cluster.id().to_owned();
     let record = PartRecord {
-        format_version: FORMAT_VERSION,
         number,
         daemon,
         row_start,
@@ -230,7 +229,7 @@ async fn elsewhere(core: &Core, topic: &TopicLocator, daemon: &str, rows: Option
 /// Notes that the upload of a topic has ended, of which rows are still in the logs of other daemons. Finalizing the
 /// sequence commits it. The caller holds the lock.
 pub(crate) async fn uploaded(core: &Core, row: &TopicRow, rows: u64) -> Result<()> {
-    let record = UploadedRecord { format_version: FORMAT_VERSION, rows, ended_ns: now_ns() };
+    let record = UploadedRecord { rows, ended_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).uploaded(), &record).await?;
     core.catalog.upload_ended(change, row.id, Some(rows)).await

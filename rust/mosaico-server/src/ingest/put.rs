@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::check_open;
 use crate::store::layout::{LoggedRows, SequencePaths};
 use crate::store::parquet::check_schema;
-use crate::store::records::{FORMAT_VERSION, ResumedRecord};
+use crate::store::records::ResumedRecord;
 use crate::tasks::Job;
 use crate::trace;
 
@@ -234,7 +234,7 @@ async fn take_over(core: &Core, locator: &TopicLocator, key: &str) -> Result<()>
 }
 
 async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
-    let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns: now_ns() };
+    let record = ResumedRecord { times, last_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
     core.catalog.topic_resumed(change, row.id, times).await

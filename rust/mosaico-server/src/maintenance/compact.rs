@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::read::{BatchStream, read_chunks};
 use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk};
 use crate::store::parquet::{ChunkLabel, write_chunk};
-use crate::store::records::{ChunkRecord, CommitRecord, FORMAT_VERSION};
+use crate::store::records::{ChunkRecord, CommitRecord};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -243,7 +243,6 @@ impl Part {
         let path = SequencePaths(topic.sequence_id).topic(topic.id).chunk(self.index);
         core.store.publish(&scratch, &path).await?;
         let record = ChunkRecord {
-            format_version: FORMAT_VERSION,
             index: self.index,
             row_start: self.start,
             rows: written.rows,

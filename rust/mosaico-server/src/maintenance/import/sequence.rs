@@ -24,7 +24,7 @@ use crate::store::Store;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::ChunkLabel;
 use crate::store::records::{
-    ChunkRecord, CommitRecord, DeletedRecord, FORMAT_VERSION, FinalRecord, SequenceRecord, TopicRecord,
+    ChunkRecord, CommitRecord, DeletedRecord, FinalRecord, SequenceRecord, TopicRecord,
 };
 
 /// What was written.
@@ -53,7 +53,7 @@ pub(super) async fn as_a_whole(
     write: impl Future<Output = Result<SequenceState>>,
 ) -> Result<Written> {
     let paths = SequencePaths(id);
-    let tombstone = DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() };
+    let tombstone = DeletedRecord { deleted_ns: now_ns() };
     store.put_json(&paths.deleted(), &tombstone).await?;
     let state = match write.await {
         Ok(state) => state,
@@ -78,7 +78,6 @@ async fn write_below(
 ) -> Result<SequenceState> {
     let paths = SequencePaths(id);
     let record = SequenceRecord {
-        format_version: FORMAT_VERSION,
         id,
         name: source.name,
         key: uuid::Uuid::new_v4().to_string(),
@@ -94,7 +93,7 @@ async fn write_below(
     let finalized_ns = now_ns();
     let ids = topics.iter().map(|topic| topic.record.id).collect();
     store.put_json(&paths.created(), &record).await?;
-    let last = FinalRecord { format_version: FORMAT_VERSION, finalized_ns, topics: ids };
+    let last = FinalRecord { finalized_ns, topics: ids };
     store.put_json(&paths.finalized(), &last).await?;
     let finalized_ns = Some(finalized_ns);
     Ok(SequenceState { record, finalized_ns, ended_ns: None, topics, notifications: Vec::new() })
@@ -107,7 +106,6 @@ async fn write_topic(
     source: SourceTopic,
 ) -> Result<TopicState> {
     let record = TopicRecord {
-        format_version: FORMAT_VERSION,
         id: TopicId::generate(),
         sequence: sequence.id,
         path: source.path,
@@ -144,13 +142,7 @@ async fn write_topic(
     let schema = schema_message(&schema);
     store.put_json(&paths.created(), &record).await?;
     store.put(&paths.schema(), schema.clone()).await?;
-    let commit = CommitRecord {
-        format_version: FORMAT_VERSION,
-        topic: record,
-        schema,
-        committed_ns: now_ns(),
-        chunks,
-    };
+    let commit = CommitRecord { topic: record, schema, committed_ns: now_ns(), chunks };
     store.put_json(&paths.committed(), &commit).await?;
     let CommitRecord { topic: record, schema, committed_ns, chunks, .. } = commit;
     Ok(TopicState {
@@ -242,7 +234,6 @@ impl Copy<'_> {
         let paths = SequencePaths(self.sequence.id).topic(self.record.id);
         self.store.publish(&scratch, &paths.chunk(index)).await?;
         let record = ChunkRecord {
-            format_version: FORMAT_VERSION,
             index,
             row_start: self.rows,
             rows: written.rows,
