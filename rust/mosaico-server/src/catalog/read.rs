@@ -1,5 +1,8 @@
 //! Questions to the catalogue.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
 use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
 use mosaico_wire::event::OnError;
 use serde_json::Value;
@@ -167,6 +170,12 @@ impl Catalog {
         rows.map_err(failed)?.iter().map(topic_row).collect()
     }
 
+    /// The ids of all topics of a sequence, also of those that are being deleted.
+    pub(crate) async fn topic_ids(&self, sequence: SequenceId) -> Result<BTreeSet<TopicId>> {
+        let found = query("SELECT id FROM topic WHERE sequence_id = ?").bind(sequence.to_string());
+        Ok(ids(found.fetch_texts(&self.readers).await)?.into_iter().collect())
+    }
+
     /// A topic by locator, also one that is being deleted.
     pub(crate) async fn find_topic(&self, locator: &TopicLocator) -> Result<Option<TopicRow>> {
         query(topic_query!("WHERE s.name = ? AND s.deleting = 0 AND t.path = ?"))
@@ -243,7 +252,10 @@ impl Catalog {
     }
 }
 
-pub(super) fn ids(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<SequenceId>> {
+pub(super) fn ids<T>(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<T>>
+where
+    T: FromStr<Err = ulid::DecodeError>,
+{
     let parse = |text: String| text.parse().map_err(|e| Error::internal("reading an id of the catalogue", e));
     found.map_err(failed)?.into_iter().map(parse).collect()
 }

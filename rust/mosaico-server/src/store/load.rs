@@ -92,11 +92,6 @@ impl Store {
         Ok(paths.filter(|path| matches!(locate(path).file, StoreFile::Record(..))).max())
     }
 
-    /// As [`Found::check_rest`].
-    pub(crate) async fn check_rest(&self, folder: &Path) -> Result<()> {
-        self.list(folder).await?.check_rest(folder)
-    }
-
     async fn list(&self, folder: &Path) -> Result<Found> {
         Ok(Found::of(self.objects_below(folder).await?.into_iter().map(|object| object.location)))
     }

@@ -17,6 +17,7 @@ pub(crate) mod record_kind;
 pub(crate) mod records;
 pub(crate) mod seal;
 pub(crate) mod stats;
+pub(crate) mod unreferenced;
 mod upload;
 
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! The one table of record kinds.
 //!
-//! Paths ([`super::layout`]), loading ([`super::load`]), `mosaicod
+//! Paths ([`super::layout`]), loading ([`super::load`]), the garbage collector ([`super::unreferenced`]), `mosaicod
 //! check` and `docs/formats.md` follow it. A new kind is one entry here; every place that has to handle it matches on
 //! [`RecordKind`] exhaustively, so a forgotten one does not compile, and the tests of this folder write and read one
 //! record of each kind.
@@ -74,7 +74,6 @@ pub(crate) struct RecordSpec {
     #[cfg_attr(not(test), expect(dead_code, reason = "for readers; tests compare it with what is done"))]
     pub written: Written,
     /// The record that names it, as soon as there is that one; `None`: it stands for itself.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for readers; tests compare it with what is done"))]
     pub named_by: Option<RecordKind>,
     pub read: ReadWhen,
     /// A rebuild of the catalog takes over what it says.
