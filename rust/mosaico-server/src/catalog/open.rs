@@ -18,22 +18,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Migrations of SQLite in order; the number applied is its `user_version`.
-const SQLITE: [&str; 7] = [
-    include_str!("../../migrations/sqlite/0001_init.sql"),
-    include_str!("../../migrations/sqlite/0002_query.sql"),
-    include_str!("../../migrations/sqlite/0003_resumed.sql"),
-    include_str!("../../migrations/sqlite/0004_schemas.sql"),
-    include_str!("../../migrations/sqlite/0005_events.sql"),
-    include_str!("../../migrations/sqlite/0006_bounds.sql"),
-    include_str!("../../migrations/sqlite/0007_metadata.sql"),
-];
+const SQLITE: [&str; 1] = [include_str!("../../migrations/sqlite/0001_init.sql")];
 
 /// Migrations of Postgres in order; the table `version` tells the number applied.
-const POSTGRES: [&str; 3] = [
-    include_str!("../../migrations/postgres/0001_init.sql"),
-    include_str!("../../migrations/postgres/0002_shared.sql"),
-    include_str!("../../migrations/postgres/0003_store_log.sql"),
-];
+const POSTGRES: [&str; 1] = [include_str!("../../migrations/postgres/0001_init.sql")];
 
 /// The name of the SQLite file.
 pub(crate) const FILE: &str = "catalog.db";

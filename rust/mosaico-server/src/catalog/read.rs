@@ -11,6 +11,7 @@ use super::sql::{Row, query};
 use super::{Catalog, failed};
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
+use crate::store::chunk_id::ChunkId;
 use crate::store::stats::{ColumnKind, ColumnStats};
 
 /// A sequence.
@@ -58,7 +59,7 @@ pub(crate) struct TopicRow {
 /// A chunk, as far as readers need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkRow {
-    pub index: u32,
+    pub id: ChunkId,
     /// Rows of the topic before it, as its daemon counted.
     pub row_start: u64,
     pub rows: u64,
@@ -211,7 +212,8 @@ impl Catalog {
     /// The chunks of a topic in the order of arrival.
     pub(crate) async fn chunks(&self, topic: TopicId) -> Result<Vec<ChunkRow>> {
         let rows = query(
-            "SELECT idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? ORDER BY idx",
+            "SELECT epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? \
+             ORDER BY epoch, idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -329,7 +331,7 @@ fn topic_row(row: &Row) -> Result<TopicRow> {
 
 pub(super) fn chunk_row(row: &Row) -> Result<ChunkRow, sqlx::Error> {
     Ok(ChunkRow {
-        index: count(row, "idx")?,
+        id: ChunkId { epoch: count(row, "epoch")?, index: count(row, "idx")? },
         row_start: count(row, "row_start")?,
         rows: count(row, "row_count")?,
         bytes: count(row, "bytes")?,

@@ -52,10 +52,10 @@ impl Catalog {
 
     async fn chunk_records(&self, topic: TopicId) -> Result<Vec<ChunkRecord>> {
         let rows = query(
-            "SELECT c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, \
+            "SELECT c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi FROM chunk c \
-             LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
-             WHERE c.topic_id = ? ORDER BY c.idx",
+             LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.epoch = c.epoch AND s.idx = c.idx \
+             WHERE c.topic_id = ? ORDER BY c.epoch, c.idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -65,7 +65,7 @@ impl Catalog {
         for row in &rows {
             let chunk = chunk_record(row).map_err(failed)?;
             match chunks.last_mut() {
-                Some(last) if last.index == chunk.index => last.columns.extend(chunk.columns),
+                Some(last) if last.id() == chunk.id() => last.columns.extend(chunk.columns),
                 _ => chunks.push(chunk),
             }
         }
@@ -111,9 +111,10 @@ impl From<&TopicRow> for TopicRecord {
 
 /// A chunk with one of its columns, or with none if it has none.
 fn chunk_record(row: &Row) -> Result<ChunkRecord, sqlx::Error> {
-    let ChunkRow { index, row_start, rows, bytes, data_bytes, ts_min, ts_max } = chunk_row(row)?;
+    let ChunkRow { id, row_start, rows, bytes, data_bytes, ts_min, ts_max } = chunk_row(row)?;
     Ok(ChunkRecord {
-        index,
+        epoch: id.epoch,
+        index: id.index,
         row_start,
         rows,
         bytes,

@@ -15,7 +15,7 @@ pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Resu
     let paths = SequencePaths(row.sequence_id).topic(row.id);
     let mut chunks = Vec::new();
     for chunk in core.catalog.chunks(row.id).await? {
-        let path = paths.chunk_record(chunk.index);
+        let path = paths.chunk_record(chunk.id);
         let record = core.store.get_json(&path).await?;
         chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}")))?);
     }

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::live::{LiveTopic, Segment};
-use super::parts::part_of;
 use super::segment::{Scan, list_segments, scan, segment_file};
 use super::store_log;
 use crate::batch::parse_schema_message;
@@ -16,6 +15,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::TopicId;
 use crate::store::blocking;
+use crate::store::chunk_id::ChunkId;
 use crate::store::layout::SequencePaths;
 use crate::store::records::ChunkRecord;
 use crate::tasks::Job;
@@ -86,18 +86,18 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     let found = scanned.map_err(|e| Error::internal(doing.as_str(), e))?;
     // Chunks that the catalogue missed are counted now.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
-    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
+    let mut segments: BTreeMap<ChunkId, Segment> = BTreeMap::new();
     let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
     for (index, scan) in found {
         let Some(mut rows) = scan.rows else { continue };
         if scan.length > scan.whole {
             let lost = scan.length - scan.whole;
-            tracing::warn!(topic = %row.locator, segment = index, bytes = lost, "cut unfinished bytes off the log");
+            tracing::warn!(topic = %row.locator, segment = %index, bytes = lost, "cut unfinished bytes off the log");
         }
         // After what came before it in its part, which lies in a chunk or in a segment.
-        let part = parts.iter().find(|part| part.number == part_of(index));
-        let before = |other: u32| other < index && part.is_none_or(|part| part.number == part_of(other));
-        let stored = chunks.iter().filter(|chunk| before(chunk.index)).map(ChunkRow::row_end);
+        let part = parts.iter().find(|part| part.number == index.epoch);
+        let before = |other: ChunkId| other < index && part.is_none_or(|part| part.number == other.epoch);
+        let stored = chunks.iter().filter(|chunk| before(chunk.id)).map(ChunkRow::row_end);
         let logged = segments.iter().filter(|(other, _)| before(**other));
         let ends = stored.chain(logged.map(|(_, segment)| segment.row_end()));
         rows.row_start = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
@@ -106,7 +106,7 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     if segments.is_empty() {
         return blocking("removing an empty log", move || fs::remove_dir_all(folder)).await;
     }
-    let indices: Vec<u32> = segments.keys().copied().collect();
+    let indices: Vec<ChunkId> = segments.keys().copied().collect();
     let topic = Arc::new(LiveTopic::new(row, schema, folder, segments));
     core.live.insert(Arc::clone(&topic));
     for index in indices {
@@ -116,9 +116,9 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
 }
 
 /// The chunks of a topic, with those that the store has and the catalogue missed.
-async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
-    let mut stored: HashSet<u32> =
-        core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.index).collect();
+async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<ChunkId>> {
+    let mut stored: HashSet<ChunkId> =
+        core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.id).collect();
     let folder = core.log_folder(row.id);
     let segments = blocking("listing the ingest log", move || list_segments(&folder)).await?;
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
@@ -132,7 +132,10 @@ async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
 }
 
 /// Scans the segments that are not stored; removes the others and cuts torn tails.
-fn scan_folder(folder: &Path, stored: &HashSet<u32>) -> Result<Vec<(u32, Scan)>, super::log::LogError> {
+fn scan_folder(
+    folder: &Path,
+    stored: &HashSet<ChunkId>,
+) -> Result<Vec<(ChunkId, Scan)>, super::log::LogError> {
     let mut found = Vec::new();
     for index in list_segments(folder)? {
         let file = segment_file(folder, index);

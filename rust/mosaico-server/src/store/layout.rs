@@ -10,12 +10,13 @@
 //!                   notify/<id>.json                       notification
 //!                   topic/<topic id>/topic.json            creation
 //!                                    schema.arrow          schema snapshot, IPC message of the first put
-//!                                    chunk-00000.parquet   rows, sorted by time
-//!                                    chunk-00000.json      what the chunk holds
-//!                                    resumed.json          the writer went on after its connection broke
-//!                                    part-00000.json       which daemon received the rows from here on, if several do
+//!                                    chunk-<epoch>-<index>.parquet  rows, sorted by time
+//!                                    chunk-<epoch>-<index>.json     what the chunk holds
+//!                                    resumed.json          the writer resumed after its connection broke
+//!                                    epoch-<epoch>.json    which daemon received the rows from here on, if several do
 //!                                    uploaded.json         the upload has ended; rows are in the logs of daemons
-//!                                    log/<segment>-<row>-<rows>.ipc  rows that are not in chunks yet, if the log is in the store
+//!                                    wal/<epoch>-<index>-<row>-<rows>.wal  rows of a segment of the write-ahead log that
+//!                                                          are not in chunks yet, if it is replicated to the store
 //!                                    commit.json           complete upload, names the chunks
 //!                                    deleted.json          removal has begun
 //! events/<event id>.json                                   events from that one on
@@ -27,6 +28,7 @@ use std::str::FromStr;
 use object_store::path::Path;
 use ulid::Ulid;
 
+use super::chunk_id::ChunkId;
 use super::record_kind::{FileName, Level, RecordKind};
 use crate::id::{NotificationId, SequenceId, TopicId};
 
@@ -62,7 +64,7 @@ pub(crate) enum RecordKey {
     /// That of a writer epoch.
     Epoch(u32),
     /// That of a chunk.
-    Chunk(u32),
+    Chunk(ChunkId),
     /// The one with this id.
     Id(Ulid),
 }
@@ -72,7 +74,7 @@ impl RecordKind {
     fn file(self, key: RecordKey) -> String {
         match (self.spec().file, key) {
             (FileName::Epoch(prefix), RecordKey::Epoch(epoch)) => format!("{prefix}{epoch:05}.json"),
-            (FileName::Chunk(prefix), RecordKey::Chunk(chunk)) => format!("{prefix}{chunk:05}.json"),
+            (FileName::Chunk(prefix), RecordKey::Chunk(chunk)) => format!("{prefix}{chunk}.json"),
             (FileName::Id(folder), RecordKey::Id(id)) => format!("{folder}/{id}.json"),
             (
                 FileName::Fixed(name) | FileName::Epoch(name) | FileName::Chunk(name) | FileName::Id(name),
@@ -83,11 +85,11 @@ impl RecordKind {
 
     /// The key of a file of this kind; `None`: it is none.
     fn parse(self, file: &str) -> Option<RecordKey> {
-        let number = |prefix: &str| file.strip_prefix(prefix)?.strip_suffix(".json")?.parse().ok();
+        let stem = |prefix: &str| file.strip_prefix(prefix)?.strip_suffix(".json");
         match self.spec().file {
             FileName::Fixed(name) => (file == name).then_some(RecordKey::Only),
-            FileName::Epoch(prefix) => number(prefix).map(RecordKey::Epoch),
-            FileName::Chunk(prefix) => number(prefix).map(RecordKey::Chunk),
+            FileName::Epoch(prefix) => stem(prefix)?.parse().ok().map(RecordKey::Epoch),
+            FileName::Chunk(prefix) => stem(prefix)?.parse().ok().map(RecordKey::Chunk),
             FileName::Id(folder) => {
                 let name = file.strip_prefix(folder)?.strip_prefix('/')?;
                 name.strip_suffix(".json")?.parse().ok().map(RecordKey::Id)
@@ -104,7 +106,7 @@ pub(crate) enum StoreFile {
     /// The schema snapshot of a topic.
     Schema,
     /// The rows of a chunk.
-    Chunk(u32),
+    Chunk(ChunkId),
     /// Rows of the write-ahead log.
     Wal(LoggedRows),
     /// A JSON file in the place of records that is of no kind of this version: a newer version may have it.
@@ -171,7 +173,8 @@ fn file(level: Level, name: &str) -> StoreFile {
         if name == SCHEMA {
             return StoreFile::Schema;
         }
-        if let Some(chunk) = parse_chunk(name, ".parquet") {
+        let chunk = name.strip_prefix(CHUNK).and_then(|rest| rest.strip_suffix(".parquet"));
+        if let Some(chunk) = chunk.and_then(|id| id.parse().ok()) {
             return StoreFile::Chunk(chunk);
         }
         if let Some(rows) = parse_rows(name) {
@@ -247,8 +250,8 @@ impl TopicPaths {
     pub(crate) fn resumed(self) -> Path {
         self.record(RecordKind::Resumed, RecordKey::Only)
     }
-    pub(crate) fn part(self, number: u32) -> Path {
-        self.record(RecordKind::Epoch, RecordKey::Epoch(number))
+    pub(crate) fn epoch(self, epoch: u32) -> Path {
+        self.record(RecordKind::Epoch, RecordKey::Epoch(epoch))
     }
     pub(crate) fn uploaded(self) -> Path {
         self.record(RecordKind::Uploaded, RecordKey::Only)
@@ -259,33 +262,35 @@ impl TopicPaths {
     pub(crate) fn deleted(self) -> Path {
         self.record(RecordKind::Tombstone, RecordKey::Only)
     }
-    pub(crate) fn log(self) -> Path {
-        self.file(LOG)
+    pub(crate) fn wal(self) -> Path {
+        self.file(WAL)
     }
-    pub(crate) fn logged(self, rows: LoggedRows) -> Path {
-        let LoggedRows { index, row_start, row_end } = rows;
+    pub(crate) fn wal_object(self, rows: LoggedRows) -> Path {
+        let LoggedRows { segment, row_start, row_end } = rows;
         // Listings are in the order of arrival.
-        self.file(format!("{LOG}/{index:010}-{row_start:020}-{}.ipc", row_end - row_start))
+        self.file(format!("{WAL}/{segment}-{row_start:020}-{}.wal", row_end - row_start))
     }
-    pub(crate) fn chunk(self, index: u32) -> Path {
-        self.file(format!("chunk-{index:05}.parquet"))
+    pub(crate) fn chunk(self, id: ChunkId) -> Path {
+        self.file(format!("{CHUNK}{id}.parquet"))
     }
-    pub(crate) fn chunk_record(self, index: u32) -> Path {
-        self.record(RecordKind::Chunk, RecordKey::Chunk(index))
+    pub(crate) fn chunk_record(self, id: ChunkId) -> Path {
+        self.record(RecordKind::Chunk, RecordKey::Chunk(id))
     }
 }
 
 /// The schema snapshot of a topic: an IPC message.
 const SCHEMA: &str = "schema.arrow";
 
-/// Folder of a topic's log in the store.
-const LOG: &str = "log";
+/// What the file name of a chunk begins with.
+const CHUNK: &str = "chunk-";
+
+/// Folder of a topic's write-ahead log in the store.
+const WAL: &str = "wal";
 
 /// Rows of a segment that were synced together, in an object of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LoggedRows {
-    /// Of the segment.
-    pub index: u32,
+    pub segment: ChunkId,
     /// Rows of the topic before them.
     pub row_start: u64,
     pub row_end: u64,
@@ -300,15 +305,12 @@ pub(crate) fn parse_logged(path: &Path) -> Option<LoggedRows> {
 }
 
 fn parse_rows(file: &str) -> Option<LoggedRows> {
-    let mut numbers = file.strip_prefix(LOG)?.strip_prefix('/')?.strip_suffix(".ipc")?.split('-');
-    let (index, row_start) = (numbers.next()?.parse().ok()?, numbers.next()?.parse::<u64>().ok()?);
-    let row_end = row_start.checked_add(numbers.next()?.parse().ok()?)?;
-    numbers.next().is_none().then_some(LoggedRows { index, row_start, row_end })
-}
-
-/// The index in the file name of a chunk (`.parquet`) or of its record (`.json`).
-pub(crate) fn parse_chunk(name: &str, ending: &str) -> Option<u32> {
-    name.strip_prefix("chunk-")?.strip_suffix(ending)?.parse().ok()
+    let name = file.strip_prefix(WAL)?.strip_prefix('/')?.strip_suffix(".wal")?;
+    let (name, rows) = name.rsplit_once('-')?;
+    let (segment, row_start) = name.rsplit_once('-')?;
+    let row_start: u64 = row_start.parse().ok()?;
+    let row_end = row_start.checked_add(rows.parse().ok()?)?;
+    Some(LoggedRows { segment: segment.parse().ok()?, row_start, row_end })
 }
 
 #[cfg(test)]
@@ -318,15 +320,28 @@ mod tests {
     #[test]
     fn names_of_logged_rows_read_back_and_are_in_order() {
         let topic = SequencePaths(SequenceId::generate()).topic(TopicId::generate());
-        let rows = |index, row_start, row_end| LoggedRows { index, row_start, row_end };
-        let all =
-            [rows(0, 0, 9), rows(0, 9, 10), rows(0, 100, u64::MAX), rows(7, 3, 4), rows(u32::MAX, 0, 1)];
-        let paths = all.map(|rows| topic.logged(rows));
+        let rows = |epoch, index, row_start, row_end| {
+            let segment = ChunkId { epoch, index };
+            LoggedRows { segment, row_start, row_end }
+        };
+        let all = [
+            rows(0, 0, 0, 9),
+            rows(0, 0, 9, 10),
+            rows(0, 0, 100, u64::MAX),
+            rows(0, 70_000, 3, 4),
+            rows(1, 0, 3, 4),
+            rows(u32::MAX, u32::MAX, 0, 1),
+        ];
+        let paths = all.map(|rows| topic.wal_object(rows));
         assert!(paths.is_sorted());
         assert_eq!(paths.map(|path| parse_logged(&path)), all.map(Some));
-        for other in
-            ["chunk-00000.json", "log/1-2.ipc", "log/1-2-3-4.ipc", "log/1-2-3.json", "notify/1-2-3.ipc"]
-        {
+        for other in [
+            "chunk-00000-0000000.json",
+            "wal/1-2.wal",
+            "wal/00000-0000001-2-x.wal",
+            "wal/00000-0000001-2-3.json",
+            "notify/00000-0000001-2-3.wal",
+        ] {
             assert_eq!(parse_logged(&topic.file(other)), None, "{other}");
         }
     }
@@ -338,7 +353,7 @@ mod tests {
             let key = match kind.spec().file {
                 FileName::Fixed(_) => RecordKey::Only,
                 FileName::Epoch(_) => RecordKey::Epoch(7),
-                FileName::Chunk(_) => RecordKey::Chunk(u32::MAX),
+                FileName::Chunk(_) => RecordKey::Chunk(ChunkId { epoch: 7, index: u32::MAX }),
                 FileName::Id(_) => RecordKey::Id(id),
             };
             for level in kind.spec().levels {
@@ -358,11 +373,12 @@ mod tests {
     fn other_files_are_told_apart() {
         let sequence = SequencePaths(SequenceId::generate());
         let topic = sequence.topic(TopicId::generate());
-        let rows = LoggedRows { index: 3, row_start: 4, row_end: 5 };
+        let id = ChunkId { epoch: 2, index: 70_000 };
+        let rows = LoggedRows { segment: id, row_start: 4, row_end: 5 };
         for (path, file) in [
             (topic.schema(), StoreFile::Schema),
-            (topic.chunk(70_000), StoreFile::Chunk(70_000)),
-            (topic.logged(rows), StoreFile::Wal(rows)),
+            (topic.chunk(id), StoreFile::Chunk(id)),
+            (topic.wal_object(rows), StoreFile::Wal(rows)),
             (topic.file("grants.json"), StoreFile::UnknownRecord),
             (topic.file("chunk-x.json"), StoreFile::UnknownRecord),
             (sequence.file("grants.json"), StoreFile::UnknownRecord),

@@ -14,11 +14,12 @@ use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 
+use super::chunk_id::ChunkId;
 use super::layout::{Located, ROOT, SequencePaths, StoreFile, locate};
 use super::record::{FormatError, check_version, parse};
 use super::record_kind::{FileName, ReadWhen, RecordKind};
 use super::records::{
-    ChunkRecord, CommitRecord, EndedRecord, FinalRecord, NotificationRecord, PartRecord, ResumedRecord,
+    ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
     SequenceRecord, TopicRecord, UploadedRecord,
 };
 use super::{Kind, Store};
@@ -230,9 +231,9 @@ struct TopicRecords {
     created: Option<TopicRecord>,
     schema: Option<Vec<u8>>,
     resumed: u32,
-    parts: BTreeMap<u32, PartRecord>,
+    parts: BTreeMap<u32, EpochRecord>,
     uploaded: Option<u64>,
-    chunks: BTreeMap<u32, ChunkRecord>,
+    chunks: BTreeMap<ChunkId, ChunkRecord>,
 }
 
 impl SequenceRecords {
@@ -265,15 +266,15 @@ impl SequenceRecords {
                 topic.resumed = parse::<ResumedRecord>(path, bytes)?.times;
             }
             (RecordKind::Epoch, Some(topic)) => {
-                let part: PartRecord = parse(path, bytes)?;
-                topic.parts.insert(part.number, part);
+                let part: EpochRecord = parse(path, bytes)?;
+                topic.parts.insert(part.epoch, part);
             }
             (RecordKind::Uploaded, Some(topic)) => {
                 topic.uploaded = Some(parse::<UploadedRecord>(path, bytes)?.rows);
             }
             (RecordKind::Chunk, Some(topic)) => {
                 let chunk: ChunkRecord = parse(path, bytes)?;
-                topic.chunks.insert(chunk.index, chunk);
+                topic.chunks.insert(chunk.id(), chunk);
             }
             // They are not of a sequence, and their paths are not below one.
             (RecordKind::Owner | RecordKind::Layers | RecordKind::Events, _)

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cache;
+pub(crate) mod chunk_id;
 mod deadline;
 pub(crate) mod durable;
 #[cfg(feature = "faults")]

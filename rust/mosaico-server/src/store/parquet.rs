@@ -17,6 +17,7 @@ use parquet::file::properties::{
 };
 use parquet::schema::types::ColumnPath;
 
+use super::chunk_id::ChunkId;
 use super::record::FormatError;
 use super::stats::{ColumnStats, StatsBuilder};
 use crate::batch::{Filled, TIMESTAMP};
@@ -50,7 +51,7 @@ pub(crate) struct ChunkLabel {
     pub topic: String,
     pub ontology_tag: String,
     pub serialization_format: &'static str,
-    pub index: u32,
+    pub id: ChunkId,
     pub row_start: u64,
     pub rows: u64,
     /// Columns without a value need no codec, whose contexts cost more than they save.
@@ -121,7 +122,7 @@ fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterPro
         ("mosaico:topic", label.topic.clone()),
         ("mosaico:ontology_tag", label.ontology_tag.clone()),
         ("mosaico:serialization_format", label.serialization_format.to_owned()),
-        ("mosaico:chunk", label.index.to_string()),
+        ("mosaico:chunk", label.id.to_string()),
         ("mosaico:row_range", row_range),
     ];
     let pairs = pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect();

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::record_kind::{CheckRule, RecordKind};
 use super::records::{
-    ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EventsRecord, FinalRecord, LayersRecord,
-    NotificationRecord, OwnerRecord, PartRecord, ResumedRecord, SequenceRecord, TopicRecord, UploadedRecord,
+    ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EpochRecord, EventsRecord, FinalRecord,
+    LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SequenceRecord, TopicRecord,
+    UploadedRecord,
 };
 use super::seal::{self, Seal, seal};
 use crate::error::{Error, Result};
@@ -58,7 +59,7 @@ records! {
     Commit => CommitRecord,
     Topic => TopicRecord,
     Resumed => ResumedRecord,
-    Epoch => PartRecord,
+    Epoch => EpochRecord,
     Uploaded => UploadedRecord,
     Chunk => ChunkRecord,
 }

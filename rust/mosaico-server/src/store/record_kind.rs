@@ -249,7 +249,7 @@ record_kinds! {
     }
     /// A writer epoch: the daemon that receives the rows of a topic from here on.
     Epoch {
-        file: FileName::Epoch("part-"),
+        file: FileName::Epoch("epoch-"),
         levels: &[Level::Topic],
         version: 1,
         written: Written::Once,

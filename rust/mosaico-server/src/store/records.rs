@@ -9,6 +9,7 @@ use mosaico_wire::event::{Event, OnError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::chunk_id::ChunkId;
 use super::stats::ColumnStats;
 use crate::config::LogPlace;
 use crate::id::{NotificationId, SequenceId, TopicId};
@@ -52,9 +53,12 @@ pub(crate) struct TopicRecord {
     pub created_ns: i64,
 }
 
-/// `chunk-<index>.json`: written after the Parquet file beside it is durable.
+/// `chunk-<epoch>-<index>.json`: written after the Parquet file beside it is durable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ChunkRecord {
+    /// The writer epoch.
+    pub epoch: u32,
+    /// Its number in the epoch.
     pub index: u32,
     /// Rows of the topic that lie in earlier chunks.
     pub row_start: u64,
@@ -70,6 +74,12 @@ pub(crate) struct ChunkRecord {
     pub columns: Vec<ColumnStats>,
 }
 
+impl ChunkRecord {
+    pub(crate) fn id(&self) -> ChunkId {
+        ChunkId { epoch: self.epoch, index: self.index }
+    }
+}
+
 /// `resumed.json`: replaced each time the writer goes on after its connection broke.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ResumedRecord {
@@ -77,26 +87,26 @@ pub(crate) struct ResumedRecord {
     pub last_ns: i64,
 }
 
-/// `part-<number>.json`: written once, when a daemon begins to receive rows of a topic of which another one received
+/// `epoch-<number>.json`: written once, when a daemon begins to receive rows of a topic of which another one received
 /// those before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PartRecord {
-    pub number: u32,
+pub(crate) struct EpochRecord {
+    pub epoch: u32,
     /// The id of the daemon.
     pub daemon: String,
-    /// Rows of the topic in earlier parts.
+    /// Rows of the topic in earlier epochs.
     pub row_start: u64,
-    /// Where the writer went on: rows from `row_start` up to here are in the log of earlier parts in the store. `None`: at
-    /// `row_start`.
+    /// Where the writer resumed: rows from `row_start` up to here are in the write-ahead log of earlier epochs in the
+    /// store. `None`: at `row_start`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub went_on_at: Option<u64>,
+    pub resumed_at: Option<u64>,
     /// Where the daemon has the rows that it acknowledges.
     #[serde(default)]
-    pub log: LogPlace,
+    pub wal: LogPlace,
     pub begun_ns: i64,
 }
 
-/// `uploaded.json`: the upload has ended, and cannot be committed before all daemons have stored their parts.
+/// `uploaded.json`: the upload has ended, and cannot be committed before all daemons have stored their rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct UploadedRecord {
     /// Of the topic.

@@ -13,6 +13,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::Store;
+use super::chunk_id::ChunkId;
 use super::layout::{Located, RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
 use super::record::{FormatError, check_version, read};
 use super::record_kind::RecordKind;
@@ -44,7 +45,7 @@ pub(crate) struct References {
     /// The topics that the final record names; `None`: the sequence is not finalized.
     pub topics: Option<BTreeSet<TopicId>>,
     /// The chunks that the commit records of topics name.
-    pub chunks: BTreeMap<TopicId, BTreeSet<u32>>,
+    pub chunks: BTreeMap<TopicId, BTreeSet<ChunkId>>,
 }
 
 /// What is being changed now.
@@ -66,7 +67,7 @@ pub(crate) enum Pending {
     /// Any.
     All,
     /// These.
-    Chunks(BTreeSet<u32>),
+    Chunks(BTreeSet<ChunkId>),
 }
 
 /// What to do with a part of a sequence.
@@ -216,7 +217,7 @@ impl Folder<'_> {
     }
 
     /// The chunks of a topic that a record names or is about to name; `None`: that is not known.
-    fn named_chunks(&self, paths: TopicPaths, is_committed: bool, live: &Live) -> Option<BTreeSet<u32>> {
+    fn named_chunks(&self, paths: TopicPaths, is_committed: bool, live: &Live) -> Option<BTreeSet<ChunkId>> {
         let pending = match live.pending.get(&paths.topic) {
             Some(Pending::All) => return None,
             Some(Pending::Chunks(chunks)) => chunks.clone(),
@@ -303,7 +304,7 @@ impl References {
             (RecordKind::Final, _) => read::<FinalRecord>(bytes)
                 .map(|(record, _)| self.topics = Some(record.topics.into_iter().collect())),
             (RecordKind::Commit, Some(topic)) => read::<CommitRecord>(bytes).map(|(record, _)| {
-                let chunks = record.chunks.iter().map(|chunk| chunk.index).collect();
+                let chunks = record.chunks.iter().map(|chunk| chunk.id()).collect();
                 self.chunks.insert(topic, chunks);
             }),
             _ => super::record::verify(kind, bytes).map(drop),

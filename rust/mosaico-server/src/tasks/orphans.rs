@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use crate::core::Core;
 use crate::error::Result;
 use crate::id::SequenceId;
+use crate::store::chunk_id::ChunkId;
 use crate::store::unreferenced::{Decision, Live, Pending, unreferenced};
 
 /// Removes the unreferenced files of all sequences.
@@ -27,7 +28,7 @@ async fn collect_sequence(core: &Core, id: SequenceId, now: SystemTime) -> Resul
     // Before the listing: a job that is done meanwhile has left a record in it.
     let pending = core.live.of_sequence(id);
     let pending = pending.iter().map(|live| {
-        let chunks: BTreeSet<u32> = live.indices().into_iter().collect();
+        let chunks: BTreeSet<ChunkId> = live.indices().into_iter().collect();
         (live.id(), Pending::Chunks(chunks))
     });
     let live = Live {

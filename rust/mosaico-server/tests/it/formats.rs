@@ -130,14 +130,14 @@ fn a_newer_record_refuses_its_sequence_alone() {
     for name in ["sequence.json", "final.json", "commit.json", "notify"] {
         newer_record(name, false, true);
     }
-    for name in ["topic.json", "chunk-00000.json"] {
+    for name in ["topic.json", "chunk-00000-0000000.json"] {
         newer_record(name, true, true);
     }
 }
 
 #[test]
 fn a_newer_record_that_the_commit_record_repeats_is_named_by_check() {
-    for name in ["topic.json", "chunk-00000.json"] {
+    for name in ["topic.json", "chunk-00000-0000000.json"] {
         newer_record(name, false, false);
     }
 }
@@ -196,7 +196,7 @@ fn a_newer_chunk_is_refused_when_it_is_opened() {
         settle(folder).await;
     });
     // The version stands in the footer, as text; its length stays the same.
-    let path = find(folder, "chunk-00000.parquet");
+    let path = find(folder, "chunk-00000-0000000.parquet");
     let mut bytes = fs::read(&path).unwrap();
     let key = b"mosaico:format_version";
     let at = bytes.windows(key.len()).position(|window| window == key).expect("the key") + key.len();

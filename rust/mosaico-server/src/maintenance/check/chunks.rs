@@ -12,7 +12,6 @@ use super::records::Wrong;
 use crate::batch::{TimeSpan, parse_schema_message, same_shape, times};
 use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
-use crate::ingest::parts::part_of;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::check_chunk_version;
 use crate::store::records::ChunkRecord;
@@ -33,19 +32,19 @@ pub(super) async fn check(
     let mut part = None;
     for chunk in &topic.chunks {
         // What comes before may be in the log of another daemon.
-        if let Some(begun) = topic.parts.iter().find(|begun| begun.number == part_of(chunk.index))
-            && part != Some(begun.number)
+        if let Some(begun) = topic.parts.iter().find(|begun| begun.epoch == chunk.epoch)
+            && part != Some(begun.epoch)
         {
-            (part, row_start) = (Some(begun.number), begun.row_start);
+            (part, row_start) = (Some(begun.epoch), begun.row_start);
         }
         check.found.chunks += 1;
         let rows = format!("rows {}..{} of `{locator}`", chunk.row_start, chunk.row_start + chunk.rows);
         if chunk.row_start != row_start {
             let text = format!("{rows} follow row {row_start}: a record of a chunk between them is missing");
-            check.found.add(paths.chunk_record(chunk.index), text);
+            check.found.add(paths.chunk_record(chunk.id()), text);
         }
         row_start = chunk.row_start + chunk.rows;
-        let path = paths.chunk(chunk.index);
+        let path = paths.chunk(chunk.id());
         let wrong = match sizes.get(&path) {
             None => Some(Wrong::Damaged("the file is missing".to_owned())),
             Some(&size) if size != chunk.bytes => {

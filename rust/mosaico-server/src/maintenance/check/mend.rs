@@ -38,7 +38,7 @@ pub(in crate::maintenance) fn expected(state: &SequenceState) -> Result<BTreeMap
         let paths = paths.topic(topic.record.id);
         files.insert(paths.created(), write(&topic.record)?);
         for chunk in &topic.chunks {
-            files.insert(paths.chunk_record(chunk.index), write(chunk)?);
+            files.insert(paths.chunk_record(chunk.id()), write(chunk)?);
         }
         if topic.resumed > 0 {
             let (times, last_ns) = (topic.resumed, topic.record.created_ns);
@@ -46,7 +46,7 @@ pub(in crate::maintenance) fn expected(state: &SequenceState) -> Result<BTreeMap
             files.insert(paths.resumed(), write(&record)?);
         }
         for part in &topic.parts {
-            files.insert(paths.part(part.number), write(part)?);
+            files.insert(paths.epoch(part.epoch), write(part)?);
         }
         if let Some(rows) = topic.uploaded {
             let ended_ns = topic.record.created_ns;

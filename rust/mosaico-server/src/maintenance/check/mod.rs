@@ -272,7 +272,7 @@ impl Check<'_> {
         }
         for topic in &state.topics {
             chunks::check(self, &paths, topic, &sizes, &state).await?;
-            log::check_stored(self, topic, &paths.topic(topic.record.id).log(), sizes.keys()).await?;
+            log::check_stored(self, topic, &paths.topic(topic.record.id).wal(), sizes.keys()).await?;
         }
         self.found.orphans += records::orphans(&state, sizes.keys());
         Ok(Some(state))
@@ -374,7 +374,7 @@ fn in_order(state: &SequenceState) -> SequenceState {
     }
     state.topics.iter_mut().flat_map(|topic| &mut topic.parts).for_each(|part| {
         part.begun_ns = 0;
-        part.went_on_at = part.went_on_at.filter(|at| *at != part.row_start);
+        part.resumed_at = part.resumed_at.filter(|at| *at != part.row_start);
     });
     state.notifications.sort_by_key(|notification| notification.id);
     state.topics.sort_by_key(|topic| topic.record.id);

@@ -10,11 +10,12 @@ use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::store::Store;
+use crate::store::chunk_id::ChunkId;
 use crate::store::layout::{RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
 use crate::store::record::{FormatError, Record, read, verify};
 use crate::store::record_kind::RecordKind;
 use crate::store::records::{
-    ChunkRecord, CommitRecord, EndedRecord, FinalRecord, NotificationRecord, PartRecord, ResumedRecord,
+    ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
     SequenceRecord, TopicRecord, UploadedRecord,
 };
 use crate::store::seal::Seal;
@@ -221,14 +222,14 @@ impl Read {
     }
 
     /// Which daemons received the rows of an open topic, and how many it has if its upload has ended.
-    fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<PartRecord>, Option<u64>) {
-        let mut parts: BTreeMap<u32, PartRecord> = known
-            .map(|known| known.parts.iter().map(|part| (part.number, part.clone())).collect())
+    fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<EpochRecord>, Option<u64>) {
+        let mut parts: BTreeMap<u32, EpochRecord> = known
+            .map(|known| known.parts.iter().map(|part| (part.epoch, part.clone())).collect())
             .unwrap_or_default();
         let below = paths.folder();
         for path in self.whole.keys().filter(|path| is_of_parts(path) && path.prefix_matches(&below)) {
-            if let Some(part) = self.get::<PartRecord>(path) {
-                parts.insert(part.number, part);
+            if let Some(part) = self.get::<EpochRecord>(path) {
+                parts.insert(part.epoch, part);
             }
         }
         let uploaded = self.get::<UploadedRecord>(&paths.uploaded()).map(|uploaded| uploaded.rows);
@@ -237,9 +238,9 @@ impl Read {
     }
 
     fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {
-        let named: BTreeSet<u32> = chunks.iter().map(|chunk| chunk.index).collect();
+        let named: BTreeSet<ChunkId> = chunks.iter().map(ChunkRecord::id).collect();
         // Those before the first were joined to these.
-        let first = named.first().copied().unwrap_or(0);
+        let first = named.first().copied().unwrap_or(ChunkId::first(0));
         let below = paths.folder();
         let index = |path: &Path| match locate(path).file {
             StoreFile::Chunk(index) => Some(index).filter(|_| path.prefix_matches(&below)),
@@ -250,18 +251,16 @@ impl Read {
 
     fn chunks(&self, paths: TopicPaths, known: Option<&TopicState>) -> Vec<ChunkRecord> {
         let below = paths.folder();
-        let index = |path: &Path| match locate(path).file {
-            StoreFile::Record(_, RecordKey::Chunk(index)) => {
-                Some(index).filter(|_| path.prefix_matches(&below))
-            }
+        let id = |path: &Path| match locate(path).file {
+            StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id).filter(|_| path.prefix_matches(&below)),
             _ => None,
         };
-        let mut chunks: BTreeMap<u32, ChunkRecord> = known
-            .map(|known| known.chunks.iter().map(|chunk| (chunk.index, chunk.clone())).collect())
+        let mut chunks: BTreeMap<ChunkId, ChunkRecord> = known
+            .map(|known| known.chunks.iter().map(|chunk| (chunk.id(), chunk.clone())).collect())
             .unwrap_or_default();
-        for index in self.whole.keys().filter_map(index) {
-            if let Some(chunk) = self.get::<ChunkRecord>(&paths.chunk_record(index)) {
-                chunks.insert(index, chunk);
+        for id in self.whole.keys().filter_map(id) {
+            if let Some(chunk) = self.get::<ChunkRecord>(&paths.chunk_record(id)) {
+                chunks.insert(id, chunk);
             }
         }
         newest_whole(chunks.into_values().collect())
@@ -313,10 +312,10 @@ pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a
     let named: BTreeSet<Path> = state
         .topics
         .iter()
-        .flat_map(|topic| topic.chunks.iter().map(|chunk| folders.topic(topic.record.id).chunk(chunk.index)))
+        .flat_map(|topic| topic.chunks.iter().map(|chunk| folders.topic(topic.record.id).chunk(chunk.id())))
         .collect();
     let committed = state.topics.iter().filter(|topic| topic.committed_ns.is_some());
-    let committed: Vec<Path> = committed.map(|topic| folders.topic(topic.record.id).log()).collect();
+    let committed: Vec<Path> = committed.map(|topic| folders.topic(topic.record.id).wal()).collect();
     let is_orphan = |path: &&Path| match locate(path).file {
         StoreFile::Wal(_) => committed.iter().any(|log| path.prefix_matches(log)),
         StoreFile::Chunk(_) => !named.contains(*path),

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 use crate::store::Store;
+use crate::store::chunk_id::ChunkId;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::ChunkLabel;
 use crate::store::records::{
@@ -203,7 +204,10 @@ impl Copy<'_> {
     /// Makes a chunk of the rows that wait for it.
     async fn chunk(&mut self) -> Result<()> {
         let (Some(schema), batches) = (&self.schema, take(&mut self.waiting)) else { return Ok(()) };
-        let index = u32::try_from(self.chunks.len()).map_err(|e| Error::internal("numbering chunks", e))?;
+        let id = match self.chunks.last() {
+            Some(last) => last.id().next()?,
+            None => ChunkId::first(0),
+        };
         let count: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let mut span: Option<TimeSpan> = None;
         for batch in &batches {
@@ -219,7 +223,7 @@ impl Copy<'_> {
             topic: self.record.path.to_string(),
             ontology_tag: self.record.ontology_tag.clone(),
             serialization_format: self.record.serialization_format.as_str(),
-            index,
+            id,
             row_start: self.rows,
             rows: count,
             filled: batches.iter().map(Filled::of).reduce(Filled::or).unwrap_or(Filled::UNKNOWN),
@@ -232,9 +236,10 @@ impl Copy<'_> {
             blocking(move || rows::write(&file, &schema, &label, &config, batches)).await?
         };
         let paths = SequencePaths(self.sequence.id).topic(self.record.id);
-        self.store.publish(&scratch, &paths.chunk(index)).await?;
+        self.store.publish(&scratch, &paths.chunk(id)).await?;
         let record = ChunkRecord {
-            index,
+            epoch: id.epoch,
+            index: id.index,
             row_start: self.rows,
             rows: written.rows,
             bytes: written.bytes,
@@ -244,7 +249,7 @@ impl Copy<'_> {
             crc32: written.crc32,
             columns: written.columns,
         };
-        self.store.put_json(&paths.chunk_record(index), &record).await?;
+        self.store.put_json(&paths.chunk_record(id), &record).await?;
         self.rows += written.rows;
         self.chunks.push(record);
         Ok(())

@@ -68,16 +68,27 @@ struct History {
     topics: Vec<TopicId>,
     files: BTreeMap<Path, (SystemTime, Vec<u8>)>,
     now: SystemTime,
-    next_chunk: u32,
+    next_chunk: ChunkId,
     /// The chunks of the commit record of each topic.
-    committed: BTreeMap<TopicId, BTreeSet<u32>>,
+    committed: BTreeMap<TopicId, BTreeSet<ChunkId>>,
     damaged: BTreeSet<Path>,
     lost: BTreeSet<Path>,
 }
 
-fn chunk_record(index: u32) -> ChunkRecord {
+fn chunk_record(ChunkId { epoch, index }: ChunkId) -> ChunkRecord {
     let (row_start, rows, bytes, data_bytes, ts_min, ts_max, crc32) = (0, 1, 1, 1, 0, 0, 0);
-    ChunkRecord { index, row_start, rows, bytes, data_bytes, ts_min, ts_max, crc32, columns: Vec::new() }
+    ChunkRecord {
+        epoch,
+        index,
+        row_start,
+        rows,
+        bytes,
+        data_bytes,
+        ts_min,
+        ts_max,
+        crc32,
+        columns: Vec::new(),
+    }
 }
 
 impl History {
@@ -86,7 +97,8 @@ impl History {
         let topics = (0..TOPICS).map(|_| TopicId::generate()).collect();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let (files, committed, damaged, lost) = Default::default();
-        let mut history = Self { id, topics, files, now, next_chunk: 0, committed, damaged, lost };
+        let mut history =
+            Self { id, topics, files, now, next_chunk: ChunkId::first(0), committed, damaged, lost };
         let record = SequenceRecord {
             id,
             name: mosaico_types::SequenceName::parse("run").unwrap(),
@@ -135,7 +147,7 @@ impl History {
     }
 
     /// Chunks with a record.
-    fn recorded(&self, paths: TopicPaths) -> BTreeSet<u32> {
+    fn recorded(&self, paths: TopicPaths) -> BTreeSet<ChunkId> {
         let chunks = self.files.keys().filter(|path| path.prefix_matches(&paths.folder()));
         let chunks = chunks.filter_map(|path| match locate(path).file {
             StoreFile::Record(_, RecordKey::Chunk(chunk)) => Some(chunk),
@@ -144,9 +156,9 @@ impl History {
         chunks.collect()
     }
 
-    fn chunk(&mut self, paths: TopicPaths, is_cut: bool) -> u32 {
+    fn chunk(&mut self, paths: TopicPaths, is_cut: bool) -> ChunkId {
         let chunk = self.next_chunk;
-        self.next_chunk += 1;
+        self.next_chunk = chunk.next().unwrap();
         self.put(paths.chunk(chunk), b"PAR1".to_vec());
         if !is_cut {
             self.put(paths.chunk_record(chunk), write(&chunk_record(chunk)).unwrap());
@@ -154,7 +166,7 @@ impl History {
         chunk
     }
 
-    fn commit(&mut self, paths: TopicPaths, chunks: BTreeSet<u32>) {
+    fn commit(&mut self, paths: TopicPaths, chunks: BTreeSet<ChunkId>) {
         let record = CommitRecord {
             topic: self.topic_record(paths),
             schema: Vec::new(),
@@ -189,11 +201,11 @@ impl History {
             }
             Step::Wal(topic) => {
                 let paths = self.topic(*topic);
-                let row_start = u64::from(self.next_chunk);
-                let rows = LoggedRows { index: self.next_chunk, row_start, row_end: row_start + 1 };
+                let row_start = u64::from(self.next_chunk.index);
+                let rows = LoggedRows { segment: self.next_chunk, row_start, row_end: row_start + 1 };
                 if self.is_open(paths) {
                     self.put(paths.schema(), b"schema".to_vec());
-                    self.put(paths.logged(rows), Vec::new());
+                    self.put(paths.wal_object(rows), Vec::new());
                 }
             }
             Step::Commit(topic) => {
@@ -324,7 +336,8 @@ impl History {
 }
 
 fn live(history: &History, sequence: bool, topics: &[usize], pending: &[usize], is_shared: bool) -> Live {
-    let last = history.next_chunk.saturating_sub(1);
+    let index = history.next_chunk.index.saturating_sub(1);
+    let last = ChunkId { index, ..history.next_chunk };
     Live {
         sequence,
         topics: topics.iter().map(|topic| history.topics[*topic]).collect(),
