@@ -301,6 +301,17 @@ mod tests {
     use crate::id::SequenceId;
     use crate::store::records::SequenceRecord;
 
+    #[test]
+    fn the_versions_are_those_of_the_docs() {
+        let docs = include_str!("../../../../docs/formats.md");
+        for row in [
+            format!("| catalog, SQLite | `{FILE}` | {} | `PRAGMA user_version` |", SQLITE.len()),
+            format!("| catalog, Postgres | schema of the database | {} | table `version` |", POSTGRES.len()),
+        ] {
+            assert!(docs.contains(&row), "{row}");
+        }
+    }
+
     #[tokio::test]
     async fn one_that_is_not_filled_to_the_end_is_made_anew() {
         let folder = tempfile::tempdir().expect("a folder");

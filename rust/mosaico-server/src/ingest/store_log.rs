@@ -417,6 +417,16 @@ mod tests {
     }
 
     #[test]
+    fn the_version_of_the_log_is_that_of_the_docs() {
+        let docs = include_str!("../../../../docs/formats.md");
+        let version = MAGIC[7] - b'0';
+        let row = format!(
+            "| WAL segment, WAL object | state folder; `wal/*.wal` of a topic in the store | {version} |"
+        );
+        assert!(docs.contains(&row), "{row}");
+    }
+
+    #[test]
     fn a_gap_ends_what_is_there() {
         let object = |index, row_start, row_end| {
             let segment = ChunkId { epoch: 0, index };

@@ -258,3 +258,17 @@ impl Write for Summed {
         self.file.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_chunks_is_that_of_the_docs() {
+        let docs = include_str!("../../../../docs/formats.md");
+        let row = format!(
+            "| chunk | `chunk-<epoch>-<index>.parquet` | {CHUNK_VERSION} | `{VERSION_KEY}` in the metadata"
+        );
+        assert!(docs.contains(&row), "{row}");
+    }
+}

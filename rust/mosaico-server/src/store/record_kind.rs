@@ -298,6 +298,53 @@ mod tests {
         }
     }
 
+    /// A row of the table in docs/formats.md.
+    fn documented(kind: RecordKind) -> String {
+        let spec = kind.spec();
+        let file = |kind: RecordKind| match kind.spec().file {
+            FileName::Fixed(name) => format!("`{name}`"),
+            FileName::Epoch(prefix) => format!("`{prefix}<epoch>.json`"),
+            FileName::Chunk(prefix) => format!("`{prefix}<epoch>-<index>.json`"),
+            FileName::Id(folder) => format!("`{folder}/<id>.json`"),
+        };
+        let level = |level: &Level| match level {
+            Level::Store => "store",
+            Level::Sequence => "sequence",
+            Level::Topic => "topic",
+        };
+        let levels: Vec<&str> = spec.levels.iter().map(level).collect();
+        let written = match spec.written {
+            Written::Once => "once",
+            Written::Replaced => "replaced",
+        };
+        let read = match spec.read {
+            ReadWhen::WithStore => "with the store",
+            ReadWhen::First => "first",
+            ReadWhen::Always => "always",
+            ReadWhen::WhileOpen => "while open",
+        };
+        let check = match spec.check {
+            CheckRule::Content => "content",
+            CheckRule::Version => "version",
+            CheckRule::Earlier => "earlier",
+        };
+        let (file, named_by) = (file(kind), spec.named_by.map_or("–".to_owned(), file));
+        let (levels, catalog) = (levels.join(", "), if spec.in_catalog { "yes" } else { "no" });
+        format!(
+            "| {file} | {levels} | {} | {written} | {named_by} | {read} | {catalog} | {check} |",
+            spec.version
+        )
+    }
+
+    #[test]
+    fn the_table_in_the_docs_is_this_one() {
+        let docs = include_str!("../../../../docs/formats.md");
+        let rows: Vec<&str> =
+            docs.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 9).collect();
+        let expected: Vec<String> = Kind::ALL.iter().map(|kind| documented(*kind)).collect();
+        assert_eq!(rows, expected);
+    }
+
     #[test]
     fn no_two_kinds_have_one_file() {
         for (at, kind) in Kind::ALL.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mosaico_server::{CheckOptions, Checked, Maintenance, Server};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use tonic::Code;
 use crate::common::*;
 use crate::database;
 use crate::rebuild::{live, settings, settle};
+use crate::store_log::crash_after;
 
 /// Makes a record one of version 99, with fields that this version does not know and a checksum that is right.
 fn make_newer(path: &Path) {
@@ -243,4 +244,120 @@ fn a_newer_catalogue_is_refused_and_can_be_rebuilt() {
     }
     assert_eq!(rebuilt.unwrap().sequences, 2);
     live(folder, false, async |client| assert_eq!(names(client).await, ["new", "old"]));
+}
+
+/// A store with something of every format that a daemon alone writes, as a crash leaves it.
+fn write_store(folder: &Path) {
+    let begun = Instant::now();
+    crash_after(settings(folder), async |client| {
+        let done = create_sequence(client, "done").await;
+        for (topic, count) in [("a", 60), ("b/c", 3)] {
+            let locator = format!("done/{topic}");
+            let key = create_topic(client, &locator, &done).await;
+            put(client, &locator, &key, &[numbers(0..count)]).await.unwrap();
+        }
+        for (action, name) in [("sequence_notify_create", "done"), ("topic_notify_create", "done/a")] {
+            let body = json!({"name": name, "notify_type": "error", "msg": format!("about {name}")});
+            act(client, action, body).await.unwrap();
+        }
+        act(client, "sequence_finalize", json!({"name": "done", "key": done})).await.unwrap();
+        act(client, "layer_create", json!({"name": "layer", "description": "d"})).await.unwrap();
+        let left = create_sequence(client, "left").await;
+        act(client, "sequence_end", json!({"name": "left", "key": left})).await.unwrap();
+        let open = create_sequence(client, "open").await;
+        let key = create_topic(client, "open/t", &open).await;
+        let command = json!({"resource_locator": "open/t", "key": key, "resume": 2});
+        let command = arrow_flight::FlightDescriptor::new_cmd(command.to_string());
+        let mut put = Put::describe(client, command, numbers(0..1).schema()).await;
+        put.send(numbers(0..60)).await;
+        put.durable(60).await;
+        settle(folder).await;
+        // These stay in the log.
+        put.send(numbers(60..63)).await;
+        put.durable(63).await;
+        std::mem::forget(put);
+        while !has_event(folder, "chunk_stored", 2) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "events come to the store");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+}
+
+/// Whether the store has as many events of a kind, however late they come there.
+fn has_event(folder: &Path, kind: &str, count: usize) -> bool {
+    let Ok(files) = fs::read_dir(folder.join("events")) else { return false };
+    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+    texts.map(|text| text.matches(&format!("\"{kind}\"")).count()).sum::<usize>() >= count
+}
+
+fn numbers(range: std::ops::Range<i64>) -> arrow::array::RecordBatch {
+    let first = range.start as usize;
+    rows(&range.collect::<Vec<_>>(), first)
+}
+
+async fn assert_reads(client: &Client) {
+    let expected = |count: i64| (0..count).map(|at| (at, at)).collect::<Vec<_>>();
+    assert_eq!(names(client).await, ["done", "left", "open"]);
+    for (locator, count) in [("done/a", 60), ("done/b/c", 3), ("open/t", 63)] {
+        assert_eq!(get(client, locator).await, expected(count), "{locator}");
+    }
+    for (action, name) in [("sequence_notify_list", "done"), ("topic_notify_list", "done/a")] {
+        let found = act(client, action, json!({"name": name})).await.unwrap().to_string();
+        assert!(found.contains(&format!("about {name}")), "{found}");
+    }
+    let layers = act(client, "layer_list", json!({})).await.unwrap().to_string();
+    assert!(layers.contains("layer"), "{layers}");
+    let events = act(client, "event_list", json!({"kinds": ["sequence_finalized"]})).await.unwrap();
+    assert_eq!(events["events"][0]["sequence"], "done", "{events}");
+    let locked = json!({"name": "left", "key": "00000000-0000-0000-0000-000000000000"});
+    assert!(act(client, "sequence_finalize", locked).await.is_err());
+    let info = info(client, json!({"resource_locator": "open/t"})).await.unwrap();
+    let metadata: Value = serde_json::from_slice(&info.endpoint[0].app_metadata).unwrap();
+    assert_eq!(metadata["resumed"], 2, "{metadata}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn stores_of_every_version_are_read() {
+    if let Some(folder) = std::env::var_os("MOSAICO_WRITE_FIXTURE") {
+        write_store(Path::new(&folder));
+    }
+    let current = TempDir::new().unwrap();
+    write_store(current.path());
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let fixtures = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path());
+    let stores: Vec<PathBuf> = fixtures.filter(|path| path.is_dir()).collect();
+    for store in stores.iter().map(PathBuf::as_path).chain([current.path()]) {
+        for has_catalogue in [true, false] {
+            let folder = TempDir::new().unwrap();
+            let folder = folder.path();
+            copy_folder(store, folder);
+            // The catalogue of a fixture is a file.
+            let is_file = folder.join("catalog.db").exists();
+            if is_file != database::url().is_none() {
+                continue;
+            }
+            if is_file && !has_catalogue {
+                database::remove(folder);
+            }
+            live(folder, false, async |client| {
+                assert_reads(client).await;
+                settle(folder).await;
+            });
+            let found = Runtime::new().unwrap().block_on(check(folder, false));
+            assert_eq!((found.problems, found.newer), (Vec::new(), Vec::new()), "{}", store.display());
+            assert_eq!((found.sequences, found.topics, found.rows), (3, 3, 126), "{}", store.display());
+        }
+    }
 }

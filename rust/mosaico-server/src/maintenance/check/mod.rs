@@ -7,6 +7,8 @@ mod chunks;
 mod log;
 pub(super) mod mend;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
