@@ -118,6 +118,7 @@ class FailedPreconditionError(MosaicoError, RuntimeError):
         "topic_locked",
         "topic_unlocked",
         "topic_busy",
+        "newer_format",
     )
 
 

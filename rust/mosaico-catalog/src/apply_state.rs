@@ -5,16 +5,13 @@ use mosaico_storage::format::records::{ChunkRecord, CommitRecord, NotificationRe
 use mosaico_storage::format::state::SequenceState;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::event::EventKind;
-use serde_json::{Value, json};
+use serde_json::{json, Value};
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
-use crate::sql::{Transaction, query};
-use crate::write::{
-    clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
-    set_schema,
-};
+use crate::sql::{query, Transaction};
+use crate::write::{clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed, set_schema};
 use crate::writer_epochs::insert_parts;
 
 impl Catalog {
@@ -71,7 +68,7 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Puts `chunks` in the place of those with lower indices, if there are any.
+    /// Puts `chunks` in the place of earlier ones, if there are any.
     async fn join_chunks(
         &self,
         db: &mut Transaction,
@@ -79,10 +76,11 @@ impl Catalog {
         committed_ns: i64,
         chunks: &[ChunkRecord],
     ) -> Result<()> {
-        let Some(first) = chunks.iter().map(|chunk| chunk.index).min() else { return Ok(()) };
-        let replaced = query("DELETE FROM chunk WHERE topic_id = ? AND idx < ?")
+        let Some(first) = chunks.iter().map(ChunkRecord::id).min() else { return Ok(()) };
+        let replaced = query("DELETE FROM chunk WHERE topic_id = ? AND (epoch, idx) < (?, ?)")
             .bind(topic.to_string())
-            .bind(first)
+            .bind(first.epoch)
+            .bind(first.index)
             .execute(&mut *db)
             .await
             .map_err(failed)?;
@@ -152,8 +150,8 @@ impl Catalog {
         chunk: &ChunkRecord,
     ) -> Result<()> {
         if insert_chunk(db, topic, chunk).await? {
-            let ChunkRecord { index, rows, bytes, ts_min, ts_max, .. } = chunk;
-            let detail = json!({"chunk": index, "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
+            let ChunkRecord { rows, bytes, ts_min, ts_max, .. } = chunk;
+            let detail = json!({"chunk": chunk.id().to_string(), "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
                                 "timestamp_ns_max": ts_max});
             self.tell(db, EventKind::ChunkStored, (sequence, Some(topic)), detail).await?;
         }

@@ -39,6 +39,8 @@ mod state;
 mod write;
 mod writer_epochs;
 
+
+
 pub use bounds::{Kind, Overlap, Range};
 pub use candidates::Wanted;
 pub use catalog::Catalog;
@@ -50,3 +52,4 @@ pub use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub use rows::storable_bounds;
 pub use session::{Session, Share, Taken, Turn};
 pub use writer_epochs::PartRow;
+

@@ -11,7 +11,7 @@ use crate::database_error::failed;
 use crate::open::Database;
 use crate::read::ids;
 use crate::session::{GONE, Session, Turn};
-use crate::sql::{Row, query};
+use crate::sql::{query, Row};
 
 /// Silence after which what is left of a daemon without rows is forgotten.
 const FORGOTTEN: &str = "interval '1 day'";
@@ -110,7 +110,7 @@ impl Catalog {
     pub async fn forget_daemons(&self) -> Result<()> {
         let text = format!(
             "DELETE FROM daemon WHERE seen_at < now() - {FORGOTTEN} \
-             AND NOT EXISTS (SELECT 1 FROM part p WHERE p.daemon = daemon.id AND p.busy > 0)"
+             AND NOT EXISTS (SELECT 1 FROM writer_epoch p WHERE p.daemon = daemon.id AND p.busy > 0)"
         );
         query(text).execute(&self.writer).await.map(drop).map_err(failed)
     }

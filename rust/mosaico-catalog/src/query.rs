@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::candidates::{self, Wanted};
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::read::{ChunkRow, chunk_row, column_stats, json, text};
-use crate::sql::{ColumnName, Row, Sql, Statement, in_list, list, query};
+use crate::read::{chunk_row, column_stats, json, text, ChunkRow};
+use crate::sql::{in_list, list, query, ColumnName, Row, Sql, Statement};
 
 /// A sequence that may match.
 #[derive(Debug, Clone)]
@@ -144,11 +144,11 @@ impl Catalog {
     ) -> Result<HashMap<TopicId, Vec<ChunkStats>>> {
         let paths: Vec<String> = columns.iter().map(|path| serde_json::json!(path).to_string()).collect();
         let rows = query(
-            "SELECT c.topic_id, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
+            "SELECT c.topic_id, c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi \
-             FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
+             FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.epoch = c.epoch AND s.idx = c.idx \
              AND s.path IN (SELECT value FROM json_each(?1)) \
-             WHERE c.topic_id IN (SELECT value FROM json_each(?2)) ORDER BY c.topic_id, c.idx",
+             WHERE c.topic_id IN (SELECT value FROM json_each(?2)) ORDER BY c.topic_id, c.epoch, c.idx",
         )
         .bind(list(&paths))
         .bind(list(topics))
@@ -160,7 +160,7 @@ impl Catalog {
             let (topic, chunk, column) = chunk_stats(row).map_err(failed)?;
             let chunks = found.entry(topic).or_default();
             match chunks.last_mut() {
-                Some(last) if last.row.index == chunk.index => last.columns.extend(column),
+                Some(last) if last.row.id == chunk.id => last.columns.extend(column),
                 _ => chunks.push(ChunkStats { row: chunk, columns: column.into_iter().collect() }),
             }
         }

@@ -1,15 +1,19 @@
 //! Questions to the catalogue.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
 use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
-use mosaico_types::id::{NotificationId, SequenceId, TopicId};
 use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
+use mosaico_types::id::{NotificationId, SequenceId, TopicId};
 use mosaico_wire::event::OnError;
 use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::sql::{Row, query};
+use crate::sql::{query, Row};
 
 /// A sequence.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +60,7 @@ pub struct TopicRow {
 /// A chunk, as far as readers need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkRow {
-    pub index: u32,
+    pub id: ChunkId,
     /// Rows of the topic before it, as its daemon counted.
     pub row_start: u64,
     pub rows: u64,
@@ -168,6 +172,12 @@ impl Catalog {
         rows.map_err(failed)?.iter().map(topic_row).collect()
     }
 
+    /// The ids of all topics of a sequence, also of those that are being deleted.
+    pub async fn topic_ids(&self, sequence: SequenceId) -> Result<BTreeSet<TopicId>> {
+        let found = query("SELECT id FROM topic WHERE sequence_id = ?").bind(sequence.to_string());
+        Ok(ids(found.fetch_texts(&self.readers).await)?.into_iter().collect())
+    }
+
     /// A topic by locator, also one that is being deleted.
     pub async fn find_topic(&self, locator: &TopicLocator) -> Result<Option<TopicRow>> {
         query(topic_query!("WHERE s.name = ? AND s.deleting = 0 AND t.path = ?"))
@@ -203,7 +213,8 @@ impl Catalog {
     /// The chunks of a topic in the order of arrival.
     pub async fn chunks(&self, topic: TopicId) -> Result<Vec<ChunkRow>> {
         let rows = query(
-            "SELECT idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? ORDER BY idx",
+            "SELECT epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? \
+             ORDER BY epoch, idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -244,7 +255,10 @@ impl Catalog {
     }
 }
 
-pub(crate) fn ids(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<SequenceId>> {
+pub(crate) fn ids<T>(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<T>>
+where
+    T: FromStr<Err = ulid::DecodeError>,
+{
     let parse = |text: String| text.parse().map_err(|e| Error::internal("reading an id of the catalogue", e));
     found.map_err(failed)?.into_iter().map(parse).collect()
 }
@@ -318,7 +332,7 @@ fn topic_row(row: &Row) -> Result<TopicRow> {
 
 pub(crate) fn chunk_row(row: &Row) -> Result<ChunkRow, sqlx::Error> {
     Ok(ChunkRow {
-        index: count(row, "idx")?,
+        id: ChunkId { epoch: count(row, "epoch")?, index: count(row, "idx")? },
         row_start: count(row, "row_start")?,
         rows: count(row, "row_count")?,
         bytes: count(row, "bytes")?,

@@ -1,16 +1,14 @@
 //! Everything that the catalogue knows about a sequence, in the form that the store's records have.
 
 use mosaico_storage::error::Result;
-use mosaico_storage::format::records::{
-    ChunkRecord, FORMAT_VERSION, NotificationRecord, SequenceRecord, TopicRecord,
-};
+use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use mosaico_storage::format::state::{SequenceState, TopicState};
 use mosaico_types::id::{SequenceId, TopicId};
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::read::{ChunkRow, TopicRow, chunk_row, column_stats, count, text};
-use crate::sql::{Row, query};
+use crate::read::{chunk_row, column_stats, count, text, ChunkRow, TopicRow};
+use crate::sql::{query, Row};
 
 impl Catalog {
     /// What is wrong with the file itself; empty if nothing is. A database server looks after its own.
@@ -43,7 +41,6 @@ impl Catalog {
             });
         }
         let record = SequenceRecord {
-            format_version: FORMAT_VERSION,
             id,
             name: row.name,
             key: row.key,
@@ -58,10 +55,10 @@ impl Catalog {
 
     async fn chunk_records(&self, topic: TopicId) -> Result<Vec<ChunkRecord>> {
         let rows = query(
-            "SELECT c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, \
+            "SELECT c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi FROM chunk c \
-             LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
-             WHERE c.topic_id = ? ORDER BY c.idx",
+             LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.epoch = c.epoch AND s.idx = c.idx \
+             WHERE c.topic_id = ? ORDER BY c.epoch, c.idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -71,7 +68,7 @@ impl Catalog {
         for row in &rows {
             let chunk = chunk_record(row).map_err(failed)?;
             match chunks.last_mut() {
-                Some(last) if last.index == chunk.index => last.columns.extend(chunk.columns),
+                Some(last) if last.id() == chunk.id() => last.columns.extend(chunk.columns),
                 _ => chunks.push(chunk),
             }
         }
@@ -89,7 +86,6 @@ impl Catalog {
         let record = |row: &Row| {
             let topic: Option<&str> = row.try_get("topic_id")?;
             Ok(NotificationRecord {
-                format_version: FORMAT_VERSION,
                 id: text(row, "id", |id| id.parse().ok())?,
                 topic: topic.map(str::parse).transpose().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
                 notify_type: row.try_get("notify_type")?,
@@ -104,7 +100,6 @@ impl Catalog {
 impl From<&TopicRow> for TopicRecord {
     fn from(row: &TopicRow) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
             id: row.id,
             sequence: row.sequence_id,
             path: row.locator.topic.clone(),
@@ -119,10 +114,10 @@ impl From<&TopicRow> for TopicRecord {
 
 /// A chunk with one of its columns, or with none if it has none.
 fn chunk_record(row: &Row) -> Result<ChunkRecord, sqlx::Error> {
-    let ChunkRow { index, row_start, rows, bytes, data_bytes, ts_min, ts_max } = chunk_row(row)?;
+    let ChunkRow { id, row_start, rows, bytes, data_bytes, ts_min, ts_max } = chunk_row(row)?;
     Ok(ChunkRecord {
-        format_version: FORMAT_VERSION,
-        index,
+        epoch: id.epoch,
+        index: id.index,
         row_start,
         rows,
         bytes,

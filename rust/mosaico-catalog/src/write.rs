@@ -7,13 +7,13 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::event::EventKind;
-use serde_json::{Value, json};
+use serde_json::{json, Value};
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
 use crate::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
-use crate::sql::{Transaction, query};
+use crate::sql::{query, Transaction};
 
 impl Catalog {
     pub(crate) async fn transaction(&self) -> Result<Transaction> {
@@ -266,8 +266,8 @@ pub(crate) async fn set_committed(db: &mut Transaction, id: TopicId, at_ns: i64)
     let statement = "UPDATE topic SET committed_ns = ?, bounded = ( \
              SELECT coalesce(min(n), 0) FROM ( \
                  SELECT count(x.path) AS n FROM chunk c \
-                 LEFT JOIN chunk_column x ON x.topic_id = c.topic_id AND x.idx = c.idx \
-                 WHERE c.topic_id = topic.id GROUP BY c.idx \
+                 LEFT JOIN chunk_column x ON x.topic_id = c.topic_id AND x.epoch = c.epoch AND x.idx = c.idx \
+                 WHERE c.topic_id = topic.id GROUP BY c.epoch, c.idx \
              ) counted \
          ) WHERE id = ? AND committed_ns IS NULL";
     set_once(db, statement, id, at_ns).await
@@ -286,10 +286,11 @@ pub(crate) async fn set_resumed(db: &mut Transaction, id: TopicId, times: u32) -
 /// Tells whether that is new.
 pub(crate) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &ChunkRecord) -> Result<bool> {
     let inserted = query(
-        "INSERT INTO chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO chunk (topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(topic.to_string())
+    .bind(chunk.epoch)
     .bind(chunk.index)
     .bind(chunk.row_start.cast_signed())
     .bind(chunk.rows.cast_signed())

@@ -5,13 +5,11 @@ use std::time::Duration;
 use mosaico_catalog::{NotificationRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::{
-    DeletedRecord, EndedRecord, FORMAT_VERSION, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord,
-};
+use mosaico_storage::format::records::{DeletedRecord, EndedRecord, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord};
+use mosaico_types::{now_ns, OntologyTag, SequenceName, SerializationFormat, TopicLocator};
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
-use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicLocator, now_ns};
 use mosaico_wire::event::OnError;
-use serde_json::{Value, json};
+use serde_json::{json, Value};
 
 use crate::ingest::commit::commit;
 use crate::ingest::handover::check_complete;
@@ -53,7 +51,6 @@ pub async fn create_sequence(
         return Err(Error::SequenceExists(name.to_string()));
     }
     let record = SequenceRecord {
-        format_version: FORMAT_VERSION,
         id: SequenceId::generate(),
         name,
         key: new_key(),
@@ -88,7 +85,6 @@ pub async fn finalize_sequence(core: &Core, name: &SequenceName, key: &str) -> R
         return Err(Error::TopicUnlocked(open.locator.to_string()));
     }
     let record = FinalRecord {
-        format_version: FORMAT_VERSION,
         finalized_ns: now_ns(),
         topics: topics.iter().map(|topic| topic.id).collect(),
     };
@@ -144,7 +140,6 @@ pub async fn create_topic(core: &Core, topic: NewTopic, sequence_key: &str) -> R
         Some(_) => return Err(Error::TopicExists(topic.locator.to_string())),
     }
     let record = TopicRecord {
-        format_version: FORMAT_VERSION,
         id: TopicId::generate(),
         sequence: id,
         path: topic.locator.topic,
@@ -206,7 +201,6 @@ pub async fn notify(
         return Ok(());
     }
     let record = NotificationRecord {
-        format_version: FORMAT_VERSION,
         id,
         topic,
         notify_type,
@@ -262,11 +256,11 @@ pub async fn end_sequence(core: &Core, name: &SequenceName, key: &str) -> Result
 
 /// Writes the record of a sequence that ended without being finalized; returns when that was.
 pub async fn put_end(core: &Core, id: SequenceId) -> Result<i64> {
-    let record = EndedRecord { format_version: FORMAT_VERSION, ended_ns: now_ns() };
+    let record = EndedRecord { ended_ns: now_ns() };
     core.store.put_json(&SequencePaths(id).ended(), &record).await?;
     Ok(record.ended_ns)
 }
 
 fn deleted() -> DeletedRecord {
-    DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() }
+    DeletedRecord { deleted_ns: now_ns() }
 }

@@ -27,6 +27,8 @@ mod request_layer;
 mod server;
 mod service;
 
+
+
 pub use http::Monitor;
 pub use mosaico_engine::state::config::Config;
 pub use mosaico_storage::error::{Error, Failure, Result};

@@ -3,9 +3,9 @@
 //! Creating an error has no side effect. An error carries its cause to where it is handled, and is logged there, once:
 //! `calls.rs` for calls, `tasks/` for background work, the program for a start or a command that fails.
 
+use std::{fmt, io};
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::{fmt, io};
 
 use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind, NameError};
@@ -112,6 +112,19 @@ pub enum Error {
     /// The daemon cannot start with this configuration or store.
     #[error("{0}")]
     Startup(String),
+    /// Something in the store has a format that only newer versions of the program know.
+    #[error(
+        "this store was written by a newer version: {what} has format version {found}, this daemon reads up to \
+         {known}; upgrade mosaicod"
+    )]
+    NewerFormat {
+        /// What it is, with its path.
+        what: String,
+        /// Its version.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
     /// A bug or a broken store; the details are in the server's log.
     #[error("internal error while {0}; the server's log has the details")]
     Internal(Failure),
@@ -146,6 +159,7 @@ impl Error {
             Self::Elsewhere { .. } => ErrorCode::RowsElsewhere,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,
+            Self::NewerFormat { .. } => ErrorCode::NewerFormat,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -153,6 +167,11 @@ impl Error {
     /// What a caller can act on.
     pub fn kind(&self) -> ErrorKind {
         self.code().kind()
+    }
+
+    /// `what` has the format `found`, of which no version up to `known` can read it.
+    pub fn newer(what: impl Into<String>, found: u32, known: u32) -> Self {
+        Self::NewerFormat { what: what.into(), found, known }
     }
 
     /// A failure inside the server. A full device and a store that is not available are told apart.

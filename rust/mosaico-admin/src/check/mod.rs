@@ -8,18 +8,21 @@ mod records;
 pub(crate) mod repair;
 pub(crate) mod report;
 mod wal;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mosaico_catalog::{FILE as CATALOG, storable_bounds};
+use mosaico_catalog::{storable_bounds, FILE as CATALOG};
 use mosaico_engine::access::store_access::Hold;
 use mosaico_engine::maintenance::rebuild;
-use mosaico_storage::error::Result;
+use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::seal;
-use mosaico_storage::format::paths::{EVENTS, SequencePaths, layers_file};
+use mosaico_storage::format::paths::{layers_file, locate, EVENTS, SequencePaths, StoreFile};
+use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::state::SequenceState;
-use mosaico_types::id::SequenceId;
-use mosaico_wire::maintenance::Progress;
+use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_wire::maintenance::{Problem, Progress};
 use object_store::path::Path;
 
 use records::Wrong;
@@ -35,8 +38,15 @@ pub(crate) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Checked> {
     let store = &hold.store;
-    let mut check =
-        Check { store, catalog: None, options, found: Checked::default(), stale: false, beside: hold.beside };
+    let mut check = Check {
+        store,
+        catalog: None,
+        options,
+        found: Checked::default(),
+        stale: false,
+        unread: BTreeSet::new(),
+        beside: hold.beside,
+    };
     check.open_catalog(hold).await?;
     check.shared_records().await?;
     let mut ids: BTreeSet<SequenceId> = store.sequences().await?.into_iter().collect();
@@ -52,6 +62,7 @@ pub(crate) async fn run(
         }
     }
     progress(Progress { done: total, total });
+    topics.append(&mut check.unread);
     wal::check(&hold.folder, &topics, &mut check.found)?;
     if let Some(catalog) = &check.catalog {
         catalog.close().await;
@@ -60,7 +71,12 @@ pub(crate) async fn run(
         // Not what an earlier rebuild began: records were written anew since.
         hold.database.forget().await?;
         let rebuilt = rebuild::run(&hold.database, store, progress).await?;
-        check.found.problems.extend(rebuilt.problems);
+        // What a newer version wrote is left out of the catalogue too, and was noted.
+        let is_newer = |problem: &Problem| {
+            check.found.newer.iter().any(|newer| newer.path.starts_with(problem.path.as_str()))
+        };
+        let problems: Vec<Problem> = rebuilt.problems.into_iter().filter(|p| !is_newer(p)).collect();
+        check.found.problems.extend(problems);
         check.found.problems.iter_mut().filter(|p| p.path == CATALOG).for_each(|p| p.repaired = true);
     }
     Ok(check.found)
@@ -88,6 +104,7 @@ impl Check<'_> {
                 }
                 self.stale("there is no complete catalogue; the next start makes it from the store");
             }
+            Err(error @ Error::NewerFormat { .. }) => self.found.newer(CATALOG, error.to_string()),
             Err(error) => {
                 self.stale(format!(
                     "the catalogue cannot be opened, and is derived from the store: {}",
@@ -106,15 +123,21 @@ impl Check<'_> {
 
     /// Records that belong to no sequence.
     async fn shared_records(&mut self) -> Result<()> {
-        let mut paths = vec![(layers_file(), "the layers in it are lost, and servers do not start")];
-        for name in self.store.list_files(&EVENTS.into()).await? {
-            let path = Path::from(format!("{EVENTS}/{name}"));
-            paths.push((path, "the events in it are known to the catalogue alone"));
-        }
-        for (path, meaning) in paths {
+        let mut paths = vec![layers_file()];
+        let events = self.store.list_files(&EVENTS.into()).await?;
+        paths.extend(events.iter().map(|name| Path::from(format!("{EVENTS}/{name}"))));
+        for path in paths {
+            let StoreFile::Record(kind, _) = locate(&path).file else { continue };
+            let meaning = match kind {
+                RecordKind::Layers => "the layers in it are lost, and servers do not start",
+                _ => "the events in it are known to the catalogue alone",
+            };
             let Some(bytes) = self.store.get(&path).await? else { continue };
-            match records::check_shared(&path, &bytes) {
+            match records::check(kind, &bytes) {
                 Ok(()) => {}
+                Err(Wrong::Newer { found, known }) => {
+                    self.found.newer(&path, Error::newer("the record", found, known).to_string());
+                }
                 Err(Wrong::Unsealed) => self.unsealed(&path, &bytes).await?,
                 Err(Wrong::Damaged(text)) => {
                     self.found.add(&path, format!("{text}; {meaning}"));
@@ -159,6 +182,8 @@ impl Check<'_> {
                 objects.into_iter().map(|object| (object.location, object.size)).collect();
             if sizes.contains_key(&paths.deleted()) {
                 // The next start finishes the removal.
+                let tombstone = records::Read::all(self.store, [&paths.deleted()].into_iter()).await?;
+                self.newer(&tombstone);
                 return Ok(None);
             }
             if sizes.is_empty() {
@@ -177,6 +202,11 @@ impl Check<'_> {
                 break (known, sizes, read);
             }
         };
+        if self.newer(&read) {
+            // What belongs together cannot be told, and what looks damaged may be what a newer version made of it.
+            self.unread.extend(sizes.keys().filter_map(|path| locate(path).topic));
+            return Ok(None);
+        }
         read.compare_schemas(id, known.as_ref());
         let state = read.state(id, known.as_ref());
         self.records(&read, state.as_ref(), &paths).await?;
@@ -188,10 +218,18 @@ impl Check<'_> {
         }
         for topic in &state.topics {
             chunks::check(self, &paths, topic, &sizes, &state).await?;
-            wal::check_stored(self, topic, &paths.topic(topic.record.id).log(), sizes.keys()).await?;
+            wal::check_stored(self, topic, &paths.topic(topic.record.id).wal(), sizes.keys()).await?;
         }
         self.found.orphans += records::orphans(&state, sizes.keys());
         Ok(Some(state))
+    }
+
+    /// Notes records of a newer version; tells whether there are any.
+    fn newer(&mut self, read: &records::Read) -> bool {
+        for (path, text) in &read.newer {
+            self.found.newer(path, text);
+        }
+        !read.newer.is_empty()
     }
 
     /// Whether nobody changed the sequence since it was `known`; notifications come and go also when it is finalized.
@@ -282,7 +320,7 @@ fn in_order(state: &SequenceState) -> SequenceState {
     }
     state.topics.iter_mut().flat_map(|topic| &mut topic.parts).for_each(|part| {
         part.begun_ns = 0;
-        part.went_on_at = part.went_on_at.filter(|at| *at != part.row_start);
+        part.resumed_at = part.resumed_at.filter(|at| *at != part.row_start);
     });
     state.notifications.sort_by_key(|notification| notification.id);
     state.topics.sort_by_key(|topic| topic.record.id);

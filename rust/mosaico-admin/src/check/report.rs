@@ -1,7 +1,10 @@
 //! What a check looks at, and what it found.
 
+use std::collections::BTreeSet;
+
 use mosaico_catalog::Catalog;
 use mosaico_storage::objects::Store;
+use mosaico_types::id::TopicId;
 use mosaico_wire::maintenance::Problem;
 use serde::Serialize;
 
@@ -35,11 +38,17 @@ pub struct Checked {
     pub orphans: u64,
     /// Sequences that were not looked at, since daemons are recording them.
     pub in_progress: u64,
+    /// Records of a newer version. They are not damaged; their sequences were not looked at, and are left as they are.
+    pub newer: Vec<Problem>,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }
 
 impl Checked {
+    pub(crate) fn newer(&mut self, path: impl ToString, text: impl Into<String>) {
+        self.newer.push(Problem { path: path.to_string(), text: text.into(), repaired: false });
+    }
+
     pub(crate) fn add(&mut self, path: impl ToString, text: impl Into<String>) {
         self.problems.push(Problem { path: path.to_string(), text: text.into(), repaired: false });
     }
@@ -54,6 +63,8 @@ pub(crate) struct Check<'a> {
     pub(crate) found: Checked,
     /// The catalogue has to be made anew.
     pub(crate) stale: bool,
+    /// Topics of sequences that a newer version wrote.
+    pub(crate) unread: BTreeSet<TopicId>,
     /// Daemons are changing the store meanwhile, but not what is finalized.
     pub(crate) beside: bool,
 }

@@ -4,12 +4,13 @@
 //! A folder is locked by the operating system. A bucket has a record instead, written once, that names the state folder
 //! of its server; whoever has that folder (which is locked) goes on, everybody else is refused.
 
-use std::path::Path;
 use std::{fs, io};
+use std::path::Path;
 
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::{LOG_FOLDER as LOG, owner_file};
-use mosaico_storage::format::records::{FORMAT_VERSION, OwnerRecord};
+use mosaico_storage::format::paths::{owner_file, LOG_FOLDER as LOG};
+use mosaico_storage::format::record::{self, FormatError};
+use mosaico_storage::format::records::OwnerRecord;
 use mosaico_storage::objects::{Bucket, Store};
 use mosaico_types::now_ns;
 
@@ -159,20 +160,24 @@ fn read(folder: &Path) -> Result<Option<OwnerRecord>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::Startup(format!("cannot read {}: {e}", file.display()))),
     };
-    let record = serde_json::from_slice(&bytes);
-    record.map(Some).map_err(|e| Error::Startup(format!("cannot read {}: {e}", file.display())))
+    match record::read(&bytes) {
+        Ok((record, _)) => Ok(Some(record)),
+        Err(FormatError::Newer { found, known }) => {
+            Err(Error::newer(format!("record {}", file.display()), found, known))
+        }
+        Err(e) => Err(Error::Startup(format!("cannot read {}: {e}", file.display()))),
+    }
 }
 
 fn introduce(store: &Store, folder: &Path, bucket: &Bucket) -> Result<OwnerRecord> {
     let ours = OwnerRecord {
-        format_version: FORMAT_VERSION,
         id: uuid::Uuid::new_v4().to_string(),
         store: bucket.url(),
         folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string(),
         since_ns: now_ns(),
         shared: None,
     };
-    let bytes = mosaico_storage::objects::json(&ours)?.into();
+    let bytes = mosaico_storage::format::record::write(&ours)?.into();
     let written = store.write_local(owner_file().as_ref(), bytes);
     written.map_err(|e| Error::internal("writing to the state folder", e))?;
     Ok(ours)

@@ -10,4 +10,7 @@ mod housekeeping;
 mod worker;
 pub mod writer_expiry;
 
+
+
 pub use housekeeping::start;
+

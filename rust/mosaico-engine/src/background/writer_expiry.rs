@@ -6,16 +6,16 @@ use std::time::Duration;
 use mosaico_catalog::SequenceRow;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::{FORMAT_VERSION, NotificationRecord};
-use mosaico_types::id::{NotificationId, SequenceId};
+use mosaico_storage::format::records::NotificationRecord;
 use mosaico_types::now_ns;
+use mosaico_types::id::{NotificationId, SequenceId};
 use mosaico_wire::event::OnError;
 use serde_json::json;
 use tokio::select;
 
+use crate::lifecycle;
 use crate::ingest::commit::commit;
 use crate::ingest::handover::{adopt, check_complete};
-use crate::lifecycle;
 use crate::reconcile::sequence_lock;
 use crate::state::engine::Core;
 use crate::state::guards::check_open;
@@ -114,9 +114,7 @@ async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()>
     let id = sequence.id;
     for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
         if core.live.get(topic.id).is_some_and(|live| !live.segments().is_empty()) {
-            return Err(Error::Internal(
-                format!("waiting for the chunks of topic `{}`", topic.locator).into(),
-            ));
+            return Err(Error::Internal(format!("waiting for the chunks of topic `{}`", topic.locator).into()));
         }
         // A topic without a schema never had a row.
         if let Some(schema) = &topic.schema {
@@ -124,7 +122,6 @@ async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()>
         }
     }
     let notification = NotificationRecord {
-        format_version: FORMAT_VERSION,
         id: NotificationId::of_end(id),
         topic: None,
         notify_type: mosaico_wire::action::NOTIFY_ERROR.to_owned(),

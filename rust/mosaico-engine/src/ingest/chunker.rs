@@ -3,24 +3,25 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_file::{ChunkLabel, WrittenChunk, write_chunk};
-use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::{ChunkRecord, FORMAT_VERSION};
 use mosaico_storage::trace;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_file::{write_chunk, ChunkLabel, WrittenChunk};
+use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::records::ChunkRecord;
 use mosaico_storage::wal::segment::read_sorted;
 use mosaico_types::id::TopicId;
 use tokio::select;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::handover::{give_way, is_cut};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{LiveTopic, Segment};
 use crate::state::engine::Core;
 use crate::state::queue::Job;
+use super::handover::{give_way, is_cut};
 
 /// Makes a chunk of a closed segment.
-pub async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
+pub async fn run(core: &Core, topic: TopicId, index: ChunkId) -> Result<()> {
     let Some(topic) = core.live.get(topic) else { return Ok(()) };
     loop {
         match make(core, &topic, index).await {
@@ -54,7 +55,7 @@ async fn permit<'a>(core: &Core, topic: &LiveTopic, permits: &'a Semaphore) -> O
     }
 }
 
-async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
+async fn make(core: &Core, topic: &Arc<LiveTopic>, index: ChunkId) -> Result<Made> {
     // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
     if let Some(cluster) = &core.cluster {
         give_way(core, cluster, topic).await?;
@@ -81,8 +82,8 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
     drop(encoding);
     let Some(storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(Made::Done) };
     let record = ChunkRecord {
-        format_version: FORMAT_VERSION,
-        index,
+        epoch: index.epoch,
+        index: index.index,
         row_start: segment.rows.row_start,
         rows: written.rows,
         bytes: written.bytes,
@@ -140,7 +141,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
 
 fn encode(
     topic: &LiveTopic,
-    index: u32,
+    index: ChunkId,
     segment: Segment,
     scratch: &std::path::Path,
     (row_group_bytes, piece_bytes): (usize, usize),
@@ -150,7 +151,7 @@ fn encode(
         topic: topic.row.locator.topic.to_string(),
         ontology_tag: topic.row.ontology_tag.clone(),
         serialization_format: topic.row.serialization_format.as_str(),
-        index,
+        id: index,
         row_start: segment.rows.row_start,
         rows: segment.rows.rows,
         filled: segment.rows.filled,

@@ -3,7 +3,7 @@
 use mosaico_catalog::TopicRow;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::{CommitRecord, FORMAT_VERSION, TopicRecord};
+use mosaico_storage::format::records::{CommitRecord, TopicRecord};
 use mosaico_types::now_ns;
 
 use crate::state::engine::Core;
@@ -15,17 +15,11 @@ pub async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Result<i64>
     let paths = SequencePaths(row.sequence_id).topic(row.id);
     let mut chunks = Vec::new();
     for chunk in core.catalog.chunks(row.id).await? {
-        let path = paths.chunk_record(chunk.index);
+        let path = paths.chunk_record(chunk.id);
         let record = core.store.get_json(&path).await?;
         chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}").into()))?);
     }
-    let record = CommitRecord {
-        format_version: FORMAT_VERSION,
-        topic: TopicRecord::from(row),
-        schema,
-        committed_ns: now_ns(),
-        chunks,
-    };
+    let record = CommitRecord { topic: TopicRecord::from(row), schema, committed_ns: now_ns(), chunks };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await?;

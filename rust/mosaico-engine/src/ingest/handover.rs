@@ -1,8 +1,8 @@
 //! A topic whose rows several daemons received, one after the other: its writer went on over another one.
 //!
-//! Each of them has a part, told by a record. Chunks and segments of part `p` have the indices from `p << 16` on, so
-//! that daemons never meet and the order of indices stays the order of arrival. A part ends where the next one begins:
-//! rows that a daemon has beyond that were sent again, and are cut off.
+//! Each of them has a writer epoch, told by a record, and numbers its chunks and segments within it ([`ChunkId`]): daemons
+//! never meet, and the order of ids stays the order of arrival. An epoch ends where the next one begins: rows that a
+//! daemon has beyond that were sent again, and are cut off.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,20 +10,20 @@ use std::sync::Arc;
 
 use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_index::{BITS, part_of};
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::{FORMAT_VERSION, PartRecord, UploadedRecord};
+use mosaico_storage::format::records::{EpochRecord, UploadedRecord};
 use mosaico_storage::format::schema::parse_schema_message;
-use mosaico_types::{ErrorCode, TopicLocator, now_ns};
+use mosaico_types::{now_ns, ErrorCode, TopicLocator};
 use mosaico_wire::command::PutCommand;
 use mosaico_wire::metadata::RowsElsewhere;
 
-use super::replicated_wal::{catch_up, end_of_parts};
 use crate::reconcile;
 use crate::state::active_topic::LiveTopic;
 use crate::state::engine::Core;
 use crate::state::membership::Cluster;
 use crate::state::queue::Job;
+use super::replicated_wal::{catch_up, end_of_parts};
 
 /// The part that a put writes; the caller holds the lock of the sequence. A part of another daemon is ended after the
 /// rows that the writer has an acknowledgement of, and those that are in chunks.
@@ -76,7 +76,12 @@ async fn succeed(
     };
     let to = known.unwrap_or(found);
     let row_start = if found < to { to } else { from };
-    begin(core, cluster, row, last.number + 1, row_start..to).await
+    let Some(next) = last.number.checked_add(1) else {
+        let text =
+            format!("topic `{}` has no number for another writer epoch; begin a new topic", row.locator);
+        return Err(Error::Refused(ErrorCode::TooMany, text));
+    };
+    begin(core, cluster, row, next, row_start..to).await
 }
 
 /// Goes on with a topic without its writer, if it is not coming back and its last daemon is gone, which has nothing that
@@ -107,23 +112,17 @@ async fn begin(
     number: u32,
     Range { start: row_start, end: went_on_at }: Range<u64>,
 ) -> Result<PartRow> {
-    if number >> BITS != 0 {
-        let text =
-            format!("topic `{}` went on over other daemons {number} times; begin a new one", row.locator);
-        return Err(Error::Refused(ErrorCode::TooMany, text));
-    }
     let daemon = cluster.id().to_owned();
-    let record = PartRecord {
-        format_version: FORMAT_VERSION,
-        number,
+    let record = EpochRecord {
+        epoch: number,
         daemon,
         row_start,
-        went_on_at: (went_on_at > row_start).then_some(went_on_at),
-        log: core.config.log,
+        resumed_at: (went_on_at > row_start).then_some(went_on_at),
+        wal: core.config.log,
         begun_ns: now_ns(),
     };
     let change = core.catalog.begin(row.sequence_id).await?;
-    core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).part(number), &record).await?;
+    core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).epoch(number), &record).await?;
     core.catalog.part_begun(change, row.id, &record).await?;
     let log_in_store = core.config.logs_to_store();
     Ok(PartRow { number, daemon: record.daemon, row_start, went_on_at, log_in_store, row_end: None, busy: 1 })
@@ -142,7 +141,7 @@ pub struct Missing {
 fn missing(parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Missing> {
     let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
     for chunk in chunks {
-        *stored.entry(part_of(chunk.index)).or_default() += chunk.rows;
+        *stored.entry(chunk.id.epoch).or_default() += chunk.rows;
     }
     let ends = parts.iter().skip(1).map(|next| Some(next.row_start));
     let ends = ends.chain(parts.last().map(|last| last.row_end));
@@ -210,7 +209,7 @@ async fn elsewhere(core: &Core, topic: &TopicLocator, daemon: &str, rows: Option
 /// Notes that the upload of a topic has ended, of which rows are still in the logs of other daemons. Finalizing the
 /// sequence commits it. The caller holds the lock.
 pub async fn uploaded(core: &Core, row: &TopicRow, rows: u64) -> Result<()> {
-    let record = UploadedRecord { format_version: FORMAT_VERSION, rows, ended_ns: now_ns() };
+    let record = UploadedRecord { rows, ended_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).uploaded(), &record).await?;
     core.catalog.upload_ended(change, row.id, Some(rows)).await
@@ -231,8 +230,8 @@ pub async fn give_way(core: &Core, cluster: &Cluster, topic: &Arc<LiveTopic>) ->
 }
 
 /// Whether rows of a segment, or all after `row_end`, were sent again to another daemon.
-pub fn is_cut(parts: &[PartRow], index: u32, row_end: u64) -> bool {
-    parts.iter().any(|next| next.number == part_of(index) + 1 && next.row_start < row_end)
+pub fn is_cut(parts: &[PartRow], segment: ChunkId, row_end: u64) -> bool {
+    parts.iter().any(|next| Some(next.number) == segment.epoch.checked_add(1) && next.row_start < row_end)
 }
 
 /// Follows what other daemons did with the topics that are live here: lets go of those that they took over or deleted.
@@ -241,8 +240,7 @@ pub async fn follow_others(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
     let live = core.live.all();
     for (topic, number, count) in busy {
         let open = live.iter().find(|live| live.id() == topic);
-        if open.is_none_or(|open| !open.is_written() && open.indices().iter().all(|&i| part_of(i) != number))
-        {
+        if open.is_none_or(|open| !open.is_written() && open.indices().iter().all(|id| id.epoch != number)) {
             core.catalog.part_done(topic, number, count).await?;
         }
     }
@@ -256,12 +254,12 @@ pub async fn follow_others(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
             None => reconcile::drop_deleted(core, topic).await?,
             Some(fate) => {
                 let Some((last, daemon)) = &fate.last else { continue };
-                let earlier = || topic.indices().iter().any(|&index| part_of(index) < *last);
+                let earlier = || topic.indices().iter().any(|id| id.epoch < *last);
                 if daemon != cluster.id() || earlier() {
                     give_way(core, cluster, topic).await?;
-                    for index in topic.indices() {
-                        if part_of(index) < *last || daemon != cluster.id() {
-                            core.queue.ask(Job::Chunk(topic.id(), index));
+                    for segment in topic.indices() {
+                        if segment.epoch < *last || daemon != cluster.id() {
+                            core.queue.ask(Job::Chunk(topic.id(), segment));
                         }
                     }
                     core.live.release(topic.id());
@@ -274,7 +272,7 @@ pub async fn follow_others(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use mosaico_storage::format::chunk_index::first_index;
+    
 
     use super::*;
 
@@ -284,8 +282,8 @@ mod tests {
     }
 
     fn chunk(part: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
-        let index = first_index(part) + at;
-        ChunkRow { index, row_start, rows, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
+        let id = ChunkId { epoch: part, index: at };
+        ChunkRow { id, row_start, rows, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
     }
 
     #[test]
@@ -306,8 +304,8 @@ mod tests {
     #[test]
     fn a_part_is_cut_where_the_next_one_begins() {
         let parts = [part(0, 0, None, 1), part(1, 100, None, 1)];
-        assert!(is_cut(&parts, first_index(0), 101));
-        assert!(!is_cut(&parts, first_index(0), 100));
-        assert!(!is_cut(&parts, first_index(1), 1_000));
+        assert!(is_cut(&parts, ChunkId::first(0), 101));
+        assert!(!is_cut(&parts, ChunkId::first(0), 100));
+        assert!(!is_cut(&parts, ChunkId::first(1), 1_000));
     }
 }

@@ -7,33 +7,33 @@ use arrow::datatypes::Schema;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use mosaico_catalog::{PartRow, TopicRow};
+use mosaico_storage::{crash_points, trace};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_file::check_schema;
-use mosaico_storage::format::chunk_index::{first_index, part_of};
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::{LoggedRows, SequencePaths};
-use mosaico_storage::format::records::{FORMAT_VERSION, ResumedRecord};
+use mosaico_storage::format::records::ResumedRecord;
 use mosaico_storage::format::schema::{parse_schema_message, same_shape, stored_schema};
 use mosaico_storage::wal::frame::{Frame, SegmentRows};
 use mosaico_storage::wal::segment::SegmentWriter;
-use mosaico_storage::{crash_points, trace};
-use mosaico_types::{ErrorCode, TopicLocator, now_ns};
+use mosaico_types::{now_ns, ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::ipc::schema_message;
 use tokio::select;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{watch, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
-use super::commit::commit;
-use super::handover::{self, earlier_are_stored, uploaded};
-use super::replicated_wal::{self, catch_up, last_of_part};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{self, LiveTopic, WriterGuard};
 use crate::state::engine::Core;
 use crate::state::guards::{check_key, check_open};
 use crate::state::queue::Job;
+use super::commit::commit;
+use super::handover::{self, earlier_are_stored, uploaded};
+use super::replicated_wal::{self, catch_up, last_of_part};
 
 /// Data that is gathered while the disk is busy, per stream.
 const GROUP_BYTES: u64 = 4 << 20;
@@ -70,7 +70,7 @@ impl Group {
 /// The file of the open segment, on loan to the blocking thread while it syncs.
 #[derive(Debug)]
 struct OpenSegment {
-    index: u32,
+    index: ChunkId,
     writer: SegmentWriter,
     /// Times that something was appended.
     groups: u32,
@@ -89,7 +89,7 @@ pub struct PutSession {
     _tokens: [TaskTrackerToken; 2],
     schema: Frame,
     segment: Option<OpenSegment>,
-    next_index: u32,
+    next_index: ChunkId,
     /// Which part of the topic this is, if there are daemons that may have others.
     part: Option<u32>,
     acks: watch::Sender<PutAck>,
@@ -153,9 +153,12 @@ pub async fn begin(
         None => {
             // Segments before chunks: a background job moves rows from the former to the latter.
             let last_segment = topic.last_index();
-            let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.index);
+            let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.id);
             writer.settle(&core.catalog.topic(locator).await?);
-            last_segment.max(last_chunk).map_or(0, |last| last + 1)
+            match last_segment.max(last_chunk) {
+                Some(last) => last.next()?,
+                None => ChunkId::first(0),
+            }
         }
         Some(part) => {
             core.catalog.part_used(id, part.number).await?;
@@ -181,7 +184,7 @@ pub async fn begin(
 }
 
 /// The next index of a part, of which nobody else writes rows; also corrects what is durable.
-async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<u32> {
+async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<ChunkId> {
     // Segments before chunks, as above.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
@@ -190,7 +193,10 @@ async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<u32> {
         + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
     let durable_rows = last.map_or(part.row_start, |(_, row_end)| row_end);
     topic.set_durable(PutAck { durable_rows, durable_bytes });
-    Ok(last.map_or(first_index(part.number), |(index, _)| index + 1))
+    match last {
+        Some((last, _)) => last.next(),
+        None => Ok(ChunkId::first(part.number)),
+    }
 }
 
 fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) -> String {
@@ -219,7 +225,7 @@ async fn take_over(core: &Core, locator: &TopicLocator, key: &str) -> Result<()>
 }
 
 async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
-    let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns: now_ns() };
+    let record = ResumedRecord { times, last_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
     core.catalog.topic_resumed(change, row.id, times).await
@@ -259,7 +265,7 @@ impl PutSession {
         self.commit().await
     }
 
-    fn close(&self, index: u32) {
+    fn close(&self, index: ChunkId) {
         self.topic.close(index);
         self.core.queue.ask(Job::Chunk(self.topic.id(), index));
     }
@@ -355,12 +361,7 @@ impl PutSession {
             None => {
                 self.wait_for_room().await?;
                 let index = self.next_index;
-                if self.part.is_some_and(|part| part != part_of(index)) {
-                    let text =
-                        format!("topic `{}` has too many chunks; begin a new one", self.topic.row.locator);
-                    return Err(Error::Refused(ErrorCode::TooMany, text));
-                }
-                self.next_index += 1;
+                self.next_index = index.next()?;
                 index
             }
         };
@@ -371,7 +372,7 @@ impl PutSession {
         let work = async move {
             let doing = format!("writing the log of topic `{}`", topic.row.locator);
             if core.config.logs_to_store() {
-                let logged = LoggedRows { index, row_start: rows.row_start, row_end: rows.row_end() };
+                let logged = LoggedRows { segment: index, row_start: rows.row_start, row_end: rows.row_end() };
                 if let Err(error) = replicated_wal::write(&core, &topic.row, &schema, logged, &frames).await {
                     return Ok((segment, Err(error), rows, (0, 0)));
                 }

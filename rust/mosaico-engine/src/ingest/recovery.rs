@@ -1,27 +1,27 @@
 //! What a start does after a crash: finish removals, redo changes that the catalogue missed, pick up the log.
 
+use std::io;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use mosaico_catalog::{ChunkRow, TopicRow};
+use mosaico_storage::trace;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_index::part_of;
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::ChunkRecord;
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::objects::blocking;
-use mosaico_storage::trace;
-use mosaico_storage::wal::segment::{Scan, list_segments, scan, segment_file};
+use mosaico_storage::wal::segment::{list_segments, scan, segment_file, Scan};
 use mosaico_types::id::TopicId;
 
-use super::replicated_wal;
 use crate::reconcile::{self, sequence_lock};
 use crate::state::active_topic::{LiveTopic, Segment};
 use crate::state::engine::Core;
 use crate::state::queue::Job;
+use super::replicated_wal;
 
 /// Brings catalogue, store and log together again.
 pub async fn recover(core: &Arc<Core>) -> Result<()> {
@@ -87,18 +87,18 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     let found = scanned.map_err(|e| Error::internal(doing.as_str(), e))?;
     // Chunks that the catalogue missed are counted now.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
-    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
+    let mut segments: BTreeMap<ChunkId, Segment> = BTreeMap::new();
     let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
     for (index, scan) in found {
         let Some(mut rows) = scan.rows else { continue };
         if scan.length > scan.whole {
             let lost = scan.length - scan.whole;
-            tracing::warn!(topic = %row.locator, segment = index, bytes = lost, "cut unfinished bytes off the log");
+            tracing::warn!(topic = %row.locator, segment = %index, bytes = lost, "cut unfinished bytes off the log");
         }
         // After what came before it in its part, which lies in a chunk or in a segment.
-        let part = parts.iter().find(|part| part.number == part_of(index));
-        let before = |other: u32| other < index && part.is_none_or(|part| part.number == part_of(other));
-        let stored = chunks.iter().filter(|chunk| before(chunk.index)).map(ChunkRow::row_end);
+        let part = parts.iter().find(|part| part.number == index.epoch);
+        let before = |other: ChunkId| other < index && part.is_none_or(|part| part.number == other.epoch);
+        let stored = chunks.iter().filter(|chunk| before(chunk.id)).map(ChunkRow::row_end);
         let logged = segments.iter().filter(|(other, _)| before(**other));
         let ends = stored.chain(logged.map(|(_, segment)| segment.row_end()));
         rows.row_start = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
@@ -107,7 +107,7 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     if segments.is_empty() {
         return blocking("removing an empty log", move || fs::remove_dir_all(folder)).await;
     }
-    let indices: Vec<u32> = segments.keys().copied().collect();
+    let indices: Vec<ChunkId> = segments.keys().copied().collect();
     let topic = Arc::new(LiveTopic::new(row, schema, folder, segments));
     core.live.insert(Arc::clone(&topic));
     for index in indices {
@@ -117,9 +117,9 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
 }
 
 /// The chunks of a topic, with those that the store has and the catalogue missed.
-async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
-    let mut stored: HashSet<u32> =
-        core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.index).collect();
+async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<ChunkId>> {
+    let mut stored: HashSet<ChunkId> =
+        core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.id).collect();
     let folder = core.log_folder(row.id);
     let segments = blocking("listing the ingest log", move || list_segments(&folder)).await?;
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
@@ -135,8 +135,8 @@ async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
 /// Scans the segments that are not stored; removes the others and cuts torn tails.
 fn scan_folder(
     folder: &Path,
-    stored: &HashSet<u32>,
-) -> Result<Vec<(u32, Scan)>, mosaico_storage::wal::frame::LogError> {
+    stored: &HashSet<ChunkId>,
+) -> Result<Vec<(ChunkId, Scan)>, mosaico_storage::wal::frame::LogError> {
     let mut found = Vec::new();
     for index in list_segments(folder)? {
         let file = segment_file(folder, index);

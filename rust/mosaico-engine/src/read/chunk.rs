@@ -6,26 +6,26 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{stream, StreamExt, TryStreamExt};
 use mosaico_catalog::ChunkRow;
-use mosaico_select::{RowTest, Select, matching};
+use mosaico_select::{matching, RowTest, Select};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::schema::TIMESTAMP;
 use mosaico_types::TimeWindow;
 use mosaico_types::id::{SequenceId, TopicId};
-use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
 use parquet::basic::Type;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::prune::candidate_rows;
-use super::request::{BatchStream, Wanted, trimmed};
 use crate::state::chunk_reader::ParquetFile;
 use crate::state::engine::Core;
+use super::prune::candidate_rows;
+use super::request::{trimmed, BatchStream, Wanted};
 
 /// Rows of a piece, however narrow they are.
 const MAX_PIECE_ROWS: usize = 64 << 10;
@@ -38,7 +38,7 @@ pub async fn open(
     chunk: ChunkRow,
     Wanted { window, select, size }: Wanted,
 ) -> Result<BatchStream> {
-    let path = SequencePaths(sequence).topic(topic).chunk(chunk.index);
+    let path = SequencePaths(sequence).topic(topic).chunk(chunk.id);
     let mut file = ParquetFile { chunks: core.store.chunks(), path, bytes: chunk.bytes };
     let footer = core.footers.load(&mut file).await?;
     let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);

@@ -14,20 +14,20 @@ use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
 use mosaico_catalog::{ChunkRow, TopicRow};
-use mosaico_select::{Select, data_bytes, split};
-use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_index::part_of;
-use mosaico_storage::format::schema::{parse_schema_message, times};
+use mosaico_select::{data_bytes, split, Select};
 use mosaico_storage::trace;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::schema::{parse_schema_message, times};
 use mosaico_storage::wal::frame::{BatchReader, LogError};
 use mosaico_storage::wal::segment::sort_batches;
 use mosaico_types::TimeWindow;
 
-use super::chunk;
-use super::request::{BatchStream, Wanted, picked, trim};
-use super::topic::{Seen, snapshot};
 use crate::state::active_topic::SegmentView;
 use crate::state::engine::Core;
+use super::chunk;
+use super::request::{picked, trim, BatchStream, Wanted};
+use super::topic::{snapshot, Seen};
 
 /// How often a topic without a writer is looked at.
 const IDLE: Duration = Duration::from_millis(50);
@@ -70,7 +70,7 @@ struct Tail {
     /// Of all times: rows are cut to the window when they are handed out.
     wanted: Wanted,
     /// Segments and chunks of which something was read.
-    read: BTreeSet<u32>,
+    read: BTreeSet<ChunkId>,
     /// The last of the segments, if it may grow.
     segment: Option<Growing>,
     /// What was read of each part in segments: the rows of the topic up to there, and their latest time.
@@ -81,7 +81,7 @@ struct Tail {
 
 /// A segment that is read as it grows.
 struct Growing {
-    index: u32,
+    index: ChunkId,
     reader: BatchReader,
     /// Rows of the topic up to where `reader` is.
     at: u64,
@@ -127,8 +127,8 @@ impl Tail {
     }
 
     /// Notes what was read of a segment.
-    fn note(&mut self, index: u32, row: u64, latest: i64) {
-        let known = self.logged.entry(part_of(index)).or_insert((row, latest));
+    fn note(&mut self, index: ChunkId, row: u64, latest: i64) {
+        let known = self.logged.entry(index.epoch).or_insert((row, latest));
         *known = (known.0.max(row), known.1.max(latest));
     }
 
@@ -220,24 +220,22 @@ impl Tail {
     }
 
     /// Once all is in chunks they may be joined to new ones, of which it is not known what was read.
-    async fn check_joined(&self, next: u32) -> Result<()> {
+    async fn check_joined(&self, next: ChunkId) -> Result<()> {
         let Some(&index) = self.read.last() else { return Ok(()) };
         let chunks = self.core.catalog.chunks(self.topic.id).await?;
         let row = self.core.catalog.topic_by_id(self.topic.id).await?;
         let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
-        if is_complete && chunks.iter().all(|chunk| chunk.index > index) {
+        if is_complete && chunks.iter().all(|chunk| chunk.id > index) {
             let topic = &self.topic.locator;
-            return Err(Error::StoreUnavailable(
-                format!("following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,")
-                    .into(),
-            ));
+            return Err(Error::StoreUnavailable(format!("following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,")
+                    .into()));
         }
         Ok(())
     }
 
     /// The chunk without what was read of it in the segments of another part.
     async fn rest(&self, chunk: ChunkRow) -> Result<BatchStream> {
-        let earlier = self.logged.range(..part_of(chunk.index)).map(|(_, known)| *known);
+        let earlier = self.logged.range(..chunk.id.epoch).map(|(_, known)| *known);
         let (row, latest) = earlier.max_by_key(|(row, _)| *row).unwrap_or((0, i64::MIN));
         let known = row.saturating_sub(chunk.row_start);
         let (core, sequence, topic) = (&self.core, self.topic.sequence_id, self.topic.id);
@@ -257,15 +255,15 @@ impl Tail {
     }
 
     /// What a daemon that was away stored of what came before the current segment.
-    async fn late(&mut self, current: u32) -> Result<Option<BatchStream>> {
+    async fn late(&mut self, current: ChunkId) -> Result<Option<BatchStream>> {
         if self.core.cluster.is_none() || self.looked.elapsed() < LATE {
             return Ok(None);
         }
         self.looked = Instant::now();
         let chunks = self.core.catalog.chunks(self.topic.id).await?;
-        let late = |chunk: &ChunkRow| chunk.index < current && !self.read.contains(&chunk.index);
+        let late = |chunk: &ChunkRow| chunk.id < current && !self.read.contains(&chunk.id);
         let Some(chunk) = chunks.into_iter().find(late) else { return Ok(None) };
-        self.read.insert(chunk.index);
+        self.read.insert(chunk.id);
         self.rest(chunk).await.map(Some)
     }
 
@@ -279,9 +277,9 @@ impl Tail {
             let segments = live.as_ref().map(|live| live.indices()).unwrap_or_default();
             let segment = segments.into_iter().find(|index| !self.read.contains(index));
             let chunks = self.core.catalog.chunks(self.topic.id).await?;
-            let chunk = chunks.into_iter().find(|chunk| !self.read.contains(&chunk.index));
+            let chunk = chunks.into_iter().find(|chunk| !self.read.contains(&chunk.id));
             match (segment, chunk) {
-                (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.index) => {
+                (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.id) => {
                     // Else it turned into a chunk meanwhile.
                     if let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() {
                         self.read.insert(index);
@@ -290,8 +288,8 @@ impl Tail {
                     }
                 }
                 (_, Some(chunk)) => {
-                    self.check_joined(chunk.index).await?;
-                    self.read.insert(chunk.index);
+                    self.check_joined(chunk.id).await?;
+                    self.read.insert(chunk.id);
                     return self.rest(chunk).await.map(Some);
                 }
                 _ => return Ok(None),

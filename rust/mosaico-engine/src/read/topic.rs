@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{stream, FutureExt, StreamExt};
 use mosaico_catalog::{ChunkRow, TopicRow};
 use mosaico_select::Select;
-use mosaico_storage::error::{Error, Result};
 use mosaico_storage::trace;
-use mosaico_storage::wal::segment::{SortedBatches, read_sorted};
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::wal::segment::{read_sorted, SortedBatches};
 use mosaico_types::TimeWindow;
 
-use super::chunk;
-use super::merge::{Source, merge};
-use super::request::{BatchStream, Wanted, picked, trimmed};
 use crate::ingest::handover::{give_way, is_cut};
 use crate::state::active_topic::{Segment, SegmentView};
 use crate::state::engine::Core;
+use super::chunk;
+use super::merge::{merge, Source};
+use super::request::{picked, trimmed, BatchStream, Wanted};
 
 /// What is wanted of the durable rows of a topic; batches are about one message large and never empty.
 pub async fn read_topic(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<BatchStream> {
@@ -41,9 +42,9 @@ pub fn read_chunks(
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Its segments and chunks.
-    pub indices: BTreeSet<u32>,
+    pub indices: BTreeSet<ChunkId>,
     /// Segments among them, the last of which may grow.
-    pub segments: Vec<(u32, Segment)>,
+    pub segments: Vec<(ChunkId, Segment)>,
 }
 
 /// What is durable now.
@@ -56,7 +57,7 @@ pub async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Re
     let window = wanted.window;
     let mut sources = Vec::new();
     for chunk in chunks {
-        if seen.indices.insert(chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
+        if seen.indices.insert(chunk.id) && window.overlaps(chunk.ts_min, chunk.ts_max) {
             sources.push(chunk_source(core, topic, chunk, wanted.clone()));
         }
     }
@@ -92,7 +93,7 @@ async fn durable(core: &Arc<Core>, topic: &TopicRow) -> Result<(Vec<SegmentView>
 fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, wanted: Wanted) -> Source {
     let (core, sequence, topic) = (Arc::clone(core), topic.sequence_id, topic.id);
     let lower_bound = chunk.ts_min.max(wanted.window.start.unwrap_or(i64::MIN));
-    let order = chunk.index;
+    let order = chunk.id;
     let open = async move { chunk::open(&core, sequence, topic, chunk, wanted).await };
     Source { order, lower_bound, open: open.boxed() }
 }

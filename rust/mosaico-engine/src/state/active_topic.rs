@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use mosaico_catalog::TopicRow;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_index::part_of;
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::objects::durable::{discard, sync_folder};
 use mosaico_storage::wal::frame::SegmentRows;
 use mosaico_storage::wal::segment::{self, segment_file};
@@ -42,16 +42,16 @@ impl Segment {
 /// A segment that was opened for reading; it stays readable when the chunker removes it.
 #[derive(Debug)]
 pub struct SegmentView {
-    pub index: u32,
+    pub index: ChunkId,
     pub file: File,
     pub segment: Segment,
 }
 
 #[derive(Debug)]
 struct State {
-    segments: BTreeMap<u32, Segment>,
+    segments: BTreeMap<ChunkId, Segment>,
     /// Segments whose background job failed last, and why.
-    failed: BTreeMap<u32, Error>,
+    failed: BTreeMap<ChunkId, Error>,
     durable: PutAck,
 }
 
@@ -77,7 +77,12 @@ pub struct LiveTopic {
 }
 
 impl LiveTopic {
-    pub fn new(row: TopicRow, schema: SchemaRef, folder: PathBuf, found: BTreeMap<u32, Segment>) -> Self {
+    pub fn new(
+        row: TopicRow,
+        schema: SchemaRef,
+        folder: PathBuf,
+        found: BTreeMap<ChunkId, Segment>,
+    ) -> Self {
         let durable = found.values().fold(
             PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes },
             |ack, segment| PutAck {
@@ -105,7 +110,7 @@ impl LiveTopic {
     }
 
     /// The path of a segment.
-    pub fn file(&self, index: u32) -> PathBuf {
+    pub fn file(&self, index: ChunkId) -> PathBuf {
         segment_file(&self.folder, index)
     }
 
@@ -120,14 +125,14 @@ impl LiveTopic {
     }
 
     /// The highest segment index in use.
-    pub fn last_index(&self) -> Option<u32> {
+    pub fn last_index(&self) -> Option<ChunkId> {
         self.state.lock().segments.keys().next_back().copied()
     }
 
     /// The highest segment index of a part, and the rows of the topic up to the end of that segment.
-    pub fn last_of_part(&self, part: u32) -> Option<(u32, u64)> {
+    pub fn last_of_part(&self, part: u32) -> Option<(ChunkId, u64)> {
         let state = self.state.lock();
-        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| part_of(index) == part)?;
+        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| index.epoch == part)?;
         Some((index, segment.row_end()))
     }
 
@@ -135,13 +140,13 @@ impl LiveTopic {
     /// that part any more.
     pub async fn cut(self: &Arc<Self>, part: u32, limit: u64) -> Result<()> {
         let _one = self.cutting.lock().await;
-        for index in self.indices().into_iter().filter(|&index| part_of(index) == part) {
+        for index in self.indices().into_iter().filter(|&index| index.epoch == part) {
             let Some(segment) = self.segment(index) else { continue };
             let row_start = segment.rows.row_start;
             if segment.row_end() <= limit {
                 continue;
             }
-            tracing::info!(topic = %self.row.locator, segment = index, limit, "another daemon has the later rows");
+            tracing::info!(topic = %self.row.locator, segment = %index, limit, "another daemon has the later rows");
             if row_start >= limit {
                 self.chunked(index);
                 continue;
@@ -168,12 +173,12 @@ impl LiveTopic {
     }
 
     /// A segment that is known.
-    pub fn segment(&self, index: u32) -> Option<Segment> {
+    pub fn segment(&self, index: ChunkId) -> Option<Segment> {
         self.state.lock().segments.get(&index).copied()
     }
 
     /// Notes that the segment's file is durable up to `end`, with `rows` more; returns the sums.
-    pub fn appended(&self, index: u32, end: u64, new: SegmentRows) -> PutAck {
+    pub fn appended(&self, index: ChunkId, end: u64, new: SegmentRows) -> PutAck {
         let mut state = self.state.lock();
         state.durable.durable_rows += new.rows;
         state.durable.durable_bytes += new.data_bytes;
@@ -192,7 +197,7 @@ impl LiveTopic {
     }
 
     /// Notes a segment that was made of rows in the store, as a whole; also in the place of one that lacked some.
-    pub fn restored(&self, index: u32, segment: Segment) {
+    pub fn restored(&self, index: ChunkId, segment: Segment) {
         let mut state = self.state.lock();
         let before = state.segments.insert(index, segment).map_or(0, |before| before.rows.data_bytes);
         state.durable.durable_rows = state.durable.durable_rows.max(segment.rows.row_end());
@@ -202,7 +207,7 @@ impl LiveTopic {
     }
 
     /// Waits until no earlier segment is left.
-    pub async fn turn(&self, index: u32) {
+    pub async fn turn(&self, index: ChunkId) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -219,7 +224,7 @@ impl LiveTopic {
     }
 
     /// Opens a segment for reading, if it is not in a chunk yet.
-    pub fn view(&self, index: u32) -> Result<Option<SegmentView>> {
+    pub fn view(&self, index: ChunkId) -> Result<Option<SegmentView>> {
         let state = self.state.lock();
         let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
         let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
@@ -227,14 +232,14 @@ impl LiveTopic {
     }
 
     /// Marks a segment as complete.
-    pub fn close(&self, index: u32) {
+    pub fn close(&self, index: ChunkId) {
         if let Some(segment) = self.state.lock().segments.get_mut(&index) {
             segment.closed = true;
         }
     }
 
     /// Removes a segment whose rows are in a chunk now.
-    pub fn chunked(&self, index: u32) {
+    pub fn chunked(&self, index: ChunkId) {
         let mut state = self.state.lock();
         state.segments.remove(&index);
         state.failed.remove(&index);
@@ -245,13 +250,13 @@ impl LiveTopic {
     }
 
     /// Notes that the background job of a segment failed; it will be tried again.
-    pub fn fail(&self, index: u32, error: Error) {
+    pub fn fail(&self, index: ChunkId, error: Error) {
         self.state.lock().failed.insert(index, error);
         self.changed.notify_waiters();
     }
 
     /// Forgets failures and returns their segments, to be tried again.
-    pub fn take_failed(&self) -> Vec<u32> {
+    pub fn take_failed(&self) -> Vec<ChunkId> {
         std::mem::take(&mut self.state.lock().failed).into_keys().collect()
     }
 
@@ -276,7 +281,7 @@ impl LiveTopic {
     /// Opens what is durable for reading, in the order of arrival.
     pub fn views(&self) -> Result<Vec<SegmentView>> {
         let state = self.state.lock();
-        let open = |(&index, &segment): (&u32, &Segment)| {
+        let open = |(&index, &segment): (&ChunkId, &Segment)| {
             let file =
                 File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
             Ok(SegmentView { index, file, segment })
@@ -285,7 +290,7 @@ impl LiveTopic {
     }
 
     /// The indices of what is not in chunks yet.
-    pub fn indices(&self) -> Vec<u32> {
+    pub fn indices(&self) -> Vec<ChunkId> {
         self.state.lock().segments.keys().copied().collect()
     }
 
@@ -300,7 +305,7 @@ impl LiveTopic {
     }
 
     /// The same with their indices.
-    pub fn indexed(&self) -> Vec<(u32, Segment)> {
+    pub fn indexed(&self) -> Vec<(ChunkId, Segment)> {
         self.state.lock().segments.iter().map(|(&index, &segment)| (index, segment)).collect()
     }
 

@@ -8,8 +8,8 @@ use std::future::Future;
 
 use mosaico_catalog::{Catalog, EventFilter};
 use mosaico_storage::error::Result;
-use mosaico_storage::format::paths::{EVENTS, events_file};
-use mosaico_storage::format::records::{EventsRecord, FORMAT_VERSION};
+use mosaico_storage::format::paths::{events_file, EVENTS};
+use mosaico_storage::format::records::EventsRecord;
 use mosaico_storage::objects::Store;
 use mosaico_wire::event::Event;
 use tokio::sync::Mutex;
@@ -110,7 +110,7 @@ impl EventArchive {
             let Some(last) = found.last().map(|event| event.id.clone()) else { break };
             events.extend(found);
             let first = events[0].id.clone();
-            let record = EventsRecord { format_version: FORMAT_VERSION, previous, events };
+            let record = EventsRecord { previous, events };
             self.store.put_json(&events_file(&first), &record).await?;
             files.firsts.insert(first);
             (files.newest, files.previous) = (record.events, record.previous);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use mosaico_catalog::Session;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::layers_file;
-use mosaico_storage::format::records::{FORMAT_VERSION, LayerRecord, LayersRecord};
+use mosaico_storage::format::records::{LayerRecord, LayersRecord};
 use mosaico_storage::objects::Store;
-use mosaico_types::{ErrorCode, LayerName, now_ns};
+use mosaico_types::{now_ns, ErrorCode, LayerName};
 use mosaico_wire::action::Layer;
 use tokio::sync::Mutex;
 
@@ -107,7 +107,7 @@ impl Layers {
         };
         let mut layers = self.known(&mut list).await?.clone();
         change(&mut layers)?;
-        let record = LayersRecord { format_version: FORMAT_VERSION, layers };
+        let record = LayersRecord { layers };
         // The write may fail before or after the record was replaced, and this call may be cut short.
         *list = None;
         self.store.put_json(&layers_file(), &record).await?;

@@ -7,15 +7,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_types::id::{SequenceId, TopicId};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, Notify};
 
 /// Something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Job {
     /// Make a chunk of a closed log segment.
-    Chunk(TopicId, u32),
+    Chunk(TopicId, ChunkId),
     /// Redo changes that the catalogue missed.
     Settle(SequenceId),
     /// Remove the files of a deleted sequence.

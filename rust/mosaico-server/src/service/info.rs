@@ -3,23 +3,22 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow::datatypes::{Fields, Schema};
-use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
+use arrow_flight::flight_descriptor::DescriptorType;
 use mosaico_catalog::{SequenceRow, TopicRow};
 use mosaico_engine::ingest::handover;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::schema::parse_schema_message;
-use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator, format_utc};
-use mosaico_wire::command::InfoCommand;
-use mosaico_wire::metadata::{
-    Bounds, EndpointMetadata, Properties, SystemInfo, location, sequence_metadata, topic_metadata,
-};
-use mosaico_wire::select::Selection;
+use mosaico_types::{format_utc, ErrorCode, SequenceName, TimeWindow, TopicLocator};
 use mosaico_wire::ticket;
+use mosaico_wire::command::InfoCommand;
+use mosaico_wire::metadata::{location, sequence_metadata, topic_metadata, Bounds, EndpointMetadata, Properties, SystemInfo};
+use mosaico_wire::select::Selection;
 
-use super::check_body;
 use crate::peers::{self, PeerPool};
+use super::check_body;
 
 /// All sequences by name.
 pub(crate) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
@@ -136,8 +135,8 @@ async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)
     let Some((mut durable, segments)) = live else { return Ok((stored, bounds)) };
     if core.cluster.is_some() {
         // Other daemons may have rows before or after ours.
-        let chunks: HashSet<u32> =
-            core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.index).collect();
+        let chunks: HashSet<ChunkId> =
+            core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.id).collect();
         let ours = segments.iter().filter(|(index, _)| !chunks.contains(index));
         durable = stored + ours.map(|(_, segment)| segment.rows.rows).sum::<u64>();
     }

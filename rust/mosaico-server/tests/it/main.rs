@@ -10,6 +10,7 @@ mod crash;
 mod database;
 mod events;
 mod faults;
+mod formats;
 mod fuzz;
 mod lifecycle;
 mod logging;

@@ -1,6 +1,6 @@
 //! Everything that the store says about one sequence, read from its records.
 
-use super::records::{ChunkRecord, NotificationRecord, PartRecord, SequenceRecord, TopicRecord};
+use super::records::{ChunkRecord, NotificationRecord, EpochRecord, SequenceRecord, TopicRecord};
 
 /// Everything that the store says about one topic.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +10,7 @@ pub struct TopicState {
     pub committed_ns: Option<i64>,
     pub chunks: Vec<ChunkRecord>,
     pub resumed: u32,
-    pub parts: Vec<PartRecord>,
+    pub parts: Vec<EpochRecord>,
     /// The rows of an upload that ended and is not committed.
     pub uploaded: Option<u64>,
 }

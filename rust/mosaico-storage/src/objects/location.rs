@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::bucket::{Bucket, Provider};
 use crate::error::{Error, Result};
+use super::bucket::{Bucket, Provider};
 
 /// Where sequences are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,9 @@ mod options;
 mod store;
 mod upload;
 
+
 pub use bucket::{Bucket, Provider, Secret};
 pub use load::Loaded;
 pub use options::{StoreMetrics, StoreOptions};
-pub use store::{Chunks, Scratch, Store, blocking, json};
+pub use store::{Chunks, Scratch, Store, blocking};
+

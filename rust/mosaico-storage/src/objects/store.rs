@@ -9,26 +9,24 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use mosaico_types::id::SequenceId;
 use mosaico_types::now_ns;
-use object_store::path::Path;
+use mosaico_types::id::SequenceId;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use object_store::path::Path;
+use crate::format::record::{self, FormatError, Record, check_version};
+use crate::format::record_kind::RecordKind;
 
+use crate::{crash_points, trace};
+use crate::error::{Error, Result};
+use crate::format::paths::SequencePaths;
+use crate::format::records::DeletedRecord;
 use super::cache::Cache;
 use super::deadline::Deadline;
-use super::durable::{LocalFolder, discard};
+use super::durable::{discard, LocalFolder};
 use super::folder::FolderStore;
 use super::location::StoreLocation;
 use super::measured::Measured;
 use super::options::{StoreMetrics, StoreOptions};
-use crate::error::{Error, Result};
-use crate::format::checksum as seal;
-use crate::format::checksum::{Seal, seal};
-use crate::format::paths::SequencePaths;
-use crate::format::records::{DeletedRecord, FORMAT_VERSION};
-use crate::{crash_points, trace};
 
 /// What is copied at once.
 const PIECE: usize = 8 << 20;
@@ -191,13 +189,13 @@ impl Store {
     }
 
     /// Writes a JSON record, durably; replaces what was there.
-    pub async fn put_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
-        self.put(path, json(record)?).await
+    pub async fn put_json<T: Record>(&self, path: &Path, record: &T) -> Result<()> {
+        self.put(path, record::write(record)?).await
     }
 
     /// Writes a JSON record that is written once, durably.
-    pub async fn create_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
-        self.create(path, json(record)?.into()).await
+    pub async fn create_json<T: Record>(&self, path: &Path, record: &T) -> Result<()> {
+        self.create(path, record::write(record)?.into()).await
     }
 
     /// Writes an object that is written once, durably.
@@ -226,8 +224,11 @@ impl Store {
     }
 
     /// Reads a JSON record; `None` if there is none.
-    pub async fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
-        self.get(path).await?.map(|bytes| parse_json(path, &bytes)).transpose()
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`] if a newer version wrote it.
+    pub async fn get_json<T: Record>(&self, path: &Path) -> Result<Option<T>> {
+        self.get(path).await?.map(|bytes| record::parse(path, &bytes)).transpose()
     }
 
     /// The names of folders directly below `path`. For recovery only: nothing else derives facts from listings.
@@ -283,13 +284,21 @@ impl Store {
     /// that no record names do.
     pub async fn bury(&self, id: SequenceId) -> Result<()> {
         let paths = SequencePaths(id);
-        let record = DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() };
+        let record = DeletedRecord { deleted_ns: now_ns() };
         self.put_json(&paths.deleted(), &record).await?;
         self.remove_below(&paths.folder(), &paths.deleted()).await
     }
 
     /// Removes everything below the folder of an id, its tombstone last.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`] if a newer version began the removal: it may mean something else by it.
     pub async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        if let Some(bytes) = self.get(tombstone).await?
+            && let Err(error @ FormatError::Newer { .. }) = check_version(RecordKind::Tombstone, &bytes)
+        {
+            return Err(error.at("record", tombstone));
+        }
         self.remove_below(path, tombstone).await?;
         self.remove(tombstone).await?;
         if self.is_remote() {
@@ -313,20 +322,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// A record that was read.
-pub(crate) fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
-    let reading = || format!("reading the record {path}");
-    if seal::check(bytes) == Seal::Broken {
-        return Err(Error::internal(reading(), io::Error::other("wrong checksum")));
-    }
-    serde_json::from_slice(bytes).map_err(|e| Error::internal(reading(), e))
-}
-
-/// A record as it is stored, with its checksum.
-pub fn json(record: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(record).map(seal).map_err(|e| Error::internal("encoding a record", e))
 }
 
 /// Runs blocking file work off the async threads.

@@ -12,25 +12,26 @@ use bytes::Bytes;
 use mosaico_select::{data_bytes, split};
 use mosaico_wire::ipc::schema_message;
 
-use super::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use crate::crash_points;
 use crate::error::{Error, Result};
 use crate::format::durability::Acknowledge;
-use crate::format::schema::{Filled, TimeSpan, times};
+use crate::format::schema::{times, Filled, TimeSpan};
+use crate::format::chunk_id::ChunkId;
 use crate::objects::durable::{create_folders, sync_folder};
+use super::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
 
 /// The file of segment `index` in a topic's log folder.
-pub fn segment_file(folder: &Path, index: u32) -> PathBuf {
+pub fn segment_file(folder: &Path, index: ChunkId) -> PathBuf {
     folder.join(format!("{index}.ipc"))
 }
 
 /// The indices of the segments in a topic's log folder, for recovery.
-pub fn list_segments(folder: &Path) -> io::Result<Vec<u32>> {
+pub fn list_segments(folder: &Path) -> io::Result<Vec<ChunkId>> {
     let mut found = Vec::new();
     for entry in folder.read_dir()? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        found.extend(name.strip_suffix(".ipc").and_then(|stem| stem.parse::<u32>().ok()));
+        found.extend(name.strip_suffix(".ipc").and_then(|stem| stem.parse::<ChunkId>().ok()));
     }
     found.sort_unstable();
     Ok(found)
