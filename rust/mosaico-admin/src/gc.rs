@@ -5,10 +5,10 @@ use std::path::Path as FilePath;
 use std::time::{Duration, SystemTime};
 
 use mosaico_engine::access::store_access::Hold;
-use mosaico_storage::format::paths::LOG_FOLDER as LOG;
 use mosaico_storage::error::Result;
-use mosaico_storage::format::paths::{locate, SequencePaths};
-use mosaico_storage::format::unreferenced::{unreferenced, Decision, ListedFile, Live, Pending};
+use mosaico_storage::format::paths::LOG_FOLDER as LOG;
+use mosaico_storage::format::paths::{SequencePaths, locate};
+use mosaico_storage::format::unreferenced::{Decision, ListedFile, Live, Pending, unreferenced};
 use mosaico_storage::objects::blocking;
 use mosaico_types::id::{SequenceId, TopicId};
 use object_store::path::Path;
@@ -28,7 +28,7 @@ pub struct Collected {
 }
 
 /// Removes what is older than `grace`.
-pub async fn run(
+pub(crate) async fn run(
     hold: &Hold,
     grace: Duration,
     dry_run: bool,

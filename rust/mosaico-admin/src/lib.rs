@@ -17,19 +17,19 @@ mod stats;
 
 use std::time::Duration;
 
-use mosaico_engine::startup;
+pub use check::report::{CheckOptions, Checked};
+pub use gc::Collected;
+pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
 use mosaico_engine::access::owner;
 use mosaico_engine::access::store_access::{self, Hold, Purpose};
+pub use mosaico_engine::maintenance::compact::Compacted;
 use mosaico_engine::maintenance::{compact, rebuild as offline_rebuild};
+use mosaico_engine::startup;
 use mosaico_engine::state::config::Config;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::{LOCK_FILE as LOCK, ROOT};
 use mosaico_storage::objects::Store;
 use mosaico_storage::objects::location::StoreLocation;
-pub use check::report::{CheckOptions, Checked};
-pub use gc::Collected;
-pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
-pub use mosaico_engine::maintenance::compact::Compacted;
 pub use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 pub use stats::Stats;
 

@@ -6,10 +6,10 @@ use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::ErrorCode;
-use mosaico_wire::status;
-use mosaico_wire::action::{decode_answer, Nothing};
-use mosaico_wire::maintenance::{Progress, RebuildStep, Rebuilt};
+use mosaico_wire::action::{Nothing, decode_answer};
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
+use mosaico_wire::maintenance::{Progress, RebuildStep, Rebuilt};
+use mosaico_wire::status;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{stream, StreamExt};
+use futures::{StreamExt, stream};
 use mosaico_storage::error::Result;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::state::SequenceState;

@@ -5,13 +5,16 @@ use mosaico_storage::format::records::{ChunkRecord, CommitRecord, NotificationRe
 use mosaico_storage::format::state::SequenceState;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::event::EventKind;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
-use crate::sql::{query, Transaction};
-use crate::write::{clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed, set_schema};
+use crate::sql::{Transaction, query};
+use crate::write::{
+    clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
+    set_schema,
+};
 use crate::writer_epochs::insert_parts;
 
 impl Catalog {

@@ -6,8 +6,8 @@ use mosaico_wire::query::Expr;
 use sea_query::{ExprTrait, Query};
 use serde_json::json;
 
-use crate::fragments::{of_expr, NUL};
-use crate::sql::{all, any, in_list, Sql};
+use crate::fragments::{NUL, of_expr};
+use crate::sql::{Sql, all, any, in_list};
 
 /// Topics of one tag and schema, as far as they may hold rows that match.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@ use mosaico_storage::error::Result;
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::sql::{query, Transaction};
+use crate::sql::{Transaction, query};
 
 /// SQLite's `application_id` of a catalogue that is being filled; Postgres has a table for it.
 pub(crate) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");

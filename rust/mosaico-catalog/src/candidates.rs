@@ -6,10 +6,10 @@ use std::ops::Bound;
 use mosaico_wire::query::{Condition, Expr, Field, Number, Scalar, Test};
 use sea_query::{ExprTrait, LikeExpr, Query};
 
-use crate::bounds::{has_kind, has_tag, widened, Kind};
-use crate::fragments::{of_expr, NUL};
-use crate::metadata::{indexed_text, is_indexed, Owner};
-use crate::sql::{all, always, any, in_list, never, ColumnName, Sql};
+use crate::bounds::{Kind, has_kind, has_tag, widened};
+use crate::fragments::{NUL, of_expr};
+use crate::metadata::{Owner, indexed_text, is_indexed};
+use crate::sql::{ColumnName, Sql, all, always, any, in_list, never};
 
 /// Longest pattern that is handed to the database; SQLite has a limit of its own.
 const MAX_PATTERN_BYTES: usize = 4096;

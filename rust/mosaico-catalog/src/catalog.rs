@@ -11,7 +11,7 @@ use ulid::Ulid;
 use crate::database_error::failed;
 use crate::intents::Unsettled;
 use crate::session::Session;
-use crate::sql::{query, Pool};
+use crate::sql::{Pool, query};
 
 /// The catalogue in a SQLite file or a Postgres database.
 #[derive(Debug, Clone)]

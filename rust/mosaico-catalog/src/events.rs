@@ -1,8 +1,8 @@
 //! Events: added in the transaction of what they tell, so that neither is without the other.
 
 use mosaico_storage::error::Result;
-use mosaico_types::now_ns;
 use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_types::now_ns;
 use mosaico_wire::event::{Event, EventKind};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::read::{json, text};
 use crate::rows::put_rows;
-use crate::sql::{query, Place, Row, Transaction, Values};
+use crate::sql::{Place, Row, Transaction, Values, query};
 
 const EVENT: &str = "event (id, kind, sequence, topic, at_ns, detail)";
 const REPLACE_EVENT: &str = "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, sequence = excluded.sequence, \

@@ -2,7 +2,7 @@
 
 use mosaico_wire::query::Expr;
 
-use crate::sql::{all, always, any, Sql};
+use crate::sql::{Sql, all, always, any};
 
 /// Postgres has no texts with this character.
 pub(crate) const NUL: char = '\0';

@@ -39,8 +39,6 @@ mod state;
 mod write;
 mod writer_epochs;
 
-
-
 pub use bounds::{Kind, Overlap, Range};
 pub use candidates::Wanted;
 pub use catalog::Catalog;
@@ -52,4 +50,3 @@ pub use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub use rows::storable_bounds;
 pub use session::{Session, Share, Taken, Turn};
 pub use writer_epochs::PartRow;
-

@@ -11,7 +11,7 @@ use crate::database_error::failed;
 use crate::open::Database;
 use crate::read::ids;
 use crate::session::{GONE, Session, Turn};
-use crate::sql::{query, Row};
+use crate::sql::{Row, query};
 
 /// Silence after which what is left of a daemon without rows is forgotten.
 const FORGOTTEN: &str = "interval '1 day'";

@@ -1,13 +1,15 @@
 //! Opening the catalogue: connections, and tables brought up to date.
 
-use std::{fmt, fs, io};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, fs, io};
 
 use mosaico_storage::error::{Error, Result};
-use sqlx::{AssertSqlSafe, Connection};
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::timeout;
 
 use crate::bulk_load::FILLING;

@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::candidates::{self, Wanted};
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::read::{chunk_row, column_stats, json, text, ChunkRow};
-use crate::sql::{in_list, list, query, ColumnName, Row, Sql, Statement};
+use crate::read::{ChunkRow, chunk_row, column_stats, json, text};
+use crate::sql::{ColumnName, Row, Sql, Statement, in_list, list, query};
 
 /// A sequence that may match.
 #[derive(Debug, Clone)]

@@ -6,14 +6,14 @@ use std::str::FromStr;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
-use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
 use mosaico_wire::event::OnError;
 use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::sql::{query, Row};
+use crate::sql::{Row, query};
 
 /// A sequence.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! Filling a new catalogue from the store, many sequences in one transaction.
 
-use std::iter;
 use std::collections::HashSet;
+use std::iter;
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::state::SequenceState;

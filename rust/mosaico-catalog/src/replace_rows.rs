@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::rows::insert_states;
-use crate::sql::{query, Row, Transaction};
+use crate::sql::{Row, Transaction, query};
 
 /// What the catalogue knows of a sequence and the store does not. Only where several daemons share a catalogue.
 struct Kept {

@@ -11,8 +11,8 @@ use mosaico_types::id::{SequenceId, TopicId};
 
 use crate::database_error::failed;
 use crate::fragments::NUL;
-use crate::metadata::{metadata_rows, Owner};
-use crate::sql::{query, Parameter, Transaction, Values};
+use crate::metadata::{Owner, metadata_rows};
+use crate::sql::{Parameter, Transaction, Values, query};
 use crate::writer_epochs::insert_parts;
 
 /// Values per statement; databases have a limit.

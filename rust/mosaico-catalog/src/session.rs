@@ -12,14 +12,14 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use mosaico_storage::error::{Error, Result};
 use parking_lot::Mutex;
-use sqlx::{Connection, Error as SqlError};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Error as SqlError};
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout, Instant};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::database_error::failed;
 use crate::postgres::{postgres_options, unusable};
-use crate::sql::{query, Row, Statement};
+use crate::sql::{Row, Statement, query};
 
 /// Silence after which a daemon is taken for gone, and its lease for free.
 pub(crate) const GONE: &str = "interval '10 seconds'";

@@ -4,10 +4,10 @@
 use mosaico_storage::timer::Timer;
 use sea_query::{ExprTrait, SelectStatement, SqliteQueryBuilder, Value};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 

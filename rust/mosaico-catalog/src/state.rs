@@ -7,8 +7,8 @@ use mosaico_types::id::{SequenceId, TopicId};
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::read::{chunk_row, column_stats, count, text, ChunkRow, TopicRow};
-use crate::sql::{query, Row};
+use crate::read::{ChunkRow, TopicRow, chunk_row, column_stats, count, text};
+use crate::sql::{Row, query};
 
 impl Catalog {
     /// What is wrong with the file itself; empty if nothing is. A database server looks after its own.

@@ -7,13 +7,13 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::event::EventKind;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
 use crate::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
-use crate::sql::{query, Transaction};
+use crate::sql::{Transaction, query};
 
 impl Catalog {
     pub(crate) async fn transaction(&self) -> Result<Transaction> {

@@ -11,9 +11,9 @@ use mosaico_types::id::TopicId;
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
-use crate::read::{count, text, TopicRow};
+use crate::read::{TopicRow, count, text};
 use crate::session::GONE;
-use crate::sql::{query, Row, Transaction};
+use crate::sql::{Row, Transaction, query};
 
 /// Rows of a topic that one daemon received, from one put or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Catalog {
     }
 }
 
-pub async fn insert_part(db: &mut Transaction, topic: TopicId, part: &EpochRecord) -> Result<()> {
+pub(crate) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &EpochRecord) -> Result<()> {
     query(
         "INSERT INTO writer_epoch (topic_id, epoch, daemon, row_start, resumed_at, wal_in_store) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING",

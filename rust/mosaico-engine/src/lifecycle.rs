@@ -5,11 +5,13 @@ use std::time::Duration;
 use mosaico_catalog::{NotificationRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::{DeletedRecord, EndedRecord, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord};
-use mosaico_types::{now_ns, OntologyTag, SequenceName, SerializationFormat, TopicLocator};
+use mosaico_storage::format::records::{
+    DeletedRecord, EndedRecord, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord,
+};
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicLocator, now_ns};
 use mosaico_wire::event::OnError;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 use crate::ingest::commit::commit;
 use crate::ingest::handover::check_complete;
@@ -84,10 +86,8 @@ pub async fn finalize_sequence(core: &Core, name: &SequenceName, key: &str) -> R
     if let Some(open) = topics.iter().find(|topic| topic.committed_ns.is_none()) {
         return Err(Error::TopicUnlocked(open.locator.to_string()));
     }
-    let record = FinalRecord {
-        finalized_ns: now_ns(),
-        topics: topics.iter().map(|topic| topic.id).collect(),
-    };
+    let record =
+        FinalRecord { finalized_ns: now_ns(), topics: topics.iter().map(|topic| topic.id).collect() };
     let change = core.catalog.begin(id).await?;
     core.store.create_json(&SequencePaths(id).finalized(), &record).await?;
     core.catalog.sequence_finalized(change, id, record.finalized_ns).await
@@ -200,13 +200,7 @@ pub async fn notify(
     if core.catalog.notifications(sequence, topic).await?.iter().any(|row| row.id == id) {
         return Ok(());
     }
-    let record = NotificationRecord {
-        id,
-        topic,
-        notify_type,
-        msg,
-        created_ns: now_ns(),
-    };
+    let record = NotificationRecord { id, topic, notify_type, msg, created_ns: now_ns() };
     let change = core.catalog.begin(sequence).await?;
     core.store.create_json(&SequencePaths(sequence).notification(record.id), &record).await?;
     core.catalog.notified(change, sequence, &record).await

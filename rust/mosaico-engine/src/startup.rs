@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::background;
 use crate::access::store_access::Hold;
+use crate::background;
 use crate::ingest::recovery::recover;
 use crate::maintenance::rebuild;
 use crate::reconcile::sequence_lock::leads;

@@ -1,8 +1,8 @@
 //! What monitors ask over HTTP: whether the server lives, whether it can serve, and its counts.
 
-use std::io;
 use std::fmt::Display;
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::TryFutureExt;
-use mosaico_engine::state::disk::{disks, Disk};
+use mosaico_engine::state::disk::{Disk, disks};
 use mosaico_engine::state::engine::Core;
 use mosaico_engine::state::metrics::{self, Gauges};
-use mosaico_storage::trace;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::layers_file;
+use mosaico_storage::trace;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;

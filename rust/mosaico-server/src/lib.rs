@@ -27,8 +27,6 @@ mod request_layer;
 mod server;
 mod service;
 
-
-
 pub use http::Monitor;
 pub use mosaico_engine::state::config::Config;
 pub use mosaico_storage::error::{Error, Failure, Result};

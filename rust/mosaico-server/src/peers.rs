@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use arrow_flight::{FlightData, FlightDescriptor, Ticket};
 use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightData, FlightDescriptor, Ticket};
 use async_stream::try_stream;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -14,13 +14,13 @@ use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::id::TopicId;
-use mosaico_wire::{status, FOLLOW_HEADER, FORWARDED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER};
 use mosaico_wire::metadata::parse_location;
+use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, status};
 use parking_lot::Mutex;
 use tokio::time::timeout;
-use tonic::{Request, Response, Status, Streaming};
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
 
 /// How long the other daemon's answer is waited for before the store is read instead.
 const PATIENCE: Duration = Duration::from_secs(5);

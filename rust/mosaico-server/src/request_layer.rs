@@ -3,23 +3,23 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{ready, Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use mosaico_engine::state::metrics::{code_name, CallKind, Metrics};
+use mosaico_engine::state::metrics::{CallKind, Metrics, code_name};
 use mosaico_storage::error::Error;
-use mosaico_wire::{action, event, maintenance, status, REQUEST_ID_HEADER};
-use tonic::{Code, Status};
+use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance, status};
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tracing::{Instrument, Span};
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use ulid::Ulid;
 
 /// Answers that are not streams and take longer are worth a look.

@@ -1,33 +1,33 @@
 //! Opening, serving, ending.
 
-use std::io;
 use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::{Stream, StreamExt};
-use mosaico_engine::startup;
 use mosaico_engine::access::store_access::{self, Hold, Purpose};
-use mosaico_engine::maintenance::online_rebuild;
 use mosaico_engine::maintenance::compact::{self, Compacted};
+use mosaico_engine::maintenance::online_rebuild;
+use mosaico_engine::startup;
 use mosaico_engine::state::config::Config;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::{Error, Result};
 use mosaico_wire::maintenance::{Progress, Rebuilt};
-use tokio::select;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::select;
 use tonic::server::NamedService;
 use tonic::transport::server::{Connected, TcpIncoming};
 use tonic_health::ServingStatus;
-use tonic_health::server::{health_reporter, HealthReporter};
+use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
 use crate::connections::Counted;
 use crate::request_layer::CallsLayer;
-use crate::service::{reflection, transport_refusals, Service};
+use crate::service::{Service, reflection, transport_refusals};
 
 /// What one stream may have in flight; a lane that waits for the disk holds no more than this.
 const STREAM_WINDOW: u32 = 1 << 20;

@@ -3,9 +3,9 @@
 //! Creating an error has no side effect. An error carries its cause to where it is handled, and is logged there, once:
 //! `calls.rs` for calls, `tasks/` for background work, the program for a start or a command that fails.
 
-use std::{fmt, io};
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind, NameError};

@@ -9,13 +9,13 @@ use mosaico_storage::format::chunk_file::check_chunk_version;
 use mosaico_storage::format::column_stats::StatsBuilder;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::ChunkRecord;
-use mosaico_storage::format::schema::{parse_schema_message, same_shape, times, TimeSpan};
+use mosaico_storage::format::schema::{TimeSpan, parse_schema_message, same_shape, times};
 use mosaico_storage::format::state::{SequenceState, TopicState};
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::check::records::Wrong;
 use super::report::Check;
+use crate::check::records::Wrong;
 
 /// Checks all chunks of a topic.
 pub(super) async fn check(

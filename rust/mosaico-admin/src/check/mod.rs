@@ -7,21 +7,21 @@ mod chunks;
 mod records;
 pub(crate) mod repair;
 pub(crate) mod report;
-mod wal;
 #[cfg(test)]
 mod tests;
+mod wal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mosaico_catalog::{storable_bounds, FILE as CATALOG};
+use mosaico_catalog::{FILE as CATALOG, storable_bounds};
 use mosaico_engine::access::store_access::Hold;
 use mosaico_engine::maintenance::rebuild;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::seal;
-use mosaico_storage::format::paths::{layers_file, locate, EVENTS, SequencePaths, StoreFile};
+use mosaico_storage::format::paths::{EVENTS, SequencePaths, StoreFile, layers_file, locate};
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::state::SequenceState;
-use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Problem, Progress};
 use object_store::path::Path;
 

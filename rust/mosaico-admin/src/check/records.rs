@@ -6,10 +6,13 @@ use bytes::Bytes;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::Seal;
 use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::format::paths::{locate, RecordKey, SequencePaths, StoreFile, TopicPaths};
-use mosaico_storage::format::record::{read, verify, FormatError, Record};
+use mosaico_storage::format::paths::{RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
+use mosaico_storage::format::record::{FormatError, Record, read, verify};
 use mosaico_storage::format::record_kind::RecordKind;
-use mosaico_storage::format::records::{ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord, SequenceRecord, TopicRecord, UploadedRecord};
+use mosaico_storage::format::records::{
+    ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
+    SequenceRecord, TopicRecord, UploadedRecord,
+};
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::format::state::{SequenceState, TopicState};
 use mosaico_storage::objects::Store;
@@ -37,7 +40,7 @@ impl From<FormatError> for Wrong {
 }
 
 /// Checks a record; what it says is not looked at.
-pub fn check(kind: RecordKind, bytes: &[u8]) -> Result<(), Wrong> {
+pub(super) fn check(kind: RecordKind, bytes: &[u8]) -> Result<(), Wrong> {
     match verify(kind, bytes)? {
         Seal::Missing => Err(Wrong::Unsealed),
         Seal::Whole | Seal::Broken => Ok(()),
@@ -46,7 +49,7 @@ pub fn check(kind: RecordKind, bytes: &[u8]) -> Result<(), Wrong> {
 
 /// All small files of a sequence.
 #[derive(Debug, Default)]
-pub struct Read {
+pub(super) struct Read {
     whole: BTreeMap<Path, Bytes>,
     /// With what is wrong.
     pub damaged: BTreeMap<Path, String>,
@@ -60,7 +63,7 @@ pub struct Read {
 
 impl Read {
     /// Reads them; what others put there is left alone.
-    pub async fn all(store: &Store, paths: impl Iterator<Item = &Path>) -> Result<Self> {
+    pub(super) async fn all(store: &Store, paths: impl Iterator<Item = &Path>) -> Result<Self> {
         let mut found = Self::default();
         for path in paths {
             let located = locate(path);
@@ -103,7 +106,7 @@ impl Read {
     }
 
     /// Schemas have no checksum; another record or the catalogue tells them too.
-    pub fn compare_schemas(&mut self, id: SequenceId, known: Option<&SequenceState>) {
+    pub(super) fn compare_schemas(&mut self, id: SequenceId, known: Option<&SequenceState>) {
         let paths = SequencePaths(id);
         for topic in self.topic_ids(&paths) {
             let paths = paths.topic(topic);
@@ -118,16 +121,16 @@ impl Read {
         }
     }
 
-    pub fn has(&self, path: &Path) -> bool {
+    pub(super) fn has(&self, path: &Path) -> bool {
         self.whole.contains_key(path) || self.damaged.contains_key(path)
     }
 
-    pub fn is_damaged(&self) -> bool {
+    pub(super) fn is_damaged(&self) -> bool {
         !self.damaged.is_empty()
     }
 
     /// Whether a record of rows is there.
-    pub fn holds_rows(&self) -> bool {
+    pub(super) fn holds_rows(&self) -> bool {
         self.whole.keys().any(|path| matches!(locate(path).file, StoreFile::Record(RecordKind::Chunk, _)))
     }
 
@@ -142,7 +145,7 @@ impl Read {
 
     /// What is true of the sequence: what whole records say, and for the others what is `known` to the catalogue.
     /// `None` if nothing tells what it is.
-    pub fn state(&self, id: SequenceId, known: Option<&SequenceState>) -> Option<SequenceState> {
+    pub(super) fn state(&self, id: SequenceId, known: Option<&SequenceState>) -> Option<SequenceState> {
         let paths = SequencePaths(id);
         let record = self.get::<SequenceRecord>(&paths.created());
         let finalized: Option<FinalRecord> = self.get(&paths.finalized());
@@ -303,7 +306,7 @@ fn newest_whole(chunks: Vec<ChunkRecord>) -> Vec<ChunkRecord> {
 }
 
 /// Files of chunks that the state does not name.
-pub fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a Path>) -> u64 {
+pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a Path>) -> u64 {
     let folders = SequencePaths(state.record.id);
     let named: BTreeSet<Path> = state
         .topics

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use mosaico_catalog::{Catalog, EventFilter};
 use mosaico_engine::state::event_archive::PER_FILE;
-use mosaico_storage::objects::Store;
 use mosaico_storage::error::Result;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::record::write;
-use mosaico_storage::format::records::{CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, UploadedRecord};
+use mosaico_storage::format::records::{
+    CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, UploadedRecord,
+};
 use mosaico_storage::format::state::SequenceState;
+use mosaico_storage::objects::Store;
 use object_store::path::Path;
 use ulid::Ulid;
 

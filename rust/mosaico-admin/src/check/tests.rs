@@ -8,19 +8,21 @@ use mosaico_engine::state::config::Config;
 use mosaico_storage::format::checksum::seal;
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
 use mosaico_storage::format::durability::LogPlace;
-use mosaico_storage::format::paths::{locate, StoreFile};
+use mosaico_storage::format::paths::{StoreFile, locate};
 use mosaico_storage::format::record_kind::{CheckRule, Level, RecordKind};
-use mosaico_storage::format::records::{ChunkRecord, EpochRecord, NotificationRecord, SequenceRecord, TopicRecord};
+use mosaico_storage::format::records::{
+    ChunkRecord, EpochRecord, NotificationRecord, SequenceRecord, TopicRecord,
+};
 use mosaico_storage::format::state::{SequenceState, TopicState};
-use mosaico_storage::objects::{Store, StoreMetrics};
 use mosaico_storage::objects::location::StoreLocation;
-use mosaico_types::{SequenceName, SerializationFormat, TopicPath};
+use mosaico_storage::objects::{Store, StoreMetrics};
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use mosaico_types::{SequenceName, SerializationFormat, TopicPath};
 use mosaico_wire::event::OnError;
 use serde_json::json;
 
-use super::repair::expected;
 use super::records::Read;
+use super::repair::expected;
 
 fn chunk(epoch: u32, index: u32, row_start: u64) -> ChunkRecord {
     let columns = vec![ColumnStats {

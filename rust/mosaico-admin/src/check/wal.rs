@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::{parse_logged, LOG_FOLDER as LOG};
+use mosaico_storage::format::paths::{LOG_FOLDER as LOG, parse_logged};
 use mosaico_storage::format::state::TopicState;
 use mosaico_storage::wal::segment::{list_segments, scan, scan_all, segment_file};
 use mosaico_types::id::TopicId;

@@ -1,7 +1,7 @@
 //! A guard around readers of files that others wrote.
 
 use std::fmt::Display;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use mosaico_storage::error::{Error, Result};

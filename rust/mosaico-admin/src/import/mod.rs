@@ -25,11 +25,11 @@ use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Problem, Progress};
 use serde::Serialize;
 
+pub use plain::import_plan::{ImportPlan, PlannedSequence, PlannedTopic};
 use plain::mapping::Mapping;
+pub use plain::{mapping, plan_import};
 use sequence::Written;
 use source::SourceSequence;
-pub use plain::import_plan::{ImportPlan, PlannedSequence, PlannedTopic};
-pub use plain::{mapping, plan_import};
 
 /// What is imported, and how.
 #[derive(Debug, Clone)]

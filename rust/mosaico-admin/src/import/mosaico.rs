@@ -7,8 +7,8 @@
 //! | topic: time bounds | `manifest.json` | – | – |
 //! | rows | `<topic>/data-00000.parquet` … | `<topic>/data:<5 hex digits>/data-00000.parquet` … | the same |
 
-use std::{fs, io};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicPath};
@@ -16,7 +16,7 @@ use mosaico_wire::maintenance::Problem;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::source::{age, SourceSequence, SourceTopic};
+use super::source::{SourceSequence, SourceTopic, age};
 
 #[derive(Deserialize)]
 struct SequenceJson {

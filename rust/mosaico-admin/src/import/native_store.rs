@@ -5,15 +5,15 @@ use mosaico_catalog::Catalog;
 use mosaico_engine::state::layers::Layers;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::{self, Seal};
-use mosaico_storage::format::paths::{layers_file, SequencePaths};
+use mosaico_storage::format::paths::{SequencePaths, layers_file};
 use mosaico_storage::format::records::{ChunkRecord, LayersRecord};
 use mosaico_storage::format::state::SequenceState;
 use mosaico_storage::objects::Store;
 use mosaico_types::id::SequenceId;
 use object_store::path::Path;
 
+use super::sequence::{Written, as_a_whole};
 use crate::check::repair::expected;
-use super::sequence::{as_a_whole, Written};
 
 /// Whether nothing of it will change, and all of its rows are in chunks.
 pub(super) fn is_complete(state: &SequenceState) -> bool {

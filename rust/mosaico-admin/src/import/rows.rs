@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use mosaico_engine::state::config::Config;
 use mosaico_select::data_bytes;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_file::{check_schema, write_chunk, ChunkLabel, WrittenChunk};
+use mosaico_storage::format::chunk_file::{ChunkLabel, WrittenChunk, check_schema, write_chunk};
 use mosaico_storage::format::schema::{conform, same_shape, stored_schema};
 use mosaico_storage::wal::segment::sort_batches;
 use parquet::arrow::ProjectionMask;

@@ -13,12 +13,14 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_file::ChunkLabel;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::{ChunkRecord, CommitRecord, DeletedRecord, FinalRecord, SequenceRecord, TopicRecord};
-use mosaico_storage::format::schema::{times, Filled, TIMESTAMP, TimeSpan};
+use mosaico_storage::format::records::{
+    ChunkRecord, CommitRecord, DeletedRecord, FinalRecord, SequenceRecord, TopicRecord,
+};
+use mosaico_storage::format::schema::{Filled, TIMESTAMP, TimeSpan, times};
 use mosaico_storage::format::state::{SequenceState, TopicState};
 use mosaico_storage::objects::Store;
-use mosaico_types::now_ns;
 use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_types::now_ns;
 use mosaico_wire::event::OnError;
 use mosaico_wire::ipc::schema_message;
 

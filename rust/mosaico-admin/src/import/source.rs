@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use mosaico_types::{now_ns, OntologyTag, SequenceName, SerializationFormat, TopicPath};
+use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicPath, now_ns};
 use serde_json::Value;
 
 use super::plain::column_mapping::Recipe;

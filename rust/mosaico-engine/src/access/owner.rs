@@ -4,11 +4,11 @@
 //! A folder is locked by the operating system. A bucket has a record instead, written once, that names the state folder
 //! of its server; whoever has that folder (which is locked) goes on, everybody else is refused.
 
-use std::{fs, io};
 use std::path::Path;
+use std::{fs, io};
 
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::{owner_file, LOG_FOLDER as LOG};
+use mosaico_storage::format::paths::{LOG_FOLDER as LOG, owner_file};
 use mosaico_storage::format::record::{self, FormatError};
 use mosaico_storage::format::records::OwnerRecord;
 use mosaico_storage::objects::{Bucket, Store};

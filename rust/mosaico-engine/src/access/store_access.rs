@@ -15,9 +15,9 @@ use mosaico_storage::objects::durable::create_folders;
 use mosaico_storage::objects::location::StoreLocation;
 use tokio::time::sleep;
 
+use super::owner;
 use crate::state::config::Config;
 use crate::state::metrics::Metrics;
-use super::owner;
 
 /// A lock that was just given up may be held for a moment more: by a process that its holder is starting, until that has
 /// become another program, or by somebody who looks whether it is held.

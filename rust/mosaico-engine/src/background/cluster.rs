@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mosaico_storage::error::Result;
-use tokio::time::{interval, sleep, MissedTickBehavior};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::ingest::handover;
 use crate::reconcile::sequence_lock::leads;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::format::unreferenced::{unreferenced, Decision, Live, Pending};
+use mosaico_storage::format::unreferenced::{Decision, Live, Pending, unreferenced};
 use mosaico_types::id::SequenceId;
 
 use crate::reconcile::{self, sequence_lock};

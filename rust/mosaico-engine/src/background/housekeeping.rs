@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{interval_at, Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::worker::take;
+use super::writer_expiry;
 use crate::state::engine::Core;
 use crate::state::queue::Job;
-use super::writer_expiry;
-use super::worker::take;
 
 /// Starts the queue's work; it goes on until the server stops.
 pub fn start(core: &Arc<Core>) {

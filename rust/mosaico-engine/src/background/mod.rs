@@ -10,7 +10,4 @@ mod housekeeping;
 mod worker;
 pub mod writer_expiry;
 
-
-
 pub use housekeeping::start;
-

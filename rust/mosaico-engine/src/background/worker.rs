@@ -11,11 +11,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::{failure, garbage_collection, writer_expiry};
 use crate::ingest::{chunker, replicated_wal};
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Core;
 use crate::state::queue::Job;
-use super::{failure, garbage_collection, writer_expiry};
 
 /// The longest pause between two attempts, in first pauses, without its jitter.
 const LONGEST_PAUSE: u32 = 32;

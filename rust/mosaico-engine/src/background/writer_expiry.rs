@@ -7,15 +7,15 @@ use mosaico_catalog::SequenceRow;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::NotificationRecord;
-use mosaico_types::now_ns;
 use mosaico_types::id::{NotificationId, SequenceId};
+use mosaico_types::now_ns;
 use mosaico_wire::event::OnError;
 use serde_json::json;
 use tokio::select;
 
-use crate::lifecycle;
 use crate::ingest::commit::commit;
 use crate::ingest::handover::{adopt, check_complete};
+use crate::lifecycle;
 use crate::reconcile::sequence_lock;
 use crate::state::engine::Core;
 use crate::state::guards::check_open;
@@ -114,7 +114,9 @@ async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()>
     let id = sequence.id;
     for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
         if core.live.get(topic.id).is_some_and(|live| !live.segments().is_empty()) {
-            return Err(Error::Internal(format!("waiting for the chunks of topic `{}`", topic.locator).into()));
+            return Err(Error::Internal(
+                format!("waiting for the chunks of topic `{}`", topic.locator).into(),
+            ));
         }
         // A topic without a schema never had a row.
         if let Some(schema) = &topic.schema {

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mosaico_storage::trace;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_file::{write_chunk, ChunkLabel, WrittenChunk};
+use mosaico_storage::format::chunk_file::{ChunkLabel, WrittenChunk, write_chunk};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::ChunkRecord;
+use mosaico_storage::trace;
 use mosaico_storage::wal::segment::read_sorted;
 use mosaico_types::id::TopicId;
 use tokio::select;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::handover::{give_way, is_cut};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{LiveTopic, Segment};
 use crate::state::engine::Core;
 use crate::state::queue::Job;
-use super::handover::{give_way, is_cut};
 
 /// Makes a chunk of a closed segment.
 pub async fn run(core: &Core, topic: TopicId, index: ChunkId) -> Result<()> {

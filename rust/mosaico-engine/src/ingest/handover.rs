@@ -14,16 +14,16 @@ use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::{EpochRecord, UploadedRecord};
 use mosaico_storage::format::schema::parse_schema_message;
-use mosaico_types::{now_ns, ErrorCode, TopicLocator};
+use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::PutCommand;
 use mosaico_wire::metadata::RowsElsewhere;
 
+use super::replicated_wal::{catch_up, end_of_parts};
 use crate::reconcile;
 use crate::state::active_topic::LiveTopic;
 use crate::state::engine::Core;
 use crate::state::membership::Cluster;
 use crate::state::queue::Job;
-use super::replicated_wal::{catch_up, end_of_parts};
 
 /// The part that a put writes; the caller holds the lock of the sequence. A part of another daemon is ended after the
 /// rows that the writer has an acknowledgement of, and those that are in chunks.
@@ -272,7 +272,6 @@ pub async fn follow_others(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    
 
     use super::*;
 

@@ -7,7 +7,6 @@ use arrow::datatypes::Schema;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use mosaico_catalog::{PartRow, TopicRow};
-use mosaico_storage::{crash_points, trace};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_file::check_schema;
 use mosaico_storage::format::chunk_id::ChunkId;
@@ -16,24 +15,25 @@ use mosaico_storage::format::records::ResumedRecord;
 use mosaico_storage::format::schema::{parse_schema_message, same_shape, stored_schema};
 use mosaico_storage::wal::frame::{Frame, SegmentRows};
 use mosaico_storage::wal::segment::SegmentWriter;
-use mosaico_types::{now_ns, ErrorCode, TopicLocator};
+use mosaico_storage::{crash_points, trace};
+use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::ipc::schema_message;
 use tokio::select;
-use tokio::sync::{watch, OwnedSemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
+use super::commit::commit;
+use super::handover::{self, earlier_are_stored, uploaded};
+use super::replicated_wal::{self, catch_up, last_of_part};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{self, LiveTopic, WriterGuard};
 use crate::state::engine::Core;
 use crate::state::guards::{check_key, check_open};
 use crate::state::queue::Job;
-use super::commit::commit;
-use super::handover::{self, earlier_are_stored, uploaded};
-use super::replicated_wal::{self, catch_up, last_of_part};
 
 /// Data that is gathered while the disk is busy, per stream.
 const GROUP_BYTES: u64 = 4 << 20;
@@ -372,7 +372,8 @@ impl PutSession {
         let work = async move {
             let doing = format!("writing the log of topic `{}`", topic.row.locator);
             if core.config.logs_to_store() {
-                let logged = LoggedRows { segment: index, row_start: rows.row_start, row_end: rows.row_end() };
+                let logged =
+                    LoggedRows { segment: index, row_start: rows.row_start, row_end: rows.row_end() };
                 if let Err(error) = replicated_wal::write(&core, &topic.row, &schema, logged, &frames).await {
                     return Ok((segment, Err(error), rows, (0, 0)));
                 }

@@ -1,27 +1,27 @@
 //! What a start does after a crash: finish removals, redo changes that the catalogue missed, pick up the log.
 
-use std::io;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use mosaico_catalog::{ChunkRow, TopicRow};
-use mosaico_storage::trace;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::ChunkRecord;
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::objects::blocking;
-use mosaico_storage::wal::segment::{list_segments, scan, segment_file, Scan};
+use mosaico_storage::trace;
+use mosaico_storage::wal::segment::{Scan, list_segments, scan, segment_file};
 use mosaico_types::id::TopicId;
 
+use super::replicated_wal;
 use crate::reconcile::{self, sequence_lock};
 use crate::state::active_topic::{LiveTopic, Segment};
 use crate::state::engine::Core;
 use crate::state::queue::Job;
-use super::replicated_wal;
 
 /// Brings catalogue, store and log together again.
 pub async fn recover(core: &Arc<Core>) -> Result<()> {

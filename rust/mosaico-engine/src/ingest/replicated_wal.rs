@@ -5,22 +5,22 @@
 //! rows. Objects go when their rows are in chunks. Chunks of a topic are recorded in order, so what is not in chunks
 //! are its last rows.
 
-use std::{fs, iter};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::{fs, iter};
 
 use bytes::Bytes;
-use futures::{stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
-use mosaico_storage::{crash_points, trace};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::format::paths::{parse_logged, LoggedRows, SequencePaths};
+use mosaico_storage::format::paths::{LoggedRows, SequencePaths, parse_logged};
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::objects::durable::sync_folder;
 use mosaico_storage::wal::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use mosaico_storage::wal::segment::{rows_of, write_new};
+use mosaico_storage::{crash_points, trace};
 use mosaico_types::id::{SequenceId, TopicId};
 
 use crate::state::active_topic::{LiveTopic, Segment};

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::{stream, StreamExt};
+use futures::{StreamExt, stream};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::SequenceRecord;
@@ -15,10 +15,10 @@ use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Progress, Rebuilt};
 use tokio_util::sync::CancellationToken;
 
+use super::rebuild::{is_transient, restore_events};
 use crate::maintenance::rebuild::problem;
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Core;
-use super::rebuild::{is_transient, restore_events};
 
 /// Sequences that are read at the same time.
 const AT_ONCE: usize = 8;

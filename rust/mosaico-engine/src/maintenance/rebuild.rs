@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 use std::pin::pin;
 
-use futures::{stream, StreamExt};
+use futures::{StreamExt, stream};
 use mosaico_catalog::{Catalog, Database};
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::{events_file, EVENTS, SequencePaths};
+use mosaico_storage::format::paths::{EVENTS, SequencePaths, events_file};
 use mosaico_storage::format::records::EventsRecord;
 use mosaico_storage::objects::{Loaded, Store};
 use mosaico_types::id::SequenceId;

@@ -13,7 +13,7 @@ use mosaico_types::id::TopicId;
 use mosaico_wire::query::{Expr, Sections};
 
 use super::metadata::{sequence_holds, topic_holds};
-use super::scan::{joined, Found, Scanner, Span, TopicRows};
+use super::scan::{Found, Scanner, Span, TopicRows, joined};
 
 /// One query object, with its conditions on values sorted by tag.
 #[derive(Debug)]

@@ -15,20 +15,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::datatypes::SchemaRef;
-use futures::{stream, StreamExt};
+use futures::{StreamExt, stream};
 use mosaico_catalog::{FoundSequence, FoundTopic, Kind, Overlap, Wanted};
-use mosaico_select::{compile, FieldTest, RowTest};
+use mosaico_select::{FieldTest, RowTest, compile};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::column_stats::bounded_columns;
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::query::{Condition, Expr, Field, Query, QueryAnswer, QueryItem, QueryTopic, Sections};
 
-use crate::state::engine::Core;
 use self::evaluate::{Batch, Candidate, OfTag, Part, Way};
 use self::overlap::overlaps;
 use self::page::Place;
-use self::scan::{joined, Counters, Found, Scanner, Span, TopicRows};
+use self::scan::{Counters, Found, Scanner, Span, TopicRows, joined};
+use crate::state::engine::Core;
 
 /// SQLite bounds the size of a statement. Conditions on values that the catalogue is asked about; rows decide on more.
 const MAX_OVERLAPS: usize = 100;

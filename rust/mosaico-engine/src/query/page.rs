@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mosaico_catalog::FoundSequence;
 use mosaico_storage::error::{Error, Result};
 use mosaico_wire::query::{Field, Number, OrderBy, Scalar, ScalarRef};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 use super::metadata::{at, scalar};
 

@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::RecordBatch;
-use futures::{stream, FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream};
 use mosaico_catalog::ChunkStats;
-use mosaico_select::{matching, verdict, RowExpr, RowTest, Verdict};
-use mosaico_storage::trace;
+use mosaico_select::{RowExpr, RowTest, Verdict, matching, verdict};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::schema::{times, TIMESTAMP};
+use mosaico_storage::format::schema::{TIMESTAMP, times};
+use mosaico_storage::trace;
 use mosaico_storage::wal::frame::BatchReader;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::query::{Counts, Explain};
@@ -23,7 +23,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 
 use crate::read::column_bounds::judge_chunk;
-use crate::read::prune::{plan, Plan};
+use crate::read::prune::{Plan, plan};
 use crate::state::active_topic::SegmentView;
 use crate::state::chunk_reader::ParquetFile;
 use crate::state::engine::Core;

@@ -6,26 +6,26 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use futures::{stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_catalog::ChunkRow;
-use mosaico_select::{matching, RowTest, Select};
+use mosaico_select::{RowTest, Select, matching};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::schema::TIMESTAMP;
 use mosaico_types::TimeWindow;
 use mosaico_types::id::{SequenceId, TopicId};
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
+use super::prune::candidate_rows;
+use super::request::{BatchStream, Wanted, trimmed};
 use crate::state::chunk_reader::ParquetFile;
 use crate::state::engine::Core;
-use super::prune::candidate_rows;
-use super::request::{trimmed, BatchStream, Wanted};
 
 /// Rows of a piece, however narrow they are.
 const MAX_PIECE_ROWS: usize = 64 << 10;

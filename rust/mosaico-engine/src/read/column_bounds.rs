@@ -1,7 +1,7 @@
 //! Conditions on the rows of one topic, judged by statistics.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use mosaico_select::{float, integer, is_list, text, Column, LeafCheck, Verdict};
+use mosaico_select::{Column, LeafCheck, Verdict, float, integer, is_list, text};
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
 
 /// What the statistics of a chunk say about a field of its `rows` rows.

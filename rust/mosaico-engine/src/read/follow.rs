@@ -14,20 +14,20 @@ use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
 use mosaico_catalog::{ChunkRow, TopicRow};
-use mosaico_select::{data_bytes, split, Select};
-use mosaico_storage::trace;
+use mosaico_select::{Select, data_bytes, split};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::schema::{parse_schema_message, times};
+use mosaico_storage::trace;
 use mosaico_storage::wal::frame::{BatchReader, LogError};
 use mosaico_storage::wal::segment::sort_batches;
 use mosaico_types::TimeWindow;
 
+use super::chunk;
+use super::request::{BatchStream, Wanted, picked, trim};
+use super::topic::{Seen, snapshot};
 use crate::state::active_topic::SegmentView;
 use crate::state::engine::Core;
-use super::chunk;
-use super::request::{picked, trim, BatchStream, Wanted};
-use super::topic::{snapshot, Seen};
 
 /// How often a topic without a writer is looked at.
 const IDLE: Duration = Duration::from_millis(50);
@@ -227,8 +227,10 @@ impl Tail {
         let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
         if is_complete && chunks.iter().all(|chunk| chunk.id > index) {
             let topic = &self.topic.locator;
-            return Err(Error::StoreUnavailable(format!("following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,")
-                    .into()));
+            return Err(Error::StoreUnavailable(
+                format!("following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,")
+                    .into(),
+            ));
         }
         Ok(())
     }

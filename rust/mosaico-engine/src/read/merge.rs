@@ -8,15 +8,15 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::{concat_batches, interleave_record_batch};
 use async_stream::try_stream;
-use futures::{StreamExt, TryStreamExt};
 use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use mosaico_select::{data_bytes, split};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::schema::times;
 
-use crate::state::message_size::PieceSize;
 use super::request::BatchStream;
+use crate::state::message_size::PieceSize;
 
 /// Up to this many runs are copied run by run, more row by row.
 const FEW_RUNS: usize = 32;

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use arrow::datatypes::Field;
-use mosaico_select::{is_list, verdict, Column, LeafCheck, RowExpr, RowTest, Verdict};
+use mosaico_select::{Column, LeafCheck, RowExpr, RowTest, Verdict, is_list, verdict};
 use mosaico_wire::query::{Counts, Expr};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
 use parquet::errors::Result;
 
 use super::column_bounds::PieceBounds;

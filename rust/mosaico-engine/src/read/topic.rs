@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use futures::{stream, FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream};
 use mosaico_catalog::{ChunkRow, TopicRow};
 use mosaico_select::Select;
-use mosaico_storage::trace;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::wal::segment::{read_sorted, SortedBatches};
+use mosaico_storage::trace;
+use mosaico_storage::wal::segment::{SortedBatches, read_sorted};
 use mosaico_types::TimeWindow;
 
+use super::chunk;
+use super::merge::{Source, merge};
+use super::request::{BatchStream, Wanted, picked, trimmed};
 use crate::ingest::handover::{give_way, is_cut};
 use crate::state::active_topic::{Segment, SegmentView};
 use crate::state::engine::Core;
-use super::chunk;
-use super::merge::{merge, Source};
-use super::request::{picked, trimmed, BatchStream, Wanted};
 
 /// What is wanted of the durable rows of a topic; batches are about one message large and never empty.
 pub async fn read_topic(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<BatchStream> {

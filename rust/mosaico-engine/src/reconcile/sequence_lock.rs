@@ -7,7 +7,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_types::SequenceName;
 use mosaico_types::id::SequenceId;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{sleep, Instant};
+use tokio::time::{Instant, sleep};
 
 use crate::reconcile;
 use crate::state::engine::Core;

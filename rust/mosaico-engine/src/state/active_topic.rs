@@ -77,12 +77,7 @@ pub struct LiveTopic {
 }
 
 impl LiveTopic {
-    pub fn new(
-        row: TopicRow,
-        schema: SchemaRef,
-        folder: PathBuf,
-        found: BTreeMap<ChunkId, Segment>,
-    ) -> Self {
+    pub fn new(row: TopicRow, schema: SchemaRef, folder: PathBuf, found: BTreeMap<ChunkId, Segment>) -> Self {
         let durable = found.values().fold(
             PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes },
             |ack, segment| PutAck {

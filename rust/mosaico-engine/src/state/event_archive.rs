@@ -8,7 +8,7 @@ use std::future::Future;
 
 use mosaico_catalog::{Catalog, EventFilter};
 use mosaico_storage::error::Result;
-use mosaico_storage::format::paths::{events_file, EVENTS};
+use mosaico_storage::format::paths::{EVENTS, events_file};
 use mosaico_storage::format::records::EventsRecord;
 use mosaico_storage::objects::Store;
 use mosaico_wire::event::Event;

@@ -6,8 +6,8 @@ use std::future::Future;
 use mosaico_storage::error::{Error, Result};
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::chunk_reader::ParquetFile;
 

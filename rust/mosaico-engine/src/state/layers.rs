@@ -10,7 +10,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::layers_file;
 use mosaico_storage::format::records::{LayerRecord, LayersRecord};
 use mosaico_storage::objects::Store;
-use mosaico_types::{now_ns, ErrorCode, LayerName};
+use mosaico_types::{ErrorCode, LayerName, now_ns};
 use mosaico_wire::action::Layer;
 use tokio::sync::Mutex;
 

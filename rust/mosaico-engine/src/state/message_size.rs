@@ -1,7 +1,7 @@
 //! How large the messages of a read may be: open reads share a budget.
 
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// The first message of a read is small, so that it comes soon; each other one may be twice as large as the one before.
 const FIRST_PIECE_BYTES: usize = 512 << 10;

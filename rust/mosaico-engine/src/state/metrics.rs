@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mosaico_storage::objects::StoreMetrics;
-use mosaico_storage::timer::{seconds, times, CacheReads, Operation, Timer, Times};
+use mosaico_storage::timer::{CacheReads, Operation, Timer, Times, seconds, times};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,8 +15,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
-use super::process;
 use super::disk::Disk;
+use super::process;
 use super::queue::Job;
 
 /// The type of the text that [`Metrics::text`] gives.

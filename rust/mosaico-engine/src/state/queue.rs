@@ -10,7 +10,7 @@ use futures::FutureExt;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_types::id::{SequenceId, TopicId};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, Notify};
+use tokio::sync::{Notify, mpsc};
 
 /// Something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

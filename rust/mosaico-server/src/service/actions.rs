@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use mosaico_engine::query;
 use mosaico_engine::lifecycle::{self, NewTopic, Subject};
+use mosaico_engine::query;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::{Error, Result};
-use mosaico_types::{format_utc, LayerName, OntologyTag, SequenceName, TopicLocator};
 use mosaico_types::id::NotificationId;
-use mosaico_wire::action::{empty_answer, encode_answer, name, KeyResponse, LayerCreate, LayerList, LayerUpdate, NOTIFY_ERROR, Named, Nothing, Notify, NotifyCreate, NotifyList, SequenceCreate, SequenceKey, SequenceSystemInfo, TopicCreate, TopicSystemInfo};
+use mosaico_types::{LayerName, OntologyTag, SequenceName, TopicLocator, format_utc};
+use mosaico_wire::action::{
+    KeyResponse, LayerCreate, LayerList, LayerUpdate, NOTIFY_ERROR, Named, Nothing, Notify, NotifyCreate,
+    NotifyList, SequenceCreate, SequenceKey, SequenceSystemInfo, TopicCreate, TopicSystemInfo, empty_answer,
+    encode_answer, name,
+};
 use mosaico_wire::event::{self, KeepAlive};
 use mosaico_wire::metadata::SystemInfo;
 use serde::Serialize;

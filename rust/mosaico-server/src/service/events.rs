@@ -9,7 +9,7 @@ use mosaico_types::SequenceName;
 use mosaico_wire::event::{Event, EventKind, EventList, EventPage};
 use serde_json::json;
 use tokio::select;
-use tokio::time::{sleep_until, Instant};
+use tokio::time::{Instant, sleep_until};
 use ulid::Ulid;
 
 /// Events per answer.

@@ -23,9 +23,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::Instrument;
 
+use super::{Items, check_body, info};
 use crate::peers::{self, PeerPool};
 use crate::request_layer::status_of;
-use super::{check_body, info, Items};
 
 /// Messages that are ready before the client asks for them.
 const READY_MESSAGES: usize = 1;

@@ -3,22 +3,24 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow::datatypes::{Fields, Schema};
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
 use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
 use mosaico_catalog::{SequenceRow, TopicRow};
 use mosaico_engine::ingest::handover;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::schema::parse_schema_message;
-use mosaico_types::{format_utc, ErrorCode, SequenceName, TimeWindow, TopicLocator};
-use mosaico_wire::ticket;
+use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator, format_utc};
 use mosaico_wire::command::InfoCommand;
-use mosaico_wire::metadata::{location, sequence_metadata, topic_metadata, Bounds, EndpointMetadata, Properties, SystemInfo};
+use mosaico_wire::metadata::{
+    Bounds, EndpointMetadata, Properties, SystemInfo, location, sequence_metadata, topic_metadata,
+};
 use mosaico_wire::select::Selection;
+use mosaico_wire::ticket;
 
-use crate::peers::{self, PeerPool};
 use super::check_body;
+use crate::peers::{self, PeerPool};
 
 /// All sequences by name.
 pub(crate) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {

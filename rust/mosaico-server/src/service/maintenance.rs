@@ -8,16 +8,16 @@ use mosaico_engine::maintenance::online_rebuild;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::Result;
 use mosaico_wire::action::Nothing;
-use mosaico_wire::maintenance::{Progress, RebuildStep};
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
+use mosaico_wire::maintenance::{Progress, RebuildStep};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::Instrument;
 
-use crate::request_layer::status_of;
 use super::Items;
 use super::actions::{parse, respond};
+use crate::request_layer::status_of;
 
 /// Steps that may wait for a slow client; the others are left out.
 const WAITING: usize = 4;

@@ -11,23 +11,28 @@ pub(crate) mod transport_refusals;
 
 use std::sync::Arc;
 
-use arrow_flight::{Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket};
 use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket,
+};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::Error;
 use mosaico_types::ErrorCode;
-use mosaico_wire::{ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER};
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
-use tonic::{Request, Response, Status, Streaming};
+use mosaico_wire::{
+    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER,
+};
 use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use crate::peers::PeerPool;
-use crate::request_layer::{status_of, Call};
+use crate::request_layer::{Call, status_of};
 
 /// The value of the response header by which clients recognise this server.
 const SERVER: &str = concat!("mosaicolabs/", env!("CARGO_PKG_VERSION"));

@@ -6,29 +6,29 @@ use std::time::Duration;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use arrow_flight::{FlightData, PutResult};
 use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
 use bytes::Bytes;
-use futures::{stream, StreamExt, TryStreamExt};
-use mosaico_engine::ingest::put::{begin, Incoming};
+use futures::{StreamExt, TryStreamExt, stream};
+use mosaico_engine::ingest::put::{Incoming, begin};
 use mosaico_engine::state::active_topic::LiveTopic;
 use mosaico_engine::state::engine::Core;
 use mosaico_select::data_bytes;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::schema::{conform, times, Filled, TimeSpan};
-use mosaico_storage::wal::frame::{encode, Frame, SegmentRows};
+use mosaico_storage::format::schema::{Filled, TimeSpan, conform, times};
+use mosaico_storage::wal::frame::{Frame, SegmentRows, encode};
 use mosaico_types::{ErrorCode, TopicLocator};
-use mosaico_wire::{ipc, zero_runs};
 use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::{ipc, zero_runs};
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 
+use super::{Items, check_body};
 use crate::request_layer::status_of;
-use super::{check_body, Items};
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
 pub(crate) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<PutResult> {

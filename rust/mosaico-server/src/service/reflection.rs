@@ -1,7 +1,10 @@
 //! What gRPC reflection tells about the Flight service: arrow-flight ships no descriptors, so here they are.
 
-use prost_types::{DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
+    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
+};
 
 const PACKAGE: &str = "arrow.flight.protocol";
 const TIMESTAMP: &str = "google.protobuf.Timestamp";

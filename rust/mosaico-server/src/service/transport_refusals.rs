@@ -1,9 +1,9 @@
 //! Statuses that the gRPC layer makes by itself, in our words and with our codes.
 
 use mosaico_types::ErrorCode;
-use mosaico_wire::status::{status, ERROR_HEADER};
-use tonic::{Code, Status};
+use mosaico_wire::status::{ERROR_HEADER, status};
 use tonic::codegen::http::Response;
+use tonic::{Code, Status};
 
 /// Gives a refusal that came from below the services what callers rely on: no library's text, a machine code.
 pub(crate) fn complete<B>(mut response: Response<B>, max_message_bytes: usize) -> Response<B> {

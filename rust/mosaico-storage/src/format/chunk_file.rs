@@ -7,18 +7,20 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 use mosaico_select::{data_bytes, split};
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
 use parquet::schema::types::ColumnPath;
 
-use crate::format::chunk_id::ChunkId;
-use crate::format::record::FormatError;
 use super::column_stats::{ColumnStats, StatsBuilder};
 use super::schema::{Filled, TIMESTAMP};
+use crate::format::chunk_id::ChunkId;
+use crate::format::record::FormatError;
 
 /// Small pages, the same rows in every column: readers fetch and decode a few of them at a time.
 const PAGE_ROWS: usize = 4096;

@@ -28,7 +28,8 @@ impl ChunkId {
     /// [`Error::Internal`] after 2^32 of them.
     pub fn next(self) -> Result<Self> {
         let index = self.index.checked_add(1);
-        let index = index.ok_or_else(|| Error::Internal(format!("numbering the chunk after {self}").into()))?;
+        let index =
+            index.ok_or_else(|| Error::Internal(format!("numbering the chunk after {self}").into()))?;
         Ok(Self { index, ..self })
     }
 }

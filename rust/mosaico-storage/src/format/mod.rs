@@ -4,13 +4,13 @@
 
 pub mod checksum;
 pub mod chunk_file;
+pub mod chunk_id;
 pub mod column_stats;
 pub mod durability;
 pub mod paths;
+pub mod record;
+pub mod record_kind;
 pub mod records;
 pub mod schema;
 pub mod state;
-pub mod chunk_id;
-pub mod record;
-pub mod record_kind;
 pub mod unreferenced;

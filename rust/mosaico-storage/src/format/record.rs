@@ -6,13 +6,17 @@
 //! nor the version can be forgotten.
 
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::format::checksum::{self, seal, Seal};
+use crate::format::checksum::{self, Seal, seal};
 use crate::format::record_kind::{CheckRule, RecordKind};
-use crate::format::records::{ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EpochRecord, EventsRecord, FinalRecord, LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SequenceRecord, TopicRecord, UploadedRecord};
+use crate::format::records::{
+    ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EpochRecord, EventsRecord, FinalRecord,
+    LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SequenceRecord, TopicRecord,
+    UploadedRecord,
+};
 
 /// A JSON record of the store.
 pub trait Record: Serialize + DeserializeOwned {

@@ -4,15 +4,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mosaico_types::{LayerName, SequenceName, SerializationFormat, TopicPath};
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
+use mosaico_types::{LayerName, SequenceName, SerializationFormat, TopicPath};
 use mosaico_wire::event::{Event, OnError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::format::chunk_id::ChunkId;
 use super::column_stats::ColumnStats;
 use super::durability::LogPlace;
+use crate::format::chunk_id::ChunkId;
 
 /// `sequence.json`: written at creation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Everything that the store says about one sequence, read from its records.
 
-use super::records::{ChunkRecord, NotificationRecord, EpochRecord, SequenceRecord, TopicRecord};
+use super::records::{ChunkRecord, EpochRecord, NotificationRecord, SequenceRecord, TopicRecord};
 
 /// Everything that the store says about one topic.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,8 +15,8 @@ use object_store::path::Path;
 
 use crate::error::Result;
 use crate::format::chunk_id::ChunkId;
-use crate::format::paths::{locate, Located, RecordKey, SequencePaths, StoreFile, TopicPaths};
-use crate::format::record::{check_version, read, FormatError};
+use crate::format::paths::{Located, RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
+use crate::format::record::{FormatError, check_version, read};
 use crate::format::record_kind::RecordKind;
 use crate::format::records::{CommitRecord, FinalRecord};
 use crate::objects::Store;

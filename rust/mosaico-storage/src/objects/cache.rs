@@ -1,19 +1,19 @@
 //! Parts of chunks that were fetched from a bucket, kept on the local disk: the most recently used ones, bounded in
 //! bytes. Chunks never change, so what is kept stays true; a checksum tells what a crash or the disk has spoilt.
 
-use std::{fs, io};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use bytes::{Bytes, BytesMut};
-use object_store::{ObjectStore, Result};
 use object_store::path::Path;
+use object_store::{ObjectStore, Result};
 use parking_lot::Mutex;
 
-use crate::timer::CacheReads;
 use super::deadline::Deadline;
+use crate::timer::CacheReads;
 
 /// What is fetched and kept together.
 const BLOCK: u64 = 512 << 10;

@@ -1,23 +1,26 @@
 //! Reads what the store says about a sequence, for recovery and for rebuilding the catalogue.
 
-use std::{fs, io};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::{fs, io};
 
 use bytes::Bytes;
-use futures::{stream, StreamExt};
+use futures::{StreamExt, stream};
 use mosaico_types::id::{SequenceId, TopicId};
 use object_store::path::Path;
 
+use super::store::{Kind, Store};
 use crate::error::{Error, Result};
 use crate::format::chunk_id::ChunkId;
-use crate::format::paths::{locate, Located, ROOT, SequencePaths, StoreFile};
-use crate::format::record::{check_version, parse, FormatError};
+use crate::format::paths::{Located, ROOT, SequencePaths, StoreFile, locate};
+use crate::format::record::{FormatError, check_version, parse};
 use crate::format::record_kind::{FileName, ReadWhen, RecordKind};
-use crate::format::records::{ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord, SequenceRecord, TopicRecord, UploadedRecord};
+use crate::format::records::{
+    ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
+    SequenceRecord, TopicRecord, UploadedRecord,
+};
 use crate::format::state::{SequenceState, TopicState};
-use super::store::{Kind, Store};
 
 /// Sequences of a bucket that are read at the same time.
 const READERS: usize = 16;

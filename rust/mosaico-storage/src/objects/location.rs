@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
 use super::bucket::{Bucket, Provider};
+use crate::error::{Error, Result};
 
 /// Where sequences are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

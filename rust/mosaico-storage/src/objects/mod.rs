@@ -14,9 +14,7 @@ mod options;
 mod store;
 mod upload;
 
-
 pub use bucket::{Bucket, Provider, Secret};
 pub use load::Loaded;
 pub use options::{StoreMetrics, StoreOptions};
 pub use store::{Chunks, Scratch, Store, blocking};
-

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::timer::{CacheReads, Timer};
 use super::location::StoreLocation;
+use crate::timer::{CacheReads, Timer};
 
 /// Where a store lies, and the limits of its operations.
 #[derive(Debug, Clone)]

@@ -7,26 +7,26 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
-use mosaico_types::now_ns;
-use mosaico_types::id::SequenceId;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use object_store::path::Path;
 use crate::format::record::{self, FormatError, Record, check_version};
 use crate::format::record_kind::RecordKind;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use mosaico_types::id::SequenceId;
+use mosaico_types::now_ns;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use crate::{crash_points, trace};
-use crate::error::{Error, Result};
-use crate::format::paths::SequencePaths;
-use crate::format::records::DeletedRecord;
 use super::cache::Cache;
 use super::deadline::Deadline;
-use super::durable::{discard, LocalFolder};
+use super::durable::{LocalFolder, discard};
 use super::folder::FolderStore;
 use super::location::StoreLocation;
 use super::measured::Measured;
 use super::options::{StoreMetrics, StoreOptions};
+use crate::error::{Error, Result};
+use crate::format::paths::SequencePaths;
+use crate::format::records::DeletedRecord;
+use crate::{crash_points, trace};
 
 /// What is copied at once.
 const PIECE: usize = 8 << 20;

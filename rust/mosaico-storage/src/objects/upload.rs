@@ -6,8 +6,8 @@ use std::path::Path as FilePath;
 
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, TryStreamExt};
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, Result};
 use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, Result};
 
 use super::deadline::Deadline;
 

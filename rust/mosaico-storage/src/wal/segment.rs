@@ -12,13 +12,13 @@ use bytes::Bytes;
 use mosaico_select::{data_bytes, split};
 use mosaico_wire::ipc::schema_message;
 
+use super::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use crate::crash_points;
 use crate::error::{Error, Result};
-use crate::format::durability::Acknowledge;
-use crate::format::schema::{times, Filled, TimeSpan};
 use crate::format::chunk_id::ChunkId;
+use crate::format::durability::Acknowledge;
+use crate::format::schema::{Filled, TimeSpan, times};
 use crate::objects::durable::{create_folders, sync_folder};
-use super::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
 
 /// The file of segment `index` in a topic's log folder.
 pub fn segment_file(folder: &Path, index: ChunkId) -> PathBuf {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use mosaico_select::{conform, find, Mismatch, Projection};
+use mosaico_select::{Mismatch, Projection, conform, find};
 use mosaico_storage::error::{Error, Result};
 
 use super::mapping::{Change, Source, TopicMapping};

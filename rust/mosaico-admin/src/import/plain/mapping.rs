@@ -1,13 +1,13 @@
 //! What somebody says about plain Parquet files.
 
-use std::fmt;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mosaico_types::SerializationFormat;
-use serde::{Deserialize, Deserializer};
-use serde::de::{MapAccess, Visitor};
 use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// How plain Parquet files become topics of sequences.

@@ -1,7 +1,7 @@
 //! The columns of classes: those of the package, and those that a file tells.
 
-use std::fs;
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 

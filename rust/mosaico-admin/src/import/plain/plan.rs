@@ -11,13 +11,13 @@ use mosaico_wire::maintenance::Problem;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 
-use crate::import::guarded::guarded;
-use crate::import::source::{age, SourceSequence, SourceTopic};
 use super::column_mapping::Recipe;
 use super::import_plan::{ImportPlan, PlannedSequence, PlannedTopic};
 use super::mapping::{Mapping, SequenceMapping, TopicMapping};
 use super::ontologies::Ontology;
 use super::pattern::{Parts, Pattern, Template};
+use crate::import::guarded::guarded;
+use crate::import::source::{SourceSequence, SourceTopic, age};
 
 type Metadata = Map<String, Value>;
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Float64Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StructArray, UInt32Array,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{cast, nullif, take};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, UInt32Type};
-use mosaico_select::{exactly, nanoseconds, Mismatch};
+use mosaico_select::{Mismatch, exactly, nanoseconds};
 
 use super::mapping::{Change, Constant, Unit};
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, UInt8Array};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
-use mosaico_select::{compile, matching, FieldTest};
+use mosaico_select::{FieldTest, compile, matching};
 use mosaico_wire::query::{Query, Sections};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::format::paths::LoggedRows;
-use super::*;
 use super::super::record::write;
 use super::super::records::{ChunkRecord, DeletedRecord, EndedRecord, SequenceRecord, TopicRecord};
+use super::*;
 use crate::format::checksum::seal;
+use crate::format::paths::LoggedRows;
 
 const TOPICS: usize = 3;
 
