@@ -336,15 +336,15 @@ impl History {
 }
 
 fn live(history: &History, sequence: bool, topics: &[usize], pending: &[usize], is_shared: bool) -> Live {
-    let index = history.next_chunk.index.saturating_sub(1);
-    let last = ChunkId { index, ..history.next_chunk };
+    // The newest chunks, as segments are chunked in order.
+    let next = history.next_chunk;
+    let newest = (next.index.saturating_sub(4)..next.index).map(|index| ChunkId { index, ..next });
+    let newest: BTreeSet<ChunkId> = newest.collect();
+    let id = |topic: &usize| history.topics[*topic];
     Live {
         sequence,
-        topics: topics.iter().map(|topic| history.topics[*topic]).collect(),
-        pending: pending
-            .iter()
-            .map(|topic| (history.topics[*topic], Pending::Chunks(BTreeSet::from([last]))))
-            .collect(),
+        topics: topics.iter().map(id).collect(),
+        pending: pending.iter().map(|topic| (id(topic), Pending::Chunks(newest.clone()))).collect(),
         is_shared,
     }
 }
@@ -362,10 +362,12 @@ proptest! {
             prop::collection::vec(0..TOPICS, 0..2),
             prop::bool::weighted(0.2),
         ),
+        any_chunk in prop::option::weighted(0.2, 0..TOPICS),
     ) {
         let mut history = History::new();
         steps.iter().for_each(|step| history.step(step));
-        let live = live(&history, sequence, &topics, &pending, is_shared);
+        let mut live = live(&history, sequence, &topics, &pending, is_shared);
+        live.pending.extend(any_chunk.map(|topic| (history.topics[topic], Pending::All)));
         let grace = Duration::from_secs(grace_s);
         let (decisions, removed) = history.decide(&live, grace);
         let paths = SequencePaths(history.id);
@@ -377,7 +379,12 @@ proptest! {
             }
             let located = locate(path);
             prop_assert!(!history.damaged.contains(path), "{path} is damaged or newer");
-            prop_assert!(located.file != StoreFile::UnknownRecord, "{path} is unknown");
+            // An unknown record of the sequence, or of the topic of the file, may name it.
+            let mut others = history.files.keys().map(|other| (other, locate(other)));
+            let near = others.find(|(_, other)| {
+                other.file == StoreFile::UnknownRecord && other.topic.is_none_or(|topic| Some(topic) == located.topic)
+            });
+            prop_assert!(near.is_none(), "{path} is near {near:?}");
             // A folder that lost its record is of none; neither is one that never had it and was not used.
             let has_lost = |path: &Path| history.lost.contains(path) && !history.files.contains_key(path);
             let Some(topic) = located.topic.map(|topic| paths.topic(topic)) else {
@@ -407,7 +414,11 @@ proptest! {
                     continue;
                 }
             };
-            if history.files.contains_key(&topic.committed()) {
+            let is_rest = decisions.contains(&Decision::RemoveTopic(topic.topic));
+            let any_is_named = matches!(live.pending.get(&topic.topic), Some(Pending::All));
+            prop_assert!(is_rest || !any_is_named, "{path} is about to be named");
+            if let Some((modified, _)) = history.files.get(&topic.committed()) {
+                prop_assert!(*modified + grace < history.now + Duration::from_secs(1), "{path} is being read");
                 let named = history.committed.get(&topic.topic);
                 prop_assert!(named.is_some_and(|named| !named.contains(&chunk)), "{path} is named");
             } else {
