@@ -49,6 +49,9 @@ class EventKind(StrEnum):
     TASK_FAILED = "task_failed"
     """Background work of the daemon failed and is tried again; `task`, `message`."""
 
+    DATA_DAMAGED = "data_damaged"
+    """A damaged segment of the write-ahead log is in quarantine: `segment`, `file`, `lost_rows`, `lost` (ranges of rows)."""
+
     GAP = "gap"
     """The listener came too late: events behind the one it knew, `after`, up to this one's id are not kept
     any more. It is told whatever kinds and sequence are asked for."""

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Migrations of SQLite in order; the number applied is its `user_version`.
-const SQLITE: [&str; 7] = [
+const SQLITE: [&str; 8] = [
     include_str!("../../migrations/sqlite/0001_init.sql"),
     include_str!("../../migrations/sqlite/0002_query.sql"),
     include_str!("../../migrations/sqlite/0003_resumed.sql"),
@@ -26,13 +26,15 @@ const SQLITE: [&str; 7] = [
     include_str!("../../migrations/sqlite/0005_events.sql"),
     include_str!("../../migrations/sqlite/0006_bounds.sql"),
     include_str!("../../migrations/sqlite/0007_metadata.sql"),
+    include_str!("../../migrations/sqlite/0008_damage.sql"),
 ];
 
 /// Migrations of Postgres in order; the table `version` tells the number applied.
-const POSTGRES: [&str; 3] = [
+const POSTGRES: [&str; 4] = [
     include_str!("../../migrations/postgres/0001_init.sql"),
     include_str!("../../migrations/postgres/0002_shared.sql"),
     include_str!("../../migrations/postgres/0003_store_log.sql"),
+    include_str!("../../migrations/postgres/0004_damage.sql"),
 ];
 
 /// The name of the SQLite file.

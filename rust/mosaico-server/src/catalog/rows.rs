@@ -9,6 +9,7 @@ use super::write::insert_parts;
 use super::{SequenceState, TopicState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
+use crate::store::damage::DamagedSegment;
 use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use crate::store::stats::ColumnStats;
 
@@ -20,7 +21,7 @@ const VALUES: usize = 4000;
 const SEQUENCE: &str =
     "sequence (id, name, key, user_metadata, created_ns, on_error, finalized_ns, ended_ns)";
 const TOPIC: &str = "topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns, \
-     committed_ns, resumed, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max, bounded)";
+     committed_ns, resumed, damage, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max, bounded)";
 const CHUNK: &str = "chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32)";
 const COLUMN: &str = "chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high)";
 const NOTIFICATION: &str = "notification (id, sequence_id, topic_id, notify_type, msg, created_ns)";
@@ -81,6 +82,7 @@ pub(super) async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> 
         committed_ns: None,
         chunks: Vec::new(),
         resumed: 0,
+        damage: Vec::new(),
         parts: Vec::new(),
         uploaded: None,
     };
@@ -189,6 +191,7 @@ fn topic_row(topic: &TopicState, schema_id: Option<i64>) -> Values {
         record.created_ns.into(),
         topic.committed_ns.into(),
         topic.resumed.into(),
+        damage_json(&topic.damage).as_deref().into(),
         schema_id.into(),
         (chunks.len() as i64).into(),
         sum(|chunk| chunk.rows).into(),
@@ -198,6 +201,11 @@ fn topic_row(topic: &TopicState, schema_id: Option<i64>) -> Values {
         chunks.iter().map(|chunk| chunk.ts_max).max().into(),
         bounded.unwrap_or(0).into(),
     ]
+}
+
+/// What a topic's row has in the column `damage`.
+pub(super) fn damage_json(damage: &[DamagedSegment]) -> Option<String> {
+    (!damage.is_empty()).then(|| serde_json::json!(damage).to_string())
 }
 
 fn chunk_row(topic: TopicId, chunk: &ChunkRecord) -> Values {

@@ -3,6 +3,8 @@
 use mosaico_wire::event::EventKind;
 use serde_json::{Value, json};
 
+use super::read::damage_of;
+use super::rows::damage_json;
 use super::sql::{Transaction, query};
 use super::write::{
     clear_pending, insert_chunk, insert_notification, insert_parts, set_committed, set_ended, set_finalized,
@@ -11,6 +13,7 @@ use super::write::{
 use super::{Catalog, Change, SequenceState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
+use crate::store::damage::DamagedSegment;
 use crate::store::records::{ChunkRecord, CommitRecord, NotificationRecord};
 
 impl Catalog {
@@ -24,6 +27,7 @@ impl Catalog {
                 set_schema(&mut transaction, topic.record.id, schema).await?;
             }
             set_resumed(&mut transaction, topic.record.id, topic.resumed).await?;
+            self.store_damage(&mut transaction, (id, topic.record.id), &topic.damage).await?;
             if let Some(at_ns) = topic.committed_ns {
                 self.join_chunks(&mut transaction, (id, topic.record.id), at_ns, &topic.chunks).await?;
             }
@@ -152,6 +156,33 @@ impl Catalog {
             let detail = json!({"chunk": index, "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
                                 "timestamp_ns_max": ts_max});
             self.tell(db, EventKind::ChunkStored, (sequence, Some(topic)), detail).await?;
+        }
+        Ok(())
+    }
+
+    /// Damaged segments that were not known are told.
+    pub(super) async fn store_damage(
+        &self,
+        db: &mut Transaction,
+        (sequence, topic): (SequenceId, TopicId),
+        damage: &[DamagedSegment],
+    ) -> Result<()> {
+        let known = query("SELECT damage FROM topic WHERE id = ?").bind(topic.to_string());
+        let known = known.fetch_optional(&mut *db).await.map_err(failed)?;
+        let known = known.as_ref().map(damage_of).transpose().map_err(failed)?.unwrap_or_default();
+        if known == damage {
+            return Ok(());
+        }
+        query("UPDATE topic SET damage = ? WHERE id = ?")
+            .bind(damage_json(damage))
+            .bind(topic.to_string())
+            .execute(&mut *db)
+            .await
+            .map_err(failed)?;
+        for segment in damage.iter().filter(|segment| !known.contains(segment)) {
+            let DamagedSegment { index, kept, lost, .. } = segment;
+            let detail = json!({"segment": index, "file": kept, "lost_rows": segment.rows(), "lost": lost});
+            self.tell(db, EventKind::DataDamaged, (sequence, Some(topic)), detail).await?;
         }
         Ok(())
     }

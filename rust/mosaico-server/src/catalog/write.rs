@@ -12,6 +12,7 @@ use super::{Catalog, Change, failed};
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
+use crate::store::damage::DamagedSegment;
 use crate::store::records::{ChunkRecord, NotificationRecord, PartRecord, SequenceRecord, TopicRecord};
 
 /// Everything that the store says about one topic.
@@ -22,6 +23,7 @@ pub(crate) struct TopicState {
     pub committed_ns: Option<i64>,
     pub chunks: Vec<ChunkRecord>,
     pub resumed: u32,
+    pub damage: Vec<DamagedSegment>,
     pub parts: Vec<PartRecord>,
     /// The rows of an upload that ended and is not committed.
     pub uploaded: Option<u64>,
@@ -152,6 +154,20 @@ impl Catalog {
     pub(crate) async fn topic_resumed(&self, change: Change, id: TopicId, times: u32) -> Result<()> {
         let mut transaction = self.transaction().await?;
         set_resumed(&mut transaction, id, times).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over which segments of a topic's write-ahead log are damaged, with the notification of it.
+    pub(crate) async fn topic_damaged(
+        &self,
+        change: Change,
+        (sequence, topic): (SequenceId, TopicId),
+        damage: &[DamagedSegment],
+        notification: &NotificationRecord,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.store_damage(&mut transaction, (sequence, topic), damage).await?;
+        self.notify(&mut transaction, sequence, notification).await?;
         self.finish(transaction, change).await
     }
 

@@ -11,13 +11,16 @@ use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
 
 use super::live::{LiveTopic, Segment};
-use super::log::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
+use super::log::{self, Frame, Framing, LogError, SegmentRows};
 use super::parts::{first_index, part_of};
-use super::segment::{rows_of, write_new};
+use super::quarantine;
+use super::segment::{Inspected, inspect, rows_of, write_new};
 use crate::batch::parse_schema_message;
 use crate::catalog::{ChunkRow, PartRow, TopicRow};
 use crate::config::LogPlace;
@@ -25,6 +28,7 @@ use crate::core::Core;
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
+use crate::store::damage::{self, DamagedSegment, count, without};
 use crate::store::durable::sync_folder;
 use crate::store::layout::{LoggedRows, SequencePaths, parse_logged};
 use crate::tasks::Job;
@@ -59,9 +63,12 @@ pub(crate) async fn write(
     rows: LoggedRows,
     frames: &[Frame],
 ) -> Result<()> {
-    let mut object = vec![Bytes::from_static(&MAGIC)];
+    let mut framing = Framing::new(rows.row_start);
+    let mut object = vec![Bytes::copy_from_slice(&framing.header())];
     for frame in iter::once(schema).chain(frames) {
-        object.extend(frame.pieces().map_err(|e| Error::internal("writing the log to the store", e))?);
+        object.extend(
+            frame.pieces(&mut framing).map_err(|e| Error::internal("writing the log to the store", e))?,
+        );
     }
     let bytes = object.iter().map(|piece| piece.len() as u64).sum();
     let path = SequencePaths(topic.sequence_id).topic(topic.id).logged(rows);
@@ -145,7 +152,9 @@ pub(crate) async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> 
     // Segments before chunks: a background job moves rows from the former to the latter.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
-    let last = last_of_part(segment, &chunks, part.number);
+    // What the caller has may be older.
+    let row = core.catalog.topic_by_id(topic.id()).await?.unwrap_or_else(|| topic.row.clone());
+    let last = last_of_part(segment, &chunks, &row.damage, part.number);
     let (mut index, from) =
         last.map_or((first_index(part.number), part.row_start), |(index, end)| (index + 1, end));
     if from >= part.went_on_at {
@@ -169,79 +178,133 @@ pub(crate) async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> 
     Ok(())
 }
 
-/// The last segment or chunk of a part, and the rows of the topic up to its end; `segment` is the last one in the log.
+/// The last segment or chunk of a part, also one of which all rows are lost, and the rows of the topic up to its end;
+/// `segment` is the last one in the log.
 pub(crate) fn last_of_part(
     segment: Option<(u32, u64)>,
     chunks: &[ChunkRow],
+    damage: &[DamagedSegment],
     part: u32,
 ) -> Option<(u32, u64)> {
-    let in_part = chunks.iter().filter(|chunk| part_of(chunk.index) == part);
-    let known = in_part.map(|chunk| (chunk.index, chunk.row_end())).chain(segment);
-    known.max_by_key(|(index, _)| *index)
+    let known = chunks.iter().map(|chunk| (chunk.index, chunk.row_end())).chain(damage::ends(damage));
+    known.filter(|(index, _)| part_of(*index) == part).chain(segment).max()
 }
 
-/// Makes a segment of rows in the store.
-async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -> Result<()> {
+/// Rows of the topic from objects in the store.
+#[derive(Debug, Default)]
+pub(super) struct Restored {
+    /// With the number of rows of the topic before each.
+    pub frames: Vec<(u64, Frame)>,
+    pub rows: Option<SegmentRows>,
+    /// Objects that are damaged, and what is wrong.
+    damaged: Vec<(Path, Bytes, String)>,
+}
+
+/// Reads rows from the store, as far as objects are valid.
+async fn read(core: &Core, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece]) -> Result<Restored> {
     let doing = "reading the log in the store";
-    // Chunks that are being made and segments that are read share the memory for it.
-    let memory = core.chunk_jobs.acquire().await.map_err(|e| Error::internal(doing, e))?;
-    let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
-    let read = |piece: Piece| async move {
+    let paths = SequencePaths(topic.sequence_id).topic(topic.id);
+    let get = |piece: Piece| async move {
         let path = paths.logged(piece.object);
         let bytes = core.store.get(&path).await?;
-        bytes.map(|bytes| (piece, bytes)).ok_or_else(|| Error::Internal(format!("looking for {path}")))
+        bytes.map(|bytes| (piece, path, bytes)).ok_or_else(|| Error::Internal("looking for rows".to_owned()))
     };
-    let objects: Vec<_> = stream::iter(pieces.to_vec()).map(read).buffered(READERS).try_collect().await?;
+    let objects: Vec<_> = stream::iter(pieces.to_vec()).map(get).buffered(READERS).try_collect().await?;
+    let schema = Arc::clone(schema);
+    let work = move || -> Result<Restored> {
+        let mut restored = Restored::default();
+        for (piece, path, bytes) in objects {
+            restored.add(&piece, path, bytes, &schema)?;
+        }
+        Ok(restored)
+    };
+    trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))?
+}
+
+impl Restored {
+    /// Takes the rows of an object.
+    fn add(&mut self, piece: &Piece, path: Path, bytes: Bytes, schema: &SchemaRef) -> Result<()> {
+        let failed = |e: LogError| e.into_error("reading the log in the store");
+        let Inspected { mut scan, .. } =
+            inspect(&bytes, &format!("object {path}"), schema).map_err(failed)?;
+        // It was written as a whole, with the rows that its name tells.
+        if scan.whole < scan.length || scan.row_end != Some(piece.object.row_end) {
+            scan.truncated();
+        }
+        if let Some(first) = scan.damage.first() {
+            self.damaged.push((path, bytes.clone(), format!("at byte {}: {}", first.at, first.what)));
+        }
+        for frame in &scan.frames {
+            let (from, to) = (frame.rows.start.max(piece.rows.start), frame.rows.end.min(piece.rows.end));
+            if from >= to {
+                continue;
+            }
+            let failed = |e| Error::internal("reading the log in the store", e);
+            let batch = frame.decode(&bytes, schema).map_err(failed)?;
+            let offset = |row: u64| {
+                usize::try_from(row - frame.rows.start).map_err(|e| Error::internal("cutting the log", e))
+            };
+            let batch = batch.slice(offset(from)?, offset(to)? - offset(from)?);
+            let Some(rows) = rows_of(&batch, from)? else { continue };
+            self.rows = Some(self.rows.map_or(rows, |known| known.then(rows)));
+            let is_whole = (from..to) == frame.rows;
+            self.frames.push((from, if is_whole { frame.frame(&bytes) } else { log::encode(&batch)? }));
+        }
+        Ok(())
+    }
+
+    /// The rows of `range` that are not there.
+    fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        without(&[range], self.frames.iter().map(|(row, frame)| *row..row + frame.rows))
+    }
+}
+
+/// Rows of a topic that a damaged segment on the disk lacks, as far as the store has them.
+pub(super) async fn replicas(
+    core: &Core,
+    topic: &TopicRow,
+    schema: &SchemaRef,
+    rows: Range<u64>,
+) -> Result<Vec<(u64, Frame)>> {
+    let objects = list(core, topic).await?;
+    let (parts, chunks) = (core.catalog.parts(topic.id).await?, core.catalog.chunks(topic.id).await?);
+    let pieces = plan(&waiting(objects, &parts, &chunks), rows.start, rows.end);
+    Ok(read(core, topic, schema, &pieces).await?.frames)
+}
+
+/// Makes a segment of rows in the store. Damaged objects are kept aside, and the rows in them are lost. The caller holds
+/// the lock of the sequence.
+async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -> Result<()> {
+    let doing = "reading the log in the store";
+    let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(()) };
+    let range = first.rows.start..last.rows.end;
+    // Chunks that are being made and segments that are read share the memory for it.
+    let memory = core.chunk_jobs.acquire().await.map_err(|e| Error::internal(doing, e))?;
+    let restored = read(core, &topic.row, &topic.schema, pieces).await?;
+    let missing = restored.missing(range.clone());
+    for (path, bytes, what) in &restored.damaged {
+        let lost = if path == &restored.damaged[0].0 { missing.clone() } else { Vec::new() };
+        let damage = quarantine::object(core, path, bytes, index, lost).await?;
+        quarantine::note(core, &topic.row, &damage, what).await?;
+    }
+    let Restored { frames, rows, .. } = restored;
+    let Some(rows) = rows else { return Ok(()) };
     let (file, schema) = (topic.file(index), Arc::clone(&topic.schema));
     let work = move || -> Result<_> {
-        let (mut frames, mut rows): (Vec<Frame>, Option<SegmentRows>) = (Vec::new(), None);
-        for (piece, bytes) in objects {
-            let (found, kept) = cut(&bytes, &piece)?;
-            frames.extend(found);
-            rows = Some(rows.map_or(kept, |rows| rows.then(kept)));
-        }
         let new = file.with_extension("new");
-        let end = write_new(&new, &schema, &frames)?;
+        let end = write_new(&new, &schema, range.start, &frames)?;
         crash::point();
         fs::rename(&new, &file)
             .and_then(|()| file.parent().map_or(Ok(()), sync_folder))
             .map_err(|e| Error::internal("writing the ingest log", e))?;
         crash::point();
-        Ok((end, rows))
+        Ok(end)
     };
-    let (end, rows) = trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))??;
+    let end = trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))??;
     drop(memory);
-    if let Some(rows) = rows {
-        topic.restored(index, Segment { end, rows, closed: true, cut: false });
-    }
+    let rows = SegmentRows { row_start: first.rows.start, lost: count(&missing), ..rows };
+    topic.restored(index, Segment { end, rows, closed: true, cut: false });
     Ok(())
-}
-
-/// Rows of an object.
-fn cut(bytes: &[u8], piece: &Piece) -> Result<(Vec<Frame>, SegmentRows)> {
-    let failed = |e: LogError| Error::internal("reading the log in the store", e);
-    let Range { start, end } = piece.rows;
-    let (mut at, mut frames, mut kept): (_, _, Option<SegmentRows>) =
-        (piece.object.row_start, Vec::new(), None);
-    for batch in BatchReader::over(bytes, bytes.len() as u64).map_err(failed)? {
-        let batch = batch.map_err(failed)?;
-        let (first, last) = (at, at + batch.num_rows() as u64);
-        at = last;
-        let (from, to) = (first.max(start), last.min(end));
-        if from >= to {
-            continue;
-        }
-        let offset =
-            |row: u64| usize::try_from(row - first).map_err(|e| Error::internal("cutting the log", e));
-        let batch = batch.slice(offset(from)?, offset(to)? - offset(from)?);
-        let Some(rows) = rows_of(&batch, from)? else { continue };
-        kept = Some(kept.map_or(rows, |kept| kept.then(rows)));
-        frames.push(log::encode(&batch)?);
-    }
-    match kept {
-        Some(kept) if at == piece.object.row_end => Ok((frames, kept)),
-        _ => Err(Error::Internal(format!("reading rows {start} to {end} of the log in the store"))),
-    }
 }
 
 /// Finds the rows that are in the store and not on this disk: the one before is lost, or the process ended before it
@@ -257,12 +320,14 @@ pub(crate) async fn recover(core: &Core) -> Result<()> {
         );
     }
     let recover = |topic: TopicRow| async move {
-        let locator = topic.locator.clone();
+        let (id, locator) = (topic.id, topic.locator.clone());
         match recover_topic(core, topic).await {
-            Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => Err(error),
+            // An unknown version is refused: what others wrote there must not be taken for nothing.
+            Err(error @ (Error::Full(_) | Error::StoreUnavailable(_) | Error::Refused(..))) => Err(error),
             // What is damaged must not keep everything else from starting.
             Err(error) => {
                 tracing::error!(topic = %locator, %error, "a log in the store is left aside");
+                core.live.set_unrecovered(id, &error);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -276,10 +341,12 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
     let (id, sequence) = (row.id, row.sequence_id);
     let Some(schema) = row.schema.as_deref().filter(|_| !objects.is_empty()) else { return Ok(()) };
     let schema = parse_schema_message(schema)?;
+    let damage = row.damage.clone();
     let topic = core
         .live
         .get(id)
         .unwrap_or_else(|| Arc::new(LiveTopic::new(row, schema, core.log_folder(id), BTreeMap::new())));
+    let _lock = core.lock(sequence).await?;
     let chunks = core.catalog.chunks(id).await?;
     let mut segments = topic.indexed();
     // The last one may lack rows that were in the store when the server was lost.
@@ -288,7 +355,8 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
     };
     segments.pop_if(lacks);
     let here = segments.iter().map(|(index, segment)| (*index, segment.row_end()));
-    let here = here.chain(chunks.iter().map(|chunk| (chunk.index, chunk.row_end()))).max();
+    let here = here.chain(chunks.iter().map(|chunk| (chunk.index, chunk.row_end())));
+    let here = here.chain(damage::ends(&damage)).max();
     let later = |piece: &Piece| here.is_none_or(|(index, _)| piece.object.index > index);
     let waiting: Vec<Piece> = waiting(objects, &[], &[]).into_iter().filter(later).collect();
     let from = here.map_or(0, |(_, end)| end);
@@ -320,7 +388,7 @@ pub(crate) async fn trim(core: &Core, sequence: SequenceId, id: TopicId) -> Resu
     // Before the chunks: an object that comes meanwhile has rows that are not in them.
     let objects = list(core, &topic).await?;
     let chunks = core.catalog.chunks(id).await?;
-    let (stored, last) = (stored_rows(&chunks), last_chunks(&chunks));
+    let (stored, last) = (stored_rows(&chunks, &topic.damage), last_chunks(&chunks));
     let paths = SequencePaths(sequence).topic(id);
     for object in objects {
         if topic.committed_ns.is_some() || is_done(object, stored, &last) {
@@ -330,9 +398,11 @@ pub(crate) async fn trim(core: &Core, sequence: SequenceId, id: TopicId) -> Resu
     Ok(())
 }
 
-/// Rows of the topic that are in chunks, up to the first one that is not.
-fn stored_rows(chunks: &[ChunkRow]) -> u64 {
-    let mut spans: Vec<(u64, u64)> = chunks.iter().map(|chunk| (chunk.row_start, chunk.row_end())).collect();
+/// Rows of the topic that are in chunks or lost, up to the first one that is not.
+fn stored_rows(chunks: &[ChunkRow], damage: &[DamagedSegment]) -> u64 {
+    let lost = damage.iter().flat_map(|segment| &segment.lost).map(|rows| (rows.start, rows.end));
+    let mut spans: Vec<(u64, u64)> =
+        chunks.iter().map(|chunk| (chunk.row_start, chunk.row_end())).chain(lost).collect();
     spans.sort_unstable();
     spans.into_iter().fold(0, |end, (from, to)| if from <= end { end.max(to) } else { end })
 }
@@ -387,7 +457,7 @@ mod tests {
                 // The rows of the first puts are in chunks before those of others; the daemon that went on has them.
                 if at < chunked && puts[..=at].iter().all(|put| put.elsewhere.is_none()) {
                     let (rows, bytes) = (row_start - first, 1);
-                    let row = ChunkRow { index, row_start: first, rows, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
+                    let row = ChunkRow { index, row_start: first, rows, lost: 0, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
                     stored = row.row_end();
                     chunks.push(row);
                 }
@@ -430,6 +500,7 @@ mod tests {
             index,
             row_start,
             rows,
+            lost: 0,
             bytes: 1,
             data_bytes: 1,
             ts_min: 0,
@@ -437,7 +508,14 @@ mod tests {
         };
         let part = first_index(1);
         let chunks = [chunk(0, 0, 10), chunk(part, 10, 5), chunk(part + 1, 20, 5)];
-        assert_eq!(stored_rows(&chunks), 15);
+        assert_eq!(stored_rows(&chunks, &[]), 15);
+        let lost = DamagedSegment {
+            index: part,
+            kept: String::new(),
+            lost: iter::once(15..18).collect(),
+            found_ns: 0,
+        };
+        assert_eq!(stored_rows(&chunks, &[lost]), 18);
         let last = last_chunks(&chunks);
         let done = |index, row_end| is_done(LoggedRows { index, row_start: 0, row_end }, 15, &last);
         assert!(done(0, 99) && done(1, 15) && done(part + 1, 99));

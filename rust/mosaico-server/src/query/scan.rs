@@ -22,7 +22,8 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 use crate::ingest::live::SegmentView;
-use crate::ingest::log::BatchReader;
+use crate::ingest::log::LogError;
+use crate::ingest::reader::BatchReader;
 use crate::read::file::ParquetFile;
 use crate::store::layout::SequencePaths;
 use crate::trace;
@@ -224,11 +225,11 @@ impl Scanner {
         let (view, expr) = (Arc::clone(view), Arc::clone(expr));
         let end = view.segment.end;
         let work = move || {
-            let failed = |e| Error::internal("searching the ingest log", e);
+            let failed = |e: LogError| e.into_error("searching the ingest log");
             let file = view.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
             let file = file.map_err(|e| Error::internal("searching the ingest log", e))?;
             let (mut found, mut rows) = (None, 0);
-            for batch in BatchReader::new(file, view.segment.end).map_err(failed)? {
+            for batch in BatchReader::new(file, view.segment.end, view.name.clone()).map_err(failed)? {
                 let batch = batch.map_err(failed)?;
                 rows += batch.num_rows() as u64;
                 look(&expr, &batch, ranges, &mut found)?;

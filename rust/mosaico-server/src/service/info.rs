@@ -20,6 +20,7 @@ use crate::cluster::forward;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::parts;
+use crate::store::damage::lost_rows;
 
 /// All sequences by name.
 pub(super) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
@@ -131,8 +132,10 @@ async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)
     // Segments before chunks: a background job moves rows from the former to the latter.
     let live = core.live.get(topic.id).map(|live| (live.durable().durable_rows, live.indexed()));
     let row = core.catalog.topic_by_id(topic.id).await?;
-    let (stored, mut bounds) = row.map_or((topic.rows, topic.bounds), |row| (row.rows, row.bounds));
-    let Some((mut durable, segments)) = live else { return Ok((stored, bounds)) };
+    let row = row.as_ref().unwrap_or(topic);
+    let (stored, mut bounds) = (row.rows, row.bounds);
+    let Some((durable, segments)) = live else { return Ok((stored, bounds)) };
+    let mut durable = durable.saturating_sub(lost_rows(&row.damage));
     if core.cluster.is_some() {
         // Other daemons may have rows before or after ours.
         let chunks: HashSet<u32> =

@@ -13,6 +13,7 @@
 //!                                    chunk-00000.parquet   rows, sorted by time
 //!                                    chunk-00000.json      what the chunk holds
 //!                                    resumed.json          the writer went on after its connection broke
+//!                                    damage.json           damaged segments of its log, and the rows that are lost
 //!                                    part-00000.json       which daemon received the rows from here on, if several do
 //!                                    uploaded.json         the upload has ended; rows are in the logs of daemons
 //!                                    log/<segment>-<row>-<rows>.ipc  rows that are not in chunks yet, if the log is in the store
@@ -102,6 +103,9 @@ impl TopicPaths {
     }
     pub(crate) fn resumed(self) -> Path {
         self.file("resumed.json")
+    }
+    pub(crate) fn damage(self) -> Path {
+        self.file("damage.json")
     }
     pub(crate) fn part(self, number: u32) -> Path {
         self.file(&format!("part-{number:05}.json"))

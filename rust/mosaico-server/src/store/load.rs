@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
+use crate::store::damage::DamageRecord;
 
 use super::layout::{ROOT, SequencePaths, TopicPaths, parse_chunk, parse_part};
 use super::records::{
@@ -122,7 +123,7 @@ impl Found {
             if self.has(&topic.deleted()) {
                 continue;
             }
-            needed.push(topic.resumed());
+            needed.extend([topic.resumed(), topic.damage()]);
             if self.has(&topic.committed()) {
                 needed.push(topic.committed());
             } else {
@@ -178,6 +179,8 @@ impl Found {
             return Ok(None);
         }
         let resumed = self.get_json::<ResumedRecord>(&paths.resumed())?.map_or(0, |record| record.times);
+        let damage: Option<DamageRecord> = self.get_json(&paths.damage())?;
+        let damage = damage.map(|record| record.segments).unwrap_or_default();
         if let Some(commit) = self.get_json::<CommitRecord>(&paths.committed())? {
             return Ok(Some(TopicState {
                 record: commit.topic,
@@ -185,6 +188,7 @@ impl Found {
                 committed_ns: Some(commit.committed_ns),
                 chunks: commit.chunks,
                 resumed,
+                damage,
                 parts: Vec::new(),
                 uploaded: None,
             }));
@@ -206,7 +210,7 @@ impl Found {
         }
         let uploaded: Option<UploadedRecord> = self.get_json(&paths.uploaded())?;
         let uploaded = uploaded.map(|record| record.rows);
-        Ok(Some(TopicState { record, schema, committed_ns: None, chunks, resumed, parts, uploaded }))
+        Ok(Some(TopicState { record, schema, committed_ns: None, chunks, resumed, damage, parts, uploaded }))
     }
 
     fn topics(&self, paths: SequencePaths) -> Vec<TopicPaths> {

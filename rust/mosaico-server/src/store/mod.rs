@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cache;
+pub(crate) mod damage;
 mod deadline;
 pub(crate) mod durable;
 #[cfg(feature = "faults")]

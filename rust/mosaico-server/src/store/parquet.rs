@@ -33,7 +33,8 @@ pub(crate) struct ChunkLabel {
     pub serialization_format: &'static str,
     pub index: u32,
     pub row_start: u64,
-    pub rows: u64,
+    /// Rows of the topic up to its end, with lost ones.
+    pub row_end: u64,
     /// Columns without a value need no codec, whose contexts cost more than they save.
     pub filled: Filled,
 }
@@ -95,7 +96,7 @@ pub(crate) enum ChunkError {
 }
 
 fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterProperties> {
-    let row_range = format!("{}..{}", label.row_start, label.row_start + label.rows);
+    let row_range = format!("{}..{}", label.row_start, label.row_end);
     let pairs = [
         ("mosaico:sequence", label.sequence.clone()),
         ("mosaico:topic", label.topic.clone()),

@@ -8,6 +8,7 @@ use ulid::Ulid;
 use crate::catalog::{Catalog, EventFilter, SequenceState};
 use crate::error::Result;
 use crate::events::PER_FILE;
+use crate::store::damage::DamageRecord;
 use crate::store::layout::SequencePaths;
 use crate::store::records::{
     CommitRecord, EndedRecord, EventsRecord, FORMAT_VERSION, FinalRecord, ResumedRecord, UploadedRecord,
@@ -43,6 +44,10 @@ pub(in crate::maintenance) fn expected(state: &SequenceState) -> Result<BTreeMap
             let (times, last_ns) = (topic.resumed, topic.record.created_ns);
             let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns };
             files.insert(paths.resumed(), json(&record)?);
+        }
+        if !topic.damage.is_empty() {
+            let record = DamageRecord { format_version: FORMAT_VERSION, segments: topic.damage.clone() };
+            files.insert(paths.damage(), json(&record)?);
         }
         for part in &topic.parts {
             files.insert(paths.part(part.number), json(part)?);

@@ -76,6 +76,8 @@ struct Check<'a> {
     found: Checked,
     /// The catalogue has to be made anew.
     stale: bool,
+    /// The state folder.
+    folder: &'a std::path::Path,
     /// Daemons are changing the store meanwhile, but not what is finalized.
     beside: bool,
 }
@@ -87,8 +89,15 @@ pub(super) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Checked> {
     let store = &hold.store;
-    let mut check =
-        Check { store, catalog: None, options, found: Checked::default(), stale: false, beside: hold.beside };
+    let mut check = Check {
+        store,
+        catalog: None,
+        options,
+        found: Checked::default(),
+        stale: false,
+        folder: &hold.folder,
+        beside: hold.beside,
+    };
     check.open_catalog(hold).await?;
     check.shared_records().await?;
     let mut ids: BTreeSet<SequenceId> = store.sequences().await?.into_iter().collect();
@@ -236,6 +245,8 @@ impl Check<'_> {
         }
         for topic in &state.topics {
             chunks::check(self, &paths, topic, &sizes, &state).await?;
+            let locator = format!("{}/{}", state.record.name, topic.record.path.as_str());
+            log::check_quarantine(self, &topic.damage, &locator).await?;
             log::check_stored(self, topic, &paths.topic(topic.record.id).log(), sizes.keys()).await?;
         }
         self.found.orphans += records::orphans(&state, sizes.keys());

@@ -11,6 +11,7 @@ use crate::catalog::{SequenceState, TopicState};
 use crate::error::Result;
 use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::store::Store;
+use crate::store::damage::DamageRecord;
 use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk, parse_logged, parse_part};
 use crate::store::records::{
     ChunkRecord, CommitRecord, EndedRecord, EventsRecord, FinalRecord, LayersRecord, NotificationRecord,
@@ -183,6 +184,10 @@ impl Read {
             Some(resumed) => resumed.times,
             None => known.map_or(0, |known| known.resumed),
         };
+        let damage = match self.get::<DamageRecord>(&paths.damage()) {
+            Some(damage) => damage.segments,
+            None => known.map(|known| known.damage.clone()).unwrap_or_default(),
+        };
         let told = commit.as_ref().map(|commit| commit.committed_ns);
         let told = told.or_else(|| known.and_then(|known| known.committed_ns));
         let chunks = match commit {
@@ -198,7 +203,7 @@ impl Read {
             Some(_) => (Vec::new(), None),
             None => self.parts(paths, known),
         };
-        Some(TopicState { record, schema, committed_ns, chunks, resumed, parts, uploaded })
+        Some(TopicState { record, schema, committed_ns, chunks, resumed, damage, parts, uploaded })
     }
 
     /// Which daemons received the rows of an open topic, and how many it has if its upload has ended.
@@ -324,6 +329,7 @@ fn check_of(path: &Path) -> Option<Checker> {
         "ended.json" => check::<EndedRecord>,
         "topic.json" => check::<TopicRecord>,
         "resumed.json" => check::<ResumedRecord>,
+        "damage.json" => check::<DamageRecord>,
         "commit.json" => check::<CommitRecord>,
         "uploaded.json" => check::<UploadedRecord>,
         "schema.arrow" => schema,

@@ -1,0 +1,83 @@
+//! What is known about damaged segments of a topic's write-ahead log.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// `damage.json`: replaced each time a segment of the topic is put into quarantine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DamageRecord {
+    pub format_version: u32,
+    pub segments: Vec<DamagedSegment>,
+}
+
+/// A segment that did not have the bytes that were written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DamagedSegment {
+    pub index: u32,
+    /// Where the damaged file is kept, below the state folder or in the store.
+    pub kept: String,
+    /// Acknowledged rows of the topic that are lost.
+    pub lost: Vec<Range<u64>>,
+    pub found_ns: i64,
+}
+
+impl DamagedSegment {
+    /// Its lost rows.
+    pub(crate) fn rows(&self) -> u64 {
+        count(&self.lost)
+    }
+}
+
+/// The number of rows in `ranges`.
+pub(crate) fn count(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end - range.start).sum()
+}
+
+/// Lost rows of a topic.
+pub(crate) fn lost_rows(damage: &[DamagedSegment]) -> u64 {
+    damage.iter().map(DamagedSegment::rows).sum()
+}
+
+/// Lost rows of one segment of a topic.
+pub(crate) fn lost_of(damage: &[DamagedSegment], index: u32) -> u64 {
+    damage.iter().filter(|segment| segment.index == index).map(DamagedSegment::rows).sum()
+}
+
+/// Each segment with lost rows, and the rows of the topic up to their end.
+pub(crate) fn ends(damage: &[DamagedSegment]) -> impl Iterator<Item = (u32, u64)> {
+    damage.iter().filter_map(|segment| Some((segment.index, segment.lost.iter().map(|rows| rows.end).max()?)))
+}
+
+/// What of `ranges`, which are in order, is not in `others`.
+pub(crate) fn without(ranges: &[Range<u64>], others: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+    others.fold(ranges.to_vec(), |rest, other| {
+        let cut = |range: &Range<u64>| {
+            let before = range.start..range.end.min(other.start);
+            let after = range.start.max(other.end)..range.end;
+            [before, after].into_iter().filter(|part| part.start < part.end).collect::<Vec<_>>()
+        };
+        rest.iter().flat_map(cut).collect()
+    })
+}
+
+/// Ranges of rows for people.
+pub(crate) fn text(ranges: &[Range<u64>]) -> String {
+    ranges.iter().map(|range| format!("{}..{}", range.start, range.end)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_rows_are_taken_out_of_ranges() {
+        let all = [0..10, 20..30];
+        assert_eq!(without(&all, [].into_iter()), all);
+        assert_eq!(without(&all, [0..10, 22..25].into_iter()), [20..22, 25..30]);
+        assert_eq!(without(&all, std::iter::once(5..25)), [0..5, 25..30]);
+        assert_eq!(without(&all, std::iter::once(0..30)), []);
+        assert_eq!(count(&all), 20);
+        assert_eq!(text(&all), "0..10, 20..30");
+    }
+}
