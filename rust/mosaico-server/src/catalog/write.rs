@@ -163,11 +163,13 @@ impl Catalog {
         change: Change,
         (sequence, topic): (SequenceId, TopicId),
         damage: &[DamagedSegment],
-        notification: &NotificationRecord,
+        notification: Option<&NotificationRecord>,
     ) -> Result<()> {
         let mut transaction = self.transaction().await?;
         self.store_damage(&mut transaction, (sequence, topic), damage).await?;
-        self.notify(&mut transaction, sequence, notification).await?;
+        if let Some(record) = notification {
+            self.notify(&mut transaction, sequence, record).await?;
+        }
         self.finish(transaction, change).await
     }
 

@@ -69,7 +69,7 @@ pub(super) async fn recover(
     let lost = without(&lost, found.chain(known.flat_map(|known| known.lost.iter().cloned())));
     let what = scan.damage.first().map(|first| format!("at byte {}: {}", first.at, first.what));
     let damage = DamagedSegment { index, kept, lost, found_ns: now_ns() };
-    let damage = note(core, topic, &damage, &what.unwrap_or_default()).await?;
+    let damage = note(core, topic, &damage, ("state folder", &what.unwrap_or_default())).await?;
 
     let schema = SchemaRef::clone(schema);
     let replaced = work(move || replace(&file, &name, &schema, row_start, &frames)).await?;
@@ -163,24 +163,25 @@ pub(super) async fn object(
 }
 
 /// Notes a damaged segment in the store and the catalog, with an event and a notification of its topic, and in the
-/// log; returns all damage of the topic. What was noted before is not noted again. The caller holds the lock of the
-/// sequence.
+/// log; returns all damage of the topic. `place` has the damaged file, and `what` is wrong with it. What was noted
+/// before is not noted again. The caller holds the lock of the sequence.
 pub(super) async fn note(
     core: &Core,
     topic: &TopicRow,
     damage: &DamagedSegment,
-    what: &str,
+    (place, what): (&str, &str),
 ) -> Result<Vec<DamagedSegment>> {
     let DamagedSegment { index, kept, lost, .. } = damage;
     let rows = match damage.rows() {
         0 => "no acknowledged row is known to be lost".to_owned(),
+        1 => format!("1 acknowledged row is lost: row {} of the topic, counted from 0", text(lost)),
         rows => {
             format!("{rows} acknowledged rows are lost: rows {} of the topic, counted from 0", text(lost))
         }
     };
     let msg = format!(
         "segment {index} of the write-ahead log is damaged {what}; {rows}. All others were recovered. The damaged file is \
-         kept as `{kept}`: check the disk, and delete the file when nobody needs it any more"
+         kept as `{kept}` in the {place}: check the disk, and delete the file when nobody needs it any more"
     );
     tracing::error!(topic = %topic.locator, "{msg}");
     let known = core.catalog.topic_by_id(topic.id).await?.map(|row| row.damage).unwrap_or_default();
@@ -188,19 +189,23 @@ pub(super) async fn note(
         return Ok(known);
     }
     let segments: Vec<DamagedSegment> = known.into_iter().chain([damage.clone()]).collect();
-    let notification = NotificationRecord {
+    let (sequence, paths) = (topic.sequence_id, SequencePaths(topic.sequence_id));
+    let change = core.catalog.begin(sequence).await?;
+    // An earlier start may have come as far as this.
+    let notified = core.catalog.notifications(sequence, Some(topic.id)).await?;
+    let notification = (!notified.iter().any(|known| known.msg == msg)).then(|| NotificationRecord {
         format_version: FORMAT_VERSION,
         id: NotificationId::generate(),
         topic: Some(topic.id),
         notify_type: mosaico_wire::action::NOTIFY_ERROR.to_owned(),
         msg,
         created_ns: now_ns(),
-    };
-    let (sequence, paths) = (topic.sequence_id, SequencePaths(topic.sequence_id));
-    let change = core.catalog.begin(sequence).await?;
-    core.store.create_json(&paths.notification(notification.id), &notification).await?;
+    });
+    if let Some(record) = &notification {
+        core.store.create_json(&paths.notification(record.id), record).await?;
+    }
     let record = DamageRecord { format_version: FORMAT_VERSION, segments };
     core.store.put_json(&paths.topic(topic.id).damage(), &record).await?;
-    core.catalog.topic_damaged(change, (sequence, topic.id), &record.segments, &notification).await?;
+    core.catalog.topic_damaged(change, (sequence, topic.id), &record.segments, notification.as_ref()).await?;
     Ok(record.segments)
 }

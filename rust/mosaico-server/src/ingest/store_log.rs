@@ -285,7 +285,7 @@ async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -
     for (path, bytes, what) in &restored.damaged {
         let lost = if path == &restored.damaged[0].0 { missing.clone() } else { Vec::new() };
         let damage = quarantine::object(core, path, bytes, index, lost).await?;
-        quarantine::note(core, &topic.row, &damage, what).await?;
+        quarantine::note(core, &topic.row, &damage, ("store", what)).await?;
     }
     let Restored { frames, rows, .. } = restored;
     let Some(rows) = rows else { return Ok(()) };

@@ -63,7 +63,11 @@ pub(crate) fn without(ranges: &[Range<u64>], others: impl Iterator<Item = Range<
 
 /// Ranges of rows for people.
 pub(crate) fn text(ranges: &[Range<u64>]) -> String {
-    ranges.iter().map(|range| format!("{}..{}", range.start, range.end)).collect::<Vec<_>>().join(", ")
+    let text = |range: &Range<u64>| match range.end - range.start {
+        1 => range.start.to_string(),
+        _ => format!("{}..{}", range.start, range.end),
+    };
+    ranges.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -79,5 +83,6 @@ mod tests {
         assert_eq!(without(&all, std::iter::once(0..30)), []);
         assert_eq!(count(&all), 20);
         assert_eq!(text(&all), "0..10, 20..30");
+        assert_eq!(text(&[4..5, 7..9]), "4, 7..9");
     }
 }

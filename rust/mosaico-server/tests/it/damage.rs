@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::*;
+use crate::crash::Process;
 use crate::database;
 use crate::store_log::{
     begun, bucket, bucket_config, crash_after, eventually, expected, fault, logged, lose_disk,
@@ -81,6 +82,14 @@ fn checked(config: &Config) -> Checked {
         let store = Maintenance::open(config.clone()).await.unwrap();
         store.check(CheckOptions { deep: true, repair: false }, &|_| ()).await.unwrap()
     })
+}
+
+fn compact(config: &Config) {
+    Runtime::new().unwrap().block_on(async {
+        let server = Server::open(config.clone()).await.unwrap();
+        assert_eq!(server.compact(&|_| ()).await.unwrap().topics, 1);
+        server.shutdown().await;
+    });
 }
 
 async fn events(client: &Client) -> Vec<Value> {
@@ -165,6 +174,8 @@ fn damage_is_kept_and_told_and_the_recording_resumes() {
         assert_eq!(after.problems.len(), 1, "{place}: {after:?}");
         assert!(after.problems[0].path.starts_with("damaged/"), "{place}: {after:?}");
         assert_eq!(after.lost_rows, lost.clone().count() as u64, "{place}");
+        compact(&config);
+        assert_eq!(checked(&config), Checked { chunks: 1, orphans: 2, ..after }, "{place}: after compaction");
         // Without lost rows there is nothing left to tell once somebody has looked at the file.
         fs::remove_dir_all(folder.path().join("damaged")).unwrap();
         assert_eq!(checked(&config).problems.len(), usize::from(!lost.is_empty()), "{place}");
@@ -204,6 +215,31 @@ fn each_flipped_byte_of_a_segment_loses_at_most_its_frame() {
     };
     let starts = futures::stream::iter((0..bytes.len()).step_by(step)).for_each_concurrent(16, start);
     Runtime::new().unwrap().block_on(starts);
+}
+
+/// A start that ends at each of its durable steps, and another one that does not.
+#[test]
+fn a_start_that_is_cut_short_keeps_and_tells_all_the_same() {
+    let (whole, _) = killed();
+    let at = frames(&fs::read(segment(whole.path())).unwrap());
+    for step in 1.. {
+        let folder = TempDir::new().unwrap();
+        copy(whole.path(), folder.path());
+        let damaged = flip(&segment(folder.path()), at[2] + PREFIX + 3, 1);
+        let process = Process::start(folder.path(), Some(step));
+        let is_started = !process.address.is_empty();
+        process.kill();
+        with_server(config(folder.path()), async |client| {
+            assert_eq!(get(client, "run/t").await, others(12, 4..8), "step {step}");
+            assert_eq!(events(client).await.len(), 1, "step {step}");
+            assert_eq!(notifications(client).await.len(), 1, "step {step}");
+        });
+        assert_eq!(kept(folder.path()), [damaged], "step {step}");
+        if is_started {
+            assert!(step > 8, "a start has more steps than {step}");
+            return;
+        }
+    }
 }
 
 #[test]
