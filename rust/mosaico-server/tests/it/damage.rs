@@ -296,13 +296,13 @@ fn readers_learn_where_a_segment_is_damaged() {
         begun(client, 12).await;
         let file = segment(folder.path());
         let at = frames(&fs::read(&file).unwrap());
-        flip(&file, at[2] + PREFIX + 3, 1);
+        flip(&file, at[3] - END - 3, 1);
         let read = get_window(client, "run/t", None, None).await;
         let text = refused(read, Code::Internal);
         for part in ["segment 0", "run/t", &format!("byte {}", at[2])] {
             assert!(text.contains(part), "{text}");
         }
-        flip(&file, at[2] + PREFIX + 3, 1);
+        flip(&file, at[3] - END - 3, 1);
         assert_eq!(get(client, "run/t").await, expected(12));
     });
 }
