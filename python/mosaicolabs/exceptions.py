@@ -116,6 +116,7 @@ class FailedPreconditionError(MosaicoError, RuntimeError):
         "topic_locked",
         "topic_unlocked",
         "topic_busy",
+        "newer_format",
     )
 
 

@@ -150,7 +150,7 @@ def test_rows_in_the_log_of_the_bucket_survive_the_state_folder(
             for index in range(50):
                 topic.push(number(index, index))
             topic.flush()
-            assert any(name.endswith(".ipc") for name in data_of(minio, bucket))
+            assert any(name.endswith(".wal") for name in data_of(minio, bucket))
             first.kill()
             shutil.rmtree(first.folder)
     checked = run_mosaicod(

@@ -204,7 +204,7 @@ def test_rows_in_the_log_of_the_store_need_no_daemon(
             for at in range(10):
                 topic.push(number(at, at))
             topic.flush()
-            assert any(name.endswith(".ipc") for name in minio.objects(bucket))
+            assert any(name.endswith(".wal") for name in minio.objects(bucket))
             cluster[0].kill()
             for at in range(10, 20):
                 topic.push(number(at, at))
@@ -218,7 +218,7 @@ def test_rows_in_the_log_of_the_store_need_no_daemon(
         assert sequence_of(client, "run").is_locked
         expected = [("/a", at, at) for at in range(30)]
         assert replay(client, "run") == expected
-        assert within(10, lambda: not any(name.endswith(".ipc") for name in minio.objects(bucket)))
+        assert within(10, lambda: not any(name.endswith(".wal") for name in minio.objects(bucket)))
         # What it still has was sent again, and is dropped.
         cluster[0].restart()
         assert within(20, lambda: not any((cluster[0].folder / "log").rglob("*.ipc")))

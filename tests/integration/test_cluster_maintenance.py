@@ -123,7 +123,7 @@ def test_records_of_parts_are_checked_and_repaired(
     records = sorted(
         info.path
         for info in files.get_file_info(pyarrow.fs.FileSelector(bucket, recursive=True))
-        if info.base_name in {"part-00000.json", "part-00001.json", "uploaded.json"}
+        if info.base_name in {"epoch-00000.json", "epoch-00001.json", "uploaded.json"}
     )
     assert len(records) == 3
     for at, path in enumerate(records):

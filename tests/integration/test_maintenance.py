@@ -162,7 +162,7 @@ def test_records_of_topics_are_repaired_without_the_catalogue(store: Path) -> No
 
 def test_a_lost_file_of_rows_is_told_and_nothing_else_is_touched(store: Path) -> None:
     files = {file: file.read_bytes() for file in small_files(store)}
-    lost = next(file for file in files if file.name == "chunk-00001.parquet")
+    lost = next(file for file in files if file.name == "chunk-00000-0000001.parquet")
     lost.unlink()
     rows = json.loads(lost.with_suffix(".json").read_text())["rows"]
     found = report("check", store, "--repair", code=1)
@@ -218,8 +218,9 @@ def test_rows_of_the_log_are_counted_and_damage_to_them_is_found(tmp_path: Path)
 def test_gc_removes_what_no_record_names(store: Path) -> None:
     expected = small_files(store)
     topic = next(store.rglob("commit.json")).parent
-    for name in ("chunk-00077.parquet", "chunk-00078.json"):
-        (topic / name).write_text("rest")
+    (topic / "chunk-00000-0000077.parquet").write_text("rest")
+    # What is left of a compaction; a damaged record would be kept.
+    shutil.copy(next(topic.glob("chunk-*.json")), topic / "chunk-00000-0000078.json")
     unfinished = store / "seq" / "01ARZ3NDEKTSV4RRFFQ69G5FAV"
     unfinished.mkdir()
     (unfinished / "deleted.json").write_text("{}")

@@ -111,6 +111,19 @@ pub enum Error {
     /// The daemon cannot start with this configuration or store.
     #[error("{0}")]
     Startup(String),
+    /// Something in the store has a format that only newer versions of the program know.
+    #[error(
+        "this store was written by a newer version: {what} has format version {found}, this daemon reads up to \
+         {known}; upgrade mosaicod"
+    )]
+    NewerFormat {
+        /// What it is, with its path.
+        what: String,
+        /// Its version.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
     /// A bug or a broken store; the details are in the server's log.
     #[error("internal error while {0}; the server's log has the details")]
     Internal(String),
@@ -145,6 +158,7 @@ impl Error {
             Self::Elsewhere { .. } => ErrorCode::RowsElsewhere,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,
+            Self::NewerFormat { .. } => ErrorCode::NewerFormat,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -152,6 +166,11 @@ impl Error {
     /// What a caller can act on.
     pub fn kind(&self) -> ErrorKind {
         self.code().kind()
+    }
+
+    /// `what` has the format `found`, of which no version up to `known` can read it.
+    pub(crate) fn newer(what: impl Into<String>, found: u32, known: u32) -> Self {
+        Self::NewerFormat { what: what.into(), found, known }
     }
 
     /// A failure inside the server: `cause` goes to the log, `doing` to the caller. A full device and a store that is

@@ -13,7 +13,7 @@ use crate::catalog::EventFilter;
 use crate::core::Core;
 use crate::error::Result;
 use crate::store::layout::{EVENTS, events_file};
-use crate::store::records::{EventsRecord, FORMAT_VERSION};
+use crate::store::records::EventsRecord;
 use crate::tasks::Job;
 
 /// Events per file.
@@ -118,7 +118,7 @@ pub(crate) async fn store(core: &Core) -> Result<()> {
         let Some(last) = found.last().map(|event| event.id.clone()) else { break };
         events.extend(found);
         let first = events[0].id.clone();
-        let record = EventsRecord { format_version: FORMAT_VERSION, previous, events };
+        let record = EventsRecord { previous, events };
         core.store.put_json(&events_file(&first), &record).await?;
         files.firsts.insert(first);
         (files.newest, files.previous) = (record.events, record.previous);

@@ -62,6 +62,9 @@ impl Hold {
         let lock = lock(&folder).await?;
         let metrics = Arc::new(Metrics::new(config.ingest_bytes));
         let store = Store::open(config, &metrics)?;
+        if purpose == Purpose::Serve {
+            store.check_shared_versions().await?;
+        }
         let database = Database::of(config, &folder);
         let (mut session, mut beside) = (None, false);
         match &config.store {

@@ -59,6 +59,18 @@ id! {
     NotificationId
 }
 
+impl From<NotificationId> for Ulid {
+    fn from(id: NotificationId) -> Self {
+        id.0
+    }
+}
+
+impl From<Ulid> for NotificationId {
+    fn from(id: Ulid) -> Self {
+        Self(id)
+    }
+}
+
 impl NotificationId {
     /// The id of the notification about the end of a sequence: there is one, also if it is written twice.
     pub(crate) fn of_end(sequence: SequenceId) -> Self {

@@ -13,7 +13,7 @@ use crate::catalog::Session;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::layout::layers_file;
-use crate::store::records::{FORMAT_VERSION, LayerRecord, LayersRecord};
+use crate::store::records::{LayerRecord, LayersRecord};
 
 /// The layer that every start makes sure of.
 const DEFAULT: &str = "default";
@@ -108,7 +108,7 @@ impl Layers {
         };
         let mut layers = self.known(&mut list).await?.clone();
         change(&mut layers)?;
-        let record = LayersRecord { format_version: FORMAT_VERSION, layers };
+        let record = LayersRecord { layers };
         // The write may fail before or after the record was replaced, and this call may be cut short.
         *list = None;
         self.store.put_json(&layers_file(), &record).await?;

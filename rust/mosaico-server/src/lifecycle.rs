@@ -12,9 +12,7 @@ use crate::ingest::commit::commit;
 use crate::ingest::parts::check_complete;
 use crate::ingest::put::check_key;
 use crate::store::layout::SequencePaths;
-use crate::store::records::{
-    DeletedRecord, FORMAT_VERSION, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord,
-};
+use crate::store::records::{DeletedRecord, FinalRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use crate::tasks::Job;
 
 /// What a client says about a new topic.
@@ -67,7 +65,6 @@ impl Core {
             return Err(Error::SequenceExists(name.to_string()));
         }
         let record = SequenceRecord {
-            format_version: FORMAT_VERSION,
             id: SequenceId::generate(),
             name,
             key: new_key(),
@@ -101,11 +98,8 @@ impl Core {
         if let Some(open) = topics.iter().find(|topic| topic.committed_ns.is_none()) {
             return Err(Error::TopicUnlocked(open.locator.to_string()));
         }
-        let record = FinalRecord {
-            format_version: FORMAT_VERSION,
-            finalized_ns: now_ns(),
-            topics: topics.iter().map(|topic| topic.id).collect(),
-        };
+        let record =
+            FinalRecord { finalized_ns: now_ns(), topics: topics.iter().map(|topic| topic.id).collect() };
         let change = self.catalog.begin(id).await?;
         self.store.create_json(&SequencePaths(id).finalized(), &record).await?;
         self.catalog.sequence_finalized(change, id, record.finalized_ns).await
@@ -157,7 +151,6 @@ impl Core {
             Some(_) => return Err(Error::TopicExists(topic.locator.to_string())),
         }
         let record = TopicRecord {
-            format_version: FORMAT_VERSION,
             id: TopicId::generate(),
             sequence: id,
             path: topic.locator.topic,
@@ -217,14 +210,7 @@ impl Core {
         if self.catalog.notifications(sequence, topic).await?.iter().any(|row| row.id == id) {
             return Ok(());
         }
-        let record = NotificationRecord {
-            format_version: FORMAT_VERSION,
-            id,
-            topic,
-            notify_type,
-            msg,
-            created_ns: now_ns(),
-        };
+        let record = NotificationRecord { id, topic, notify_type, msg, created_ns: now_ns() };
         let change = self.catalog.begin(sequence).await?;
         self.store.create_json(&SequencePaths(sequence).notification(record.id), &record).await?;
         self.catalog.notified(change, sequence, &record).await
@@ -251,5 +237,5 @@ impl Core {
 }
 
 fn deleted() -> DeletedRecord {
-    DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() }
+    DeletedRecord { deleted_ns: now_ns() }
 }

@@ -18,7 +18,7 @@ use crate::ingest::parts::{adopt, check_complete};
 use crate::ingest::put::check_key;
 use crate::lifecycle::check_open;
 use crate::store::layout::SequencePaths;
-use crate::store::records::{EndedRecord, FORMAT_VERSION, NotificationRecord};
+use crate::store::records::{EndedRecord, NotificationRecord};
 
 /// When something was last heard of the writer of a sequence. A start counts as hearing of all of them.
 #[derive(Debug, Default)]
@@ -146,7 +146,6 @@ async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()>
         }
     }
     let notification = NotificationRecord {
-        format_version: FORMAT_VERSION,
         id: NotificationId::of_end(id),
         topic: None,
         notify_type: mosaico_wire::action::NOTIFY_ERROR.to_owned(),
@@ -160,7 +159,7 @@ async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()>
 }
 
 async fn put_end(core: &Core, id: SequenceId) -> Result<i64> {
-    let record = EndedRecord { format_version: FORMAT_VERSION, ended_ns: now_ns() };
+    let record = EndedRecord { ended_ns: now_ns() };
     core.store.put_json(&SequencePaths(id).ended(), &record).await?;
     Ok(record.ended_ns)
 }

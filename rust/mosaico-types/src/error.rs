@@ -125,6 +125,8 @@ pub enum ErrorCode {
     TopicUnlocked,
     /// Another stream writes the topic.
     TopicBusy,
+    /// What is asked for was written by a newer version of the daemon.
+    NewerFormat,
     /// Cut short by the other side.
     Cancelled,
     /// The resource was deleted while the call ran.
@@ -189,6 +191,7 @@ impl ErrorCode {
             Self::TopicLocked => "topic_locked",
             Self::TopicUnlocked => "topic_unlocked",
             Self::TopicBusy => "topic_busy",
+            Self::NewerFormat => "newer_format",
             Self::Cancelled => "cancelled",
             Self::Deleted => "deleted",
             Self::StreamReplaced => "stream_replaced",
@@ -233,7 +236,8 @@ impl ErrorCode {
             | Self::SequenceEnded
             | Self::TopicLocked
             | Self::TopicUnlocked
-            | Self::TopicBusy => ErrorKind::FailedPrecondition,
+            | Self::TopicBusy
+            | Self::NewerFormat => ErrorKind::FailedPrecondition,
             Self::Cancelled | Self::Deleted | Self::StreamReplaced | Self::StreamBroken => {
                 ErrorKind::Cancelled
             }
@@ -251,7 +255,7 @@ impl ErrorCode {
     }
 
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::NotFound,
         Self::SequenceNotFound,
         Self::TopicNotFound,
@@ -278,6 +282,7 @@ impl ErrorCode {
         Self::TopicLocked,
         Self::TopicUnlocked,
         Self::TopicBusy,
+        Self::NewerFormat,
         Self::Cancelled,
         Self::Deleted,
         Self::StreamReplaced,

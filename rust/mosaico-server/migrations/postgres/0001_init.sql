@@ -15,7 +15,9 @@ CREATE TABLE sequence (
     deleting      BIGINT NOT NULL DEFAULT 0,
     -- What becomes of it if its writer is gone, and when that was done.
     on_error      TEXT NOT NULL DEFAULT 'report',
-    ended_ns      BIGINT
+    ended_ns      BIGINT,
+    -- The last sign of life of the writer, told by any daemon.
+    heard_at      TIMESTAMPTZ
 );
 
 -- Topics of one kind share their schema; without it, rows of topics are small and quickly read.
@@ -49,8 +51,10 @@ CREATE TABLE topic (
     data_bytes           BIGINT NOT NULL DEFAULT 0,
     ts_min               BIGINT,
     ts_max               BIGINT,
-    -- How often the topic's writer went on after its connection broke.
+    -- How often the topic's writer resumed after its connection broke.
     resumed              BIGINT NOT NULL DEFAULT 0,
+    -- Damaged segments of the topic's write-ahead log, as a JSON array; NULL: none.
+    damage               TEXT,
     -- Columns whose bounds are known of every chunk; 0 while rows may still come.
     bounded              BIGINT NOT NULL DEFAULT 0,
     UNIQUE (sequence_id, path)
@@ -60,8 +64,10 @@ CREATE INDEX topic_tag ON topic (ontology_tag, sequence_id);
 CREATE INDEX topic_kind ON topic (ontology_tag, schema_id, bounded, sequence_id);
 CREATE INDEX topic_path ON topic (path, sequence_id);
 
+-- A chunk is known by its writer epoch and its number in that.
 CREATE TABLE chunk (
     topic_id   TEXT COLLATE "C" NOT NULL REFERENCES topic (id) ON DELETE CASCADE,
+    epoch      BIGINT NOT NULL,
     idx        BIGINT NOT NULL,
     row_start  BIGINT NOT NULL,
     row_count  BIGINT NOT NULL,
@@ -70,12 +76,13 @@ CREATE TABLE chunk (
     ts_min     BIGINT NOT NULL,
     ts_max     BIGINT NOT NULL,
     crc32      BIGINT NOT NULL,
-    PRIMARY KEY (topic_id, idx)
+    PRIMARY KEY (topic_id, epoch, idx)
 );
 
 -- Exact bounds of leaf columns. `path` is a JSON array of names, `lo` and `hi` read back exactly.
 CREATE TABLE chunk_column (
     topic_id TEXT COLLATE "C" NOT NULL,
+    epoch    BIGINT NOT NULL,
     idx      BIGINT NOT NULL,
     path     TEXT COLLATE "C" NOT NULL,
     kind     TEXT NOT NULL,
@@ -86,8 +93,8 @@ CREATE TABLE chunk_column (
     -- Bounds as numbers, rounded where the texts are exact.
     low      DOUBLE PRECISION,
     high     DOUBLE PRECISION,
-    PRIMARY KEY (topic_id, idx, path),
-    FOREIGN KEY (topic_id, idx) REFERENCES chunk (topic_id, idx) ON DELETE CASCADE
+    PRIMARY KEY (topic_id, epoch, idx, path),
+    FOREIGN KEY (topic_id, epoch, idx) REFERENCES chunk (topic_id, epoch, idx) ON DELETE CASCADE
 );
 
 CREATE INDEX chunk_column_number ON chunk_column (path, low, high) WHERE low IS NOT NULL;
@@ -109,8 +116,12 @@ CREATE INDEX notification_topic ON notification (topic_id);
 -- records of the sequence.
 CREATE TABLE pending (
     id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    sequence_id TEXT COLLATE "C" NOT NULL
+    sequence_id TEXT COLLATE "C" NOT NULL,
+    -- Who announced the change, of several daemons.
+    daemon      TEXT COLLATE "C"
 );
+
+CREATE INDEX pending_sequence ON pending (sequence_id);
 
 -- The members of user metadata by dotted path, without what lies in arrays. Queries find candidates here and look at
 -- the metadata itself for the exact answer, so that texts may be shortened.
@@ -146,3 +157,36 @@ CREATE TABLE event (
     at_ns    BIGINT NOT NULL,
     detail   TEXT NOT NULL
 );
+
+-- Of several daemons over one store: those that run, or ran and may still have rows in their log.
+CREATE TABLE daemon (
+    id      TEXT COLLATE "C" PRIMARY KEY,
+    address TEXT NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL
+);
+
+-- Work that one of them does for all.
+CREATE TABLE lease (
+    name   TEXT COLLATE "C" PRIMARY KEY,
+    holder TEXT COLLATE "C" NOT NULL,
+    until  TIMESTAMPTZ NOT NULL
+);
+
+-- Which daemon received which rows of a topic.
+CREATE TABLE writer_epoch (
+    topic_id     TEXT COLLATE "C" NOT NULL REFERENCES topic (id) ON DELETE CASCADE,
+    epoch        BIGINT NOT NULL,
+    daemon       TEXT COLLATE "C" NOT NULL,
+    row_start    BIGINT NOT NULL,
+    -- The row at which the writer resumed; those from row_start on come from the logs of earlier epochs.
+    resumed_at   BIGINT,
+    -- 1: what the daemon acknowledged is in the store.
+    wal_in_store BIGINT NOT NULL DEFAULT 0,
+    -- Set when the upload has ended: the rows of the topic.
+    row_end      BIGINT,
+    -- Counts the puts of the daemon; 0 once all of its rows are in chunks.
+    busy         BIGINT NOT NULL DEFAULT 1,
+    PRIMARY KEY (topic_id, epoch)
+);
+
+CREATE INDEX writer_epoch_busy ON writer_epoch (daemon) WHERE busy > 0;

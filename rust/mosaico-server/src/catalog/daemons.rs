@@ -111,7 +111,7 @@ impl Catalog {
     pub(crate) async fn forget_daemons(&self) -> Result<()> {
         let text = format!(
             "DELETE FROM daemon WHERE seen_at < now() - {FORGOTTEN} \
-             AND NOT EXISTS (SELECT 1 FROM part p WHERE p.daemon = daemon.id AND p.busy > 0)"
+             AND NOT EXISTS (SELECT 1 FROM writer_epoch p WHERE p.daemon = daemon.id AND p.busy > 0)"
         );
         query(text).execute(&self.writer).await.map(drop).map_err(failed)
     }

@@ -18,24 +18,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Migrations of SQLite in order; the number applied is its `user_version`.
-const SQLITE: [&str; 8] = [
-    include_str!("../../migrations/sqlite/0001_init.sql"),
-    include_str!("../../migrations/sqlite/0002_query.sql"),
-    include_str!("../../migrations/sqlite/0003_resumed.sql"),
-    include_str!("../../migrations/sqlite/0004_schemas.sql"),
-    include_str!("../../migrations/sqlite/0005_events.sql"),
-    include_str!("../../migrations/sqlite/0006_bounds.sql"),
-    include_str!("../../migrations/sqlite/0007_metadata.sql"),
-    include_str!("../../migrations/sqlite/0008_damage.sql"),
-];
+const SQLITE: [&str; 1] = [include_str!("../../migrations/sqlite/0001_init.sql")];
 
 /// Migrations of Postgres in order; the table `version` tells the number applied.
-const POSTGRES: [&str; 4] = [
-    include_str!("../../migrations/postgres/0001_init.sql"),
-    include_str!("../../migrations/postgres/0002_shared.sql"),
-    include_str!("../../migrations/postgres/0003_store_log.sql"),
-    include_str!("../../migrations/postgres/0004_damage.sql"),
-];
+const POSTGRES: [&str; 1] = [include_str!("../../migrations/postgres/0001_init.sql")];
 
 /// The name of the SQLite file.
 pub(crate) const FILE: &str = "catalog.db";
@@ -72,7 +58,7 @@ impl Database {
     /// that was not filled to the end is made anew.
     ///
     /// # Errors
-    /// [`Error::Startup`] if the schema's name is not plain, the URL is malformed or nobody answers there; the URL's
+    /// [`Error::NewerFormat`] if a newer version made it; [`Error::Startup`] if the schema's name is not plain, the URL is malformed or nobody answers there; the URL's
     /// password is not repeated.
     pub(crate) async fn open(&self) -> Result<(Catalog, bool)> {
         let catalog = self.connect().await?;
@@ -88,12 +74,14 @@ impl Database {
     /// Opens one to be filled: one that was not filled to the end as it is, any other one empty.
     ///
     /// # Errors
-    /// As [`Self::open`]; what keeps a catalogue from being opened is removed with it.
+    /// As [`Self::open`]; what keeps a catalogue from being opened is removed with it. Of a newer version it stays in a
+    /// database, where daemons of that version may use it.
     pub(crate) async fn open_to_fill(&self) -> Result<Catalog> {
         match self.connect().await {
             Ok(catalog) if catalog.is_filling().await? => Ok(catalog),
             Ok(catalog) => self.anew(catalog).await,
             Err(error @ Error::Startup(_)) => Err(error),
+            Err(error @ Error::NewerFormat { .. }) if matches!(self, Self::Postgres { .. }) => Err(error),
             Err(_) => {
                 self.forget().await?;
                 self.connect().await
@@ -255,10 +243,8 @@ fn missing(
 ) -> Result<impl Iterator<Item = (usize, &'static str)>> {
     let applied = usize::try_from(applied).unwrap_or(usize::MAX);
     if applied > all.len() {
-        return Err(Error::Startup(format!(
-            "the catalogue has version {applied}, this program knows up to {}; use a newer program",
-            all.len()
-        )));
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        return Err(Error::newer("the catalogue", number(applied), number(all.len())));
     }
     Ok(all.iter().enumerate().skip(applied).map(|(index, migration)| (index + 1, *migration)))
 }
@@ -313,7 +299,18 @@ mod tests {
     use super::super::sql::{Connections, query};
     use super::*;
     use crate::id::SequenceId;
-    use crate::store::records::{FORMAT_VERSION, SequenceRecord};
+    use crate::store::records::SequenceRecord;
+
+    #[test]
+    fn the_versions_are_those_of_the_docs() {
+        let docs = include_str!("../../../../docs/formats.md");
+        for row in [
+            format!("| catalog, SQLite | `{FILE}` | {} | `PRAGMA user_version` |", SQLITE.len()),
+            format!("| catalog, Postgres | schema of the database | {} | table `version` |", POSTGRES.len()),
+        ] {
+            assert!(docs.contains(&row), "{row}");
+        }
+    }
 
     #[tokio::test]
     async fn one_that_is_not_filled_to_the_end_is_made_anew() {
@@ -325,7 +322,6 @@ mod tests {
         let id = SequenceId::generate();
         let state = SequenceState {
             record: SequenceRecord {
-                format_version: FORMAT_VERSION,
                 id,
                 name: SequenceName::parse("run").expect("a name"),
                 key: "k".into(),

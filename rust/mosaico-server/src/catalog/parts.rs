@@ -9,7 +9,7 @@ use super::{Catalog, Change, TopicRow, failed};
 use crate::config::LogPlace;
 use crate::error::Result;
 use crate::id::TopicId;
-use crate::store::records::{FORMAT_VERSION, PartRecord};
+use crate::store::records::EpochRecord;
 
 /// Rows of a topic that one daemon received, from one put or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,20 +45,19 @@ impl Catalog {
 
     /// The parts of a topic as the store's records have them, when they began apart; and its rows, if its upload has
     /// ended.
-    pub(super) async fn part_records(&self, topic: &TopicRow) -> Result<(Vec<PartRecord>, Option<u64>)> {
+    pub(super) async fn part_records(&self, topic: &TopicRow) -> Result<(Vec<EpochRecord>, Option<u64>)> {
         if !self.readers.is_postgres() {
             return Ok((Vec::new(), None));
         }
         let rows = self.part_rows(topic.id).await?;
         let uploaded = rows.last().and_then(|last| last.row_end);
-        let (format_version, begun_ns) = (FORMAT_VERSION, topic.created_ns);
-        let record = |PartRow { number, daemon, row_start, went_on_at, log_in_store, .. }| PartRecord {
-            format_version,
-            number,
+        let begun_ns = topic.created_ns;
+        let record = |PartRow { number, daemon, row_start, went_on_at, log_in_store, .. }| EpochRecord {
+            epoch: number,
             daemon,
             row_start,
-            went_on_at: Some(went_on_at).filter(|at| *at != row_start),
-            log: if log_in_store { LogPlace::Store } else { LogPlace::default() },
+            resumed_at: Some(went_on_at).filter(|at| *at != row_start),
+            wal: if log_in_store { LogPlace::Store } else { LogPlace::default() },
             begun_ns,
         };
         Ok((rows.into_iter().map(record).collect(), uploaded))
@@ -66,8 +65,8 @@ impl Catalog {
 
     async fn part_rows(&self, topic: TopicId) -> Result<Vec<PartRow>> {
         let rows = query(
-            "SELECT number, daemon, row_start, coalesce(went_on_at, row_start) AS went_on_at, log_in_store, row_end, \
-             busy FROM part WHERE topic_id = ? ORDER BY number",
+            "SELECT epoch, daemon, row_start, coalesce(resumed_at, row_start) AS resumed_at, wal_in_store, row_end, busy \
+             FROM writer_epoch WHERE topic_id = ? ORDER BY epoch",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -75,11 +74,11 @@ impl Catalog {
         .map_err(failed)?;
         let part = |row: &Row| {
             Ok(PartRow {
-                number: count(row, "number")?,
+                number: count(row, "epoch")?,
                 daemon: row.try_get("daemon")?,
                 row_start: count(row, "row_start")?,
-                went_on_at: count(row, "went_on_at")?,
-                log_in_store: row.try_get::<i64>("log_in_store")? != 0,
+                went_on_at: count(row, "resumed_at")?,
+                log_in_store: row.try_get::<i64>("wal_in_store")? != 0,
                 row_end: row.try_get::<Option<i64>>("row_end")?.map(i64::cast_unsigned),
                 busy: row.try_get("busy")?,
             })
@@ -88,7 +87,7 @@ impl Catalog {
     }
 
     /// Takes over that a part was begun.
-    pub(crate) async fn part_begun(&self, change: Change, topic: TopicId, part: &PartRecord) -> Result<()> {
+    pub(crate) async fn part_begun(&self, change: Change, topic: TopicId, part: &EpochRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         insert_part(&mut transaction, topic, part).await?;
         self.finish(transaction, change).await
@@ -105,10 +104,10 @@ impl Catalog {
     pub(crate) async fn recorders(&self, topics: &[TopicId], us: &str) -> Result<HashMap<TopicId, String>> {
         let ids: Vec<String> = topics.iter().map(ToString::to_string).collect();
         let rows = query(format!(
-            "SELECT p.topic_id, d.address FROM part p JOIN daemon d ON d.id = p.daemon \
+            "SELECT p.topic_id, d.address FROM writer_epoch p JOIN daemon d ON d.id = p.daemon \
              WHERE p.topic_id IN (SELECT value FROM json_each(?)) AND p.busy > 0 AND p.daemon <> ? \
              AND d.seen_at > now() - {GONE} \
-             AND p.number = (SELECT max(q.number) FROM part q WHERE q.topic_id = p.topic_id)"
+             AND p.epoch = (SELECT max(q.epoch) FROM writer_epoch q WHERE q.topic_id = p.topic_id)"
         ))
         .bind(serde_json::json!(ids).to_string())
         .bind(us)
@@ -121,7 +120,7 @@ impl Catalog {
 
     /// Notes that the log of its daemon gets rows of a part.
     pub(crate) async fn part_used(&self, topic: TopicId, number: u32) -> Result<()> {
-        query("UPDATE part SET busy = busy + 1 WHERE topic_id = ? AND number = ?")
+        query("UPDATE writer_epoch SET busy = busy + 1 WHERE topic_id = ? AND epoch = ?")
             .bind(topic.to_string())
             .bind(number)
             .execute(&self.writer)
@@ -132,21 +131,21 @@ impl Catalog {
 
     /// Parts of which the log of a daemon may have rows, with the count of their puts.
     pub(crate) async fn busy_parts(&self, daemon: &str) -> Result<Vec<(TopicId, u32, i64)>> {
-        let rows = query("SELECT topic_id, number, busy FROM part WHERE daemon = ? AND busy > 0")
+        let rows = query("SELECT topic_id, epoch, busy FROM writer_epoch WHERE daemon = ? AND busy > 0")
             .bind(daemon)
             .fetch_all(&self.readers)
             .await
             .map_err(failed)?;
         let part = |row: &Row| {
             let topic = text(row, "topic_id", |id| id.parse().ok())?;
-            Ok((topic, count(row, "number")?, row.try_get("busy")?))
+            Ok((topic, count(row, "epoch")?, row.try_get("busy")?))
         };
         rows.iter().map(part).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
     /// Notes that all rows of a part are in chunks, unless a put came since `busy` was read.
     pub(crate) async fn part_done(&self, topic: TopicId, number: u32, busy: i64) -> Result<()> {
-        query("UPDATE part SET busy = 0 WHERE topic_id = ? AND number = ? AND busy = ?")
+        query("UPDATE writer_epoch SET busy = 0 WHERE topic_id = ? AND epoch = ? AND busy = ?")
             .bind(topic.to_string())
             .bind(number)
             .bind(busy)
@@ -160,9 +159,9 @@ impl Catalog {
     pub(crate) async fn fates(&self, topics: &[TopicId]) -> Result<Vec<Fate>> {
         let ids: Vec<String> = topics.iter().map(ToString::to_string).collect();
         let rows = query(
-            "SELECT t.id, p.number, p.daemon FROM topic t JOIN sequence s ON s.id = t.sequence_id \
-             LEFT JOIN part p ON p.topic_id = t.id \
-             AND p.number = (SELECT max(q.number) FROM part q WHERE q.topic_id = t.id) \
+            "SELECT t.id, p.epoch, p.daemon FROM topic t JOIN sequence s ON s.id = t.sequence_id \
+             LEFT JOIN writer_epoch p ON p.topic_id = t.id \
+             AND p.epoch = (SELECT max(q.epoch) FROM writer_epoch q WHERE q.topic_id = t.id) \
              WHERE t.deleting = 0 AND s.deleting = 0 AND t.id IN (SELECT value FROM json_each(?))",
         )
         .bind(serde_json::json!(ids).to_string())
@@ -170,7 +169,7 @@ impl Catalog {
         .await
         .map_err(failed)?;
         let fate = |row: &Row| {
-            let number: Option<i64> = row.try_get("number")?;
+            let number: Option<i64> = row.try_get("epoch")?;
             let daemon: Option<String> = row.try_get("daemon")?;
             let last = number.and_then(|number| u32::try_from(number).ok()).zip(daemon);
             Ok(Fate { topic: text(row, "id", |id| id.parse().ok())?, last })
@@ -179,17 +178,17 @@ impl Catalog {
     }
 }
 
-pub(super) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &PartRecord) -> Result<()> {
+pub(super) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &EpochRecord) -> Result<()> {
     query(
-        "INSERT INTO part (topic_id, number, daemon, row_start, went_on_at, log_in_store) VALUES (?, ?, ?, ?, ?, ?) \
+        "INSERT INTO writer_epoch (topic_id, epoch, daemon, row_start, resumed_at, wal_in_store) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING",
     )
     .bind(topic.to_string())
-    .bind(part.number)
+    .bind(part.epoch)
     .bind(&part.daemon)
     .bind(part.row_start.cast_signed())
-    .bind(part.went_on_at.map(u64::cast_signed))
-    .bind(i64::from(part.log == LogPlace::Store))
+    .bind(part.resumed_at.map(u64::cast_signed))
+    .bind(i64::from(part.wal == LogPlace::Store))
     .execute(db)
     .await
     .map(drop)
@@ -198,8 +197,8 @@ pub(super) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &Par
 
 pub(super) async fn set_uploaded(db: &mut Transaction, topic: TopicId, rows: Option<u64>) -> Result<()> {
     query(
-        "UPDATE part SET row_end = ?1 WHERE topic_id = ?2 \
-         AND number = (SELECT max(q.number) FROM part q WHERE q.topic_id = ?2)",
+        "UPDATE writer_epoch SET row_end = ?1 WHERE topic_id = ?2 \
+         AND epoch = (SELECT max(q.epoch) FROM writer_epoch q WHERE q.topic_id = ?2)",
     )
     .bind(rows.map(u64::cast_signed))
     .bind(topic.to_string())

@@ -129,11 +129,11 @@ impl Catalog {
     ) -> Result<HashMap<TopicId, Vec<ChunkStats>>> {
         let paths: Vec<String> = columns.iter().map(|path| serde_json::json!(path).to_string()).collect();
         let rows = query(
-            "SELECT c.topic_id, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
+            "SELECT c.topic_id, c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi \
-             FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
+             FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.epoch = c.epoch AND s.idx = c.idx \
              AND s.path IN (SELECT value FROM json_each(?1)) \
-             WHERE c.topic_id IN (SELECT value FROM json_each(?2)) ORDER BY c.topic_id, c.idx",
+             WHERE c.topic_id IN (SELECT value FROM json_each(?2)) ORDER BY c.topic_id, c.epoch, c.idx",
         )
         .bind(list(&paths))
         .bind(list(topics))
@@ -145,7 +145,7 @@ impl Catalog {
             let (topic, chunk, column) = chunk_stats(row).map_err(failed)?;
             let chunks = found.entry(topic).or_default();
             match chunks.last_mut() {
-                Some(last) if last.row.index == chunk.index => last.columns.extend(column),
+                Some(last) if last.row.id == chunk.id => last.columns.extend(column),
                 _ => chunks.push(ChunkStats { row: chunk, columns: column.into_iter().collect() }),
             }
         }

@@ -1,5 +1,8 @@
 //! Questions to the catalogue.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
 use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
 use mosaico_wire::event::OnError;
 use serde_json::Value;
@@ -8,6 +11,7 @@ use super::sql::{Row, query};
 use super::{Catalog, failed};
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::{DamagedSegment, lost_of};
 use crate::store::stats::{ColumnKind, ColumnStats};
 
@@ -58,7 +62,7 @@ pub(crate) struct TopicRow {
 /// A chunk, as far as readers need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkRow {
-    pub index: u32,
+    pub id: ChunkId,
     /// Rows of the topic before it, as its daemon counted.
     pub row_start: u64,
     pub rows: u64,
@@ -172,6 +176,12 @@ impl Catalog {
         rows.map_err(failed)?.iter().map(topic_row).collect()
     }
 
+    /// The ids of all topics of a sequence, also of those that are being deleted.
+    pub(crate) async fn topic_ids(&self, sequence: SequenceId) -> Result<BTreeSet<TopicId>> {
+        let found = query("SELECT id FROM topic WHERE sequence_id = ?").bind(sequence.to_string());
+        Ok(ids(found.fetch_texts(&self.readers).await)?.into_iter().collect())
+    }
+
     /// A topic by locator, also one that is being deleted.
     pub(crate) async fn find_topic(&self, locator: &TopicLocator) -> Result<Option<TopicRow>> {
         query(topic_query!("WHERE s.name = ? AND s.deleting = 0 AND t.path = ?"))
@@ -207,8 +217,8 @@ impl Catalog {
     /// The chunks of a topic in the order of arrival.
     pub(crate) async fn chunks(&self, topic: TopicId) -> Result<Vec<ChunkRow>> {
         let rows = query(
-            "SELECT c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, t.damage \
-             FROM chunk c JOIN topic t ON t.id = c.topic_id WHERE c.topic_id = ? ORDER BY c.idx",
+            "SELECT c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, t.damage \
+             FROM chunk c JOIN topic t ON t.id = c.topic_id WHERE c.topic_id = ? ORDER BY c.epoch, c.idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -216,7 +226,7 @@ impl Catalog {
         .map_err(failed)?;
         let chunk = |row: &Row| {
             let chunk = chunk_row(row)?;
-            Ok(ChunkRow { lost: lost_of(&damage_of(row)?, chunk.index), ..chunk })
+            Ok(ChunkRow { lost: lost_of(&damage_of(row)?, chunk.id), ..chunk })
         };
         rows.iter().map(chunk).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
@@ -253,7 +263,10 @@ impl Catalog {
     }
 }
 
-pub(super) fn ids(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<SequenceId>> {
+pub(super) fn ids<T>(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<T>>
+where
+    T: FromStr<Err = ulid::DecodeError>,
+{
     let parse = |text: String| text.parse().map_err(|e| Error::internal("reading an id of the catalogue", e));
     found.map_err(failed)?.into_iter().map(parse).collect()
 }
@@ -335,7 +348,7 @@ pub(super) fn damage_of(row: &Row) -> Result<Vec<DamagedSegment>, sqlx::Error> {
 
 pub(super) fn chunk_row(row: &Row) -> Result<ChunkRow, sqlx::Error> {
     Ok(ChunkRow {
-        index: count(row, "idx")?,
+        id: ChunkId { epoch: count(row, "epoch")?, index: count(row, "idx")? },
         row_start: count(row, "row_start")?,
         rows: count(row, "row_count")?,
         lost: 0,

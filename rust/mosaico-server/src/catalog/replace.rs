@@ -90,17 +90,17 @@ async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error>
     let heard = query("SELECT CAST(heard_at AS TEXT) FROM sequence WHERE id = ?").bind(id.to_string());
     let heard_at = heard.fetch_optional(&mut *db).await?.map(|row| row.try_get(0)).transpose()?.flatten();
     let parts = query(
-        "SELECT p.topic_id, p.number, p.daemon, p.row_start, p.went_on_at, p.log_in_store, p.row_end, p.busy FROM part p \
+        "SELECT p.topic_id, p.epoch, p.daemon, p.row_start, p.resumed_at, p.wal_in_store, p.row_end, p.busy FROM writer_epoch p \
          JOIN topic t ON t.id = p.topic_id WHERE t.sequence_id = ?",
     );
     let part = |row: &Row| {
         Ok(KeptPart {
             topic: row.try_get("topic_id")?,
-            number: row.try_get("number")?,
+            number: row.try_get("epoch")?,
             daemon: row.try_get("daemon")?,
             row_start: row.try_get("row_start")?,
-            went_on_at: row.try_get("went_on_at")?,
-            log_in_store: row.try_get("log_in_store")?,
+            went_on_at: row.try_get("resumed_at")?,
+            log_in_store: row.try_get("wal_in_store")?,
             row_end: row.try_get("row_end")?,
             busy: row.try_get("busy")?,
         })
@@ -122,14 +122,14 @@ impl Kept {
             // The records of open topics tell which parts there are; those of complete ones are read no more.
             let is_one = topic.is_some_and(|topic| {
                 topic.committed_ns.is_some()
-                    || topic.parts.iter().any(|known| i64::from(known.number) == part.number)
+                    || topic.parts.iter().any(|known| i64::from(known.epoch) == part.number)
             });
             if !is_one {
                 continue;
             }
             query(
-                "INSERT INTO part (topic_id, number, daemon, row_start, went_on_at, log_in_store, row_end, busy) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id, number) DO UPDATE SET busy = excluded.busy",
+                "INSERT INTO writer_epoch (topic_id, epoch, daemon, row_start, resumed_at, wal_in_store, row_end, busy) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id, epoch) DO UPDATE SET busy = excluded.busy",
             )
             .bind(part.topic)
             .bind(part.number)

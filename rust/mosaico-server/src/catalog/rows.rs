@@ -9,6 +9,7 @@ use super::write::insert_parts;
 use super::{SequenceState, TopicState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::DamagedSegment;
 use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use crate::store::stats::ColumnStats;
@@ -22,8 +23,9 @@ const SEQUENCE: &str =
     "sequence (id, name, key, user_metadata, created_ns, on_error, finalized_ns, ended_ns)";
 const TOPIC: &str = "topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns, \
      committed_ns, resumed, damage, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max, bounded)";
-const CHUNK: &str = "chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32)";
-const COLUMN: &str = "chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi, low, high)";
+const CHUNK: &str =
+    "chunk (topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32)";
+const COLUMN: &str = "chunk_column (topic_id, epoch, idx, path, kind, nulls, has_nan, lo, hi, low, high)";
 const NOTIFICATION: &str = "notification (id, sequence_id, topic_id, notify_type, msg, created_ns)";
 
 /// Adds rows to a table that is given with its columns.
@@ -92,7 +94,7 @@ pub(super) async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> 
 
 pub(super) async fn insert_columns(db: &mut Transaction, topic: TopicId, chunk: &ChunkRecord) -> Result<()> {
     let rows: Vec<Values> =
-        chunk.columns.iter().map(|column| column_row(topic, chunk.index, column)).collect();
+        chunk.columns.iter().map(|column| column_row(topic, chunk.id(), column)).collect();
     insert_rows(db, COLUMN, rows).await
 }
 
@@ -120,7 +122,7 @@ pub(super) async fn insert_states(db: &mut Transaction, states: &[&SequenceState
     insert_rows(db, CHUNK, rows).await?;
     let rows: Vec<Values> = chunks()
         .flat_map(|(topic, chunk)| {
-            chunk.columns.iter().map(move |column| column_row(topic, chunk.index, column))
+            chunk.columns.iter().map(move |column| column_row(topic, chunk.id(), column))
         })
         .collect();
     insert_rows(db, COLUMN, rows).await?;
@@ -211,6 +213,7 @@ pub(super) fn damage_json(damage: &[DamagedSegment]) -> Option<String> {
 fn chunk_row(topic: TopicId, chunk: &ChunkRecord) -> Values {
     vec![
         topic.to_string().into(),
+        chunk.epoch.into(),
         chunk.index.into(),
         chunk.row_start.cast_signed().into(),
         chunk.rows.cast_signed().into(),
@@ -222,12 +225,13 @@ fn chunk_row(topic: TopicId, chunk: &ChunkRecord) -> Values {
     ]
 }
 
-fn column_row(topic: TopicId, index: u32, column: &ColumnStats) -> Values {
+fn column_row(topic: TopicId, chunk: ChunkId, column: &ColumnStats) -> Values {
     let (lo, hi) = storable_bounds(column).map(|(lo, hi)| (lo.as_str(), hi.as_str())).unzip();
     let (low, high) = column.numbers().unzip();
     vec![
         topic.to_string().into(),
-        index.into(),
+        chunk.epoch.into(),
+        chunk.index.into(),
         serde_json::json!(column.path).to_string().into(),
         column.kind.as_str().into(),
         column.nulls.cast_signed().into(),

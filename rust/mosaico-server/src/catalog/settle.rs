@@ -71,7 +71,7 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Puts `chunks` in the place of those with lower indices, if there are any.
+    /// Puts `chunks` in the place of earlier ones, if there are any.
     async fn join_chunks(
         &self,
         db: &mut Transaction,
@@ -79,10 +79,11 @@ impl Catalog {
         committed_ns: i64,
         chunks: &[ChunkRecord],
     ) -> Result<()> {
-        let Some(first) = chunks.iter().map(|chunk| chunk.index).min() else { return Ok(()) };
-        let replaced = query("DELETE FROM chunk WHERE topic_id = ? AND idx < ?")
+        let Some(first) = chunks.iter().map(ChunkRecord::id).min() else { return Ok(()) };
+        let replaced = query("DELETE FROM chunk WHERE topic_id = ? AND (epoch, idx) < (?, ?)")
             .bind(topic.to_string())
-            .bind(first)
+            .bind(first.epoch)
+            .bind(first.index)
             .execute(&mut *db)
             .await
             .map_err(failed)?;
@@ -152,8 +153,8 @@ impl Catalog {
         chunk: &ChunkRecord,
     ) -> Result<()> {
         if insert_chunk(db, topic, chunk).await? {
-            let ChunkRecord { index, rows, bytes, ts_min, ts_max, .. } = chunk;
-            let detail = json!({"chunk": index, "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
+            let ChunkRecord { rows, bytes, ts_min, ts_max, .. } = chunk;
+            let detail = json!({"chunk": chunk.id().to_string(), "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
                                 "timestamp_ns_max": ts_max});
             self.tell(db, EventKind::ChunkStored, (sequence, Some(topic)), detail).await?;
         }
@@ -180,8 +181,8 @@ impl Catalog {
             .await
             .map_err(failed)?;
         for segment in damage.iter().filter(|segment| !known.contains(segment)) {
-            let DamagedSegment { index, kept, lost, .. } = segment;
-            let detail = json!({"segment": index, "file": kept, "lost_rows": segment.rows(), "lost": lost});
+            let DamagedSegment { id, kept, lost, .. } = segment;
+            let detail = json!({"segment": id.to_string(), "file": kept, "lost_rows": segment.rows(), "lost": lost});
             self.tell(db, EventKind::DataDamaged, (sequence, Some(topic)), detail).await?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::sql::{Row, query};
 use super::{Catalog, ChunkRow, SequenceState, TopicRow, TopicState, failed};
 use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
-use crate::store::records::{ChunkRecord, FORMAT_VERSION, NotificationRecord, SequenceRecord, TopicRecord};
+use crate::store::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 
 impl Catalog {
     /// What is wrong with the file itself; empty if nothing is. A database server looks after its own.
@@ -39,7 +39,6 @@ impl Catalog {
             });
         }
         let record = SequenceRecord {
-            format_version: FORMAT_VERSION,
             id,
             name: row.name,
             key: row.key,
@@ -54,10 +53,10 @@ impl Catalog {
 
     async fn chunk_records(&self, topic: TopicId) -> Result<Vec<ChunkRecord>> {
         let rows = query(
-            "SELECT c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, \
+            "SELECT c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi FROM chunk c \
-             LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.idx = c.idx \
-             WHERE c.topic_id = ? ORDER BY c.idx",
+             LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.epoch = c.epoch AND s.idx = c.idx \
+             WHERE c.topic_id = ? ORDER BY c.epoch, c.idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
@@ -67,7 +66,7 @@ impl Catalog {
         for row in &rows {
             let chunk = chunk_record(row).map_err(failed)?;
             match chunks.last_mut() {
-                Some(last) if last.index == chunk.index => last.columns.extend(chunk.columns),
+                Some(last) if last.id() == chunk.id() => last.columns.extend(chunk.columns),
                 _ => chunks.push(chunk),
             }
         }
@@ -85,7 +84,6 @@ impl Catalog {
         let record = |row: &Row| {
             let topic: Option<&str> = row.try_get("topic_id")?;
             Ok(NotificationRecord {
-                format_version: FORMAT_VERSION,
                 id: text(row, "id", |id| id.parse().ok())?,
                 topic: topic.map(str::parse).transpose().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
                 notify_type: row.try_get("notify_type")?,
@@ -100,7 +98,6 @@ impl Catalog {
 impl From<&TopicRow> for TopicRecord {
     fn from(row: &TopicRow) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
             id: row.id,
             sequence: row.sequence_id,
             path: row.locator.topic.clone(),
@@ -115,10 +112,10 @@ impl From<&TopicRow> for TopicRecord {
 
 /// A chunk with one of its columns, or with none if it has none.
 fn chunk_record(row: &Row) -> Result<ChunkRecord, sqlx::Error> {
-    let ChunkRow { index, row_start, rows, bytes, data_bytes, ts_min, ts_max, .. } = chunk_row(row)?;
+    let ChunkRow { id, row_start, rows, bytes, data_bytes, ts_min, ts_max, .. } = chunk_row(row)?;
     Ok(ChunkRecord {
-        format_version: FORMAT_VERSION,
-        index,
+        epoch: id.epoch,
+        index: id.index,
         row_start,
         rows,
         bytes,

@@ -13,7 +13,7 @@ use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 use crate::store::damage::DamagedSegment;
-use crate::store::records::{ChunkRecord, NotificationRecord, PartRecord, SequenceRecord, TopicRecord};
+use crate::store::records::{ChunkRecord, EpochRecord, NotificationRecord, SequenceRecord, TopicRecord};
 
 /// Everything that the store says about one topic.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub(crate) struct TopicState {
     pub chunks: Vec<ChunkRecord>,
     pub resumed: u32,
     pub damage: Vec<DamagedSegment>,
-    pub parts: Vec<PartRecord>,
+    pub parts: Vec<EpochRecord>,
     /// The rows of an upload that ended and is not committed.
     pub uploaded: Option<u64>,
 }
@@ -327,8 +327,8 @@ pub(super) async fn set_committed(db: &mut Transaction, id: TopicId, at_ns: i64)
     let statement = "UPDATE topic SET committed_ns = ?, bounded = ( \
              SELECT coalesce(min(n), 0) FROM ( \
                  SELECT count(x.path) AS n FROM chunk c \
-                 LEFT JOIN chunk_column x ON x.topic_id = c.topic_id AND x.idx = c.idx \
-                 WHERE c.topic_id = topic.id GROUP BY c.idx \
+                 LEFT JOIN chunk_column x ON x.topic_id = c.topic_id AND x.epoch = c.epoch AND x.idx = c.idx \
+                 WHERE c.topic_id = topic.id GROUP BY c.epoch, c.idx \
              ) counted \
          ) WHERE id = ? AND committed_ns IS NULL";
     set_once(db, statement, id, at_ns).await
@@ -347,10 +347,11 @@ pub(super) async fn set_resumed(db: &mut Transaction, id: TopicId, times: u32) -
 /// Tells whether that is new.
 pub(super) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &ChunkRecord) -> Result<bool> {
     let inserted = query(
-        "INSERT INTO chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO chunk (topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(topic.to_string())
+    .bind(chunk.epoch)
     .bind(chunk.index)
     .bind(chunk.row_start.cast_signed())
     .bind(chunk.rows.cast_signed())

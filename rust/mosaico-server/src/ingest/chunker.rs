@@ -12,9 +12,10 @@ use super::segment::read_sorted;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::TopicId;
+use crate::store::chunk_id::ChunkId;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::{ChunkError, ChunkLabel, WrittenChunk, write_chunk};
-use crate::store::records::{ChunkRecord, FORMAT_VERSION};
+use crate::store::records::ChunkRecord;
 use crate::tasks::Job;
 use crate::trace;
 
@@ -25,7 +26,7 @@ impl From<ChunkError> for Error {
 }
 
 /// Makes a chunk of a closed segment.
-pub(crate) async fn run(core: &Core, topic: TopicId, index: u32) -> Result<()> {
+pub(crate) async fn run(core: &Core, topic: TopicId, index: ChunkId) -> Result<()> {
     let Some(topic) = core.live.get(topic) else { return Ok(()) };
     loop {
         match make(core, &topic, index).await {
@@ -59,7 +60,7 @@ async fn permit<'a>(core: &Core, topic: &LiveTopic, permits: &'a Semaphore) -> O
     }
 }
 
-async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
+async fn make(core: &Core, topic: &Arc<LiveTopic>, index: ChunkId) -> Result<Made> {
     // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
     if let Some(cluster) = &core.cluster {
         give_way(core, cluster, topic).await?;
@@ -86,8 +87,8 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
     drop(encoding);
     let Some(storing) = permit(core, topic, &core.upload_jobs).await else { return Ok(Made::Done) };
     let record = ChunkRecord {
-        format_version: FORMAT_VERSION,
-        index,
+        epoch: index.epoch,
+        index: index.index,
         row_start: segment.rows.row_start,
         rows: written.rows,
         bytes: written.bytes,
@@ -145,7 +146,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: u32) -> Result<Made> {
 
 fn encode(
     topic: &LiveTopic,
-    index: u32,
+    index: ChunkId,
     segment: Segment,
     scratch: &std::path::Path,
     (row_group_bytes, piece_bytes): (usize, usize),
@@ -155,7 +156,7 @@ fn encode(
         topic: topic.row.locator.topic.to_string(),
         ontology_tag: topic.row.ontology_tag.clone(),
         serialization_format: topic.row.serialization_format.as_str(),
-        index,
+        id: index,
         row_start: segment.rows.row_start,
         row_end: segment.row_end(),
         filled: segment.rows.filled,

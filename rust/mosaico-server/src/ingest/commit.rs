@@ -6,7 +6,7 @@ use crate::catalog::TopicRow;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::store::layout::SequencePaths;
-use crate::store::records::{CommitRecord, FORMAT_VERSION, TopicRecord};
+use crate::store::records::{CommitRecord, TopicRecord};
 use crate::tasks::Job;
 
 /// Completes a topic whose rows are all in chunks. The caller holds the lock of its sequence. `schema` is an IPC
@@ -15,17 +15,11 @@ pub(crate) async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Resu
     let paths = SequencePaths(row.sequence_id).topic(row.id);
     let mut chunks = Vec::new();
     for chunk in core.catalog.chunks(row.id).await? {
-        let path = paths.chunk_record(chunk.index);
+        let path = paths.chunk_record(chunk.id);
         let record = core.store.get_json(&path).await?;
         chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}")))?);
     }
-    let record = CommitRecord {
-        format_version: FORMAT_VERSION,
-        topic: TopicRecord::from(row),
-        schema,
-        committed_ns: now_ns(),
-        chunks,
-    };
+    let record = CommitRecord { topic: TopicRecord::from(row), schema, committed_ns: now_ns(), chunks };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await?;

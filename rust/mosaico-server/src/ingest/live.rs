@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::log::SegmentRows;
-use super::parts::part_of;
 use super::segment::{self, segment_file};
 use crate::catalog::TopicRow;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::lost_rows;
 use crate::store::durable::{discard, sync_folder};
 
@@ -45,7 +45,7 @@ impl Segment {
 /// A segment that was opened for reading; it stays readable when the chunker removes it.
 #[derive(Debug)]
 pub(crate) struct SegmentView {
-    pub index: u32,
+    pub index: ChunkId,
     /// For errors.
     pub name: String,
     pub file: File,
@@ -54,9 +54,9 @@ pub(crate) struct SegmentView {
 
 #[derive(Debug)]
 struct State {
-    segments: BTreeMap<u32, Segment>,
+    segments: BTreeMap<ChunkId, Segment>,
     /// Segments whose background job failed last, and why.
-    failed: BTreeMap<u32, Error>,
+    failed: BTreeMap<ChunkId, Error>,
     durable: PutAck,
 }
 
@@ -86,7 +86,7 @@ impl LiveTopic {
         row: TopicRow,
         schema: SchemaRef,
         folder: PathBuf,
-        found: BTreeMap<u32, Segment>,
+        found: BTreeMap<ChunkId, Segment>,
     ) -> Self {
         let durable = found.values().fold(
             PutAck { durable_rows: row.rows + lost_rows(&row.damage), durable_bytes: row.data_bytes },
@@ -115,12 +115,12 @@ impl LiveTopic {
     }
 
     /// The path of a segment.
-    pub(crate) fn file(&self, index: u32) -> PathBuf {
+    pub(crate) fn file(&self, index: ChunkId) -> PathBuf {
         segment_file(&self.folder, index)
     }
 
     /// What people call a segment.
-    pub(crate) fn segment_name(&self, index: u32) -> String {
+    pub(crate) fn segment_name(&self, index: ChunkId) -> String {
         format!("segment {index} of topic `{}`", self.row.locator)
     }
 
@@ -135,14 +135,14 @@ impl LiveTopic {
     }
 
     /// The highest segment index in use.
-    pub(crate) fn last_index(&self) -> Option<u32> {
+    pub(crate) fn last_index(&self) -> Option<ChunkId> {
         self.state.lock().segments.keys().next_back().copied()
     }
 
     /// The highest segment index of a part, and the rows of the topic up to the end of that segment.
-    pub(crate) fn last_of_part(&self, part: u32) -> Option<(u32, u64)> {
+    pub(crate) fn last_of_part(&self, part: u32) -> Option<(ChunkId, u64)> {
         let state = self.state.lock();
-        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| part_of(index) == part)?;
+        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| index.epoch == part)?;
         Some((index, segment.row_end()))
     }
 
@@ -150,13 +150,13 @@ impl LiveTopic {
     /// that part any more.
     pub(crate) async fn cut(self: &Arc<Self>, part: u32, limit: u64) -> Result<()> {
         let _one = self.cutting.lock().await;
-        for index in self.indices().into_iter().filter(|&index| part_of(index) == part) {
+        for index in self.indices().into_iter().filter(|&index| index.epoch == part) {
             let Some(segment) = self.segment(index) else { continue };
             let row_start = segment.rows.row_start;
             if segment.row_end() <= limit {
                 continue;
             }
-            tracing::info!(topic = %self.row.locator, segment = index, limit, "another daemon has the later rows");
+            tracing::info!(topic = %self.row.locator, segment = %index, limit, "another daemon has the later rows");
             if row_start >= limit {
                 self.chunked(index);
                 continue;
@@ -183,12 +183,12 @@ impl LiveTopic {
     }
 
     /// A segment that is known.
-    pub(crate) fn segment(&self, index: u32) -> Option<Segment> {
+    pub(crate) fn segment(&self, index: ChunkId) -> Option<Segment> {
         self.state.lock().segments.get(&index).copied()
     }
 
     /// Notes that the segment's file is durable up to `end`, with `rows` more; returns the sums.
-    pub(crate) fn appended(&self, index: u32, end: u64, new: SegmentRows) -> PutAck {
+    pub(crate) fn appended(&self, index: ChunkId, end: u64, new: SegmentRows) -> PutAck {
         let mut state = self.state.lock();
         state.durable.durable_rows += new.rows;
         state.durable.durable_bytes += new.data_bytes;
@@ -207,7 +207,7 @@ impl LiveTopic {
     }
 
     /// Notes a segment that was made of rows in the store, as a whole; also in the place of one that lacked some.
-    pub(crate) fn restored(&self, index: u32, segment: Segment) {
+    pub(crate) fn restored(&self, index: ChunkId, segment: Segment) {
         let mut state = self.state.lock();
         let before = state.segments.insert(index, segment).map_or(0, |before| before.rows.data_bytes);
         state.durable.durable_rows = state.durable.durable_rows.max(segment.rows.row_end());
@@ -217,7 +217,7 @@ impl LiveTopic {
     }
 
     /// Waits until no earlier segment is left.
-    pub(crate) async fn turn(&self, index: u32) {
+    pub(crate) async fn turn(&self, index: ChunkId) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -234,7 +234,7 @@ impl LiveTopic {
     }
 
     /// Opens a segment for reading, if it is not in a chunk yet.
-    pub(crate) fn view(&self, index: u32) -> Result<Option<SegmentView>> {
+    pub(crate) fn view(&self, index: ChunkId) -> Result<Option<SegmentView>> {
         let state = self.state.lock();
         let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
         let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
@@ -242,14 +242,14 @@ impl LiveTopic {
     }
 
     /// Marks a segment as complete.
-    pub(crate) fn close(&self, index: u32) {
+    pub(crate) fn close(&self, index: ChunkId) {
         if let Some(segment) = self.state.lock().segments.get_mut(&index) {
             segment.closed = true;
         }
     }
 
     /// Removes a segment whose rows are in a chunk now.
-    pub(crate) fn chunked(&self, index: u32) {
+    pub(crate) fn chunked(&self, index: ChunkId) {
         let mut state = self.state.lock();
         state.segments.remove(&index);
         state.failed.remove(&index);
@@ -260,13 +260,13 @@ impl LiveTopic {
     }
 
     /// Notes that the background job of a segment failed; it will be tried again.
-    pub(crate) fn fail(&self, index: u32, error: Error) {
+    pub(crate) fn fail(&self, index: ChunkId, error: Error) {
         self.state.lock().failed.insert(index, error);
         self.changed.notify_waiters();
     }
 
     /// Forgets failures and returns their segments, to be tried again.
-    pub(crate) fn take_failed(&self) -> Vec<u32> {
+    pub(crate) fn take_failed(&self) -> Vec<ChunkId> {
         std::mem::take(&mut self.state.lock().failed).into_keys().collect()
     }
 
@@ -291,7 +291,7 @@ impl LiveTopic {
     /// Opens what is durable for reading, in the order of arrival.
     pub(crate) fn views(&self) -> Result<Vec<SegmentView>> {
         let state = self.state.lock();
-        let open = |(&index, &segment): (&u32, &Segment)| {
+        let open = |(&index, &segment): (&ChunkId, &Segment)| {
             let file =
                 File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
             Ok(SegmentView { index, name: self.segment_name(index), file, segment })
@@ -300,7 +300,7 @@ impl LiveTopic {
     }
 
     /// The indices of what is not in chunks yet.
-    pub(crate) fn indices(&self) -> Vec<u32> {
+    pub(crate) fn indices(&self) -> Vec<ChunkId> {
         self.state.lock().segments.keys().copied().collect()
     }
 
@@ -315,7 +315,7 @@ impl LiveTopic {
     }
 
     /// The same with their indices.
-    pub(crate) fn indexed(&self) -> Vec<(u32, Segment)> {
+    pub(crate) fn indexed(&self) -> Vec<(ChunkId, Segment)> {
         self.state.lock().segments.iter().map(|(&index, &segment)| (index, segment)).collect()
     }
 

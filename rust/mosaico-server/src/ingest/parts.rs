@@ -1,8 +1,8 @@
 //! A topic whose rows several daemons received, one after the other: its writer went on over another one.
 //!
-//! Each of them has a part, told by a record. Chunks and segments of part `p` have the indices from `p << 16` on, so
-//! that daemons never meet and the order of indices stays the order of arrival. A part ends where the next one begins:
-//! rows that a daemon has beyond that were sent again, and are cut off.
+//! Each of them has a writer epoch, told by a record, and numbers its chunks and segments within it ([`ChunkId`]): daemons
+//! never meet, and the order of ids stays the order of arrival. An epoch ends where the next one begins: rows that a
+//! daemon has beyond that were sent again, and are cut off.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,25 +21,14 @@ use crate::catalog::{ChunkRow, PartRow, TopicRow};
 use crate::cluster::Cluster;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::{self, DamagedSegment};
 use crate::store::layout::SequencePaths;
-use crate::store::records::{FORMAT_VERSION, PartRecord, UploadedRecord};
+use crate::store::records::{EpochRecord, UploadedRecord};
 use crate::tasks::Job;
-
-const BITS: u32 = 16;
 
 /// How often daemons look whether others took topics over, or deleted them.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The part of a segment or chunk.
-pub(crate) fn part_of(index: u32) -> u32 {
-    index >> BITS
-}
-
-/// The index of its first segment.
-pub(crate) fn first_index(part: u32) -> u32 {
-    part << BITS
-}
 
 /// The part that a put writes; the caller holds the lock of the sequence. A part of another daemon is ended after the
 /// rows that the writer has an acknowledgement of, and those that are in chunks.
@@ -60,7 +49,7 @@ pub(crate) async fn enter(
     if last.daemon == cluster.id() {
         let here = core.live.get(row.id).and_then(|live| live.last_of_part(last.number));
         let here = here.map_or(0, |(_, row_end)| row_end);
-        let of_part = |(index, _): &(u32, u64)| part_of(*index) == last.number;
+        let of_part = |(id, _): &(ChunkId, u64)| id.epoch == last.number;
         let here = damage::ends(&row.damage).filter(of_part).map(|(_, end)| end).fold(here, u64::max);
         let acknowledged = command.acknowledged.unwrap_or(0);
         let stored = core.catalog.chunks(row.id).await?.iter().map(ChunkRow::row_end).max().unwrap_or(0);
@@ -99,7 +88,12 @@ async fn succeed(
     };
     let to = known.unwrap_or(found);
     let row_start = if found < to { to } else { from };
-    begin(core, cluster, row, last.number + 1, row_start..to).await
+    let Some(next) = last.number.checked_add(1) else {
+        let text =
+            format!("topic `{}` has no number for another writer epoch; begin a new topic", row.locator);
+        return Err(Error::Refused(ErrorCode::TooMany, text));
+    };
+    begin(core, cluster, row, next, row_start..to).await
 }
 
 /// Goes on with a topic without its writer, if it is not coming back and its last daemon is gone, which has nothing that
@@ -130,23 +124,17 @@ async fn begin(
     number: u32,
     Range { start: row_start, end: went_on_at }: Range<u64>,
 ) -> Result<PartRow> {
-    if number >> BITS != 0 {
-        let text =
-            format!("topic `{}` went on over other daemons {number} times; begin a new one", row.locator);
-        return Err(Error::Refused(ErrorCode::TooMany, text));
-    }
     let daemon = cluster.id().to_owned();
-    let record = PartRecord {
-        format_version: FORMAT_VERSION,
-        number,
+    let record = EpochRecord {
+        epoch: number,
         daemon,
         row_start,
-        went_on_at: (went_on_at > row_start).then_some(went_on_at),
-        log: core.config.log,
+        resumed_at: (went_on_at > row_start).then_some(went_on_at),
+        wal: core.config.log,
         begun_ns: now_ns(),
     };
     let change = core.catalog.begin(row.sequence_id).await?;
-    core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).part(number), &record).await?;
+    core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).epoch(number), &record).await?;
     core.catalog.part_begun(change, row.id, &record).await?;
     let log_in_store = core.logs_to_store();
     Ok(PartRow { number, daemon: record.daemon, row_start, went_on_at, log_in_store, row_end: None, busy: 1 })
@@ -165,11 +153,11 @@ pub(crate) struct Missing {
 fn missing(parts: &[PartRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> Vec<Missing> {
     let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
     for chunk in chunks {
-        *stored.entry(part_of(chunk.index)).or_default() += chunk.rows;
+        *stored.entry(chunk.id.epoch).or_default() += chunk.rows;
     }
     // Nobody can store those that are lost.
     for segment in damage {
-        *stored.entry(part_of(segment.index)).or_default() += segment.rows();
+        *stored.entry(segment.id.epoch).or_default() += segment.rows();
     }
     let ends = parts.iter().skip(1).map(|next| Some(next.row_start));
     let ends = ends.chain(parts.last().map(|last| last.row_end));
@@ -242,7 +230,7 @@ async fn elsewhere(core: &Core, topic: &TopicLocator, daemon: &str, rows: Option
 /// Notes that the upload of a topic has ended, of which rows are still in the logs of other daemons. Finalizing the
 /// sequence commits it. The caller holds the lock.
 pub(crate) async fn uploaded(core: &Core, row: &TopicRow, rows: u64) -> Result<()> {
-    let record = UploadedRecord { format_version: FORMAT_VERSION, rows, ended_ns: now_ns() };
+    let record = UploadedRecord { rows, ended_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).uploaded(), &record).await?;
     core.catalog.upload_ended(change, row.id, Some(rows)).await
@@ -263,8 +251,8 @@ pub(crate) async fn give_way(core: &Core, cluster: &Cluster, topic: &Arc<LiveTop
 }
 
 /// Whether rows of a segment, or all after `row_end`, were sent again to another daemon.
-pub(crate) fn is_cut(parts: &[PartRow], index: u32, row_end: u64) -> bool {
-    parts.iter().any(|next| next.number == part_of(index) + 1 && next.row_start < row_end)
+pub(crate) fn is_cut(parts: &[PartRow], segment: ChunkId, row_end: u64) -> bool {
+    parts.iter().any(|next| Some(next.number) == segment.epoch.checked_add(1) && next.row_start < row_end)
 }
 
 /// Follows what other daemons do with the topics that are live here.
@@ -282,8 +270,7 @@ async fn look(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
     let live = core.live.all();
     for (topic, number, count) in busy {
         let open = live.iter().find(|live| live.id() == topic);
-        if open.is_none_or(|open| !open.is_written() && open.indices().iter().all(|&i| part_of(i) != number))
-        {
+        if open.is_none_or(|open| !open.is_written() && open.indices().iter().all(|id| id.epoch != number)) {
             core.catalog.part_done(topic, number, count).await?;
         }
     }
@@ -297,12 +284,12 @@ async fn look(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
             None => core.drop_deleted(topic).await?,
             Some(fate) => {
                 let Some((last, daemon)) = &fate.last else { continue };
-                let earlier = || topic.indices().iter().any(|&index| part_of(index) < *last);
+                let earlier = || topic.indices().iter().any(|id| id.epoch < *last);
                 if daemon != cluster.id() || earlier() {
                     give_way(core, cluster, topic).await?;
-                    for index in topic.indices() {
-                        if part_of(index) < *last || daemon != cluster.id() {
-                            core.queue.ask(Job::Chunk(topic.id(), index));
+                    for segment in topic.indices() {
+                        if segment.epoch < *last || daemon != cluster.id() {
+                            core.queue.ask(Job::Chunk(topic.id(), segment));
                         }
                     }
                     core.live.release(topic.id());
@@ -323,8 +310,8 @@ mod tests {
     }
 
     fn chunk(part: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
-        let index = first_index(part) + at;
-        ChunkRow { index, row_start, rows, lost: 0, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
+        let id = ChunkId { epoch: part, index: at };
+        ChunkRow { id, row_start, rows, lost: 0, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
     }
 
     #[test]
@@ -344,7 +331,7 @@ mod tests {
         );
         assert!(missing(&[], &[], &[]).is_empty());
         let lost = DamagedSegment {
-            index: first_index(0),
+            id: ChunkId::first(0),
             kept: String::new(),
             lost: std::iter::once(60..95).collect(),
             found_ns: 0,
@@ -356,8 +343,8 @@ mod tests {
     #[test]
     fn a_part_is_cut_where_the_next_one_begins() {
         let parts = [part(0, 0, None, 1), part(1, 100, None, 1)];
-        assert!(is_cut(&parts, first_index(0), 101));
-        assert!(!is_cut(&parts, first_index(0), 100));
-        assert!(!is_cut(&parts, first_index(1), 1_000));
+        assert!(is_cut(&parts, ChunkId::first(0), 101));
+        assert!(!is_cut(&parts, ChunkId::first(0), 100));
+        assert!(!is_cut(&parts, ChunkId::first(1), 1_000));
     }
 }

@@ -19,7 +19,7 @@ use super::commit::commit;
 use super::live;
 use super::live::{LiveTopic, WriterGuard};
 use super::log::{Frame, SegmentRows};
-use super::parts::{self, earlier_are_stored, first_index, part_of, uploaded};
+use super::parts::{self, earlier_are_stored, uploaded};
 use super::segment::SegmentWriter;
 use super::store_log::{self, catch_up, last_of_part};
 use crate::batch::{parse_schema_message, same_shape, stored_schema};
@@ -28,9 +28,10 @@ use crate::core::Core;
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::lifecycle::check_open;
+use crate::store::chunk_id::ChunkId;
 use crate::store::layout::{LoggedRows, SequencePaths};
 use crate::store::parquet::check_schema;
-use crate::store::records::{FORMAT_VERSION, ResumedRecord};
+use crate::store::records::ResumedRecord;
 use crate::tasks::Job;
 use crate::trace;
 
@@ -69,7 +70,7 @@ impl Group {
 /// The file of the open segment, on loan to the blocking thread while it syncs.
 #[derive(Debug)]
 struct OpenSegment {
-    index: u32,
+    index: ChunkId,
     writer: SegmentWriter,
     /// Times that something was appended.
     groups: u32,
@@ -88,7 +89,7 @@ pub(crate) struct PutSession {
     _tokens: [TaskTrackerToken; 2],
     schema: Frame,
     segment: Option<OpenSegment>,
-    next_index: u32,
+    next_index: ChunkId,
     /// Which part of the topic this is, if there are daemons that may have others.
     part: Option<u32>,
     acks: watch::Sender<PutAck>,
@@ -153,11 +154,14 @@ pub(crate) async fn begin(
         None => {
             // Segments before chunks: a background job moves rows from the former to the latter.
             let last_segment = topic.last_index();
-            let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.index);
+            let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.id);
             let row = core.catalog.topic(locator).await?;
             writer.settle(&row);
-            let last_damaged = row.damage.iter().map(|segment| segment.index).max();
-            last_segment.max(last_chunk).max(last_damaged).map_or(0, |last| last + 1)
+            let last_damaged = row.damage.iter().map(|segment| segment.id).max();
+            match last_segment.max(last_chunk).max(last_damaged) {
+                Some(last) => last.next()?,
+                None => ChunkId::first(0),
+            }
         }
         Some(part) => {
             core.catalog.part_used(id, part.number).await?;
@@ -183,7 +187,7 @@ pub(crate) async fn begin(
 }
 
 /// The next index of a part, of which nobody else writes rows; also corrects what is durable.
-async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<u32> {
+async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<ChunkId> {
     // Segments before chunks, as above.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
@@ -194,7 +198,10 @@ async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<u32> {
         + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
     let durable_rows = last.map_or(part.row_start, |(_, row_end)| row_end);
     topic.set_durable(PutAck { durable_rows, durable_bytes });
-    Ok(last.map_or(first_index(part.number), |(index, _)| index + 1))
+    match last {
+        Some((last, _)) => last.next(),
+        None => Ok(ChunkId::first(part.number)),
+    }
 }
 
 /// Compares keys as UUIDs, so that spellings do not matter.
@@ -238,7 +245,7 @@ async fn take_over(core: &Core, locator: &TopicLocator, key: &str) -> Result<()>
 }
 
 async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
-    let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns: now_ns() };
+    let record = ResumedRecord { times, last_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
     core.catalog.topic_resumed(change, row.id, times).await
@@ -281,7 +288,7 @@ impl PutSession {
         self.commit().await
     }
 
-    fn close(&self, index: u32) {
+    fn close(&self, index: ChunkId) {
         self.topic.close(index);
         self.core.queue.ask(Job::Chunk(self.topic.id(), index));
     }
@@ -377,12 +384,7 @@ impl PutSession {
             None => {
                 self.wait_for_room().await?;
                 let index = self.next_index;
-                if self.part.is_some_and(|part| part != part_of(index)) {
-                    let text =
-                        format!("topic `{}` has too many chunks; begin a new one", self.topic.row.locator);
-                    return Err(Error::Refused(ErrorCode::TooMany, text));
-                }
-                self.next_index += 1;
+                self.next_index = index.next()?;
                 index
             }
         };
@@ -393,7 +395,8 @@ impl PutSession {
         let work = async move {
             let doing = format!("writing the log of topic `{}`", topic.row.locator);
             if core.logs_to_store() {
-                let logged = LoggedRows { index, row_start: rows.row_start, row_end: rows.row_end() };
+                let logged =
+                    LoggedRows { segment: index, row_start: rows.row_start, row_end: rows.row_end() };
                 if let Err(error) = store_log::write(&core, &topic.row, &schema, logged, &frames).await {
                     return Ok((segment, Err(error), rows, (0, 0)));
                 }

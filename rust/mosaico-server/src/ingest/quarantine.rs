@@ -24,10 +24,11 @@ use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::{NotificationId, TopicId};
 use crate::store::blocking;
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::{DamageRecord, DamagedSegment, lost_of, text, without};
 use crate::store::durable::{create_folders, sync_folder};
 use crate::store::layout::SequencePaths;
-use crate::store::records::{FORMAT_VERSION, NotificationRecord};
+use crate::store::records::NotificationRecord;
 
 /// Where damaged files are kept: below the state folder, or in the store.
 pub(crate) const DAMAGED: &str = "damaged";
@@ -39,7 +40,7 @@ pub(super) async fn recover(
     core: &Core,
     topic: &TopicRow,
     schema: &SchemaRef,
-    index: u32,
+    index: ChunkId,
     before: u64,
 ) -> Result<Option<Segment>> {
     let (file, name) = (segment_file(&core.log_folder(topic.id), index), name(topic, index));
@@ -65,10 +66,10 @@ pub(super) async fn recover(
         frames.sort_by_key(|(row, _)| *row);
     }
     let found = frames.iter().map(|(row, frame)| *row..row + frame.rows);
-    let known = topic.damage.iter().filter(|known| known.index == index);
+    let known = topic.damage.iter().filter(|known| known.id == index);
     let lost = without(&lost, found.chain(known.flat_map(|known| known.lost.iter().cloned())));
     let what = scan.damage.first().map(|first| format!("at byte {}: {}", first.at, first.what));
-    let damage = DamagedSegment { index, kept, lost, found_ns: now_ns() };
+    let damage = DamagedSegment { id: index, kept, lost, found_ns: now_ns() };
     let damage = note(core, topic, &damage, ("state folder", &what.unwrap_or_default())).await?;
 
     let schema = SchemaRef::clone(schema);
@@ -79,7 +80,7 @@ pub(super) async fn recover(
     }))
 }
 
-fn name(topic: &TopicRow, index: u32) -> String {
+fn name(topic: &TopicRow, index: ChunkId) -> String {
     format!("segment {index} of topic `{}`", topic.locator)
 }
 
@@ -90,7 +91,7 @@ async fn work<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'stat
 
 /// Keeps a copy of a segment, durably; returns its path below the state folder. A copy that an earlier start has made is
 /// found again.
-fn keep(file: &Path, folder: &Path, topic: TopicId, index: u32) -> io::Result<String> {
+fn keep(file: &Path, folder: &Path, topic: TopicId, index: ChunkId) -> io::Result<String> {
     create_folders(folder)?;
     let bytes = fs::read(file)?;
     for attempt in 1_u32.. {
@@ -154,12 +155,12 @@ pub(super) async fn object(
     core: &Core,
     path: &ObjectPath,
     bytes: &Bytes,
-    index: u32,
+    index: ChunkId,
     lost: Vec<Range<u64>>,
 ) -> Result<DamagedSegment> {
     let kept = format!("{DAMAGED}/{path}");
     core.store.put(&ObjectPath::from(kept.as_str()), bytes.to_vec()).await?;
-    Ok(DamagedSegment { index, kept, lost, found_ns: now_ns() })
+    Ok(DamagedSegment { id: index, kept, lost, found_ns: now_ns() })
 }
 
 /// Notes a damaged segment in the store and the catalog, with an event and a notification of its topic, and in the
@@ -171,7 +172,7 @@ pub(super) async fn note(
     damage: &DamagedSegment,
     (place, what): (&str, &str),
 ) -> Result<Vec<DamagedSegment>> {
-    let DamagedSegment { index, kept, lost, .. } = damage;
+    let DamagedSegment { id, kept, lost, .. } = damage;
     let rows = match damage.rows() {
         0 => "no acknowledged row is known to be lost".to_owned(),
         1 => format!("1 acknowledged row is lost: row {} of the topic, counted from 0", text(lost)),
@@ -180,7 +181,7 @@ pub(super) async fn note(
         }
     };
     let msg = format!(
-        "segment {index} of the write-ahead log is damaged {what}; {rows}. All others were recovered. The damaged file is \
+        "segment {id} of the write-ahead log is damaged {what}; {rows}. All others were recovered. The damaged file is \
          kept as `{kept}` in the {place}: check the disk, and delete the file when nobody needs it any more"
     );
     tracing::error!(topic = %topic.locator, "{msg}");
@@ -194,7 +195,6 @@ pub(super) async fn note(
     // An earlier start may have come as far as this.
     let notified = core.catalog.notifications(sequence, Some(topic.id)).await?;
     let notification = (!notified.iter().any(|known| known.msg == msg)).then(|| NotificationRecord {
-        format_version: FORMAT_VERSION,
         id: NotificationId::generate(),
         topic: Some(topic.id),
         notify_type: mosaico_wire::action::NOTIFY_ERROR.to_owned(),
@@ -204,7 +204,7 @@ pub(super) async fn note(
     if let Some(record) = &notification {
         core.store.create_json(&paths.notification(record.id), record).await?;
     }
-    let record = DamageRecord { format_version: FORMAT_VERSION, segments };
+    let record = DamageRecord { segments };
     core.store.put_json(&paths.topic(topic.id).damage(), &record).await?;
     core.catalog.topic_damaged(change, (sequence, topic.id), &record.segments, notification.as_ref()).await?;
     Ok(record.segments)

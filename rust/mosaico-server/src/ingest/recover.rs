@@ -10,7 +10,6 @@ use arrow::datatypes::SchemaRef;
 
 use super::live::{LiveTopic, Segment};
 use super::log::{LogError, SegmentRows};
-use super::parts::part_of;
 use super::segment::{Inspected, inspect_file, list_segments, read_header, segment_file};
 use super::{quarantine, store_log};
 use crate::batch::parse_schema_message;
@@ -19,6 +18,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::id::TopicId;
 use crate::store::blocking;
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::{ends, lost_of};
 use crate::store::layout::SequencePaths;
 use crate::store::records::ChunkRecord;
@@ -115,13 +115,13 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     };
     // Chunks that the catalogue missed are counted now.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
-    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
+    let mut segments: BTreeMap<ChunkId, Segment> = BTreeMap::new();
     let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
     for index in waiting {
         // After what came before it in its part, which lies in a chunk or in a segment, or is lost.
-        let part = parts.iter().find(|part| part.number == part_of(index));
-        let is_before = |other: u32| other < index && part.is_none_or(|part| part.number == part_of(other));
-        let stored = chunks.iter().map(|chunk| (chunk.index, chunk.row_end())).chain(ends(&row.damage));
+        let part = parts.iter().find(|part| part.number == index.epoch);
+        let is_before = |other: ChunkId| other < index && part.is_none_or(|part| part.number == other.epoch);
+        let stored = chunks.iter().map(|chunk| (chunk.id, chunk.row_end())).chain(ends(&row.damage));
         let logged = segments.iter().map(|(other, segment)| (*other, segment.row_end()));
         let ends = stored.chain(logged).filter(|(other, _)| is_before(*other)).map(|(_, end)| end);
         let before = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
@@ -134,7 +134,7 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     }
     // Damage that was found now is part of it.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
-    let indices: Vec<u32> = segments.keys().copied().collect();
+    let indices: Vec<ChunkId> = segments.keys().copied().collect();
     let topic = Arc::new(LiveTopic::new(row, schema, folder, segments));
     core.live.insert(Arc::clone(&topic));
     for index in indices {
@@ -148,7 +148,7 @@ async fn recover_segment(
     core: &Core,
     row: &TopicRow,
     schema: &SchemaRef,
-    index: u32,
+    index: ChunkId,
     before: u64,
 ) -> Result<Option<Segment>> {
     let doing = format!("recovering segment {index} of topic `{}`", row.locator);
@@ -165,7 +165,7 @@ async fn recover_segment(
     }
     if scan.length > scan.whole {
         let torn = scan.length - scan.whole;
-        tracing::warn!(topic = %row.locator, segment = index, bytes = torn, "cut unfinished bytes off the log");
+        tracing::warn!(topic = %row.locator, segment = %index, bytes = torn, "cut unfinished bytes off the log");
     }
     let Some(rows) = rows else {
         blocking("removing an empty segment", move || fs::remove_file(file)).await?;
@@ -190,9 +190,9 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
 }
 
 /// The chunks of a topic, with those that the store has and the catalogue missed.
-async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
-    let mut stored: HashSet<u32> =
-        core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.index).collect();
+async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<ChunkId>> {
+    let mut stored: HashSet<ChunkId> =
+        core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.id).collect();
     let folder = core.log_folder(row.id);
     let segments = blocking("listing the ingest log", move || list_segments(&folder)).await?;
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
@@ -206,8 +206,8 @@ async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<u32>> {
 }
 
 /// Removes segments whose rows are in chunks; returns the others.
-fn remove_stored(folder: &Path, stored: &HashSet<u32>) -> io::Result<Vec<u32>> {
-    let (done, waiting): (Vec<u32>, Vec<u32>) =
+fn remove_stored(folder: &Path, stored: &HashSet<ChunkId>) -> io::Result<Vec<ChunkId>> {
+    let (done, waiting): (Vec<ChunkId>, Vec<ChunkId>) =
         list_segments(folder)?.into_iter().partition(|index| stored.contains(index));
     done.into_iter().try_for_each(|index| fs::remove_file(segment_file(folder, index)))?;
     Ok(waiting)

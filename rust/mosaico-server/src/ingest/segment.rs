@@ -18,20 +18,21 @@ use crate::batch::{Filled, TimeSpan, times};
 use crate::config::Acknowledge;
 use crate::crash;
 use crate::error::{Error, Result};
+use crate::store::chunk_id::ChunkId;
 use crate::store::durable::{create_folders, sync_folder};
 
 /// The file of segment `index` in a topic's log folder.
-pub(crate) fn segment_file(folder: &Path, index: u32) -> PathBuf {
+pub(crate) fn segment_file(folder: &Path, index: ChunkId) -> PathBuf {
     folder.join(format!("{index}.ipc"))
 }
 
 /// The indices of the segments in a topic's log folder, for recovery.
-pub(crate) fn list_segments(folder: &Path) -> io::Result<Vec<u32>> {
+pub(crate) fn list_segments(folder: &Path) -> io::Result<Vec<ChunkId>> {
     let mut found = Vec::new();
     for entry in folder.read_dir()? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        found.extend(name.strip_suffix(".ipc").and_then(|stem| stem.parse::<u32>().ok()));
+        found.extend(name.strip_suffix(".ipc").and_then(|stem| stem.parse::<ChunkId>().ok()));
     }
     found.sort_unstable();
     Ok(found)

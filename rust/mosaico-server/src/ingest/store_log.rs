@@ -18,7 +18,6 @@ use object_store::path::Path;
 
 use super::live::{LiveTopic, Segment};
 use super::log::{self, Frame, Framing, LogError, SegmentRows};
-use super::parts::{first_index, part_of};
 use super::quarantine;
 use super::segment::{Inspected, inspect, rows_of, write_new};
 use crate::batch::parse_schema_message;
@@ -28,6 +27,7 @@ use crate::core::Core;
 use crate::crash;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::{self, DamagedSegment, count, without};
 use crate::store::durable::sync_folder;
 use crate::store::layout::{LoggedRows, SequencePaths, parse_logged};
@@ -71,7 +71,7 @@ pub(crate) async fn write(
         );
     }
     let bytes = object.iter().map(|piece| piece.len() as u64).sum();
-    let path = SequencePaths(topic.sequence_id).topic(topic.id).logged(rows);
+    let path = SequencePaths(topic.sequence_id).topic(topic.id).wal_object(rows);
     match core.store.create(&path, object.into_iter().collect()).await {
         Ok(()) => {
             core.metrics.log_stored(bytes);
@@ -84,17 +84,17 @@ pub(crate) async fn write(
 }
 
 async fn list(core: &Core, topic: &TopicRow) -> Result<Vec<LoggedRows>> {
-    let folder = SequencePaths(topic.sequence_id).topic(topic.id).log();
+    let folder = SequencePaths(topic.sequence_id).topic(topic.id).wal();
     let objects = core.store.objects_below(&folder).await?;
     Ok(objects.iter().filter_map(|object| parse_logged(&object.location)).collect())
 }
 
 /// The last chunk of each part.
-fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, u32> {
-    let mut last: BTreeMap<u32, u32> = BTreeMap::new();
+fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, ChunkId> {
+    let mut last: BTreeMap<u32, ChunkId> = BTreeMap::new();
     for chunk in chunks {
-        let known = last.entry(part_of(chunk.index)).or_default();
-        *known = chunk.index.max(*known);
+        let known = last.entry(chunk.id.epoch).or_insert(chunk.id);
+        *known = chunk.id.max(*known);
     }
     last
 }
@@ -104,11 +104,11 @@ fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, u32> {
 fn waiting(objects: Vec<LoggedRows>, parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Piece> {
     let last = last_chunks(chunks);
     let piece = |object: LoggedRows| {
-        let part = part_of(object.index);
+        let part = object.segment.epoch;
         let later = parts.iter().filter(|later| later.number > part);
         let limit = later.map(|later| later.went_on_at).min().unwrap_or(u64::MAX);
         let rows = object.row_start..object.row_end.min(limit);
-        let is_waiting = last.get(&part).is_none_or(|last| object.index > *last);
+        let is_waiting = last.get(&part).is_none_or(|last| object.segment > *last);
         (is_waiting && !rows.is_empty()).then_some(Piece { object, rows })
     };
     objects.into_iter().filter_map(piece).collect()
@@ -117,15 +117,15 @@ fn waiting(objects: Vec<LoggedRows>, parts: &[PartRow], chunks: &[ChunkRow]) -> 
 /// The rows from `from` up to `to`, as far as they are there without a gap. The same rows are in two segments if the
 /// first one's were not acknowledged: then the later one has them, and the first one is left for good.
 fn plan(waiting: &[Piece], from: u64, to: u64) -> Vec<Piece> {
-    let (mut found, mut at, mut least) = (Vec::new(), from, 0);
+    let (mut found, mut at, mut least) = (Vec::new(), from, ChunkId::first(0));
     while at < to {
-        let here = waiting.iter().filter(|piece| piece.object.index >= least && piece.rows.contains(&at));
-        let Some(piece) = here.max_by_key(|piece| (piece.object.index, piece.rows.start)) else { break };
-        let later = waiting.iter().filter(|other| other.object.index > piece.object.index);
+        let here = waiting.iter().filter(|piece| piece.object.segment >= least && piece.rows.contains(&at));
+        let Some(piece) = here.max_by_key(|piece| (piece.object.segment, piece.rows.start)) else { break };
+        let later = waiting.iter().filter(|other| other.object.segment > piece.object.segment);
         let later = later.map(|other| other.rows.start).filter(|&start| start > at);
         let end = later.chain([piece.rows.end, to]).min().unwrap_or(to);
         found.push(Piece { object: piece.object, rows: at..end });
-        (at, least) = (end, piece.object.index);
+        (at, least) = (end, piece.object.segment);
     }
     found
 }
@@ -155,8 +155,10 @@ pub(crate) async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> 
     // What the caller has may be older.
     let row = core.catalog.topic_by_id(topic.id()).await?.unwrap_or_else(|| topic.row.clone());
     let last = last_of_part(segment, &chunks, &row.damage, part.number);
-    let (mut index, from) =
-        last.map_or((first_index(part.number), part.row_start), |(index, end)| (index + 1, end));
+    let (mut next, from) = match last {
+        Some((id, end)) => (id.next()?, end),
+        None => (ChunkId::first(part.number), part.row_start),
+    };
     if from >= part.went_on_at {
         return Ok(());
     }
@@ -170,10 +172,10 @@ pub(crate) async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> 
         return Err(Error::Internal(text));
     }
     tracing::info!(topic = %topic.row.locator, rows = found - from, "going on with rows from the store's log");
-    for segment in pieces.chunk_by(|a, b| a.object.index == b.object.index) {
-        restore(core, topic, index, segment).await?;
-        core.queue.ask(Job::Chunk(topic.id(), index));
-        index += 1;
+    for segment in pieces.chunk_by(|a, b| a.object.segment == b.object.segment) {
+        restore(core, topic, next, segment).await?;
+        core.queue.ask(Job::Chunk(topic.id(), next));
+        next = next.next()?;
     }
     Ok(())
 }
@@ -181,13 +183,13 @@ pub(crate) async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> 
 /// The last segment or chunk of a part, also one of which all rows are lost, and the rows of the topic up to its end;
 /// `segment` is the last one in the log.
 pub(crate) fn last_of_part(
-    segment: Option<(u32, u64)>,
+    segment: Option<(ChunkId, u64)>,
     chunks: &[ChunkRow],
     damage: &[DamagedSegment],
     part: u32,
-) -> Option<(u32, u64)> {
-    let known = chunks.iter().map(|chunk| (chunk.index, chunk.row_end())).chain(damage::ends(damage));
-    known.filter(|(index, _)| part_of(*index) == part).chain(segment).max()
+) -> Option<(ChunkId, u64)> {
+    let known = chunks.iter().map(|chunk| (chunk.id, chunk.row_end())).chain(damage::ends(damage));
+    known.filter(|(id, _)| id.epoch == part).chain(segment).max()
 }
 
 /// Rows of the topic from objects in the store.
@@ -205,7 +207,7 @@ async fn read(core: &Core, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece
     let doing = "reading the log in the store";
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
     let get = |piece: Piece| async move {
-        let path = paths.logged(piece.object);
+        let path = paths.wal_object(piece.object);
         let bytes = core.store.get(&path).await?;
         bytes.map(|bytes| (piece, path, bytes)).ok_or_else(|| Error::Internal("looking for rows".to_owned()))
     };
@@ -274,7 +276,7 @@ pub(super) async fn replicas(
 
 /// Makes a segment of rows in the store. Damaged objects are kept aside, and the rows in them are lost. The caller holds
 /// the lock of the sequence.
-async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -> Result<()> {
+async fn restore(core: &Core, topic: &LiveTopic, id: ChunkId, pieces: &[Piece]) -> Result<()> {
     let doing = "reading the log in the store";
     let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(()) };
     let range = first.rows.start..last.rows.end;
@@ -284,12 +286,12 @@ async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -
     let missing = restored.missing(range.clone());
     for (path, bytes, what) in &restored.damaged {
         let lost = if path == &restored.damaged[0].0 { missing.clone() } else { Vec::new() };
-        let damage = quarantine::object(core, path, bytes, index, lost).await?;
+        let damage = quarantine::object(core, path, bytes, id, lost).await?;
         quarantine::note(core, &topic.row, &damage, ("store", what)).await?;
     }
     let Restored { frames, rows, .. } = restored;
     let Some(rows) = rows else { return Ok(()) };
-    let (file, schema) = (topic.file(index), Arc::clone(&topic.schema));
+    let (file, schema) = (topic.file(id), Arc::clone(&topic.schema));
     let work = move || -> Result<_> {
         let new = file.with_extension("new");
         let end = write_new(&new, &schema, range.start, &frames)?;
@@ -303,7 +305,7 @@ async fn restore(core: &Core, topic: &LiveTopic, index: u32, pieces: &[Piece]) -
     let end = trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))??;
     drop(memory);
     let rows = SegmentRows { row_start: first.rows.start, lost: count(&missing), ..rows };
-    topic.restored(index, Segment { end, rows, closed: true, cut: false });
+    topic.restored(id, Segment { end, rows, closed: true, cut: false });
     Ok(())
 }
 
@@ -350,14 +352,14 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
     let chunks = core.catalog.chunks(id).await?;
     let mut segments = topic.indexed();
     // The last one may lack rows that were in the store when the server was lost.
-    let lacks = |(index, segment): &mut (u32, Segment)| {
-        objects.iter().any(|object| object.index == *index && object.row_end > segment.row_end())
+    let lacks = |(id, segment): &mut (ChunkId, Segment)| {
+        objects.iter().any(|object| object.segment == *id && object.row_end > segment.row_end())
     };
     segments.pop_if(lacks);
     let here = segments.iter().map(|(index, segment)| (*index, segment.row_end()));
-    let here = here.chain(chunks.iter().map(|chunk| (chunk.index, chunk.row_end())));
+    let here = here.chain(chunks.iter().map(|chunk| (chunk.id, chunk.row_end())));
     let here = here.chain(damage::ends(&damage)).max();
-    let later = |piece: &Piece| here.is_none_or(|(index, _)| piece.object.index > index);
+    let later = |piece: &Piece| here.is_none_or(|(index, _)| piece.object.segment > index);
     let waiting: Vec<Piece> = waiting(objects, &[], &[]).into_iter().filter(later).collect();
     let from = here.map_or(0, |(_, end)| end);
     let pieces = plan(&waiting, from, u64::MAX);
@@ -365,19 +367,19 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
     if let Some(lost) = waiting.iter().map(|piece| piece.rows.start).filter(|&start| start > found).min() {
         tracing::error!(topic = %topic.row.locator, rows = lost - found, "rows before those in the store's log are lost");
     }
-    for segment in pieces.chunk_by(|a, b| a.object.index == b.object.index) {
-        let Some(index) = segment.first().map(|piece| piece.object.index) else { continue };
-        restore(core, &topic, index, segment).await?;
+    for segment in pieces.chunk_by(|a, b| a.object.segment == b.object.segment) {
+        let Some(id) = segment.first().map(|piece| piece.object.segment) else { continue };
+        restore(core, &topic, id, segment).await?;
         core.live.insert(Arc::clone(&topic));
-        core.queue.ask(Job::Chunk(id, index));
+        core.queue.ask(Job::Chunk(topic.id(), id));
     }
     core.queue.ask(Job::TrimLog(sequence, id));
     Ok(())
 }
 
 /// Whether an object is of no use any more; `stored` rows of the topic are in chunks, up to the segments `last` of each part.
-fn is_done(object: LoggedRows, stored: u64, last: &BTreeMap<u32, u32>) -> bool {
-    object.row_end <= stored || last.get(&part_of(object.index)).is_some_and(|last| object.index <= *last)
+fn is_done(object: LoggedRows, stored: u64, last: &BTreeMap<u32, ChunkId>) -> bool {
+    object.row_end <= stored || last.get(&object.segment.epoch).is_some_and(|last| object.segment <= *last)
 }
 
 /// Removes objects whose rows are in chunks.
@@ -392,7 +394,7 @@ pub(crate) async fn trim(core: &Core, sequence: SequenceId, id: TopicId) -> Resu
     let paths = SequencePaths(sequence).topic(id);
     for object in objects {
         if topic.committed_ns.is_some() || is_done(object, stored, &last) {
-            core.store.remove(&paths.logged(object)).await?;
+            core.store.remove(&paths.wal_object(object)).await?;
         }
     }
     Ok(())
@@ -433,13 +435,13 @@ mod tests {
         #[test]
         fn rows_are_taken_from_the_put_that_acknowledged_them(puts in puts(), chunked in 0usize..8) {
             // Each acknowledged row with the segment that has it.
-            let mut rows: Vec<u32> = Vec::new();
+            let mut rows: Vec<ChunkId> = Vec::new();
             let (mut objects, mut parts, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
-            let (mut part, mut index, mut stored) = (0, 0, 0);
+            let (mut part, mut segment, mut stored) = (0, ChunkId::first(0), 0);
             for (at, put) in puts.iter().enumerate() {
                 if let Some(unheard) = put.elsewhere {
                     part += 1;
-                    index = first_index(part);
+                    segment = ChunkId::first(part);
                     let went_on_at = (rows.len() as u64).saturating_sub(unheard).max(stored);
                     rows.truncate(went_on_at as usize);
                     let daemon = part.to_string();
@@ -449,19 +451,19 @@ mod tests {
                 let first = rows.len() as u64;
                 for count in &put.groups {
                     let row_start = rows.len() as u64;
-                    objects.push(LoggedRows { index, row_start, row_end: row_start + count });
-                    rows.extend((0..*count).map(|_| index));
+                    objects.push(LoggedRows { segment, row_start, row_end: row_start + count });
+                    rows.extend((0..*count).map(|_| segment));
                 }
                 let row_start = rows.len() as u64;
-                objects.extend(put.failed.map(|count| LoggedRows { index, row_start, row_end: row_start + count }));
+                objects.extend(put.failed.map(|count| LoggedRows { segment, row_start, row_end: row_start + count }));
                 // The rows of the first puts are in chunks before those of others; the daemon that went on has them.
                 if at < chunked && puts[..=at].iter().all(|put| put.elsewhere.is_none()) {
                     let (rows, bytes) = (row_start - first, 1);
-                    let row = ChunkRow { index, row_start: first, rows, lost: 0, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
+                    let row = ChunkRow { id: segment, row_start: first, rows, lost: 0, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
                     stored = row.row_end();
                     chunks.push(row);
                 }
-                index += 1;
+                segment = segment.next().unwrap();
             }
             let durable = rows.len() as u64;
             let waiting = waiting(objects, &parts, &chunks);
@@ -469,24 +471,37 @@ mod tests {
             let all = plan(&waiting, stored, u64::MAX);
             prop_assert!(end_of(&all, stored) >= durable);
             let beyond = all.iter().filter(|piece| piece.rows.end > durable);
-            let last_chunk = chunks.last().map(|chunk| chunk.index);
-            let is_last = |index| part_of(index) == part && last_chunk.is_none_or(|last| index > last);
-            let left_behind = beyond.map(|piece| piece.object.index).find(|index| !is_last(*index));
+            let last_chunk = chunks.last().map(|chunk| chunk.id);
+            let is_last = |id: ChunkId| id.epoch == part && last_chunk.is_none_or(|last| id > last);
+            let left_behind = beyond.map(|piece| piece.object.segment).find(|id| !is_last(*id));
             prop_assert_eq!(left_behind, None);
             let pieces = plan(&waiting, stored, durable);
-            let found: Vec<(u64, u32)> = pieces
+            let found: Vec<(u64, ChunkId)> = pieces
                 .iter()
-                .flat_map(|piece| piece.rows.clone().map(|row| (row, piece.object.index)))
+                .flat_map(|piece| piece.rows.clone().map(|row| (row, piece.object.segment)))
                 .collect();
-            let expected: Vec<(u64, u32)> = (stored..durable).map(|row| (row, rows[row as usize])).collect();
+            let expected: Vec<(u64, ChunkId)> = (stored..durable).map(|row| (row, rows[row as usize])).collect();
             prop_assert_eq!(found, expected);
             prop_assert!(pieces.iter().all(|piece| piece.object.row_start <= piece.rows.start));
         }
     }
 
     #[test]
+    fn the_version_of_the_log_is_that_of_the_docs() {
+        let docs = include_str!("../../../../docs/formats.md");
+        let version = log::VERSION;
+        let row = format!(
+            "| WAL segment, WAL object | state folder; `wal/*.wal` of a topic in the store | {version} |"
+        );
+        assert!(docs.contains(&row), "{row}");
+    }
+
+    #[test]
     fn a_gap_ends_what_is_there() {
-        let object = |index, row_start, row_end| LoggedRows { index, row_start, row_end };
+        let object = |index, row_start, row_end| {
+            let segment = ChunkId { epoch: 0, index };
+            LoggedRows { segment, row_start, row_end }
+        };
         let objects = vec![object(0, 0, 5), object(1, 7, 9)];
         let waiting = waiting(objects, &[], &[]);
         assert_eq!(end_of(&plan(&waiting, 0, 9), 0), 5);
@@ -496,8 +511,9 @@ mod tests {
 
     #[test]
     fn objects_stay_as_long_as_a_row_is_not_in_a_chunk() {
-        let chunk = |index, row_start, rows| ChunkRow {
-            index,
+        let id = |epoch, index| ChunkId { epoch, index };
+        let chunk = |id, row_start, rows| ChunkRow {
+            id,
             row_start,
             rows,
             lost: 0,
@@ -506,19 +522,18 @@ mod tests {
             ts_min: 0,
             ts_max: 0,
         };
-        let part = first_index(1);
-        let chunks = [chunk(0, 0, 10), chunk(part, 10, 5), chunk(part + 1, 20, 5)];
+        let chunks = [chunk(id(0, 0), 0, 10), chunk(id(1, 0), 10, 5), chunk(id(1, 1), 20, 5)];
         assert_eq!(stored_rows(&chunks, &[]), 15);
         let lost = DamagedSegment {
-            index: part,
+            id: id(1, 0),
             kept: String::new(),
             lost: iter::once(15..18).collect(),
             found_ns: 0,
         };
         assert_eq!(stored_rows(&chunks, &[lost]), 18);
         let last = last_chunks(&chunks);
-        let done = |index, row_end| is_done(LoggedRows { index, row_start: 0, row_end }, 15, &last);
-        assert!(done(0, 99) && done(1, 15) && done(part + 1, 99));
-        assert!(!done(1, 16) && !done(part + 2, 16));
+        let done = |segment, row_end| is_done(LoggedRows { segment, row_start: 0, row_end }, 15, &last);
+        assert!(done(id(0, 0), 99) && done(id(0, 1), 15) && done(id(1, 1), 99));
+        assert!(!done(id(0, 1), 16) && !done(id(1, 2), 16));
     }
 }

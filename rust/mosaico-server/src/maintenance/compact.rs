@@ -18,9 +18,10 @@ use crate::catalog::{ChunkRow, TopicRow};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::read::{BatchStream, read_chunks};
-use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk};
+use crate::store::chunk_id::ChunkId;
+use crate::store::layout::{RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
 use crate::store::parquet::{ChunkLabel, write_chunk};
-use crate::store::records::{ChunkRecord, CommitRecord, FORMAT_VERSION};
+use crate::store::records::{ChunkRecord, CommitRecord};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -88,11 +89,12 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
     let stream = read_chunks(core, topic, &schema, chunks.clone());
     let mut rows = Rows { stream, schema, rest: None };
     let mut joined: Vec<ChunkRecord> = Vec::new();
-    let first = unused_index(core, paths).await?;
-    for (index, count) in (first..).zip(parts) {
+    let mut next = unused_id(core, paths).await?;
+    for count in parts {
         let start = joined.last().map_or(0, |last| last.row_start + last.rows);
         let data_bytes = share(topic, start + count) - share(topic, start);
-        let part = Part { index, start, rows: count, data_bytes };
+        let part = Part { id: next, start, rows: count, data_bytes };
+        next = next.next()?;
         let record;
         (rows, record) = part.write(core, topic, rows).await?;
         joined.push(record);
@@ -127,13 +129,16 @@ fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
 }
 
 /// Also of files that a crash left: what is known of a path stays true.
-async fn unused_index(core: &Core, paths: TopicPaths) -> Result<u32> {
+async fn unused_id(core: &Core, paths: TopicPaths) -> Result<ChunkId> {
     let names = core.store.list_files(&paths.folder()).await?;
-    let index = |name: &String| parse_chunk(name, ".parquet").or_else(|| parse_chunk(name, ".json"));
-    let highest = names.iter().filter_map(index).max();
-    highest
-        .map_or(Some(0), |index| index.checked_add(1))
-        .ok_or_else(|| Error::Internal("numbering chunks".into()))
+    let id = |name: &String| match locate(&paths.folder().join(name.as_str())).file {
+        StoreFile::Chunk(id) | StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id),
+        _ => None,
+    };
+    match names.iter().filter_map(id).max() {
+        Some(highest) => highest.next(),
+        None => Ok(ChunkId::first(0)),
+    }
 }
 
 /// Whether the new chunks hold what the records say about the old ones.
@@ -207,7 +212,7 @@ impl Iterator for Taken<'_> {
 
 /// A new chunk.
 struct Part {
-    index: u32,
+    id: ChunkId,
     start: u64,
     rows: u64,
     data_bytes: u64,
@@ -222,7 +227,7 @@ impl Part {
             topic: topic.locator.topic.to_string(),
             ontology_tag: topic.ontology_tag.clone(),
             serialization_format: topic.serialization_format.as_str(),
-            index: self.index,
+            id: self.id,
             row_start: self.start,
             row_end: self.start + self.rows,
             filled: Filled::UNKNOWN,
@@ -240,11 +245,11 @@ impl Part {
         let joined = tokio::task::spawn_blocking(work).await;
         let (rows, written, span) = joined.map_err(|e| Error::internal("joining chunks", e))??;
         let (ts_min, ts_max) = span.ok_or_else(|| Error::Internal("joining chunks without rows".into()))?;
-        let path = SequencePaths(topic.sequence_id).topic(topic.id).chunk(self.index);
+        let path = SequencePaths(topic.sequence_id).topic(topic.id).chunk(self.id);
         core.store.publish(&scratch, &path).await?;
         let record = ChunkRecord {
-            format_version: FORMAT_VERSION,
-            index: self.index,
+            epoch: self.id.epoch,
+            index: self.id.index,
             row_start: self.start,
             rows: written.rows,
             bytes: written.bytes,
@@ -267,7 +272,7 @@ async fn replace(
     old: &[ChunkRow],
 ) -> Result<bool> {
     let _lock = core.lock(topic.sequence_id).await?;
-    let indices = |chunks: &[ChunkRow]| chunks.iter().map(|chunk| chunk.index).collect::<Vec<_>>();
+    let indices = |chunks: &[ChunkRow]| chunks.iter().map(|chunk| chunk.id).collect::<Vec<_>>();
     match core.catalog.topic_by_id(topic.id).await? {
         Some(row) if !row.deleting => {}
         _ => return Ok(false),
@@ -277,7 +282,7 @@ async fn replace(
     }
     let change = core.catalog.begin(topic.sequence_id).await?;
     for chunk in &commit.chunks {
-        core.store.put_json(&paths.chunk_record(chunk.index), chunk).await?;
+        core.store.put_json(&paths.chunk_record(chunk.id()), chunk).await?;
     }
     core.store.put_json(&paths.committed(), &commit).await?;
     core.catalog.chunks_joined(change, &commit).await?;

@@ -1,10 +1,9 @@
-//! What nobody needs any more: files that no record names, and the rest of removals.
+//! Garbage collection by hand: [`unreferenced`] decides, this carries it out, or only counts.
 
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
 use std::time::{Duration, SystemTime};
 
-use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::Serialize;
 
@@ -13,7 +12,8 @@ use crate::error::Result;
 use crate::hold::{Hold, LOG};
 use crate::id::{SequenceId, TopicId};
 use crate::store::blocking;
-use crate::store::layout::{SequencePaths, parse_chunk, parse_logged};
+use crate::store::layout::{SequencePaths, locate};
+use crate::store::unreferenced::{Decision, ListedFile, Live, Pending, unreferenced};
 
 /// What was removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -22,7 +22,7 @@ pub struct Collected {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Sequences whose records cannot be read; nothing of them is removed. `mosaicod check` tells more.
+    /// Records that cannot be read; nothing near them is removed. `mosaicod check` tells more.
     pub problems: Vec<Problem>,
 }
 
@@ -34,106 +34,70 @@ pub(super) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Collected> {
     let store = &hold.store;
-    let before = SystemTime::now().checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    let now = SystemTime::now();
     let mut found = Collected::default();
     let ids = store.sequences().await?;
     let total = ids.len() as u64;
     for (done, id) in (1..).zip(ids) {
-        sequence(hold, id, before, dry_run, &mut found).await?;
+        let (files, references) = store.sequence_files(id).await?;
+        let live = live(hold, &files);
+        for decision in unreferenced(id, &files, &references, &live, now, grace) {
+            found.count(id, &decision, &files);
+            if !dry_run {
+                carry_out(hold, id, decision, &files).await?;
+            }
+        }
         progress(Progress { done, total });
     }
     if !dry_run {
-        store.drop_scratch(before).await?;
+        store.drop_scratch(now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH)).await?;
     }
     Ok(found)
 }
 
-async fn sequence(
-    hold: &Hold,
-    id: SequenceId,
-    before: SystemTime,
-    dry_run: bool,
-    found: &mut Collected,
-) -> Result<()> {
-    let (store, root) = (&hold.store, hold.folder.as_path());
+/// No server runs: what is in the write-ahead log of this folder waits for the next one.
+fn live(hold: &Hold, files: &[ListedFile]) -> Live {
+    let topics: BTreeSet<TopicId> = files.iter().filter_map(|file| locate(&file.path).topic).collect();
+    let waiting = topics.into_iter().filter(|topic| log_folder(&hold.folder, *topic).is_dir());
+    let pending = waiting.map(|topic| (topic, Pending::All)).collect();
+    Live { pending, is_shared: hold.session.is_some(), ..Live::default() }
+}
+
+async fn carry_out(hold: &Hold, id: SequenceId, decision: Decision, files: &[ListedFile]) -> Result<()> {
     let paths = SequencePaths(id);
-    let objects = store.objects_below(&paths.folder()).await?;
-    let old = |object: &ObjectMeta| SystemTime::from(object.last_modified) < before;
-    let state = match store.load_sequence(id).await {
-        Ok(state) => state,
-        Err(error) => {
-            let path = paths.folder().to_string();
-            found.problems.push(Problem { path, text: format!("left as it is: {error}"), repaired: false });
-            return Ok(());
+    match decision {
+        Decision::RemoveSequence => {
+            let topics = files.iter().filter_map(|file| locate(&file.path).topic).collect();
+            remove_logs(&hold.folder, topics).await?;
+            hold.store.remove_folder(&paths.folder(), &paths.deleted()).await
         }
-    };
-    let Some(state) = state else {
-        if objects.iter().all(old) {
-            found.count(objects.iter());
-            if !dry_run {
-                let topics = topics_of(&objects, &paths);
-                remove_logs(root, topics).await?;
-                store.remove_folder(&paths.folder(), &paths.deleted()).await?;
-            }
+        Decision::RemoveTopic(topic) => {
+            remove_logs(&hold.folder, BTreeSet::from([topic])).await?;
+            let paths = paths.topic(topic);
+            hold.store.remove_folder(&paths.folder(), &paths.deleted()).await
         }
-        return Ok(());
-    };
-    let known: BTreeSet<TopicId> = state.topics.iter().map(|topic| topic.record.id).collect();
-    for topic in topics_of(&objects, &paths).difference(&known) {
-        let paths = paths.topic(*topic);
-        let rest: Vec<&ObjectMeta> =
-            objects.iter().filter(|object| object.location.prefix_matches(&paths.folder())).collect();
-        if rest.iter().all(|object| old(object)) {
-            found.count(rest.into_iter());
-            if !dry_run {
-                remove_logs(root, BTreeSet::from([*topic])).await?;
-                store.remove_folder(&paths.folder(), &paths.deleted()).await?;
-            }
-        }
+        Decision::RemoveFile(path) => hold.store.remove(&path).await,
+        Decision::Keep(..) => Ok(()),
     }
-    for topic in &state.topics {
-        if hold.session.is_some() && topic.committed_ns.is_none() {
-            // The log of a daemon elsewhere may have the rows of what no record names yet.
-            continue;
-        }
-        let paths = paths.topic(topic.record.id);
-        let named: BTreeSet<u32> = topic.chunks.iter().map(|chunk| chunk.index).collect();
-        // A segment of the log may be about to become this chunk, or be just that.
-        let in_log = log_folder(root, topic.record.id).is_dir();
-        // It may have been in the place of other chunks since.
-        let is_recent = objects.iter().any(|object| object.location == paths.committed() && !old(object));
-        let index = |path: &Path| {
-            let name = path.filename().filter(|_| path.prefix_matches(&paths.folder()))?;
-            parse_chunk(name, ".parquet").or_else(|| parse_chunk(name, ".json"))
-        };
-        for object in objects.iter().filter(|object| old(object) && !in_log && !is_recent) {
-            let logged = topic.committed_ns.is_some()
-                && object.location.prefix_matches(&paths.folder())
-                && parse_logged(&object.location).is_some();
-            if logged || index(&object.location).is_some_and(|index| !named.contains(&index)) {
-                found.count(std::iter::once(object));
-                if !dry_run {
-                    store.remove(&object.location).await?;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Collected {
-    fn count<'a>(&mut self, objects: impl Iterator<Item = &'a ObjectMeta>) {
-        for object in objects {
+    fn count(&mut self, id: SequenceId, decision: &Decision, files: &[ListedFile]) {
+        let removed: Path = match decision {
+            Decision::RemoveSequence => SequencePaths(id).folder(),
+            Decision::RemoveTopic(topic) => SequencePaths(id).topic(*topic).folder(),
+            Decision::RemoveFile(path) => path.clone(),
+            Decision::Keep(path, reason) => {
+                let text = format!("left as it is: {reason}");
+                self.problems.push(Problem { path: path.to_string(), text, repaired: false });
+                return;
+            }
+        };
+        for file in files.iter().filter(|file| file.path.prefix_matches(&removed)) {
             self.files += 1;
-            self.bytes += object.size;
+            self.bytes += file.bytes;
         }
     }
-}
-
-fn topics_of(objects: &[ObjectMeta], paths: &SequencePaths) -> BTreeSet<TopicId> {
-    let below = paths.topics();
-    let id = |object: &ObjectMeta| object.location.prefix_match(&below)?.next()?.as_ref().parse().ok();
-    objects.iter().filter_map(id).collect()
 }
 
 fn log_folder(root: &FilePath, topic: TopicId) -> std::path::PathBuf {

@@ -250,7 +250,7 @@ impl Search {
                 let segments: Vec<_> =
                     segments.remove(&topic.id).unwrap_or_default().into_iter().map(Arc::new).collect();
                 let mut chunks = chunks.remove(&topic.id).unwrap_or_default();
-                chunks.retain(|chunk| segments.iter().all(|segment| segment.index != chunk.row.index));
+                chunks.retain(|chunk| segments.iter().all(|segment| segment.index != chunk.row.id));
                 let found = TopicRows { sequence: topic.sequence, topic: topic.id, chunks, segments };
                 rows.insert(topic.id, found);
             }

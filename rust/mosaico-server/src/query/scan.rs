@@ -175,7 +175,7 @@ impl Scanner {
         ranges: bool,
     ) -> Result<Found> {
         let _permit = self.permit().await?;
-        let path = SequencePaths(rows.sequence).topic(rows.topic).chunk(chunk.row.index);
+        let path = SequencePaths(rows.sequence).topic(rows.topic).chunk(chunk.row.id);
         let mut file = ParquetFile { chunks: self.core.store.chunks(), path, bytes: chunk.row.bytes };
         let footer = self.core.footers.load(&mut file).await?;
         let failed = {

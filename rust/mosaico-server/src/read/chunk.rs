@@ -38,7 +38,7 @@ pub(crate) async fn open(
     chunk: ChunkRow,
     Wanted { window, select, size }: Wanted,
 ) -> Result<BatchStream> {
-    let path = SequencePaths(sequence).topic(topic).chunk(chunk.index);
+    let path = SequencePaths(sequence).topic(topic).chunk(chunk.id);
     let mut file = ParquetFile { chunks: core.store.chunks(), path, bytes: chunk.bytes };
     let footer = core.footers.load(&mut file).await?;
     let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);

@@ -23,9 +23,9 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::live::SegmentView;
 use crate::ingest::log::LogError;
-use crate::ingest::parts::part_of;
 use crate::ingest::reader::BatchReader;
 use crate::ingest::segment::sort_batches;
+use crate::store::chunk_id::ChunkId;
 use crate::trace;
 
 /// How often a topic without a writer is looked at.
@@ -69,7 +69,7 @@ struct Tail {
     /// Of all times: rows are cut to the window when they are handed out.
     wanted: Wanted,
     /// Segments and chunks of which something was read.
-    read: BTreeSet<u32>,
+    read: BTreeSet<ChunkId>,
     /// The last of the segments, if it may grow.
     segment: Option<Growing>,
     /// What was read of each part in segments: the rows of the topic up to there, and their latest time.
@@ -80,7 +80,7 @@ struct Tail {
 
 /// A segment that is read as it grows.
 struct Growing {
-    index: u32,
+    index: ChunkId,
     reader: BatchReader,
     /// Rows of the topic up to where it was read.
     row: u64,
@@ -123,8 +123,8 @@ impl Tail {
     }
 
     /// Notes what was read of a segment.
-    fn note(&mut self, index: u32, row: u64, latest: i64) {
-        let known = self.logged.entry(part_of(index)).or_insert((row, latest));
+    fn note(&mut self, index: ChunkId, row: u64, latest: i64) {
+        let known = self.logged.entry(index.epoch).or_insert((row, latest));
         *known = (known.0.max(row), known.1.max(latest));
     }
 
@@ -215,12 +215,12 @@ impl Tail {
     }
 
     /// Once all is in chunks they may be joined to new ones, of which it is not known what was read.
-    async fn check_joined(&self, next: u32) -> Result<()> {
+    async fn check_joined(&self, next: ChunkId) -> Result<()> {
         let Some(&index) = self.read.last() else { return Ok(()) };
         let chunks = self.core.catalog.chunks(self.topic.id).await?;
         let row = self.core.catalog.topic_by_id(self.topic.id).await?;
         let is_complete = row.is_some_and(|row| row.committed_ns.is_some());
-        if is_complete && chunks.iter().all(|chunk| chunk.index > index) {
+        if is_complete && chunks.iter().all(|chunk| chunk.id > index) {
             let topic = &self.topic.locator;
             return Err(Error::StoreUnavailable(format!(
                 "following `{topic}` from chunk {next} on, whose chunks were joined meanwhile,"
@@ -231,7 +231,7 @@ impl Tail {
 
     /// The chunk without what was read of it in the segments of another part.
     async fn rest(&self, chunk: ChunkRow) -> Result<BatchStream> {
-        let earlier = self.logged.range(..part_of(chunk.index)).map(|(_, known)| *known);
+        let earlier = self.logged.range(..chunk.id.epoch).map(|(_, known)| *known);
         let (row, latest) = earlier.max_by_key(|(row, _)| *row).unwrap_or((0, i64::MIN));
         let known = row.saturating_sub(chunk.row_start);
         let (core, sequence, topic) = (&self.core, self.topic.sequence_id, self.topic.id);
@@ -251,15 +251,15 @@ impl Tail {
     }
 
     /// What a daemon that was away stored of what came before the current segment.
-    async fn late(&mut self, current: u32) -> Result<Option<BatchStream>> {
+    async fn late(&mut self, current: ChunkId) -> Result<Option<BatchStream>> {
         if self.core.cluster.is_none() || self.looked.elapsed() < LATE {
             return Ok(None);
         }
         self.looked = Instant::now();
         let chunks = self.core.catalog.chunks(self.topic.id).await?;
-        let late = |chunk: &ChunkRow| chunk.index < current && !self.read.contains(&chunk.index);
+        let late = |chunk: &ChunkRow| chunk.id < current && !self.read.contains(&chunk.id);
         let Some(chunk) = chunks.into_iter().find(late) else { return Ok(None) };
-        self.read.insert(chunk.index);
+        self.read.insert(chunk.id);
         self.rest(chunk).await.map(Some)
     }
 
@@ -273,9 +273,9 @@ impl Tail {
             let segments = live.as_ref().map(|live| live.indices()).unwrap_or_default();
             let segment = segments.into_iter().find(|index| !self.read.contains(index));
             let chunks = self.core.catalog.chunks(self.topic.id).await?;
-            let chunk = chunks.into_iter().find(|chunk| !self.read.contains(&chunk.index));
+            let chunk = chunks.into_iter().find(|chunk| !self.read.contains(&chunk.id));
             match (segment, chunk) {
-                (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.index) => {
+                (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.id) => {
                     // Else it turned into a chunk meanwhile.
                     if let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() {
                         self.read.insert(index);
@@ -284,8 +284,8 @@ impl Tail {
                     }
                 }
                 (_, Some(chunk)) => {
-                    self.check_joined(chunk.index).await?;
-                    self.read.insert(chunk.index);
+                    self.check_joined(chunk.id).await?;
+                    self.read.insert(chunk.id);
                     return self.rest(chunk).await.map(Some);
                 }
                 _ => return Ok(None),

@@ -8,6 +8,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::file::ParquetFile;
 use crate::error::{Error, Result};
+use crate::store::parquet::check_chunk_version;
 
 #[derive(Debug)]
 struct Entry {
@@ -36,6 +37,9 @@ impl FooterCache {
     }
 
     /// The footer and page index of `file`.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`] if a newer version wrote the file.
     pub(crate) async fn load(&self, file: &mut ParquetFile) -> Result<ArrowReaderMetadata> {
         if let Some(footer) = self.get(&file.path) {
             return Ok(footer);
@@ -43,6 +47,7 @@ impl FooterCache {
         let footer = ArrowReaderMetadata::load_async(file, ArrowReaderOptions::new())
             .await
             .map_err(|e| Error::internal(format!("reading the footer of {}", file.path), e))?;
+        check_chunk_version(footer.metadata()).map_err(|error| error.at("chunk", &file.path))?;
         self.insert(file.path.clone(), footer.clone());
         Ok(footer)
     }

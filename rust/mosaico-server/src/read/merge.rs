@@ -16,6 +16,7 @@ use super::BatchStream;
 use crate::batch::times;
 use crate::core::PieceSize;
 use crate::error::{Error, Result};
+use crate::store::chunk_id::ChunkId;
 
 /// Up to this many runs are copied run by run, more row by row.
 const FEW_RUNS: usize = 32;
@@ -23,7 +24,7 @@ const FEW_RUNS: usize = 32;
 /// Rows of a chunk or segment, sorted by time; not opened before its first row may be due.
 pub(crate) struct Source {
     /// Position in arrival: rows with equal times come in this order.
-    pub order: u32,
+    pub order: ChunkId,
     /// No row is earlier.
     pub lower_bound: i64,
     pub open: BoxFuture<'static, Result<BatchStream>>,
@@ -31,7 +32,7 @@ pub(crate) struct Source {
 
 /// A source with its current batch.
 struct Head {
-    order: u32,
+    order: ChunkId,
     batch: RecordBatch,
     row: usize,
     row_bytes: usize,
@@ -42,7 +43,7 @@ struct Head {
 
 impl Head {
     /// Moves to the next batch with rows; `None` at the end.
-    async fn advance(order: u32, mut rest: BatchStream) -> Result<Option<Self>> {
+    async fn advance(order: ChunkId, mut rest: BatchStream) -> Result<Option<Self>> {
         while let Some(batch) = rest.try_next().await? {
             if batch.num_rows() > 0 {
                 let row_bytes = data_bytes(&batch).div_ceil(batch.num_rows());
@@ -57,7 +58,7 @@ impl Head {
     }
 
     /// The end of the rows that come before `limit`.
-    fn run_end(&self, limit: Option<(i64, u32)>) -> Result<usize> {
+    fn run_end(&self, limit: Option<(i64, ChunkId)>) -> Result<usize> {
         let times = times(&self.batch)?.values();
         Ok(match limit {
             None => times.len(),
@@ -113,7 +114,7 @@ pub(crate) fn merge(mut sources: Vec<Source>, size: Arc<PieceSize>) -> BatchStre
     let mut waiting: VecDeque<Source> = sources.into();
     let merged = try_stream! {
         // Keyed by time and arrival; the heads lie in `heads` by slot.
-        let mut heap: BinaryHeap<Reverse<(i64, u32, usize)>> = BinaryHeap::new();
+        let mut heap: BinaryHeap<Reverse<(i64, ChunkId, usize)>> = BinaryHeap::new();
         let mut heads: Vec<Option<Head>> = Vec::new();
         let mut gathered = Gathered::default();
         loop {
@@ -174,10 +175,11 @@ mod tests {
     use super::*;
     use crate::batch::TIMESTAMP;
 
-    fn source(order: u32, batches: Vec<Vec<i64>>, opened: Arc<AtomicUsize>) -> Source {
+    fn source(index: u32, batches: Vec<Vec<i64>>, opened: Arc<AtomicUsize>) -> Source {
+        let order = ChunkId { epoch: 0, index };
         let lower_bound = batches.iter().flatten().copied().next().unwrap_or(0);
         let batch = move |times: Vec<i64>| {
-            let orders: ArrayRef = Arc::new(Int64Array::from(vec![i64::from(order); times.len()]));
+            let orders: ArrayRef = Arc::new(Int64Array::from(vec![i64::from(index); times.len()]));
             let times: ArrayRef = Arc::new(Int64Array::from(times));
             Ok(RecordBatch::try_from_iter([(TIMESTAMP, times), ("order", orders)]).unwrap())
         };

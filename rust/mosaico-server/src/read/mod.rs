@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::ingest::live::{Segment, SegmentView};
 use crate::ingest::parts::{give_way, is_cut};
 use crate::ingest::segment::{SortedBatches, read_sorted};
+use crate::store::chunk_id::ChunkId;
 use crate::trace;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -60,9 +61,9 @@ pub(crate) fn read_chunks(
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Its segments and chunks.
-    pub indices: BTreeSet<u32>,
+    pub indices: BTreeSet<ChunkId>,
     /// Segments among them, the last of which may grow.
-    pub segments: Vec<(u32, Segment)>,
+    pub segments: Vec<(ChunkId, Segment)>,
 }
 
 /// What is durable now.
@@ -75,7 +76,7 @@ async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result
     let window = wanted.window;
     let mut sources = Vec::new();
     for chunk in chunks {
-        if seen.indices.insert(chunk.index) && window.overlaps(chunk.ts_min, chunk.ts_max) {
+        if seen.indices.insert(chunk.id) && window.overlaps(chunk.ts_min, chunk.ts_max) {
             sources.push(chunk_source(core, topic, chunk, wanted.clone()));
         }
     }
@@ -111,7 +112,7 @@ async fn durable(core: &Arc<Core>, topic: &TopicRow) -> Result<(Vec<SegmentView>
 fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, wanted: Wanted) -> Source {
     let (core, sequence, topic) = (Arc::clone(core), topic.sequence_id, topic.id);
     let lower_bound = chunk.ts_min.max(wanted.window.start.unwrap_or(i64::MIN));
-    let order = chunk.index;
+    let order = chunk.id;
     let open = async move { chunk::open(&core, sequence, topic, chunk, wanted).await };
     Source { order, lower_bound, open: open.boxed() }
 }

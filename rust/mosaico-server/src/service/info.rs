@@ -20,6 +20,7 @@ use crate::cluster::forward;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ingest::parts;
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::lost_rows;
 
 /// All sequences by name.
@@ -138,8 +139,8 @@ async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)
     let mut durable = durable.saturating_sub(lost_rows(&row.damage));
     if core.cluster.is_some() {
         // Other daemons may have rows before or after ours.
-        let chunks: HashSet<u32> =
-            core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.index).collect();
+        let chunks: HashSet<ChunkId> =
+            core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.id).collect();
         let ours = segments.iter().filter(|(index, _)| !chunks.contains(index));
         durable = stored + ours.map(|(_, segment)| segment.rows.rows).sum::<u64>();
     }

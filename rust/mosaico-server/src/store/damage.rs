@@ -4,17 +4,19 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::chunk_id::ChunkId;
+
 /// `damage.json`: replaced each time a segment of the topic is put into quarantine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DamageRecord {
-    pub format_version: u32,
     pub segments: Vec<DamagedSegment>,
 }
 
 /// A segment that did not have the bytes that were written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DamagedSegment {
-    pub index: u32,
+    #[serde(flatten)]
+    pub id: ChunkId,
     /// Where the damaged file is kept, below the state folder or in the store.
     pub kept: String,
     /// Acknowledged rows of the topic that are lost.
@@ -40,13 +42,13 @@ pub(crate) fn lost_rows(damage: &[DamagedSegment]) -> u64 {
 }
 
 /// Lost rows of one segment of a topic.
-pub(crate) fn lost_of(damage: &[DamagedSegment], index: u32) -> u64 {
-    damage.iter().filter(|segment| segment.index == index).map(DamagedSegment::rows).sum()
+pub(crate) fn lost_of(damage: &[DamagedSegment], id: ChunkId) -> u64 {
+    damage.iter().filter(|segment| segment.id == id).map(DamagedSegment::rows).sum()
 }
 
 /// Each segment with lost rows, and the rows of the topic up to their end.
-pub(crate) fn ends(damage: &[DamagedSegment]) -> impl Iterator<Item = (u32, u64)> {
-    damage.iter().filter_map(|segment| Some((segment.index, segment.lost.iter().map(|rows| rows.end).max()?)))
+pub(crate) fn ends(damage: &[DamagedSegment]) -> impl Iterator<Item = (ChunkId, u64)> {
+    damage.iter().filter_map(|segment| Some((segment.id, segment.lost.iter().map(|rows| rows.end).max()?)))
 }
 
 /// What of `ranges`, which are in order, is not in `others`.

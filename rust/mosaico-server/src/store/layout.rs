@@ -10,33 +10,43 @@
 //!                   notify/<id>.json                       notification
 //!                   topic/<topic id>/topic.json            creation
 //!                                    schema.arrow          schema snapshot, IPC message of the first put
-//!                                    chunk-00000.parquet   rows, sorted by time
-//!                                    chunk-00000.json      what the chunk holds
-//!                                    resumed.json          the writer went on after its connection broke
+//!                                    chunk-<epoch>-<index>.parquet  rows, sorted by time
+//!                                    chunk-<epoch>-<index>.json     what the chunk holds
+//!                                    resumed.json          the writer resumed after its connection broke
 //!                                    damage.json           damaged segments of its log, and the rows that are lost
-//!                                    part-00000.json       which daemon received the rows from here on, if several do
+//!                                    epoch-<epoch>.json    which daemon received the rows from here on, if several do
 //!                                    uploaded.json         the upload has ended; rows are in the logs of daemons
-//!                                    log/<segment>-<row>-<rows>.ipc  rows that are not in chunks yet, if the log is in the store
+//!                                    wal/<epoch>-<index>-<row>-<rows>.wal  rows of a segment of the write-ahead log that
+//!                                                          are not in chunks yet, if it is replicated to the store
 //!                                    commit.json           complete upload, names the chunks
 //!                                    deleted.json          removal has begun
 //! events/<event id>.json                                   events from that one on
 //! ```
 
-use object_store::path::Path;
+use std::fmt::Display;
+use std::str::FromStr;
 
+use object_store::path::Path;
+use ulid::Ulid;
+
+use super::chunk_id::ChunkId;
+use super::record_kind::{FileName, Level, RecordKind};
 use crate::id::{NotificationId, SequenceId, TopicId};
 
 /// Root of all sequences.
 pub(crate) const ROOT: &str = "seq";
 
+/// Folder of the topics in that of their sequence.
+const TOPICS: &str = "topic";
+
 /// The record of all layers.
 pub(crate) fn layers_file() -> Path {
-    Path::from("layers.json")
+    Path::from(RecordKind::Layers.file(RecordKey::Only))
 }
 
 /// Whose bucket it is.
 pub(crate) fn owner_file() -> Path {
-    Path::from("owner.json")
+    Path::from(RecordKind::Owner.file(RecordKey::Only))
 }
 
 /// Root of the events.
@@ -47,34 +57,168 @@ pub(crate) fn events_file(first: &str) -> Path {
     Path::from(format!("{EVENTS}/{first}.json"))
 }
 
+/// Which of the records of a kind, in one folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RecordKey {
+    /// There is one.
+    Only,
+    /// That of a writer epoch.
+    Epoch(u32),
+    /// That of a chunk.
+    Chunk(ChunkId),
+    /// The one with this id.
+    Id(Ulid),
+}
+
+impl RecordKind {
+    /// The file of a record in the folder of its level. The key is of the form that the kind has.
+    fn file(self, key: RecordKey) -> String {
+        match (self.spec().file, key) {
+            (FileName::Epoch(prefix), RecordKey::Epoch(epoch)) => format!("{prefix}{epoch:05}.json"),
+            (FileName::Chunk(prefix), RecordKey::Chunk(chunk)) => format!("{prefix}{chunk}.json"),
+            (FileName::Id(folder), RecordKey::Id(id)) => format!("{folder}/{id}.json"),
+            (
+                FileName::Fixed(name) | FileName::Epoch(name) | FileName::Chunk(name) | FileName::Id(name),
+                _,
+            ) => name.to_owned(),
+        }
+    }
+
+    /// The key of a file of this kind; `None`: it is none.
+    fn parse(self, file: &str) -> Option<RecordKey> {
+        let stem = |prefix: &str| file.strip_prefix(prefix)?.strip_suffix(".json");
+        match self.spec().file {
+            FileName::Fixed(name) => (file == name).then_some(RecordKey::Only),
+            FileName::Epoch(prefix) => stem(prefix)?.parse().ok().map(RecordKey::Epoch),
+            FileName::Chunk(prefix) => stem(prefix)?.parse().ok().map(RecordKey::Chunk),
+            FileName::Id(folder) => {
+                let name = file.strip_prefix(folder)?.strip_prefix('/')?;
+                name.strip_suffix(".json")?.parse().ok().map(RecordKey::Id)
+            }
+        }
+    }
+}
+
+/// What a file of the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreFile {
+    /// A record.
+    Record(RecordKind, RecordKey),
+    /// The schema snapshot of a topic.
+    Schema,
+    /// The rows of a chunk.
+    Chunk(ChunkId),
+    /// Rows of the write-ahead log.
+    Wal(LoggedRows),
+    /// A JSON file in the place of records that is of no kind of this version: a newer version may have it.
+    UnknownRecord,
+    /// What others put there.
+    Foreign,
+}
+
+impl StoreFile {
+    /// Whether a folder with this file and without the record of its creation has lost that one.
+    pub(crate) fn proves_use(self) -> bool {
+        match self {
+            Self::Record(kind, _) => kind.spec().proves_use,
+            Self::Schema | Self::UnknownRecord => true,
+            // They may have been on their way to a bucket when the folder was removed.
+            Self::Chunk(_) | Self::Wal(_) | Self::Foreign => false,
+        }
+    }
+}
+
+/// A file of the store and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub sequence: Option<SequenceId>,
+    pub topic: Option<TopicId>,
+    pub file: StoreFile,
+}
+
+/// What lies at `path`.
+pub(crate) fn locate(path: &Path) -> Located {
+    let path = path.as_ref();
+    let (sequence, rest) = match below(ROOT, path) {
+        Some((sequence, rest)) => (Some(sequence), rest),
+        None => (None, path),
+    };
+    let (topic, rest) = match sequence.and_then(|_| below(TOPICS, rest)) {
+        Some((topic, rest)) => (Some(topic), rest),
+        None => (None, rest),
+    };
+    let level = match (sequence, topic) {
+        (_, Some(_)) => Level::Topic,
+        (Some(_), None) => Level::Sequence,
+        (None, None) => Level::Store,
+    };
+    Located { sequence, topic, file: file(level, rest) }
+}
+
+/// The id that a path below `folder` goes on with, and the rest of the path.
+fn below<'a, T: FromStr>(folder: &str, path: &'a str) -> Option<(T, &'a str)> {
+    let (id, rest) = path.strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?;
+    Some((id.parse().ok()?, rest))
+}
+
+fn file(level: Level, name: &str) -> StoreFile {
+    for kind in RecordKind::ALL.iter().filter(|kind| kind.spec().levels.contains(&level)) {
+        // Only as this program writes it: another name of the same record is not that record.
+        if let Some(key) = kind.parse(name)
+            && kind.file(key) == name
+        {
+            return StoreFile::Record(*kind, key);
+        }
+    }
+    if level == Level::Topic {
+        if name == SCHEMA {
+            return StoreFile::Schema;
+        }
+        let chunk = name.strip_prefix(CHUNK).and_then(|rest| rest.strip_suffix(".parquet"));
+        if let Some(chunk) = chunk.and_then(|id| id.parse().ok()) {
+            return StoreFile::Chunk(chunk);
+        }
+        if let Some(rows) = parse_rows(name) {
+            return StoreFile::Wal(rows);
+        }
+    }
+    match name.ends_with(".json") && level != Level::Store {
+        true => StoreFile::UnknownRecord,
+        false => StoreFile::Foreign,
+    }
+}
+
 /// Paths of one sequence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SequencePaths(pub SequenceId);
 
 impl SequencePaths {
+    fn file(self, name: impl Display) -> Path {
+        Path::from(format!("{ROOT}/{}/{name}", self.0))
+    }
+    fn record(self, kind: RecordKind, key: RecordKey) -> Path {
+        self.file(kind.file(key))
+    }
     pub(crate) fn folder(self) -> Path {
         Path::from(format!("{ROOT}/{}", self.0))
     }
     pub(crate) fn created(self) -> Path {
-        Path::from(format!("{ROOT}/{}/sequence.json", self.0))
+        self.record(RecordKind::Sequence, RecordKey::Only)
     }
     pub(crate) fn finalized(self) -> Path {
-        Path::from(format!("{ROOT}/{}/final.json", self.0))
+        self.record(RecordKind::Final, RecordKey::Only)
     }
     pub(crate) fn ended(self) -> Path {
-        Path::from(format!("{ROOT}/{}/ended.json", self.0))
+        self.record(RecordKind::Ended, RecordKey::Only)
     }
     pub(crate) fn deleted(self) -> Path {
-        Path::from(format!("{ROOT}/{}/deleted.json", self.0))
-    }
-    pub(crate) fn notifications(self) -> Path {
-        Path::from(format!("{ROOT}/{}/notify", self.0))
+        self.record(RecordKind::Tombstone, RecordKey::Only)
     }
     pub(crate) fn notification(self, id: NotificationId) -> Path {
-        Path::from(format!("{ROOT}/{}/notify/{id}.json", self.0))
+        self.record(RecordKind::Notification, RecordKey::Id(id.into()))
     }
     pub(crate) fn topics(self) -> Path {
-        Path::from(format!("{ROOT}/{}/topic", self.0))
+        self.file(TOPICS)
     }
     pub(crate) fn topic(self, topic: TopicId) -> TopicPaths {
         TopicPaths { sequence: self.0, topic }
@@ -89,60 +233,68 @@ pub(crate) struct TopicPaths {
 }
 
 impl TopicPaths {
-    fn file(self, name: &str) -> Path {
-        Path::from(format!("{ROOT}/{}/topic/{}/{name}", self.sequence, self.topic))
+    fn file(self, name: impl Display) -> Path {
+        Path::from(format!("{ROOT}/{}/{TOPICS}/{}/{name}", self.sequence, self.topic))
+    }
+    fn record(self, kind: RecordKind, key: RecordKey) -> Path {
+        self.file(kind.file(key))
     }
     pub(crate) fn folder(self) -> Path {
-        Path::from(format!("{ROOT}/{}/topic/{}", self.sequence, self.topic))
+        Path::from(format!("{ROOT}/{}/{TOPICS}/{}", self.sequence, self.topic))
     }
     pub(crate) fn created(self) -> Path {
-        self.file("topic.json")
+        self.record(RecordKind::Topic, RecordKey::Only)
     }
     pub(crate) fn schema(self) -> Path {
-        self.file("schema.arrow")
+        self.file(SCHEMA)
     }
     pub(crate) fn resumed(self) -> Path {
-        self.file("resumed.json")
+        self.record(RecordKind::Resumed, RecordKey::Only)
     }
     pub(crate) fn damage(self) -> Path {
-        self.file("damage.json")
+        self.record(RecordKind::Damage, RecordKey::Only)
     }
-    pub(crate) fn part(self, number: u32) -> Path {
-        self.file(&format!("part-{number:05}.json"))
+    pub(crate) fn epoch(self, epoch: u32) -> Path {
+        self.record(RecordKind::Epoch, RecordKey::Epoch(epoch))
     }
     pub(crate) fn uploaded(self) -> Path {
-        self.file("uploaded.json")
+        self.record(RecordKind::Uploaded, RecordKey::Only)
     }
     pub(crate) fn committed(self) -> Path {
-        self.file("commit.json")
+        self.record(RecordKind::Commit, RecordKey::Only)
     }
     pub(crate) fn deleted(self) -> Path {
-        self.file("deleted.json")
+        self.record(RecordKind::Tombstone, RecordKey::Only)
     }
-    pub(crate) fn log(self) -> Path {
-        self.file(LOG)
+    pub(crate) fn wal(self) -> Path {
+        self.file(WAL)
     }
-    pub(crate) fn logged(self, rows: LoggedRows) -> Path {
-        let LoggedRows { index, row_start, row_end } = rows;
+    pub(crate) fn wal_object(self, rows: LoggedRows) -> Path {
+        let LoggedRows { segment, row_start, row_end } = rows;
         // Listings are in the order of arrival.
-        self.file(&format!("{LOG}/{index:010}-{row_start:020}-{}.ipc", row_end - row_start))
+        self.file(format!("{WAL}/{segment}-{row_start:020}-{}.wal", row_end - row_start))
     }
-    pub(crate) fn chunk(self, index: u32) -> Path {
-        self.file(&format!("chunk-{index:05}.parquet"))
+    pub(crate) fn chunk(self, id: ChunkId) -> Path {
+        self.file(format!("{CHUNK}{id}.parquet"))
     }
-    pub(crate) fn chunk_record(self, index: u32) -> Path {
-        self.file(&format!("chunk-{index:05}.json"))
+    pub(crate) fn chunk_record(self, id: ChunkId) -> Path {
+        self.record(RecordKind::Chunk, RecordKey::Chunk(id))
     }
 }
 
-/// Folder of a topic's log in the store.
-const LOG: &str = "log";
+/// The schema snapshot of a topic: an IPC message.
+const SCHEMA: &str = "schema.arrow";
+
+/// What the file name of a chunk begins with.
+const CHUNK: &str = "chunk-";
+
+/// Folder of a topic's write-ahead log in the store.
+const WAL: &str = "wal";
 
 /// Rows of a segment that were synced together, in an object of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LoggedRows {
-    /// Of the segment.
-    pub index: u32,
+    pub segment: ChunkId,
     /// Rows of the topic before them.
     pub row_start: u64,
     pub row_end: u64,
@@ -150,24 +302,19 @@ pub(crate) struct LoggedRows {
 
 /// The rows of an object in the folder of a topic; `None`: it is not of the log.
 pub(crate) fn parse_logged(path: &Path) -> Option<LoggedRows> {
-    let (folder, name) = path.as_ref().rsplit_once('/')?;
-    if folder.rsplit('/').next() != Some(LOG) {
-        return None;
+    match locate(path).file {
+        StoreFile::Wal(rows) => Some(rows),
+        _ => None,
     }
-    let mut numbers = name.strip_suffix(".ipc")?.split('-');
-    let (index, row_start) = (numbers.next()?.parse().ok()?, numbers.next()?.parse::<u64>().ok()?);
-    let row_end = row_start.checked_add(numbers.next()?.parse().ok()?)?;
-    numbers.next().is_none().then_some(LoggedRows { index, row_start, row_end })
 }
 
-/// The number in the file name of a part's record.
-pub(crate) fn parse_part(name: &str) -> Option<u32> {
-    name.strip_prefix("part-")?.strip_suffix(".json")?.parse().ok()
-}
-
-/// The index in the file name of a chunk (`.parquet`) or of its record (`.json`).
-pub(crate) fn parse_chunk(name: &str, ending: &str) -> Option<u32> {
-    name.strip_prefix("chunk-")?.strip_suffix(ending)?.parse().ok()
+fn parse_rows(file: &str) -> Option<LoggedRows> {
+    let name = file.strip_prefix(WAL)?.strip_prefix('/')?.strip_suffix(".wal")?;
+    let (name, rows) = name.rsplit_once('-')?;
+    let (segment, row_start) = name.rsplit_once('-')?;
+    let row_start: u64 = row_start.parse().ok()?;
+    let row_end = row_start.checked_add(rows.parse().ok()?)?;
+    Some(LoggedRows { segment: segment.parse().ok()?, row_start, row_end })
 }
 
 #[cfg(test)]
@@ -177,16 +324,74 @@ mod tests {
     #[test]
     fn names_of_logged_rows_read_back_and_are_in_order() {
         let topic = SequencePaths(SequenceId::generate()).topic(TopicId::generate());
-        let rows = |index, row_start, row_end| LoggedRows { index, row_start, row_end };
-        let all =
-            [rows(0, 0, 9), rows(0, 9, 10), rows(0, 100, u64::MAX), rows(7, 3, 4), rows(u32::MAX, 0, 1)];
-        let paths = all.map(|rows| topic.logged(rows));
+        let rows = |epoch, index, row_start, row_end| {
+            let segment = ChunkId { epoch, index };
+            LoggedRows { segment, row_start, row_end }
+        };
+        let all = [
+            rows(0, 0, 0, 9),
+            rows(0, 0, 9, 10),
+            rows(0, 0, 100, u64::MAX),
+            rows(0, 70_000, 3, 4),
+            rows(1, 0, 3, 4),
+            rows(u32::MAX, u32::MAX, 0, 1),
+        ];
+        let paths = all.map(|rows| topic.wal_object(rows));
         assert!(paths.is_sorted());
         assert_eq!(paths.map(|path| parse_logged(&path)), all.map(Some));
-        for other in
-            ["chunk-00000.json", "log/1-2.ipc", "log/1-2-3-4.ipc", "log/1-2-3.json", "notify/1-2-3.ipc"]
-        {
+        for other in [
+            "chunk-00000-0000000.json",
+            "wal/1-2.wal",
+            "wal/00000-0000001-2-x.wal",
+            "wal/00000-0000001-2-3.json",
+            "notify/00000-0000001-2-3.wal",
+        ] {
             assert_eq!(parse_logged(&topic.file(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_record_is_found_again_by_its_path() {
+        let (sequence, topic, id) = (SequenceId::generate(), TopicId::generate(), Ulid::new());
+        for kind in RecordKind::ALL {
+            let key = match kind.spec().file {
+                FileName::Fixed(_) => RecordKey::Only,
+                FileName::Epoch(_) => RecordKey::Epoch(7),
+                FileName::Chunk(_) => RecordKey::Chunk(ChunkId { epoch: 7, index: u32::MAX }),
+                FileName::Id(_) => RecordKey::Id(id),
+            };
+            for level in kind.spec().levels {
+                let paths = SequencePaths(sequence);
+                let (path, of, in_topic) = match level {
+                    Level::Store => (Path::from(kind.file(key)), None, None),
+                    Level::Sequence => (paths.record(*kind, key), Some(sequence), None),
+                    Level::Topic => (paths.topic(topic).record(*kind, key), Some(sequence), Some(topic)),
+                };
+                let file = StoreFile::Record(*kind, key);
+                assert_eq!(locate(&path), Located { sequence: of, topic: in_topic, file }, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_files_are_told_apart() {
+        let sequence = SequencePaths(SequenceId::generate());
+        let topic = sequence.topic(TopicId::generate());
+        let id = ChunkId { epoch: 2, index: 70_000 };
+        let rows = LoggedRows { segment: id, row_start: 4, row_end: 5 };
+        for (path, file) in [
+            (topic.schema(), StoreFile::Schema),
+            (topic.chunk(id), StoreFile::Chunk(id)),
+            (topic.wal_object(rows), StoreFile::Wal(rows)),
+            (topic.file("grants.json"), StoreFile::UnknownRecord),
+            (topic.file("chunk-x.json"), StoreFile::UnknownRecord),
+            (sequence.file("grants.json"), StoreFile::UnknownRecord),
+            (sequence.file("schema.arrow"), StoreFile::Foreign),
+            (topic.file("notes.txt"), StoreFile::Foreign),
+            (Path::from("notes.json"), StoreFile::Foreign),
+            (Path::from("seq/no-id/sequence.json"), StoreFile::Foreign),
+        ] {
+            assert_eq!(locate(&path).file, file, "{path}");
         }
     }
 }

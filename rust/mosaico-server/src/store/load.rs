@@ -1,6 +1,6 @@
 //! Reads what the store says about a sequence, for recovery and for rebuilding the catalogue.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path as FilePath;
@@ -9,19 +9,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use object_store::path::Path;
-use serde::de::DeserializeOwned;
 
 use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
-use crate::id::{NotificationId, SequenceId, TopicId};
-use crate::store::damage::DamageRecord;
+use crate::id::{SequenceId, TopicId};
 
-use super::layout::{ROOT, SequencePaths, TopicPaths, parse_chunk, parse_part};
+use super::chunk_id::ChunkId;
+use super::damage::{DamageRecord, DamagedSegment};
+use super::layout::{Located, ROOT, SequencePaths, StoreFile, locate};
+use super::record::{FormatError, check_version, parse};
+use super::record_kind::{FileName, ReadWhen, RecordKind};
 use super::records::{
-    ChunkRecord, CommitRecord, EndedRecord, FinalRecord, NotificationRecord, PartRecord, ResumedRecord,
+    ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
     SequenceRecord, TopicRecord, UploadedRecord,
 };
-use super::{Kind, Store, parse_json};
+use super::{Kind, Store};
 
 /// Sequences of a bucket that are read at the same time.
 const READERS: usize = 16;
@@ -40,8 +42,13 @@ impl Store {
     pub(crate) async fn load_sequence(&self, id: SequenceId) -> Result<Option<SequenceState>> {
         let mut found = self.list(&SequencePaths(id).folder()).await?;
         for path in found.needed(id) {
-            if let Some(bytes) = self.get(&path).await? {
-                found.records.insert(path, bytes);
+            match self.get(&path).await? {
+                Some(bytes) => drop(found.contents.insert(path, bytes)),
+                // Rows would be missing.
+                None if matches!(locate(&path).file, StoreFile::Record(RecordKind::Chunk, _)) => {
+                    return Err(Error::Internal(format!("reading {path}")));
+                }
+                None => {}
             }
         }
         found.sequence(id)
@@ -60,39 +67,59 @@ impl Store {
         loaded.map_err(|e| Error::internal("reading the store", e))
     }
 
-    /// Checks that a folder without the record of its creation holds no other records. A crash leaves no such folder,
-    /// since the record is written first and removals leave a tombstone: the record was lost, and what it was for must
-    /// not be.
-    pub(crate) async fn check_rest(&self, folder: &Path) -> Result<()> {
-        self.list(folder).await?.check_rest(folder)
+    /// Refuses a store of which a newer version wrote what belongs to no sequence, before anything of it is changed.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`].
+    pub(crate) async fn check_shared_versions(&self) -> Result<()> {
+        for kind in RecordKind::ALL.iter().filter(|kind| kind.spec().read == ReadWhen::WithStore) {
+            let Some(path) = self.newest_of(*kind).await? else { continue };
+            let Some(bytes) = self.get(&path).await? else { continue };
+            if let Err(error @ FormatError::Newer { .. }) = check_version(*kind, &bytes) {
+                return Err(error.at("record", &path));
+            }
+        }
+        Ok(())
+    }
+
+    /// The record of a kind in the root of the store, the newest if there are several.
+    async fn newest_of(&self, kind: RecordKind) -> Result<Option<Path>> {
+        let folder = match kind.spec().file {
+            FileName::Fixed(name) => return Ok(Some(Path::from(name))),
+            FileName::Id(folder) => folder,
+            FileName::Epoch(_) | FileName::Chunk(_) => return Ok(None),
+        };
+        let paths = self.list_files(&folder.into()).await?;
+        let paths = paths.into_iter().map(|name| Path::from(format!("{folder}/{name}")));
+        Ok(paths.filter(|path| matches!(locate(path).file, StoreFile::Record(..))).max())
     }
 
     async fn list(&self, folder: &Path) -> Result<Found> {
-        let paths = self.objects_below(folder).await?.into_iter().map(|object| object.location).collect();
-        Ok(Found { paths, records: HashMap::new() })
+        Ok(Found::of(self.objects_below(folder).await?.into_iter().map(|object| object.location)))
     }
 }
 
 fn load_files(root: &FilePath, id: SequenceId) -> Result<Option<SequenceState>> {
     let folder = SequencePaths(id).folder();
     let failed = |e| Error::internal(format!("reading {folder}"), e);
-    let mut found = Found::default();
-    list_files(root, folder.as_ref(), &mut found.paths).map_err(failed)?;
+    let mut paths = Vec::new();
+    list_files(root, folder.as_ref(), &mut paths).map_err(failed)?;
+    let mut found = Found::of(paths);
     for path in found.needed(id) {
         let bytes = fs::read(root.join(path.as_ref())).map_err(failed)?;
-        found.records.insert(path, bytes.into());
+        found.contents.insert(path, bytes.into());
     }
     found.sequence(id)
 }
 
-fn list_files(root: &FilePath, folder: &str, paths: &mut HashSet<Path>) -> io::Result<()> {
+fn list_files(root: &FilePath, folder: &str, paths: &mut Vec<Path>) -> io::Result<()> {
     for entry in fs::read_dir(root.join(folder))? {
         let entry = entry?;
         let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
             list_files(root, &path, paths)?;
         } else {
-            paths.insert(Path::from(path));
+            paths.push(Path::from(path));
         }
     }
     Ok(())
@@ -101,88 +128,206 @@ fn list_files(root: &FilePath, folder: &str, paths: &mut HashSet<Path>) -> io::R
 /// What lies below the folder of a sequence. Listing it first saves asking the store for each record that is not there.
 #[derive(Debug, Default)]
 struct Found {
-    paths: HashSet<Path>,
+    files: BTreeMap<Path, Located>,
     /// The content of those that are needed.
-    records: HashMap<Path, Bytes>,
+    contents: HashMap<Path, Bytes>,
 }
 
 impl Found {
+    fn of(paths: impl IntoIterator<Item = Path>) -> Self {
+        let files = paths.into_iter().map(|path| {
+            let located = locate(&path);
+            (path, located)
+        });
+        Self { files: files.collect(), contents: HashMap::new() }
+    }
+
     fn has(&self, path: &Path) -> bool {
-        self.paths.contains(path)
+        self.files.contains_key(path)
     }
 
     /// The files that tell everything.
     fn needed(&self, id: SequenceId) -> Vec<Path> {
         let paths = SequencePaths(id);
-        if self.has(&paths.deleted()) || !self.has(&paths.created()) {
+        if self.has(&paths.deleted()) {
+            return vec![paths.deleted()];
+        }
+        if !self.has(&paths.created()) {
             return Vec::new();
         }
-        let mut needed = vec![paths.created(), paths.finalized(), paths.ended()];
-        needed.extend(self.notifications(paths).into_iter().map(|id| paths.notification(id)));
-        for topic in self.topics(paths) {
-            if self.has(&topic.deleted()) {
-                continue;
+        let is_needed = |located: &Located| {
+            let topic = located.topic.map(|topic| paths.topic(topic));
+            let is_removed = topic.is_some_and(|topic| self.has(&topic.deleted()));
+            let is_complete = topic.is_some_and(|topic| self.has(&topic.committed()));
+            let when = match located.file {
+                StoreFile::Record(kind, _) => kind.spec().read,
+                // The commit record says it too.
+                StoreFile::Schema => ReadWhen::WhileOpen,
+                StoreFile::Chunk(_) | StoreFile::Wal(_) | StoreFile::UnknownRecord | StoreFile::Foreign => {
+                    return false;
+                }
+            };
+            match when {
+                ReadWhen::WithStore => false,
+                ReadWhen::First => true,
+                ReadWhen::Always => !is_removed,
+                ReadWhen::WhileOpen => !is_removed && !is_complete,
             }
-            needed.extend([topic.resumed(), topic.damage()]);
-            if self.has(&topic.committed()) {
-                needed.push(topic.committed());
-            } else {
-                needed.extend([topic.created(), topic.schema(), topic.uploaded()]);
-                needed.extend(self.parts(topic).into_iter().map(|number| topic.part(number)));
-                needed.extend(self.chunks(topic).into_iter().map(|index| topic.chunk_record(index)));
-            }
-        }
-        needed.retain(|path| self.has(path));
-        needed
+        };
+        self.files.iter().filter(|(_, located)| is_needed(located)).map(|(path, _)| path.clone()).collect()
     }
 
-    fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
-        self.records.get(path).map(|bytes| parse_json(path, bytes)).transpose()
-    }
-
+    /// What the records say. Everything that is [`Self::needed`] is there.
     fn sequence(&self, id: SequenceId) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
+        let mut records = SequenceRecords::default();
+        for (path, located) in &self.files {
+            if let Some(bytes) = self.contents.get(path) {
+                records.add(path, located, bytes)?;
+            }
+        }
         if self.has(&paths.deleted()) {
             return Ok(None);
         }
-        let Some(record) = self.get_json::<SequenceRecord>(&paths.created())? else {
+        if records.created.is_none() {
             self.check_rest(&paths.folder())?;
-            return Ok(None);
-        };
-        let finalized: Option<FinalRecord> = self.get_json(&paths.finalized())?;
-        let ended: Option<EndedRecord> = self.get_json(&paths.ended())?;
-        let mut topics: Vec<TopicState> = Vec::new();
-        for topic in self.topics(paths) {
-            topics.extend(self.topic(topic)?);
         }
+        for topic in self.files.values().filter_map(|located| located.topic).collect::<BTreeSet<_>>() {
+            if self.has(&paths.topic(topic).deleted()) {
+                records.topics.remove(&topic);
+            } else if records.topics.get(&topic).is_none_or(TopicRecords::is_of_none) {
+                self.check_rest(&paths.topic(topic).folder())?;
+            }
+        }
+        Ok(records.state())
+    }
+
+    /// Checks that a folder without the record of its creation holds no other records. A crash leaves no such folder,
+    /// since the record is written first and removals leave a tombstone: the record was lost, and what it was for must
+    /// not be.
+    fn check_rest(&self, folder: &Path) -> Result<()> {
+        let mut below = self.files.iter().filter(|(path, _)| path.prefix_matches(folder));
+        match below.find(|(_, located)| located.file.proves_use()) {
+            Some((path, _)) => {
+                Err(Error::Internal(format!("looking for the record of {folder}, which has {path}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The records of a sequence as they are read, each in its place.
+#[derive(Debug, Default)]
+struct SequenceRecords {
+    created: Option<SequenceRecord>,
+    finalized: Option<FinalRecord>,
+    ended: Option<EndedRecord>,
+    notifications: Vec<NotificationRecord>,
+    topics: BTreeMap<TopicId, TopicRecords>,
+}
+
+#[derive(Debug, Default)]
+struct TopicRecords {
+    commit: Option<CommitRecord>,
+    created: Option<TopicRecord>,
+    schema: Option<Vec<u8>>,
+    resumed: u32,
+    damage: Vec<DamagedSegment>,
+    parts: BTreeMap<u32, EpochRecord>,
+    uploaded: Option<u64>,
+    chunks: BTreeMap<ChunkId, ChunkRecord>,
+}
+
+impl SequenceRecords {
+    fn add(&mut self, path: &Path, located: &Located, bytes: &[u8]) -> Result<()> {
+        let topic = located.topic.map(|topic| self.topics.entry(topic).or_default());
+        let kind = match located.file {
+            StoreFile::Record(kind, _) => kind,
+            StoreFile::Schema => {
+                topic.into_iter().for_each(|topic| topic.schema = Some(bytes.to_vec()));
+                return Ok(());
+            }
+            StoreFile::Chunk(_) | StoreFile::Wal(_) | StoreFile::UnknownRecord | StoreFile::Foreign => {
+                return Ok(());
+            }
+        };
+        match (kind, topic) {
+            (RecordKind::Tombstone, _) => {
+                if let Err(error @ FormatError::Newer { .. }) = check_version(kind, bytes) {
+                    return Err(error.at("record", path));
+                }
+                // Damaged or not, what it says is that it is there.
+            }
+            (RecordKind::Sequence, _) => self.created = Some(parse(path, bytes)?),
+            (RecordKind::Final, _) => self.finalized = Some(parse(path, bytes)?),
+            (RecordKind::Ended, _) => self.ended = Some(parse(path, bytes)?),
+            (RecordKind::Notification, _) => self.notifications.push(parse(path, bytes)?),
+            (RecordKind::Commit, Some(topic)) => topic.commit = Some(parse(path, bytes)?),
+            (RecordKind::Topic, Some(topic)) => topic.created = Some(parse(path, bytes)?),
+            (RecordKind::Resumed, Some(topic)) => {
+                topic.resumed = parse::<ResumedRecord>(path, bytes)?.times;
+            }
+            (RecordKind::Damage, Some(topic)) => {
+                topic.damage = parse::<DamageRecord>(path, bytes)?.segments;
+            }
+            (RecordKind::Epoch, Some(topic)) => {
+                let part: EpochRecord = parse(path, bytes)?;
+                topic.parts.insert(part.epoch, part);
+            }
+            (RecordKind::Uploaded, Some(topic)) => {
+                topic.uploaded = Some(parse::<UploadedRecord>(path, bytes)?.rows);
+            }
+            (RecordKind::Chunk, Some(topic)) => {
+                let chunk: ChunkRecord = parse(path, bytes)?;
+                topic.chunks.insert(chunk.id(), chunk);
+            }
+            // They are not of a sequence, and their paths are not below one.
+            (RecordKind::Owner | RecordKind::Layers | RecordKind::Events, _)
+            | (
+                RecordKind::Commit
+                | RecordKind::Topic
+                | RecordKind::Resumed
+                | RecordKind::Damage
+                | RecordKind::Epoch
+                | RecordKind::Uploaded
+                | RecordKind::Chunk,
+                None,
+            ) => {}
+        }
+        Ok(())
+    }
+
+    fn state(self) -> Option<SequenceState> {
+        let Self { created, finalized, ended, mut notifications, topics } = self;
+        let record = created?;
+        let mut topics: Vec<TopicState> = topics.into_values().filter_map(TopicRecords::state).collect();
         if let Some(record) = &finalized {
             topics.retain(|topic| record.topics.contains(&topic.record.id));
-        }
-        let mut notifications: Vec<NotificationRecord> = Vec::new();
-        for id in self.notifications(paths) {
-            notifications.extend(self.get_json(&paths.notification(id))?);
         }
         // A topic's removal may have been cut short before its notifications.
         let known = |id: &TopicId| topics.iter().any(|topic| topic.record.id == *id);
         notifications.retain(|notification| notification.topic.as_ref().is_none_or(known));
-        Ok(Some(SequenceState {
+        notifications.sort_by_key(|notification| notification.id);
+        Some(SequenceState {
             record,
             finalized_ns: finalized.map(|f| f.finalized_ns),
             ended_ns: ended.map(|e| e.ended_ns),
             topics,
             notifications,
-        }))
+        })
+    }
+}
+
+impl TopicRecords {
+    /// Whether nothing says what topic it is.
+    fn is_of_none(&self) -> bool {
+        self.commit.is_none() && self.created.is_none()
     }
 
-    fn topic(&self, paths: TopicPaths) -> Result<Option<TopicState>> {
-        if self.has(&paths.deleted()) {
-            return Ok(None);
-        }
-        let resumed = self.get_json::<ResumedRecord>(&paths.resumed())?.map_or(0, |record| record.times);
-        let damage: Option<DamageRecord> = self.get_json(&paths.damage())?;
-        let damage = damage.map(|record| record.segments).unwrap_or_default();
-        if let Some(commit) = self.get_json::<CommitRecord>(&paths.committed())? {
-            return Ok(Some(TopicState {
+    fn state(self) -> Option<TopicState> {
+        let Self { commit, created, schema, resumed, damage, parts, uploaded, chunks } = self;
+        if let Some(commit) = commit {
+            return Some(TopicState {
                 record: commit.topic,
                 schema: Some(commit.schema),
                 committed_ns: Some(commit.committed_ns),
@@ -191,77 +336,17 @@ impl Found {
                 damage,
                 parts: Vec::new(),
                 uploaded: None,
-            }));
+            });
         }
-        let Some(record) = self.get_json::<TopicRecord>(&paths.created())? else {
-            self.check_rest(&paths.folder())?;
-            return Ok(None);
-        };
-        let schema = self.records.get(&paths.schema()).map(|bytes| bytes.to_vec());
-        let mut chunks = Vec::new();
-        for index in self.chunks(paths) {
-            let path = paths.chunk_record(index);
-            let chunk: Option<ChunkRecord> = self.get_json(&path)?;
-            chunks.push(chunk.ok_or_else(|| Error::Internal(format!("reading {path}")))?);
-        }
-        let mut parts = Vec::new();
-        for number in self.parts(paths) {
-            parts.extend(self.get_json::<PartRecord>(&paths.part(number))?);
-        }
-        let uploaded: Option<UploadedRecord> = self.get_json(&paths.uploaded())?;
-        let uploaded = uploaded.map(|record| record.rows);
-        Ok(Some(TopicState { record, schema, committed_ns: None, chunks, resumed, damage, parts, uploaded }))
-    }
-
-    fn topics(&self, paths: SequencePaths) -> Vec<TopicPaths> {
-        let folder = paths.topics();
-        let mut ids: Vec<TopicId> =
-            self.below(&folder).filter_map(|rest| rest.split_once('/')?.0.parse().ok()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.into_iter().map(|id| paths.topic(id)).collect()
-    }
-
-    fn notifications(&self, paths: SequencePaths) -> Vec<NotificationId> {
-        let folder = paths.notifications();
-        let mut ids: Vec<NotificationId> =
-            self.below(&folder).filter_map(|rest| rest.strip_suffix(".json")?.parse().ok()).collect();
-        ids.sort_unstable();
-        ids
-    }
-
-    /// Chunks with a record, in order.
-    fn chunks(&self, topic: TopicPaths) -> Vec<u32> {
-        let folder = topic.folder();
-        let mut indices: Vec<u32> =
-            self.below(&folder).filter_map(|rest| parse_chunk(rest, ".json")).collect();
-        indices.sort_unstable();
-        indices
-    }
-
-    fn parts(&self, topic: TopicPaths) -> Vec<u32> {
-        let mut numbers: Vec<u32> = self.below(&topic.folder()).filter_map(parse_part).collect();
-        numbers.sort_unstable();
-        numbers
-    }
-
-    /// The rest of the paths that begin with `folder`.
-    fn below<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a str> {
-        self.paths.iter().filter_map(|path| path.as_ref().strip_prefix(folder.as_ref())?.strip_prefix('/'))
-    }
-
-    fn check_rest(&self, folder: &Path) -> Result<()> {
-        // What comes without a client's doing anything with it may have been on its way to a bucket when it was removed.
-        let is_record = |path: &&Path| {
-            let name = path.filename().unwrap_or_default();
-            let is_used = name == "schema.arrow" || name.ends_with(".json");
-            let is_new = matches!(name, "deleted.json" | "sequence.json" | "topic.json");
-            is_used && !is_new && !path.parts().any(|part| part.as_ref() == "notify")
-        };
-        let below = |path: &&Path| path.prefix_matches(folder);
-        if let Some(path) = self.paths.iter().filter(below).find(is_record) {
-            return Err(Error::Internal(format!("looking for the record of {folder}, which has {path}")));
-        }
-        Ok(())
+        Some(TopicState {
+            record: created?,
+            schema,
+            committed_ns: None,
+            chunks: chunks.into_values().collect(),
+            resumed,
+            damage,
+            parts: parts.into_values().collect(),
+            uploaded,
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cache;
+pub(crate) mod chunk_id;
 pub(crate) mod damage;
 mod deadline;
 pub(crate) mod durable;
@@ -13,9 +14,12 @@ mod load;
 mod measured;
 pub(crate) mod owner;
 pub(crate) mod parquet;
+pub(crate) mod record;
+pub(crate) mod record_kind;
 pub(crate) mod records;
 pub(crate) mod seal;
 pub(crate) mod stats;
+pub(crate) mod unreferenced;
 mod upload;
 
 use std::fs::File;
@@ -30,8 +34,6 @@ use futures::{StreamExt, TryStreamExt};
 use mosaico_types::now_ns;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::config::{Config, StoreLocation};
 use crate::crash;
@@ -48,8 +50,9 @@ use folder::FolderStore;
 use layout::SequencePaths;
 pub(crate) use load::Loaded;
 use measured::Measured;
-use records::{DeletedRecord, FORMAT_VERSION};
-use seal::{Seal, seal};
+use record::{FormatError, Record, check_version};
+use record_kind::RecordKind;
+use records::DeletedRecord;
 
 /// What is copied at once.
 const PIECE: usize = 8 << 20;
@@ -207,13 +210,13 @@ impl Store {
     }
 
     /// Writes a JSON record, durably; replaces what was there.
-    pub(crate) async fn put_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
-        self.put(path, json(record)?).await
+    pub(crate) async fn put_json<T: Record>(&self, path: &Path, record: &T) -> Result<()> {
+        self.put(path, record::write(record)?).await
     }
 
     /// Writes a JSON record that is written once, durably.
-    pub(crate) async fn create_json<T: Serialize>(&self, path: &Path, record: &T) -> Result<()> {
-        self.create(path, json(record)?.into()).await
+    pub(crate) async fn create_json<T: Record>(&self, path: &Path, record: &T) -> Result<()> {
+        self.create(path, record::write(record)?.into()).await
     }
 
     /// Writes an object that is written once, durably.
@@ -242,8 +245,11 @@ impl Store {
     }
 
     /// Reads a JSON record; `None` if there is none.
-    pub(crate) async fn get_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
-        self.get(path).await?.map(|bytes| parse_json(path, &bytes)).transpose()
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`] if a newer version wrote it.
+    pub(crate) async fn get_json<T: Record>(&self, path: &Path) -> Result<Option<T>> {
+        self.get(path).await?.map(|bytes| record::parse(path, &bytes)).transpose()
     }
 
     /// The names of folders directly below `path`. For recovery only: nothing else derives facts from listings.
@@ -299,13 +305,21 @@ impl Store {
     /// that no record names do.
     pub(crate) async fn bury(&self, id: SequenceId) -> Result<()> {
         let paths = SequencePaths(id);
-        let record = DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() };
+        let record = DeletedRecord { deleted_ns: now_ns() };
         self.put_json(&paths.deleted(), &record).await?;
         self.remove_below(&paths.folder(), &paths.deleted()).await
     }
 
     /// Removes everything below the folder of an id, its tombstone last.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`] if a newer version began the removal: it may mean something else by it.
     pub(crate) async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        if let Some(bytes) = self.get(tombstone).await?
+            && let Err(error @ FormatError::Newer { .. }) = check_version(RecordKind::Tombstone, &bytes)
+        {
+            return Err(error.at("record", tombstone));
+        }
         self.remove_below(path, tombstone).await?;
         self.remove(tombstone).await?;
         if self.is_remote() {
@@ -329,20 +343,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// A record that was read.
-fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
-    let reading = || format!("reading the record {path}");
-    if seal::check(bytes) == Seal::Broken {
-        return Err(Error::internal(reading(), io::Error::other("wrong checksum")));
-    }
-    serde_json::from_slice(bytes).map_err(|e| Error::internal(reading(), e))
-}
-
-/// A record as it is stored, with its checksum.
-pub(crate) fn json(record: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(record).map(seal).map_err(|e| Error::internal("encoding a record", e))
 }
 
 /// Runs blocking file work off the async threads.

@@ -14,7 +14,8 @@ use super::Store;
 use super::bucket::Bucket;
 use super::durable::LocalFolder;
 use super::layout::owner_file;
-use super::records::{FORMAT_VERSION, OwnerRecord};
+use super::record::{self, FormatError};
+use super::records::OwnerRecord;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hold::LOG;
@@ -163,20 +164,24 @@ fn read(folder: &Path) -> Result<Option<OwnerRecord>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::Startup(format!("cannot read {}: {e}", file.display()))),
     };
-    let record = serde_json::from_slice(&bytes);
-    record.map(Some).map_err(|e| Error::Startup(format!("cannot read {}: {e}", file.display())))
+    match record::read(&bytes) {
+        Ok((record, _)) => Ok(Some(record)),
+        Err(FormatError::Newer { found, known }) => {
+            Err(Error::newer(format!("record {}", file.display()), found, known))
+        }
+        Err(e) => Err(Error::Startup(format!("cannot read {}: {e}", file.display()))),
+    }
 }
 
 fn introduce(store: &Store, folder: &Path, bucket: &Bucket) -> Result<OwnerRecord> {
     let ours = OwnerRecord {
-        format_version: FORMAT_VERSION,
         id: uuid::Uuid::new_v4().to_string(),
         store: bucket.url(),
         folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string(),
         since_ns: now_ns(),
         shared: None,
     };
-    let bytes = super::json(&ours)?.into();
+    let bytes = record::write(&ours)?.into();
     let written = LocalFolder::write(&store.folder, owner_file().as_ref(), std::iter::once(&bytes));
     written.map_err(|e| Error::internal("writing to the state folder", e))?;
     Ok(ours)

@@ -11,18 +11,38 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result as ParquetResult;
-use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 use parquet::schema::types::ColumnPath;
 
+use super::chunk_id::ChunkId;
+use super::record::FormatError;
 use super::stats::{ColumnStats, StatsBuilder};
 use crate::batch::{Filled, TIMESTAMP};
 
 /// Small pages, the same rows in every column: readers fetch and decode a few of them at a time.
 const PAGE_ROWS: usize = 4096;
 const PAGE_BYTES: usize = 256 << 10;
+
+/// The format of chunks that is written, and the newest one that is read.
+pub(crate) const CHUNK_VERSION: u32 = 1;
+
+/// The key of the format in the metadata of the file.
+const VERSION_KEY: &str = "mosaico:format_version";
+
+/// Checks by its footer that a chunk of this store can be read on.
+pub(crate) fn check_chunk_version(footer: &ParquetMetaData) -> Result<(), FormatError> {
+    let pairs = footer.file_metadata().key_value_metadata();
+    let version = pairs.into_iter().flatten().find(|pair| pair.key == VERSION_KEY);
+    let version = version.and_then(|pair| pair.value.as_deref()?.parse::<u32>().ok());
+    match version {
+        Some(found) if found > CHUNK_VERSION => Err(FormatError::Newer { found, known: CHUNK_VERSION }),
+        Some(1..) => Ok(()),
+        Some(0) | None => Err(FormatError::Damaged(format!("the metadata of the file lack `{VERSION_KEY}`"))),
+    }
+}
 
 /// What a chunk says about itself, so that a lone file explains itself.
 #[derive(Debug, Clone)]
@@ -31,7 +51,7 @@ pub(crate) struct ChunkLabel {
     pub topic: String,
     pub ontology_tag: String,
     pub serialization_format: &'static str,
-    pub index: u32,
+    pub id: ChunkId,
     pub row_start: u64,
     /// Rows of the topic up to its end, with lost ones.
     pub row_end: u64,
@@ -98,11 +118,12 @@ pub(crate) enum ChunkError {
 fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterProperties> {
     let row_range = format!("{}..{}", label.row_start, label.row_end);
     let pairs = [
+        (VERSION_KEY, CHUNK_VERSION.to_string()),
         ("mosaico:sequence", label.sequence.clone()),
         ("mosaico:topic", label.topic.clone()),
         ("mosaico:ontology_tag", label.ontology_tag.clone()),
         ("mosaico:serialization_format", label.serialization_format.to_owned()),
-        ("mosaico:chunk", label.index.to_string()),
+        ("mosaico:chunk", label.id.to_string()),
         ("mosaico:row_range", row_range),
     ];
     let pairs = pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect();
@@ -236,5 +257,19 @@ impl Write for Summed {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_chunks_is_that_of_the_docs() {
+        let docs = include_str!("../../../../docs/formats.md");
+        let row = format!(
+            "| chunk | `chunk-<epoch>-<index>.parquet` | {CHUNK_VERSION} | `{VERSION_KEY}` in the metadata"
+        );
+        assert!(docs.contains(&row), "{row}");
     }
 }

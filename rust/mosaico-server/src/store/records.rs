@@ -1,4 +1,6 @@
-//! The JSON records beside the data. Together they hold everything that the catalogue knows.
+//! The content of the JSON records beside the data. Together they hold everything that the catalogue knows.
+//!
+//! Version and checksum are not theirs: [`super::record`] reads and writes them around every record.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,17 +9,14 @@ use mosaico_wire::event::{Event, OnError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::chunk_id::ChunkId;
 use super::stats::ColumnStats;
 use crate::config::LogPlace;
 use crate::id::{NotificationId, SequenceId, TopicId};
 
-/// Version of the record formats in this file.
-pub(crate) const FORMAT_VERSION: u32 = 1;
-
 /// `sequence.json`: written at creation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SequenceRecord {
-    pub format_version: u32,
     pub id: SequenceId,
     pub name: SequenceName,
     pub key: String,
@@ -31,14 +30,12 @@ pub(crate) struct SequenceRecord {
 /// `ended.json`: written once, when a sequence is left without being finalized.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EndedRecord {
-    pub format_version: u32,
     pub ended_ns: i64,
 }
 
 /// `final.json`: written once, when the sequence becomes immutable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FinalRecord {
-    pub format_version: u32,
     pub finalized_ns: i64,
     pub topics: Vec<TopicId>,
 }
@@ -46,7 +43,6 @@ pub(crate) struct FinalRecord {
 /// `topic.json`: written at creation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TopicRecord {
-    pub format_version: u32,
     pub id: TopicId,
     pub sequence: SequenceId,
     pub path: TopicPath,
@@ -57,10 +53,12 @@ pub(crate) struct TopicRecord {
     pub created_ns: i64,
 }
 
-/// `chunk-<index>.json`: written after the Parquet file beside it is durable.
+/// `chunk-<epoch>-<index>.json`: written after the Parquet file beside it is durable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ChunkRecord {
-    pub format_version: u32,
+    /// The writer epoch.
+    pub epoch: u32,
+    /// Its number in the epoch.
     pub index: u32,
     /// Rows of the topic that lie in earlier chunks.
     pub row_start: u64,
@@ -76,38 +74,41 @@ pub(crate) struct ChunkRecord {
     pub columns: Vec<ColumnStats>,
 }
 
+impl ChunkRecord {
+    pub(crate) fn id(&self) -> ChunkId {
+        ChunkId { epoch: self.epoch, index: self.index }
+    }
+}
+
 /// `resumed.json`: replaced each time the writer goes on after its connection broke.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ResumedRecord {
-    pub format_version: u32,
     pub times: u32,
     pub last_ns: i64,
 }
 
-/// `part-<number>.json`: written once, when a daemon begins to receive rows of a topic of which another one received
+/// `epoch-<number>.json`: written once, when a daemon begins to receive rows of a topic of which another one received
 /// those before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PartRecord {
-    pub format_version: u32,
-    pub number: u32,
+pub(crate) struct EpochRecord {
+    pub epoch: u32,
     /// The id of the daemon.
     pub daemon: String,
-    /// Rows of the topic in earlier parts.
+    /// Rows of the topic in earlier epochs.
     pub row_start: u64,
-    /// Where the writer went on: rows from `row_start` up to here are in the log of earlier parts in the store. `None`: at
-    /// `row_start`.
+    /// Where the writer resumed: rows from `row_start` up to here are in the write-ahead log of earlier epochs in the
+    /// store. `None`: at `row_start`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub went_on_at: Option<u64>,
+    pub resumed_at: Option<u64>,
     /// Where the daemon has the rows that it acknowledges.
     #[serde(default)]
-    pub log: LogPlace,
+    pub wal: LogPlace,
     pub begun_ns: i64,
 }
 
-/// `uploaded.json`: the upload has ended, and cannot be committed before all daemons have stored their parts.
+/// `uploaded.json`: the upload has ended, and cannot be committed before all daemons have stored their rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct UploadedRecord {
-    pub format_version: u32,
     /// Of the topic.
     pub rows: u64,
     pub ended_ns: i64,
@@ -116,7 +117,6 @@ pub(crate) struct UploadedRecord {
 /// `commit.json`: written once, at the end of the upload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommitRecord {
-    pub format_version: u32,
     pub topic: TopicRecord,
     /// IPC schema message.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
@@ -128,7 +128,6 @@ pub(crate) struct CommitRecord {
 /// `notify/<id>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NotificationRecord {
-    pub format_version: u32,
     pub id: NotificationId,
     /// `None`: about the sequence.
     pub topic: Option<TopicId>,
@@ -140,7 +139,6 @@ pub(crate) struct NotificationRecord {
 /// `layers.json`: all layers, replaced as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LayersRecord {
-    pub format_version: u32,
     /// In the order of creation.
     pub layers: Vec<LayerRecord>,
 }
@@ -156,7 +154,6 @@ pub(crate) struct LayerRecord {
 /// `events/<id of its first>.json`: what happened, in order. The newest file grows until it is full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EventsRecord {
-    pub format_version: u32,
     /// The last event of the file before; `None`: there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
@@ -167,7 +164,6 @@ pub(crate) struct EventsRecord {
 /// state folder of a server has its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OwnerRecord {
-    pub format_version: u32,
     pub id: String,
     /// The bucket, as people write it.
     pub store: String,
@@ -182,7 +178,6 @@ pub(crate) struct OwnerRecord {
 /// `deleted.json`: the folder is being removed; a rebuild finishes the removal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeletedRecord {
-    pub format_version: u32,
     pub deleted_ns: i64,
 }
 

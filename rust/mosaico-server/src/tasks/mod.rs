@@ -22,6 +22,7 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::ingest::{chunker, store_log};
+use crate::store::chunk_id::ChunkId;
 use crate::{events, writers};
 pub(crate) use housekeeping::start;
 
@@ -32,7 +33,7 @@ const LONGEST_PAUSE: u32 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Job {
     /// Make a chunk of a closed log segment.
-    Chunk(TopicId, u32),
+    Chunk(TopicId, ChunkId),
     /// Redo changes that the catalogue missed.
     Settle(SequenceId),
     /// Remove the files of a deleted sequence.

@@ -1,119 +1,61 @@
-//! Objects that no record names: what a crash left between a file and the record that names it.
-//!
-//! Records of the store decide, never the catalogue. Only files of the store's own layout are looked at, only when
-//! they are older than the grace period, and only below the id of their sequence, under its lock.
+//! Garbage collection in the background: [`unreferenced`] decides, this carries it out, a sequence at a time and under
+//! its lock.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use object_store::ObjectMeta;
-use object_store::path::Path;
-
 use crate::core::Core;
 use crate::error::Result;
-use crate::id::{SequenceId, TopicId};
-use crate::store::layout::{SequencePaths, parse_chunk, parse_logged};
-use crate::store::records::CommitRecord;
+use crate::id::SequenceId;
+use crate::store::chunk_id::ChunkId;
+use crate::store::unreferenced::{Decision, Live, Pending, unreferenced};
 
-/// Removes all of them.
+/// Removes the unreferenced files of all sequences.
 pub(super) async fn collect(core: &Arc<Core>) -> Result<()> {
-    let before = SystemTime::now() - core.config.orphan_grace;
+    let now = SystemTime::now();
     for sequence in core.store.sequences().await? {
         if core.stopping.is_cancelled() {
             return Ok(());
         }
-        collect_sequence(core, sequence, before).await?;
+        collect_sequence(core, sequence, now).await?;
     }
-    core.store.drop_scratch(before).await
+    core.store.drop_scratch(now.checked_sub(core.config.orphan_grace).unwrap_or(SystemTime::UNIX_EPOCH)).await
 }
 
-async fn collect_sequence(core: &Core, id: SequenceId, before: SystemTime) -> Result<()> {
-    let paths = SequencePaths(id);
+async fn collect_sequence(core: &Core, id: SequenceId, now: SystemTime) -> Result<()> {
     let _lock = core.lock(id).await?;
-    let named = core.store.has(&paths.created()).await? && !core.store.has(&paths.deleted()).await?;
-    if !named {
-        // The catalogue knows what is being created or removed now.
-        if core.catalog.sequence_by_id(id).await?.is_none()
-            && all_older(&core.store.objects_below(&paths.folder()).await?, before)
-            && is_rest(core, &paths.deleted(), &paths.folder()).await?
-        {
-            tracing::info!(sequence = %id, "removing a folder that no record names");
-            core.finish_sequence_removal(id).await?;
-        }
-        return Ok(());
-    }
-    for name in core.store.list_folders(&paths.topics()).await? {
-        if let Ok(topic) = name.parse::<TopicId>() {
-            collect_topic(core, id, topic, before).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn collect_topic(core: &Core, sequence: SequenceId, id: TopicId, before: SystemTime) -> Result<()> {
-    let paths = SequencePaths(sequence).topic(id);
     // Before the listing: a job that is done meanwhile has left a record in it.
-    let waiting = core.live.get(id).map(|live| live.indices()).unwrap_or_default();
-    let objects = core.store.objects_below(&paths.folder()).await?;
-    let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
-    let created = commit.is_some() || core.store.has(&paths.created()).await?;
-    if !created || core.store.has(&paths.deleted()).await? {
-        if core.catalog.topic_by_id(id).await?.is_none()
-            && all_older(&objects, before)
-            && is_rest(core, &paths.deleted(), &paths.folder()).await?
-        {
-            tracing::info!(topic = %id, "removing a folder that no record names");
-            core.finish_topic_removal(sequence, id).await?;
-        }
-        return Ok(());
-    }
-    if core.cluster.is_some() && commit.is_none() {
-        // Another daemon may be about to name what it has sent.
-        return Ok(());
-    }
-    let is_committed = commit.is_some();
-    let named: HashSet<u32> = match commit {
-        Some(commit) => commit.chunks.iter().map(|chunk| chunk.index).collect(),
-        None => objects.iter().filter_map(|object| index(object, ".json")).chain(waiting).collect(),
+    let pending = core.live.of_sequence(id);
+    let pending = pending.iter().map(|live| {
+        let chunks: BTreeSet<ChunkId> = live.indices().into_iter().collect();
+        (live.id(), Pending::Chunks(chunks))
+    });
+    let live = Live {
+        pending: pending.collect(),
+        sequence: core.catalog.sequence_by_id(id).await?.is_some(),
+        topics: core.catalog.topic_ids(id).await?,
+        is_shared: core.cluster.is_some(),
     };
-    // Chunks that were joined are read by whoever began before.
-    let is_recent = |object: &ObjectMeta| object.location == paths.committed() && !older(object, before);
-    if objects.iter().any(is_recent) {
-        return Ok(());
-    }
-    for object in objects.iter().filter(|object| older(object, before)) {
-        let chunk = index(object, ".parquet").or_else(|| index(object, ".json"));
-        let logged = is_committed && parse_logged(&object.location).is_some();
-        if logged || chunk.is_some_and(|chunk| !named.contains(&chunk)) {
-            tracing::info!(path = %object.location, "removing a file that no record names");
-            core.store.remove(&object.location).await?;
+    let (files, references) = core.store.sequence_files(id).await?;
+    for decision in unreferenced(id, &files, &references, &live, now, core.config.orphan_grace) {
+        match decision {
+            Decision::RemoveSequence => {
+                tracing::info!(sequence = %id, "removing an unreferenced folder");
+                core.finish_sequence_removal(id).await?;
+            }
+            Decision::RemoveTopic(topic) => {
+                tracing::info!(%topic, "removing an unreferenced folder");
+                core.finish_topic_removal(id, topic).await?;
+            }
+            Decision::RemoveFile(path) => {
+                tracing::info!(%path, "removing an unreferenced file");
+                core.store.remove(&path).await?;
+            }
+            Decision::Keep(path, reason) => {
+                tracing::error!(%path, reason, "files are left as they are; `mosaicod check` tells more");
+            }
         }
     }
     Ok(())
-}
-
-/// Whether a folder may go: its removal was begun, or it holds no rows. One that lost its record stays.
-async fn is_rest(core: &Core, tombstone: &Path, folder: &Path) -> Result<bool> {
-    if core.store.has(tombstone).await? {
-        return Ok(true);
-    }
-    let rest = core.store.check_rest(folder).await;
-    if let Err(error) = &rest {
-        tracing::error!(%error, "a folder is left as it is; `mosaicod check` tells more");
-    }
-    Ok(rest.is_ok())
-}
-
-/// The index of a chunk's file.
-fn index(object: &ObjectMeta, ending: &str) -> Option<u32> {
-    parse_chunk(object.location.filename()?, ending)
-}
-
-fn older(object: &ObjectMeta, before: SystemTime) -> bool {
-    SystemTime::from(object.last_modified) < before
-}
-
-fn all_older(objects: &[ObjectMeta], before: SystemTime) -> bool {
-    objects.iter().all(|object| older(object, before))
 }

@@ -94,11 +94,11 @@ fn another_one_goes_on_where_the_writer_knows() {
 #[test]
 fn each_step_of_going_on_may_fail() {
     let steps = [
-        (Operation::List, "/log", 0),
-        (Operation::Put, "part-", 0),
-        (Operation::Get, "/log/", 0),
-        (Operation::Get, "/log/", 3),
-        (Operation::Put, "/log/", 0),
+        (Operation::List, "/wal", 0),
+        (Operation::Put, "epoch-", 0),
+        (Operation::Get, "/wal/", 0),
+        (Operation::Get, "/wal/", 3),
+        (Operation::Put, "/wal/", 0),
     ];
     for (operation, path, nth) in steps {
         for effect in [Effect::Refuse, Effect::LoseAnswer] {
@@ -134,7 +134,7 @@ fn who_lost_its_locks_announces_no_change() {
         crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 12).await);
     with_server(member(folder.path(), &faults, "b"), async |client| {
         // It has the lock of the sequence and looks what there is to go on with.
-        faults.add(fault(Operation::List, "/log", When::Nth(0), Effect::Stall));
+        faults.add(fault(Operation::List, "/wal", When::Nth(0), Effect::Stall));
         let lose = async {
             eventually("it looks", async || faults.hits() > 0).await;
             lose_session(folder.path(), "b").await;
@@ -143,7 +143,7 @@ fn who_lost_its_locks_announces_no_change() {
         let (told, ()) = tokio::join!(go_on(client, &topic, 12, from(20)), lose);
         assert!(told.is_err_and(|status| unavailable(&status)));
         let parts =
-            files(&folder.path().join("bucket")).into_iter().filter(|name| name.contains("part-00001"));
+            files(&folder.path().join("bucket")).into_iter().filter(|name| name.contains("epoch-00001"));
         assert_eq!(parts.count(), 0);
         assert_eq!(go_on(client, &topic, 12, from(20)).await.unwrap()[0], 12);
         finalized(client, &key, 20).await;
@@ -223,14 +223,14 @@ fn the_setting_may_change_while_a_topic_is_recorded() {
     crash_after(member(folder.path(), &faults, "a"), async |client| {
         faults.lift();
         // Its rows come to the store, so that all that is not in chunks is in the log there.
-        faults.add(fault(Operation::Put, "chunk-65536", When::Always, Effect::Stall));
+        faults.add(fault(Operation::Put, "chunk-00001-0000000", When::Always, Effect::Stall));
         let body = json!({"resource_locator": "run/t", "key": topic, "resume": 1, "acknowledged": 8});
         let command = arrow_flight::FlightDescriptor::new_cmd(body.to_string());
         let mut put = Put::describe(client, command, rows(&[0], 0).schema()).await;
         put.send(numbered(8..12)).await;
         put.durable(12).await;
         eventually("the first part is stored", async || {
-            files(&folder.path().join("bucket")).iter().any(|name| name.ends_with("chunk-00000.json"))
+            files(&folder.path().join("bucket")).iter().any(|name| name.ends_with("chunk-00000-0000000.json"))
         })
         .await;
         std::mem::forget(put);

@@ -11,6 +11,7 @@ mod damage;
 mod database;
 mod events;
 mod faults;
+mod formats;
 mod fuzz;
 mod lifecycle;
 mod migrate;

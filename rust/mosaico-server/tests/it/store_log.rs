@@ -39,7 +39,7 @@ pub(crate) fn bucket(folder: &Path) -> Faults {
 /// Objects of logs.
 pub(crate) fn logged(folder: &Path) -> Vec<String> {
     let found = files(&folder.join("bucket"));
-    found.into_iter().filter(|name| name.starts_with("seq/") && name.ends_with(".ipc")).collect()
+    found.into_iter().filter(|name| name.starts_with("seq/") && name.ends_with(".wal")).collect()
 }
 
 pub(crate) fn lose_disk(folder: &Path) {
@@ -168,7 +168,7 @@ fn what_the_disk_lost_of_a_segment_comes_from_the_store() {
     let keys = crash_after(config.clone(), async |client| begun(client, 12).await);
     let log = folder.path().join("state/log");
     let topic = fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
-    let segment = fs::OpenOptions::new().write(true).open(topic.join("0.ipc")).unwrap();
+    let segment = fs::OpenOptions::new().write(true).open(topic.join("00000-0000000.ipc")).unwrap();
     segment.set_len(segment.metadata().unwrap().len() - 10).unwrap();
     drop(segment);
     crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(12)));
@@ -189,7 +189,7 @@ fn rows_are_acknowledged_when_the_store_has_them() {
             let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
             put.send(numbered(0..3)).await;
             put.durable(3).await;
-            faults.add(fault(Operation::Put, "/log/", When::Nth(0), effect));
+            faults.add(fault(Operation::Put, "/wal/", When::Nth(0), effect));
             put.send(numbered(3..9)).await;
             while let Ok(ack) = put.ack().await {
                 assert_eq!(ack.expect("the stream goes on").durable_rows, 3, "{effect:?}");
@@ -219,7 +219,7 @@ fn objects_go_with_their_chunks() {
     let mut config = bucket_config(folder.path(), &faults);
     config.chunk_bytes = 100;
     with_server(config.clone(), async |client| {
-        faults.add(fault(Operation::Delete, "/log/", When::Nth(0), Effect::Refuse));
+        faults.add(fault(Operation::Delete, "/wal/", When::Nth(0), Effect::Refuse));
         let (key, topic) = begun(client, 40).await;
         eventually("only the open segment is left", async || logged(folder.path()).len() <= 1).await;
         assert_eq!(faults.lift(), 1);
@@ -237,14 +237,14 @@ fn chunks_are_recorded_in_order() {
     let mut config = bucket_config(folder.path(), &faults);
     config.chunk_bytes = 60;
     config.store_timeout = Duration::from_secs(60);
-    faults.add(fault(Operation::Put, "chunk-00000", When::Always, Effect::Stall));
+    faults.add(fault(Operation::Put, "chunk-00000-0000000", When::Always, Effect::Stall));
     let keys = crash_after(config.clone(), async |client| {
         let keys = begun(client, 12).await;
         let stored =
             |name: &str| files(&folder.path().join("bucket")).iter().any(|file| file.ends_with(name));
-        eventually("later ones are in the store", async || stored("chunk-00002.parquet")).await;
+        eventually("later ones are in the store", async || stored("chunk-00000-0000002.parquet")).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(!stored("chunk-00001.json") && !stored("chunk-00002.json"));
+        assert!(!stored("chunk-00000-0000001.json") && !stored("chunk-00000-0000002.json"));
         keys
     });
     lose_disk(folder.path());
@@ -278,7 +278,7 @@ fn check_reads_it() {
     fs::write(&object, bytes).unwrap();
     let found = check();
     assert_eq!((found.log_rows, found.stored_log_rows, found.problems.len()), (8, 4, 1), "{found:?}");
-    assert!(found.problems[0].path.ends_with(".ipc") && found.problems[0].text.contains("0 of the 4 rows"));
+    assert!(found.problems[0].path.ends_with(".wal") && found.problems[0].text.contains("0 of the 4 rows"));
     // The rows before it, and those that are on the disk, are there all the same.
     lose_disk(folder.path());
     let lost = Config { take_over: true, ..config };
@@ -290,7 +290,7 @@ fn rests_of_a_complete_topic_are_collected() {
     let folder = TempDir::new().unwrap();
     let faults = bucket(folder.path());
     let mut config = bucket_config(folder.path(), &faults);
-    faults.add(fault(Operation::Delete, "/log/", When::Always, Effect::Refuse));
+    faults.add(fault(Operation::Delete, "/wal/", When::Always, Effect::Refuse));
     crash_after(config.clone(), async |client| {
         let keys = begun(client, 4).await;
         eventually("the put ends", async || {

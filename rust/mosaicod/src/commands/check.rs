@@ -31,5 +31,9 @@ pub(super) async fn run(args: &CheckArgs) -> Result<u8, Error> {
     if found.in_progress > 0 {
         text += &format!("; {} sequences are being recorded and were not looked at", found.in_progress);
     }
-    output::report(args.output.json, &found, &text, &found.problems)
+    if !found.newer.is_empty() {
+        text += &format!("; {} records or chunks of a newer version were not read", found.newer.len());
+    }
+    let problems: Vec<_> = found.newer.iter().chain(&found.problems).cloned().collect();
+    output::report(args.output.json, &found, &text, &problems)
 }

@@ -9,12 +9,13 @@ use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Check;
+use super::records::Wrong;
 use crate::batch::{TimeSpan, parse_schema_message, same_shape, times};
 use crate::catalog::{SequenceState, TopicState};
 use crate::error::{Error, Result};
-use crate::ingest::parts::part_of;
 use crate::store::damage::{lost_of, without};
 use crate::store::layout::SequencePaths;
+use crate::store::parquet::check_chunk_version;
 use crate::store::records::ChunkRecord;
 use crate::store::stats::StatsBuilder;
 
@@ -34,10 +35,10 @@ pub(super) async fn check(
     let mut part = None;
     for chunk in &topic.chunks {
         // What comes before may be in the log of another daemon.
-        if let Some(begun) = topic.parts.iter().find(|begun| begun.number == part_of(chunk.index))
-            && part != Some(begun.number)
+        if let Some(begun) = topic.parts.iter().find(|begun| begun.epoch == chunk.epoch)
+            && part != Some(begun.epoch)
         {
-            (part, row_start) = (Some(begun.number), begun.row_start);
+            (part, row_start) = (Some(begun.epoch), begun.row_start);
         }
         check.found.chunks += 1;
         let rows = format!("rows {}..{} of `{locator}`", chunk.row_start, chunk.row_start + chunk.rows);
@@ -45,14 +46,14 @@ pub(super) async fn check(
             |rows: Range<u64>| rows.start < rows.end && without(&[rows], lost.iter().cloned()).is_empty();
         if chunk.row_start != row_start && !is_lost(row_start..chunk.row_start) {
             let text = format!("{rows} follow row {row_start}: a record of a chunk between them is missing");
-            check.found.add(paths.chunk_record(chunk.index), text);
+            check.found.add(paths.chunk_record(chunk.id()), text);
         }
-        row_start = chunk.row_start + chunk.rows + lost_of(&topic.damage, chunk.index);
-        let path = paths.chunk(chunk.index);
+        row_start = chunk.row_start + chunk.rows + lost_of(&topic.damage, chunk.id());
+        let path = paths.chunk(chunk.id());
         let wrong = match sizes.get(&path) {
-            None => Some("the file is missing".to_owned()),
+            None => Some(Wrong::Damaged("the file is missing".to_owned())),
             Some(&size) if size != chunk.bytes => {
-                Some(format!("the file has {size} of {} bytes", chunk.bytes))
+                Some(Wrong::Damaged(format!("the file has {size} of {} bytes", chunk.bytes)))
             }
             Some(_) if check.options.deep => {
                 let bytes = check.store.get(&path).await?.unwrap_or_default();
@@ -63,8 +64,11 @@ pub(super) async fn check(
             Some(_) => None,
         };
         match wrong {
-            None => check.found.rows += chunk.rows,
-            Some(text) => {
+            None | Some(Wrong::Unsealed) => check.found.rows += chunk.rows,
+            Some(Wrong::Newer { found, known }) => {
+                check.found.newer(path, Error::newer("the chunk", found, known).to_string());
+            }
+            Some(Wrong::Damaged(text)) => {
                 check.found.lost_rows += chunk.rows;
                 let meaning = "the other chunks of the topic are not touched by this";
                 check
@@ -76,13 +80,24 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Reads a whole chunk; the text says what is wrong with it.
-fn read(bytes: Bytes, record: &ChunkRecord, schema: Option<&SchemaRef>) -> Result<(), String> {
+/// Reads a whole chunk.
+fn read(bytes: Bytes, record: &ChunkRecord, schema: Option<&SchemaRef>) -> Result<(), Wrong> {
     if crc32fast::hash(&bytes) != record.crc32 {
-        return Err("the file does not have its checksum".to_owned());
+        return Err(Wrong::Damaged("the file does not have its checksum".to_owned()));
     }
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .map_err(|e| Wrong::Damaged(format!("the file cannot be read: {e}")))?;
+    check_chunk_version(builder.metadata())?;
+    read_rows(builder, record, schema).map_err(Wrong::Damaged)
+}
+
+/// The text says what is wrong with the rows.
+fn read_rows(
+    builder: ParquetRecordBatchReaderBuilder<Bytes>,
+    record: &ChunkRecord,
+    schema: Option<&SchemaRef>,
+) -> Result<(), String> {
     let failed = |e: &dyn std::fmt::Display| format!("the file cannot be read: {e}");
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| failed(&e))?;
     if schema.is_none_or(|schema| !same_shape(schema, builder.schema())) {
         return Err("the columns of the file are not those of the topic".to_owned());
     }

@@ -109,7 +109,7 @@ pub(super) async fn check_quarantine(
     damage: &[DamagedSegment],
     locator: &str,
 ) -> Result<()> {
-    for DamagedSegment { index, kept, lost, .. } in damage {
+    for DamagedSegment { id, kept, lost, .. } in damage {
         let is_kept =
             check.folder.join(kept).exists() || check.store.has(&ObjectPath::from(kept.as_str())).await?;
         let rows = count(lost);
@@ -126,7 +126,7 @@ pub(super) async fn check_quarantine(
             false => "the damaged file is not kept here any more",
         };
         let about =
-            format!("segment {index} of the write-ahead log of `{locator}` was damaged; {lost}; {file}");
+            format!("segment {id} of the write-ahead log of `{locator}` was damaged; {lost}; {file}");
         check.found.add(kept, about);
     }
     Ok(())

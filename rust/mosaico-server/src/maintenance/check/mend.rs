@@ -8,12 +8,13 @@ use ulid::Ulid;
 use crate::catalog::{Catalog, EventFilter, SequenceState};
 use crate::error::Result;
 use crate::events::PER_FILE;
+use crate::store::Store;
 use crate::store::damage::DamageRecord;
 use crate::store::layout::SequencePaths;
+use crate::store::record::write;
 use crate::store::records::{
-    CommitRecord, EndedRecord, EventsRecord, FORMAT_VERSION, FinalRecord, ResumedRecord, UploadedRecord,
+    CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, UploadedRecord,
 };
-use crate::store::{Store, json};
 
 /// Where damaged files are kept.
 const DAMAGED: &str = "damaged";
@@ -21,48 +22,48 @@ const DAMAGED: &str = "damaged";
 /// The small files that a sequence of this state has.
 pub(in crate::maintenance) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>> {
     let paths = SequencePaths(state.record.id);
-    let mut files = BTreeMap::from([(paths.created(), json(&state.record)?)]);
+    let mut files = BTreeMap::from([(paths.created(), write(&state.record)?)]);
     if let Some(finalized_ns) = state.finalized_ns {
         let topics = state.topics.iter().map(|topic| topic.record.id).collect();
-        let record = FinalRecord { format_version: FORMAT_VERSION, finalized_ns, topics };
-        files.insert(paths.finalized(), json(&record)?);
+        let record = FinalRecord { finalized_ns, topics };
+        files.insert(paths.finalized(), write(&record)?);
     }
     if let Some(ended_ns) = state.ended_ns {
-        let record = EndedRecord { format_version: FORMAT_VERSION, ended_ns };
-        files.insert(paths.ended(), json(&record)?);
+        let record = EndedRecord { ended_ns };
+        files.insert(paths.ended(), write(&record)?);
     }
     for record in &state.notifications {
-        files.insert(paths.notification(record.id), json(record)?);
+        files.insert(paths.notification(record.id), write(record)?);
     }
     for topic in &state.topics {
         let paths = paths.topic(topic.record.id);
-        files.insert(paths.created(), json(&topic.record)?);
+        files.insert(paths.created(), write(&topic.record)?);
         for chunk in &topic.chunks {
-            files.insert(paths.chunk_record(chunk.index), json(chunk)?);
+            files.insert(paths.chunk_record(chunk.id()), write(chunk)?);
         }
         if topic.resumed > 0 {
             let (times, last_ns) = (topic.resumed, topic.record.created_ns);
-            let record = ResumedRecord { format_version: FORMAT_VERSION, times, last_ns };
-            files.insert(paths.resumed(), json(&record)?);
+            let record = ResumedRecord { times, last_ns };
+            files.insert(paths.resumed(), write(&record)?);
         }
         if !topic.damage.is_empty() {
-            let record = DamageRecord { format_version: FORMAT_VERSION, segments: topic.damage.clone() };
-            files.insert(paths.damage(), json(&record)?);
+            let record = DamageRecord { segments: topic.damage.clone() };
+            files.insert(paths.damage(), write(&record)?);
         }
         for part in &topic.parts {
-            files.insert(paths.part(part.number), json(part)?);
+            files.insert(paths.epoch(part.epoch), write(part)?);
         }
         if let Some(rows) = topic.uploaded {
             let ended_ns = topic.record.created_ns;
-            let record = UploadedRecord { format_version: FORMAT_VERSION, rows, ended_ns };
-            files.insert(paths.uploaded(), json(&record)?);
+            let record = UploadedRecord { rows, ended_ns };
+            files.insert(paths.uploaded(), write(&record)?);
         }
         let Some(schema) = &topic.schema else { continue };
         files.insert(paths.schema(), schema.clone());
         if let Some(committed_ns) = topic.committed_ns {
             let (topic, schema, chunks) = (topic.record.clone(), schema.clone(), topic.chunks.clone());
-            let record = CommitRecord { format_version: FORMAT_VERSION, topic, schema, committed_ns, chunks };
-            files.insert(paths.committed(), json(&record)?);
+            let record = CommitRecord { topic, schema, committed_ns, chunks };
+            files.insert(paths.committed(), write(&record)?);
         }
     }
     Ok(files)
@@ -85,7 +86,7 @@ pub(super) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Opt
     let Some(first) = events.first() else { return Ok(None) };
     // If what was before it is not kept any more, whoever listens from there has missed something.
     let previous = catalog.last_event_before(&first.id).await?.or(after);
-    json(&EventsRecord { format_version: FORMAT_VERSION, previous, events }).map(Some)
+    write(&EventsRecord { previous, events }).map(Some)
 }
 
 /// Puts `instead` at `path`, or nothing; what is there is kept first.

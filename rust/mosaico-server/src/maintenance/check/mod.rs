@@ -7,6 +7,8 @@ mod chunks;
 mod log;
 pub(super) mod mend;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +18,12 @@ use serde::Serialize;
 use super::rebuild;
 use super::{Problem, Progress};
 use crate::catalog::{Catalog, FILE as CATALOG, SequenceState, storable_bounds};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hold::Hold;
-use crate::id::SequenceId;
+use crate::id::{SequenceId, TopicId};
 use crate::store::Store;
-use crate::store::layout::{EVENTS, SequencePaths, layers_file};
+use crate::store::layout::{EVENTS, SequencePaths, StoreFile, layers_file, locate};
+use crate::store::record_kind::RecordKind;
 use crate::store::seal::seal;
 use records::Wrong;
 
@@ -57,11 +60,17 @@ pub struct Checked {
     pub orphans: u64,
     /// Sequences that were not looked at, since daemons are recording them.
     pub in_progress: u64,
+    /// Records of a newer version. They are not damaged; their sequences were not looked at, and are left as they are.
+    pub newer: Vec<Problem>,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }
 
 impl Checked {
+    fn newer(&mut self, path: impl ToString, text: impl Into<String>) {
+        self.newer.push(Problem { path: path.to_string(), text: text.into(), repaired: false });
+    }
+
     fn add(&mut self, path: impl ToString, text: impl Into<String>) {
         self.problems.push(Problem { path: path.to_string(), text: text.into(), repaired: false });
     }
@@ -78,6 +87,8 @@ struct Check<'a> {
     stale: bool,
     /// The state folder.
     folder: &'a std::path::Path,
+    /// Topics of sequences that a newer version wrote.
+    unread: BTreeSet<TopicId>,
     /// Daemons are changing the store meanwhile, but not what is finalized.
     beside: bool,
 }
@@ -96,6 +107,7 @@ pub(super) async fn run(
         found: Checked::default(),
         stale: false,
         folder: &hold.folder,
+        unread: BTreeSet::new(),
         beside: hold.beside,
     };
     check.open_catalog(hold).await?;
@@ -113,6 +125,7 @@ pub(super) async fn run(
         }
     }
     progress(Progress { done: total, total });
+    topics.append(&mut check.unread);
     log::check(&hold.folder, &topics, &mut check.found)?;
     if let Some(catalog) = &check.catalog {
         catalog.close().await;
@@ -121,7 +134,12 @@ pub(super) async fn run(
         // Not what an earlier rebuild began: records were written anew since.
         hold.database.forget().await?;
         let rebuilt = rebuild::run(&hold.database, store, progress).await?;
-        check.found.problems.extend(rebuilt.problems);
+        // What a newer version wrote is left out of the catalogue too, and was noted.
+        let is_newer = |problem: &Problem| {
+            check.found.newer.iter().any(|newer| newer.path.starts_with(problem.path.as_str()))
+        };
+        let problems: Vec<Problem> = rebuilt.problems.into_iter().filter(|p| !is_newer(p)).collect();
+        check.found.problems.extend(problems);
         check.found.problems.iter_mut().filter(|p| p.path == CATALOG).for_each(|p| p.repaired = true);
     }
     Ok(check.found)
@@ -148,6 +166,7 @@ impl Check<'_> {
                 }
                 self.stale("there is no complete catalogue; the next start makes it from the store");
             }
+            Err(error @ Error::NewerFormat { .. }) => self.found.newer(CATALOG, error.to_string()),
             Err(error) => {
                 self.stale(format!("the catalogue cannot be opened, and is derived from the store: {error}"));
             }
@@ -163,15 +182,21 @@ impl Check<'_> {
 
     /// Records that belong to no sequence.
     async fn shared_records(&mut self) -> Result<()> {
-        let mut paths = vec![(layers_file(), "the layers in it are lost, and servers do not start")];
-        for name in self.store.list_files(&EVENTS.into()).await? {
-            let path = Path::from(format!("{EVENTS}/{name}"));
-            paths.push((path, "the events in it are known to the catalogue alone"));
-        }
-        for (path, meaning) in paths {
+        let mut paths = vec![layers_file()];
+        let events = self.store.list_files(&EVENTS.into()).await?;
+        paths.extend(events.iter().map(|name| Path::from(format!("{EVENTS}/{name}"))));
+        for path in paths {
+            let StoreFile::Record(kind, _) = locate(&path).file else { continue };
+            let meaning = match kind {
+                RecordKind::Layers => "the layers in it are lost, and servers do not start",
+                _ => "the events in it are known to the catalogue alone",
+            };
             let Some(bytes) = self.store.get(&path).await? else { continue };
-            match records::check_shared(&path, &bytes) {
+            match records::check(kind, &bytes) {
                 Ok(()) => {}
+                Err(Wrong::Newer { found, known }) => {
+                    self.found.newer(&path, Error::newer("the record", found, known).to_string());
+                }
                 Err(Wrong::Unsealed) => self.unsealed(&path, &bytes).await?,
                 Err(Wrong::Damaged(text)) => {
                     self.found.add(&path, format!("{text}; {meaning}"));
@@ -216,6 +241,8 @@ impl Check<'_> {
                 objects.into_iter().map(|object| (object.location, object.size)).collect();
             if sizes.contains_key(&paths.deleted()) {
                 // The next start finishes the removal.
+                let tombstone = records::Read::all(self.store, [&paths.deleted()].into_iter()).await?;
+                self.newer(&tombstone);
                 return Ok(None);
             }
             if sizes.is_empty() {
@@ -234,6 +261,11 @@ impl Check<'_> {
                 break (known, sizes, read);
             }
         };
+        if self.newer(&read) {
+            // What belongs together cannot be told, and what looks damaged may be what a newer version made of it.
+            self.unread.extend(sizes.keys().filter_map(|path| locate(path).topic));
+            return Ok(None);
+        }
         read.compare_schemas(id, known.as_ref());
         let state = read.state(id, known.as_ref());
         self.records(&read, state.as_ref(), &paths).await?;
@@ -247,10 +279,18 @@ impl Check<'_> {
             chunks::check(self, &paths, topic, &sizes, &state).await?;
             let locator = format!("{}/{}", state.record.name, topic.record.path.as_str());
             log::check_quarantine(self, &topic.damage, &locator).await?;
-            log::check_stored(self, topic, &paths.topic(topic.record.id).log(), sizes.keys()).await?;
+            log::check_stored(self, topic, &paths.topic(topic.record.id).wal(), sizes.keys()).await?;
         }
         self.found.orphans += records::orphans(&state, sizes.keys());
         Ok(Some(state))
+    }
+
+    /// Notes records of a newer version; tells whether there are any.
+    fn newer(&mut self, read: &records::Read) -> bool {
+        for (path, text) in &read.newer {
+            self.found.newer(path, text);
+        }
+        !read.newer.is_empty()
     }
 
     /// Whether nobody changed the sequence since it was `known`; notifications come and go also when it is finalized.
@@ -341,7 +381,7 @@ fn in_order(state: &SequenceState) -> SequenceState {
     }
     state.topics.iter_mut().flat_map(|topic| &mut topic.parts).for_each(|part| {
         part.begun_ns = 0;
-        part.went_on_at = part.went_on_at.filter(|at| *at != part.row_start);
+        part.resumed_at = part.resumed_at.filter(|at| *at != part.row_start);
     });
     state.notifications.sort_by_key(|notification| notification.id);
     state.topics.sort_by_key(|topic| topic.record.id);

@@ -4,47 +4,48 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use object_store::path::Path;
-use serde::de::DeserializeOwned;
 
 use crate::batch::parse_schema_message;
 use crate::catalog::{SequenceState, TopicState};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{NotificationId, SequenceId, TopicId};
 use crate::store::Store;
+use crate::store::chunk_id::ChunkId;
 use crate::store::damage::DamageRecord;
-use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk, parse_logged, parse_part};
+use crate::store::layout::{RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
+use crate::store::record::{FormatError, Record, read, verify};
+use crate::store::record_kind::RecordKind;
 use crate::store::records::{
-    ChunkRecord, CommitRecord, EndedRecord, EventsRecord, FinalRecord, LayersRecord, NotificationRecord,
-    PartRecord, ResumedRecord, SequenceRecord, TopicRecord, UploadedRecord,
+    ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
+    SequenceRecord, TopicRecord, UploadedRecord,
 };
-use crate::store::seal::{self, Seal};
+use crate::store::seal::Seal;
 
 /// What is wrong with a record.
 #[derive(Debug)]
 pub(super) enum Wrong {
+    /// A newer version wrote it: it is not damaged, and nobody here knows what it says.
+    Newer { found: u32, known: u32 },
     /// What it says cannot be trusted.
     Damaged(String),
     /// It can be read, and nothing proves that it is what was written.
     Unsealed,
 }
 
-fn check<T: DeserializeOwned>(bytes: &[u8]) -> Result<(), Wrong> {
-    let seal = seal::check(bytes);
-    if seal == Seal::Broken {
-        return Err(Wrong::Damaged("the record does not have its checksum".to_owned()));
-    }
-    match serde_json::from_slice::<T>(bytes) {
-        Err(e) => Err(Wrong::Damaged(format!("the record cannot be read: {e}"))),
-        Ok(_) if seal == Seal::Missing => Err(Wrong::Unsealed),
-        Ok(_) => Ok(()),
+impl From<FormatError> for Wrong {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Newer { found, known } => Self::Newer { found, known },
+            FormatError::Damaged(text) => Self::Damaged(text),
+        }
     }
 }
 
-/// Checks a record that belongs to no sequence.
-pub(super) fn check_shared(path: &Path, bytes: &[u8]) -> Result<(), Wrong> {
-    match path.filename() {
-        Some("layers.json") => check::<LayersRecord>(bytes),
-        _ => check::<EventsRecord>(bytes),
+/// Checks a record; what it says is not looked at.
+pub(super) fn check(kind: RecordKind, bytes: &[u8]) -> Result<(), Wrong> {
+    match verify(kind, bytes)? {
+        Seal::Missing => Err(Wrong::Unsealed),
+        Seal::Whole | Seal::Broken => Ok(()),
     }
 }
 
@@ -56,6 +57,8 @@ pub(super) struct Read {
     pub(super) damaged: BTreeMap<Path, String>,
     /// Among the whole ones.
     pub(super) unsealed: BTreeMap<Path, Bytes>,
+    /// Those of a newer version, with what is to be said about them.
+    pub(super) newer: BTreeMap<Path, String>,
     /// Files of rows, which are not read here.
     rows: BTreeSet<Path>,
 }
@@ -65,13 +68,30 @@ impl Read {
     pub(super) async fn all(store: &Store, paths: impl Iterator<Item = &Path>) -> Result<Self> {
         let mut found = Self::default();
         for path in paths {
-            if path.filename().is_some_and(|name| parse_chunk(name, ".parquet").is_some()) {
-                found.rows.insert(path.clone());
-            }
-            let Some(check) = check_of(path) else { continue };
+            let located = locate(path);
+            let kind = match located.file {
+                StoreFile::Record(kind, _) if located.sequence.is_some() => Some(kind),
+                StoreFile::Schema => None,
+                StoreFile::Chunk(_) => {
+                    found.rows.insert(path.clone());
+                    continue;
+                }
+                StoreFile::Record(..) | StoreFile::Wal(_) | StoreFile::UnknownRecord | StoreFile::Foreign => {
+                    continue;
+                }
+            };
             let Some(bytes) = store.get(path).await? else { continue };
-            match check(&bytes) {
+            let checked = match kind {
+                Some(kind) => check(kind, &bytes),
+                None => check_schema(&bytes),
+            };
+            match checked {
                 Ok(()) => {}
+                Err(Wrong::Newer { found: version, known }) => {
+                    let text = Error::newer("the record", version, known).to_string();
+                    found.newer.insert(path.clone(), text);
+                    continue;
+                }
                 Err(Wrong::Unsealed) => drop(found.unsealed.insert(path.clone(), bytes.clone())),
                 Err(Wrong::Damaged(text)) => {
                     found.damaged.insert(path.clone(), text);
@@ -113,11 +133,11 @@ impl Read {
 
     /// Whether a record of rows is there.
     pub(super) fn holds_rows(&self) -> bool {
-        self.whole.keys().any(|path| path.filename().is_some_and(|name| parse_chunk(name, ".json").is_some()))
+        self.whole.keys().any(|path| matches!(locate(path).file, StoreFile::Record(RecordKind::Chunk, _)))
     }
 
-    fn get<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
-        serde_json::from_slice(self.whole.get(path)?).ok()
+    fn get<T: Record>(&self, path: &Path) -> Option<T> {
+        read(self.whole.get(path)?).ok().map(|(record, _)| record)
     }
 
     /// Whether a record was written, as far as one can tell.
@@ -207,14 +227,14 @@ impl Read {
     }
 
     /// Which daemons received the rows of an open topic, and how many it has if its upload has ended.
-    fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<PartRecord>, Option<u64>) {
-        let mut parts: BTreeMap<u32, PartRecord> = known
-            .map(|known| known.parts.iter().map(|part| (part.number, part.clone())).collect())
+    fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<EpochRecord>, Option<u64>) {
+        let mut parts: BTreeMap<u32, EpochRecord> = known
+            .map(|known| known.parts.iter().map(|part| (part.epoch, part.clone())).collect())
             .unwrap_or_default();
         let below = paths.folder();
         for path in self.whole.keys().filter(|path| is_of_parts(path) && path.prefix_matches(&below)) {
-            if let Some(part) = self.get::<PartRecord>(path) {
-                parts.insert(part.number, part);
+            if let Some(part) = self.get::<EpochRecord>(path) {
+                parts.insert(part.epoch, part);
             }
         }
         let uploaded = self.get::<UploadedRecord>(&paths.uploaded()).map(|uploaded| uploaded.rows);
@@ -223,29 +243,29 @@ impl Read {
     }
 
     fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {
-        let named: BTreeSet<u32> = chunks.iter().map(|chunk| chunk.index).collect();
+        let named: BTreeSet<ChunkId> = chunks.iter().map(ChunkRecord::id).collect();
         // Those before the first were joined to these.
-        let first = named.first().copied().unwrap_or(0);
+        let first = named.first().copied().unwrap_or(ChunkId::first(0));
         let below = paths.folder();
-        let index = |path: &Path| {
-            let name = path.filename().filter(|_| path.prefix_matches(&below))?;
-            parse_chunk(name, ".parquet")
+        let index = |path: &Path| match locate(path).file {
+            StoreFile::Chunk(index) => Some(index).filter(|_| path.prefix_matches(&below)),
+            _ => None,
         };
         self.rows.iter().filter_map(index).all(|index| index < first || named.contains(&index))
     }
 
     fn chunks(&self, paths: TopicPaths, known: Option<&TopicState>) -> Vec<ChunkRecord> {
         let below = paths.folder();
-        let index = |path: &Path| {
-            let name = path.filename().filter(|_| path.prefix_matches(&below))?;
-            parse_chunk(name, ".json")
+        let id = |path: &Path| match locate(path).file {
+            StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id).filter(|_| path.prefix_matches(&below)),
+            _ => None,
         };
-        let mut chunks: BTreeMap<u32, ChunkRecord> = known
-            .map(|known| known.chunks.iter().map(|chunk| (chunk.index, chunk.clone())).collect())
+        let mut chunks: BTreeMap<ChunkId, ChunkRecord> = known
+            .map(|known| known.chunks.iter().map(|chunk| (chunk.id(), chunk.clone())).collect())
             .unwrap_or_default();
-        for index in self.whole.keys().filter_map(index) {
-            if let Some(chunk) = self.get::<ChunkRecord>(&paths.chunk_record(index)) {
-                chunks.insert(index, chunk);
+        for id in self.whole.keys().filter_map(id) {
+            if let Some(chunk) = self.get::<ChunkRecord>(&paths.chunk_record(id)) {
+                chunks.insert(id, chunk);
             }
         }
         newest_whole(chunks.into_values().collect())
@@ -257,9 +277,13 @@ impl Read {
         topics: &[TopicState],
         known: Option<&SequenceState>,
     ) -> Vec<NotificationRecord> {
-        let below = paths.notifications();
+        let below = paths.folder();
         let mut found: BTreeMap<NotificationId, NotificationRecord> = BTreeMap::new();
-        for path in self.whole.keys().filter(|path| path.prefix_matches(&below)) {
+        let is_one = |path: &&Path| {
+            path.prefix_matches(&below)
+                && matches!(locate(path).file, StoreFile::Record(RecordKind::Notification, _))
+        };
+        for path in self.whole.keys().filter(is_one) {
             if let Some(record) = self.get::<NotificationRecord>(path) {
                 found.insert(record.id, record);
             }
@@ -293,53 +317,31 @@ pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a
     let named: BTreeSet<Path> = state
         .topics
         .iter()
-        .flat_map(|topic| topic.chunks.iter().map(|chunk| folders.topic(topic.record.id).chunk(chunk.index)))
+        .flat_map(|topic| topic.chunks.iter().map(|chunk| folders.topic(topic.record.id).chunk(chunk.id())))
         .collect();
     let committed = state.topics.iter().filter(|topic| topic.committed_ns.is_some());
-    let committed: Vec<Path> = committed.map(|topic| folders.topic(topic.record.id).log()).collect();
-    let is_logged =
-        |path: &Path| parse_logged(path).is_some() && committed.iter().any(|log| path.prefix_matches(log));
-    let is_chunk = |path: &Path| path.filename().is_some_and(|name| parse_chunk(name, ".parquet").is_some());
-    paths.filter(|path| is_logged(path) || is_chunk(path) && !named.contains(*path)).count() as u64
+    let committed: Vec<Path> = committed.map(|topic| folders.topic(topic.record.id).wal()).collect();
+    let is_orphan = |path: &&Path| match locate(path).file {
+        StoreFile::Wal(_) => committed.iter().any(|log| path.prefix_matches(log)),
+        StoreFile::Chunk(_) => !named.contains(*path),
+        _ => false,
+    };
+    paths.filter(is_orphan).count() as u64
 }
 
 /// Whether a record says something about parts, which nobody needs to know of a complete topic.
 fn is_of_parts(path: &Path) -> bool {
-    path.filename().is_some_and(|name| name == "uploaded.json" || parse_part(name).is_some())
+    matches!(locate(path).file, StoreFile::Record(RecordKind::Epoch | RecordKind::Uploaded, _))
 }
 
 /// The folder of a topic that has this record, if that makes it complete.
 fn folder_of_complete(path: &Path) -> Option<Path> {
-    let is_commit = path.filename() == Some("commit.json");
+    let is_commit = matches!(locate(path).file, StoreFile::Record(RecordKind::Commit, _));
     is_commit.then(|| path.parts().take(path.parts().count() - 1).collect())
 }
 
-type Checker = fn(&[u8]) -> Result<(), Wrong>;
-
-/// How a file of the store's layout is checked.
-fn check_of(path: &Path) -> Option<Checker> {
-    fn schema(bytes: &[u8]) -> Result<(), Wrong> {
-        let read = parse_schema_message(bytes);
-        read.map(drop).map_err(|_| Wrong::Damaged("the schema cannot be read".to_owned()))
-    }
-    let name = path.filename()?;
-    Some(match name {
-        "sequence.json" => check::<SequenceRecord>,
-        "final.json" => check::<FinalRecord>,
-        "ended.json" => check::<EndedRecord>,
-        "topic.json" => check::<TopicRecord>,
-        "resumed.json" => check::<ResumedRecord>,
-        "damage.json" => check::<DamageRecord>,
-        "commit.json" => check::<CommitRecord>,
-        "uploaded.json" => check::<UploadedRecord>,
-        "schema.arrow" => schema,
-        // It stands for itself.
-        "deleted.json" => |_| Ok(()),
-        _ if parse_chunk(name, ".json").is_some() => check::<ChunkRecord>,
-        _ if parse_part(name).is_some() => check::<PartRecord>,
-        _ if name.strip_suffix(".json").is_some_and(|id| id.parse::<NotificationId>().is_ok()) => {
-            check::<NotificationRecord>
-        }
-        _ => return None,
-    })
+/// Schemas have neither version nor checksum.
+fn check_schema(bytes: &[u8]) -> Result<(), Wrong> {
+    let read = parse_schema_message(bytes);
+    read.map(drop).map_err(|_| Wrong::Damaged("the schema cannot be read".to_owned()))
 }

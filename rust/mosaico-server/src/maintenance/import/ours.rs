@@ -40,7 +40,7 @@ async fn copy_below(source: &Store, target: &Store, state: SequenceState) -> Res
     let paths = SequencePaths(state.record.id);
     for topic in &state.topics {
         for chunk in &topic.chunks {
-            copy_chunk(source, target, &paths.topic(topic.record.id).chunk(chunk.index), chunk).await?;
+            copy_chunk(source, target, &paths.topic(topic.record.id).chunk(chunk.id()), chunk).await?;
         }
     }
     for (path, told) in expected(&state)? {

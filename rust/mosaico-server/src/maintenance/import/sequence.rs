@@ -21,10 +21,11 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 use crate::store::Store;
+use crate::store::chunk_id::ChunkId;
 use crate::store::layout::SequencePaths;
 use crate::store::parquet::ChunkLabel;
 use crate::store::records::{
-    ChunkRecord, CommitRecord, DeletedRecord, FORMAT_VERSION, FinalRecord, SequenceRecord, TopicRecord,
+    ChunkRecord, CommitRecord, DeletedRecord, FinalRecord, SequenceRecord, TopicRecord,
 };
 
 /// What was written.
@@ -53,7 +54,7 @@ pub(super) async fn as_a_whole(
     write: impl Future<Output = Result<SequenceState>>,
 ) -> Result<Written> {
     let paths = SequencePaths(id);
-    let tombstone = DeletedRecord { format_version: FORMAT_VERSION, deleted_ns: now_ns() };
+    let tombstone = DeletedRecord { deleted_ns: now_ns() };
     store.put_json(&paths.deleted(), &tombstone).await?;
     let state = match write.await {
         Ok(state) => state,
@@ -78,7 +79,6 @@ async fn write_below(
 ) -> Result<SequenceState> {
     let paths = SequencePaths(id);
     let record = SequenceRecord {
-        format_version: FORMAT_VERSION,
         id,
         name: source.name,
         key: uuid::Uuid::new_v4().to_string(),
@@ -94,7 +94,7 @@ async fn write_below(
     let finalized_ns = now_ns();
     let ids = topics.iter().map(|topic| topic.record.id).collect();
     store.put_json(&paths.created(), &record).await?;
-    let last = FinalRecord { format_version: FORMAT_VERSION, finalized_ns, topics: ids };
+    let last = FinalRecord { finalized_ns, topics: ids };
     store.put_json(&paths.finalized(), &last).await?;
     let finalized_ns = Some(finalized_ns);
     Ok(SequenceState { record, finalized_ns, ended_ns: None, topics, notifications: Vec::new() })
@@ -107,7 +107,6 @@ async fn write_topic(
     source: SourceTopic,
 ) -> Result<TopicState> {
     let record = TopicRecord {
-        format_version: FORMAT_VERSION,
         id: TopicId::generate(),
         sequence: sequence.id,
         path: source.path,
@@ -144,13 +143,7 @@ async fn write_topic(
     let schema = schema_message(&schema);
     store.put_json(&paths.created(), &record).await?;
     store.put(&paths.schema(), schema.clone()).await?;
-    let commit = CommitRecord {
-        format_version: FORMAT_VERSION,
-        topic: record,
-        schema,
-        committed_ns: now_ns(),
-        chunks,
-    };
+    let commit = CommitRecord { topic: record, schema, committed_ns: now_ns(), chunks };
     store.put_json(&paths.committed(), &commit).await?;
     let CommitRecord { topic: record, schema, committed_ns, chunks, .. } = commit;
     Ok(TopicState {
@@ -212,7 +205,10 @@ impl Copy<'_> {
     /// Makes a chunk of the rows that wait for it.
     async fn chunk(&mut self) -> Result<()> {
         let (Some(schema), batches) = (&self.schema, take(&mut self.waiting)) else { return Ok(()) };
-        let index = u32::try_from(self.chunks.len()).map_err(|e| Error::internal("numbering chunks", e))?;
+        let id = match self.chunks.last() {
+            Some(last) => last.id().next()?,
+            None => ChunkId::first(0),
+        };
         let count: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let mut span: Option<TimeSpan> = None;
         for batch in &batches {
@@ -228,7 +224,7 @@ impl Copy<'_> {
             topic: self.record.path.to_string(),
             ontology_tag: self.record.ontology_tag.clone(),
             serialization_format: self.record.serialization_format.as_str(),
-            index,
+            id,
             row_start: self.rows,
             row_end: self.rows + count,
             filled: batches.iter().map(Filled::of).reduce(Filled::or).unwrap_or(Filled::UNKNOWN),
@@ -241,10 +237,10 @@ impl Copy<'_> {
             blocking(move || rows::write(&file, &schema, &label, &config, batches)).await?
         };
         let paths = SequencePaths(self.sequence.id).topic(self.record.id);
-        self.store.publish(&scratch, &paths.chunk(index)).await?;
+        self.store.publish(&scratch, &paths.chunk(id)).await?;
         let record = ChunkRecord {
-            format_version: FORMAT_VERSION,
-            index,
+            epoch: id.epoch,
+            index: id.index,
             row_start: self.rows,
             rows: written.rows,
             bytes: written.bytes,
@@ -254,7 +250,7 @@ impl Copy<'_> {
             crc32: written.crc32,
             columns: written.columns,
         };
-        self.store.put_json(&paths.chunk_record(index), &record).await?;
+        self.store.put_json(&paths.chunk_record(id), &record).await?;
         self.rows += written.rows;
         self.chunks.push(record);
         Ok(())

@@ -1,21 +1,30 @@
 -- The rows of a catalogue as the first version had them; `now` is the catalogue of today.
 
-INSERT INTO sequence (id, name, key, user_metadata, created_ns, finalized_ns, deleting)
-SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting FROM now.sequence;
+INSERT INTO sequence (id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, ended_ns)
+SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, ended_ns FROM now.sequence;
+
+INSERT INTO schema_snapshot (id, ipc) SELECT id, ipc FROM now.schema_snapshot;
 
 INSERT INTO topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns,
-                   committed_ns, deleting, schema, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max)
-SELECT t.id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns,
-       committed_ns, deleting, x.ipc, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max
-FROM now.topic t LEFT JOIN now.schema_snapshot x ON x.id = t.schema_id;
+                   committed_ns, deleting, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max,
+                   resumed, damage, bounded)
+SELECT id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns,
+       committed_ns, deleting, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max,
+       resumed, damage, bounded FROM now.topic;
 
-INSERT INTO chunk (topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32)
-SELECT topic_id, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32 FROM now.chunk;
+INSERT INTO chunk (topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32)
+SELECT topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32 FROM now.chunk;
 
-INSERT INTO chunk_column (topic_id, idx, path, kind, nulls, has_nan, lo, hi)
-SELECT topic_id, idx, path, kind, nulls, has_nan, lo, hi FROM now.chunk_column;
+INSERT INTO chunk_column (topic_id, epoch, idx, path, kind, nulls, has_nan, lo, hi, low, high)
+SELECT topic_id, epoch, idx, path, kind, nulls, has_nan, lo, hi, low, high FROM now.chunk_column;
 
 INSERT INTO notification (id, sequence_id, topic_id, notify_type, msg, created_ns)
 SELECT id, sequence_id, topic_id, notify_type, msg, created_ns FROM now.notification;
+
+INSERT INTO sequence_metadata (owner, path, number, text) SELECT owner, path, number, text FROM now.sequence_metadata;
+INSERT INTO topic_metadata (owner, path, number, text) SELECT owner, path, number, text FROM now.topic_metadata;
+
+INSERT INTO event (id, kind, sequence, topic, at_ns, detail)
+SELECT id, kind, sequence, topic, at_ns, detail FROM now.event;
 
 PRAGMA user_version = 1;

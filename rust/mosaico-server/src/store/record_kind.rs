@@ -1,0 +1,369 @@
+//! The one table of record kinds.
+//!
+//! Paths ([`super::layout`]), loading ([`super::load`]), the garbage collector ([`super::unreferenced`]), `mosaicod
+//! check` and `docs/formats.md` follow it. A new kind is one entry here; every place that has to handle it matches on
+//! [`RecordKind`] exhaustively, so a forgotten one does not compile, and the tests of this folder write and read one
+//! record of each kind.
+
+use RecordKind as Kind;
+
+/// The folder that a record lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// The root of the store.
+    Store,
+    /// The folder of a sequence.
+    Sequence,
+    /// The folder of a topic.
+    Topic,
+}
+
+/// How the file of a record is named, in the folder of its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileName {
+    /// Always like this.
+    Fixed(&'static str),
+    /// This, then the number of a writer epoch, then `.json`.
+    Epoch(&'static str),
+    /// This, then the id of a chunk, then `.json`.
+    Chunk(&'static str),
+    /// In this folder: a ULID, then `.json`.
+    Id(&'static str),
+}
+
+/// Whether the record changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Never.
+    Once,
+    /// Each time as a whole.
+    Replaced,
+}
+
+/// When the record is read to learn what the store says. Records are read in the order of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadWhen {
+    /// On its own, by what uses the store as a whole.
+    WithStore,
+    /// First: if it is there, nothing else of its folder is read.
+    First,
+    /// Always.
+    Always,
+    /// Of a topic without a commit record, which says it too.
+    WhileOpen,
+}
+
+/// What `mosaicod check` does with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckRule {
+    /// Version, checksum and content.
+    Content,
+    /// The version. What the record says is that it is there.
+    Version,
+    /// Nothing: it is read before the check begins.
+    Earlier,
+}
+
+/// What there is to know about a kind.
+#[derive(Debug)]
+pub(crate) struct RecordSpec {
+    pub file: FileName,
+    pub levels: &'static [Level],
+    /// The format that this version writes, and the newest one that it reads.
+    pub version: u32,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for readers; tests compare it with what is done"))]
+    pub written: Written,
+    /// The record that names it, as soon as there is that one; `None`: it stands for itself.
+    pub named_by: Option<RecordKind>,
+    pub read: ReadWhen,
+    /// A rebuild of the catalog takes over what it says.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for readers; tests compare it with what is done"))]
+    pub in_catalog: bool,
+    pub check: CheckRule,
+    /// A folder that has it and lacks the record of its creation has lost that one: a crash leaves no such folder.
+    pub proves_use: bool,
+}
+
+macro_rules! record_kinds {
+    ($($(#[$doc:meta])* $kind:ident { $($field:ident: $value:expr,)* })*) => {
+        /// A kind of JSON record.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub(crate) enum RecordKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        /// In the order of the enum.
+        const TABLE: &[RecordSpec] = &[$(RecordSpec { $($field: $value,)* }),*];
+
+        impl RecordKind {
+            /// Every kind.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// The newest format of the kind.
+            pub(crate) const fn version(self) -> u32 {
+                TABLE[self as usize].version
+            }
+        }
+    };
+}
+
+impl RecordKind {
+    /// Its row of the table.
+    pub(crate) fn spec(self) -> &'static RecordSpec {
+        &TABLE[self as usize]
+    }
+}
+
+record_kinds! {
+    /// The server that has the bucket for itself, or those that share it.
+    Owner {
+        file: FileName::Fixed("owner.json"),
+        levels: &[Level::Store],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WithStore,
+        in_catalog: false,
+        check: CheckRule::Earlier,
+        proves_use: false,
+    }
+    /// All layers.
+    Layers {
+        file: FileName::Fixed("layers.json"),
+        levels: &[Level::Store],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WithStore,
+        in_catalog: false,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
+    /// Events from the one in its name on.
+    Events {
+        file: FileName::Id("events"),
+        levels: &[Level::Store],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WithStore,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
+    /// The removal of the folder has begun.
+    Tombstone {
+        file: FileName::Fixed("deleted.json"),
+        levels: &[Level::Sequence, Level::Topic],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::First,
+        in_catalog: false,
+        check: CheckRule::Version,
+        proves_use: false,
+    }
+    /// The creation of a sequence.
+    Sequence {
+        file: FileName::Fixed("sequence.json"),
+        levels: &[Level::Sequence],
+        version: 1,
+        written: Written::Once,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
+    /// The finalization of a sequence.
+    Final {
+        file: FileName::Fixed("final.json"),
+        levels: &[Level::Sequence],
+        version: 1,
+        written: Written::Once,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+    /// The end of a sequence that is not finalized.
+    Ended {
+        file: FileName::Fixed("ended.json"),
+        levels: &[Level::Sequence],
+        version: 1,
+        written: Written::Once,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+    /// A notification about a sequence or a topic.
+    Notification {
+        file: FileName::Id("notify"),
+        levels: &[Level::Sequence],
+        version: 1,
+        written: Written::Once,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
+    /// The complete upload of a topic.
+    Commit {
+        file: FileName::Fixed("commit.json"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+    /// The creation of a topic.
+    Topic {
+        file: FileName::Fixed("topic.json"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Once,
+        named_by: None,
+        read: ReadWhen::WhileOpen,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
+    /// How often the writer of a topic resumed.
+    Resumed {
+        file: FileName::Fixed("resumed.json"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+    /// Damaged segments of the write-ahead log of a topic, and the rows that are lost.
+    Damage {
+        file: FileName::Fixed("damage.json"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+    /// A writer epoch: the daemon that receives the rows of a topic from here on.
+    Epoch {
+        file: FileName::Epoch("epoch-"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Once,
+        named_by: None,
+        read: ReadWhen::WhileOpen,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+    /// The end of an upload that is not complete yet.
+    Uploaded {
+        file: FileName::Fixed("uploaded.json"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WhileOpen,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+    /// What the chunk beside it holds.
+    Chunk {
+        file: FileName::Chunk("chunk-"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Once,
+        named_by: Some(Kind::Commit),
+        read: ReadWhen::WhileOpen,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_belongs_to_its_kind() {
+        assert_eq!(TABLE.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            assert_eq!(kind.spec().version, kind.version());
+            assert!(kind.version() > 0, "0 is what a record without a version would say");
+        }
+    }
+
+    /// A row of the table in docs/formats.md.
+    fn documented(kind: RecordKind) -> String {
+        let spec = kind.spec();
+        let file = |kind: RecordKind| match kind.spec().file {
+            FileName::Fixed(name) => format!("`{name}`"),
+            FileName::Epoch(prefix) => format!("`{prefix}<epoch>.json`"),
+            FileName::Chunk(prefix) => format!("`{prefix}<epoch>-<index>.json`"),
+            FileName::Id(folder) => format!("`{folder}/<id>.json`"),
+        };
+        let level = |level: &Level| match level {
+            Level::Store => "store",
+            Level::Sequence => "sequence",
+            Level::Topic => "topic",
+        };
+        let levels: Vec<&str> = spec.levels.iter().map(level).collect();
+        let written = match spec.written {
+            Written::Once => "once",
+            Written::Replaced => "replaced",
+        };
+        let read = match spec.read {
+            ReadWhen::WithStore => "with the store",
+            ReadWhen::First => "first",
+            ReadWhen::Always => "always",
+            ReadWhen::WhileOpen => "while open",
+        };
+        let check = match spec.check {
+            CheckRule::Content => "content",
+            CheckRule::Version => "version",
+            CheckRule::Earlier => "earlier",
+        };
+        let (file, named_by) = (file(kind), spec.named_by.map_or("–".to_owned(), file));
+        let (levels, catalog) = (levels.join(", "), if spec.in_catalog { "yes" } else { "no" });
+        format!(
+            "| {file} | {levels} | {} | {written} | {named_by} | {read} | {catalog} | {check} |",
+            spec.version
+        )
+    }
+
+    #[test]
+    fn the_table_in_the_docs_is_this_one() {
+        let docs = include_str!("../../../../docs/formats.md");
+        let rows: Vec<&str> =
+            docs.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 9).collect();
+        let expected: Vec<String> = Kind::ALL.iter().map(|kind| documented(*kind)).collect();
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn no_two_kinds_have_one_file() {
+        for (at, kind) in Kind::ALL.iter().enumerate() {
+            for other in &Kind::ALL[..at] {
+                let same_level = kind.spec().levels.iter().any(|level| other.spec().levels.contains(level));
+                assert!(!same_level || kind.spec().file != other.spec().file, "{kind:?} and {other:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The one garbage collector: which files of a sequence nobody needs.
+//!
+//! [`unreferenced`] decides and does nothing else: no I/O, no clock. The background job and `mosaicod gc` list a
+//! sequence, read its records ([`Store::sequence_files`]), call it, and carry out what it says.
+//!
+//! Records decide, never the catalog. What is young is about to be named, and what cannot be read names something that
+//! nobody here knows, so both keep what is near them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use object_store::ObjectMeta;
+use object_store::path::Path;
+
+use super::Store;
+use super::chunk_id::ChunkId;
+use super::layout::{Located, RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
+use super::record::{FormatError, check_version, read};
+use super::record_kind::RecordKind;
+use super::records::{CommitRecord, FinalRecord};
+use crate::error::Result;
+use crate::id::{SequenceId, TopicId};
+
+/// A file in the folder of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListedFile {
+    pub path: Path,
+    pub bytes: u64,
+    pub modified: SystemTime,
+}
+
+impl From<ObjectMeta> for ListedFile {
+    fn from(object: ObjectMeta) -> Self {
+        Self { path: object.location, bytes: object.size, modified: object.last_modified.into() }
+    }
+}
+
+/// What the records of a sequence name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct References {
+    /// Records that were read and are whole.
+    pub usable: BTreeSet<Path>,
+    /// Damaged records and those of newer versions, with what is wrong with them.
+    pub unusable: BTreeMap<Path, String>,
+    /// The topics that the final record names; `None`: the sequence is not finalized.
+    pub topics: Option<BTreeSet<TopicId>>,
+    /// The chunks that the commit records of topics name.
+    pub chunks: BTreeMap<TopicId, BTreeSet<ChunkId>>,
+}
+
+/// What is being changed now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Live {
+    /// The catalog has the sequence: what has no record of its creation is being created or removed.
+    pub sequence: bool,
+    /// The same of topics.
+    pub topics: BTreeSet<TopicId>,
+    /// Chunks that are about to be named: their rows are in the write-ahead log of this daemon.
+    pub pending: BTreeMap<TopicId, Pending>,
+    /// Other daemons may be about to name what they have sent.
+    pub is_shared: bool,
+}
+
+/// Chunks of a topic that may be about to be named.
+#[derive(Debug, Clone)]
+pub(crate) enum Pending {
+    /// Any.
+    All,
+    /// These.
+    Chunks(BTreeSet<ChunkId>),
+}
+
+/// What to do with a part of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Remove the folder of the sequence.
+    RemoveSequence,
+    /// Remove the folder of a topic.
+    RemoveTopic(TopicId),
+    /// Remove one file.
+    RemoveFile(Path),
+    /// Leave it as it is, and say why: it needs a closer look.
+    Keep(Path, String),
+}
+
+/// Decides about the files of a sequence: `listing` is all that lies in its folder. A file goes only if it is older than
+/// `grace`, and if no record names it.
+pub(crate) fn unreferenced(
+    id: SequenceId,
+    listing: &[ListedFile],
+    references: &References,
+    live: &Live,
+    now: SystemTime,
+    grace: Duration,
+) -> Vec<Decision> {
+    let before = now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    let files: Vec<File<'_>> = listing
+        .iter()
+        .map(|file| File { path: &file.path, located: locate(&file.path), is_old: file.modified < before })
+        .filter(|file| file.located.sequence == Some(id))
+        .collect();
+    let paths = SequencePaths(id);
+    let folder = Folder { path: paths.folder(), files: files.iter().collect(), references };
+    if folder.has(&paths.deleted()) || !folder.has(&paths.created()) {
+        return folder.remains(&paths.deleted(), live.sequence, Decision::RemoveSequence);
+    }
+    let mut of_topics: BTreeMap<TopicId, Vec<&File<'_>>> = BTreeMap::new();
+    let mut own = Vec::new();
+    for file in &files {
+        match file.located.topic {
+            Some(topic) => of_topics.entry(topic).or_default().push(file),
+            None => own.push(file),
+        }
+    }
+    if let Some(reason) = (Folder { files: own, ..folder }).unreadable() {
+        return vec![reason];
+    }
+    let mut decisions = Vec::new();
+    for (topic, files) in of_topics {
+        let paths = paths.topic(topic);
+        let folder = Folder { path: paths.folder(), files, references };
+        decisions.extend(folder.of_topic(paths, live));
+    }
+    decisions
+}
+
+struct File<'a> {
+    path: &'a Path,
+    located: Located,
+    is_old: bool,
+}
+
+/// The folder of a sequence or of a topic.
+struct Folder<'a> {
+    path: Path,
+    files: Vec<&'a File<'a>>,
+    references: &'a References,
+}
+
+impl Folder<'_> {
+    fn has(&self, path: &Path) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
+    fn is_old(&self) -> bool {
+        self.files.iter().all(|file| file.is_old)
+    }
+
+    /// What cannot be read in it, or is not known: it may name anything.
+    fn unreadable(&self) -> Option<Decision> {
+        let keep = |file: &&File<'_>| {
+            if let Some(error) = self.references.unusable.get(file.path) {
+                return Some(Decision::Keep(file.path.clone(), error.clone()));
+            }
+            let is_unknown = file.located.file == StoreFile::UnknownRecord;
+            let reason = "this daemon knows no record of this name; a newer version may have written it";
+            is_unknown.then(|| Decision::Keep(file.path.clone(), reason.to_owned()))
+        };
+        self.files.iter().find_map(keep)
+    }
+
+    /// Of a folder without the record of its creation, or with a tombstone.
+    fn remains(&self, tombstone: &Path, is_live: bool, remove: Decision) -> Vec<Decision> {
+        if self.files.is_empty() || is_live || !self.is_old() {
+            return Vec::new();
+        }
+        if self.has(tombstone) {
+            // The tombstone alone counts: what it buries is not read any more.
+            let unusable = self.references.unusable.get(tombstone);
+            return vec![unusable.map_or(remove, |error| Decision::Keep(tombstone.clone(), error.clone()))];
+        }
+        if let Some(keep) = self.unreadable() {
+            return vec![keep];
+        }
+        // A crash leaves no such folder: the record was lost, and what it was for must not be.
+        if let Some(file) = self.files.iter().find(|file| file.located.file.proves_use()) {
+            let reason = format!("the record of its creation is missing, and it has {}", file.path);
+            return vec![Decision::Keep(self.path.clone(), reason)];
+        }
+        vec![remove]
+    }
+
+    fn of_topic(&self, paths: TopicPaths, live: &Live) -> Vec<Decision> {
+        let topic = paths.topic;
+        let is_committed = self.has(&paths.committed());
+        if self.has(&paths.deleted()) || !(is_committed || self.has(&paths.created())) {
+            let is_live = live.topics.contains(&topic);
+            return self.remains(&paths.deleted(), is_live, Decision::RemoveTopic(topic));
+        }
+        if let Some(keep) = self.unreadable() {
+            return vec![keep];
+        }
+        if self.references.topics.as_ref().is_some_and(|named| !named.contains(&topic)) {
+            // Its creation was cut short, or more than that happened to it.
+            let is_used = self.files.iter().any(|file| file.located.file.proves_use());
+            let goes = self.is_old() && !is_used && !live.topics.contains(&topic);
+            return goes.then_some(Decision::RemoveTopic(topic)).into_iter().collect();
+        }
+        let Some(named) = self.named_chunks(paths, is_committed, live) else { return Vec::new() };
+        let is_unreferenced = |file: &&&File<'_>| match file.located.file {
+            StoreFile::Chunk(chunk) => !named.contains(&chunk),
+            StoreFile::Record(kind, RecordKey::Chunk(chunk)) => {
+                kind.spec().named_by == Some(RecordKind::Commit)
+                    && is_committed
+                    && !named.contains(&chunk)
+                    && self.references.usable.contains(file.path)
+            }
+            // Its rows are in chunks.
+            StoreFile::Wal(_) => is_committed,
+            // They stand for themselves, or are somebody else's.
+            StoreFile::Record(..) | StoreFile::Schema | StoreFile::UnknownRecord | StoreFile::Foreign => {
+                false
+            }
+        };
+        let unreferenced = self.files.iter().filter(|file| file.is_old).filter(is_unreferenced);
+        unreferenced.map(|file| Decision::RemoveFile(file.path.clone())).collect()
+    }
+
+    /// The chunks of a topic that a record names or is about to name; `None`: that is not known.
+    fn named_chunks(&self, paths: TopicPaths, is_committed: bool, live: &Live) -> Option<BTreeSet<ChunkId>> {
+        let pending = match live.pending.get(&paths.topic) {
+            Some(Pending::All) => return None,
+            Some(Pending::Chunks(chunks)) => chunks.clone(),
+            None => BTreeSet::new(),
+        };
+        if is_committed {
+            // Chunks that were compacted are read on by whoever began before.
+            let commit = self.files.iter().find(|file| *file.path == paths.committed());
+            return self
+                .references
+                .chunks
+                .get(&paths.topic)
+                .filter(|_| commit.is_some_and(|c| c.is_old))
+                .cloned();
+        }
+        if live.is_shared {
+            return None;
+        }
+        let named = self.files.iter().filter_map(|file| match file.located.file {
+            StoreFile::Record(_, RecordKey::Chunk(chunk)) => Some(chunk),
+            _ => None,
+        });
+        Some(named.chain(pending).collect())
+    }
+}
+
+impl Store {
+    /// Lists the files of a sequence, and reads the records that decide about them.
+    pub(crate) async fn sequence_files(&self, id: SequenceId) -> Result<(Vec<ListedFile>, References)> {
+        let paths = SequencePaths(id);
+        let objects = self.objects_below(&paths.folder()).await?;
+        let files: Vec<ListedFile> = objects.into_iter().map(ListedFile::from).collect();
+        let mut references = References::default();
+        let has = |path: &Path| files.iter().any(|file| file.path == *path);
+        if has(&paths.deleted()) {
+            self.refer(&paths.deleted(), &mut references).await?;
+            return Ok((files, references));
+        }
+        let mut chunks = Vec::new();
+        for file in &files {
+            match locate(&file.path).file {
+                StoreFile::Record(_, RecordKey::Chunk(chunk)) => chunks.push((&file.path, chunk)),
+                // They stand for themselves, whatever they say.
+                StoreFile::Record(RecordKind::Notification, _) if has(&paths.created()) => {}
+                StoreFile::Record(..) => self.refer(&file.path, &mut references).await?,
+                StoreFile::Chunk(_)
+                | StoreFile::Wal(_)
+                | StoreFile::Schema
+                | StoreFile::UnknownRecord
+                | StoreFile::Foreign => {}
+            }
+        }
+        // Only what would go has to be read: a record that is named, or names its chunk by being there, stays.
+        for (path, chunk) in chunks {
+            let topic = locate(path).topic;
+            let named = topic.and_then(|topic| references.chunks.get(&topic));
+            if named.is_some_and(|named| !named.contains(&chunk)) {
+                self.refer(path, &mut references).await?;
+            }
+        }
+        Ok((files, references))
+    }
+
+    async fn refer(&self, path: &Path, references: &mut References) -> Result<()> {
+        // It may have gone since: then it names nothing.
+        if let Some(bytes) = self.get(path).await? {
+            references.add(path, &bytes);
+        }
+        Ok(())
+    }
+}
+
+impl References {
+    /// Adds what a record names.
+    fn add(&mut self, path: &Path, bytes: &[u8]) {
+        let Located { topic, file, .. } = locate(path);
+        let StoreFile::Record(kind, _) = file else { return };
+        let read = match (kind, topic) {
+            (RecordKind::Tombstone, _) => match check_version(kind, bytes) {
+                Err(error @ FormatError::Newer { .. }) => Err(error),
+                // Damaged or not, what it says is that it is there.
+                _ => Ok(()),
+            },
+            (RecordKind::Final, _) => read::<FinalRecord>(bytes)
+                .map(|(record, _)| self.topics = Some(record.topics.into_iter().collect())),
+            (RecordKind::Commit, Some(topic)) => read::<CommitRecord>(bytes).map(|(record, _)| {
+                let chunks = record.chunks.iter().map(|chunk| chunk.id()).collect();
+                self.chunks.insert(topic, chunks);
+            }),
+            _ => super::record::verify(kind, bytes).map(drop),
+        };
+        match read {
+            Ok(()) => drop(self.usable.insert(path.clone())),
+            Err(FormatError::Damaged(text)) => drop(self.unusable.insert(path.clone(), text)),
+            Err(newer) => drop(self.unusable.insert(path.clone(), newer.at("record", path).to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
