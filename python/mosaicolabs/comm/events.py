@@ -50,7 +50,8 @@ class EventKind(StrEnum):
     """Background work of the daemon failed and is tried again; `task`, `message`."""
 
     DATA_DAMAGED = "data_damaged"
-    """A damaged segment of the write-ahead log is in quarantine: `segment`, `file`, `lost_rows`, `lost` (ranges of rows)."""
+    """A damaged segment of the write-ahead log is in quarantine: `segment`, `file`, `lost_rows`, and their
+    ranges in `lost`."""
 
     GAP = "gap"
     """The listener came too late: events behind the one it knew, `after`, up to this one's id are not kept

@@ -182,7 +182,8 @@ impl Catalog {
             .map_err(failed)?;
         for segment in damage.iter().filter(|segment| !known.contains(segment)) {
             let DamagedSegment { id, kept, lost, .. } = segment;
-            let detail = json!({"segment": id.to_string(), "file": kept, "lost_rows": segment.rows(), "lost": lost});
+            let detail =
+                json!({"segment": id.to_string(), "file": kept, "lost_rows": segment.rows(), "lost": lost});
             self.tell(db, EventKind::DataDamaged, (sequence, Some(topic)), detail).await?;
         }
         Ok(())

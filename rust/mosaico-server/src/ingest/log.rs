@@ -12,7 +12,7 @@
 //!
 //! `message` is an Arrow IPC message without its length prefix, `body` its buffers, `data_crc` the checksum of both.
 //! `encoding` 1 says that runs of zero bytes are elided from the body (see [`mosaico_wire::sparse`]), 0 that none are.
-//! `id` is random and ties frames to their segment; checksums of prefix and end include version and id. The number of a
+//! `id` ties frames to their segment: random, or made of the path of an object. Checksums of prefix and end include version and id. The number of a
 //! frame in its segment, and the numbers of its rows in the topic, stand before and behind its data: after damage, a reader
 //! finds the next valid frame by its mark (see [`super::scan`]) and knows which rows are lost.
 
@@ -109,6 +109,12 @@ impl Framing {
     /// Of a new segment, before which the topic has `row_start` rows.
     pub(crate) fn new(row_start: u64) -> Self {
         Self { id: Uuid::new_v4().as_u64_pair().0, number: 0, row: row_start }
+    }
+
+    /// Of the object `path` in a store: the same frames are the same bytes again, so that a write may be repeated.
+    pub(crate) fn of_object(path: &str, row_start: u64) -> Self {
+        let id = u64::from(crc32fast::hash(path.as_bytes())) << 32 | row_start & u64::from(u32::MAX);
+        Self { id, number: 0, row: row_start }
     }
 
     /// The header of the segment.
@@ -307,13 +313,10 @@ pub(super) fn decode(
     RecordBatchDecoder::try_new(&body, batch, SchemaRef::clone(schema), &none, &version)?.read_record_batch()
 }
 
-/// What is wrong with the beginning of a segment.
+// What is wrong with a segment or a frame.
 pub(super) const BAD_HEADER: &str = "the header of the segment is not valid";
-/// What is wrong with a frame whose prefix cannot be trusted.
 pub(super) const BAD_PREFIX: &str = "the frame's lengths do not have their checksum";
-/// What is wrong with a frame whose data cannot be trusted.
 pub(super) const BAD_DATA: &str = "the frame's data does not have its checksum";
-/// What is wrong with a frame whose data is valid.
 pub(super) const BAD_END: &str = "the end of the frame is not valid";
 
 /// Why a segment cannot be read.

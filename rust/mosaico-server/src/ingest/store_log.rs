@@ -63,7 +63,8 @@ pub(crate) async fn write(
     rows: LoggedRows,
     frames: &[Frame],
 ) -> Result<()> {
-    let mut framing = Framing::new(rows.row_start);
+    let path = SequencePaths(topic.sequence_id).topic(topic.id).wal_object(rows);
+    let mut framing = Framing::of_object(path.as_ref(), rows.row_start);
     let mut object = vec![Bytes::copy_from_slice(&framing.header())];
     for frame in iter::once(schema).chain(frames) {
         object.extend(
@@ -71,7 +72,6 @@ pub(crate) async fn write(
         );
     }
     let bytes = object.iter().map(|piece| piece.len() as u64).sum();
-    let path = SequencePaths(topic.sequence_id).topic(topic.id).wal_object(rows);
     match core.store.create(&path, object.into_iter().collect()).await {
         Ok(()) => {
             core.metrics.log_stored(bytes);

@@ -125,8 +125,7 @@ pub(super) async fn check_quarantine(
             true => "the damaged file is kept here; delete it when nobody needs it any more",
             false => "the damaged file is not kept here any more",
         };
-        let about =
-            format!("segment {id} of the write-ahead log of `{locator}` was damaged; {lost}; {file}");
+        let about = format!("segment {id} of the write-ahead log of `{locator}` was damaged; {lost}; {file}");
         check.found.add(kept, about);
     }
     Ok(())

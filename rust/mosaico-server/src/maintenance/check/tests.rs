@@ -176,8 +176,8 @@ async fn every_record_that_is_damaged_or_newer_is_noticed() {
         let found = read(&store, &state).await;
         assert!(found.damaged.contains_key(&path) && found.newer.is_empty(), "{path}");
         // Of a complete topic the commit record is enough.
-        let is_needed =
-            locate(&path).topic != Some(complete) || matches!(kind, RecordKind::Commit | RecordKind::Resumed | RecordKind::Damage);
+        let is_needed = locate(&path).topic != Some(complete)
+            || matches!(kind, RecordKind::Commit | RecordKind::Resumed | RecordKind::Damage);
         let loaded = store.load_sequence(state.record.id).await;
         assert_eq!(loaded.is_err(), is_needed, "{path}");
         store.put(&path, newer).await.unwrap();
