@@ -361,6 +361,9 @@ impl LogError {
     /// What the caller of a request learns.
     pub(crate) fn into_error(self, doing: &str) -> Error {
         match self {
+            Self::Version { segment, found } if found > VERSION => {
+                Error::newer(segment, found.into(), VERSION.into())
+            }
             Self::Version { .. } => Error::Refused(ErrorCode::FailedPrecondition, self.to_string()),
             Self::Damaged { .. } => Error::internal(format!("{doing}: {self}"), self),
             Self::File { .. } => Error::internal(doing, self),

@@ -79,7 +79,7 @@ async fn check_versions(core: &Core) -> Result<()> {
             Ok(list_segments(&folder)?.into_iter().find_map(unknown))
         };
         if let Some(error) = blocking("reading the ingest log", find).await? {
-            return Err(Error::Startup(error.to_string()));
+            return Err(error.into_error("reading the ingest log"));
         }
     }
     Ok(())

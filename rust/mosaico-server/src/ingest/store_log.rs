@@ -325,7 +325,12 @@ pub(crate) async fn recover(core: &Core) -> Result<()> {
         let (id, locator) = (topic.id, topic.locator.clone());
         match recover_topic(core, topic).await {
             // An unknown version is refused: what others wrote there must not be taken for nothing.
-            Err(error @ (Error::Full(_) | Error::StoreUnavailable(_) | Error::Refused(..))) => Err(error),
+            Err(
+                error @ (Error::Full(_)
+                | Error::StoreUnavailable(_)
+                | Error::Refused(..)
+                | Error::NewerFormat { .. }),
+            ) => Err(error),
             // What is damaged must not keep everything else from starting.
             Err(error) => {
                 tracing::error!(topic = %locator, %error, "a log in the store is left aside");

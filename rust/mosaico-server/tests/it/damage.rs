@@ -296,14 +296,17 @@ fn an_unknown_version_is_refused_and_nothing_is_changed() {
     let before = files(folder.path());
     let runtime = Runtime::new().unwrap();
     for _ in 0..2 {
-        let error = runtime.block_on(Server::open(config(folder.path()))).unwrap_err().to_string();
-        for part in ["version 9", "version 1", &file.display().to_string()] {
-            assert!(error.contains(part), "{error}");
+        let error = runtime.block_on(Server::open(config(folder.path()))).unwrap_err();
+        assert_eq!(error.code().as_str(), "newer_format");
+        let text = error.to_string();
+        for part in ["version 9", "reads up to 1", &file.display().to_string()] {
+            assert!(text.contains(part), "{text}");
         }
     }
     assert_eq!((files(folder.path()), fs::read(&file).unwrap()), (before, bytes));
     let found = checked(&config(folder.path()));
-    assert!(found.problems.iter().any(|problem| problem.text.contains("version 9")), "{found:?}");
+    assert_eq!((found.problems.len(), found.newer.len()), (0, 1), "{found:?}");
+    assert!(found.newer[0].text.contains("version 9"), "{found:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::catalog::TopicState;
 use crate::error::{Error, Result};
 use crate::hold::LOG;
 use crate::id::TopicId;
+use crate::ingest::log::LogError;
 use crate::ingest::scan::{DamagedBytes, scan};
 use crate::ingest::segment::{list_segments, segment_file};
 use crate::store::damage::{DamagedSegment, count, text};
@@ -47,7 +48,7 @@ pub(super) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked
                         found.add(path, text);
                     }
                 }
-                Ok(Err(error)) => found.add(path, error.to_string()),
+                Ok(Err(error)) => unreadable(found, path, error),
                 Err(error) => found.add(path, format!("the segment cannot be read: {error}")),
             }
         }
@@ -85,10 +86,19 @@ pub(super) async fn check_stored(
                 );
                 check.found.add(path, text);
             }
-            Err(error) => check.found.add(path, error.to_string()),
+            Err(error) => unreadable(&mut check.found, path, error),
         }
     }
     Ok(())
+}
+
+/// Notes a segment or an object whose rows cannot be read at all.
+fn unreadable(found: &mut Checked, path: impl ToString, error: LogError) {
+    let text = error.to_string();
+    match error.into_error("reading the ingest log") {
+        newer @ Error::NewerFormat { .. } => found.newer(path, newer.to_string()),
+        _ => found.add(path, text),
+    }
 }
 
 fn damaged(first: &DamagedBytes, lost: &[Range<u64>], valid: u64) -> String {
