@@ -49,6 +49,10 @@ class EventKind(StrEnum):
     TASK_FAILED = "task_failed"
     """A background task of the daemon failed and will be retried; `task`, `message`."""
 
+    DATA_DAMAGED = "data_damaged"
+    """A damaged segment of the write-ahead log is in quarantine: `segment`, `file`, `lost_rows`, and their
+    ranges in `lost`."""
+
     GAP = "gap"
     """Events after the listener's last one, `after`, up to the id of this event are no longer kept. Sent
     regardless of the selected kinds and sequence."""

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use mosaico_engine::access::store_access::Hold;
 use mosaico_storage::error::Result;
-use mosaico_storage::format::paths::LOG_FOLDER as LOG;
-use mosaico_storage::format::paths::{SequencePaths, locate};
+use mosaico_storage::format::paths::{LOG_FOLDER as LOG, SequencePaths, locate};
 use mosaico_storage::format::unreferenced::{Decision, ListedFile, Live, Pending, unreferenced};
 use mosaico_storage::objects::blocking;
 use mosaico_types::id::{SequenceId, TopicId};

@@ -1,6 +1,7 @@
 //! Facts that are taken over with the event that tells them, and only once however often they are taken over.
 
 use mosaico_storage::error::Result;
+use mosaico_storage::format::damage::DamagedSegment;
 use mosaico_storage::format::records::{ChunkRecord, CommitRecord, NotificationRecord};
 use mosaico_storage::format::state::SequenceState;
 use mosaico_types::id::{SequenceId, TopicId};
@@ -10,6 +11,8 @@ use serde_json::{Value, json};
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
+use crate::read::damage_of;
+use crate::rows::damage_json;
 use crate::sql::{Transaction, query};
 use crate::write::{
     clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
@@ -28,6 +31,7 @@ impl Catalog {
                 set_schema(&mut transaction, topic.record.id, schema).await?;
             }
             set_resumed(&mut transaction, topic.record.id, topic.resumed).await?;
+            self.store_damage(&mut transaction, (id, topic.record.id), &topic.damage).await?;
             if let Some(at_ns) = topic.committed_ns {
                 self.join_chunks(&mut transaction, (id, topic.record.id), at_ns, &topic.chunks).await?;
             }
@@ -157,6 +161,34 @@ impl Catalog {
             let detail = json!({"chunk": chunk.id().to_string(), "rows": rows, "bytes": bytes, "timestamp_ns_min": ts_min,
                                 "timestamp_ns_max": ts_max});
             self.tell(db, EventKind::ChunkStored, (sequence, Some(topic)), detail).await?;
+        }
+        Ok(())
+    }
+
+    /// Damaged segments that were not known are told.
+    pub(crate) async fn store_damage(
+        &self,
+        db: &mut Transaction,
+        (sequence, topic): (SequenceId, TopicId),
+        damage: &[DamagedSegment],
+    ) -> Result<()> {
+        let known = query("SELECT damage FROM topic WHERE id = ?").bind(topic.to_string());
+        let known = known.fetch_optional(&mut *db).await.map_err(failed)?;
+        let known = known.as_ref().map(damage_of).transpose().map_err(failed)?.unwrap_or_default();
+        if known == damage {
+            return Ok(());
+        }
+        query("UPDATE topic SET damage = ? WHERE id = ?")
+            .bind(damage_json(damage))
+            .bind(topic.to_string())
+            .execute(&mut *db)
+            .await
+            .map_err(failed)?;
+        for segment in damage.iter().filter(|segment| !known.contains(segment)) {
+            let DamagedSegment { id, kept, lost, .. } = segment;
+            let detail =
+                json!({"segment": id.to_string(), "file": kept, "lost_rows": segment.rows(), "lost": lost});
+            self.tell(db, EventKind::DataDamaged, (sequence, Some(topic)), detail).await?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
+use mosaico_storage::format::damage::{DamagedSegment, lost_of};
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
 use mosaico_types::{SequenceName, SerializationFormat, TopicLocator, TopicPath};
 use mosaico_wire::event::OnError;
@@ -51,6 +52,8 @@ pub struct TopicRow {
     pub data_bytes: u64,
     /// How often the writer went on after its connection broke.
     pub resumed: u32,
+    /// Segments of its write-ahead log that were damaged.
+    pub damage: Vec<DamagedSegment>,
     /// Its sequence was left without being finalized.
     pub sequence_ended: bool,
     /// Lowest and highest time; `None` without rows.
@@ -64,6 +67,8 @@ pub struct ChunkRow {
     /// Rows of the topic before it, as its daemon counted.
     pub row_start: u64,
     pub rows: u64,
+    /// Rows that were lost in the segment that it was made of; 0 where nobody asks.
+    pub lost: u64,
     pub bytes: u64,
     pub data_bytes: u64,
     pub ts_min: i64,
@@ -73,7 +78,7 @@ pub struct ChunkRow {
 impl ChunkRow {
     /// Rows of the topic up to its end.
     pub fn row_end(&self) -> u64 {
-        self.row_start + self.rows
+        self.row_start + self.rows + self.lost
     }
 }
 
@@ -91,7 +96,7 @@ macro_rules! topic_query {
         concat!(
             "SELECT t.id, t.sequence_id, s.name, t.path, t.ontology_tag, t.serialization_format, t.user_metadata, \
              t.key, t.created_ns, t.committed_ns, t.deleting, x.ipc AS schema, t.chunks, t.row_count, t.stored_bytes, \
-             t.data_bytes, t.resumed, t.ts_min, t.ts_max, s.ended_ns AS sequence_ended_ns \
+             t.data_bytes, t.resumed, t.damage, t.ts_min, t.ts_max, s.ended_ns AS sequence_ended_ns \
              FROM topic t JOIN sequence s ON s.id = t.sequence_id LEFT JOIN schema_snapshot x ON x.id = t.schema_id ",
             $where
         )
@@ -213,14 +218,18 @@ impl Catalog {
     /// The chunks of a topic in the order of arrival.
     pub async fn chunks(&self, topic: TopicId) -> Result<Vec<ChunkRow>> {
         let rows = query(
-            "SELECT epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max FROM chunk WHERE topic_id = ? \
-             ORDER BY epoch, idx",
+            "SELECT c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, t.damage \
+             FROM chunk c JOIN topic t ON t.id = c.topic_id WHERE c.topic_id = ? ORDER BY c.epoch, c.idx",
         )
         .bind(topic.to_string())
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        rows.iter().map(chunk_row).collect::<Result<_, sqlx::Error>>().map_err(failed)
+        let chunk = |row: &Row| {
+            let chunk = chunk_row(row)?;
+            Ok(ChunkRow { lost: lost_of(&damage_of(row)?, chunk.id), ..chunk })
+        };
+        rows.iter().map(chunk).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
     /// Notifications about a sequence itself, or about one of its topics; oldest first.
@@ -323,6 +332,7 @@ fn topic_row(row: &Row) -> Result<TopicRow> {
             stored_bytes: count(row, "stored_bytes")?,
             data_bytes: count(row, "data_bytes")?,
             resumed: count(row, "resumed")?,
+            damage: damage_of(row)?,
             sequence_ended: row.try_get::<Option<i64>>("sequence_ended_ns")?.is_some(),
             bounds: bounds.0.zip(bounds.1),
         })
@@ -330,11 +340,19 @@ fn topic_row(row: &Row) -> Result<TopicRow> {
     read().map_err(failed)
 }
 
+/// The damaged segments of a topic.
+pub(crate) fn damage_of(row: &Row) -> Result<Vec<DamagedSegment>, sqlx::Error> {
+    let text: Option<&str> = row.try_get("damage")?;
+    let damage = text.map(serde_json::from_str).transpose();
+    Ok(damage.map_err(|e| sqlx::Error::Decode(Box::new(e)))?.unwrap_or_default())
+}
+
 pub(crate) fn chunk_row(row: &Row) -> Result<ChunkRow, sqlx::Error> {
     Ok(ChunkRow {
         id: ChunkId { epoch: count(row, "epoch")?, index: count(row, "idx")? },
         row_start: count(row, "row_start")?,
         rows: count(row, "row_count")?,
+        lost: 0,
         bytes: count(row, "bytes")?,
         data_bytes: count(row, "data_bytes")?,
         ts_min: row.try_get("ts_min")?,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use mosaico_storage::error::Result;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::column_stats::ColumnStats;
+use mosaico_storage::format::damage::DamagedSegment;
 use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use mosaico_storage::format::state::{SequenceState, TopicState};
 use mosaico_types::id::{SequenceId, TopicId};
@@ -21,7 +22,7 @@ const VALUES: usize = 4000;
 const SEQUENCE: &str =
     "sequence (id, name, key, user_metadata, created_ns, on_error, finalized_ns, ended_ns)";
 const TOPIC: &str = "topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns, \
-     committed_ns, resumed, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max, bounded)";
+     committed_ns, resumed, damage, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max, bounded)";
 const CHUNK: &str =
     "chunk (topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32)";
 const COLUMN: &str = "chunk_column (topic_id, epoch, idx, path, kind, nulls, has_nan, lo, hi, low, high)";
@@ -77,6 +78,7 @@ pub(crate) async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> 
         committed_ns: None,
         chunks: Vec::new(),
         resumed: 0,
+        damage: Vec::new(),
         parts: Vec::new(),
         uploaded: None,
     };
@@ -185,6 +187,7 @@ fn topic_row(topic: &TopicState, schema_id: Option<i64>) -> Values {
         record.created_ns.into(),
         topic.committed_ns.into(),
         topic.resumed.into(),
+        damage_json(&topic.damage).as_deref().into(),
         schema_id.into(),
         (chunks.len() as i64).into(),
         sum(|chunk| chunk.rows).into(),
@@ -194,6 +197,11 @@ fn topic_row(topic: &TopicState, schema_id: Option<i64>) -> Values {
         chunks.iter().map(|chunk| chunk.ts_max).max().into(),
         bounded.unwrap_or(0).into(),
     ]
+}
+
+/// What a topic's row has in the column `damage`.
+pub(super) fn damage_json(damage: &[DamagedSegment]) -> Option<String> {
+    (!damage.is_empty()).then(|| serde_json::json!(damage).to_string())
 }
 
 fn chunk_row(topic: TopicId, chunk: &ChunkRecord) -> Values {

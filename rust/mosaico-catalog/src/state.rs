@@ -35,6 +35,7 @@ impl Catalog {
                 committed_ns: topic.committed_ns,
                 chunks: self.chunk_records(topic.id).await?,
                 resumed: topic.resumed,
+                damage: topic.damage.clone(),
                 parts,
                 uploaded,
                 record: TopicRecord::from(&topic),
@@ -114,7 +115,7 @@ impl From<&TopicRow> for TopicRecord {
 
 /// A chunk with one of its columns, or with none if it has none.
 fn chunk_record(row: &Row) -> Result<ChunkRecord, sqlx::Error> {
-    let ChunkRow { id, row_start, rows, bytes, data_bytes, ts_min, ts_max } = chunk_row(row)?;
+    let ChunkRow { id, row_start, rows, bytes, data_bytes, ts_min, ts_max, .. } = chunk_row(row)?;
     Ok(ChunkRecord {
         epoch: id.epoch,
         index: id.index,

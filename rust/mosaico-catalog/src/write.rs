@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use mosaico_storage::crash_points;
 use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::damage::DamagedSegment;
 use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::event::EventKind;
@@ -130,6 +131,22 @@ impl Catalog {
     pub async fn topic_resumed(&self, change: Change, id: TopicId, times: u32) -> Result<()> {
         let mut transaction = self.transaction().await?;
         set_resumed(&mut transaction, id, times).await?;
+        self.finish(transaction, change).await
+    }
+
+    /// Takes over which segments of a topic's write-ahead log are damaged, with the notification of it.
+    pub async fn topic_damaged(
+        &self,
+        change: Change,
+        (sequence, topic): (SequenceId, TopicId),
+        damage: &[DamagedSegment],
+        notification: Option<&NotificationRecord>,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.store_damage(&mut transaction, (sequence, topic), damage).await?;
+        if let Some(record) = notification {
+            self.notify(&mut transaction, sequence, record).await?;
+        }
         self.finish(transaction, change).await
     }
 

@@ -65,6 +65,8 @@ pub enum EventKind {
     Error,
     /// Background work failed and will be tried again.
     TaskFailed,
+    /// A damaged segment of the write-ahead log was put into quarantine; rows may be lost.
+    DataDamaged,
     /// Events after the cursor, up to this one's id, are not kept any more. Not stored: part of the answer, whatever
     /// kinds are asked for.
     Gap,
@@ -72,7 +74,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SequenceCreated,
         Self::SequenceFinalized,
         Self::SequenceEnded,
@@ -83,6 +85,7 @@ impl EventKind {
         Self::ChunkStored,
         Self::Error,
         Self::TaskFailed,
+        Self::DataDamaged,
         Self::Gap,
     ];
 
@@ -99,6 +102,7 @@ impl EventKind {
             Self::ChunkStored => "chunk_stored",
             Self::Error => "error",
             Self::TaskFailed => "task_failed",
+            Self::DataDamaged => "data_damaged",
             Self::Gap => "gap",
         }
     }

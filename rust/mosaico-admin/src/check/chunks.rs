@@ -1,12 +1,14 @@
 //! The Parquet files of a topic against their records.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_file::check_chunk_version;
 use mosaico_storage::format::column_stats::StatsBuilder;
+use mosaico_storage::format::damage::{lost_of, without};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::ChunkRecord;
 use mosaico_storage::format::schema::{TimeSpan, parse_schema_message, same_shape, times};
@@ -28,6 +30,7 @@ pub(super) async fn check(
     let paths = paths.topic(topic.record.id);
     let locator = format!("{}/{}", sequence.record.name, topic.record.path.as_str());
     let schema = topic.schema.as_deref().map(parse_schema_message).transpose()?;
+    let lost: Vec<Range<u64>> = topic.damage.iter().flat_map(|segment| segment.lost.clone()).collect();
     let mut row_start = 0;
     let mut part = None;
     for chunk in &topic.chunks {
@@ -39,11 +42,13 @@ pub(super) async fn check(
         }
         check.found.chunks += 1;
         let rows = format!("rows {}..{} of `{locator}`", chunk.row_start, chunk.row_start + chunk.rows);
-        if chunk.row_start != row_start {
+        let is_lost =
+            |rows: Range<u64>| rows.start < rows.end && without(&[rows], lost.iter().cloned()).is_empty();
+        if chunk.row_start != row_start && !is_lost(row_start..chunk.row_start) {
             let text = format!("{rows} follow row {row_start}: a record of a chunk between them is missing");
             check.found.add(paths.chunk_record(chunk.id()), text);
         }
-        row_start = chunk.row_start + chunk.rows;
+        row_start = chunk.row_start + chunk.rows + lost_of(&topic.damage, chunk.id());
         let path = paths.chunk(chunk.id());
         let wrong = match sizes.get(&path) {
             None => Some(Wrong::Damaged("the file is missing".to_owned())),

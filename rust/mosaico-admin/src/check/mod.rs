@@ -44,6 +44,7 @@ pub(crate) async fn run(
         options,
         found: Checked::default(),
         stale: false,
+        folder: &hold.folder,
         unread: BTreeSet::new(),
         beside: hold.beside,
     };
@@ -218,6 +219,8 @@ impl Check<'_> {
         }
         for topic in &state.topics {
             chunks::check(self, &paths, topic, &sizes, &state).await?;
+            let locator = format!("{}/{}", state.record.name, topic.record.path.as_str());
+            wal::check_quarantine(self, &topic.damage, &locator).await?;
             wal::check_stored(self, topic, &paths.topic(topic.record.id).wal(), sizes.keys()).await?;
         }
         self.found.orphans += records::orphans(&state, sizes.keys());

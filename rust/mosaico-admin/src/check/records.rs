@@ -6,6 +6,7 @@ use bytes::Bytes;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::Seal;
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::damage::DamageRecord;
 use mosaico_storage::format::paths::{RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
 use mosaico_storage::format::record::{FormatError, Record, read, verify};
 use mosaico_storage::format::record_kind::RecordKind;
@@ -202,6 +203,10 @@ impl Read {
             Some(resumed) => resumed.times,
             None => known.map_or(0, |known| known.resumed),
         };
+        let damage = match self.get::<DamageRecord>(&paths.damage()) {
+            Some(damage) => damage.segments,
+            None => known.map(|known| known.damage.clone()).unwrap_or_default(),
+        };
         let told = commit.as_ref().map(|commit| commit.committed_ns);
         let told = told.or_else(|| known.and_then(|known| known.committed_ns));
         let chunks = match commit {
@@ -217,7 +222,7 @@ impl Read {
             Some(_) => (Vec::new(), None),
             None => self.parts(paths, known),
         };
-        Some(TopicState { record, schema, committed_ns, chunks, resumed, parts, uploaded })
+        Some(TopicState { record, schema, committed_ns, chunks, resumed, damage, parts, uploaded })
     }
 
     /// Which daemons received the rows of an open topic, and how many it has if its upload has ended.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mosaico_catalog::{Catalog, EventFilter};
 use mosaico_engine::state::event_archive::PER_FILE;
 use mosaico_storage::error::Result;
+use mosaico_storage::format::damage::DamageRecord;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::record::write;
 use mosaico_storage::format::records::{
@@ -44,6 +45,10 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
             let (times, last_ns) = (topic.resumed, topic.record.created_ns);
             let record = ResumedRecord { times, last_ns };
             files.insert(paths.resumed(), write(&record)?);
+        }
+        if !topic.damage.is_empty() {
+            let record = DamageRecord { segments: topic.damage.clone() };
+            files.insert(paths.damage(), write(&record)?);
         }
         for part in &topic.parts {
             files.insert(paths.epoch(part.epoch), write(part)?);

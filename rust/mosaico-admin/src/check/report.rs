@@ -63,6 +63,8 @@ pub(crate) struct Check<'a> {
     pub(crate) found: Checked,
     /// The catalogue has to be made anew.
     pub(crate) stale: bool,
+    /// The state folder.
+    pub(crate) folder: &'a std::path::Path,
     /// Topics of sequences that a newer version wrote.
     pub(crate) unread: BTreeSet<TopicId>,
     /// Daemons are changing the store meanwhile, but not what is finalized.

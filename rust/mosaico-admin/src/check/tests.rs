@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use mosaico_catalog::{Database, FILE};
 use mosaico_engine::state::config::Config;
-
 use mosaico_storage::format::checksum::seal;
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
+use mosaico_storage::format::damage::DamagedSegment;
 use mosaico_storage::format::durability::LogPlace;
 use mosaico_storage::format::paths::{StoreFile, locate};
 use mosaico_storage::format::record_kind::{CheckRule, Level, RecordKind};
@@ -36,6 +37,11 @@ fn chunk(epoch: u32, index: u32, row_start: u64) -> ChunkRecord {
     ChunkRecord { epoch, index, row_start, rows, bytes, data_bytes, ts_min, ts_max, crc32, columns }
 }
 
+fn damaged(epoch: u32, index: u32) -> DamagedSegment {
+    let kept = format!("damaged/{epoch}-{index}.wal");
+    DamagedSegment { id: ChunkId { epoch, index }, kept, lost: vec![3..5, 9..u64::MAX], found_ns: 8 }
+}
+
 /// A sequence with a topic of `rows` that is complete, and one that is open unless it is finalized.
 fn state(is_final: bool) -> SequenceState {
     let id = SequenceId::generate();
@@ -58,6 +64,7 @@ fn state(is_final: bool) -> SequenceState {
         committed_ns: Some(5),
         chunks: vec![chunk(0, 70_000, 0), chunk(1, 0, 10)],
         resumed: 2,
+        damage: vec![damaged(0, 70_000)],
         parts: Vec::new(),
         uploaded: None,
     };
@@ -75,6 +82,7 @@ fn state(is_final: bool) -> SequenceState {
         committed_ns: None,
         chunks: vec![chunk(0, 0, 0), chunk(0, 70_000, 10), chunk(1, 0, 20)],
         resumed: 0,
+        damage: vec![damaged(0, 70_000), damaged(1, 0)],
         parts: vec![epoch(0, 0, None, LogPlace::default()), epoch(1, 20, Some(25), LogPlace::Store)],
         uploaded: Some(40),
     };
@@ -172,8 +180,8 @@ async fn every_record_that_is_damaged_or_newer_is_noticed() {
         let found = read(&store, &state).await;
         assert!(found.damaged.contains_key(&path) && found.newer.is_empty(), "{path}");
         // Of a complete topic the commit record is enough.
-        let is_needed =
-            locate(&path).topic != Some(complete) || matches!(kind, RecordKind::Commit | RecordKind::Resumed);
+        let is_needed = locate(&path).topic != Some(complete)
+            || matches!(kind, RecordKind::Commit | RecordKind::Resumed | RecordKind::Damage);
         let loaded = store.load_sequence(state.record.id).await;
         assert_eq!(loaded.is_err(), is_needed, "{path}");
         store.put(&path, newer).await.unwrap();

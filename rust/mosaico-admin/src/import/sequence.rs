@@ -152,6 +152,7 @@ async fn write_topic(
         committed_ns: Some(committed_ns),
         chunks,
         resumed: 0,
+        damage: Vec::new(),
         parts: Vec::new(),
         uploaded: None,
     })
@@ -225,7 +226,7 @@ impl Copy<'_> {
             serialization_format: self.record.serialization_format.as_str(),
             id,
             row_start: self.rows,
-            rows: count,
+            row_end: self.rows + count,
             filled: batches.iter().map(Filled::of).reduce(Filled::or).unwrap_or(Filled::UNKNOWN),
         };
         let data = take(&mut self.waiting_bytes) as u64;

@@ -53,6 +53,8 @@ CREATE TABLE topic (
     ts_max               BIGINT,
     -- How often the topic's writer resumed after its connection broke.
     resumed              BIGINT NOT NULL DEFAULT 0,
+    -- Damaged segments of the topic's write-ahead log, as a JSON array; NULL: none.
+    damage               TEXT,
     -- Columns whose bounds are known of every chunk; 0 while rows may still come.
     bounded              BIGINT NOT NULL DEFAULT 0,
     UNIQUE (sequence_id, path)

@@ -42,6 +42,8 @@ CREATE TABLE topic (
     ts_max               INTEGER,
     -- How often the topic's writer resumed after its connection broke.
     resumed              INTEGER NOT NULL DEFAULT 0,
+    -- Damaged segments of the topic's write-ahead log, as a JSON array; NULL: none.
+    damage               TEXT,
     -- Columns whose bounds are known of every chunk; 0 while rows may still come.
     bounded              INTEGER NOT NULL DEFAULT 0,
     UNIQUE (sequence_id, path)

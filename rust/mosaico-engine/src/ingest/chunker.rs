@@ -117,7 +117,7 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: ChunkId) -> Result<Mad
             return Ok(Made::Done);
         }
         let parts = core.catalog.parts(topic.id()).await?;
-        if is_cut(&parts, index, record.row_start + record.rows) {
+        if is_cut(&parts, index, segment.row_end()) {
             return Ok(Made::Again);
         }
         change = Some(core.catalog.begin(sequence).await?);
@@ -153,12 +153,13 @@ fn encode(
         serialization_format: topic.row.serialization_format.as_str(),
         id: index,
         row_start: segment.rows.row_start,
-        rows: segment.rows.rows,
+        row_end: segment.row_end(),
         filled: segment.rows.filled,
     };
     let file =
         std::fs::File::open(topic.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
-    let batches = read_sorted(file, segment.end, segment.rows.times.sorted, piece_bytes)?;
+    let batches =
+        read_sorted((file, topic.segment_name(index)), segment.end, segment.rows.times.sorted, piece_bytes)?;
     let written = write_chunk(scratch, &topic.schema, &label, row_group_bytes, batches)?;
     if written.rows == segment.rows.rows {
         Ok(written)

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::damage::{self, DamagedSegment};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::{EpochRecord, UploadedRecord};
 use mosaico_storage::format::schema::parse_schema_message;
@@ -39,6 +40,8 @@ pub async fn enter(core: &Core, cluster: &Cluster, row: &TopicRow, command: &Put
     if last.daemon == cluster.id() {
         let here = core.live.get(row.id).and_then(|live| live.last_of_part(last.number));
         let here = here.map_or(0, |(_, row_end)| row_end);
+        let of_part = |(id, _): &(ChunkId, u64)| id.epoch == last.number;
+        let here = damage::ends(&row.damage).filter(of_part).map(|(_, end)| end).fold(here, u64::max);
         let acknowledged = command.acknowledged.unwrap_or(0);
         let stored = core.catalog.chunks(row.id).await?.iter().map(ChunkRow::row_end).max().unwrap_or(0);
         let is_here = acknowledged <= here.max(stored).max(last.went_on_at);
@@ -138,10 +141,14 @@ pub struct Missing {
 
 /// Rows that are not in chunks. What the last part has is only known once its upload has ended, or if its daemon has
 /// nothing more.
-fn missing(parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Missing> {
+fn missing(parts: &[PartRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> Vec<Missing> {
     let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
     for chunk in chunks {
         *stored.entry(chunk.id.epoch).or_default() += chunk.rows;
+    }
+    // Nobody can store those that are lost.
+    for segment in damage {
+        *stored.entry(segment.id.epoch).or_default() += segment.rows();
     }
     let ends = parts.iter().skip(1).map(|next| Some(next.row_start));
     let ends = ends.chain(parts.last().map(|last| last.row_end));
@@ -158,19 +165,24 @@ fn missing(parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Missing> {
 }
 
 /// Whether all parts before the last one are in chunks.
-pub fn earlier_are_stored(parts: &[PartRow], chunks: &[ChunkRow]) -> bool {
+pub fn earlier_are_stored(parts: &[PartRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> bool {
     let last = parts.last().map(|last| last.number);
     let settled = parts.iter().map(|part| match Some(part.number) == last {
         true => PartRow { busy: 0, row_end: None, ..part.clone() },
         false => part.clone(),
     });
-    missing(&settled.collect::<Vec<_>>(), chunks).is_empty()
+    missing(&settled.collect::<Vec<_>>(), chunks, damage).is_empty()
 }
 
 /// Rows of a topic that are not in chunks, with those in the logs of other daemons.
 pub async fn missing_rows(core: &Core, row: &TopicRow) -> Result<Vec<Missing>> {
     let parts = core.catalog.parts(row.id).await?;
-    if parts.is_empty() { Ok(Vec::new()) } else { Ok(missing(&parts, &core.catalog.chunks(row.id).await?)) }
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let chunks = core.catalog.chunks(row.id).await?;
+    let row = core.catalog.topic_by_id(row.id).await?;
+    Ok(missing(&parts, &chunks, row.as_ref().map_or(&[], |row| &row.damage)))
 }
 
 /// Refuses what needs all rows of a topic as long as some are missing.
@@ -282,22 +294,33 @@ mod tests {
 
     fn chunk(part: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
         let id = ChunkId { epoch: part, index: at };
-        ChunkRow { id, row_start, rows, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
+        ChunkRow { id, row_start, rows, lost: 0, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
     }
 
     #[test]
     fn rows_are_missing_until_each_part_reaches_the_next() {
         let parts = [part(0, 0, None, 1), part(1, 100, Some(130), 0)];
         let tail = chunk(1, 0, 100, 30);
-        let some = missing(&parts, &[chunk(0, 0, 0, 60), tail]);
+        let some = missing(&parts, &[chunk(0, 0, 0, 60), tail], &[]);
         assert_eq!(some, [Missing { daemon: "d0".into(), rows: Some(40) }]);
-        assert!(missing(&parts, &[chunk(0, 0, 0, 60), chunk(0, 1, 60, 40), tail]).is_empty());
+        assert!(missing(&parts, &[chunk(0, 0, 0, 60), chunk(0, 1, 60, 40), tail], &[]).is_empty());
         let open = [part(0, 0, None, 3)];
-        assert_eq!(missing(&open, &[]), [Missing { daemon: "d0".into(), rows: None }]);
-        assert!(missing(&[part(0, 0, None, 0)], &[]).is_empty());
+        assert_eq!(missing(&open, &[], &[]), [Missing { daemon: "d0".into(), rows: None }]);
+        assert!(missing(&[part(0, 0, None, 0)], &[], &[]).is_empty());
         let behind = [PartRow { went_on_at: 10, ..part(0, 0, None, 0) }];
-        assert_eq!(missing(&behind, &[chunk(0, 0, 0, 4)]), [Missing { daemon: "d0".into(), rows: Some(6) }]);
-        assert!(missing(&[], &[]).is_empty());
+        assert_eq!(
+            missing(&behind, &[chunk(0, 0, 0, 4)], &[]),
+            [Missing { daemon: "d0".into(), rows: Some(6) }]
+        );
+        assert!(missing(&[], &[], &[]).is_empty());
+        let lost = DamagedSegment {
+            id: ChunkId::first(0),
+            kept: String::new(),
+            lost: std::iter::once(60..95).collect(),
+            found_ns: 0,
+        };
+        let rest = missing(&parts, &[chunk(0, 0, 0, 60), tail], &[lost]);
+        assert_eq!(rest, [Missing { daemon: "d0".into(), rows: Some(5) }]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! From a put stream to durable chunks: log segments first, Parquet in the background.
+//! From a put stream to durable chunks: the write-ahead log first, Parquet in the background.
 //!
-//! [`put::PutSession`] appends to the log and acknowledges, [`chunker`] turns closed segments into chunks,
-//! [`parts`] is what daemons that share a store agree on, [`store_log`] the log in the store, [`live`] is what readers, writers and the chunker share about a topic, [`recover`] picks up what an earlier
-//! process left.
+//! [`put::PutSession`] appends to the WAL and acknowledges; [`chunker`] turns closed segments into chunks; [`commit`]
+//! completes a topic. [`recovery`] picks up the WAL that an earlier process left, and [`quarantine`] keeps segments that
+//! are damaged. [`replicated_wal`] is the WAL in the bucket, [`handover`] the agreement of daemons on who appends.
 
 pub mod chunker;
 pub mod commit;
 pub mod handover;
 pub mod put;
+pub mod quarantine;
 pub mod recovery;
 pub mod replicated_wal;

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
-use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use mosaico_catalog::{PartRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
@@ -119,6 +118,7 @@ pub async fn begin(
         return Err(Error::TopicLocked(locator.to_string()));
     }
     check_open(&sequence)?;
+    core.live.check_recovered(&row)?;
     core.writers.touch(sequence.id);
     if let Some(times) = command.resume {
         save_resumed(core, &row, times).await?;
@@ -154,8 +154,10 @@ pub async fn begin(
             // Segments before chunks: a background job moves rows from the former to the latter.
             let last_segment = topic.last_index();
             let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.id);
-            writer.settle(&core.catalog.topic(locator).await?);
-            match last_segment.max(last_chunk) {
+            let row = core.catalog.topic(locator).await?;
+            writer.settle(&row);
+            let last_damaged = row.damage.iter().map(|segment| segment.id).max();
+            match last_segment.max(last_chunk).max(last_damaged) {
                 Some(last) => last.next()?,
                 None => ChunkId::first(0),
             }
@@ -175,7 +177,7 @@ pub async fn begin(
         _tokens: [core.tasks.token(), topic.tasks.token()],
         topic,
         writer,
-        schema: Frame { header: message.into(), body: Bytes::new(), sparse: false },
+        schema: Frame::schema(message),
         segment: None,
         next_index,
         part: part.map(|part| part.number),
@@ -188,7 +190,9 @@ async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<ChunkId
     // Segments before chunks, as above.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
-    let last = last_of_part(segment, &chunks, part.number);
+    let row = core.catalog.topic_by_id(topic.id()).await?;
+    let damage = row.map(|row| row.damage).unwrap_or_default();
+    let last = last_of_part(segment, &chunks, &damage, part.number);
     let durable_bytes = chunks.iter().map(|chunk| chunk.data_bytes).sum::<u64>()
         + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
     let durable_rows = last.map_or(part.row_start, |(_, row_end)| row_end);
@@ -386,7 +390,12 @@ impl PutSession {
                         Some(open) => open,
                         None => {
                             let acknowledge = core.config.acknowledge;
-                            let writer = SegmentWriter::create(&topic.file(index), &schema, acknowledge)?;
+                            let writer = SegmentWriter::create(
+                                &topic.file(index),
+                                &schema,
+                                rows.row_start,
+                                acknowledge,
+                            )?;
                             segment.insert(OpenSegment { index, writer, groups: 0 })
                         }
                     };
@@ -448,14 +457,14 @@ impl PutSession {
             // Whoever deletes the topic holds the lock and waits for this put.
             () = topic.cancel.cancelled() => return Err(gone()),
         };
-        core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
+        let now = core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
         let parts = core.catalog.parts(row.id).await?;
         if let Some(last) = parts.last() {
             if Some(last.number) != self.part {
                 return Err(replaced());
             }
             let chunks = core.catalog.chunks(row.id).await?;
-            if !earlier_are_stored(&parts, &chunks) {
+            if !earlier_are_stored(&parts, &chunks, &now.damage) {
                 return uploaded(core, row, topic.durable().durable_rows).await;
             }
         }

@@ -6,18 +6,21 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use mosaico_catalog::{ChunkRow, TopicRow};
+use arrow::datatypes::SchemaRef;
+use mosaico_catalog::TopicRow;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::damage::{ends, lost_of};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::ChunkRecord;
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::objects::blocking;
 use mosaico_storage::trace;
-use mosaico_storage::wal::segment::{Scan, list_segments, scan, segment_file};
+use mosaico_storage::wal::frame::{LogError, SegmentRows};
+use mosaico_storage::wal::segment::{Inspected, inspect_file, list_segments, read_header, segment_file};
 use mosaico_types::id::TopicId;
 
-use super::replicated_wal;
+use crate::ingest::{quarantine, replicated_wal};
 use crate::reconcile::{self, sequence_lock};
 use crate::state::active_topic::{LiveTopic, Segment};
 use crate::state::engine::Core;
@@ -25,6 +28,8 @@ use crate::state::queue::Job;
 
 /// Brings catalogue, store and log together again.
 pub async fn recover(core: &Arc<Core>) -> Result<()> {
+    // First of all: a start that is refused changes nothing.
+    check_versions(core).await?;
     if let Some(cluster) = &core.cluster {
         for id in core.catalog.pending().await? {
             // Daemons that run settle theirs; of those that are gone somebody takes care in the background.
@@ -51,16 +56,41 @@ pub async fn recover(core: &Arc<Core>) -> Result<()> {
     replicated_wal::recover(core).await
 }
 
-async fn recover_log(core: &Arc<Core>) -> Result<()> {
+/// Topics that have a log.
+async fn logged_topics(core: &Core) -> Result<Vec<TopicId>> {
     let folder = core.log.clone();
     let topics = blocking("listing the ingest log", move || {
         let names = folder.read_dir()?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect::<io::Result<Vec<String>>>()
     });
-    for id in topics.await?.iter().filter_map(|name| name.parse::<TopicId>().ok()) {
+    Ok(topics.await?.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Refuses segments of an unknown format version.
+async fn check_versions(core: &Core) -> Result<()> {
+    for id in logged_topics(core).await? {
+        let folder = core.log_folder(id);
+        let find = move || {
+            let unknown = |index| match read_header(&segment_file(&folder, index)) {
+                Err(error @ LogError::Version { .. }) => Some(error),
+                // Whatever else is wrong with it concerns its topic alone.
+                _ => None,
+            };
+            Ok(list_segments(&folder)?.into_iter().find_map(unknown))
+        };
+        if let Some(error) = blocking("reading the ingest log", find).await? {
+            return Err(error.into_error("reading the ingest log"));
+        }
+    }
+    Ok(())
+}
+
+async fn recover_log(core: &Arc<Core>) -> Result<()> {
+    for id in logged_topics(core).await? {
         // One damaged log must not keep everything else from starting; its files stay for a closer look.
         if let Err(error) = recover_topic(core, id).await {
             tracing::error!(topic = %id, error = %error.detail(), "the log of a topic is left aside");
+            core.live.set_unrecovered(id, &error);
         }
     }
     Ok(())
@@ -79,34 +109,31 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
         return Err(Error::internal(doing, io::Error::other("the topic has rows and no schema")));
     };
     let stored = stored_chunks(core, &row).await?;
-    let scanned = {
+    let waiting = {
         let folder = folder.clone();
-        trace::spawn_blocking(move || scan_folder(&folder, &stored))
+        blocking("removing segments that are in chunks", move || remove_stored(&folder, &stored)).await?
     };
-    let scanned = scanned.await.map_err(|e| Error::internal(doing.as_str(), e))?;
-    let found = scanned.map_err(|e| Error::internal(doing.as_str(), e))?;
     // Chunks that the catalogue missed are counted now.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
     let mut segments: BTreeMap<ChunkId, Segment> = BTreeMap::new();
     let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
-    for (index, scan) in found {
-        let Some(mut rows) = scan.rows else { continue };
-        if scan.length > scan.whole {
-            let lost = scan.length - scan.whole;
-            tracing::warn!(topic = %row.locator, segment = %index, bytes = lost, "cut unfinished bytes off the log");
-        }
-        // After what came before it in its part, which lies in a chunk or in a segment.
+    for index in waiting {
+        // After what came before it in its part, which lies in a chunk or in a segment, or is lost.
         let part = parts.iter().find(|part| part.number == index.epoch);
-        let before = |other: ChunkId| other < index && part.is_none_or(|part| part.number == other.epoch);
-        let stored = chunks.iter().filter(|chunk| before(chunk.id)).map(ChunkRow::row_end);
-        let logged = segments.iter().filter(|(other, _)| before(**other));
-        let ends = stored.chain(logged.map(|(_, segment)| segment.row_end()));
-        rows.row_start = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
-        segments.insert(index, Segment { end: scan.whole, rows, closed: true, cut: false });
+        let is_before = |other: ChunkId| other < index && part.is_none_or(|part| part.number == other.epoch);
+        let stored = chunks.iter().map(|chunk| (chunk.id, chunk.row_end())).chain(ends(&row.damage));
+        let logged = segments.iter().map(|(other, segment)| (*other, segment.row_end()));
+        let ends = stored.chain(logged).filter(|(other, _)| is_before(*other)).map(|(_, end)| end);
+        let before = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
+        if let Some(segment) = recover_segment(core, &row, &schema, index, before).await? {
+            segments.insert(index, segment);
+        }
     }
     if segments.is_empty() {
-        return blocking("removing an empty log", move || fs::remove_dir_all(folder)).await;
+        return blocking("removing an empty log", move || remove_empty(&folder)).await;
     }
+    // Damage that was found now is part of it.
+    let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
     let indices: Vec<ChunkId> = segments.keys().copied().collect();
     let topic = Arc::new(LiveTopic::new(row, schema, folder, segments));
     core.live.insert(Arc::clone(&topic));
@@ -114,6 +141,52 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
         core.queue.ask(Job::Chunk(id, index));
     }
     Ok(())
+}
+
+/// What is in a segment; a torn tail is cut off, damage goes into quarantine. `None`: nothing, and the file is removed.
+async fn recover_segment(
+    core: &Core,
+    row: &TopicRow,
+    schema: &SchemaRef,
+    index: ChunkId,
+    before: u64,
+) -> Result<Option<Segment>> {
+    let doing = format!("recovering segment {index} of topic `{}`", row.locator);
+    let file = segment_file(&core.log_folder(row.id), index);
+    let inspected = {
+        let (doing, file, schema) = (doing.clone(), file.clone(), SchemaRef::clone(schema));
+        trace::spawn_blocking(move || inspect_file(&file, &schema).map_err(|e| e.into_error(&doing)))
+    };
+    let Inspected { scan, rows } = inspected.await.map_err(|e| Error::internal(doing.as_str(), e))??;
+    if !scan.damage.is_empty() {
+        let _lock = sequence_lock::lock(core, row.sequence_id).await?;
+        let row = core.catalog.topic_by_id(row.id).await?.unwrap_or_else(|| row.clone());
+        return quarantine::recover(core, &row, schema, index, before).await;
+    }
+    if scan.length > scan.whole {
+        let torn = scan.length - scan.whole;
+        tracing::warn!(topic = %row.locator, segment = %index, bytes = torn, "cut unfinished bytes off the log");
+    }
+    let Some(rows) = rows else {
+        blocking("removing an empty segment", move || fs::remove_file(file)).await?;
+        return Ok(None);
+    };
+    if scan.length > scan.whole {
+        let cut = move || {
+            let file = OpenOptions::new().write(true).open(file)?;
+            file.set_len(scan.whole)?;
+            file.sync_all()
+        };
+        blocking("cutting a torn tail off a segment", cut).await?;
+    }
+    let row_start = scan.row_start.unwrap_or(before);
+    let rows = SegmentRows { row_start, lost: lost_of(&row.damage, index), ..rows };
+    Ok(Some(Segment { end: scan.whole, rows, closed: true, cut: false }))
+}
+
+/// Removes what is left of a log without segments.
+fn remove_empty(folder: &Path) -> io::Result<()> {
+    if list_segments(folder)?.is_empty() { fs::remove_dir_all(folder) } else { Ok(()) }
 }
 
 /// The chunks of a topic, with those that the store has and the catalogue missed.
@@ -132,29 +205,10 @@ async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<ChunkId>> 
     Ok(stored)
 }
 
-/// Scans the segments that are not stored; removes the others and cuts torn tails.
-fn scan_folder(
-    folder: &Path,
-    stored: &HashSet<ChunkId>,
-) -> Result<Vec<(ChunkId, Scan)>, mosaico_storage::wal::frame::LogError> {
-    let mut found = Vec::new();
-    for index in list_segments(folder)? {
-        let file = segment_file(folder, index);
-        if stored.contains(&index) {
-            fs::remove_file(file)?;
-            continue;
-        }
-        let scan = scan(&file)?;
-        if scan.rows.is_none() {
-            fs::remove_file(file)?;
-            continue;
-        }
-        if scan.length > scan.whole {
-            let file = OpenOptions::new().write(true).open(file)?;
-            file.set_len(scan.whole)?;
-            file.sync_all()?;
-        }
-        found.push((index, scan));
-    }
-    Ok(found)
+/// Removes segments whose rows are in chunks; returns the others.
+fn remove_stored(folder: &Path, stored: &HashSet<ChunkId>) -> io::Result<Vec<ChunkId>> {
+    let (done, waiting): (Vec<ChunkId>, Vec<ChunkId>) =
+        list_segments(folder)?.into_iter().partition(|index| stored.contains(index));
+    done.into_iter().try_for_each(|index| fs::remove_file(segment_file(folder, index)))?;
+    Ok(waiting)
 }

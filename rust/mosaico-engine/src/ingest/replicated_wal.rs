@@ -10,19 +10,25 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::{fs, iter};
 
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::damage::{self, DamagedSegment, count, without};
+use mosaico_storage::format::durability::LogPlace;
 use mosaico_storage::format::paths::{LoggedRows, SequencePaths, parse_logged};
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::objects::durable::sync_folder;
-use mosaico_storage::wal::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
-use mosaico_storage::wal::segment::{rows_of, write_new};
+use mosaico_storage::wal::frame::{self, Frame, Framing, LogError, SegmentRows};
+use mosaico_storage::wal::segment::{Inspected, inspect, rows_of, write_new};
 use mosaico_storage::{crash_points, trace};
 use mosaico_types::id::{SequenceId, TopicId};
+use object_store::path::Path;
 
+use crate::ingest::quarantine;
+use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{LiveTopic, Segment};
 use crate::state::engine::Core;
 use crate::state::queue::Job;
@@ -32,6 +38,13 @@ pub const GROUPS: u32 = 1000;
 
 /// Objects that are read at the same time.
 const READERS: usize = 8;
+
+impl Core {
+    /// Whether rows are in the store before they are acknowledged.
+    pub fn logs_to_store(&self) -> bool {
+        self.config.log == LogPlace::Store
+    }
+}
 
 /// Rows of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +62,15 @@ pub async fn write(
     rows: LoggedRows,
     frames: &[Frame],
 ) -> Result<()> {
-    let mut object = vec![Bytes::from_static(&MAGIC)];
+    let path = SequencePaths(topic.sequence_id).topic(topic.id).wal_object(rows);
+    let mut framing = Framing::of_object(path.as_ref(), rows.row_start);
+    let mut object = vec![Bytes::copy_from_slice(&framing.header())];
     for frame in iter::once(schema).chain(frames) {
-        object.extend(frame.pieces().map_err(|e| Error::internal("writing the log to the store", e))?);
+        object.extend(
+            frame.pieces(&mut framing).map_err(|e| Error::internal("writing the log to the store", e))?,
+        );
     }
     let bytes = object.iter().map(|piece| piece.len() as u64).sum();
-    let path = SequencePaths(topic.sequence_id).topic(topic.id).wal_object(rows);
     match core.store.create(&path, object.into_iter().collect()).await {
         Ok(()) => {
             core.metrics.log_stored(bytes);
@@ -137,7 +153,9 @@ pub async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<
     // Segments before chunks: a background job moves rows from the former to the latter.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
-    let last = last_of_part(segment, &chunks, part.number);
+    // What the caller has may be older.
+    let row = core.catalog.topic_by_id(topic.id()).await?.unwrap_or_else(|| topic.row.clone());
+    let last = last_of_part(segment, &chunks, &row.damage, part.number);
     let (mut next, from) = match last {
         Some((id, end)) => (id.next()?, end),
         None => (ChunkId::first(part.number), part.row_start),
@@ -163,79 +181,133 @@ pub async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<
     Ok(())
 }
 
-/// The last segment or chunk of a part, and the rows of the topic up to its end; `segment` is the last one in the log.
+/// The last segment or chunk of a part, also one of which all rows are lost, and the rows of the topic up to its end;
+/// `segment` is the last one in the log.
 pub fn last_of_part(
     segment: Option<(ChunkId, u64)>,
     chunks: &[ChunkRow],
+    damage: &[DamagedSegment],
     part: u32,
 ) -> Option<(ChunkId, u64)> {
-    let in_part = chunks.iter().filter(|chunk| chunk.id.epoch == part);
-    let known = in_part.map(|chunk| (chunk.id, chunk.row_end())).chain(segment);
-    known.max_by_key(|(id, _)| *id)
+    let known = chunks.iter().map(|chunk| (chunk.id, chunk.row_end())).chain(damage::ends(damage));
+    known.filter(|(id, _)| id.epoch == part).chain(segment).max()
 }
 
-/// Makes a segment of rows in the store.
-async fn restore(core: &Core, topic: &LiveTopic, id: ChunkId, pieces: &[Piece]) -> Result<()> {
+/// Rows of the topic from objects in the store.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// With the number of rows of the topic before each.
+    pub frames: Vec<(u64, Frame)>,
+    pub rows: Option<SegmentRows>,
+    /// Objects that are damaged, and what is wrong.
+    damaged: Vec<(Path, Bytes, String)>,
+}
+
+/// Reads rows from the store, as far as objects are valid.
+async fn read(core: &Core, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece]) -> Result<Restored> {
     let doing = "reading the log in the store";
-    // Chunks that are being made and segments that are read share the memory for it.
-    let memory = core.chunk_jobs.acquire().await.map_err(|e| Error::internal(doing, e))?;
-    let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
-    let read = |piece: Piece| async move {
+    let paths = SequencePaths(topic.sequence_id).topic(topic.id);
+    let get = |piece: Piece| async move {
         let path = paths.wal_object(piece.object);
         let bytes = core.store.get(&path).await?;
-        bytes.map(|bytes| (piece, bytes)).ok_or_else(|| Error::Internal(format!("looking for {path}").into()))
+        bytes.map(|bytes| (piece, path, bytes)).ok_or_else(|| Error::Internal("looking for rows".into()))
     };
-    let objects: Vec<_> = stream::iter(pieces.to_vec()).map(read).buffered(READERS).try_collect().await?;
+    let objects: Vec<_> = stream::iter(pieces.to_vec()).map(get).buffered(READERS).try_collect().await?;
+    let schema = Arc::clone(schema);
+    let work = move || -> Result<Restored> {
+        let mut restored = Restored::default();
+        for (piece, path, bytes) in objects {
+            restored.add(&piece, path, bytes, &schema)?;
+        }
+        Ok(restored)
+    };
+    trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))?
+}
+
+impl Restored {
+    /// Takes the rows of an object.
+    fn add(&mut self, piece: &Piece, path: Path, bytes: Bytes, schema: &SchemaRef) -> Result<()> {
+        let failed = |e: LogError| e.into_error("reading the log in the store");
+        let Inspected { mut scan, .. } =
+            inspect(&bytes, &format!("object {path}"), schema).map_err(failed)?;
+        // It was written as a whole, with the rows that its name tells.
+        if scan.whole < scan.length || scan.row_end != Some(piece.object.row_end) {
+            scan.truncated();
+        }
+        if let Some(first) = scan.damage.first() {
+            self.damaged.push((path, bytes.clone(), format!("at byte {}: {}", first.at, first.what)));
+        }
+        for frame in &scan.frames {
+            let (from, to) = (frame.rows.start.max(piece.rows.start), frame.rows.end.min(piece.rows.end));
+            if from >= to {
+                continue;
+            }
+            let failed = |e| Error::internal("reading the log in the store", e);
+            let batch = frame.decode(&bytes, schema).map_err(failed)?;
+            let offset = |row: u64| {
+                usize::try_from(row - frame.rows.start).map_err(|e| Error::internal("cutting the log", e))
+            };
+            let batch = batch.slice(offset(from)?, offset(to)? - offset(from)?);
+            let Some(rows) = rows_of(&batch, from)? else { continue };
+            self.rows = Some(self.rows.map_or(rows, |known| known.then(rows)));
+            let is_whole = (from..to) == frame.rows;
+            self.frames.push((from, if is_whole { frame.frame(&bytes) } else { frame::encode(&batch)? }));
+        }
+        Ok(())
+    }
+
+    /// The rows of `range` that are not there.
+    fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        without(&[range], self.frames.iter().map(|(row, frame)| *row..row + frame.rows))
+    }
+}
+
+/// Rows of a topic that a damaged segment on the disk lacks, as far as the store has them.
+pub async fn replicas(
+    core: &Core,
+    topic: &TopicRow,
+    schema: &SchemaRef,
+    rows: Range<u64>,
+) -> Result<Vec<(u64, Frame)>> {
+    let objects = list(core, topic).await?;
+    let (parts, chunks) = (core.catalog.parts(topic.id).await?, core.catalog.chunks(topic.id).await?);
+    let pieces = plan(&waiting(objects, &parts, &chunks), rows.start, rows.end);
+    Ok(read(core, topic, schema, &pieces).await?.frames)
+}
+
+/// Makes a segment of rows in the store. Damaged objects are kept aside, and the rows in them are lost. The caller holds
+/// the lock of the sequence.
+async fn restore(core: &Core, topic: &LiveTopic, id: ChunkId, pieces: &[Piece]) -> Result<()> {
+    let doing = "reading the log in the store";
+    let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(()) };
+    let range = first.rows.start..last.rows.end;
+    // Chunks that are being made and segments that are read share the memory for it.
+    let memory = core.chunk_jobs.acquire().await.map_err(|e| Error::internal(doing, e))?;
+    let restored = read(core, &topic.row, &topic.schema, pieces).await?;
+    let missing = restored.missing(range.clone());
+    for (path, bytes, what) in &restored.damaged {
+        let lost = if path == &restored.damaged[0].0 { missing.clone() } else { Vec::new() };
+        let damage = quarantine::object(core, path, bytes, id, lost).await?;
+        quarantine::note(core, &topic.row, &damage, ("store", what)).await?;
+    }
+    let Restored { frames, rows, .. } = restored;
+    let Some(rows) = rows else { return Ok(()) };
     let (file, schema) = (topic.file(id), Arc::clone(&topic.schema));
     let work = move || -> Result<_> {
-        let (mut frames, mut rows): (Vec<Frame>, Option<SegmentRows>) = (Vec::new(), None);
-        for (piece, bytes) in objects {
-            let (found, kept) = cut(&bytes, &piece)?;
-            frames.extend(found);
-            rows = Some(rows.map_or(kept, |rows| rows.then(kept)));
-        }
         let new = file.with_extension("new");
-        let end = write_new(&new, &schema, &frames)?;
+        let end = write_new(&new, &schema, range.start, &frames)?;
         crash_points::point();
         fs::rename(&new, &file)
             .and_then(|()| file.parent().map_or(Ok(()), sync_folder))
             .map_err(|e| Error::internal("writing the ingest log", e))?;
         crash_points::point();
-        Ok((end, rows))
+        Ok(end)
     };
-    let (end, rows) = trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))??;
+    let end = trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))??;
     drop(memory);
-    if let Some(rows) = rows {
-        topic.restored(id, Segment { end, rows, closed: true, cut: false });
-    }
+    let rows = SegmentRows { row_start: first.rows.start, lost: count(&missing), ..rows };
+    topic.restored(id, Segment { end, rows, closed: true, cut: false });
     Ok(())
-}
-
-/// Rows of an object.
-fn cut(bytes: &[u8], piece: &Piece) -> Result<(Vec<Frame>, SegmentRows)> {
-    let failed = |e: LogError| Error::internal("reading the log in the store", e);
-    let Range { start, end } = piece.rows;
-    let (mut at, mut frames, mut kept): (_, _, Option<SegmentRows>) =
-        (piece.object.row_start, Vec::new(), None);
-    for batch in BatchReader::over(bytes, bytes.len() as u64).map_err(failed)? {
-        let batch = batch.map_err(failed)?;
-        let (first, last) = (at, at + batch.num_rows() as u64);
-        at = last;
-        let (from, to) = (first.max(start), last.min(end));
-        if from >= to {
-            continue;
-        }
-        let offset =
-            |row: u64| usize::try_from(row - first).map_err(|e| Error::internal("cutting the log", e));
-        let batch = batch.slice(offset(from)?, offset(to)? - offset(from)?);
-        let Some(rows) = rows_of(&batch, from)? else { continue };
-        kept = Some(kept.map_or(rows, |kept| kept.then(rows)));
-        frames.push(frame::encode(&batch)?);
-    }
-    match kept {
-        Some(kept) if at == piece.object.row_end => Ok((frames, kept)),
-        _ => Err(Error::Internal(format!("reading rows {start} to {end} of the log in the store").into())),
-    }
 }
 
 /// Finds the rows that are in the store and not on this disk: the one before is lost, or the process ended before it
@@ -251,12 +323,19 @@ pub async fn recover(core: &Core) -> Result<()> {
         );
     }
     let recover = |topic: TopicRow| async move {
-        let locator = topic.locator.clone();
+        let (id, locator) = (topic.id, topic.locator.clone());
         match recover_topic(core, topic).await {
-            Err(error @ (Error::Full(_) | Error::StoreUnavailable(_))) => Err(error),
+            // An unknown version is refused: what others wrote there must not be taken for nothing.
+            Err(
+                error @ (Error::Full(_)
+                | Error::StoreUnavailable(_)
+                | Error::Refused(..)
+                | Error::NewerFormat { .. }),
+            ) => Err(error),
             // What is damaged must not keep everything else from starting.
             Err(error) => {
                 tracing::error!(topic = %locator, error = %error.detail(), "a log in the store is left aside");
+                core.live.set_unrecovered(id, &error);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -270,10 +349,12 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
     let (id, sequence) = (row.id, row.sequence_id);
     let Some(schema) = row.schema.as_deref().filter(|_| !objects.is_empty()) else { return Ok(()) };
     let schema = parse_schema_message(schema)?;
+    let damage = row.damage.clone();
     let topic = core
         .live
         .get(id)
         .unwrap_or_else(|| Arc::new(LiveTopic::new(row, schema, core.log_folder(id), BTreeMap::new())));
+    let _lock = sequence_lock::lock(core, sequence).await?;
     let chunks = core.catalog.chunks(id).await?;
     let mut segments = topic.indexed();
     // The last one may lack rows that were in the store when the server was lost.
@@ -282,7 +363,8 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
     };
     segments.pop_if(lacks);
     let here = segments.iter().map(|(index, segment)| (*index, segment.row_end()));
-    let here = here.chain(chunks.iter().map(|chunk| (chunk.id, chunk.row_end()))).max();
+    let here = here.chain(chunks.iter().map(|chunk| (chunk.id, chunk.row_end())));
+    let here = here.chain(damage::ends(&damage)).max();
     let later = |piece: &Piece| here.is_none_or(|(index, _)| piece.object.segment > index);
     let waiting: Vec<Piece> = waiting(objects, &[], &[]).into_iter().filter(later).collect();
     let from = here.map_or(0, |(_, end)| end);
@@ -314,7 +396,7 @@ pub async fn trim(core: &Core, sequence: SequenceId, id: TopicId) -> Result<()> 
     // Before the chunks: an object that comes meanwhile has rows that are not in them.
     let objects = list(core, &topic).await?;
     let chunks = core.catalog.chunks(id).await?;
-    let (stored, last) = (stored_rows(&chunks), last_chunks(&chunks));
+    let (stored, last) = (stored_rows(&chunks, &topic.damage), last_chunks(&chunks));
     let paths = SequencePaths(sequence).topic(id);
     for object in objects {
         if topic.committed_ns.is_some() || is_done(object, stored, &last) {
@@ -324,9 +406,11 @@ pub async fn trim(core: &Core, sequence: SequenceId, id: TopicId) -> Result<()> 
     Ok(())
 }
 
-/// Rows of the topic that are in chunks, up to the first one that is not.
-fn stored_rows(chunks: &[ChunkRow]) -> u64 {
-    let mut spans: Vec<(u64, u64)> = chunks.iter().map(|chunk| (chunk.row_start, chunk.row_end())).collect();
+/// Rows of the topic that are in chunks or lost, up to the first one that is not.
+fn stored_rows(chunks: &[ChunkRow], damage: &[DamagedSegment]) -> u64 {
+    let lost = damage.iter().flat_map(|segment| &segment.lost).map(|rows| (rows.start, rows.end));
+    let mut spans: Vec<(u64, u64)> =
+        chunks.iter().map(|chunk| (chunk.row_start, chunk.row_end())).chain(lost).collect();
     spans.sort_unstable();
     spans.into_iter().fold(0, |end, (from, to)| if from <= end { end.max(to) } else { end })
 }
@@ -381,7 +465,7 @@ mod tests {
                 // The rows of the first puts are in chunks before those of others; the daemon that went on has them.
                 if at < chunked && puts[..=at].iter().all(|put| put.elsewhere.is_none()) {
                     let (rows, bytes) = (row_start - first, 1);
-                    let row = ChunkRow { id: segment, row_start: first, rows, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
+                    let row = ChunkRow { id: segment, row_start: first, rows, lost: 0, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
                     stored = row.row_end();
                     chunks.push(row);
                 }
@@ -411,7 +495,7 @@ mod tests {
     #[test]
     fn the_version_of_the_log_is_that_of_the_docs() {
         let docs = include_str!("../../../../docs/formats.md");
-        let version = MAGIC[7] - b'0';
+        let version = frame::VERSION;
         let row = format!(
             "| WAL segment, WAL object | state folder; `wal/*.wal` of a topic in the store | {version} |"
         );
@@ -438,13 +522,21 @@ mod tests {
             id,
             row_start,
             rows,
+            lost: 0,
             bytes: 1,
             data_bytes: 1,
             ts_min: 0,
             ts_max: 0,
         };
         let chunks = [chunk(id(0, 0), 0, 10), chunk(id(1, 0), 10, 5), chunk(id(1, 1), 20, 5)];
-        assert_eq!(stored_rows(&chunks), 15);
+        assert_eq!(stored_rows(&chunks, &[]), 15);
+        let lost = DamagedSegment {
+            id: id(1, 0),
+            kept: String::new(),
+            lost: iter::once(15..18).collect(),
+            found_ns: 0,
+        };
+        assert_eq!(stored_rows(&chunks, &[lost]), 18);
         let last = last_chunks(&chunks);
         let done = |segment, row_end| is_done(LoggedRows { segment, row_start: 0, row_end }, 15, &last);
         assert!(done(id(0, 0), 99) && done(id(0, 1), 15) && done(id(1, 1), 99));

@@ -232,7 +232,7 @@ impl Part {
             serialization_format: topic.serialization_format.as_str(),
             id: self.id,
             row_start: self.start,
-            rows: self.rows,
+            row_end: self.start + self.rows,
             filled: Filled::UNKNOWN,
         };
         let scratch = core.store.scratch_file();

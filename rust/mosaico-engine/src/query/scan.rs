@@ -13,7 +13,8 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::schema::{TIMESTAMP, times};
 use mosaico_storage::trace;
-use mosaico_storage::wal::frame::BatchReader;
+use mosaico_storage::wal::frame::LogError;
+use mosaico_storage::wal::reader::BatchReader;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::query::{Counts, Explain};
 use parquet::DecodeResult;
@@ -225,11 +226,11 @@ impl Scanner {
         let (view, expr) = (Arc::clone(view), Arc::clone(expr));
         let end = view.segment.end;
         let work = move || {
-            let failed = |e| Error::internal("searching the ingest log", e);
+            let failed = |e: LogError| e.into_error("searching the ingest log");
             let file = view.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
             let file = file.map_err(|e| Error::internal("searching the ingest log", e))?;
             let (mut found, mut rows) = (None, 0);
-            for batch in BatchReader::new(file, view.segment.end).map_err(failed)? {
+            for batch in BatchReader::new(file, view.segment.end, view.name.clone()).map_err(failed)? {
                 let batch = batch.map_err(failed)?;
                 rows += batch.num_rows() as u64;
                 look(&expr, &batch, ranges, &mut found)?;

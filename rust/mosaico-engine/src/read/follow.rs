@@ -19,7 +19,8 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::schema::{parse_schema_message, times};
 use mosaico_storage::trace;
-use mosaico_storage::wal::frame::{BatchReader, LogError};
+use mosaico_storage::wal::frame::LogError;
+use mosaico_storage::wal::reader::BatchReader;
 use mosaico_storage::wal::segment::sort_batches;
 use mosaico_types::TimeWindow;
 
@@ -83,8 +84,6 @@ struct Tail {
 struct Growing {
     index: ChunkId,
     reader: BatchReader,
-    /// Rows of the topic up to where `reader` is.
-    at: u64,
     /// Rows of the topic up to where it was read.
     row: u64,
     /// The file is the one that it was cut to.
@@ -94,12 +93,11 @@ struct Growing {
 impl Growing {
     /// The segment of `view`, of which the rows up to `row` were read.
     fn from_start(view: SegmentView, row: u64) -> Result<Self> {
-        let SegmentView { index, file, segment } = view;
-        let mut reader = BatchReader::new(file, segment.end).map_err(failed)?;
+        let SegmentView { index, name, file, segment } = view;
+        let mut reader = BatchReader::new(file, segment.end, name).map_err(failed)?;
         let begin = reader.offset();
         reader.go_on(begin, begin).map_err(failed)?;
-        let at = segment.rows.row_start;
-        Ok(Self { index, reader, at, row: row.max(at), cut: segment.cut })
+        Ok(Self { index, reader, row: row.max(segment.rows.row_start), cut: segment.cut })
     }
 }
 
@@ -118,10 +116,10 @@ impl Tail {
             let Some(view) = live.map(|live| live.view(*index)).transpose()?.flatten() else {
                 return Ok(None);
             };
-            let mut reader = BatchReader::new(view.file, segment.end).map_err(failed)?;
+            let mut reader = BatchReader::new(view.file, segment.end, view.name).map_err(failed)?;
             reader.go_on(segment.end, segment.end).map_err(failed)?;
             let row = segment.row_end();
-            tail.segment = Some(Growing { index: *index, reader, at: row, row, cut: segment.cut });
+            tail.segment = Some(Growing { index: *index, reader, row, cut: segment.cut });
         }
         Ok(Some(tail))
     }
@@ -177,7 +175,7 @@ impl Tail {
                 growing = Growing::from_start(view, growing.row)?;
             }
         }
-        let Growing { mut reader, mut at, mut row, cut, .. } = growing;
+        let Growing { mut reader, mut row, cut, .. } = growing;
         let (end, last) = match segment {
             Some(segment) => (segment.end, segment.closed),
             // It is in a chunk now, so nothing was appended since; the open file still has all of it.
@@ -185,7 +183,7 @@ impl Tail {
         };
         let from = reader.offset();
         if end <= from {
-            self.segment = if last { None } else { Some(Growing { index, reader, at, row, cut }) };
+            self.segment = if last { None } else { Some(Growing { index, reader, row, cut }) };
             return Ok(None);
         }
         let piece_bytes = self.wanted.size.bytes();
@@ -196,7 +194,7 @@ impl Tail {
                 && let Some(batch) = reader.next().transpose()?
             {
                 bytes += data_bytes(&batch);
-                batches.push(batch);
+                batches.push((reader.row_start(), batch));
             }
             Ok((reader, batches))
         };
@@ -205,17 +203,16 @@ impl Tail {
             .map_err(|e| Error::internal("reading the ingest log", e))?
             .map_err(failed)?;
         let mut new = Vec::new();
-        for batch in batches {
+        for (at, batch) in batches {
             let known = usize::try_from(row.saturating_sub(at)).unwrap_or(usize::MAX).min(batch.num_rows());
-            at += batch.num_rows() as u64;
-            row = row.max(at);
+            row = row.max(at + batch.num_rows() as u64);
             let batch = batch.slice(known, batch.num_rows() - known);
             if self.core.cluster.is_some() {
                 self.note(index, row, times(&batch)?.values().iter().copied().max().unwrap_or(i64::MIN));
             }
             new.extend(in_order(picked(&batch, &self.wanted.select)?, piece_bytes)?);
         }
-        self.segment = Some(Growing { index, reader, at, row, cut });
+        self.segment = Some(Growing { index, reader, row, cut });
         Ok(Some(futures::stream::iter(new.into_iter().map(Ok)).boxed()))
     }
 
@@ -331,5 +328,5 @@ fn in_order(batch: RecordBatch, piece_bytes: usize) -> Result<Vec<RecordBatch>> 
 }
 
 fn failed(e: LogError) -> Error {
-    Error::internal("reading the ingest log", e)
+    e.into_error("reading the ingest log")
 }

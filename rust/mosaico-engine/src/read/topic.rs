@@ -99,10 +99,10 @@ fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, wanted: Wan
 }
 
 fn segment_source(view: SegmentView, Wanted { window, select, size }: Wanted) -> Source {
-    let SegmentView { index, file, segment } = view;
+    let SegmentView { index, name, file, segment } = view;
     let span = segment.rows.times;
     let open = async move {
-        let work = move || read_sorted(file, segment.end, span.sorted, size.bytes());
+        let work = move || read_sorted((file, name), segment.end, span.sorted, size.bytes());
         let batches =
             trace::spawn_blocking(work).await.map_err(|e| Error::internal("reading the ingest log", e))??;
         let batches = blocking_stream(batches);

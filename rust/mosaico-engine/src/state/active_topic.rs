@@ -9,9 +9,11 @@ use arrow::datatypes::SchemaRef;
 use mosaico_catalog::TopicRow;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::damage::lost_rows;
 use mosaico_storage::objects::durable::{discard, sync_folder};
 use mosaico_storage::wal::frame::SegmentRows;
 use mosaico_storage::wal::segment::{self, segment_file};
+use mosaico_types::ErrorCode;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::command::PutAck;
 use parking_lot::Mutex;
@@ -43,6 +45,8 @@ impl Segment {
 #[derive(Debug)]
 pub struct SegmentView {
     pub index: ChunkId,
+    /// For errors.
+    pub name: String,
     pub file: File,
     pub segment: Segment,
 }
@@ -79,7 +83,7 @@ pub struct LiveTopic {
 impl LiveTopic {
     pub fn new(row: TopicRow, schema: SchemaRef, folder: PathBuf, found: BTreeMap<ChunkId, Segment>) -> Self {
         let durable = found.values().fold(
-            PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes },
+            PutAck { durable_rows: row.rows + lost_rows(&row.damage), durable_bytes: row.data_bytes },
             |ack, segment| PutAck {
                 durable_rows: ack.durable_rows + segment.rows.rows,
                 durable_bytes: ack.durable_bytes + segment.rows.data_bytes,
@@ -107,6 +111,11 @@ impl LiveTopic {
     /// The path of a segment.
     pub fn file(&self, index: ChunkId) -> PathBuf {
         segment_file(&self.folder, index)
+    }
+
+    /// What people call a segment.
+    pub(crate) fn segment_name(&self, index: ChunkId) -> String {
+        format!("segment {index} of topic `{}`", self.row.locator)
     }
 
     /// What is durable, counted from the topic's first row.
@@ -148,9 +157,9 @@ impl LiveTopic {
             }
             let (topic, file) = (Arc::clone(self), self.file(index).with_extension("cut"));
             let work = move || {
-                let bounds = (segment.end, row_start);
-                segment::cut(&topic.file(index), bounds, &file, &topic.schema, limit - row_start)
-                    .map(|kept| (file, kept))
+                let (from, name) = (topic.file(index), topic.segment_name(index));
+                let known = (segment.end, segment.rows);
+                segment::cut((&from, name), known, &file, &topic.schema, limit).map(|kept| (file, kept))
             };
             let cut = tokio::task::spawn_blocking(work).await;
             let (file, (end, rows)) = cut.map_err(|e| Error::internal("cutting the ingest log", e))??;
@@ -223,7 +232,7 @@ impl LiveTopic {
         let state = self.state.lock();
         let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
         let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
-        Ok(Some(SegmentView { index, file, segment }))
+        Ok(Some(SegmentView { index, name: self.segment_name(index), file, segment }))
     }
 
     /// Marks a segment as complete.
@@ -279,7 +288,7 @@ impl LiveTopic {
         let open = |(&index, &segment): (&ChunkId, &Segment)| {
             let file =
                 File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
-            Ok(SegmentView { index, file, segment })
+            Ok(SegmentView { index, name: self.segment_name(index), file, segment })
         };
         state.segments.iter().map(open).collect()
     }
@@ -346,7 +355,8 @@ impl WriterGuard {
     /// held, so that no background job can have moved rows meanwhile.
     pub fn settle(&self, row: &TopicRow) {
         if self.created {
-            self.topic.set_durable(PutAck { durable_rows: row.rows, durable_bytes: row.data_bytes });
+            let durable_rows = row.rows + lost_rows(&row.damage);
+            self.topic.set_durable(PutAck { durable_rows, durable_bytes: row.data_bytes });
         }
     }
 }
@@ -363,6 +373,8 @@ impl Drop for WriterGuard {
 #[derive(Debug, Default)]
 pub struct LiveTopics {
     topics: Mutex<HashMap<TopicId, Arc<LiveTopic>>>,
+    /// Topics whose segments this start could not recover, and why. Nothing is appended to them.
+    unrecovered: Mutex<HashMap<TopicId, String>>,
 }
 
 impl LiveTopics {
@@ -400,6 +412,26 @@ impl LiveTopics {
     /// Adds a topic that recovery found.
     pub fn insert(&self, topic: Arc<LiveTopic>) {
         self.topics.lock().insert(topic.id(), topic);
+    }
+
+    /// Notes that the segments of a topic could not be recovered.
+    pub(crate) fn set_unrecovered(&self, id: TopicId, error: &Error) {
+        self.unrecovered.lock().insert(id, error.to_string());
+    }
+
+    /// Refuses to write to a topic that has acknowledged rows in segments that are not known.
+    pub(crate) fn check_recovered(&self, row: &TopicRow) -> Result<()> {
+        match self.unrecovered.lock().get(&row.id) {
+            None => Ok(()),
+            Some(error) => {
+                let text = format!(
+                    "the write-ahead log of topic `{}` could not be recovered: {error}; remove the cause, restart the \
+                     daemon and write again",
+                    row.locator
+                );
+                Err(Error::Refused(ErrorCode::FailedPrecondition, text))
+            }
+        }
     }
 
     /// Makes the topic live, with the caller as its one writer. `None`: somebody else is.

@@ -10,6 +10,7 @@ use mosaico_engine::ingest::handover;
 use mosaico_engine::state::engine::Core;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::damage::lost_rows;
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator, format_utc};
 use mosaico_wire::command::InfoCommand;
@@ -133,8 +134,10 @@ async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)
     // Segments before chunks: a background job moves rows from the former to the latter.
     let live = core.live.get(topic.id).map(|live| (live.durable().durable_rows, live.indexed()));
     let row = core.catalog.topic_by_id(topic.id).await?;
-    let (stored, mut bounds) = row.map_or((topic.rows, topic.bounds), |row| (row.rows, row.bounds));
-    let Some((mut durable, segments)) = live else { return Ok((stored, bounds)) };
+    let row = row.as_ref().unwrap_or(topic);
+    let (stored, mut bounds) = (row.rows, row.bounds);
+    let Some((durable, segments)) = live else { return Ok((stored, bounds)) };
+    let mut durable = durable.saturating_sub(lost_rows(&row.damage));
     if core.cluster.is_some() {
         // Other daemons may have rows before or after ours.
         let chunks: HashSet<ChunkId> =

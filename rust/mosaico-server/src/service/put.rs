@@ -164,7 +164,10 @@ fn check(
     let (frame, data) = if plain {
         let sparse = !message.app_metadata.is_empty();
         let body = if sparse { message.app_metadata } else { message.data_body };
-        (Frame { header: message.data_header, body, sparse }, data_bytes(batch))
+        (
+            Frame { header: message.data_header, body, sparse, rows: batch.num_rows() as u64 },
+            data_bytes(batch),
+        )
     } else {
         let batch = conform(batch, &topic.schema).map_err(|error| {
             tracing::debug!(topic = %topic.row.locator, %error, "a dictionary that cannot be decoded");
@@ -175,6 +178,7 @@ fn check(
     let rows = SegmentRows {
         row_start: 0,
         rows: batch.num_rows() as u64,
+        lost: 0,
         data_bytes: data as u64,
         times,
         filled: Filled::of(batch),

@@ -21,14 +21,14 @@ const STEP: &str = "MOSAICO_CRASH_AT";
 const READY: &str = "ready on ";
 
 /// A server that can be killed.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     /// Empty if it ended before it was ready.
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Process {
-    fn start(folder: &Path, crash_at: Option<u64>) -> Self {
+    pub(crate) fn start(folder: &Path, crash_at: Option<u64>) -> Self {
         Self::start_with(folder, crash_at, "disk")
     }
 
@@ -60,7 +60,7 @@ impl Process {
     }
 
     /// Kills it; true: it had ended itself.
-    fn kill(mut self) -> bool {
+    pub(crate) fn kill(mut self) -> bool {
         let ended = self.child.try_wait().unwrap().is_some();
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -7,6 +7,7 @@ mod cluster;
 mod common;
 mod compact;
 mod crash;
+mod damage;
 mod database;
 mod events;
 mod faults;

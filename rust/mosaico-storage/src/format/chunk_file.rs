@@ -53,7 +53,8 @@ pub struct ChunkLabel {
     pub serialization_format: &'static str,
     pub id: ChunkId,
     pub row_start: u64,
-    pub rows: u64,
+    /// Rows of the topic up to its end, with lost ones.
+    pub row_end: u64,
     /// Columns without a value need no codec, whose contexts cost more than they save.
     pub filled: Filled,
 }
@@ -115,7 +116,7 @@ pub enum ChunkError {
 }
 
 fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterProperties> {
-    let row_range = format!("{}..{}", label.row_start, label.row_start + label.rows);
+    let row_range = format!("{}..{}", label.row_start, label.row_end);
     let pairs = [
         (VERSION_KEY, CHUNK_VERSION.to_string()),
         ("mosaico:sequence", label.sequence.clone()),

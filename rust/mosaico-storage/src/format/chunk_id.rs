@@ -4,11 +4,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Ids of a topic are in the order of arrival: by writer epoch, then by number within it. Daemons never meet, since each
 /// of them numbers in an epoch of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ChunkId {
     /// The writer epoch; 0 where one daemon has the store for itself.
     pub epoch: u32,

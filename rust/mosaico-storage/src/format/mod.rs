@@ -6,6 +6,7 @@ pub mod checksum;
 pub mod chunk_file;
 pub mod chunk_id;
 pub mod column_stats;
+pub mod damage;
 pub mod durability;
 pub mod paths;
 pub mod record;

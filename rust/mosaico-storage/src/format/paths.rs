@@ -13,6 +13,7 @@
 //!                                    chunk-<epoch>-<index>.parquet  rows, sorted by time
 //!                                    chunk-<epoch>-<index>.json     what the chunk holds
 //!                                    resumed.json          the writer resumed after its connection broke
+//!                                    damage.json           damaged segments of its log, and the rows that are lost
 //!                                    epoch-<epoch>.json    which daemon received the rows from here on, if several do
 //!                                    uploaded.json         the upload has ended; rows are in the logs of daemons
 //!                                    wal/<epoch>-<index>-<row>-<rows>.wal  rows of a segment of the write-ahead log that
@@ -255,6 +256,9 @@ impl TopicPaths {
     }
     pub fn resumed(self) -> Path {
         self.record(RecordKind::Resumed, RecordKey::Only)
+    }
+    pub fn damage(self) -> Path {
+        self.record(RecordKind::Damage, RecordKey::Only)
     }
     pub fn epoch(self, epoch: u32) -> Path {
         self.record(RecordKind::Epoch, RecordKey::Epoch(epoch))

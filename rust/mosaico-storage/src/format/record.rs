@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::format::checksum::{self, Seal, seal};
+use crate::format::damage::DamageRecord;
 use crate::format::record_kind::{CheckRule, RecordKind};
 use crate::format::records::{
     ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EpochRecord, EventsRecord, FinalRecord,
@@ -59,6 +60,7 @@ records! {
     Commit => CommitRecord,
     Topic => TopicRecord,
     Resumed => ResumedRecord,
+    Damage => DamageRecord,
     Epoch => EpochRecord,
     Uploaded => UploadedRecord,
     Chunk => ChunkRecord,

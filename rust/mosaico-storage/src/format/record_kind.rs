@@ -245,6 +245,18 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: true,
     }
+    /// Damaged segments of the write-ahead log of a topic, and the rows that are lost.
+    Damage {
+        file: FileName::Fixed("damage.json"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::Always,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
     /// A writer epoch: the daemon that receives the rows of a topic from here on.
     Epoch {
         file: FileName::Epoch("epoch-"),

@@ -1,5 +1,6 @@
 //! Everything that the store says about one sequence, read from its records.
 
+use super::damage::DamagedSegment;
 use super::records::{ChunkRecord, EpochRecord, NotificationRecord, SequenceRecord, TopicRecord};
 
 /// Everything that the store says about one topic.
@@ -10,6 +11,7 @@ pub struct TopicState {
     pub committed_ns: Option<i64>,
     pub chunks: Vec<ChunkRecord>,
     pub resumed: u32,
+    pub damage: Vec<DamagedSegment>,
     pub parts: Vec<EpochRecord>,
     /// The rows of an upload that ended and is not committed.
     pub uploaded: Option<u64>,

@@ -13,6 +13,7 @@ use object_store::path::Path;
 use super::store::{Kind, Store};
 use crate::error::{Error, Result};
 use crate::format::chunk_id::ChunkId;
+use crate::format::damage::{DamageRecord, DamagedSegment};
 use crate::format::paths::{Located, ROOT, SequencePaths, StoreFile, locate};
 use crate::format::record::{FormatError, check_version, parse};
 use crate::format::record_kind::{FileName, ReadWhen, RecordKind};
@@ -229,6 +230,7 @@ struct TopicRecords {
     created: Option<TopicRecord>,
     schema: Option<Vec<u8>>,
     resumed: u32,
+    damage: Vec<DamagedSegment>,
     parts: BTreeMap<u32, EpochRecord>,
     uploaded: Option<u64>,
     chunks: BTreeMap<ChunkId, ChunkRecord>,
@@ -263,6 +265,9 @@ impl SequenceRecords {
             (RecordKind::Resumed, Some(topic)) => {
                 topic.resumed = parse::<ResumedRecord>(path, bytes)?.times;
             }
+            (RecordKind::Damage, Some(topic)) => {
+                topic.damage = parse::<DamageRecord>(path, bytes)?.segments;
+            }
             (RecordKind::Epoch, Some(topic)) => {
                 let part: EpochRecord = parse(path, bytes)?;
                 topic.parts.insert(part.epoch, part);
@@ -280,6 +285,7 @@ impl SequenceRecords {
                 RecordKind::Commit
                 | RecordKind::Topic
                 | RecordKind::Resumed
+                | RecordKind::Damage
                 | RecordKind::Epoch
                 | RecordKind::Uploaded
                 | RecordKind::Chunk,
@@ -317,7 +323,7 @@ impl TopicRecords {
     }
 
     fn state(self) -> Option<TopicState> {
-        let Self { commit, created, schema, resumed, parts, uploaded, chunks } = self;
+        let Self { commit, created, schema, resumed, damage, parts, uploaded, chunks } = self;
         if let Some(commit) = commit {
             return Some(TopicState {
                 record: commit.topic,
@@ -325,6 +331,7 @@ impl TopicRecords {
                 committed_ns: Some(commit.committed_ns),
                 chunks: commit.chunks,
                 resumed,
+                damage,
                 parts: Vec::new(),
                 uploaded: None,
             });
@@ -335,6 +342,7 @@ impl TopicRecords {
             committed_ns: None,
             chunks: chunks.into_values().collect(),
             resumed,
+            damage,
             parts: parts.into_values().collect(),
             uploaded,
         })

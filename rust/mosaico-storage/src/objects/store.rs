@@ -7,8 +7,6 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::format::record::{self, FormatError, Record, check_version};
-use crate::format::record_kind::RecordKind;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use mosaico_types::id::SequenceId;
@@ -25,6 +23,8 @@ use super::measured::Measured;
 use super::options::{StoreMetrics, StoreOptions};
 use crate::error::{Error, Result};
 use crate::format::paths::SequencePaths;
+use crate::format::record::{self, FormatError, Record, check_version};
+use crate::format::record_kind::RecordKind;
 use crate::format::records::DeletedRecord;
 use crate::{crash_points, trace};
 

@@ -1,34 +1,53 @@
-//! Framing of the ingest log: what is needed to tell complete frames from a torn tail.
+//! Format of a segment of the write-ahead log (WAL), version 1. Integers are little-endian, checksums are CRC-32 (IEEE).
 //!
 //! ```text
-//! segment := MAGIC frame(schema message) frame(record batch message)*
-//! frame   := header_len u32le  body_len u64le  crc u32le  header  body
+//! segment := header  frame(schema message)  frame(record batch message)*
+//! header  := "MOSAWAL\0"  version u16  0 u16  crc u32          of the 12 bytes before: the same in every version
+//!            id u64  row_start u64  crc u32                    of the 16 bytes before
+//! frame   := prefix  message  body  end
+//! prefix  := "\xf7WAL"  encoding u8  0 [u8; 3]  number u32  message_len u32  body_len u64
+//!            id u64  row_start u64  rows u64  data_crc u32  crc u32
+//! end     := "LAW\xf7"  number u32  row_end u64  crc u32
 //! ```
 //!
-//! `header` is an Arrow IPC message without its length prefix, `body` its buffers, `crc` the CRC-32 of all other
-//! bytes of the frame. The highest bit of `header_len` says that the body is without its [runs of zeros](mosaico_wire::zero_runs).
+//! `message` is an Arrow IPC message without its length prefix, `body` its buffers, `data_crc` the checksum of both.
+//! `encoding` 1 says that runs of zero bytes are elided from the body (see [`mosaico_wire::zero_runs`]), 0 that none are.
+//! `id` ties frames to their segment: random, or made of the path of an object. Checksums of prefix and end include version and id. The number of a
+//! frame in its segment, and the numbers of its rows in the topic, stand before and behind its data: after damage, a reader
+//! finds the next valid frame by its mark (see [`crate::wal::scan`]) and knows which rows are lost.
 
-use std::fs::File;
-use std::io::{self, BufReader, IoSlice, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Write};
 
 use arrow::array::RecordBatch;
-use arrow::buffer::{Buffer, MutableBuffer};
+use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::root_as_message;
 use bytes::Bytes;
+use mosaico_types::ErrorCode;
 use mosaico_wire::ipc::batch_message;
 use mosaico_wire::zero_runs::unpack;
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::format::schema::{Filled, TimeSpan};
 
-/// First bytes of a segment.
-pub const MAGIC: [u8; 8] = *b"MOSLOG01";
+/// The version that this program writes, and the only one that it reads.
+pub const VERSION: u16 = 1;
 
-const PREFIX: usize = 16;
-const SPARSE: u32 = 1 << 31;
+const MAGIC: [u8; 8] = *b"MOSAWAL\0";
+const HEAD: usize = 16;
+/// Bytes of a segment's header.
+pub const HEADER: usize = HEAD + 20;
+/// The first bytes of a frame.
+pub const MARK: [u8; 4] = *b"\xf7WAL";
+/// The first bytes of what follows a frame's data.
+pub const END_MARK: [u8; 4] = *b"LAW\xf7";
+/// Bytes of a frame before its message.
+pub const PREFIX: usize = 56;
+/// Bytes of a frame behind its body.
+pub const END: usize = 20;
 
 /// One IPC message on its way into the log.
 #[derive(Debug, Clone)]
@@ -36,35 +55,33 @@ pub struct Frame {
     pub header: Bytes,
     pub body: Bytes,
     pub sparse: bool,
+    /// Rows of the batch; 0 for the schema.
+    pub rows: u64,
 }
 
 impl Frame {
+    /// The frame that begins a segment; `message` is an IPC schema message.
+    pub fn schema(message: Vec<u8>) -> Self {
+        Self { header: message.into(), body: Bytes::new(), sparse: false, rows: 0 }
+    }
+
     /// Bytes in the log.
-    #[allow(clippy::len_without_is_empty, reason = "a frame is never empty")]
     pub fn len(&self) -> u64 {
-        (PREFIX + self.header.len() + self.body.len()) as u64
+        (PREFIX + self.header.len() + self.body.len() + END) as u64
     }
 
-    /// What it is in the log, without copies.
-    pub fn pieces(&self) -> io::Result<[Bytes; 3]> {
-        Ok([Bytes::copy_from_slice(&self.prefix()?), self.header.clone(), self.body.clone()])
-    }
-
-    fn prefix(&self) -> io::Result<[u8; PREFIX]> {
-        let header_len = u32::try_from(self.header.len()).map_err(io::Error::other)?;
-        let header_len = if self.sparse { header_len | SPARSE } else { header_len };
-        let mut prefix = [0; PREFIX];
-        prefix[..4].copy_from_slice(&header_len.to_le_bytes());
-        prefix[4..12].copy_from_slice(&(self.body.len() as u64).to_le_bytes());
-        let crc = checksum(&prefix[..12], &self.header, &self.body);
-        prefix[12..].copy_from_slice(&crc.to_le_bytes());
-        Ok(prefix)
+    /// The bytes of the frame in a segment, without copies of its data.
+    pub fn pieces(&self, framing: &mut Framing) -> io::Result<[Bytes; 4]> {
+        let (prefix, end) = framing.frame(self)?;
+        let (prefix, end) = (Bytes::copy_from_slice(&prefix), Bytes::copy_from_slice(&end));
+        Ok([prefix, self.header.clone(), self.body.clone(), end])
     }
 
     /// Appends the frame to `out`.
-    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        let prefix = self.prefix()?;
-        let mut slices = [IoSlice::new(&prefix), IoSlice::new(&self.header), IoSlice::new(&self.body)];
+    pub fn write_to(&self, framing: &mut Framing, out: &mut impl Write) -> io::Result<()> {
+        let (prefix, end) = framing.frame(self)?;
+        let mut slices =
+            [IoSlice::new(&prefix), IoSlice::new(&self.header), IoSlice::new(&self.body), IoSlice::new(&end)];
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
             match out.write_vectored(rest) {
@@ -80,189 +97,288 @@ impl Frame {
     }
 }
 
-/// The IPC message of a batch with a stored schema, which has no dictionaries.
-pub fn encode(batch: &RecordBatch) -> Result<Frame> {
-    let message = batch_message(batch, true).map_err(|e| Error::internal("encoding a batch", e))?;
-    Ok(Frame { header: message.header.into(), body: message.body.into(), sparse: message.zero_runs })
+/// Numbers the frames and rows of one segment.
+#[derive(Debug, Clone, Copy)]
+pub struct Framing {
+    id: u64,
+    number: u32,
+    row: u64,
 }
 
-fn checksum(prefix: &[u8], header: &[u8], body: &[u8]) -> u32 {
+impl Framing {
+    /// Of a new segment, before which the topic has `row_start` rows.
+    pub fn new(row_start: u64) -> Self {
+        Self { id: Uuid::new_v4().as_u64_pair().0, number: 0, row: row_start }
+    }
+
+    /// Of the object `path` in a store: the same frames are the same bytes again, so that a write may be repeated.
+    pub fn of_object(path: &str, row_start: u64) -> Self {
+        let id = u64::from(crc32fast::hash(path.as_bytes())) << 32 | row_start & u64::from(u32::MAX);
+        Self { id, number: 0, row: row_start }
+    }
+
+    /// The header of the segment.
+    pub fn header(&self) -> [u8; HEADER] {
+        let mut out = [0; HEADER];
+        let (head, rest) = out.split_at_mut(HEAD);
+        head[..8].copy_from_slice(&MAGIC);
+        head[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        add_checksum(head, crc32fast::Hasher::new());
+        rest[..8].copy_from_slice(&self.id.to_le_bytes());
+        rest[8..16].copy_from_slice(&self.row.to_le_bytes());
+        add_checksum(rest, crc32fast::Hasher::new());
+        out
+    }
+
+    /// The next frame has the row `row` of the topic, since those before it are lost.
+    pub fn skip_to(&mut self, row: u64) {
+        self.row = row;
+    }
+
+    fn frame(&mut self, frame: &Frame) -> io::Result<([u8; PREFIX], [u8; END])> {
+        let message_len = u32::try_from(frame.header.len()).map_err(io::Error::other)?;
+        let next = self.number.checked_add(1).zip(self.row.checked_add(frame.rows));
+        let (next, row_end) = next.ok_or_else(|| io::Error::other("too many frames in a segment"))?;
+        let mut prefix = [0; PREFIX];
+        prefix[..4].copy_from_slice(&MARK);
+        prefix[4] = frame.sparse.into();
+        prefix[8..12].copy_from_slice(&self.number.to_le_bytes());
+        prefix[12..16].copy_from_slice(&message_len.to_le_bytes());
+        prefix[16..24].copy_from_slice(&(frame.body.len() as u64).to_le_bytes());
+        prefix[24..32].copy_from_slice(&self.id.to_le_bytes());
+        prefix[32..40].copy_from_slice(&self.row.to_le_bytes());
+        prefix[40..48].copy_from_slice(&frame.rows.to_le_bytes());
+        prefix[48..52].copy_from_slice(&data_crc(&frame.header, &frame.body).to_le_bytes());
+        add_checksum(&mut prefix, keyed(self.id));
+        let mut end = [0; END];
+        end[..4].copy_from_slice(&END_MARK);
+        end[4..8].copy_from_slice(&self.number.to_le_bytes());
+        end[8..16].copy_from_slice(&row_end.to_le_bytes());
+        add_checksum(&mut end, keyed(self.id));
+        (self.number, self.row) = (next, row_end);
+        Ok((prefix, end))
+    }
+}
+
+/// Puts the checksum of the other bytes into the last four.
+fn add_checksum(bytes: &mut [u8], mut sum: crc32fast::Hasher) {
+    if let Some((rest, crc)) = bytes.split_last_chunk_mut::<4>() {
+        sum.update(rest);
+        *crc = sum.finalize().to_le_bytes();
+    }
+}
+
+/// The bytes before their checksum, which are the last four; `None` if it is not theirs.
+fn without_checksum(bytes: &[u8], mut sum: crc32fast::Hasher) -> Option<&[u8]> {
+    let (rest, crc) = bytes.split_last_chunk::<4>()?;
+    sum.update(rest);
+    (sum.finalize() == u32::from_le_bytes(*crc)).then_some(rest)
+}
+
+/// What the checksums of the frames of a segment begin with.
+fn keyed(id: u64) -> crc32fast::Hasher {
     let mut sum = crc32fast::Hasher::new();
-    sum.update(prefix);
-    sum.update(header);
+    sum.update(&VERSION.to_le_bytes());
+    sum.update(&id.to_le_bytes());
+    sum
+}
+
+fn data_crc(message: &[u8], body: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(message);
     sum.update(body);
     sum.finalize()
 }
 
-/// A frame read back.
-#[derive(Debug)]
-pub struct StoredFrame {
-    pub header: Vec<u8>,
-    pub body: Buffer,
+/// Takes the next `N` bytes.
+fn field<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (field, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*field)
 }
 
-/// Why reading stopped.
+/// The header of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    /// It was not written to its end, and so nothing after it was.
+    Torn,
+    /// Of a format that this program does not know.
+    Version(u16),
+    Damaged,
+    Valid {
+        id: u64,
+        /// Rows of the topic before the segment.
+        row_start: u64,
+    },
+}
+
+impl Header {
+    /// Reads the header at the beginning of `bytes`.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let Some(head) = bytes.get(..HEAD) else { return Self::Torn };
+        let known = without_checksum(head, crc32fast::Hasher::new()).filter(|head| head.starts_with(&MAGIC));
+        match known.and_then(|mut head| field(&mut head).zip(field(&mut head))) {
+            Some((MAGIC, version)) if u16::from_le_bytes(version) != VERSION => {
+                return Self::Version(u16::from_le_bytes(version));
+            }
+            _ => {}
+        }
+        let Some(rest) = bytes.get(HEAD..HEADER) else { return Self::Torn };
+        let rest = known.and(without_checksum(rest, crc32fast::Hasher::new()));
+        match rest.and_then(|mut rest| field(&mut rest).zip(field(&mut rest))) {
+            Some((id, row_start)) => {
+                Self::Valid { id: u64::from_le_bytes(id), row_start: u64::from_le_bytes(row_start) }
+            }
+            None => Self::Damaged,
+        }
+    }
+}
+
+/// What a frame says about itself before its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    pub id: u64,
+    pub number: u32,
+    pub message_len: usize,
+    pub body_len: usize,
+    pub sparse: bool,
+    pub row_start: u64,
+    pub row_end: u64,
+    /// Bytes of the whole frame.
+    pub len: u64,
+    data_crc: u32,
+}
+
+impl Prefix {
+    /// Reads the prefix at the beginning of `bytes`; `None` if there is no valid one.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.get(..PREFIX)?;
+        let id = bytes.get(24..)?.first_chunk().map(|id| u64::from_le_bytes(*id))?;
+        let mut rest = without_checksum(bytes, keyed(id))?.strip_prefix(&MARK)?;
+        let [encoding, ..] = field::<4>(&mut rest)?;
+        let number = u32::from_le_bytes(field(&mut rest)?);
+        let message_len = u32::from_le_bytes(field(&mut rest)?) as usize;
+        let body_len = u64::from_le_bytes(field(&mut rest)?);
+        let _id: [u8; 8] = field(&mut rest)?;
+        let row_start = u64::from_le_bytes(field(&mut rest)?);
+        let row_end = row_start.checked_add(u64::from_le_bytes(field(&mut rest)?))?;
+        let data_crc = u32::from_le_bytes(field(&mut rest)?);
+        let len = ((PREFIX + END) as u64 + message_len as u64).checked_add(body_len)?;
+        let sparse = matches!(encoding, 1);
+        let body_len = usize::try_from(body_len).ok()?;
+        let known = encoding <= 1;
+        known.then_some(Self { id, number, message_len, body_len, sparse, row_start, row_end, len, data_crc })
+    }
+
+    /// Whether the frame has this data.
+    pub fn has_data(&self, message: &[u8], body: &[u8]) -> bool {
+        data_crc(message, body) == self.data_crc
+    }
+
+    /// Whether the frame ends with `end`.
+    pub fn has_end(&self, end: &[u8]) -> bool {
+        parse_end(end, self.id) == Some((self.number, self.row_end))
+    }
+}
+
+/// The number of the frame that ends with `bytes`, and the rows of the topic up to there; `None` if none of the segment
+/// `id` does.
+pub fn parse_end(bytes: &[u8], id: u64) -> Option<(u32, u64)> {
+    let mut rest = without_checksum(bytes.get(..END)?, keyed(id))?.strip_prefix(&END_MARK)?;
+    Some((u32::from_le_bytes(field(&mut rest)?), u64::from_le_bytes(field(&mut rest)?)))
+}
+
+/// The IPC message of a batch with a stored schema, which has no dictionaries.
+pub fn encode(batch: &RecordBatch) -> Result<Frame> {
+    let message = batch_message(batch, true).map_err(|e| Error::internal("encoding a batch", e))?;
+    let rows = batch.num_rows() as u64;
+    Ok(Frame { header: message.header.into(), body: message.body.into(), sparse: message.zero_runs, rows })
+}
+
+/// The batch of a frame.
+pub fn decode(
+    message: &[u8],
+    body: Buffer,
+    sparse: bool,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let failed = |e: &dyn std::fmt::Display| ArrowError::IpcError(e.to_string());
+    let body = match sparse {
+        true => unpack(&body, usize::MAX).map_err(|e| failed(&e))?.into(),
+        false => body,
+    };
+    let message = root_as_message(message).map_err(|e| failed(&e))?;
+    let batch = message.header_as_record_batch().ok_or_else(|| failed(&"the message is no record batch"))?;
+    let (none, version) = (Default::default(), message.version());
+    RecordBatchDecoder::try_new(&body, batch, SchemaRef::clone(schema), &none, &version)?.read_record_batch()
+}
+
+// What is wrong with a segment or a frame.
+pub const BAD_HEADER: &str = "the header of the segment is not valid";
+pub const BAD_PREFIX: &str = "the frame's lengths do not have their checksum";
+pub const BAD_DATA: &str = "the frame's data does not have its checksum";
+pub const BAD_END: &str = "the end of the frame is not valid";
+
+/// Why a segment cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Bytes that are not a complete frame, from this offset on.
-    #[error("no complete frame at byte {0}")]
-    Torn(u64),
+    /// Of another format.
+    #[error(
+        "{segment} has format version {found} of the write-ahead log, and this program reads version {VERSION}; nothing \
+         was changed: run the version of mosaicod that wrote it until its rows are in chunks, or upgrade"
+    )]
+    Version {
+        /// The name of the segment.
+        segment: String,
+        /// Its version.
+        found: u16,
+    },
+    /// Acknowledged bytes are not what was written.
+    #[error(
+        "{segment} is damaged at byte {offset}: {what}; the next start keeps the file below `damaged/` and \
+         recovers the frames that are valid"
+    )]
+    Damaged {
+        /// The name of the segment.
+        segment: String,
+        /// Where the damaged frame begins.
+        offset: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The file.
-    #[error("cannot read the log")]
-    File(#[from] io::Error),
-    /// A complete frame that does not hold what it should.
-    #[error("cannot decode a frame of the log")]
-    Arrow(#[from] ArrowError),
+    #[error("cannot read {segment}: {cause}")]
+    File {
+        /// The name of the segment.
+        segment: String,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
 }
 
-/// Reads frames up to a known length.
-#[derive(Debug)]
-pub struct FrameReader<R> {
-    input: R,
-    offset: u64,
-    end: u64,
-}
-
-impl<R: Read> FrameReader<R> {
-    /// Reads the magic; `end` is the length of the part that may be read.
-    pub fn new(mut input: R, end: u64) -> Result<Self, LogError> {
-        let mut magic = [0; MAGIC.len()];
-        if end < MAGIC.len() as u64 {
-            return Err(LogError::Torn(0));
+impl LogError {
+    /// What the caller of a request learns.
+    pub fn into_error(self, doing: &str) -> Error {
+        match self {
+            Self::Version { segment, found } if found > VERSION => {
+                Error::newer(segment, found.into(), VERSION.into())
+            }
+            Self::Version { .. } => Error::Refused(ErrorCode::FailedPrecondition, self.to_string()),
+            Self::Damaged { .. } => Error::internal(format!("{doing}: {self}"), self),
+            Self::File { .. } => Error::internal(doing, self),
         }
-        input.read_exact(&mut magic).map_err(|e| torn_or_file(e, 0))?;
-        if magic != MAGIC {
-            return Err(LogError::Torn(0));
-        }
-        Ok(Self { input, offset: MAGIC.len() as u64, end })
-    }
-
-    /// Where the next frame begins: everything before is complete.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// The next frame; `None` at the end.
-    pub fn next_frame(&mut self) -> Result<Option<StoredFrame>, LogError> {
-        let left = self.end - self.offset;
-        if left == 0 {
-            return Ok(None);
-        }
-        let at = self.offset;
-        let torn = |e| torn_or_file(e, at);
-        let mut prefix = [0; PREFIX];
-        if left < PREFIX as u64 {
-            return Err(LogError::Torn(at));
-        }
-        self.input.read_exact(&mut prefix).map_err(torn)?;
-        let [a, b, c, d, rest @ ..] = prefix;
-        let header_len = u32::from_le_bytes([a, b, c, d]);
-        let sparse = header_len & SPARSE != 0;
-        let header_len = (header_len & !SPARSE) as usize;
-        let [body_len @ .., w, x, y, z] = rest;
-        let body_len = u64::from_le_bytes(body_len);
-        let crc = u32::from_le_bytes([w, x, y, z]);
-        // Lengths are checked before anything is allocated: a flipped bit must not ask for terabytes.
-        let total = (PREFIX as u64 + header_len as u64).checked_add(body_len);
-        let Some(total) = total.filter(|&total| total <= left) else { return Err(LogError::Torn(at)) };
-        let body_len = usize::try_from(body_len).map_err(|_| LogError::Torn(at))?;
-        let mut header = vec![0; header_len];
-        self.input.read_exact(&mut header).map_err(torn)?;
-        let mut body = MutableBuffer::from_len_zeroed(body_len);
-        self.input.read_exact(&mut body).map_err(torn)?;
-        if checksum(&prefix[..12], &header, &body) != crc {
-            return Err(LogError::Torn(at));
-        }
-        self.offset += total;
-        let body = match sparse {
-            true => unpack(&body, usize::MAX).map_err(|e| ArrowError::IpcError(e.to_string()))?.into(),
-            false => body.into(),
-        };
-        Ok(Some(StoredFrame { header, body }))
-    }
-}
-
-fn torn_or_file(error: io::Error, at: u64) -> LogError {
-    if error.kind() == io::ErrorKind::UnexpectedEof { LogError::Torn(at) } else { LogError::File(error) }
-}
-
-/// Reads the batches of a segment in the order of arrival.
-#[derive(Debug)]
-pub struct BatchReader<R = BufReader<File>> {
-    frames: FrameReader<R>,
-    schema: SchemaRef,
-}
-
-impl BatchReader {
-    /// Reads the first `end` bytes of `file`.
-    pub fn new(file: File, end: u64) -> Result<Self, LogError> {
-        Self::over(BufReader::with_capacity(1 << 16, file), end)
-    }
-
-    /// Goes on at `offset`, where a frame begins; `end` is the length of the part that may be read now.
-    pub fn go_on(&mut self, offset: u64, end: u64) -> Result<(), LogError> {
-        if offset != self.frames.offset {
-            self.frames.input.seek(SeekFrom::Start(offset))?;
-        }
-        (self.frames.offset, self.frames.end) = (offset, end);
-        Ok(())
-    }
-
-    /// The length of the file.
-    pub fn file_bytes(&self) -> io::Result<u64> {
-        Ok(self.frames.input.get_ref().metadata()?.len())
-    }
-}
-
-impl<R: Read> BatchReader<R> {
-    /// Reads the first `end` bytes of `input`.
-    pub fn over(input: R, end: u64) -> Result<Self, LogError> {
-        let mut frames = FrameReader::new(input, end)?;
-        let first = frames.next_frame()?.ok_or(LogError::Torn(frames.offset()))?;
-        let message = parse(&first.header)?;
-        let schema = message
-            .header_as_schema()
-            .ok_or_else(|| ArrowError::IpcError("the first frame is not a schema".into()))?;
-        let schema = SchemaRef::new(arrow::ipc::convert::fb_to_schema(schema));
-        Ok(Self { frames, schema })
-    }
-
-    /// Everything before this offset was read whole.
-    pub fn offset(&self) -> u64 {
-        self.frames.offset()
-    }
-
-    fn decode(&self, frame: &StoredFrame) -> Result<RecordBatch, LogError> {
-        let message = parse(&frame.header)?;
-        let batch = message
-            .header_as_record_batch()
-            .ok_or_else(|| ArrowError::IpcError("a frame is not a record batch".into()))?;
-        let schema = SchemaRef::clone(&self.schema);
-        let (none, version) = (Default::default(), message.version());
-        let decoder = RecordBatchDecoder::try_new(&frame.body, batch, schema, &none, &version)?;
-        Ok(decoder.read_record_batch()?)
-    }
-}
-
-fn parse(header: &[u8]) -> Result<arrow::ipc::Message<'_>, LogError> {
-    Ok(root_as_message(header).map_err(|e| ArrowError::IpcError(e.to_string()))?)
-}
-
-impl<R: Read> Iterator for BatchReader<R> {
-    type Item = Result<RecordBatch, LogError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let frame = self.frames.next_frame().transpose()?;
-        Some(frame.and_then(|frame| self.decode(&frame)))
     }
 }
 
 /// Rows of a segment, as far as they are durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentRows {
-    /// Rows of the topic in earlier chunks and segments.
+    /// Rows of the topic in earlier chunks and segments, with those that are lost.
     pub row_start: u64,
     pub rows: u64,
+    /// Rows that were acknowledged and cannot be read any more.
+    pub lost: u64,
     pub data_bytes: u64,
     pub times: TimeSpan,
     pub filled: Filled,
@@ -271,7 +387,7 @@ pub struct SegmentRows {
 impl SegmentRows {
     /// Rows of the topic up to the end of these.
     pub fn row_end(&self) -> u64 {
-        self.row_start + self.rows
+        self.row_start + self.rows + self.lost
     }
 
     /// These rows and the ones that arrived after them.
@@ -279,102 +395,10 @@ impl SegmentRows {
         Self {
             row_start: self.row_start,
             rows: self.rows + next.rows,
+            lost: self.lost + next.lost,
             data_bytes: self.data_bytes + next.data_bytes,
             times: self.times.then(next.times),
             filled: self.filled.or(next.filled),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use mosaico_wire::zero_runs::pack;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    type Parts = (Vec<u8>, Vec<u8>);
-
-    fn segment(frames: &[Parts]) -> (Vec<u8>, Vec<u64>) {
-        let (mut bytes, mut ends) = (MAGIC.to_vec(), vec![MAGIC.len() as u64]);
-        for (header, body) in frames {
-            let packed = pack(body);
-            let (sparse, body) = (packed.is_some(), packed.unwrap_or_else(|| body.clone()));
-            let frame = Frame { header: header.clone().into(), body: body.into(), sparse };
-            frame.write_to(&mut bytes).unwrap();
-            assert_eq!(bytes.len() as u64, ends[ends.len() - 1] + frame.len());
-            ends.push(bytes.len() as u64);
-        }
-        (bytes, ends)
-    }
-
-    /// The frames that can be read, and where reading stopped.
-    fn read(bytes: &[u8]) -> (Vec<Parts>, Option<u64>) {
-        let mut found = Vec::new();
-        let mut reader = match FrameReader::new(bytes, bytes.len() as u64) {
-            Ok(reader) => reader,
-            Err(LogError::Torn(at)) => return (found, Some(at)),
-            Err(e) => panic!("{e}"),
-        };
-        loop {
-            match reader.next_frame() {
-                Ok(Some(frame)) => found.push((frame.header, frame.body.to_vec())),
-                Ok(None) => return (found, None),
-                Err(LogError::Torn(at)) => {
-                    assert_eq!(at, reader.offset());
-                    return (found, Some(at));
-                }
-                Err(e) => panic!("{e}"),
-            }
-        }
-    }
-
-    fn frames() -> impl Strategy<Value = Vec<Parts>> {
-        let bytes = || proptest::collection::vec(any::<u8>(), 0..80);
-        let body = prop_oneof![bytes(), (0_usize..900).prop_map(|len| vec![0; len])];
-        proptest::collection::vec((bytes(), body), 0..6)
-    }
-
-    proptest! {
-        #[test]
-        fn what_was_written_reads_back(frames in frames()) {
-            let (bytes, _) = segment(&frames);
-            prop_assert_eq!(read(&bytes), (frames, None));
-        }
-
-        #[test]
-        fn a_torn_tail_is_cut_at_a_frame(frames in frames(), cut in any::<prop::sample::Index>()) {
-            let (bytes, ends) = segment(&frames);
-            let cut = cut.index(bytes.len() + 1);
-            let whole = ends.iter().filter(|&&end| end <= cut as u64).count().saturating_sub(1);
-            let (found, torn) = read(&bytes[..cut]);
-            prop_assert_eq!(&found[..], &frames[..whole]);
-            let at_end = ends.contains(&(cut as u64));
-            let expected = if cut < MAGIC.len() { Some(0) } else { (!at_end).then(|| ends[whole]) };
-            prop_assert_eq!(torn, expected);
-        }
-
-        #[test]
-        fn a_flipped_byte_never_passes(
-            frames in frames().prop_filter("a frame", |frames| !frames.is_empty()),
-            at in any::<prop::sample::Index>(),
-            flip in 1u8..,
-        ) {
-            let (mut bytes, ends) = segment(&frames);
-            let at = at.index(bytes.len());
-            bytes[at] ^= flip;
-            let before = ends.iter().filter(|&&end| end <= at as u64).count().saturating_sub(1);
-            let (found, torn) = read(&bytes);
-            prop_assert_eq!(&found[..], &frames[..before]);
-            prop_assert!(torn.is_some());
-        }
-
-        #[test]
-        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            read(&bytes);
-            let mut framed = MAGIC.to_vec();
-            framed.extend(bytes);
-            read(&framed);
         }
     }
 }

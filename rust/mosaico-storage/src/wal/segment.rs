@@ -1,24 +1,25 @@
 //! Log segments on disk: appended by one put, read by readers and by the chunker.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use mosaico_select::{data_bytes, split};
 use mosaico_wire::ipc::schema_message;
 
-use super::frame::{self, BatchReader, Frame, LogError, MAGIC, SegmentRows};
 use crate::crash_points;
 use crate::error::{Error, Result};
 use crate::format::chunk_id::ChunkId;
 use crate::format::durability::Acknowledge;
 use crate::format::schema::{Filled, TimeSpan, times};
 use crate::objects::durable::{create_folders, sync_folder};
+use crate::wal::frame::{self, Frame, Framing, HEADER, Header, LogError, SegmentRows};
+use crate::wal::reader::BatchReader;
+use crate::wal::scan::{self, Scan};
 
 /// The file of segment `index` in a topic's log folder.
 pub fn segment_file(folder: &Path, index: ChunkId) -> PathBuf {
@@ -42,22 +43,28 @@ pub fn list_segments(folder: &Path) -> io::Result<Vec<ChunkId>> {
 pub struct SegmentWriter {
     file: File,
     synced: u64,
+    /// Of what comes next behind `synced`.
+    framing: Framing,
     acknowledge: Acknowledge,
 }
 
 impl SegmentWriter {
-    /// Creates the file with its schema frame; the name is durable when this returns.
-    pub fn create(path: &Path, schema: &Frame, acknowledge: Acknowledge) -> io::Result<Self> {
+    /// Creates the file with its schema frame; the name is durable when this returns. The topic has `row_start` rows
+    /// before it.
+    pub fn create(path: &Path, schema: &Frame, row_start: u64, acknowledge: Acknowledge) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         create_folders(folder)?;
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
         crash_points::point();
-        let written = file.write_all(&MAGIC).and_then(|()| schema.write_to(&mut file)).and_then(|()| {
-            file.sync_data()?;
-            sync_folder(folder)
-        });
+        let mut framing = Framing::new(row_start);
+        let header = framing.header();
+        let written =
+            file.write_all(&header).and_then(|()| schema.write_to(&mut framing, &mut file)).and_then(|()| {
+                file.sync_data()?;
+                sync_folder(folder)
+            });
         match written {
-            Ok(()) => Ok(Self { file, synced: MAGIC.len() as u64 + schema.len(), acknowledge }),
+            Ok(()) => Ok(Self { file, synced: HEADER as u64 + schema.len(), framing, acknowledge }),
             Err(e) => {
                 crate::objects::durable::discard(path);
                 Err(e)
@@ -65,9 +72,15 @@ impl SegmentWriter {
         }
     }
 
+    /// The next frame has the row `row` of the topic, since those before it are lost.
+    pub fn skip_to(&mut self, row: u64) {
+        self.framing.skip_to(row);
+    }
+
     /// Appends `frames`; they may be acknowledged when this returns. On failure none of them is in the file.
     pub fn append(&mut self, frames: &[Frame]) -> io::Result<u64> {
-        let written = frames.iter().try_for_each(|frame| frame.write_to(&mut self.file));
+        let mut framing = self.framing;
+        let written = frames.iter().try_for_each(|frame| frame.write_to(&mut framing, &mut self.file));
         crash_points::point();
         let synced = written.and_then(|()| match self.acknowledge {
             Acknowledge::Synced => self.file.sync_data(),
@@ -77,6 +90,7 @@ impl SegmentWriter {
             Ok(()) => {
                 crash_points::point();
                 self.synced += frames.iter().map(Frame::len).sum::<u64>();
+                self.framing = framing;
                 Ok(self.synced)
             }
             Err(e) => {
@@ -88,93 +102,108 @@ impl SegmentWriter {
     }
 }
 
-/// What a scan of a segment found.
+/// What an earlier process left in a segment.
 #[derive(Debug)]
-pub struct Scan {
-    /// Bytes that hold complete frames.
-    pub whole: u64,
-    /// Bytes in the file.
-    pub length: u64,
-    /// The rows; `None` without any. `row_start` is not known here and 0.
+pub struct Inspected {
+    pub scan: Scan,
+    /// The readable rows, as if none before them were lost; `None` without any.
     pub rows: Option<SegmentRows>,
 }
 
-/// Reads a segment that an earlier process left, up to the first byte that is not part of a complete frame.
-pub fn scan(path: &Path) -> Result<Scan, LogError> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    scan_all(BufReader::with_capacity(1 << 16, file), length)
+/// Reads all frames of the segment `name`, which has rows of this schema.
+pub fn inspect(bytes: &[u8], name: &str, schema: &SchemaRef) -> Result<Inspected, LogError> {
+    let mut scan = scan::scan(bytes, name)?;
+    let mut rows: Option<SegmentRows> = None;
+    for frame in scan.frames.clone() {
+        let row_start = frame.rows.start;
+        let read = frame
+            .decode(bytes, schema)
+            .and_then(|batch| rows_of(&batch, row_start).map_err(|e| ArrowError::SchemaError(e.to_string())));
+        match read {
+            Ok(Some(found)) => rows = Some(rows.map_or(found, |rows| rows.then(found))),
+            Ok(None) => {}
+            Err(error) => scan.reject(frame.at, &error),
+        }
+    }
+    Ok(Inspected { scan, rows })
 }
 
-/// The same of `length` bytes from anywhere.
-pub fn scan_all(input: impl Read, length: u64) -> Result<Scan, LogError> {
-    let mut reader = match BatchReader::over(input, length) {
-        Ok(reader) => reader,
-        Err(LogError::Torn(_)) => return Ok(Scan { whole: 0, length, rows: None }),
-        Err(e) => return Err(e),
-    };
-    let mut rows: Option<SegmentRows> = None;
-    loop {
-        let batch = match reader.next() {
-            None | Some(Err(LogError::Torn(_))) => break,
-            Some(batch) => batch?,
-        };
-        let Ok(found) = rows_of(&batch, 0) else {
-            return Err(ArrowError::SchemaError("a batch without a time column".into()).into());
-        };
-        let Some(found) = found else { continue };
-        rows = Some(rows.map_or(found, |rows| rows.then(found)));
+/// The same of a file.
+pub fn inspect_file(path: &Path, schema: &SchemaRef) -> Result<Inspected, LogError> {
+    let segment = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(bytes) => inspect(&bytes, &segment, schema),
+        Err(cause) => Err(LogError::File { segment, cause }),
     }
-    Ok(Scan { whole: reader.offset(), length, rows })
+}
+
+/// Checks the format version of a file, and nothing else.
+pub fn read_header(path: &Path) -> Result<(), LogError> {
+    let segment = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut bytes));
+    match (read, Header::parse(&bytes)) {
+        (Err(cause), _) => Err(LogError::File { segment, cause }),
+        (Ok(_), Header::Version(found)) => Err(LogError::Version { segment, found }),
+        (Ok(_), _) => Ok(()),
+    }
 }
 
 /// What a batch adds to a segment, after `row_start` rows of the topic; `None` if it is empty.
 pub fn rows_of(batch: &RecordBatch, row_start: u64) -> Result<Option<SegmentRows>> {
     let Some(times) = TimeSpan::of(times(batch)?.values()) else { return Ok(None) };
     let (rows, data_bytes) = (batch.num_rows() as u64, data_bytes(batch) as u64);
-    Ok(Some(SegmentRows { row_start, rows, data_bytes, times, filled: Filled::of(batch) }))
+    Ok(Some(SegmentRows { row_start, rows, lost: 0, data_bytes, times, filled: Filled::of(batch) }))
 }
 
-/// Writes a segment as a whole to a file that is not known yet; returns its end.
-pub fn write_new(file: &Path, schema: &Schema, frames: &[Frame]) -> Result<u64> {
+/// Writes a segment as a whole to a file that is not known yet; returns its end. The topic has `row_start` rows before it,
+/// and each frame comes with the number of rows before that one.
+pub fn write_new(file: &Path, schema: &Schema, row_start: u64, frames: &[(u64, Frame)]) -> Result<u64> {
     let failed = |e: io::Error| Error::internal("writing the ingest log", e);
     match std::fs::remove_file(file) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
         _ => {}
     }
-    let schema = Frame { header: schema_message(schema).into(), body: Bytes::new(), sparse: false };
-    let mut writer = SegmentWriter::create(file, &schema, Acknowledge::Synced).map_err(failed)?;
-    writer.append(frames).map_err(failed)
+    let schema = Frame::schema(schema_message(schema));
+    // What is not known yet needs no syncs but the last one.
+    let mut writer = SegmentWriter::create(file, &schema, row_start, Acknowledge::Written).map_err(failed)?;
+    for (row, frame) in frames {
+        writer.skip_to(*row);
+        writer.append(std::slice::from_ref(frame)).map_err(failed)?;
+    }
+    writer.file.sync_data().map_err(failed)?;
+    Ok(writer.synced)
 }
 
-/// Writes the first `rows` rows of the segment `from` to the new segment `to`, in the order of arrival; returns its
-/// end and what is in it.
+/// Writes the rows of the segment `from` that are before the topic's row `limit` to the new segment `to`, in the order
+/// of arrival; returns its end and what is in it. `known` is what is in `from`.
 pub fn cut(
-    from: &Path,
-    (end, row_start): (u64, u64),
+    (from, name): (&Path, String),
+    (end, known): (u64, SegmentRows),
     to: &Path,
     schema: &Schema,
-    rows: u64,
+    limit: u64,
 ) -> Result<(u64, SegmentRows)> {
-    let failed = |e: LogError| Error::internal("cutting the ingest log", e);
-    let full = |e: io::Error| Error::internal("cutting the ingest log", e);
-    let file = File::open(from).map_err(full)?;
-    let (mut frames, mut kept): (Vec<Frame>, Option<SegmentRows>) = (Vec::new(), None);
-    for batch in BatchReader::new(file, end).map_err(failed)? {
-        let batch = batch.map_err(failed)?;
-        let left = usize::try_from(rows - kept.map_or(0, |kept| kept.rows)).unwrap_or(usize::MAX);
-        if left == 0 {
-            break;
-        }
+    let doing = "cutting the ingest log";
+    let file = File::open(from).map_err(|e| Error::internal(doing, e))?;
+    let mut reader = BatchReader::new(file, end, name).map_err(|e| e.into_error(doing))?;
+    let (mut frames, mut kept): (Vec<(u64, Frame)>, Option<SegmentRows>) = (Vec::new(), None);
+    while let Some(batch) = reader.next() {
+        let batch = batch.map_err(|e| e.into_error(doing))?;
+        let row = reader.row_start();
+        let Some(left) = limit.checked_sub(row).filter(|left| *left > 0) else { break };
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
         let batch = batch.slice(0, left.min(batch.num_rows()));
-        let Some(found) = rows_of(&batch, row_start)? else { continue };
+        let Some(found) = rows_of(&batch, row)? else { continue };
         kept = Some(kept.map_or(found, |kept| kept.then(found)));
-        frames.push(frame::encode(&batch)?);
+        frames.push((row, frame::encode(&batch)?));
     }
-    let kept = kept.filter(|kept| kept.rows == rows).ok_or_else(|| {
-        Error::internal("cutting the ingest log", io::Error::other("there are fewer rows than were noted"))
-    })?;
-    Ok((write_new(to, schema, &frames)?, kept))
+    let (row_start, wanted) = (known.row_start, limit - known.row_start);
+    let kept = kept.and_then(|kept| Some((kept, wanted.checked_sub(kept.rows)?)));
+    let (kept, lost) = kept
+        .filter(|(_, lost)| *lost <= known.lost)
+        .ok_or_else(|| Error::internal(doing, io::Error::other("there are fewer rows than were noted")))?;
+    Ok((write_new(to, schema, row_start, &frames)?, SegmentRows { row_start, lost, ..kept }))
 }
 
 /// Rows of a segment in time order, ties in the order of arrival.
@@ -182,9 +211,14 @@ pub type SortedBatches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 /// Reads the first `end` bytes of a segment in time order. A segment that is in order is streamed; another one is
 /// held in memory while it is read, which its size bounds.
-pub fn read_sorted(file: File, end: u64, sorted: bool, piece_bytes: usize) -> Result<SortedBatches> {
-    let failed = |e: LogError| Error::internal("reading the ingest log", e);
-    let reader = BatchReader::new(file, end).map_err(failed)?;
+pub fn read_sorted(
+    (file, name): (File, String),
+    end: u64,
+    sorted: bool,
+    piece_bytes: usize,
+) -> Result<SortedBatches> {
+    let failed = |e: LogError| e.into_error("reading the ingest log");
+    let reader = BatchReader::new(file, end, name).map_err(failed)?;
     if sorted {
         return Ok(Box::new(reader.map(move |batch| batch.map_err(failed))));
     }

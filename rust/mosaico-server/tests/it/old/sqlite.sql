@@ -7,10 +7,10 @@ INSERT INTO schema_snapshot (id, ipc) SELECT id, ipc FROM now.schema_snapshot;
 
 INSERT INTO topic (id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns,
                    committed_ns, deleting, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max,
-                   resumed, bounded)
+                   resumed, damage, bounded)
 SELECT id, sequence_id, path, ontology_tag, serialization_format, user_metadata, key, created_ns,
        committed_ns, deleting, schema_id, chunks, row_count, stored_bytes, data_bytes, ts_min, ts_max,
-       resumed, bounded FROM now.topic;
+       resumed, damage, bounded FROM now.topic;
 
 INSERT INTO chunk (topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32)
 SELECT topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32 FROM now.chunk;
