@@ -12,10 +12,13 @@ use mosaico_wire::metadata::{PROPERTIES, Properties};
 use mosaico_wire::query::ValueCondition;
 use mosaico_wire::select::Selection;
 
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::info::Info;
 use crate::layout::{Layout, Member, Piece, RECORDING, TIMESTAMP};
-use crate::merge::Run;
-use crate::read_ahead::batch_bytes;
-use crate::{Client, Error, Info, Merge, ReadAhead, Result, TopicStream};
+use crate::merge::{Merge, Run};
+use crate::read_ahead::{ReadAhead, batch_bytes};
+use crate::stream::TopicStream;
 
 /// A merged batch is handed out when it has so many rows or bytes.
 const MERGED_ROWS: usize = 64 << 10;

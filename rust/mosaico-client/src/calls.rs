@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::connection::Flight;
-use crate::{Endpoint, Error, Info, Result};
+use crate::error::{Error, Result};
+use crate::info::{Endpoint, Info};
 
 /// Runs an action; an answer without content is `None`.
 pub(crate) async fn action<T: DeserializeOwned>(

@@ -6,7 +6,7 @@ use arrow_flight::Criteria;
 use mosaico_select::Select;
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::command::{InfoCommand, PutCommand};
-use mosaico_wire::metadata::{EndpointMetadata, SystemInfo};
+
 use mosaico_wire::select::Selection;
 use mosaico_wire::ticket::selected;
 use serde::Serialize;
@@ -14,8 +14,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::connection::{Flight, Pool, Target};
-use crate::stream::Options;
-use crate::{Error, Lane, LaneConfig, ReadAhead, Result, TopicStream, calls, recording};
+use crate::error::{Error, Result};
+use crate::info::Info;
+use crate::lane::{Lane, LaneConfig};
+use crate::read_ahead::ReadAhead;
+use crate::stream::{Options, TopicStream};
+use crate::{calls, recording};
 
 /// A connected client: control calls go over one connection, data over a small pool.
 ///
@@ -26,28 +30,6 @@ pub struct Client {
     pool: Arc<Pool>,
     target: Target,
     server: Option<String>,
-}
-
-/// The catalogue's answer about a sequence or topic; no data moved.
-#[derive(Debug, Clone)]
-pub struct Info {
-    /// The stored schema (no fields for a sequence) with the resource's metadata.
-    pub schema: Schema,
-    /// One per topic, in the server's order.
-    pub endpoints: Vec<Endpoint>,
-    /// Size and state; `None` from servers that are not ours.
-    pub system: Option<SystemInfo>,
-}
-
-/// Where to read one topic.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    /// `sequence/topic`.
-    pub locator: String,
-    /// Opaque bytes for [`Client::read`].
-    pub ticket: Vec<u8>,
-    /// Time bounds and row count.
-    pub metadata: EndpointMetadata,
 }
 
 impl Client {

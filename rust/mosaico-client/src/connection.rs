@@ -11,9 +11,8 @@ use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 use tonic::transport::{Endpoint, Uri};
 
-use crate::error::root_cause;
+use crate::error::{Error, Result, root_cause};
 use crate::request_id::Named;
-use crate::{Error, Result};
 
 /// A Flight client over one of our channels.
 pub(crate) type Flight = FlightServiceClient<Named>;

@@ -6,7 +6,8 @@ use mosaico_wire::event::{self, name};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::{Client, Error, Result};
+use crate::client::Client;
+use crate::error::{Error, Result};
 
 /// Signs of life per time-out: one that is lost or late does no harm.
 const PER_TIMEOUT: u32 = 3;

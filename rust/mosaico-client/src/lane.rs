@@ -1,3 +1,4 @@
+mod backpressure;
 mod batch;
 mod budget;
 mod outbox;
@@ -12,15 +13,15 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 use mosaico_types::ErrorKind;
 use mosaico_wire::command::PutCommand;
+use outbox::Outbox;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::columns::{Column, ColumnError};
 use crate::connection::Lease;
+use crate::error::{Error, Result};
 use crate::rows::RowBuffer;
-use crate::{Error, Result};
 pub use budget::LaneBudget;
-use outbox::Outbox;
 pub use spill::SpillConfig;
 
 /// When batches are cut, and how much may wait to be sent.

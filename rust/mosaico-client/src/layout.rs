@@ -10,10 +10,10 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
-pub(crate) use mosaico_select::{RECORDING, TIMESTAMP};
 use mosaico_types::ErrorKind;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+pub(crate) use mosaico_select::{RECORDING, TIMESTAMP};
 
 const TOPIC: &str = "topic";
 

@@ -10,7 +10,8 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::Int64Type;
 use mosaico_types::ErrorKind;
 
-use crate::{Error, Result, TopicStream};
+use crate::error::{Error, Result};
+use crate::stream::TopicStream;
 
 /// What the merge asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,7 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ReadAhead;
+    use crate::read_ahead::ReadAhead;
 
     /// A topic whose batches are `lengths` long and whose times are `times`.
     fn topic(times: &[i64], lengths: &[usize], read_ahead: &ReadAhead) -> TopicStream {

@@ -9,9 +9,10 @@ use mosaico_types::{ErrorCode, ErrorKind};
 use mosaico_wire::action::{Named, SequenceSystemInfo, name};
 use serde_json::Value;
 
+use crate::calls;
 use crate::connection::Flight;
+use crate::error::{Error, Result};
 use crate::reconnect::Reconnect;
-use crate::{Error, Result, calls};
 
 /// Runs an action; waits up to `reconnect_timeout` for a server that went away.
 pub(crate) async fn action(

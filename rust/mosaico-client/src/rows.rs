@@ -3,8 +3,8 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions, make_array};
 use arrow::datatypes::SchemaRef;
 
-use crate::Result;
 use crate::columns::{Column, ColumnError};
+use crate::error::Result;
 
 /// Rows under construction: one [`Column`] per field of a schema.
 #[derive(Debug)]

@@ -12,13 +12,12 @@ use mosaico_types::ErrorKind;
 use mosaico_wire::{FOLLOW_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, ipc, zero_runs};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
-
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 
 use crate::connection::Lease;
-use crate::read_ahead::batch_bytes;
-use crate::{Error, ReadAhead, Result};
+use crate::error::{Error, Result};
+use crate::read_ahead::{ReadAhead, batch_bytes};
 
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
 const QUEUED_BATCHES: usize = 64;

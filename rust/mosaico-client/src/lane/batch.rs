@@ -7,7 +7,7 @@ use mosaico_select::{Mismatch, conform, data_bytes, split};
 use mosaico_types::ErrorKind;
 
 use super::Lane;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 impl Lane {
     /// Appends the rows of all `batches` behind those pushed before, as they are named: columns that are missing are

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::spill::{SpillConfig, SpillFile, Spilled};
+use crate::error::{Error, Result};
 use crate::rows::RawRows;
-use crate::{Error, Result};
 
 #[derive(Debug)]
 enum Form {

@@ -18,7 +18,7 @@ use tonic::Streaming;
 use super::Shared;
 use super::outbox::Next;
 use crate::connection::Lease;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Batches are cut into messages of about this size; one row is the least.
 const MESSAGE_BYTES: usize = 1 << 20;

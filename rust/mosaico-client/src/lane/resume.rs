@@ -8,8 +8,9 @@ use mosaico_wire::command::InfoCommand;
 use tokio::sync::oneshot;
 
 use super::put::{Call, Upload};
+use crate::calls;
+use crate::error::{Error, Result};
 use crate::reconnect::Reconnect;
-use crate::{Error, Result, calls};
 
 impl Upload {
     /// Opens a call that goes on where the server stands; `None` if it has everything already.

@@ -12,7 +12,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use mosaico_types::ErrorKind;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Where the lanes of a recording may put what finds no room in memory, and how much.
 #[derive(Debug, Clone)]

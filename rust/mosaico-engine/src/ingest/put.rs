@@ -56,7 +56,7 @@ struct Group {
 impl Group {
     fn push(&mut self, incoming: Incoming, permit: OwnedSemaphorePermit) {
         let Incoming { frame, rows } = incoming;
-        self.bytes += frame.len();
+        self.bytes += frame.stored_bytes();
         self.frames.push(frame);
         self.permits.push(permit);
         self.rows = Some(match self.rows.take() {
@@ -341,7 +341,7 @@ impl PutSession {
                 () = tokio::time::sleep_until(due), if syncing.is_none() && !group.frames.is_empty() => {}
                 next = batches.next(), if reading => match next {
                     Some(Ok(incoming)) => {
-                        core.metrics.received.add(1, incoming.rows.rows, incoming.frame.len());
+                        core.metrics.received.add(1, incoming.rows.rows, incoming.frame.stored_bytes());
                         held = Some(incoming);
                     }
                     Some(Err(error)) => ended = Some(Err(error)),
@@ -353,7 +353,7 @@ impl PutSession {
 
     fn permits(&self, incoming: &Incoming) -> u32 {
         let all = self.core.config.ingest_bytes as u64;
-        u32::try_from(incoming.frame.len().min(all)).unwrap_or(u32::MAX)
+        u32::try_from(incoming.frame.stored_bytes().min(all)).unwrap_or(u32::MAX)
     }
 
     /// Hands a group to the store, if the log is there too, and to a blocking thread; the segment comes back with the

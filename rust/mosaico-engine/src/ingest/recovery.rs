@@ -20,7 +20,7 @@ use mosaico_storage::wal::frame::{LogError, SegmentRows};
 use mosaico_storage::wal::segment::{Inspected, inspect_file, list_segments, read_header, segment_file};
 use mosaico_types::id::TopicId;
 
-use crate::ingest::{quarantine, replicated_wal};
+use crate::ingest::{replicated_wal, salvage};
 use crate::reconcile::{self, sequence_lock};
 use crate::state::active_topic::{LiveTopic, Segment};
 use crate::state::engine::Core;
@@ -161,7 +161,7 @@ async fn recover_segment(
     if !scan.damage.is_empty() {
         let _lock = sequence_lock::lock(core, row.sequence_id).await?;
         let row = core.catalog.topic_by_id(row.id).await?.unwrap_or_else(|| row.clone());
-        return quarantine::recover(core, &row, schema, index, before).await;
+        return salvage::recover(core, &row, schema, index, before).await;
     }
     if scan.length > scan.whole {
         let torn = scan.length - scan.whole;

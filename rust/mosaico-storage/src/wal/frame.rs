@@ -66,7 +66,7 @@ impl Frame {
     }
 
     /// Bytes in the log.
-    pub fn len(&self) -> u64 {
+    pub fn stored_bytes(&self) -> u64 {
         (PREFIX + self.header.len() + self.body.len() + END) as u64
     }
 

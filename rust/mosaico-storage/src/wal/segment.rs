@@ -64,7 +64,7 @@ impl SegmentWriter {
                 sync_folder(folder)
             });
         match written {
-            Ok(()) => Ok(Self { file, synced: HEADER as u64 + schema.len(), framing, acknowledge }),
+            Ok(()) => Ok(Self { file, synced: HEADER as u64 + schema.stored_bytes(), framing, acknowledge }),
             Err(e) => {
                 crate::objects::durable::discard(path);
                 Err(e)
@@ -89,7 +89,7 @@ impl SegmentWriter {
         match synced {
             Ok(()) => {
                 crash_points::point();
-                self.synced += frames.iter().map(Frame::len).sum::<u64>();
+                self.synced += frames.iter().map(Frame::stored_bytes).sum::<u64>();
                 self.framing = framing;
                 Ok(self.synced)
             }

@@ -22,7 +22,7 @@ fn segment(frames: &[Parts]) -> (Vec<u8>, Vec<usize>) {
         frame.write_to(&mut framing, &mut bytes).unwrap();
         ends.push(bytes.len());
         let (last, before) = (ends[ends.len() - 1], ends[ends.len() - 2]);
-        assert_eq!(frame.len(), (last - before) as u64);
+        assert_eq!(frame.stored_bytes(), (last - before) as u64);
     }
     (bytes, ends)
 }

@@ -1,0 +1,35 @@
+//! Backpressure: `push` waits while the byte budget of its lane is used up.
+
+use std::time::Duration;
+
+use super::Lane;
+use crate::error::Result;
+
+/// Rows go to disk, where that is allowed, when they found no room in memory for so long.
+const SPILL_AFTER: Duration = Duration::from_millis(100);
+
+impl Lane {
+    /// Waits until the queue is below its limit.
+    ///
+    /// # Errors
+    /// What ended the lane.
+    pub async fn room(&self) -> Result<()> {
+        let budget = &self.shared.config.budget;
+        let room = || self.wait(|progress| progress.queued_bytes <= budget.share() / 2);
+        if budget.spill.is_some() {
+            while tokio::time::timeout(SPILL_AFTER, room()).await.is_err() {
+                let spilled = self.shared.outbox.spill().await;
+                self.shared.count_queued();
+                match spilled {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        self.shared.notice(error.message);
+                        break;
+                    }
+                }
+            }
+        }
+        room().await
+    }
+}
