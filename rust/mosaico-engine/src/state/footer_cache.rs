@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 
 use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_file::check_chunk_version;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -45,11 +46,16 @@ impl FooterCache {
     }
 
     /// The footer and page index of `file`.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`] if a newer version wrote the file.
     pub async fn load(&self, file: &mut ParquetFile) -> Result<ArrowReaderMetadata> {
         let path = file.path.clone();
         let load = async {
             let footer = ArrowReaderMetadata::load_async(file, ArrowReaderOptions::new()).await;
-            footer.map_err(|e| Error::internal(format!("reading the footer of {path}"), e))
+            let footer = footer.map_err(|e| Error::internal(format!("reading the footer of {path}"), e))?;
+            check_chunk_version(footer.metadata()).map_err(|error| error.at("chunk", &path))?;
+            Ok(footer)
         };
         self.get_or(&path, load).await
     }
