@@ -92,7 +92,7 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
     let stream = read_chunks(core, topic, &schema, chunks.clone());
     let mut rows = Rows { stream, schema, rest: None };
     let mut joined: Vec<ChunkRecord> = Vec::new();
-    let mut next = unused_id(core, paths).await?;
+    let mut next = unused_id(core, topic, paths).await?;
     for count in parts {
         let start = joined.last().map_or(0, |last| last.row_start + last.rows);
         let data_bytes = share(topic, start + count) - share(topic, start);
@@ -131,14 +131,16 @@ fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
     chunks.len() > 1 && (overlap || chunks.len() > parts + parts / 2)
 }
 
-/// Also of files that a crash left: what is known of a path stays true.
-async fn unused_id(core: &Core, paths: TopicPaths) -> Result<ChunkId> {
+/// Also of files that a crash left: what is known of a path stays true. And of segments whose rows are lost, which no
+/// chunk may seem to be made of.
+async fn unused_id(core: &Core, topic: &TopicRow, paths: TopicPaths) -> Result<ChunkId> {
     let names = core.store.list_files(&paths.folder()).await?;
     let id = |name: &String| match locate(&paths.folder().join(name.as_str())).file {
         StoreFile::Chunk(id) | StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id),
         _ => None,
     };
-    match names.iter().filter_map(id).max() {
+    let damaged = topic.damage.iter().map(|segment| segment.id);
+    match names.iter().filter_map(id).chain(damaged).max() {
         Some(highest) => highest.next(),
         None => Ok(ChunkId::first(0)),
     }

@@ -286,6 +286,37 @@ fn a_segment_of_which_no_row_is_left_is_named() {
 }
 
 #[test]
+fn joined_chunks_are_not_those_of_a_segment_that_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let config = config(folder.path());
+    let (key, topic) = crash_after(config.clone(), async |client| begun(client, 4).await);
+    for first in [4, 8, 12, 16] {
+        crash_after(config.clone(), async |client| {
+            let is_chunk = async || files(&folder.path().join("log")).is_empty();
+            eventually("the last segment is a chunk", is_chunk).await;
+            let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
+            put.send(numbered(first..first + 4)).await;
+            put.durable(first as u64 + 4).await;
+            std::mem::forget(put);
+        });
+    }
+    let file = segment(folder.path());
+    let at = frames(&fs::read(&file).unwrap());
+    flip(&file, at[1] + PREFIX + 5, 1);
+    with_server(config.clone(), async |client| {
+        let put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
+        assert_eq!(put.finish().await.unwrap().durable_rows, 20);
+        act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+    });
+    let before = checked(&config);
+    assert_eq!((before.chunks, before.lost_rows, before.problems.len()), (4, 4, 1), "{before:?}");
+    compact(&Config { chunk_bytes: 200, ..config.clone() });
+    let after = checked(&config);
+    assert_eq!((after.chunks, &after.problems), (2, &before.problems));
+    with_server(config, async |client| assert_eq!(get(client, "run/t").await, expected(16)));
+}
+
+#[test]
 fn an_unknown_version_is_refused_and_nothing_is_changed() {
     let (folder, _) = killed(12);
     let file = segment(folder.path());
