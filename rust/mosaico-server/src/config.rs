@@ -73,7 +73,7 @@ pub struct Config {
     /// Folder for the log, the catalogue and the cache of a bucket; a local store has them in its own folder.
     pub state: Option<PathBuf>,
     /// Take a bucket over from the server that uses it, which must not run any more.
-    pub take_over: bool,
+    pub force_ownership: bool,
     /// Serve a bucket together with other servers that have the same database; `Some`: where they reach this one,
     /// `host:port`.
     pub shared: Option<String>,
@@ -139,7 +139,7 @@ impl Config {
         Self {
             store,
             state: None,
-            take_over: false,
+            force_ownership: false,
             shared: None,
             cache_bytes: 1 << 30,
             store_retries: 10,

@@ -72,7 +72,7 @@ impl Hold {
                     Purpose::Change | Purpose::Look => owner::shared(&store, config).await?,
                 };
                 let schema = shared.then_some(config.database_schema.as_str());
-                let claim = owner::claim(&store, &folder, bucket, schema, config.take_over).await?;
+                let claim = owner::claim(&store, &folder, bucket, schema, config.force_ownership).await?;
                 if let (Some(schema), Some(url)) = (schema, &config.database) {
                     let (joined, others) = join(url, schema, &claim.id, purpose, &bucket.url()).await?;
                     (session, beside) = (Some(joined), others);

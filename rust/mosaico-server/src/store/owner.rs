@@ -62,7 +62,7 @@ pub(crate) async fn claim(
     folder: &Path,
     bucket: &Bucket,
     shared: Option<&str>,
-    take_over: bool,
+    force_ownership: bool,
 ) -> Result<Claim> {
     let ours = match read(folder)? {
         Some(ours) if ours.store == bucket.url() => ours,
@@ -98,20 +98,20 @@ pub(crate) async fn claim(
              database",
             bucket.url()
         ))),
-        Some(theirs) if take_over => {
+        Some(theirs) if force_ownership => {
             refuse_log(folder, bucket)?;
             tracing::warn!(bucket = %bucket.url(), from = %theirs.folder, "taking the bucket over");
             Ok(Claim { id, taking_over: Some(TakingOver(record)) })
         }
         Some(theirs) if shared.is_some() => Err(Error::Startup(format!(
-            "{} belongs to one server, with the state folder {}; stop that one and add --take-over once to share \
+            "{} belongs to one server, with the state folder {}; stop that one and add --force-ownership once to share \
              it from now on: what it did not upload is lost to the bucket then",
             bucket.url(),
             theirs.folder
         ))),
         Some(theirs) => Err(Error::Startup(format!(
             "{} is in use by the server with the state folder {}; stop that one and start with its folder, \
-             or add --take-over once: what it did not upload is lost to the bucket then",
+             or add --force-ownership once: what it did not upload is lost to the bucket then",
             bucket.url(),
             theirs.folder
         ))),
