@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
+use object_store::UpdateVersion;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
@@ -17,6 +18,7 @@ use crate::batch::{Filled, conform, parse_schema_message, times};
 use crate::catalog::{ChunkRow, TopicRow};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::ingest::parts::first_index;
 use crate::read::{BatchStream, read_chunks};
 use crate::store::layout::{SequencePaths, TopicPaths, parse_chunk};
 use crate::store::parquet::{ChunkLabel, write_chunk};
@@ -81,8 +83,9 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
         return Ok(None);
     }
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
-    let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
-    let commit = commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed())))?;
+    let commit = core.store.get_json_versioned::<CommitRecord>(&paths.committed()).await?;
+    let missing = || Error::Internal(format!("looking for {}", paths.committed()));
+    let (commit, version) = commit.ok_or_else(missing)?;
     let schema = parse_schema_message(&commit.schema)?;
     let before = chunks.len() as u64;
     let stream = read_chunks(core, topic, &schema, chunks.clone());
@@ -102,7 +105,8 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
         return Err(Error::Internal(text));
     }
     let after = joined.len() as u64;
-    let replaced = replace(core, topic, paths, CommitRecord { chunks: joined, ..commit }, &chunks).await?;
+    let commit = CommitRecord { chunks: joined, ..commit };
+    let replaced = replace(core, topic, paths, (commit, version), &chunks).await?;
     Ok(replaced.then_some((before, after)))
 }
 
@@ -126,13 +130,15 @@ fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
     chunks.len() > 1 && (overlap || chunks.len() > parts + parts / 2)
 }
 
-/// Also of files that a crash left: what is known of a path stays true.
+/// Also of files that a crash left: what is known of a path stays true. Each owner of a bucket has numbers of its own,
+/// since files of a former one may still arrive.
 async fn unused_index(core: &Core, paths: TopicPaths) -> Result<u32> {
     let names = core.store.list_files(&paths.folder()).await?;
     let index = |name: &String| parse_chunk(name, ".parquet").or_else(|| parse_chunk(name, ".json"));
     let highest = names.iter().filter_map(index).max();
     highest
         .map_or(Some(0), |index| index.checked_add(1))
+        .map(|index| index.max(first_index(core.store.fence().epoch())))
         .ok_or_else(|| Error::Internal("numbering chunks".into()))
 }
 
@@ -263,7 +269,7 @@ async fn replace(
     core: &Core,
     topic: &TopicRow,
     paths: TopicPaths,
-    commit: CommitRecord,
+    (commit, version): (CommitRecord, UpdateVersion),
     old: &[ChunkRow],
 ) -> Result<bool> {
     let _lock = core.lock(topic.sequence_id).await?;
@@ -279,7 +285,8 @@ async fn replace(
     for chunk in &commit.chunks {
         core.store.put_json(&paths.chunk_record(chunk.index), chunk).await?;
     }
-    core.store.put_json(&paths.committed(), &commit).await?;
+    // A late write of a former owner does not undo what another one did since.
+    core.store.replace_json(&paths.committed(), &commit, Some(&version)).await?;
     core.catalog.chunks_joined(change, &commit).await?;
     Ok(true)
 }

@@ -25,7 +25,8 @@ use super::{Kind, Store, parse_json};
 /// Sequences of a bucket that are read at the same time.
 const READERS: usize = 16;
 
-/// What the store says about a sequence; `None` if there is none, or if its removal was begun.
+/// What the store says about a sequence; `None` if there is none, if its removal was begun, or if it was created by a
+/// former owner too late to count.
 pub(crate) type Loaded = (SequenceId, Result<Option<SequenceState>>);
 
 impl Store {
@@ -43,7 +44,7 @@ impl Store {
                 found.records.insert(path, bytes);
             }
         }
-        found.sequence(id)
+        found.sequence(id, self.fence.open_since())
     }
 
     /// The same of many sequences, which nobody writes to meanwhile. Files of a folder are read directly: handing each
@@ -81,7 +82,7 @@ fn load_files(root: &FilePath, id: SequenceId) -> Result<Option<SequenceState>> 
         let bytes = fs::read(root.join(path.as_ref())).map_err(failed)?;
         found.records.insert(path, bytes.into());
     }
-    found.sequence(id)
+    found.sequence(id, 0)
 }
 
 fn list_files(root: &FilePath, folder: &str, paths: &mut HashSet<Path>) -> io::Result<()> {
@@ -139,7 +140,8 @@ impl Found {
         self.records.get(path).map(|bytes| parse_json(path, bytes)).transpose()
     }
 
-    fn sequence(&self, id: SequenceId) -> Result<Option<SequenceState>> {
+    /// A sequence that is not finalized and of an epoch before `open_since` came late, see [`super::owner`].
+    fn sequence(&self, id: SequenceId, open_since: u32) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
         if self.has(&paths.deleted()) {
             return Ok(None);
@@ -149,6 +151,9 @@ impl Found {
             return Ok(None);
         };
         let finalized: Option<FinalRecord> = self.get_json(&paths.finalized())?;
+        if finalized.is_none() && record.owner_epoch < open_since {
+            return Ok(None);
+        }
         let ended: Option<EndedRecord> = self.get_json(&paths.ended())?;
         let mut topics: Vec<TopicState> = Vec::new();
         for topic in self.topics(paths) {

@@ -1,11 +1,13 @@
 //! The store: the truth about sequences, as immutable objects under ids. Start with [`Store`].
 
+mod adopt;
 mod bucket;
 mod cache;
 mod deadline;
 pub(crate) mod durable;
 #[cfg(feature = "faults")]
 pub mod faults;
+mod fence;
 mod folder;
 pub(crate) mod layout;
 mod load;
@@ -16,6 +18,7 @@ pub(crate) mod records;
 pub(crate) mod seal;
 pub(crate) mod stats;
 mod upload;
+mod versions;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -43,6 +46,8 @@ use cache::Cache;
 use deadline::Deadline;
 pub(crate) use deadline::Unavailable;
 use durable::{LocalFolder, discard};
+use fence::Fence;
+pub(crate) use fence::OwnershipLost;
 use folder::FolderStore;
 use layout::SequencePaths;
 pub(crate) use load::Loaded;
@@ -60,6 +65,7 @@ pub(crate) struct Store {
     /// Files in the making; if the objects are files, these too.
     folder: Arc<LocalFolder>,
     kind: Kind,
+    fence: Fence,
 }
 
 #[derive(Debug, Clone)]
@@ -129,8 +135,7 @@ impl Store {
         #[cfg(feature = "faults")]
         let objects = config.faults.on(objects);
         let objects = Arc::new(Measured::new(objects, metrics.store_timer()));
-        let remote = matches!(kind, Kind::Bucket(_));
-        Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
+        Ok(Self::on(objects, config, folder, kind))
     }
 
     /// Opens a store that others may use, to read what does not change any more.
@@ -150,7 +155,19 @@ impl Store {
         };
         let remote = matches!(config.store, StoreLocation::Bucket(_));
         let kind = if remote { Kind::Bucket(None) } else { Kind::Folder };
-        Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
+        Ok(Self::on(objects, config, folder, kind))
+    }
+
+    fn on(objects: Arc<dyn ObjectStore>, config: &Config, folder: Arc<LocalFolder>, kind: Kind) -> Self {
+        let fence = Fence::new(objects, config.store_timeout);
+        let remote = matches!(kind, Kind::Bucket(_));
+        let objects = Deadline::new(Arc::new(fence.clone()), config.store_timeout, remote);
+        Self { objects, folder, kind, fence }
+    }
+
+    /// What keeps a former owner of a bucket from writing to it.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Copies an object of `bytes` bytes to a new local file, piece by piece. Returns its CRC-32.
@@ -232,12 +249,7 @@ impl Store {
 
     /// Reads an object; `None` if there is none.
     pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
-        let failed = |e| Error::internal(format!("reading {path}"), e);
-        match self.objects.get(path).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(failed(e)),
-        }
+        Ok(self.get_versioned(path).await?.map(|(bytes, _)| bytes))
     }
 
     /// Reads a JSON record; `None` if there is none.
@@ -332,11 +344,14 @@ impl Store {
 
 /// A record that was read.
 fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
-    let reading = || format!("reading the record {path}");
+    json_of(bytes).map_err(|e| Error::internal(format!("reading the record {path}"), e))
+}
+
+fn json_of<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     if seal::check(bytes) == Seal::Broken {
-        return Err(Error::internal(reading(), io::Error::other("wrong checksum")));
+        return Err(io::Error::other("wrong checksum"));
     }
-    serde_json::from_slice(bytes).map_err(|e| Error::internal(reading(), e))
+    Ok(serde_json::from_slice(bytes)?)
 }
 
 /// A record as it is stored, with its checksum.

@@ -26,6 +26,7 @@ pub(crate) fn bucket_config(folder: &Path, faults: &Faults) -> Config {
     config.state = Some(folder.join("state"));
     config.log = LogPlace::Store;
     config.store_timeout = Duration::from_millis(400);
+    config.ownership_heartbeat = Duration::from_millis(50);
     config.retry_pause = Duration::from_millis(10);
     config.faults = faults.clone();
     config

@@ -80,7 +80,7 @@ pub(super) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Opt
     let Some(first) = events.first() else { return Ok(None) };
     // If what was before it is not kept any more, whoever listens from there has missed something.
     let previous = catalog.last_event_before(&first.id).await?.or(after);
-    json(&EventsRecord { format_version: FORMAT_VERSION, previous, events }).map(Some)
+    json(&EventsRecord { format_version: FORMAT_VERSION, previous, events, owner_epoch: 0 }).map(Some)
 }
 
 /// Puts `instead` at `path`, or nothing; what is there is kept first.
