@@ -68,7 +68,9 @@ class MosaicoError(Exception):
         return type(self), (self.message, self.code, self.request_id)
 
 
-_RETRYABLE = frozenset({"unavailable", "store_unavailable", "rows_elsewhere", "shutting_down", "deadline"})
+_RETRYABLE = frozenset(
+    {"unavailable", "store_unavailable", "rows_elsewhere", "ownership_lost", "shutting_down", "deadline"}
+)
 
 
 class NotFoundError(MosaicoError, LookupError):
@@ -127,6 +129,7 @@ class ConnectionFailedError(MosaicoError, ConnectionError):
         "unavailable",
         "store_unavailable",
         "rows_elsewhere",
+        "ownership_lost",
         "shutting_down",
         "cancelled",
         "deleted",

@@ -75,6 +75,7 @@ def test_what_can_be_tried_again_is_what_the_core_tries_again() -> None:
             "unavailable",
             "store_unavailable",
             "rows_elsewhere",
+            "ownership_lost",
             "shutting_down",
             "deadline",
         }

@@ -58,7 +58,9 @@ pub(crate) struct Core {
     pub ingest_budget: Arc<Semaphore>,
     /// Reads in progress.
     pub readers: Arc<()>,
-    /// Shutdown was asked for.
+    /// Shutdown was asked for: connections end.
+    pub closing: CancellationToken,
+    /// Nothing more is begun: shutdown was asked for, or another daemon owns the store.
     pub stopping: CancellationToken,
     /// Reads are cut short.
     pub halting: CancellationToken,

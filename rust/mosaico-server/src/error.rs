@@ -8,7 +8,7 @@ use mosaico_wire::query::QueryError;
 use mosaico_wire::status;
 use tonic::Status;
 
-use crate::store::Unavailable;
+use crate::store::{OwnershipLost, Unavailable};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -102,6 +102,9 @@ pub enum Error {
         /// Which daemon, and what to do.
         place: String,
     },
+    /// Another daemon owns the bucket now; the text names it.
+    #[error("{0}")]
+    OwnershipLost(String),
     /// The server ends.
     #[error("the server is shutting down; connect again later")]
     ShuttingDown,
@@ -156,6 +159,7 @@ impl Error {
             Self::Full(_) => ErrorCode::StoreFull,
             Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
             Self::Elsewhere { .. } => ErrorCode::RowsElsewhere,
+            Self::OwnershipLost(_) => ErrorCode::OwnershipLost,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,
             Self::NewerFormat { .. } => ErrorCode::NewerFormat,
@@ -177,6 +181,10 @@ impl Error {
     /// not available are told apart.
     pub(crate) fn internal(doing: impl Into<String>, cause: impl Cause) -> Self {
         let doing = doing.into();
+        // That was said once, when it was noticed.
+        if let Some(OwnershipLost(text)) = cause.lost() {
+            return Self::OwnershipLost(text);
+        }
         tracing::error!(%doing, cause = %cause.text(), "internal error");
         match cause.class() {
             Class::Full => Self::Full(doing),
@@ -210,6 +218,8 @@ pub(crate) trait Cause {
     fn text(&self) -> String;
     /// What it says.
     fn class(&self) -> Class;
+    /// Whether another daemon owns the bucket.
+    fn lost(&self) -> Option<OwnershipLost>;
 }
 
 fn class(error: &(dyn std::error::Error + 'static)) -> Class {
@@ -240,6 +250,22 @@ impl<E: std::error::Error + 'static> Cause for E {
     }
     fn class(&self) -> Class {
         class(self)
+    }
+    fn lost(&self) -> Option<OwnershipLost> {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = next {
+            if let Some(lost) = error.downcast_ref::<OwnershipLost>() {
+                return Some(lost.clone());
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl From<OwnershipLost> for Error {
+    fn from(lost: OwnershipLost) -> Self {
+        Self::OwnershipLost(lost.0)
     }
 }
 

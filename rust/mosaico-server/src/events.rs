@@ -36,6 +36,8 @@ struct Files {
     firsts: BTreeSet<String>,
     /// The content of the newest.
     newest: Vec<Event>,
+    /// The ownership epoch of the one that wrote it.
+    epoch: u32,
     /// The last event before it.
     previous: Option<String>,
     /// The last event in it.
@@ -71,6 +73,7 @@ impl Archive {
         if let Some(newest) = read(files.firsts.last()).await? {
             files.stored = newest.events.last().map(|event| event.id.clone());
             (files.newest, files.previous) = (newest.events, newest.previous);
+            files.epoch = newest.owner_epoch;
         }
         Ok(())
     }
@@ -108,7 +111,9 @@ pub(crate) async fn store(core: &Core) -> Result<()> {
         core.archive.load(core, &mut files).await?;
     }
     while let Some(newest) = core.catalog.newest_event().await? {
-        let (mut events, previous) = match files.newest.len() < PER_FILE {
+        // A former owner of the bucket may still write its file again.
+        let owner_epoch = core.store.fence().epoch();
+        let (mut events, previous) = match files.newest.len() < PER_FILE && files.epoch == owner_epoch {
             true => (files.newest.clone(), files.previous.clone()),
             false => (Vec::new(), files.stored.clone()),
         };
@@ -118,10 +123,11 @@ pub(crate) async fn store(core: &Core) -> Result<()> {
         let Some(last) = found.last().map(|event| event.id.clone()) else { break };
         events.extend(found);
         let first = events[0].id.clone();
-        let record = EventsRecord { previous, events };
+        let record = EventsRecord { previous, events, owner_epoch };
         core.store.put_json(&events_file(&first), &record).await?;
         files.firsts.insert(first);
         (files.newest, files.previous) = (record.events, record.previous);
+        files.epoch = owner_epoch;
         files.stored = Some(last);
     }
     drop_oldest(core, &mut files).await

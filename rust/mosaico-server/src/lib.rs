@@ -30,6 +30,7 @@ mod crash;
 mod disk;
 mod error;
 mod events;
+mod fencing;
 mod hold;
 mod http;
 mod id;

@@ -71,6 +71,8 @@ impl Core {
             user_metadata,
             created_ns: now_ns(),
             on_error,
+            owner_epoch: self.store.fence().epoch(),
+            moved_from: None,
         };
         self.creations.begun.lock().insert(record.id, record.name.clone());
         let _lock = self.lock(record.id).await?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
+use object_store::UpdateVersion;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
@@ -82,8 +83,9 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
         return Ok(None);
     }
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
-    let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
-    let commit = commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed())))?;
+    let commit = core.store.get_json_versioned::<CommitRecord>(&paths.committed()).await?;
+    let missing = || Error::Internal(format!("looking for {}", paths.committed()));
+    let (commit, version) = commit.ok_or_else(missing)?;
     let schema = parse_schema_message(&commit.schema)?;
     let before = chunks.len() as u64;
     let stream = read_chunks(core, topic, &schema, chunks.clone());
@@ -104,7 +106,8 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
         return Err(Error::Internal(text));
     }
     let after = joined.len() as u64;
-    let replaced = replace(core, topic, paths, CommitRecord { chunks: joined, ..commit }, &chunks).await?;
+    let commit = CommitRecord { chunks: joined, ..commit };
+    let replaced = replace(core, topic, paths, (commit, version), &chunks).await?;
     Ok(replaced.then_some((before, after)))
 }
 
@@ -128,16 +131,19 @@ fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
     chunks.len() > 1 && (overlap || chunks.len() > parts + parts / 2)
 }
 
-/// Also of files that a crash left: what is known of a path stays true.
+/// Also of files that a crash left: what is known of a path stays true. Files of a former owner of a bucket may still
+/// arrive, so each owner numbers in an epoch that is its ownership epoch or a later one. No former owner comes that far:
+/// it had the bucket for itself, so writers numbered in epoch 0 and compactions in its own epoch at most.
 async fn unused_id(core: &Core, paths: TopicPaths) -> Result<ChunkId> {
     let names = core.store.list_files(&paths.folder()).await?;
     let id = |name: &String| match locate(&paths.folder().join(name.as_str())).file {
         StoreFile::Chunk(id) | StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id),
         _ => None,
     };
+    let first = ChunkId::first(core.store.fence().epoch());
     match names.iter().filter_map(id).max() {
-        Some(highest) => highest.next(),
-        None => Ok(ChunkId::first(0)),
+        Some(highest) => Ok(highest.next()?.max(first)),
+        None => Ok(first),
     }
 }
 
@@ -268,7 +274,7 @@ async fn replace(
     core: &Core,
     topic: &TopicRow,
     paths: TopicPaths,
-    commit: CommitRecord,
+    (commit, version): (CommitRecord, UpdateVersion),
     old: &[ChunkRow],
 ) -> Result<bool> {
     let _lock = core.lock(topic.sequence_id).await?;
@@ -284,7 +290,8 @@ async fn replace(
     for chunk in &commit.chunks {
         core.store.put_json(&paths.chunk_record(chunk.id()), chunk).await?;
     }
-    core.store.put_json(&paths.committed(), &commit).await?;
+    // A late write of a former owner does not undo what another one did since.
+    core.store.replace_json(&paths.committed(), &commit, Some(&version)).await?;
     core.catalog.chunks_joined(change, &commit).await?;
     Ok(true)
 }

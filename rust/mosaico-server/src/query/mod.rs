@@ -28,7 +28,7 @@ use self::scan::{Counters, Found, Scanner, Span, TopicRows, joined};
 use crate::batch::parse_schema_message;
 use crate::catalog::{FoundSequence, FoundTopic, Kind, Overlap, Wanted};
 use crate::core::Core;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{SequenceId, TopicId};
 use crate::store::stats::bounded_columns;
 
@@ -45,7 +45,7 @@ pub(crate) async fn run(core: &Arc<Core>, body: &[u8]) -> Result<QueryAnswer> {
     let search = async { Search::new(core, Query::parse(body)?).await?.answer().await };
     tokio::select! {
         answer = search => answer,
-        () = core.halting.cancelled() => Err(Error::ShuttingDown),
+        () = core.halting.cancelled() => Err(core.ended()),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
             None => select! {
                 encoded = encode_later(&core, &mut topic, &ticket, options) => encoded,
                 () = sender.closed() => return,
-                () = core.stopping.cancelled() => shutting_down(),
+                () = core.stopping.cancelled() => failing(core.ended()),
             },
         };
         let ending = if options.follow { &core.stopping } else { &core.halting };
@@ -73,7 +73,7 @@ pub(super) async fn messages(core: &Arc<Core>, ticket: &[u8], options: Options) 
             let message = select! {
                 message = encoded.next() => message,
                 () = sender.closed() => return,
-                () = ending.cancelled() => shutting_down().next().await,
+                () = ending.cancelled() => Some(Err(core.ended())),
             };
             let Some(message) = message else { return };
             let failed = message.is_err();
@@ -142,10 +142,6 @@ async fn encode_later(core: &Arc<Core>, topic: &mut TopicRow, ticket: &Ticket, o
         encode(core, topic, ticket, options).await
     };
     encoded.await.unwrap_or_else(failing)
-}
-
-fn shutting_down() -> Encoded {
-    failing(Error::ShuttingDown)
 }
 
 fn failing(error: Error) -> Encoded {

@@ -81,16 +81,19 @@ impl FlightService for Service {
     type ListActionsStream = Items<ActionType>;
 
     async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        self.0.check_owner()?;
         let infos = info::list(&self.0, &request.into_inner().expression).await?;
         Ok(answer(stream::iter(infos.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        self.0.check_owner()?;
         let forwarded = request.metadata().contains_key(FORWARDED_HEADER);
         Ok(answer(info::describe(&self.0, request.into_inner(), forwarded).await?))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        self.0.check_owner()?;
         let options = get::Options {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
             sparse: request.metadata().contains_key(SPARSE_HEADER),
@@ -101,12 +104,14 @@ impl FlightService for Service {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
+        self.0.check_owner()?;
         let mut response = answer(put::stream(&self.0, request.into_inner()));
         response.metadata_mut().insert(ACKS_HEADER, MetadataValue::from_static("1"));
         Ok(response)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        self.0.check_owner()?;
         let call = request.extensions().get::<Arc<Call>>().cloned();
         let Action { r#type, body } = request.into_inner();
         if let Some(call) = call {

@@ -22,6 +22,7 @@ use object_store::{
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
+use super::fence::OwnershipLost;
 use crate::locks::Locks;
 
 /// The store gave no answer, or one that says no more than that it cannot serve now.
@@ -61,6 +62,7 @@ impl Deadline {
     fn told(&self, error: Error) -> Error {
         match error {
             Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::Precondition { .. } => error,
+            Error::Generic { ref source, .. } if source.is::<OwnershipLost>() => error,
             _ if self.remote => Unavailable(Some(error)).into(),
             _ => error,
         }

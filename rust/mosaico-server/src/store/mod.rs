@@ -1,5 +1,6 @@
 //! The store: the truth about sequences, as immutable objects under ids. Start with [`Store`].
 
+mod adopt;
 mod bucket;
 mod cache;
 pub(crate) mod chunk_id;
@@ -8,6 +9,7 @@ mod deadline;
 pub(crate) mod durable;
 #[cfg(feature = "faults")]
 pub mod faults;
+mod fence;
 mod folder;
 pub(crate) mod layout;
 mod load;
@@ -21,6 +23,7 @@ pub(crate) mod seal;
 pub(crate) mod stats;
 pub(crate) mod unreferenced;
 mod upload;
+mod versions;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,6 +49,8 @@ use cache::Cache;
 use deadline::Deadline;
 pub(crate) use deadline::Unavailable;
 use durable::{LocalFolder, discard};
+use fence::Fence;
+pub(crate) use fence::OwnershipLost;
 use folder::FolderStore;
 use layout::SequencePaths;
 pub(crate) use load::Loaded;
@@ -64,6 +69,7 @@ pub(crate) struct Store {
     /// Files in the making; if the objects are files, these too.
     folder: Arc<LocalFolder>,
     kind: Kind,
+    fence: Fence,
 }
 
 #[derive(Debug, Clone)]
@@ -133,8 +139,7 @@ impl Store {
         #[cfg(feature = "faults")]
         let objects = config.faults.on(objects);
         let objects = Arc::new(Measured::new(objects, metrics.store_timer()));
-        let remote = matches!(kind, Kind::Bucket(_));
-        Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
+        Ok(Self::on(objects, config, folder, kind))
     }
 
     /// Opens a store that others may use, to read what does not change any more.
@@ -154,7 +159,19 @@ impl Store {
         };
         let remote = matches!(config.store, StoreLocation::Bucket(_));
         let kind = if remote { Kind::Bucket(None) } else { Kind::Folder };
-        Ok(Self { objects: Deadline::new(objects, config.store_timeout, remote), folder, kind })
+        Ok(Self::on(objects, config, folder, kind))
+    }
+
+    fn on(objects: Arc<dyn ObjectStore>, config: &Config, folder: Arc<LocalFolder>, kind: Kind) -> Self {
+        let fence = Fence::new(objects, config.store_timeout);
+        let remote = matches!(kind, Kind::Bucket(_));
+        let objects = Deadline::new(Arc::new(fence.clone()), config.store_timeout, remote);
+        Self { objects, folder, kind, fence }
+    }
+
+    /// What keeps a former owner of a bucket from writing to it.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Copies an object of `bytes` bytes to a new local file, piece by piece. Returns its CRC-32.
@@ -236,12 +253,7 @@ impl Store {
 
     /// Reads an object; `None` if there is none.
     pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
-        let failed = |e| Error::internal(format!("reading {path}"), e);
-        match self.objects.get(path).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(failed(e)),
-        }
+        Ok(self.get_versioned(path).await?.map(|(bytes, _)| bytes))
     }
 
     /// Reads a JSON record; `None` if there is none.
