@@ -69,7 +69,7 @@ class MosaicoError(Exception):
 
 
 _RETRYABLE = frozenset(
-    {"unavailable", "store_unavailable", "rows_on_other_daemon", "shutting_down", "timed_out"}
+    {"unavailable", "store_unavailable", "rows_on_other_daemon", "ownership_lost", "shutting_down", "timed_out"}
 )
 
 
@@ -129,6 +129,7 @@ class ConnectionFailedError(MosaicoError, ConnectionError):
         "unavailable",
         "store_unavailable",
         "rows_on_other_daemon",
+        "ownership_lost",
         "shutting_down",
         "cancelled",
         "deleted",

@@ -129,12 +129,12 @@ def test_acknowledged_rows_survive_and_the_bucket_alone_suffices(
     second = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS)
     refused = run_mosaicod("run", "--port", 0, *second._arguments, **second._environment)
     assert refused.returncode == 1
-    assert "--take-over" in refused.stderr
+    assert "--force-ownership" in refused.stderr
     assert str(daemon.folder) in refused.stderr
     daemon.kill()
     shutil.rmtree(daemon.folder)
     with (
-        BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over") as other,
+        BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--force-ownership") as other,
         other.connect() as client,
     ):
         assert {name: replay(client, name) for name in client.list_sequences()} == before
@@ -154,10 +154,10 @@ def test_rows_in_the_replicated_wal_survive_loss_of_the_state_folder(
             first.kill()
             shutil.rmtree(first.folder)
     checked = run_mosaicod(
-        "check", "--json", "--take-over", "--state-dir", tmp_path / "check", **first._environment
+        "check", "--json", "--force-ownership", "--state-dir", tmp_path / "check", **first._environment
     )
     assert json.loads(checked.stdout)["stored_log_rows"] == 50, checked
-    second = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over")
+    second = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--force-ownership")
     with second, second.connect() as client:
         assert replay(client, "open") == [("/a", index, index) for index in range(50)]
 
@@ -171,9 +171,9 @@ def test_stale_state_folder_cannot_reopen_a_bucket(
             topic.push(number(1, 1))
             topic.flush()
             daemon.kill()
-    with BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over") as other:
+    with BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--force-ownership") as other:
         assert other.folder.exists()
-    refused = run_mosaicod("run", "--port", 0, *daemon._arguments, "--take-over", **daemon._environment)
+    refused = run_mosaicod("run", "--port", 0, *daemon._arguments, "--force-ownership", **daemon._environment)
     assert (refused.returncode, "rows from before" in refused.stderr) == (1, True), refused
 
 
@@ -206,7 +206,7 @@ def test_recording_survives_an_unreachable_bucket(minio: Minio, bucket: str, tmp
         record_numbers(client, "new", {"a": [(1, 1)]})
         assert sequence_of(client, "new").topics == ["/a"]
     # Requests that were given up arrived when the connection came back; a rebuild does not take them in.
-    again = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--take-over")
+    again = BucketDaemon(tmp_path / "second", bucket, minio.port, KEYS, "--force-ownership")
     with again, again.connect() as client:
         assert sorted(client.list_sequences()) == ["done", "new", "open"]
         assert [len(replay(client, name)) for name in ("done", "new", "open")] == [100, 1, 2]

@@ -75,6 +75,7 @@ def test_retryable_codes_are_those_of_the_core() -> None:
             "unavailable",
             "store_unavailable",
             "rows_on_other_daemon",
+            "ownership_lost",
             "shutting_down",
             "timed_out",
         }

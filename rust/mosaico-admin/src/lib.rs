@@ -84,13 +84,13 @@ impl Maintenance {
             // Where several have it any folder will do.
             StoreLocation::Bucket(_)
                 if has(LOCK)
-                    || config.take_over
+                    || config.force_ownership
                     || owner::shared(&Store::open_to_read(&config.read_options())?, &config).await? =>
             {
                 return Self::take(config, purpose).await;
             }
             StoreLocation::Bucket(bucket) => format!(
-                "{} is not the state folder of {}; name the one that `mosaicod run` has, or add --take-over if it \
+                "{} is not the state folder of {}; name the one that `mosaicod run` has, or add --force-ownership if it \
                  is lost",
                 folder.display(),
                 bucket.url()

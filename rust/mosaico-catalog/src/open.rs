@@ -287,6 +287,8 @@ mod tests {
                 user_metadata: serde_json::json!({}),
                 created_ns: 1,
                 on_error: OnError::default(),
+                owner_epoch: 0,
+                moved_from: None,
             },
             finalized_ns: None,
             ended_ns: None,

@@ -48,6 +48,8 @@ impl Catalog {
             user_metadata: row.user_metadata,
             created_ns: row.created_ns,
             on_error: row.on_error,
+            owner_epoch: 0,
+            moved_from: None,
         };
         let notifications = self.notification_records(id).await?;
         let (finalized_ns, ended_ns) = (row.finalized_ns, row.ended_ns);

@@ -59,6 +59,8 @@ pub async fn create_sequence(
         user_metadata,
         created_ns: now_ns(),
         on_error,
+        owner_epoch: core.store.fence().epoch(),
+        moved_from: None,
     };
     core.creations.begun.lock().insert(record.id, record.name.clone());
     let _lock = sequence_lock::lock(core, record.id).await?;

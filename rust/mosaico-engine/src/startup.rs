@@ -57,6 +57,7 @@ pub async fn open(hold: Hold, config: Config) -> Result<(Arc<Core>, File)> {
         upload_jobs: Semaphore::new(config.upload_jobs),
         scans: Semaphore::new(config.query_jobs),
         ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
+        closing: CancellationToken::new(),
         stopping: CancellationToken::new(),
         halting: CancellationToken::new(),
         readers: Arc::default(),
@@ -70,16 +71,20 @@ pub async fn open(hold: Hold, config: Config) -> Result<(Arc<Core>, File)> {
     drop(starting);
     background::start(&core);
     background::cluster::start(&core);
+    background::ownership::start(&core);
     Ok((core, lock))
 }
 
 /// Ends an engine: puts and reads are cut short, chunks that are being written are finished.
 pub async fn shutdown(core: &Core) {
+    core.closing.cancel();
     core.stopping.cancel();
     core.halting.cancel();
     core.tasks.close();
     core.tasks.wait().await;
-    if let Err(error) = core.archive.store_pending(leads(core)).await {
+    if core.check_owner().is_ok()
+        && let Err(error) = core.archive.store_pending(leads(core)).await
+    {
         tracing::warn!(error = %error.detail(), "the last events stay in the catalogue and are stored after the next start");
     }
     if let Err(error) = core.store.quiet().await {

@@ -61,7 +61,7 @@ impl Monitor {
 
     fn core(&self) -> std::result::Result<Arc<Core>, &'static str> {
         let core = self.0.server.get().ok_or("starting: the server recovers its log and catalogue")?;
-        let core = core.upgrade().filter(|core| !core.stopping.is_cancelled());
+        let core = core.upgrade().filter(|core| !core.closing.is_cancelled());
         core.ok_or("the server is shutting down")
     }
 }
@@ -104,6 +104,9 @@ async fn ready(State(monitor): State<Monitor>) -> Response {
 
 /// What keeps the server from serving now.
 async fn obstacles(core: &Arc<Core>, monitor: &Monitor) -> Vec<String> {
+    if let Err(error) = core.check_owner() {
+        return vec![format!("ownership: {error}")];
+    }
     let layers = layers_file();
     // Monitors are callers: they do not get the cause.
     let log = |error: &Error| tracing::warn!(cause = %error.detail(), "the server is not ready");

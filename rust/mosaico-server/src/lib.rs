@@ -21,6 +21,7 @@
 //! ```
 
 mod connections;
+
 mod http;
 mod peers;
 mod request_layer;

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -97,7 +99,7 @@ impl Server {
     /// put goes on), and reads may go on for the configured grace.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the transport fails.
+    /// [`Error::Internal`] if the transport fails; [`Error::OwnershipLost`] some time after another daemon took the bucket.
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
         let told = listener.local_addr().and_then(|bound| store_access::tell_address(&self.lock, bound));
         told.map_err(|e| Error::internal("writing to the state folder", e))?;
@@ -107,7 +109,7 @@ impl Server {
     /// Serves any connections, such as the halves of [`tokio::io::duplex`]; see [`Self::serve_tcp`].
     ///
     /// # Errors
-    /// [`Error::Internal`] if the transport fails.
+    /// As of [`Self::serve_tcp`].
     pub async fn serve<IO>(
         &self,
         incoming: impl Stream<Item = io::Result<IO>>,
@@ -116,7 +118,8 @@ impl Server {
     where
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
-        let stopping = &self.core.stopping;
+        let (closing, stopping) = (&self.core.closing, &self.core.stopping);
+        let fence = self.core.store.fence().clone();
         let (mut reporter, health) = health_reporter();
         reporter.set_serving::<FlightServiceServer<Service>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
@@ -124,11 +127,28 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()
             .map_err(|e| Error::internal("describing the services", e))?;
+        let lost = AtomicBool::new(false);
         let signal = async {
+            let asked = async {
+                select! {
+                    () = shutdown => {}
+                    () = closing.cancelled() => {}
+                }
+            };
+            let mut asked = pin!(asked);
             select! {
-                () = shutdown => stopping.cancel(),
-                () = stopping.cancelled() => {}
+                () = &mut asked => {}
+                () = fence.lost() => {
+                    say_goodbye(&mut reporter).await;
+                    // Whoever calls meanwhile reads why.
+                    select! {
+                        () = asked => {}
+                        () = tokio::time::sleep(self.core.config.lost_grace) => lost.store(true, Ordering::Relaxed),
+                    }
+                }
             }
+            closing.cancel();
+            stopping.cancel();
             say_goodbye(&mut reporter).await;
         };
         let limit = self.core.config.max_message_bytes;
@@ -147,13 +167,14 @@ impl Server {
             .add_service(reflection)
             .serve_with_incoming_shutdown(incoming, signal);
         let grace = async {
-            stopping.cancelled().await;
+            closing.cancelled().await;
             tokio::time::sleep(self.core.config.shutdown_grace).await;
         };
         select! {
-            served = served => served.map_err(|e| Error::internal("serving connections", e)),
-            () = grace => Ok(()),
+            served = served => served.map_err(|e| Error::internal("serving connections", e))?,
+            () = grace => {}
         }
+        if lost.load(Ordering::Relaxed) { self.core.check_owner() } else { Ok(()) }
     }
 
     /// Ends the server: puts and reads are cut short, chunks that are being written are finished, the store is
@@ -166,6 +187,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Also without `shutdown` the background work ends.
+        self.core.closing.cancel();
         self.core.stopping.cancel();
     }
 }

@@ -103,6 +103,9 @@ pub enum Error {
         /// Which daemon, and what to do.
         place: String,
     },
+    /// Another daemon owns the bucket now; the text names it.
+    #[error("{0}")]
+    OwnershipLost(String),
     /// The server ends.
     #[error("the server is shutting down; connect again later")]
     ShuttingDown,
@@ -157,6 +160,7 @@ impl Error {
             Self::Full(_) => ErrorCode::StoreFull,
             Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
             Self::Elsewhere { .. } => ErrorCode::RowsElsewhere,
+            Self::OwnershipLost(_) => ErrorCode::OwnershipLost,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,
             Self::NewerFormat { .. } => ErrorCode::NewerFormat,
@@ -176,6 +180,10 @@ impl Error {
 
     /// A failure inside the server. A full device and a store that is not available are told apart.
     pub fn internal(doing: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        // That was logged once, when it was noticed.
+        if let Some(OwnershipLost(text)) = lost_owner(&cause) {
+            return Self::OwnershipLost(text);
+        }
         let class = class(&cause);
         let failure = Failure::new(doing, cause);
         match class {
@@ -259,6 +267,35 @@ impl fmt::Display for Detail<'_> {
         }
         Ok(())
     }
+}
+
+/// Another daemon owns the bucket; the text says which one, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OwnershipLost(pub String);
+
+impl From<OwnershipLost> for object_store::Error {
+    fn from(lost: OwnershipLost) -> Self {
+        Self::Generic { store: "store", source: Box::new(lost) }
+    }
+}
+
+impl From<OwnershipLost> for Error {
+    fn from(lost: OwnershipLost) -> Self {
+        Self::OwnershipLost(lost.0)
+    }
+}
+
+/// Whether another daemon owns the bucket.
+fn lost_owner(error: &(dyn StdError + 'static)) -> Option<OwnershipLost> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(lost) = error.downcast_ref::<OwnershipLost>() {
+            return Some(lost.clone());
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The store gave no answer, or one that says no more than that it cannot serve now.

@@ -149,6 +149,8 @@ pub enum ErrorCode {
     StoreUnavailable,
     /// Rows of a topic are in the log of another daemon, which has to store them first.
     RowsElsewhere,
+    /// Another daemon owns the bucket of the server now; this one refuses every call.
+    OwnershipLost,
     /// The server ends.
     ShuttingDown,
     /// Nothing happened in time.
@@ -203,6 +205,7 @@ impl ErrorCode {
             Self::Unavailable => "unavailable",
             Self::StoreUnavailable => "store_unavailable",
             Self::RowsElsewhere => "rows_on_other_daemon",
+            Self::OwnershipLost => "ownership_lost",
             Self::ShuttingDown => "shutting_down",
             Self::Deadline => "timed_out",
             Self::Unimplemented => "unimplemented",
@@ -244,9 +247,11 @@ impl ErrorCode {
             Self::ResourceExhausted | Self::StoreFull | Self::TooLarge | Self::TooMany => {
                 ErrorKind::ResourceExhausted
             }
-            Self::Unavailable | Self::StoreUnavailable | Self::RowsElsewhere | Self::ShuttingDown => {
-                ErrorKind::Unavailable
-            }
+            Self::Unavailable
+            | Self::StoreUnavailable
+            | Self::RowsElsewhere
+            | Self::OwnershipLost
+            | Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Deadline => ErrorKind::Deadline,
             Self::Unimplemented => ErrorKind::Unimplemented,
             Self::Closed => ErrorKind::Closed,
@@ -255,7 +260,7 @@ impl ErrorCode {
     }
 
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::NotFound,
         Self::SequenceNotFound,
         Self::TopicNotFound,
@@ -294,6 +299,7 @@ impl ErrorCode {
         Self::Unavailable,
         Self::StoreUnavailable,
         Self::RowsElsewhere,
+        Self::OwnershipLost,
         Self::ShuttingDown,
         Self::Deadline,
         Self::Unimplemented,

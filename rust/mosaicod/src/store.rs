@@ -38,9 +38,9 @@ pub(crate) struct StoreArgs {
     /// a bucket, and only there.
     #[arg(long, value_name = "DIR", env = "MOSAICO_STATE_DIR")]
     state_dir: Option<PathBuf>,
-    /// Take the bucket over from a server that does not run any more; needed if its state folder is lost.
+    /// Take the bucket from the daemon that owns it, which is fenced; needed if its state folder is lost.
     #[arg(long)]
-    take_over: bool,
+    force_ownership: bool,
     /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
     #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
     database: Option<String>,
@@ -70,7 +70,7 @@ impl StoreArgs {
         let (location, shown) = self.location()?;
         let mut config = Config::new(location);
         config.state = self.state_dir.clone();
-        config.take_over = self.take_over;
+        config.force_ownership = self.force_ownership;
         config.store_timeout = self.store_timeout.0;
         config.store_retries = self.store_retries;
         config.cache_bytes = self.cache_bytes;

@@ -86,7 +86,7 @@ pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Opt
     let Some(first) = events.first() else { return Ok(None) };
     // If what was before it is not kept any more, whoever listens from there has missed something.
     let previous = catalog.last_event_before(&first.id).await?.or(after);
-    write(&EventsRecord { previous, events }).map(Some)
+    write(&EventsRecord { previous, events, owner_epoch: 0 }).map(Some)
 }
 
 /// Puts `instead` at `path`, or nothing; what is there is kept first.

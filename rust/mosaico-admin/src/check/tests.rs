@@ -103,6 +103,8 @@ fn state(is_final: bool) -> SequenceState {
             user_metadata: json!({"n": 1}),
             created_ns: 1,
             on_error: OnError::default(),
+            owner_epoch: 0,
+            moved_from: None,
         },
         finalized_ns: is_final.then_some(6),
         ended_ns: (!is_final).then_some(7),

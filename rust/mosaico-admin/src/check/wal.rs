@@ -6,8 +6,7 @@ use std::path::Path;
 
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::damage::{DamagedSegment, count, text};
-use mosaico_storage::format::paths::LOG_FOLDER as LOG;
-use mosaico_storage::format::paths::parse_logged;
+use mosaico_storage::format::paths::{LOG_FOLDER as LOG, parse_logged};
 use mosaico_storage::format::state::TopicState;
 use mosaico_storage::wal::frame::LogError;
 use mosaico_storage::wal::scan::{DamagedBytes, scan};

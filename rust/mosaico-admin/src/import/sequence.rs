@@ -85,6 +85,8 @@ async fn write_below(
         user_metadata: source.user_metadata,
         created_ns: source.created_ns,
         on_error: OnError::default(),
+        owner_epoch: store.fence().epoch(),
+        moved_from: None,
     };
     let mut topics = Vec::new();
     for topic in take(&mut source.topics) {

@@ -72,15 +72,21 @@ impl Hold {
                     Purpose::Change | Purpose::Look => owner::shared(&store, config).await?,
                 };
                 let schema = shared.then_some(config.database_schema.as_str());
-                let claim = owner::claim(&store, &folder, bucket, schema, config.take_over).await?;
+                let claim = owner::claim(&store, &folder, bucket, schema, config).await?;
                 if let (Some(schema), Some(url)) = (schema, &config.database) {
                     let (joined, others) = join(url, schema, &claim.id, purpose, &bucket.url()).await?;
                     (session, beside) = (Some(joined), others);
                 }
                 if let Some(taking_over) = claim.taking_over {
-                    // Before the bucket is ours: a crash in between must not leave what is outdated.
-                    database.forget().await?;
-                    taking_over.complete(&store).await?;
+                    let _alone = match &session {
+                        Some(session) => Some(session.lock("start").await?),
+                        None => None,
+                    };
+                    if taking_over.is_needed(&store).await? {
+                        // Before the bucket is ours: a crash in between must not leave what is outdated.
+                        database.forget().await?;
+                        taking_over.complete(&store).await?;
+                    }
                 }
             }
         }

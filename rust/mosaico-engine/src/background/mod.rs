@@ -7,6 +7,7 @@ pub mod cluster;
 mod failure;
 pub mod garbage_collection;
 mod housekeeping;
+pub mod ownership;
 mod worker;
 pub mod writer_expiry;
 

@@ -92,6 +92,9 @@ async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &Cancella
             (attempts, told, id) = (0, false, NotificationId::generate());
             continue;
         };
+        if core.check_owner().is_err() {
+            break;
+        }
         attempts += 1;
         core.metrics.job_failed(job);
         let pause = pauses.next().unwrap_or(core.config.retry_pause * LONGEST_PAUSE);

@@ -103,7 +103,7 @@ async fn chunks_settled(core: &Core, id: SequenceId) -> Result<()> {
         select! {
             settled = topic.wait_below(1) => settled?,
             () = topic.cancel.cancelled() => {}
-            () = core.stopping.cancelled() => return Err(Error::ShuttingDown),
+            () = core.stopping.cancelled() => return Err(core.ended()),
         }
     }
     Ok(())

@@ -264,7 +264,7 @@ impl PutSession {
             settled = settled => settled?,
             () = replaced.cancelled() => return Err(Error::Replaced(topic.row.locator.to_string())),
             () = topic.cancel.cancelled() => return Err(Error::Deleted(topic.row.locator.to_string())),
-            () = core.stopping.cancelled() => return Err(Error::ShuttingDown),
+            () = core.stopping.cancelled() => return Err(core.ended()),
         }
         self.commit().await
     }
@@ -336,7 +336,7 @@ impl PutSession {
                 }
                 () = core.stopping.cancelled(), if ended.is_none() => {
                     held = None;
-                    ended = Some(Err(Error::ShuttingDown));
+                    ended = Some(Err(core.ended()));
                 }
                 () = tokio::time::sleep_until(due), if syncing.is_none() && !group.frames.is_empty() => {}
                 next = batches.next(), if reading => match next {
@@ -420,7 +420,7 @@ impl PutSession {
             room = topic.wait_below(core.config.pending_segments) => room,
             () = replaced.cancelled() => Err(Error::Replaced(topic.row.locator.to_string())),
             () = topic.cancel.cancelled() => Err(Error::Deleted(topic.row.locator.to_string())),
-            () = core.stopping.cancelled() => Err(Error::ShuttingDown),
+            () = core.stopping.cancelled() => Err(core.ended()),
         }
     }
 
@@ -429,6 +429,8 @@ impl PutSession {
         let doing = || format!("writing the log of topic `{}`", self.topic.row.locator);
         let (segment, end, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))??;
         let Some(segment) = segment else { return end.map(drop) };
+        // Rows that are on this disk alone are not of use to the new owner of the bucket.
+        self.core.check_owner()?;
         let (index, groups) = (segment.index, segment.groups);
         self.segment = Some(segment);
         let durable = self.topic.appended(index, end?, rows);

@@ -17,6 +17,7 @@ use mosaico_storage::format::paths::{RecordKey, SequencePaths, StoreFile, TopicP
 use mosaico_storage::format::records::{ChunkRecord, CommitRecord};
 use mosaico_storage::format::schema::{Filled, conform, parse_schema_message, times};
 use mosaico_wire::maintenance::{Problem, Progress};
+use object_store::UpdateVersion;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
@@ -84,9 +85,9 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
         return Ok(None);
     }
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
-    let commit: Option<CommitRecord> = core.store.get_json(&paths.committed()).await?;
-    let commit =
-        commit.ok_or_else(|| Error::Internal(format!("looking for {}", paths.committed()).into()))?;
+    let commit = core.store.get_json_versioned::<CommitRecord>(&paths.committed()).await?;
+    let missing = || Error::Internal(format!("looking for {}", paths.committed()).into());
+    let (commit, version) = commit.ok_or_else(missing)?;
     let schema = parse_schema_message(&commit.schema)?;
     let before = chunks.len() as u64;
     let stream = read_chunks(core, topic, &schema, chunks.clone());
@@ -107,7 +108,8 @@ async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)
         return Err(Error::Internal(text.into()));
     }
     let after = joined.len() as u64;
-    let replaced = replace(core, topic, paths, CommitRecord { chunks: joined, ..commit }, &chunks).await?;
+    let commit = CommitRecord { chunks: joined, ..commit };
+    let replaced = replace(core, topic, paths, (commit, version), &chunks).await?;
     Ok(replaced.then_some((before, after)))
 }
 
@@ -132,17 +134,20 @@ fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
 }
 
 /// Also of files that a crash left: what is known of a path stays true. And of segments whose rows are lost, which no
-/// chunk may seem to be made of.
+/// chunk may seem to be made of. Files of a former owner of a bucket may still arrive, so each owner numbers in an epoch
+/// that is its ownership epoch or a later one. No former owner comes that far: it had the bucket for itself, so writers
+/// numbered in epoch 0 and compactions in its own epoch at most.
 async fn unused_id(core: &Core, topic: &TopicRow, paths: TopicPaths) -> Result<ChunkId> {
     let names = core.store.list_files(&paths.folder()).await?;
     let id = |name: &String| match locate(&paths.folder().join(name.as_str())).file {
         StoreFile::Chunk(id) | StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id),
         _ => None,
     };
+    let first = ChunkId::first(core.store.fence().epoch());
     let damaged = topic.damage.iter().map(|segment| segment.id);
     match names.iter().filter_map(id).chain(damaged).max() {
-        Some(highest) => highest.next(),
-        None => Ok(ChunkId::first(0)),
+        Some(highest) => Ok(highest.next()?.max(first)),
+        None => Ok(first),
     }
 }
 
@@ -273,7 +278,7 @@ async fn replace(
     core: &Core,
     topic: &TopicRow,
     paths: TopicPaths,
-    commit: CommitRecord,
+    (commit, version): (CommitRecord, UpdateVersion),
     old: &[ChunkRow],
 ) -> Result<bool> {
     let _lock = sequence_lock::lock(core, topic.sequence_id).await?;
@@ -289,7 +294,8 @@ async fn replace(
     for chunk in &commit.chunks {
         core.store.put_json(&paths.chunk_record(chunk.id()), chunk).await?;
     }
-    core.store.put_json(&paths.committed(), &commit).await?;
+    // A late write of a former owner does not undo what another one did since.
+    core.store.replace_json(&paths.committed(), &commit, Some(&version)).await?;
     core.catalog.chunks_joined(change, &commit).await?;
     Ok(true)
 }

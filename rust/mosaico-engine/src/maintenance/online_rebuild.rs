@@ -63,7 +63,7 @@ pub async fn run(
         }
     }
     if enough.is_cancelled() {
-        return Err(Error::ShuttingDown);
+        return Err(core.ended());
     }
     let mut rebuilt = run.rebuilt;
     rebuilt.sequences = core.catalog.sequence_ids().await?.len() as u64;

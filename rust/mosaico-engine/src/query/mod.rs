@@ -18,7 +18,7 @@ use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
 use mosaico_catalog::{FoundSequence, FoundTopic, Kind, Overlap, Wanted};
 use mosaico_select::{FieldTest, RowTest, compile};
-use mosaico_storage::error::{Error, Result};
+use mosaico_storage::error::Result;
 use mosaico_storage::format::column_stats::bounded_columns;
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::id::{SequenceId, TopicId};
@@ -43,7 +43,7 @@ pub async fn run(core: &Arc<Core>, body: &[u8]) -> Result<QueryAnswer> {
     let search = async { Search::new(core, Query::parse(body)?).await?.answer().await };
     tokio::select! {
         answer = search => answer,
-        () = core.halting.cancelled() => Err(Error::ShuttingDown),
+        () = core.halting.cancelled() => Err(core.ended()),
     }
 }
 

@@ -18,8 +18,12 @@ pub struct Config {
     pub store: StoreLocation,
     /// Folder for the log, the catalogue and the cache of a bucket; a local store has them in its own folder.
     pub state: Option<PathBuf>,
-    /// Take a bucket over from the server that uses it, which must not run any more.
-    pub take_over: bool,
+    /// Take a bucket from the server that owns it, which is fenced: it writes nothing more.
+    pub force_ownership: bool,
+    /// How often the owner of a bucket looks whether it still is; who takes the bucket waits for three of these.
+    pub ownership_heartbeat: Duration,
+    /// How long a server that lost its bucket refuses calls, with the reason, before it ends.
+    pub lost_grace: Duration,
     /// Serve a bucket together with other servers that have the same database; `Some`: where they reach this one,
     /// `host:port`.
     pub shared: Option<String>,
@@ -85,7 +89,9 @@ impl Config {
         Self {
             store,
             state: None,
-            take_over: false,
+            force_ownership: false,
+            ownership_heartbeat: Duration::from_secs(1),
+            lost_grace: Duration::from_secs(10),
             shared: None,
             cache_bytes: 1 << 30,
             store_retries: 10,
@@ -180,6 +186,9 @@ impl Config {
             return Err(Error::Startup(
                 "the log of a local store lies in its folder anyway; `log = store` is for buckets".into(),
             ));
+        }
+        if self.ownership_heartbeat.is_zero() {
+            return Err(Error::Startup("ownership_heartbeat is 0; it must be longer".into()));
         }
         let positive = [
             ("chunk_bytes", self.chunk_bytes),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mosaico_catalog::Catalog;
+use mosaico_storage::error::{Error, Result};
 use mosaico_storage::keyed_mutex::Locks;
 use mosaico_storage::objects::Store;
 use mosaico_types::SequenceName;
@@ -58,7 +59,9 @@ pub struct Core {
     pub ingest_budget: Arc<Semaphore>,
     /// Reads in progress.
     pub readers: Arc<()>,
-    /// Shutdown was asked for.
+    /// Shutdown was asked for: connections end.
+    pub closing: CancellationToken,
+    /// Nothing more is begun: shutdown was asked for, or another daemon owns the store.
     pub stopping: CancellationToken,
     /// Reads are cut short.
     pub halting: CancellationToken,
@@ -81,6 +84,16 @@ impl Core {
     /// Where the segments of a topic lie.
     pub fn log_folder(&self, topic: TopicId) -> PathBuf {
         self.log.join(topic.to_string())
+    }
+
+    /// Refuses if another daemon owns the store.
+    pub fn check_owner(&self) -> Result<()> {
+        Ok(self.store.fence().check()?)
+    }
+
+    /// Why work is cut short: the server ends, or lost its store.
+    pub fn ended(&self) -> Error {
+        self.check_owner().err().unwrap_or(Error::ShuttingDown)
     }
 }
 

@@ -37,6 +37,8 @@ struct Files {
     firsts: BTreeSet<String>,
     /// The content of the newest.
     newest: Vec<Event>,
+    /// The ownership epoch of the one that wrote it.
+    epoch: u32,
     /// The last event before it.
     previous: Option<String>,
     /// The last event in it.
@@ -75,6 +77,7 @@ impl EventArchive {
         if let Some(newest) = read(files.firsts.last()).await? {
             files.stored = newest.events.last().map(|event| event.id.clone());
             (files.newest, files.previous) = (newest.events, newest.previous);
+            files.epoch = newest.owner_epoch;
         }
         Ok(())
     }
@@ -100,7 +103,9 @@ impl EventArchive {
             self.load(&mut files).await?;
         }
         while let Some(newest) = self.catalog.newest_event().await? {
-            let (mut events, previous) = match files.newest.len() < PER_FILE {
+            // A former owner of the bucket may still write its file again.
+            let owner_epoch = self.store.fence().epoch();
+            let (mut events, previous) = match files.newest.len() < PER_FILE && files.epoch == owner_epoch {
                 true => (files.newest.clone(), files.previous.clone()),
                 false => (Vec::new(), files.stored.clone()),
             };
@@ -110,10 +115,11 @@ impl EventArchive {
             let Some(last) = found.last().map(|event| event.id.clone()) else { break };
             events.extend(found);
             let first = events[0].id.clone();
-            let record = EventsRecord { previous, events };
+            let record = EventsRecord { previous, events, owner_epoch };
             self.store.put_json(&events_file(&first), &record).await?;
             files.firsts.insert(first);
             (files.newest, files.previous) = (record.events, record.previous);
+            files.epoch = owner_epoch;
             files.stored = Some(last);
         }
         self.drop_oldest(&mut files).await

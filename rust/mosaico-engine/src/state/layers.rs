@@ -12,6 +12,7 @@ use mosaico_storage::format::records::{LayerRecord, LayersRecord};
 use mosaico_storage::objects::Store;
 use mosaico_types::{ErrorCode, LayerName, now_ns};
 use mosaico_wire::action::Layer;
+use object_store::UpdateVersion;
 use tokio::sync::Mutex;
 
 /// The layer that every start makes sure of.
@@ -21,12 +22,15 @@ const DEFAULT_DESCRIPTION: &str = "Default layer, made by the server at start";
 const MAX_LAYERS: usize = 1000;
 const MAX_DESCRIPTION_BYTES: usize = 4096;
 
+/// The layers, and the version of the record that has them; `None`: there is none.
+type Known = (Vec<LayerRecord>, Option<UpdateVersion>);
+
 /// All layers of a store.
 #[derive(Debug)]
 pub struct Layers {
     store: Store,
     /// `None` when it is not known what became of a change.
-    list: Mutex<Option<Vec<LayerRecord>>>,
+    list: Mutex<Option<Known>>,
     /// Other daemons may change the record.
     others: Option<Arc<Session>>,
 }
@@ -45,7 +49,7 @@ impl Layers {
             description: layer.description.clone(),
         };
         let mut list = self.list.lock().await;
-        Ok(self.known(&mut list).await?.iter().map(layer).collect())
+        Ok(self.known(&mut list).await?.0.iter().map(layer).collect())
     }
 
     /// Adds a layer.
@@ -105,17 +109,18 @@ impl Layers {
             Some(session) => Some(session.lock("layers").await?),
             None => None,
         };
-        let mut layers = self.known(&mut list).await?.clone();
+        let (mut layers, version) = self.known(&mut list).await?.clone();
         change(&mut layers)?;
-        let record = LayersRecord { layers };
+        let owner_epoch = self.store.fence().epoch();
+        let record = LayersRecord { layers, owner_epoch };
         // The write may fail before or after the record was replaced, and this call may be cut short.
         *list = None;
-        self.store.put_json(&layers_file(), &record).await?;
-        *list = Some(record.layers);
+        let version = self.store.replace_json(&layers_file(), &record, version.as_ref()).await?;
+        *list = Some((record.layers, version));
         Ok(())
     }
 
-    async fn known<'a>(&self, list: &'a mut Option<Vec<LayerRecord>>) -> Result<&'a mut Vec<LayerRecord>> {
+    async fn known<'a>(&self, list: &'a mut Option<Known>) -> Result<&'a mut Known> {
         let known = match list.take().filter(|_| self.others.is_none()) {
             Some(known) => known,
             None => load(&self.store).await?,
@@ -124,14 +129,17 @@ impl Layers {
     }
 }
 
-async fn load(store: &Store) -> Result<Vec<LayerRecord>> {
-    let record: Option<LayersRecord> = store.get_json(&layers_file()).await?;
-    let mut list = record.map(|record| record.layers).unwrap_or_default();
+async fn load(store: &Store) -> Result<Known> {
+    let found = store.get_json_versioned::<LayersRecord>(&layers_file()).await?;
+    let (mut list, version) = match found {
+        Some((record, version)) => (record.layers, Some(version)),
+        None => (Vec::new(), None),
+    };
     let name = LayerName::parse(DEFAULT)?;
     if find(&list, &name).is_err() {
         list.push(LayerRecord { name, description: DEFAULT_DESCRIPTION.into(), created_ns: now_ns() });
     }
-    Ok(list)
+    Ok((list, version))
 }
 
 fn find(list: &[LayerRecord], name: &LayerName) -> Result<usize> {

@@ -60,7 +60,7 @@ pub(crate) async fn messages(
             None => select! {
                 encoded = encode_later(&core, &pool, &mut topic, &ticket, options) => encoded,
                 () = sender.closed() => return,
-                () = core.stopping.cancelled() => shutting_down(),
+                () = core.stopping.cancelled() => failing(core.ended()),
             },
         };
         let ending = if options.follow { &core.stopping } else { &core.halting };
@@ -69,7 +69,7 @@ pub(crate) async fn messages(
             let message = select! {
                 message = encoded.next() => message,
                 () = sender.closed() => return,
-                () = ending.cancelled() => shutting_down().next().await,
+                () = ending.cancelled() => Some(Err(core.ended())),
             };
             let Some(message) = message else { return };
             let failed = message.is_err();
@@ -150,10 +150,6 @@ async fn encode_later(
         encode(core, pool, topic, ticket, options).await
     };
     encoded.await.unwrap_or_else(failing)
-}
-
-fn shutting_down() -> Encoded {
-    failing(Error::ShuttingDown)
 }
 
 fn failing(error: Error) -> Encoded {

@@ -94,11 +94,13 @@ impl FlightService for Service {
     type ListActionsStream = Items<ActionType>;
 
     async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        self.engine.check_owner().map_err(status_of)?;
         let infos = info::list(&self.engine, &request.into_inner().expression).await.map_err(status_of)?;
         Ok(answer(stream::iter(infos.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        self.engine.check_owner().map_err(status_of)?;
         let forwarded = request.metadata().contains_key(FORWARDED_HEADER);
         Ok(answer(
             info::describe(&self.engine, &self.peers, request.into_inner(), forwarded)
@@ -108,6 +110,7 @@ impl FlightService for Service {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        self.engine.check_owner().map_err(status_of)?;
         let options = Options {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
             zero_runs: request.metadata().contains_key(ZERO_RUNS_HEADER),
@@ -122,12 +125,14 @@ impl FlightService for Service {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
+        self.engine.check_owner().map_err(status_of)?;
         let mut response = answer(put::stream(&self.engine, request.into_inner()));
         response.metadata_mut().insert(ACKS_HEADER, MetadataValue::from_static("1"));
         Ok(response)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        self.engine.check_owner().map_err(status_of)?;
         let call = request.extensions().get::<Arc<Call>>().cloned();
         let Action { r#type, body } = request.into_inner();
         if let Some(call) = call {

@@ -183,6 +183,11 @@ impl Put {
         self.encode.send(batch).await.unwrap();
     }
 
+    /// Sends a batch to a server that may have ended the stream.
+    pub(crate) async fn offer(&mut self, batch: RecordBatch) {
+        drop(self.encode.send(batch).await);
+    }
+
     pub(crate) async fn ack(&mut self) -> Result<Option<PutAck>, Status> {
         let answer = self.answers.message().await?;
         Ok(answer.map(|answer| serde_json::from_slice(&answer.app_metadata).unwrap()))

@@ -78,7 +78,7 @@ fn serve() {
         _ => config(folder),
     };
     // The disk of the one before may be lost.
-    config.take_over = true;
+    config.force_ownership = true;
     // Segments of few rows, so that there is something to do besides the log.
     config.chunk_bytes = 600;
     tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -393,7 +393,7 @@ fn damaged_objects_of_the_store_cost_their_rows_alone() {
         let file = folder.path().join("bucket").join(&object);
         let at = frames(&fs::read(&file).unwrap());
         let damaged = flip(&file, at[1] + PREFIX + 3, 1);
-        config.take_over = true;
+        config.force_ownership = true;
         with_server(config.clone(), async |client| {
             assert_eq!(get(client, "run/t").await, others(12, lost.clone()), "{nth}");
             let told = events(client).await;
@@ -403,7 +403,7 @@ fn damaged_objects_of_the_store_cost_their_rows_alone() {
         });
         let copy = folder.path().join("bucket/damaged").join(&object);
         assert_eq!(fs::read(copy).unwrap(), damaged, "{nth}");
-        config.take_over = false;
+        config.force_ownership = false;
         let found = checked(&config);
         assert_eq!((found.lost_rows, found.problems.len()), (4, 1), "{nth}: {found:?}");
     }

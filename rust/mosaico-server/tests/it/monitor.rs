@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::*;
 
-async fn started() -> (Monitor, SocketAddr) {
+pub(crate) async fn started() -> (Monitor, SocketAddr) {
     let (monitor, listener) = (Monitor::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let address = listener.local_addr().unwrap();
     let serving = monitor.clone();
@@ -20,7 +20,7 @@ async fn started() -> (Monitor, SocketAddr) {
 }
 
 /// Status and body.
-async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

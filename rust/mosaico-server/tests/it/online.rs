@@ -34,7 +34,7 @@ async fn record(client: &Client, name: &str) {
 }
 
 /// Lets the server make its catalogue anew; returns its report.
-async fn rebuild(client: &Client) -> Value {
+pub(crate) async fn rebuild(client: &Client) -> Value {
     let action = Action { r#type: "catalog_rebuild".into(), body: "{}".into() };
     let mut steps = client.clone().do_action(action).await.unwrap().into_inner();
     let mut last = Value::Null;

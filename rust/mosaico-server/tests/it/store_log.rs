@@ -27,6 +27,7 @@ pub(crate) fn bucket_config(folder: &Path, faults: &Faults) -> Config {
     config.state = Some(folder.join("state"));
     config.log = LogPlace::Store;
     config.store_timeout = Duration::from_millis(400);
+    config.ownership_heartbeat = Duration::from_millis(50);
     config.retry_pause = Duration::from_millis(10);
     config.faults = faults.clone();
     config
@@ -132,7 +133,7 @@ fn rows_survive_the_loss_of_the_disk() {
         lose_disk(folder.path());
         assert_eq!(logged(folder.path()).len(), 4);
         // The one after is lost as well, before it could do anything about it.
-        config.take_over = true;
+        config.force_ownership = true;
         crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(16)));
         lose_disk(folder.path());
         faults.lift();
@@ -141,7 +142,7 @@ fn rows_survive_the_loss_of_the_disk() {
             completed(client, &keys, 16..20).await;
             eventually("nothing of the log is left", async || logged(folder.path()).is_empty()).await;
         });
-        config.take_over = false;
+        config.force_ownership = false;
         with_server(config, async |client| assert_eq!(get(client, "run/t").await, expected(20)));
     }
 }
@@ -205,7 +206,7 @@ fn rows_are_acknowledged_when_the_store_has_them() {
             (key, topic)
         });
         lose_disk(folder.path());
-        config.take_over = true;
+        config.force_ownership = true;
         with_server(config, async |client| {
             assert_eq!(get(client, "run/t").await, expected(5), "{effect:?}");
             completed(client, &keys, 5..7).await;
@@ -250,7 +251,7 @@ fn chunks_are_recorded_in_order() {
     });
     lose_disk(folder.path());
     faults.lift();
-    config.take_over = true;
+    config.force_ownership = true;
     with_server(config, async |client| completed(client, &keys, 12..13).await);
 }
 
@@ -282,7 +283,7 @@ fn check_reads_it() {
     assert!(found.problems[0].path.ends_with(".wal") && found.problems[0].text.contains("0 of the 4 rows"));
     // The rows before it, and those that are on the disk, are there all the same.
     lose_disk(folder.path());
-    let lost = Config { take_over: true, ..config };
+    let lost = Config { force_ownership: true, ..config };
     with_server(lost, async |client| assert_eq!(get(client, "run/t").await, expected(4)));
 }
 
@@ -359,7 +360,7 @@ async fn any_operation_may_fail() {
             if database::url().is_some() {
                 database::remove(folder.path());
             }
-            config.take_over = true;
+            config.force_ownership = true;
             let server = TestServer::start(config).await;
             model.check(&server.client).await;
             model.remove_the_unlocked(&server.client).await;

@@ -25,6 +25,18 @@ pub struct SequenceRecord {
     /// What becomes of it if its writer vanishes.
     #[serde(default)]
     pub on_error: OnError,
+    /// The ownership epoch of the bucket in which it was created, or moved.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub owner_epoch: u32,
+    /// Where it lay before the bucket got another owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<SequenceId>,
+}
+
+/// The first epoch is not written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_first(epoch: &u32) -> bool {
+    *epoch == 0
 }
 
 /// `ended.json`: written once, when a sequence is left without being finalized.
@@ -141,6 +153,10 @@ pub struct NotificationRecord {
 pub struct LayersRecord {
     /// In the order of creation.
     pub layers: Vec<LayerRecord>,
+    /// The ownership epoch of the bucket: a new owner writes the record again, so that the version that the former one
+    /// knows is gone.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub owner_epoch: u32,
 }
 
 /// One of [`LayersRecord`].
@@ -158,6 +174,9 @@ pub struct EventsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
     pub events: Vec<Event>,
+    /// The ownership epoch of the bucket: an owner does not write to files of one before.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub owner_epoch: u32,
 }
 
 /// `owner.json` of a bucket: the server that has it for itself, or that several have it together. The same file in the
@@ -173,6 +192,16 @@ pub struct OwnerRecord {
     /// Several servers have it together: the schema of their database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
+    /// The ownership epoch: how often the bucket was taken from its owner.
+    #[serde(default)]
+    pub epoch: u32,
+    /// Sequences that are not finalized count if they are of this epoch or a later one. Less than `epoch` as long as
+    /// the owner moves those of the one before.
+    #[serde(default)]
+    pub open_since: u32,
+    /// How long who takes the bucket waits before it looks at it, in milliseconds: then the owner of today knows.
+    #[serde(default)]
+    pub lease_ms: u64,
 }
 
 /// `deleted.json`: the folder is being removed; a rebuild finishes the removal.

@@ -22,7 +22,7 @@ use object_store::{
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
-use crate::error::Unavailable;
+use crate::error::{OwnershipLost, Unavailable};
 use crate::keyed_mutex::Locks;
 
 /// Limits the time of each operation on `inner`.
@@ -51,6 +51,7 @@ impl Deadline {
     fn told(&self, error: Error) -> Error {
         match error {
             Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::Precondition { .. } => error,
+            Error::Generic { ref source, .. } if source.is::<OwnershipLost>() => error,
             _ if self.remote => Unavailable(Some(error)).into(),
             _ => error,
         }

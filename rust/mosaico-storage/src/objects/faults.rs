@@ -5,6 +5,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +15,9 @@ use futures::{FutureExt, StreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    UpdateVersion, UploadPart,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -94,6 +96,8 @@ struct State {
     active: Mutex<Vec<Active>>,
     /// Counts the times that all faults were lifted.
     lifted: watch::Sender<u64>,
+    /// Objects on their way to the store, also those that nobody waits for.
+    under_way: AtomicU64,
 }
 
 impl Default for Faults {
@@ -104,7 +108,12 @@ impl Default for Faults {
 
 impl Faults {
     fn new(bucket: Option<Arc<dyn ObjectStore>>) -> Self {
-        Self(Arc::new(State { bucket, active: Mutex::default(), lifted: watch::Sender::new(0) }))
+        Self(Arc::new(State {
+            bucket,
+            active: Mutex::default(),
+            lifted: watch::Sender::new(0),
+            under_way: AtomicU64::new(0),
+        }))
     }
 
     /// For a server whose bucket is a folder in truth: the same objects as in a bucket, and nobody to ask for them.
@@ -136,6 +145,11 @@ impl Faults {
     /// How many operations were hit by the faults that are active.
     pub fn hits(&self) -> u64 {
         self.0.active.lock().iter().map(|active| active.hits).sum()
+    }
+
+    /// Objects on their way to the store, also those that nobody waits for any more.
+    pub fn under_way(&self) -> u64 {
+        self.0.under_way.load(Ordering::SeqCst)
     }
 
     pub fn on(&self, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
@@ -194,6 +208,23 @@ impl Faults {
     }
 }
 
+/// Buckets replace a known version of an object in one step; folders do so here, for all who have one in this process.
+async fn update(
+    folder: &dyn ObjectStore,
+    path: &Path,
+    payload: PutPayload,
+    known: &UpdateVersion,
+) -> Result<PutResult> {
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _one = ONE.lock().await;
+    let found = folder.head(path).await?;
+    if found.e_tag == known.e_tag {
+        return folder.put(path, payload).await;
+    }
+    let source = format!("{:?} is there instead of {:?}", found.e_tag, known.e_tag).into();
+    Err(Error::Precondition { path: path.to_string(), source })
+}
+
 /// A store with faults.
 #[derive(Debug)]
 struct Faulty {
@@ -209,10 +240,25 @@ impl fmt::Display for Faulty {
 
 #[async_trait]
 impl ObjectStore for Faulty {
+    /// What was sent may arrive when nobody waits for it any more.
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let bytes = payload.content_length() as u64;
-        let work = self.inner.put_opts(path, payload, options);
-        self.faults.run(Operation::Put, path, bytes, work).await
+        let (inner, faults, path) = (Arc::clone(&self.inner), self.faults.clone(), path.clone());
+        let sent = async move {
+            let bytes = payload.content_length() as u64;
+            let work = async {
+                match &options.mode {
+                    PutMode::Update(known) if faults.0.bucket.is_some() => {
+                        update(&*inner, &path, payload, known).await
+                    }
+                    _ => inner.put_opts(&path, payload, options).await,
+                }
+            };
+            let sent = faults.run(Operation::Put, &path, bytes, work).await;
+            faults.0.under_way.fetch_sub(1, Ordering::SeqCst);
+            sent
+        };
+        self.faults.0.under_way.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(sent).await?
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {

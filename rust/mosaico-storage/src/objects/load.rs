@@ -26,7 +26,8 @@ use crate::format::state::{SequenceState, TopicState};
 /// Sequences of a bucket that are read at the same time.
 const READERS: usize = 16;
 
-/// What the store says about a sequence; `None` if there is none, or if its removal was begun.
+/// What the store says about a sequence; `None` if there is none, if its removal was begun, or if it was created by a
+/// former owner too late to count.
 pub type Loaded = (SequenceId, Result<Option<SequenceState>>);
 
 impl Store {
@@ -49,7 +50,7 @@ impl Store {
                 None => {}
             }
         }
-        found.sequence(id)
+        found.sequence(id, self.fence.open_since())
     }
 
     /// The same of many sequences, which nobody writes to meanwhile. Files of a folder are read directly: handing each
@@ -107,7 +108,7 @@ fn load_files(root: &FilePath, id: SequenceId) -> Result<Option<SequenceState>> 
         let bytes = fs::read(root.join(path.as_ref())).map_err(failed)?;
         found.contents.insert(path, bytes.into());
     }
-    found.sequence(id)
+    found.sequence(id, 0)
 }
 
 fn list_files(root: &FilePath, folder: &str, paths: &mut Vec<Path>) -> io::Result<()> {
@@ -175,8 +176,9 @@ impl Found {
         self.files.iter().filter(|(_, located)| is_needed(located)).map(|(path, _)| path.clone()).collect()
     }
 
-    /// What the records say. Everything that is [`Self::needed`] is there.
-    fn sequence(&self, id: SequenceId) -> Result<Option<SequenceState>> {
+    /// What the records say. Everything that is [`Self::needed`] is there. A sequence that is not finalized and of an
+    /// epoch before `open_since` came late, see [`super::owner`].
+    fn sequence(&self, id: SequenceId, open_since: u32) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
         let mut records = SequenceRecords::default();
         for (path, located) in &self.files {
@@ -189,6 +191,11 @@ impl Found {
         }
         if records.created.is_none() {
             self.check_rest(&paths.folder())?;
+        }
+        if records.finalized.is_none()
+            && records.created.as_ref().is_some_and(|record| record.owner_epoch < open_since)
+        {
+            return Ok(None);
         }
         for topic in self.files.values().filter_map(|located| located.topic).collect::<BTreeSet<_>>() {
             if self.has(&paths.topic(topic).deleted()) {

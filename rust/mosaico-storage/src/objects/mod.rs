@@ -6,6 +6,7 @@ mod deadline;
 pub mod durable;
 #[cfg(feature = "faults")]
 pub mod faults;
+pub mod fence;
 mod folder;
 mod load;
 pub mod location;
@@ -13,6 +14,7 @@ mod measured;
 mod options;
 mod store;
 mod upload;
+pub mod versions;
 
 pub use bucket::{Bucket, Provider, Secret};
 pub use load::Loaded;

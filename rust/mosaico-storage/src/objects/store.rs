@@ -17,6 +17,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
 use super::cache::Cache;
 use super::deadline::Deadline;
 use super::durable::{LocalFolder, discard};
+use super::fence::Fence;
 use super::folder::FolderStore;
 use super::location::StoreLocation;
 use super::measured::Measured;
@@ -38,6 +39,7 @@ pub struct Store {
     /// Files in the making; if the objects are files, these too.
     pub(super) folder: Arc<LocalFolder>,
     pub(super) kind: Kind,
+    pub(super) fence: Fence,
 }
 
 #[derive(Debug, Clone)]
@@ -107,8 +109,7 @@ impl Store {
         #[cfg(feature = "faults")]
         let objects = options.faults.on(objects);
         let objects = Arc::new(Measured::new(objects, metrics.operations.clone()));
-        let remote = matches!(kind, Kind::Bucket(_));
-        Ok(Self { objects: Deadline::new(objects, options.timeout, remote), folder, kind })
+        Ok(Self::on(objects, options, folder, kind))
     }
 
     /// Opens a store that others may use, to read what does not change any more.
@@ -128,7 +129,24 @@ impl Store {
         };
         let remote = matches!(options.location, StoreLocation::Bucket(_));
         let kind = if remote { Kind::Bucket(None) } else { Kind::Folder };
-        Ok(Self { objects: Deadline::new(objects, options.timeout, remote), folder, kind })
+        Ok(Self::on(objects, options, folder, kind))
+    }
+
+    fn on(
+        objects: Arc<dyn ObjectStore>,
+        options: &StoreOptions,
+        folder: Arc<LocalFolder>,
+        kind: Kind,
+    ) -> Self {
+        let fence = Fence::new(objects, options.timeout);
+        let remote = matches!(kind, Kind::Bucket(_));
+        let objects = Deadline::new(Arc::new(fence.clone()), options.timeout, remote);
+        Self { objects, folder, kind, fence }
+    }
+
+    /// What keeps a former owner of a bucket from writing to it.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Copies an object of `bytes` bytes to a new local file, piece by piece. Returns its CRC-32.
@@ -155,6 +173,15 @@ impl Store {
     /// Writes a small file to the folder of this machine, durably.
     pub fn write_local(&self, name: &str, bytes: Bytes) -> io::Result<()> {
         LocalFolder::write(&self.folder, name, std::iter::once(&bytes))
+    }
+
+    /// Copies an object within the store; false: there is none.
+    pub async fn copy(&self, from: &Path, to: &Path) -> Result<bool> {
+        match self.objects.copy(from, to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(Error::internal(format!("copying {from}"), e)),
+        }
     }
 
     /// For readers of Parquet.
@@ -215,12 +242,7 @@ impl Store {
 
     /// Reads an object; `None` if there is none.
     pub async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
-        let failed = |e| Error::internal(format!("reading {path}"), e);
-        match self.objects.get(path).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(failed(e)),
-        }
+        Ok(self.get_versioned(path).await?.map(|(bytes, _)| bytes))
     }
 
     /// Reads a JSON record; `None` if there is none.

@@ -87,10 +87,11 @@ fn every_option_may_stand_in_the_file() {
 
 #[test]
 fn numbers_flags_and_times_are_what_they_are() {
-    let text = shown(&["--host"], "", "port = 7000\ntake-over = true\nsync-interval = 0.5\nchunk-bytes = 0");
+    let text =
+        shown(&["--host"], "", "port = 7000\nforce-ownership = true\nsync-interval = 0.5\nchunk-bytes = 0");
     assert_eq!(line(&text, "host"), "host = \"0.0.0.0\"  # command line");
     assert!(line(&text, "port").starts_with("port = 7000  # "));
-    assert!(line(&text, "take-over").starts_with("take-over = true"));
+    assert!(line(&text, "force-ownership").starts_with("force-ownership = true"));
     assert!(line(&text, "sync-interval").starts_with("sync-interval = 0.5"));
     assert_eq!(line(&text, "writer-timeout"), "writer-timeout = 600  # default");
     let Asked::Run(args) = gather(&["--local-store", "a"], "", "chunk-bytes = 0").unwrap().cli.command else {
@@ -109,7 +110,7 @@ fn wrong_values_are_refused_with_their_place() {
         "{text}"
     );
     assert!(refusal(&["--port", "x"], "", "").starts_with("usage: "));
-    assert!(refusal(&[], "", "take-over = \"perhaps\"").contains("true or false"));
+    assert!(refusal(&[], "", "force-ownership = \"perhaps\"").contains("true or false"));
     assert!(refusal(&[], "", "prot = 1").contains("did you mean `port`?"));
     assert!(refusal(&[], "", "config = \"b.toml\"").contains("there is no option `config`"));
 }

@@ -106,6 +106,8 @@ impl History {
             user_metadata: serde_json::json!({}),
             created_ns: 0,
             on_error: mosaico_wire::event::OnError::default(),
+            owner_epoch: 0,
+            moved_from: None,
         };
         history.put(SequencePaths(id).created(), write(&record).unwrap());
         history

@@ -1,0 +1,59 @@
+//! Objects that are replaced only if nobody else changed them meanwhile: reading tells the version, and writing names it.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
+
+use crate::error::{Error, Result};
+use crate::format::record::{self, Record};
+use crate::objects::Store;
+
+impl Store {
+    /// Reads an object, and which version it is.
+    pub async fn get_versioned(&self, path: &Path) -> Result<Option<(Bytes, UpdateVersion)>> {
+        let failed = |e| Error::internal(format!("reading {path}"), e);
+        match self.objects.get(path).await {
+            Ok(found) => {
+                let meta = found.meta.clone();
+                let version = UpdateVersion { e_tag: meta.e_tag, version: meta.version };
+                Ok(Some((found.bytes().await.map_err(failed)?, version)))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(failed(e)),
+        }
+    }
+
+    /// Reads a JSON record, and which version it is, for [`Self::replace_json`]; `None` if there is none.
+    pub async fn get_json_versioned<T: Record>(&self, path: &Path) -> Result<Option<(T, UpdateVersion)>> {
+        let Some((bytes, version)) = self.get_versioned(path).await? else { return Ok(None) };
+        Ok(Some((record::parse(path, &bytes)?, version)))
+    }
+
+    /// Writes a JSON record, durably, in the place of the version that the caller knows; `None`: there is none. Others
+    /// do not write to folders, so there it is a plain write. Returns the new version.
+    pub async fn replace_json<T: Record>(
+        &self,
+        path: &Path,
+        record: &T,
+        known: Option<&UpdateVersion>,
+    ) -> Result<Option<UpdateVersion>> {
+        let bytes = record::write(record)?;
+        if !self.is_remote() {
+            return self.put(path, bytes).await.map(|()| None);
+        }
+        let mode = known.map_or(PutMode::Create, |known| PutMode::Update(known.clone()));
+        match self.objects.put_opts(path, bytes.clone().into(), mode.into()).await {
+            Ok(written) => Ok(Some(written.into())),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                // It may be an attempt of the same write whose answer was lost.
+                match self.get_versioned(path).await? {
+                    Some((found, version)) if found == bytes => Ok(Some(version)),
+                    _ => Err(Error::StoreUnavailable(
+                        format!("replacing {path}, which changed meanwhile,").into(),
+                    )),
+                }
+            }
+            Err(e) => Err(Error::internal(format!("replacing {path}"), e)),
+        }
+    }
+}
