@@ -1,4 +1,4 @@
-"""G15: starting with a large catalogue, and making it anew from the store."""
+"""G15: starting with a large catalog, and making it anew from the store."""
 
 import json
 import sqlite3
@@ -36,7 +36,7 @@ def rows(options: Options) -> list[Row]:
     return [
         Row(
             goal="G15",
-            case="rebuild of the catalogue",
+            case="rebuild of the catalog",
             size=size,
             unit="s",
             ours=rebuild["ours"],
@@ -74,7 +74,7 @@ def _rebuild(mosaicod: Path, store: Path, count: int) -> None:
 
 
 def _scan(store: Path, file: Path, count: int) -> None:
-    """The least that a catalogue needs: every commit record, with its chunks, in one table."""
+    """The least that a catalog needs: every commit record, with its chunks, in one table."""
     file.unlink(missing_ok=True)
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE topic (id TEXT PRIMARY KEY, path TEXT, key TEXT, rest TEXT)")

@@ -1,4 +1,4 @@
-"""G12, G13: finding sequences in a large catalogue."""
+"""G12, G13: finding sequences in a large catalog."""
 
 import json
 import sqlite3

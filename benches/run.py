@@ -25,7 +25,7 @@ GROUPS = (
     "images",
     "pictures",
     "query",
-    "catalogue",
+    "catalog",
     "load",
     "memory",
 )

@@ -143,7 +143,7 @@ def test_acknowledged_rows_survive_and_the_bucket_alone_suffices(
 def test_rows_in_the_replicated_wal_survive_loss_of_the_state_folder(
     minio: Minio, bucket: str, tmp_path: Path
 ) -> None:
-    first = BucketDaemon(tmp_path / "first", bucket, minio.port, KEYS, "--log", "store")
+    first = BucketDaemon(tmp_path / "first", bucket, minio.port, KEYS, "--wal", "replicated")
     with first, first.connect() as client, pytest.raises(ConnectionFailedError):
         with client.sequence_create("open", reconnect_timeout_s=0) as sequence:
             topic = sequence.topic_create("a", {}, Integer64)

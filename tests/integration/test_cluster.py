@@ -36,7 +36,7 @@ def cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> It
 
 @pytest.fixture
 def store_cluster(tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres) -> Iterator[Cluster]:
-    with Cluster(tmp_path, bucket, minio, postgres, 3, "--log", "store") as cluster:
+    with Cluster(tmp_path, bucket, minio, postgres, 3, "--wal", "replicated") as cluster:
         yield cluster
 
 
@@ -99,17 +99,17 @@ def test_deletion_ends_the_put_on_another_daemon(cluster: Cluster) -> None:
                     time.sleep(0.05)
         assert raised.value.code in {"deleted", "sequence_not_found", "topic_not_found"}
         assert writer.list_sequences() == []
-        assert within(10, lambda: not any((cluster[0].folder / "log").iterdir()))
+        assert within(10, lambda: not any((cluster[0].folder / "wal").iterdir()))
         record_numbers(other, "gone", {"a": [(1, 2)]})
         assert replay(writer, "gone") == [("/a", 1, 2)]
 
 
-@pytest.mark.parametrize("log", ["disk", "store"])
+@pytest.mark.parametrize("wal", ["disk", "replicated"])
 def test_one_of_three_daemons_is_killed_during_16_recordings(
-    log: str, tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
+    wal: str, tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
-    with Cluster(tmp_path, bucket, minio, postgres, 3, "--log", log) as cluster:
-        survive_a_kill(cluster, random.Random().randrange(3), comes_back=log == "disk")
+    with Cluster(tmp_path, bucket, minio, postgres, 3, "--wal", wal) as cluster:
+        survive_a_kill(cluster, random.Random().randrange(3), comes_back=wal == "disk")
 
 
 def survive_a_kill(cluster: Cluster, victim: int, *, comes_back: bool) -> None:
@@ -215,7 +215,7 @@ def test_rows_in_the_replicated_wal_are_readable_without_their_daemon(
         assert within(10, lambda: not any(name.endswith(".wal") for name in minio.objects(bucket)))
         # What it still has was sent again, and is dropped.
         cluster[0].restart()
-        assert within(20, lambda: not any((cluster[0].folder / "log").rglob("*.ipc")))
+        assert within(20, lambda: not any((cluster[0].folder / "wal").rglob("*.wal")))
     with cluster[0].connect() as client:
         assert replay(client, "run") == expected
         assert sequence_of(client, "run").topics == ["/a"]
@@ -225,7 +225,7 @@ def test_sequence_keeps_its_rows_after_daemon_and_writer_died(
     tmp_path: Path, bucket: str, minio: Minio, postgres: Postgres
 ) -> None:
     timeout = ("--writer-timeout", "3")
-    with Cluster(tmp_path, bucket, minio, postgres, 2, "--log", "store", *timeout) as cluster:
+    with Cluster(tmp_path, bucket, minio, postgres, 2, "--wal", "replicated", *timeout) as cluster:
         with cluster[0].connect() as writer, pytest.raises(ConnectionFailedError):
             with writer.sequence_create(
                 "left", on_error=OnErrorPolicy.Report, reconnect_timeout_s=0

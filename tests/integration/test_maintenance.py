@@ -207,7 +207,7 @@ def test_rows_in_the_wal_are_counted_and_damage_is_found(tmp_path: Path) -> None
         topic.flush()
         daemon.kill()
         assert report("check", store)["log_rows"] == 10
-        [segment] = (store / "log").rglob("*.ipc")
+        [segment] = (store / "wal").rglob("*.wal")
         flip(segment, segment.stat().st_size - 30)
         [problem] = report("check", store, code=1)["problems"]
         assert problem["path"] == str(segment.relative_to(store))

@@ -28,18 +28,18 @@ def test_counts_of_a_recording_and_its_replay(watched: Daemon) -> None:
     with watched.connect() as client:
         record_numbers(client, "s", {"a": [(i, i) for i in range(ROWS)], "b": [(1, 1)]})
         counts = Counts(watched)
-        assert counts("mosaico_received_rows_total") == ROWS + 1
+        assert counts("mosaico_ingress_rows_total") == ROWS + 1
         assert counts("mosaico_acknowledged_rows_total") == ROWS + 1
         for unit in ("batches", "bytes"):
-            received = counts(f"mosaico_received_{unit}_total")
+            received = counts(f"mosaico_ingress_{unit}_total")
             assert received == counts(f"mosaico_acknowledged_{unit}_total") > 0
-        assert counts("mosaico_received_batches_total") == 2
-        assert counts("mosaico_sent_rows_total") == 0
+        assert counts("mosaico_ingress_batches_total") == 2
+        assert counts("mosaico_egress_rows_total") == 0
         assert counts("mosaico_chunks_total") == 2
         files = [*(watched.folder / "seq").rglob("*.parquet")]
         assert counts("mosaico_chunk_bytes_total") == sum(file.stat().st_size for file in files)
-        assert counts("mosaico_log_bytes") == 0
-        assert counts("mosaico_log_sync_seconds_count") >= 2
+        assert counts("mosaico_wal_bytes") == 0
+        assert counts("mosaico_wal_sync_seconds_count") >= 2
         assert counts("mosaico_connections") >= 1
         assert counts("mosaico_calls_total", method="DoPut", code="OK") == 2
         for action, calls in {"sequence_create": 1, "topic_create": 2, "sequence_finalize": 1}.items():
@@ -47,10 +47,10 @@ def test_counts_of_a_recording_and_its_replay(watched: Daemon) -> None:
             assert counts("mosaico_call_seconds_count", action=action) == calls
         renames = counts("mosaico_store_seconds_count", operation="rename", result="ok")
         assert renames + counts("mosaico_store_seconds_count", operation="put", result="ok") >= 10
-        assert counts("mosaico_catalogue_seconds_count", operation="write", result="ok") >= 10
+        assert counts("mosaico_catalog_seconds_count", operation="write", result="ok") >= 10
         assert replay(client, "s")
         counts = Counts(watched)
-        assert counts("mosaico_sent_rows_total") == ROWS + 1
+        assert counts("mosaico_egress_rows_total") == ROWS + 1
         assert counts("mosaico_calls_total", method="DoGet", code="OK") == 2
         with pytest.raises(MosaicoError):
             client.sequence_delete("s")
@@ -66,13 +66,13 @@ def test_gauges_of_open_calls_and_jobs(watched: Daemon) -> None:
                 topic.push(number(1, 1))
                 topic.flush()
             counts = Counts(watched)
-            assert counts("mosaico_open_calls", method="DoPut") == 3
-            log = [file.stat().st_size for file in (watched.folder / "log").rglob("*.ipc")]
-            assert counts("mosaico_log_bytes") == sum(log) > 0
+            assert counts("mosaico_calls_active", method="DoPut") == 3
+            log = [file.stat().st_size for file in (watched.folder / "wal").rglob("*.wal")]
+            assert counts("mosaico_wal_bytes") == sum(log) > 0
             assert counts("mosaico_acknowledged_rows_total") == 3
             assert counts("mosaico_ingest_bytes") == 0
             assert counts("mosaico_ingest_limit_bytes") == 64 << 20
-        assert Counts(watched)("mosaico_open_calls", method="DoPut") == 0
+        assert Counts(watched)("mosaico_calls_active", method="DoPut") == 0
 
 
 def test_labels_stay_few(watched: Daemon) -> None:
@@ -95,9 +95,9 @@ def test_the_program_and_its_memory(watched: Daemon) -> None:
 def test_free_disk_space(watched: Daemon) -> None:
     counts = Counts(watched)
     found = os.statvfs(watched.folder)
-    for holds in ("log", "store"):
-        assert counts("mosaico_disk_size_bytes", holds=holds) == found.f_blocks * found.f_frsize
-        free = counts("mosaico_disk_free_bytes", holds=holds)
+    for mount in ("wal", "store"):
+        assert counts("mosaico_disk_size_bytes", mount=mount) == found.f_blocks * found.f_frsize
+        free = counts("mosaico_disk_free_bytes", mount=mount)
         assert free == pytest.approx(found.f_bavail * found.f_frsize, rel=0.2)
 
 
@@ -113,9 +113,9 @@ def test_a_job_that_fails_is_counted(watched: Daemon) -> None:
                 folder.touch()
         counts = Counts(watched)
         assert counts("mosaico_job_failures_total", job="chunk") >= 1
-        assert counts("mosaico_open_jobs", job="chunk") == 1
+        assert counts("mosaico_jobs_active", job="chunk") == 1
         assert counts("mosaico_store_seconds_count", result="error") >= 1
-        assert counts("mosaico_log_bytes") > 0
+        assert counts("mosaico_wal_bytes") > 0
 
 
 def test_health_and_readiness(watched: Daemon) -> None:

@@ -25,13 +25,13 @@ def test_unreachable_database_is_a_retryable_error(served: Daemon, own_postgres:
     with served.connect() as client:
         record_numbers(client, "before", {"t": [(1, 1)]})
         own_postgres.stop()
-        with pytest.raises(ConnectionFailedError, match="catalogue") as raised:
+        with pytest.raises(ConnectionFailedError, match="catalog") as raised:
             client.list_sequences()
         assert raised.value.code == "store_unavailable"
         assert raised.value.retryable
         status, text = served.ask("/readyz")
         assert status == 503
-        assert [reason.split(":")[0] for reason in json.loads(text)["reasons"]] == ["catalogue"]
+        assert [reason.split(":")[0] for reason in json.loads(text)["reasons"]] == ["catalog"]
         own_postgres.start()
         assert client.list_sequences() == ["before"]
         assert replay(client, "before") == [("/t", 1, 1)]

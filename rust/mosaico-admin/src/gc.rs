@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path as FilePath;
 use std::time::{Duration, SystemTime};
 
-use mosaico_engine::access::store_access::Hold;
+use mosaico_engine::access::store_access::StoreAccess;
 use mosaico_storage::error::Result;
-use mosaico_storage::format::paths::{LOG_FOLDER as LOG, SequencePaths, locate};
+use mosaico_storage::format::paths::{SequencePaths, WAL_FOLDER as LOG, locate};
 use mosaico_storage::format::unreferenced::{Decision, ListedFile, Live, Pending, unreferenced};
 use mosaico_storage::objects::blocking;
 use mosaico_types::id::{SequenceId, TopicId};
@@ -28,7 +28,7 @@ pub struct Collected {
 
 /// Removes what is older than `grace`.
 pub(crate) async fn run(
-    hold: &Hold,
+    hold: &StoreAccess,
     grace: Duration,
     dry_run: bool,
     progress: &(dyn Fn(Progress) + Sync),
@@ -44,26 +44,31 @@ pub(crate) async fn run(
         for decision in unreferenced(id, &files, &references, &live, now, grace) {
             found.count(id, &decision, &files);
             if !dry_run {
-                carry_out(hold, id, decision, &files).await?;
+                run_with_retries(hold, id, decision, &files).await?;
             }
         }
         progress(Progress { done, total });
     }
     if !dry_run {
-        store.drop_scratch(now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH)).await?;
+        store.drop_staging_files(now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH)).await?;
     }
     Ok(found)
 }
 
 /// No server runs: what is in the write-ahead log of this folder waits for the next one.
-fn live(hold: &Hold, files: &[ListedFile]) -> Live {
+fn live(hold: &StoreAccess, files: &[ListedFile]) -> Live {
     let topics: BTreeSet<TopicId> = files.iter().filter_map(|file| locate(&file.path).topic).collect();
-    let waiting = topics.into_iter().filter(|topic| log_folder(&hold.folder, *topic).is_dir());
+    let waiting = topics.into_iter().filter(|topic| wal_folder(&hold.folder, *topic).is_dir());
     let pending = waiting.map(|topic| (topic, Pending::All)).collect();
     Live { pending, is_shared: hold.session.is_some(), ..Live::default() }
 }
 
-async fn carry_out(hold: &Hold, id: SequenceId, decision: Decision, files: &[ListedFile]) -> Result<()> {
+async fn run_with_retries(
+    hold: &StoreAccess,
+    id: SequenceId,
+    decision: Decision,
+    files: &[ListedFile],
+) -> Result<()> {
     let paths = SequencePaths(id);
     match decision {
         Decision::RemoveSequence => {
@@ -100,13 +105,13 @@ impl Collected {
     }
 }
 
-fn log_folder(root: &FilePath, topic: TopicId) -> std::path::PathBuf {
+fn wal_folder(root: &FilePath, topic: TopicId) -> std::path::PathBuf {
     root.join(LOG).join(topic.to_string())
 }
 
 /// The logs of topics that are removed go first.
 async fn remove_logs(root: &FilePath, topics: BTreeSet<TopicId>) -> Result<()> {
-    for folder in topics.into_iter().map(|topic| log_folder(root, topic)) {
+    for folder in topics.into_iter().map(|topic| wal_folder(root, topic)) {
         blocking("removing the log of a deleted topic", move || match std::fs::remove_dir_all(folder) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),

@@ -21,7 +21,7 @@ pub use check::report::{CheckOptions, Checked};
 pub use gc::Collected;
 pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
 use mosaico_engine::access::owner;
-use mosaico_engine::access::store_access::{self, Hold, Purpose};
+use mosaico_engine::access::store_access::{self, AccessMode, StoreAccess};
 pub use mosaico_engine::maintenance::compact::Compacted;
 use mosaico_engine::maintenance::{compact, rebuild as offline_rebuild};
 use mosaico_engine::startup;
@@ -36,11 +36,11 @@ pub use stats::Stats;
 /// A store that is held as a server would hold it; servers are refused meanwhile.
 #[derive(Debug)]
 pub struct Maintenance {
-    hold: Hold,
+    hold: StoreAccess,
     config: Config,
 }
 
-/// Makes the catalogue of an existing store anew from the store alone. If a server has the store, it does so, and goes on
+/// Makes the catalog of an existing store anew from the store alone. If a server has the store, it does so, and goes on
 /// serving meanwhile.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ impl Maintenance {
     /// # Errors
     /// [`Error::Startup`] if there is no store, or if a server uses it.
     pub async fn open(config: Config) -> Result<Self> {
-        Self::existing(config, Purpose::Change).await
+        Self::existing(config, AccessMode::Change).await
     }
 
     /// Takes an existing store to look at it: [`Self::stats`], and [`Self::check`] without a repair. Servers that have it
@@ -67,10 +67,10 @@ impl Maintenance {
     /// # Errors
     /// As of [`Self::open`].
     pub async fn look(config: Config) -> Result<Self> {
-        Self::existing(config, Purpose::Look).await
+        Self::existing(config, AccessMode::Look).await
     }
 
-    async fn existing(config: Config, purpose: Purpose) -> Result<Self> {
+    async fn existing(config: Config, purpose: AccessMode) -> Result<Self> {
         let folder = config.folder()?;
         let has = |name: &str| folder.join(name).exists();
         let text = match &config.store {
@@ -104,23 +104,23 @@ impl Maintenance {
     /// # Errors
     /// [`Error::Startup`] if it cannot be used, or if a server uses it.
     pub async fn create(config: Config) -> Result<Self> {
-        Self::take(config, Purpose::Change).await
+        Self::take(config, AccessMode::Change).await
     }
 
-    async fn take(config: Config, purpose: Purpose) -> Result<Self> {
+    async fn take(config: Config, purpose: AccessMode) -> Result<Self> {
         config.check()?;
-        Ok(Self { hold: Hold::take(&config, purpose).await?, config })
+        Ok(Self { hold: StoreAccess::take(&config, purpose).await?, config })
     }
 
-    /// Makes the catalogue anew from the store alone. A rebuild that was cut short goes on where it stopped.
+    /// Makes the catalog anew from the store alone. A rebuild that was cut short goes on where it stopped.
     ///
     /// # Errors
-    /// [`Error::Internal`] or [`Error::Full`] if the store cannot be listed or the catalogue cannot be written.
+    /// [`Error::Internal`] or [`Error::Full`] if the store cannot be listed or the catalog cannot be written.
     pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
         offline_rebuild::run(&self.hold.database, &self.hold.store, progress).await
     }
 
-    /// Compares records, chunks, log and catalogue, see [`CheckOptions`]. Without `repair` nothing is changed.
+    /// Compares records, chunks, log and catalog, see [`CheckOptions`]. Without `repair` nothing is changed.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store cannot be read or mended; what is wrong *in* it is in the report.

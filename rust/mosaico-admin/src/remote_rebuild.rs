@@ -14,7 +14,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long the server is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks the first of these servers (`host:port`) that is reached, and tells its progress.
 pub(crate) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
@@ -33,7 +33,7 @@ pub(crate) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) +
 
 async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-    endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(PATIENCE).connect().await
+    endpoint.connect_timeout(TIMEOUT).http2_keep_alive_interval(TIMEOUT).connect().await
 }
 
 async fn rebuild_over(

@@ -6,6 +6,7 @@
 
 CREATE TABLE chunk (
     topic_id   TEXT NOT NULL,
+    epoch      INTEGER NOT NULL,
     idx        INTEGER NOT NULL,
     row_start  INTEGER NOT NULL,
     row_count  INTEGER NOT NULL,
@@ -15,11 +16,12 @@ CREATE TABLE chunk (
     ts_max     INTEGER NOT NULL,
     crc32      INTEGER NOT NULL,
     FOREIGN KEY (topic_id) REFERENCES topic (id) ON DELETE CASCADE,
-    PRIMARY KEY (topic_id, idx)
+    PRIMARY KEY (topic_id, epoch, idx)
 );
 
 CREATE TABLE chunk_column (
     topic_id TEXT NOT NULL,
+    epoch    INTEGER NOT NULL,
     idx      INTEGER NOT NULL,
     path     TEXT NOT NULL,
     kind     TEXT NOT NULL,
@@ -29,8 +31,8 @@ CREATE TABLE chunk_column (
     hi       TEXT,
     low      REAL,
     high     REAL,
-    FOREIGN KEY (topic_id, idx) REFERENCES chunk (topic_id, idx) ON DELETE CASCADE,
-    PRIMARY KEY (topic_id, idx, path)
+    FOREIGN KEY (topic_id, epoch, idx) REFERENCES chunk (topic_id, epoch, idx) ON DELETE CASCADE,
+    PRIMARY KEY (topic_id, epoch, idx, path)
 );
 CREATE INDEX chunk_column_number ON chunk_column (path, low, high) WHERE low IS NOT NULL;
 CREATE INDEX chunk_column_text ON chunk_column (path, lo, hi) WHERE kind = 'text';
@@ -108,6 +110,7 @@ CREATE TABLE topic (
     created_ns           INTEGER NOT NULL,
     committed_ns         INTEGER,
     deleting             INTEGER NOT NULL DEFAULT 0,
+    schema_id            INTEGER,
     chunks               INTEGER NOT NULL DEFAULT 0,
     row_count            INTEGER NOT NULL DEFAULT 0,
     stored_bytes         INTEGER NOT NULL DEFAULT 0,
@@ -115,7 +118,7 @@ CREATE TABLE topic (
     ts_min               INTEGER,
     ts_max               INTEGER,
     resumed              INTEGER NOT NULL DEFAULT 0,
-    schema_id            INTEGER,
+    damage               TEXT,
     bounded              INTEGER NOT NULL DEFAULT 0,
     FOREIGN KEY (schema_id) REFERENCES schema_snapshot (id),
     FOREIGN KEY (sequence_id) REFERENCES sequence (id) ON DELETE CASCADE,

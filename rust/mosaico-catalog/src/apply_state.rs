@@ -22,7 +22,7 @@ use crate::writer_epochs::insert_parts;
 
 impl Catalog {
     /// Takes over what the store says about a sequence that is known, and forgets the announced changes. Chunks may
-    /// be stored meanwhile: nothing that the catalogue knows is taken back, except notifications.
+    /// be stored meanwhile: nothing that the catalog knows is taken back, except notifications.
     pub async fn settle_sequence(&self, state: &SequenceState) -> Result<()> {
         let id = state.record.id;
         let mut transaction = self.transaction().await?;
@@ -68,7 +68,7 @@ impl Catalog {
     }
 
     /// Takes over that the chunks of a complete topic are others now.
-    pub async fn chunks_joined(&self, change: Change, record: &CommitRecord) -> Result<()> {
+    pub async fn chunks_compacted(&self, change: Change, record: &CommitRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         let ids = (record.topic.sequence, record.topic.id);
         self.join_chunks(&mut transaction, ids, record.committed_ns, &record.chunks).await?;

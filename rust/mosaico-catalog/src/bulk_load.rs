@@ -1,4 +1,4 @@
-//! A catalogue that does not have all that the store has yet. It is marked, and filled without what only readers need:
+//! A catalog that does not have all that the store has yet. It is marked, and filled without what only readers need:
 //! their indices are made at the end, of all rows at once.
 
 use mosaico_storage::error::Result;
@@ -7,7 +7,7 @@ use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::sql::{Transaction, query};
 
-/// SQLite's `application_id` of a catalogue that is being filled; Postgres has a table for it.
+/// SQLite's `application_id` of a catalog that is being filled; Postgres has a table for it.
 pub(crate) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
 
 /// Tables that do without indices meanwhile, except for those of what is unique.
@@ -24,7 +24,7 @@ const SAFE: [&str; 3] =
     ["PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA synchronous = FULL", "PRAGMA cache_size = -2000"];
 
 impl Catalog {
-    /// Prepares for many rows, as long as nobody else has the catalogue.
+    /// Prepares for many rows, as long as nobody else has the catalog.
     pub async fn begin_filling(&self) -> Result<()> {
         let mut transaction = self.transaction().await?;
         put_off_indices(&mut transaction).await.map_err(failed)?;
@@ -32,7 +32,7 @@ impl Catalog {
         self.set(&FAST).await
     }
 
-    /// Notes that the catalogue has all that the store has.
+    /// Notes that the catalog has all that the store has.
     pub async fn filled(&self) -> Result<()> {
         let mut transaction = self.transaction().await?;
         make_indices(&mut transaction).await.map_err(failed)?;
@@ -97,7 +97,7 @@ mod tests {
     #[tokio::test]
     async fn indices_are_put_off_and_come_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (catalog, _) = Database::File(folder.path().join(FILE)).open().await.expect("a catalogue");
+        let (catalog, _) = Database::File(folder.path().join(FILE)).open().await.expect("a catalog");
         let indices = async || {
             let all = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name";
             query(all).fetch_texts(&catalog.writer).await.expect("an answer")

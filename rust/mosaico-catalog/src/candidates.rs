@@ -16,7 +16,7 @@ const MAX_PATTERN_BYTES: usize = 4096;
 
 /// What one query object asks for.
 #[derive(Debug)]
-pub struct Wanted<'a> {
+pub struct CandidateQuery<'a> {
     pub sequence: Option<&'a Expr<Condition>>,
     pub topic: Option<&'a Expr<Condition>>,
     /// Conditions on rows: ways to satisfy them. Each needs topics of several kinds in one sequence: one out of each
@@ -25,7 +25,7 @@ pub struct Wanted<'a> {
 }
 
 /// Sequences `s` that may hold matching topics.
-pub(crate) fn sequences(select: &Expr<Wanted<'_>>) -> Sql {
+pub(crate) fn sequences(select: &Expr<CandidateQuery<'_>>) -> Sql {
     of_expr(select, &|wanted| {
         let topics = match &wanted.rows {
             Some(ways) => {
@@ -40,7 +40,7 @@ pub(crate) fn sequences(select: &Expr<Wanted<'_>>) -> Sql {
     })
 }
 
-fn holds_topic(wanted: &Wanted<'_>, kinds: Option<&[Kind]>) -> Sql {
+fn holds_topic(wanted: &CandidateQuery<'_>, kinds: Option<&[Kind]>) -> Sql {
     let topics = Query::select()
         .column(("t", "sequence_id"))
         .from_as("topic", "t")
@@ -51,7 +51,7 @@ fn holds_topic(wanted: &Wanted<'_>, kinds: Option<&[Kind]>) -> Sql {
 }
 
 /// Topics `t` that may match; without `by_bounds` as far as their tags tell.
-pub(crate) fn topics(wanted: &Wanted<'_>, by_bounds: bool) -> Sql {
+pub(crate) fn topics(wanted: &CandidateQuery<'_>, by_bounds: bool) -> Sql {
     let rows = wanted.rows.as_ref().map(|ways| {
         let kinds = ways.iter().flatten().copied().flatten();
         if by_bounds { has_kind(kinds) } else { has_tag(kinds.map(|kind| kind.tag.as_str()).collect()) }

@@ -13,7 +13,7 @@ use crate::intents::Unsettled;
 use crate::session::Session;
 use crate::sql::{Pool, query};
 
-/// The catalogue in a SQLite file or a Postgres database.
+/// The catalog in a SQLite file or a Postgres database.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pub(crate) readers: Pool,
@@ -24,7 +24,7 @@ pub struct Catalog {
     /// Signals after each change.
     pub(crate) news: watch::Sender<()>,
     pub(crate) last_event: Arc<Mutex<Ulid>>,
-    /// `Some` if other daemons have the same catalogue: changes are announced by whoever holds the lock.
+    /// `Some` if other daemons have the same catalog: changes are announced by whoever holds the lock.
     pub(crate) session: Option<Arc<Session>>,
 }
 
@@ -34,7 +34,7 @@ impl Catalog {
         Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event, session: None }
     }
 
-    /// The same catalogue, of which other daemons are users too.
+    /// The same catalog, of which other daemons are users too.
     pub fn shared(self, session: Arc<Session>) -> Self {
         Self { session: Some(session), ..self }
     }
@@ -46,7 +46,7 @@ impl Catalog {
         self
     }
 
-    /// Fails if the catalogue does not answer.
+    /// Fails if the catalog does not answer.
     pub async fn answers(&self) -> Result<()> {
         query("SELECT 1").execute(&self.readers).await.map(drop).map_err(failed)
     }

@@ -1,4 +1,4 @@
-//! Changes that are announced before they go to the store, and those that did not reach the catalogue.
+//! Changes that are announced before they go to the store, and those that did not reach the catalog.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 pub struct Change {
     pub row: i64,
     sequence: SequenceId,
-    /// `None` once the catalogue has it.
+    /// `None` once the catalog has it.
     open: Option<Arc<Unsettled>>,
 }
 
@@ -36,7 +36,7 @@ impl Drop for Change {
     }
 }
 
-/// Sequences whose records may say more than the catalogue. In the file they are the announcements that stayed.
+/// Sequences whose records may say more than the catalog. In the file they are the announcements that stayed.
 #[derive(Debug, Default)]
 pub struct Unsettled {
     sequences: Mutex<HashSet<SequenceId>>,

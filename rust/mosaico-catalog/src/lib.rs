@@ -40,7 +40,7 @@ mod write;
 mod writer_epochs;
 
 pub use bounds::{Kind, Overlap, Range};
-pub use candidates::Wanted;
+pub use candidates::CandidateQuery;
 pub use catalog::Catalog;
 pub use events::EventFilter;
 pub use intents::Change;
@@ -48,5 +48,5 @@ pub use open::{Database, FILE};
 pub use query::{ChunkStats, FoundSequence, FoundTopic};
 pub use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};
 pub use rows::storable_bounds;
-pub use session::{Session, Share, Taken, Turn};
-pub use writer_epochs::PartRow;
+pub use session::{LockGuard, Session, Share, StoreBusy};
+pub use writer_epochs::EpochRow;

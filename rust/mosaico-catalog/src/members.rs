@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::open::Database;
 use crate::read::ids;
-use crate::session::{GONE, Session, Turn};
+use crate::session::{LockGuard, NODE_TIMEOUT, Session};
 use crate::sql::{Row, query};
 
 /// Silence after which what is left of a daemon without rows is forgotten.
@@ -31,18 +31,20 @@ fn lock_name(sequence: SequenceId) -> String {
 }
 
 impl Session {
-    /// Where daemons are reached that have a catalogue together and seem to run, who was heard of last first.
+    /// Where daemons are reached that have a catalog together and seem to run, who was heard of last first.
     pub async fn running(url: &str, schema: &str) -> Result<Vec<String>> {
         let database = Database::Postgres { url: url.to_owned(), schema: schema.to_owned(), connections: 1 };
         let Some(catalog) = database.open_filled().await? else { return Ok(Vec::new()) };
-        let text = format!("SELECT address FROM daemon WHERE seen_at > now() - {GONE} ORDER BY seen_at DESC");
+        let text = format!(
+            "SELECT address FROM daemon WHERE seen_at > now() - {NODE_TIMEOUT} ORDER BY seen_at DESC"
+        );
         let found = query(text).fetch_texts(&catalog.readers).await;
         catalog.close().await;
         found.map_err(failed)
     }
 
     /// Waits for the lock of a sequence.
-    pub async fn lock_sequence(self: &Arc<Self>, sequence: SequenceId) -> Result<Turn> {
+    pub async fn lock_sequence(self: &Arc<Self>, sequence: SequenceId) -> Result<LockGuard> {
         self.lock(&lock_name(sequence)).await
     }
 
@@ -55,11 +57,11 @@ impl Session {
     }
 
     /// A sign of life of this daemon, and of the work that it does for all.
-    pub async fn beat(self: &Arc<Self>, address: &str) -> Result<()> {
+    pub async fn heartbeat(self: &Arc<Self>, address: &str) -> Result<()> {
         let statement = query(format!(
             "WITH beat AS (INSERT INTO daemon (id, address, seen_at) VALUES (?1, ?2, now()) \
              ON CONFLICT (id) DO UPDATE SET address = excluded.address, seen_at = excluded.seen_at) \
-             UPDATE lease SET until = now() + {GONE} WHERE holder = ?1"
+             UPDATE lease SET until = now() + {NODE_TIMEOUT} WHERE holder = ?1"
         ));
         self.execute(statement.bind(self.daemon()).bind(address)).await.map(drop)
     }
@@ -76,7 +78,7 @@ impl Session {
     /// Takes work that one daemon does for all, or keeps it; false: another one has it.
     pub async fn lease(self: &Arc<Self>, name: &str) -> Result<bool> {
         let statement = query(format!(
-            "INSERT INTO lease (name, holder, until) VALUES (?1, ?2, now() + {GONE}) \
+            "INSERT INTO lease (name, holder, until) VALUES (?1, ?2, now() + {NODE_TIMEOUT}) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
              WHERE lease.holder = excluded.holder OR lease.until < now() RETURNING name"
         ));
@@ -87,7 +89,8 @@ impl Session {
 impl Catalog {
     /// A daemon.
     pub async fn daemon(&self, id: &str) -> Result<Option<DaemonRow>> {
-        let text = format!("SELECT id, address, seen_at > now() - {GONE} AS alive FROM daemon WHERE id = ?");
+        let text =
+            format!("SELECT id, address, seen_at > now() - {NODE_TIMEOUT} AS alive FROM daemon WHERE id = ?");
         let row = query(text).bind(id).fetch_optional(&self.readers).await.map_err(failed)?;
         let read = |row: Row| {
             Ok(DaemonRow {
@@ -101,7 +104,8 @@ impl Catalog {
 
     /// Whether other daemons than `id` run.
     pub async fn has_others(&self, id: &str) -> Result<bool> {
-        let text = format!("SELECT id FROM daemon WHERE id <> ? AND seen_at > now() - {GONE} LIMIT 1");
+        let text =
+            format!("SELECT id FROM daemon WHERE id <> ? AND seen_at > now() - {NODE_TIMEOUT} LIMIT 1");
         let found = query(text).bind(id).fetch_optional(&self.readers).await.map_err(failed)?;
         Ok(found.is_some())
     }
@@ -120,7 +124,7 @@ impl Catalog {
     pub async fn announced(&self, sequence: SequenceId, us: &str) -> Result<Option<bool>> {
         let text = format!(
             "SELECT count(*) AS all_of_them, \
-             count(*) FILTER (WHERE p.daemon <> ? AND d.seen_at > now() - {GONE}) AS theirs \
+             count(*) FILTER (WHERE p.daemon <> ? AND d.seen_at > now() - {NODE_TIMEOUT}) AS theirs \
              FROM pending p LEFT JOIN daemon d ON d.id = p.daemon WHERE p.sequence_id = ?"
         );
         let rows = query(text).bind(us).bind(sequence.to_string()).fetch_all(&self.writer).await;
@@ -135,13 +139,13 @@ impl Catalog {
     pub async fn left_behind(&self) -> Result<Vec<SequenceId>> {
         let text = format!(
             "SELECT DISTINCT p.sequence_id FROM pending p LEFT JOIN daemon d ON d.id = p.daemon \
-             WHERE d.id IS NULL OR d.seen_at < now() - {GONE}"
+             WHERE d.id IS NULL OR d.seen_at < now() - {NODE_TIMEOUT}"
         );
         ids(query(text).fetch_texts(&self.readers).await)
     }
 
     /// Notes when something was last heard of writers: sequences and the seconds since then.
-    pub async fn heard(&self, signs: &[(SequenceId, Duration)]) -> Result<()> {
+    pub async fn record_heartbeats(&self, signs: &[(SequenceId, Duration)]) -> Result<()> {
         if signs.is_empty() {
             return Ok(());
         }
@@ -163,7 +167,7 @@ impl Catalog {
     }
 
     /// All open sequences were heard of now; with `only_new`, those of which nothing is known.
-    pub async fn heard_all(&self, only_new: bool) -> Result<()> {
+    pub async fn record_all_heartbeats(&self, only_new: bool) -> Result<()> {
         let new = if only_new { " AND heard_at IS NULL" } else { "" };
         let open = "finalized_ns IS NULL AND ended_ns IS NULL AND deleting = 0";
         let text = format!("UPDATE sequence SET heard_at = now() WHERE {open}{new}");
@@ -171,7 +175,7 @@ impl Catalog {
     }
 
     /// How long nothing was heard of the writer of a sequence.
-    pub async fn silence(&self, sequence: SequenceId) -> Result<Duration> {
+    pub async fn time_since_heartbeat(&self, sequence: SequenceId) -> Result<Duration> {
         let text = "SELECT CAST(extract(epoch FROM now() - coalesce(heard_at, now())) AS DOUBLE PRECISION) \
                     FROM sequence WHERE id = ?";
         let row =
@@ -181,7 +185,7 @@ impl Catalog {
     }
 
     /// Signals what other daemons did since `last`; returns the newest event.
-    pub async fn notice(&self, last: Option<String>) -> Result<Option<String>> {
+    pub async fn poll_changes(&self, last: Option<String>) -> Result<Option<String>> {
         let newest = self.newest_event().await?;
         if newest != last {
             self.news.send_replace(());

@@ -1,4 +1,4 @@
-//! Opening the catalogue: connections, and tables brought up to date.
+//! Opening the catalog: connections, and tables brought up to date.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,9 +30,9 @@ pub const FILE: &str = "catalog.db";
 const READ_AHEAD_ROWS: usize = 1024;
 
 /// How long an answer of the database is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a catalogue is.
+/// Where a catalog is.
 #[derive(Debug, Clone)]
 pub enum Database {
     /// A SQLite file.
@@ -62,7 +62,7 @@ impl Database {
     /// Opens one to be filled: one that was not filled to the end as it is, any other one empty.
     ///
     /// # Errors
-    /// As [`Self::open`]; what keeps a catalogue from being opened is removed with it. Of a newer version it stays in a
+    /// As [`Self::open`]; what keeps a catalog from being opened is removed with it. Of a newer version it stays in a
     /// database, where daemons of that version may use it.
     pub async fn open_to_fill(&self) -> Result<Catalog> {
         match self.connect().await {
@@ -93,7 +93,7 @@ impl Database {
     /// Removes all that it has: the next opening makes it anew.
     pub async fn forget(&self) -> Result<()> {
         match self {
-            Self::File(file) => remove(file).map_err(|e| Error::internal("removing a catalogue", e)),
+            Self::File(file) => remove(file).map_err(|e| Error::internal("removing a catalog", e)),
             Self::Postgres { url, schema, connections } => {
                 let pool = connect_postgres(url, schema, *connections).await?;
                 let drop = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"));
@@ -140,7 +140,7 @@ async fn open_file(file: &Path) -> Result<Catalog> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(PATIENCE);
+        .busy_timeout(TIMEOUT);
     let writer = connect_writer(&options).await?;
     migrate_sqlite(&writer).await?;
     let readers = SqlitePoolOptions::new()
@@ -156,12 +156,12 @@ async fn open_file(file: &Path) -> Result<Catalog> {
 async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<PgPool> {
     let options = postgres_options(url, schema)?;
     // A pool tries again for as long as it waits for a connection, also where nobody will ever answer.
-    let first = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+    let first = timeout(TIMEOUT, PgConnection::connect_with(&options)).await;
     let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| unusable(&options, &e))?;
-    drop(timeout(PATIENCE, first.close()).await);
+    drop(timeout(TIMEOUT, first.close()).await);
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(TIMEOUT)
         .connect_with(options.clone())
         .await
         .map_err(|e| unusable(&options, &e))
@@ -191,7 +191,7 @@ fn remove(file: &Path) -> io::Result<()> {
 }
 
 fn opening(e: sqlx::Error) -> Error {
-    Error::internal("opening the catalogue", e)
+    Error::internal("opening the catalog", e)
 }
 
 /// The migrations that are missing, with the number that each leads to.
@@ -202,7 +202,7 @@ fn missing(
     let applied = usize::try_from(applied).unwrap_or(usize::MAX);
     if applied > all.len() {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        return Err(Error::newer("the catalogue", number(applied), number(all.len())));
+        return Err(Error::newer("the catalog", number(applied), number(all.len())));
     }
     Ok(all.iter().enumerate().skip(applied).map(|(index, migration)| (index + 1, *migration)))
 }
@@ -276,7 +276,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::File(folder.path().join(FILE));
         let known = async |catalog: &Catalog| catalog.pending().await.expect("an answer").len();
-        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        let (catalog, is_new) = database.open().await.expect("a catalog");
         assert!(is_new);
         let id = SequenceId::generate();
         let state = SequenceState {
@@ -299,18 +299,18 @@ mod tests {
         drop(catalog.begin(id).await.expect("a change"));
         catalog.close().await;
         assert!(database.open_filled().await.expect("an answer").is_none());
-        let catalog = database.open_to_fill().await.expect("a catalogue");
+        let catalog = database.open_to_fill().await.expect("a catalog");
         assert_eq!(known(&catalog).await, 1, "filling goes on");
         catalog.close().await;
-        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        let (catalog, is_new) = database.open().await.expect("a catalog");
         assert!(is_new && known(&catalog).await == 0);
         catalog.filled().await.expect("a mark");
         drop(catalog.begin(id).await.expect("a change"));
         catalog.close().await;
-        let (catalog, is_new) = database.open().await.expect("a catalogue");
+        let (catalog, is_new) = database.open().await.expect("a catalog");
         assert!(!is_new && known(&catalog).await == 1);
         catalog.close().await;
-        let catalog = database.open_to_fill().await.expect("a catalogue");
+        let catalog = database.open_to_fill().await.expect("a catalog");
         assert_eq!(known(&catalog).await, 0, "one that was filled is made anew");
         catalog.close().await;
     }
@@ -319,7 +319,7 @@ mod tests {
     async fn a_full_disk_is_told_apart_and_passes() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::File(folder.path().join(FILE));
-        let (catalog, _) = database.open().await.expect("a catalogue");
+        let (catalog, _) = database.open().await.expect("a catalog");
         let pages = |count: u32| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {count}"));
         let Connections::Sqlite(writer) = &catalog.writer.connections else {
             unreachable!("a file is SQLite")

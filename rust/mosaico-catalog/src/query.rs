@@ -1,4 +1,4 @@
-//! What the catalogue knows about queries: candidates, and the statistics of their chunks. The number of statements
+//! What the catalog knows about queries: candidates, and the statistics of their chunks. The number of statements
 //! depends on the query, not on the number of sequences, topics or chunks.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use mosaico_wire::query::Expr;
 use sea_query::Query;
 use serde_json::Value;
 
-use crate::candidates::{self, Wanted};
+use crate::candidates::{self, CandidateQuery};
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::read::{ChunkRow, chunk_row, column_stats, json, text};
@@ -67,7 +67,7 @@ impl Catalog {
     /// Sequences that may hold matches, in no order.
     pub async fn candidate_sequences(
         &self,
-        select: &Expr<Wanted<'_>>,
+        select: &Expr<CandidateQuery<'_>>,
         with_metadata: bool,
     ) -> Result<Vec<FoundSequence>> {
         let found = Statement::composed(
@@ -94,7 +94,7 @@ impl Catalog {
     pub async fn candidate_topics(
         &self,
         sequences: &[SequenceId],
-        only: Option<&Wanted<'_>>,
+        only: Option<&CandidateQuery<'_>>,
         by_bounds: bool,
         with_metadata: bool,
     ) -> Result<Vec<FoundTopic>> {

@@ -1,4 +1,4 @@
-//! Questions to the catalogue.
+//! Questions to the catalog.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -268,7 +268,7 @@ pub(crate) fn ids<T>(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<T>>
 where
     T: FromStr<Err = ulid::DecodeError>,
 {
-    let parse = |text: String| text.parse().map_err(|e| Error::internal("reading an id of the catalogue", e));
+    let parse = |text: String| text.parse().map_err(|e| Error::internal("reading an id of the catalog", e));
     found.map_err(failed)?.into_iter().map(parse).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Filling a new catalogue from the store, many sequences in one transaction.
+//! Filling a new catalog from the store, many sequences in one transaction.
 
 use std::collections::HashSet;
 use std::iter;

@@ -10,7 +10,7 @@ use crate::database_error::failed;
 use crate::rows::insert_states;
 use crate::sql::{Row, Transaction, query};
 
-/// What the catalogue knows of a sequence and the store does not. Only where several daemons share a catalogue.
+/// What the catalog knows of a sequence and the store does not. Only where several daemons share a catalog.
 struct Kept {
     /// The last sign of life of the writer.
     heard_at: Option<String>,
@@ -22,8 +22,8 @@ struct KeptPart {
     number: i64,
     daemon: String,
     row_start: i64,
-    went_on_at: Option<i64>,
-    log_in_store: i64,
+    resumed_at: Option<i64>,
+    wal_in_store: i64,
     row_end: Option<i64>,
     busy: i64,
 }
@@ -36,7 +36,7 @@ impl Catalog {
     }
 
     /// Puts what the store says about a sequence in the place of all that is known of it. The caller holds its lock, and
-    /// nobody notes chunks of it meanwhile. Where daemons share the catalogue, a change of what is known is announced: then
+    /// nobody notes chunks of it meanwhile. Where daemons share the catalog, a change of what is known is announced: then
     /// the lock was not lost. False: another sequence has its name, and nothing was changed.
     pub async fn replace_sequence(&self, state: &SequenceState) -> Result<bool> {
         let change = match self.session {
@@ -89,8 +89,10 @@ async fn take_out(db: &mut Transaction, state: &SequenceState) -> Result<(), sql
 }
 
 async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error> {
-    let heard = query("SELECT CAST(heard_at AS TEXT) FROM sequence WHERE id = ?").bind(id.to_string());
-    let heard_at = heard.fetch_optional(&mut *db).await?.map(|row| row.try_get(0)).transpose()?.flatten();
+    let record_heartbeats =
+        query("SELECT CAST(heard_at AS TEXT) FROM sequence WHERE id = ?").bind(id.to_string());
+    let heard_at =
+        record_heartbeats.fetch_optional(&mut *db).await?.map(|row| row.try_get(0)).transpose()?.flatten();
     let parts = query(
         "SELECT p.topic_id, p.epoch, p.daemon, p.row_start, p.resumed_at, p.wal_in_store, p.row_end, p.busy FROM writer_epoch p \
          JOIN topic t ON t.id = p.topic_id WHERE t.sequence_id = ?",
@@ -101,8 +103,8 @@ async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error>
             number: row.try_get("epoch")?,
             daemon: row.try_get("daemon")?,
             row_start: row.try_get("row_start")?,
-            went_on_at: row.try_get("resumed_at")?,
-            log_in_store: row.try_get("wal_in_store")?,
+            resumed_at: row.try_get("resumed_at")?,
+            wal_in_store: row.try_get("wal_in_store")?,
             row_end: row.try_get("row_end")?,
             busy: row.try_get("busy")?,
         })
@@ -137,8 +139,8 @@ impl Kept {
             .bind(part.number)
             .bind(part.daemon)
             .bind(part.row_start)
-            .bind(part.went_on_at)
-            .bind(part.log_in_store)
+            .bind(part.resumed_at)
+            .bind(part.wal_in_store)
             .bind(part.row_end)
             .bind(part.busy)
             .execute(&mut *db)

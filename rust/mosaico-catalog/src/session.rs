@@ -22,10 +22,10 @@ use crate::postgres::{postgres_options, unusable};
 use crate::sql::{Row, Statement, query};
 
 /// Silence after which a daemon is taken for gone, and its lease for free.
-pub(crate) const GONE: &str = "interval '10 seconds'";
+pub(crate) const NODE_TIMEOUT: &str = "interval '10 seconds'";
 
 /// How long an answer of the database is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest pause between two looks whether a lock is free.
 const LONGEST_PAUSE: Duration = Duration::from_millis(60);
@@ -55,7 +55,7 @@ pub enum Share {
 
 /// Somebody else has the store: daemons at these addresses, or a command.
 #[derive(Debug)]
-pub struct Taken(pub Vec<String>);
+pub struct StoreBusy(pub Vec<String>);
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -63,9 +63,9 @@ enum Refusal {
     Database(SqlError),
     /// Another process has the daemon's id.
     SameDaemon,
-    Taken(Taken),
+    StoreBusy(StoreBusy),
     /// Daemons are not taken for gone yet.
-    Fading(Taken),
+    LeaseExpiring(StoreBusy),
 }
 
 impl From<SqlError> for Refusal {
@@ -96,13 +96,13 @@ struct Held {
 
 /// A lock that is held, as long as the session lives.
 #[derive(Debug)]
-pub struct Turn {
+pub struct LockGuard {
     session: Arc<Session>,
     connection: u64,
     name: String,
 }
 
-impl Drop for Turn {
+impl Drop for LockGuard {
     fn drop(&mut self) {
         let mut held = self.session.held.lock();
         if held.connection != self.connection {
@@ -130,7 +130,7 @@ impl Session {
         schema: &str,
         daemon: &str,
         share: Share,
-    ) -> Result<Result<Arc<Self>, Taken>> {
+    ) -> Result<Result<Arc<Self>, StoreBusy>> {
         let session = Arc::new(Self {
             daemon: daemon.to_owned(),
             share,
@@ -142,7 +142,7 @@ impl Session {
         });
         match session.connect().await {
             Ok(()) => Ok(Ok(session)),
-            Err(Refusal::Taken(taken) | Refusal::Fading(taken)) => Ok(Err(taken)),
+            Err(Refusal::StoreBusy(taken) | Refusal::LeaseExpiring(taken)) => Ok(Err(taken)),
             Err(Refusal::SameDaemon) => Err(Error::Startup(
                 "another daemon runs with the same id; give each daemon a state folder of its own, not a copy"
                     .into(),
@@ -157,7 +157,7 @@ impl Session {
     }
 
     /// Waits for a lock.
-    pub async fn lock(self: &Arc<Self>, name: &str) -> Result<Turn> {
+    pub async fn lock(self: &Arc<Self>, name: &str) -> Result<LockGuard> {
         let mut pauses = LOCK_BACKOFF.build();
         loop {
             if let Some(turn) = self.try_lock(name).await? {
@@ -167,7 +167,7 @@ impl Session {
         }
     }
 
-    async fn try_lock(self: &Arc<Self>, name: &str) -> Result<Option<Turn>> {
+    async fn try_lock(self: &Arc<Self>, name: &str) -> Result<Option<LockGuard>> {
         let (session, name) = (Arc::clone(self), name.to_owned());
         let statement = self.locking("SELECT pg_try_advisory_lock(hashtextextended(?, 0))", &name);
         // The lock is noted before anybody else is at the connection, and given back if the caller is gone.
@@ -178,7 +178,7 @@ impl Session {
                 *held.names.entry(name.clone()).or_default() += 1;
                 let connection = held.connection;
                 drop(held);
-                Turn { session, connection, name }
+                LockGuard { session, connection, name }
             }))
         })
         .await
@@ -191,7 +191,7 @@ impl Session {
         }
         let Some(session) = open.as_mut() else { return };
         let statement = self.locking("SELECT pg_advisory_unlock(hashtextextended(?, 0))", name);
-        if !matches!(timeout(PATIENCE, statement.fetch_all(session)).await, Ok(Ok(_))) {
+        if !matches!(timeout(TIMEOUT, statement.fetch_all(session)).await, Ok(Ok(_))) {
             self.lose(&mut open);
         }
     }
@@ -230,7 +230,7 @@ impl Session {
                 return Err(lost());
             }
             let Some(connection) = open.as_mut() else { return Err(lost()) };
-            match timeout(PATIENCE, statement.fetch_all(connection)).await {
+            match timeout(TIMEOUT, statement.fetch_all(connection)).await {
                 Ok(Ok(rows)) => then(rows).map_err(failed),
                 Ok(Err(e)) => {
                     if e.as_database_error().is_none() {
@@ -258,7 +258,7 @@ impl Session {
         let begin = Instant::now();
         let mut connection = within(PgConnection::connect_with(&self.options)).await?;
         while let Some(refusal) = self.refused(&mut connection).await? {
-            let runs = matches!(&refusal, Refusal::Taken(Taken(daemons)) if !daemons.is_empty());
+            let runs = matches!(&refusal, Refusal::StoreBusy(StoreBusy(daemons)) if !daemons.is_empty());
             if begin.elapsed() > EARLIER || (runs && self.share == Share::Alone) {
                 return Err(refusal);
             }
@@ -278,14 +278,14 @@ impl Session {
         }
         let share = if self.share == Share::Alone { alone } else { shared };
         if !self.granted(connection, share, STORE).await? {
-            return Ok(Some(Refusal::Taken(self.others(connection).await?)));
+            return Ok(Some(Refusal::StoreBusy(self.others(connection).await?)));
         }
         if self.share == Share::WithOthers {
             return Ok(None);
         }
         // Their sessions have ended; what they sent to the store may still be on its way.
         let others = self.others(connection).await?;
-        Ok((!others.0.is_empty()).then_some(Refusal::Fading(others)))
+        Ok((!others.0.is_empty()).then_some(Refusal::LeaseExpiring(others)))
     }
 
     async fn granted(&self, connection: &mut PgConnection, text: &str, name: &str) -> Result<bool, SqlError> {
@@ -294,15 +294,16 @@ impl Session {
     }
 
     /// The daemons that run, but for this one.
-    async fn others(&self, connection: &mut PgConnection) -> Result<Taken, SqlError> {
+    async fn others(&self, connection: &mut PgConnection) -> Result<StoreBusy, SqlError> {
         let known = query("SELECT to_regclass('daemon')::text").fetch_all(&mut *connection);
         let known = within(known).await?;
         if known.first().ok_or(SqlError::RowNotFound)?.try_get::<Option<&str>>(0)?.is_none() {
-            return Ok(Taken(Vec::new()));
+            return Ok(StoreBusy(Vec::new()));
         }
-        let text =
-            format!("SELECT address FROM daemon WHERE id <> ? AND seen_at > now() - {GONE} ORDER BY address");
-        within(query(text).bind(self.daemon()).fetch_texts(connection)).await.map(Taken)
+        let text = format!(
+            "SELECT address FROM daemon WHERE id <> ? AND seen_at > now() - {NODE_TIMEOUT} ORDER BY address"
+        );
+        within(query(text).bind(self.daemon()).fetch_texts(connection)).await.map(StoreBusy)
     }
 
     fn lose(&self, open: &mut Option<PgConnection>) {
@@ -317,13 +318,13 @@ impl Session {
     pub async fn close(&self) {
         let mut open = self.connection.lock().await;
         if let Some(connection) = open.take() {
-            drop(timeout(PATIENCE, connection.close()).await);
+            drop(timeout(TIMEOUT, connection.close()).await);
         }
     }
 }
 
 async fn within<T>(work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
-    timeout(PATIENCE, work).await.map_err(|_| SqlError::PoolTimedOut)?
+    timeout(TIMEOUT, work).await.map_err(|_| SqlError::PoolTimedOut)?
 }
 
 fn lost() -> Error {

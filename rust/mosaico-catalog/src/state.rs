@@ -1,4 +1,4 @@
-//! Everything that the catalogue knows about a sequence, in the form that the store's records have.
+//! Everything that the catalog knows about a sequence, in the form that the store's records have.
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};

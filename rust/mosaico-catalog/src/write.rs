@@ -1,4 +1,4 @@
-//! Changes of the catalogue, each one transaction.
+//! Changes of the catalog, each one transaction.
 
 use std::fmt::Display;
 

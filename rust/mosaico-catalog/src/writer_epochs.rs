@@ -1,9 +1,9 @@
-//! Parts of topics: which daemon received which rows. Only where several daemons share a catalogue.
+//! Parts of topics: which daemon received which rows. Only where several daemons share a catalog.
 
 use std::collections::HashMap;
 
 use mosaico_storage::error::Result;
-use mosaico_storage::format::durability::LogPlace;
+use mosaico_storage::format::durability::WalPlacement;
 use mosaico_storage::format::records::EpochRecord;
 use mosaico_storage::format::state::TopicState;
 use mosaico_types::id::TopicId;
@@ -12,21 +12,21 @@ use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
 use crate::read::{TopicRow, count, text};
-use crate::session::GONE;
+use crate::session::NODE_TIMEOUT;
 use crate::sql::{Row, Transaction, query};
 
 /// Rows of a topic that one daemon received, from one put or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartRow {
+pub struct EpochRow {
     pub number: u32,
     /// The id of the daemon.
     pub daemon: String,
     /// Rows of the topic in earlier parts.
     pub row_start: u64,
     /// Where its writer went on; rows before come from the log of earlier parts in the store.
-    pub went_on_at: u64,
+    pub resumed_at: u64,
     /// What the daemon acknowledged is in the store.
-    pub log_in_store: bool,
+    pub wal_in_store: bool,
     /// Rows of the topic, if this was its last part.
     pub row_end: Option<u64>,
     /// Not 0: the daemon may have rows in its log.
@@ -43,7 +43,7 @@ pub struct Fate {
 
 impl Catalog {
     /// The parts of a topic, in order.
-    pub async fn parts(&self, topic: TopicId) -> Result<Vec<PartRow>> {
+    pub async fn parts(&self, topic: TopicId) -> Result<Vec<EpochRow>> {
         if self.session.is_none() { Ok(Vec::new()) } else { self.part_rows(topic).await }
     }
 
@@ -56,18 +56,18 @@ impl Catalog {
         let rows = self.part_rows(topic.id).await?;
         let uploaded = rows.last().and_then(|last| last.row_end);
         let begun_ns = topic.created_ns;
-        let record = |PartRow { number, daemon, row_start, went_on_at, log_in_store, .. }| EpochRecord {
+        let record = |EpochRow { number, daemon, row_start, resumed_at, wal_in_store, .. }| EpochRecord {
             epoch: number,
             daemon,
             row_start,
-            resumed_at: Some(went_on_at).filter(|at| *at != row_start),
-            wal: if log_in_store { LogPlace::Store } else { LogPlace::default() },
+            resumed_at: Some(resumed_at).filter(|at| *at != row_start),
+            wal: if wal_in_store { WalPlacement::Replicated } else { WalPlacement::default() },
             begun_ns,
         };
         Ok((rows.into_iter().map(record).collect(), uploaded))
     }
 
-    async fn part_rows(&self, topic: TopicId) -> Result<Vec<PartRow>> {
+    async fn part_rows(&self, topic: TopicId) -> Result<Vec<EpochRow>> {
         let rows = query(
             "SELECT epoch, daemon, row_start, coalesce(resumed_at, row_start) AS resumed_at, wal_in_store, row_end, busy \
              FROM writer_epoch WHERE topic_id = ? ORDER BY epoch",
@@ -77,12 +77,12 @@ impl Catalog {
         .await
         .map_err(failed)?;
         let part = |row: &Row| {
-            Ok(PartRow {
+            Ok(EpochRow {
                 number: count(row, "epoch")?,
                 daemon: row.try_get("daemon")?,
                 row_start: count(row, "row_start")?,
-                went_on_at: count(row, "resumed_at")?,
-                log_in_store: row.try_get::<i64>("wal_in_store")? != 0,
+                resumed_at: count(row, "resumed_at")?,
+                wal_in_store: row.try_get::<i64>("wal_in_store")? != 0,
                 row_end: row.try_get::<Option<i64>>("row_end")?.map(i64::cast_unsigned),
                 busy: row.try_get("busy")?,
             })
@@ -110,7 +110,7 @@ impl Catalog {
         let rows = query(format!(
             "SELECT p.topic_id, d.address FROM writer_epoch p JOIN daemon d ON d.id = p.daemon \
              WHERE p.topic_id IN (SELECT value FROM json_each(?)) AND p.busy > 0 AND p.daemon <> ? \
-             AND d.seen_at > now() - {GONE} \
+             AND d.seen_at > now() - {NODE_TIMEOUT} \
              AND p.epoch = (SELECT max(q.epoch) FROM writer_epoch q WHERE q.topic_id = p.topic_id)"
         ))
         .bind(serde_json::json!(ids).to_string())
@@ -160,7 +160,7 @@ impl Catalog {
     }
 
     /// What became of `topics`; those that are missing were deleted.
-    pub async fn fates(&self, topics: &[TopicId]) -> Result<Vec<Fate>> {
+    pub async fn topic_states(&self, topics: &[TopicId]) -> Result<Vec<Fate>> {
         let ids: Vec<String> = topics.iter().map(ToString::to_string).collect();
         let rows = query(
             "SELECT t.id, p.epoch, p.daemon FROM topic t JOIN sequence s ON s.id = t.sequence_id \
@@ -192,7 +192,7 @@ pub(crate) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &Epo
     .bind(&part.daemon)
     .bind(part.row_start.cast_signed())
     .bind(part.resumed_at.map(u64::cast_signed))
-    .bind(i64::from(part.wal == LogPlace::Store))
+    .bind(i64::from(part.wal == WalPlacement::Replicated))
     .execute(db)
     .await
     .map(drop)

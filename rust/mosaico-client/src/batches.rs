@@ -117,7 +117,7 @@ impl Client {
     }
 }
 
-/// What the catalogue tells about a topic.
+/// What the catalog tells about a topic.
 struct Topic {
     name: String,
     tag: String,

@@ -105,7 +105,7 @@ impl Client {
         Ok(names)
     }
 
-    /// The catalogue's answer about a sequence or topic; `window` goes into the tickets.
+    /// The catalog's answer about a sequence or topic; `window` goes into the tickets.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], or what else the server says.

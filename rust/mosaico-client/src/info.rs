@@ -14,7 +14,7 @@ pub struct Endpoint {
     pub metadata: EndpointMetadata,
 }
 
-/// The catalogue's answer about a sequence or topic; no data moved.
+/// The catalog's answer about a sequence or topic; no data moved.
 #[derive(Debug, Clone)]
 pub struct Info {
     /// The stored schema (no fields for a sequence) with the resource's metadata.

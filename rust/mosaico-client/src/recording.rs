@@ -37,7 +37,7 @@ pub(crate) async fn action(
             return Err(error);
         }
         if reconnect.pause().await.is_none() {
-            return Err(if reconnect_timeout.is_zero() || error.code == ErrorCode::RowsElsewhere {
+            return Err(if reconnect_timeout.is_zero() || error.code == ErrorCode::RemoteRows {
                 error
             } else {
                 error.context(format_args!(

@@ -1,4 +1,4 @@
-//! Creation, finalization, removal and notifications: the store first, the catalogue second.
+//! Creation, finalization, removal and notifications: the store first, the catalog second.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::ingest::commit::commit;
 use crate::ingest::handover::check_complete;
 use crate::reconcile::{self, sequence_lock};
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 use crate::state::guards::{check_key, check_open, check_unlocked};
 use crate::state::queue::Job;
 
@@ -42,7 +42,7 @@ fn new_key() -> String {
 
 /// Creates a sequence and returns its key.
 pub async fn create_sequence(
-    core: &Core,
+    core: &Engine,
     name: SequenceName,
     user_metadata: Value,
     on_error: OnError,
@@ -68,17 +68,17 @@ pub async fn create_sequence(
     core.store.create_json(&SequencePaths(record.id).created(), &record).await?;
     core.catalog.sequence_created(change, &record).await?;
     core.creations.begun.lock().remove(&record.id);
-    core.writers.touch(record.id);
+    core.writers.record_activity(record.id);
     Ok(record.key)
 }
 
 /// Locks a sequence for good.
-pub async fn finalize_sequence(core: &Core, name: &SequenceName, key: &str) -> Result<()> {
+pub async fn finalize_sequence(core: &Engine, name: &SequenceName, key: &str) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, name).await?;
     let id = sequence.id;
     check_key(&sequence.key, key, name.as_str())?;
     check_open(&sequence)?;
-    core.writers.touch(id);
+    core.writers.record_activity(id);
     let mut topics = core.catalog.topics(id).await?;
     if core.cluster.is_some() {
         for topic in topics.iter_mut().filter(|topic| topic.committed_ns.is_none()) {
@@ -96,7 +96,7 @@ pub async fn finalize_sequence(core: &Core, name: &SequenceName, key: &str) -> R
 }
 
 /// Commits a topic whose upload has ended while rows of it were in the logs of other daemons.
-async fn commit_uploaded(core: &Core, topic: &mut TopicRow) -> Result<()> {
+async fn commit_uploaded(core: &Engine, topic: &mut TopicRow) -> Result<()> {
     let parts = core.catalog.parts(topic.id).await?;
     let ended = parts.last().is_some_and(|last| last.row_end.is_some());
     let Some(schema) = topic.schema.clone().filter(|_| ended) else { return Ok(()) };
@@ -106,7 +106,7 @@ async fn commit_uploaded(core: &Core, topic: &mut TopicRow) -> Result<()> {
 }
 
 /// Removes an unlocked sequence with everything in it; open puts are cut short. `key` is checked if given.
-pub async fn remove_sequence(core: &Core, name: &SequenceName, key: Option<&str>) -> Result<()> {
+pub async fn remove_sequence(core: &Engine, name: &SequenceName, key: Option<&str>) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, name).await?;
     let id = sequence.id;
     if let Some(key) = key {
@@ -118,24 +118,24 @@ pub async fn remove_sequence(core: &Core, name: &SequenceName, key: Option<&str>
 
 /// Removes a sequence whose lock is held. Once it is marked it is gone for everyone, and files that cannot be
 /// removed now are left to the background. `detail` says why.
-pub async fn remove_locked(core: &Core, id: SequenceId, detail: Value) -> Result<()> {
+pub async fn remove_locked(core: &Engine, id: SequenceId, detail: Value) -> Result<()> {
     let change = core.catalog.begin(id).await?;
     core.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
     core.catalog.sequence_deleting(change, id, detail).await?;
     if let Err(error) = reconcile::finish_sequence_removal(core, id).await {
         tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
-        core.queue.ask(Job::RemoveSequence(id));
+        core.queue.enqueue(Job::RemoveSequence(id));
     }
     Ok(())
 }
 
 /// Creates a topic and returns its key.
-pub async fn create_topic(core: &Core, topic: NewTopic, sequence_key: &str) -> Result<String> {
+pub async fn create_topic(core: &Engine, topic: NewTopic, sequence_key: &str) -> Result<String> {
     let (_lock, sequence) = sequence_lock::locked(core, &topic.locator.sequence).await?;
     let id = sequence.id;
     check_key(&sequence.key, sequence_key, sequence.name.as_str())?;
     check_open(&sequence)?;
-    core.writers.touch(id);
+    core.writers.record_activity(id);
     match core.catalog.find_topic(&topic.locator).await? {
         None => {}
         Some(row) if row.deleting => reconcile::finish_topic_removal(core, id, row.id).await?,
@@ -158,7 +158,7 @@ pub async fn create_topic(core: &Core, topic: NewTopic, sequence_key: &str) -> R
 }
 
 /// Removes an unlocked topic; an open put is cut short.
-pub async fn remove_topic(core: &Core, locator: &TopicLocator) -> Result<()> {
+pub async fn remove_topic(core: &Engine, locator: &TopicLocator) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, &locator.sequence).await?;
     let id = sequence.id;
     check_unlocked(&sequence)?;
@@ -171,13 +171,13 @@ pub async fn remove_topic(core: &Core, locator: &TopicLocator) -> Result<()> {
     core.catalog.topic_deleting(change, id, topic.id).await?;
     if let Err(error) = reconcile::finish_topic_removal(core, id, topic.id).await {
         tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
-        core.queue.ask(Job::RemoveTopic(id, topic.id));
+        core.queue.enqueue(Job::RemoveTopic(id, topic.id));
     }
     Ok(())
 }
 
 /// Finds what a notification is about.
-async fn find_subject(core: &Core, subject: &Subject) -> Result<(SequenceId, Option<TopicRow>)> {
+async fn find_subject(core: &Engine, subject: &Subject) -> Result<(SequenceId, Option<TopicRow>)> {
     match subject {
         Subject::Sequence(name) => Ok((core.catalog.sequence(name).await?.id, None)),
         Subject::Topic(locator) => {
@@ -189,7 +189,7 @@ async fn find_subject(core: &Core, subject: &Subject) -> Result<(SequenceId, Opt
 
 /// Adds a notification, once: who is not sure whether an attempt succeeded tries again with the same id.
 pub async fn notify(
-    core: &Core,
+    core: &Engine,
     subject: &Subject,
     id: NotificationId,
     notify_type: String,
@@ -209,13 +209,13 @@ pub async fn notify(
 }
 
 /// Lists notifications, oldest first.
-pub async fn notifications(core: &Core, subject: &Subject) -> Result<Vec<NotificationRow>> {
+pub async fn notifications(core: &Engine, subject: &Subject) -> Result<Vec<NotificationRow>> {
     let (sequence, topic) = find_subject(core, subject).await?;
     core.catalog.notifications(sequence, topic.map(|topic| topic.id)).await
 }
 
 /// Removes notifications.
-pub async fn purge_notifications(core: &Core, subject: &Subject) -> Result<()> {
+pub async fn purge_notifications(core: &Engine, subject: &Subject) -> Result<()> {
     let (sequence, _) = find_subject(core, subject).await?;
     let _lock = sequence_lock::lock(core, sequence).await?;
     let (sequence, topic) = find_subject(core, subject).await?;
@@ -228,16 +228,16 @@ pub async fn purge_notifications(core: &Core, subject: &Subject) -> Result<()> {
 }
 
 /// Notes a sign of life of a writer; returns after which silence it is taken for gone.
-pub async fn keep_alive(core: &Core, name: &SequenceName, key: &str) -> Result<Option<Duration>> {
+pub async fn keep_alive(core: &Engine, name: &SequenceName, key: &str) -> Result<Option<Duration>> {
     let sequence = core.catalog.sequence(name).await?;
     check_key(&sequence.key, key, name.as_str())?;
     check_open(&sequence)?;
-    core.writers.touch(sequence.id);
+    core.writers.record_activity(sequence.id);
     Ok(core.config.writer_timeout)
 }
 
 /// The writer leaves the sequence as it is.
-pub async fn end_sequence(core: &Core, name: &SequenceName, key: &str) -> Result<()> {
+pub async fn end_sequence(core: &Engine, name: &SequenceName, key: &str) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, name).await?;
     check_key(&sequence.key, key, name.as_str())?;
     if sequence.ended_ns.is_some() {
@@ -251,7 +251,7 @@ pub async fn end_sequence(core: &Core, name: &SequenceName, key: &str) -> Result
 }
 
 /// Writes the record of a sequence that ended without being finalized; returns when that was.
-pub async fn put_end(core: &Core, id: SequenceId) -> Result<i64> {
+pub async fn put_end(core: &Engine, id: SequenceId) -> Result<i64> {
     let record = EndedRecord { ended_ns: now_ns() };
     core.store.put_json(&SequencePaths(id).ended(), &record).await?;
     Ok(record.ended_ns)

@@ -4,18 +4,18 @@ use std::fs::File;
 use std::sync::Arc;
 
 use mosaico_storage::error::Result;
-use mosaico_storage::format::paths::LOG_FOLDER as LOG;
+use mosaico_storage::format::paths::WAL_FOLDER as LOG;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::store_access::Hold;
+use crate::access::store_access::StoreAccess;
 use crate::background;
 use crate::ingest::recovery::recover;
 use crate::maintenance::rebuild;
-use crate::reconcile::sequence_lock::leads;
+use crate::reconcile::sequence_lock::is_leader;
 use crate::state::config::Config;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 use crate::state::event_archive::EventArchive;
 use crate::state::footer_cache::FooterCache;
 use crate::state::layers::Layers;
@@ -24,22 +24,22 @@ use crate::state::queue::Queue;
 
 /// Recovers what an earlier process left in a store, and starts background work. The file is the lock of the store: it is
 /// to be kept until the engine has ended.
-pub async fn open(hold: Hold, config: Config) -> Result<(Arc<Core>, File)> {
-    // One after the other: the first one makes the catalogue.
+pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, File)> {
+    // One after the other: the first one makes the catalog.
     let starting = match &hold.session {
         Some(session) => Some(session.lock("start").await?),
         None => None,
     };
     let catalog = rebuild::open_catalog(&hold.database, &hold.store).await?;
-    let Hold { folder, store, lock, metrics, session, .. } = hold;
-    let catalog = catalog.measured(&metrics.catalogue_timer());
+    let StoreAccess { folder, store, lock, metrics, session, .. } = hold;
+    let catalog = catalog.measured(&metrics.catalog_timer());
     let catalog = match &session {
         Some(session) => catalog.shared(Arc::clone(session)),
         None => catalog,
     };
     let archive =
         EventArchive::open(store.clone(), catalog.clone(), config.events_kept, session.is_some()).await?;
-    let core = Arc::new(Core {
+    let core = Arc::new(Engine {
         metrics,
         layers: Layers::open(store.clone(), session.clone()).await?,
         store,
@@ -76,16 +76,16 @@ pub async fn open(hold: Hold, config: Config) -> Result<(Arc<Core>, File)> {
 }
 
 /// Ends an engine: puts and reads are cut short, chunks that are being written are finished.
-pub async fn shutdown(core: &Core) {
+pub async fn shutdown(core: &Engine) {
     core.closing.cancel();
     core.stopping.cancel();
     core.halting.cancel();
     core.tasks.close();
     core.tasks.wait().await;
     if core.check_owner().is_ok()
-        && let Err(error) = core.archive.store_pending(leads(core)).await
+        && let Err(error) = core.archive.store_pending(is_leader(core)).await
     {
-        tracing::warn!(error = %error.detail(), "the last events stay in the catalogue and are stored after the next start");
+        tracing::warn!(error = %error.detail(), "the last events stay in the catalog and are stored after the next start");
     }
     if let Err(error) = core.store.quiet().await {
         tracing::warn!(error = %error.detail(), "writes to the store are given up");

@@ -111,7 +111,7 @@ impl PyClient {
             let metadata = endpoint.metadata;
             let bounds = metadata.timestamp.map(|bounds| (bounds.min, bounds.max));
             let ticket = PyBytes::new(py, &endpoint.ticket).unbind();
-            let elsewhere = metadata.rows_elsewhere.into_iter();
+            let elsewhere = metadata.remote_rows.into_iter();
             let elsewhere = elsewhere.map(|some| (some.daemon, some.rows, some.running)).collect();
             (endpoint.locator, ticket, bounds, metadata.rows, metadata.resumed, elsewhere)
         };

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::TryFutureExt;
 use mosaico_engine::state::disk::{Disk, disks};
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_engine::state::metrics::{self, Gauges};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::layers_file;
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use crate::server::Server;
 
 /// How long each part is waited for before the server is not ready.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers monitors: `/healthz` (the process answers), `/readyz` (it can serve) and `/metrics` (OpenMetrics text). It
 /// can start before the server, which may have much to recover.
@@ -35,7 +35,7 @@ pub struct Monitor(Arc<Watched>);
 
 #[derive(Debug, Default)]
 struct Watched {
-    server: OnceLock<Weak<Core>>,
+    server: OnceLock<Weak<Engine>>,
     /// Held by the trial of the disk: one that hangs is not followed by others.
     trying: Arc<tokio::sync::Mutex<()>>,
 }
@@ -59,8 +59,8 @@ impl Monitor {
         axum::serve(listener, router).await.map_err(|e| Error::internal("answering monitors", e))
     }
 
-    fn core(&self) -> std::result::Result<Arc<Core>, &'static str> {
-        let core = self.0.server.get().ok_or("starting: the server recovers its log and catalogue")?;
+    fn core(&self) -> std::result::Result<Arc<Engine>, &'static str> {
+        let core = self.0.server.get().ok_or("starting: the server recovers its log and catalog")?;
         let core = core.upgrade().filter(|core| !core.closing.is_cancelled());
         core.ok_or("the server is shutting down")
     }
@@ -80,16 +80,16 @@ async fn counts(State(monitor): State<Monitor>) -> Response {
     }
 }
 
-fn gauges(core: &Core, disks: Vec<Disk>) -> Gauges {
+fn gauges(core: &Engine, disks: Vec<Disk>) -> Gauges {
     let ingest_bytes = core.config.ingest_bytes.saturating_sub(core.ingest_budget.available_permits());
-    Gauges { disks, log_bytes: core.live.log_bytes(), ingest_bytes, jobs: core.queue.open() }
+    Gauges { disks, wal_bytes: core.live.wal_bytes(), ingest_bytes, jobs: core.queue.open() }
 }
 
 /// A disk that hangs must not hold up the counts.
-async fn rooms(core: &Arc<Core>) -> Vec<Disk> {
+async fn rooms(core: &Arc<Engine>) -> Vec<Disk> {
     let (store, log) = (core.config.store.clone(), core.log.clone());
     let asked = trace::spawn_blocking(move || disks(&store, &log));
-    timeout(PATIENCE, asked).await.map(Result::unwrap_or_default).unwrap_or_default()
+    timeout(TIMEOUT, asked).await.map(Result::unwrap_or_default).unwrap_or_default()
 }
 
 async fn ready(State(monitor): State<Monitor>) -> Response {
@@ -103,36 +103,36 @@ async fn ready(State(monitor): State<Monitor>) -> Response {
 }
 
 /// What keeps the server from serving now.
-async fn obstacles(core: &Arc<Core>, monitor: &Monitor) -> Vec<String> {
+async fn obstacles(core: &Arc<Engine>, monitor: &Monitor) -> Vec<String> {
     if let Err(error) = core.check_owner() {
         return vec![format!("ownership: {error}")];
     }
     let layers = layers_file();
     // Monitors are callers: they do not get the cause.
     let log = |error: &Error| tracing::warn!(cause = %error.detail(), "the server is not ready");
-    let (catalogue, store, disk) = tokio::join!(
-        obstacle("catalogue", core.catalog.answers().inspect_err(log)),
+    let (catalog, store, disk) = tokio::join!(
+        obstacle("catalog", core.catalog.answers().inspect_err(log)),
         obstacle("store", core.store.has(&layers).inspect_err(log)),
         obstacle("disk", write(core, monitor)),
     );
-    [catalogue, store, disk].into_iter().flatten().collect()
+    [catalog, store, disk].into_iter().flatten().collect()
 }
 
 async fn obstacle<T, E: Display>(
     part: &str,
     trial: impl Future<Output = std::result::Result<T, E>>,
 ) -> Option<String> {
-    match timeout(PATIENCE, trial).await {
+    match timeout(TIMEOUT, trial).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(format!("{part}: {error}")),
-        Err(_) => Some(format!("{part}: no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Some(format!("{part}: no answer within {} s", TIMEOUT.as_secs())),
     }
 }
 
-/// Whether the folder of log and catalogue takes a file.
-async fn write(core: &Arc<Core>, monitor: &Monitor) -> io::Result<()> {
+/// Whether the folder of log and catalog takes a file.
+async fn write(core: &Arc<Engine>, monitor: &Monitor) -> io::Result<()> {
     let turn = Arc::clone(&monitor.0.trying).lock_owned().await;
-    let scratch = core.store.scratch_file();
+    let scratch = core.store.staging_file();
     let trial = trace::spawn_blocking(move || {
         let _turn = turn;
         std::fs::write(&scratch.file, b"ready?")

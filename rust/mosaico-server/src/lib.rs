@@ -31,7 +31,7 @@ mod service;
 pub use http::Monitor;
 pub use mosaico_engine::state::config::Config;
 pub use mosaico_storage::error::{Error, Failure, Result};
-pub use mosaico_storage::format::durability::{Acknowledge, LogPlace};
+pub use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
 
 #[cfg(feature = "faults")]
 pub use mosaico_storage::objects::faults;

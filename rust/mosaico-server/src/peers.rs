@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use mosaico_catalog::TopicRow;
 use mosaico_engine::read::options::Options;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::id::TopicId;
 use mosaico_wire::metadata::parse_location;
@@ -23,7 +23,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
 /// How long the other daemon's answer is waited for before the store is read instead.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// What one stream, and one connection, may have in flight.
@@ -42,7 +42,7 @@ impl PeerPool {
         }
         let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
         let channel = endpoint
-            .connect_timeout(PATIENCE)
+            .connect_timeout(TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
@@ -55,7 +55,7 @@ impl PeerPool {
 }
 
 /// The daemons that record some of `topics` now, with the addresses where they are reached.
-async fn recorders(core: &Core, topics: &[&TopicRow]) -> Result<HashMap<TopicId, String>> {
+async fn recorders(core: &Engine, topics: &[&TopicRow]) -> Result<HashMap<TopicId, String>> {
     let open = topics.iter().filter(|topic| topic.committed_ns.is_none());
     let open: Vec<TopicId> = open.map(|topic| topic.id).collect();
     match &core.cluster {
@@ -78,7 +78,7 @@ async fn ask<T, R>(
         request.metadata_mut().insert(*mark, MetadataValue::from(*value));
     }
     let flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    match timeout(PATIENCE, call(flight, request)).await {
+    match timeout(TIMEOUT, call(flight, request)).await {
         Ok(Ok(answer)) => Ok(Some(answer.into_inner())),
         Ok(Err(status)) if status.metadata().contains_key(status::ERROR_HEADER) => Err(told(&status)),
         Ok(Err(status)) => {
@@ -95,7 +95,7 @@ async fn ask<T, R>(
 /// The messages of a read, from the daemon that records the topic. `None`: it is this one, there is none, or it cannot be
 /// reached.
 pub(crate) async fn read(
-    core: &Core,
+    core: &Engine,
     peers: &PeerPool,
     topic: &TopicRow,
     ticket: Vec<u8>,
@@ -116,7 +116,7 @@ pub(crate) async fn read(
 
 /// What the daemons that record `topics` know of them: the `app_metadata` of their endpoints.
 pub(crate) async fn infos(
-    core: &Core,
+    core: &Engine,
     peers: &PeerPool,
     topics: &[TopicRow],
     descriptor: &FlightDescriptor,

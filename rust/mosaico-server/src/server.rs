@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::{Stream, StreamExt};
-use mosaico_engine::access::store_access::{self, Hold, Purpose};
+use mosaico_engine::access::store_access::{self, AccessMode, StoreAccess};
 use mosaico_engine::maintenance::compact::{self, Compacted};
 use mosaico_engine::maintenance::online_rebuild;
 use mosaico_engine::startup;
 use mosaico_engine::state::config::Config;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_wire::maintenance::{Progress, Rebuilt};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,7 +43,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A server on a store that it has for itself, or with others.
 #[derive(Debug)]
 pub struct Server {
-    core: Arc<Core>,
+    core: Arc<Engine>,
     /// Held until the server is dropped; tells others where it is reached.
     lock: File,
 }
@@ -55,16 +55,16 @@ impl Server {
     /// [`Error::Startup`] if the store cannot be used: not writable, or taken by another server.
     pub async fn open(config: Config) -> Result<Self> {
         config.check()?;
-        Self::on(Hold::take(&config, Purpose::Serve).await?, config).await
+        Self::on(StoreAccess::take(&config, AccessMode::Serve).await?, config).await
     }
 
     /// Recovers what an earlier process left in a store.
-    pub(crate) async fn on(hold: Hold, config: Config) -> Result<Self> {
+    pub(crate) async fn on(hold: StoreAccess, config: Config) -> Result<Self> {
         let (core, lock) = startup::open(hold, config).await?;
         Ok(Self { core, lock })
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Engine> {
         &self.core
     }
 
@@ -72,17 +72,17 @@ impl Server {
     /// meanwhile. The files of the old ones are removed with those that no record names.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalogue cannot be
+    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalog cannot be
     /// used; topics that are damaged are in the report.
     pub async fn compact(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
         compact::run(&self.core, progress).await
     }
 
-    /// Makes the catalogue anew from the store, a sequence at a time; reading and recording go on meanwhile. One that was
+    /// Makes the catalog anew from the store, a sequence at a time; reading and recording go on meanwhile. One that was
     /// cut short, by [`Self::shutdown`] too, is simply begun again.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalogue cannot be
+    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalog cannot be
     /// used; [`Error::ShuttingDown`]. Sequences that are damaged are in the report.
     pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
         online_rebuild::run(&self.core, progress, &self.core.stopping).await

@@ -159,7 +159,7 @@ impl Error {
             Self::Broken { .. } => ErrorCode::StreamBroken,
             Self::Full(_) => ErrorCode::StoreFull,
             Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
-            Self::Elsewhere { .. } => ErrorCode::RowsElsewhere,
+            Self::Elsewhere { .. } => ErrorCode::RemoteRows,
             Self::OwnershipLost(_) => ErrorCode::OwnershipLost,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,

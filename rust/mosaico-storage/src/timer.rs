@@ -50,7 +50,7 @@ impl Default for Timer {
 impl Timer {
     /// Begins an operation.
     pub fn begin(&self, operation: &'static str) -> Timing {
-        Timing { times: self.0.clone(), operation, result: "given_up", begun: Instant::now() }
+        Timing { times: self.0.clone(), operation, result: "cancelled", begun: Instant::now() }
     }
 
     /// Measures an operation; `result` says what its outcome is called.
@@ -72,7 +72,7 @@ impl Timer {
 pub struct Timing {
     times: Times<Operation>,
     operation: &'static str,
-    /// What the outcome is called; until it is there, the operation counts as given up.
+    /// What the outcome is called; until it is there, the operation counts as cancelled.
     result: &'static str,
     begun: Instant,
 }

@@ -148,7 +148,7 @@ pub enum ErrorCode {
     /// The server's store does not answer, or cannot serve now.
     StoreUnavailable,
     /// Rows of a topic are in the log of another daemon, which has to store them first.
-    RowsElsewhere,
+    RemoteRows,
     /// Another daemon owns the bucket of the server now; this one refuses every call.
     OwnershipLost,
     /// The server ends.
@@ -204,7 +204,7 @@ impl ErrorCode {
             Self::TooMany => "too_many",
             Self::Unavailable => "unavailable",
             Self::StoreUnavailable => "store_unavailable",
-            Self::RowsElsewhere => "rows_on_other_daemon",
+            Self::RemoteRows => "rows_on_other_daemon",
             Self::OwnershipLost => "ownership_lost",
             Self::ShuttingDown => "shutting_down",
             Self::Deadline => "timed_out",
@@ -249,7 +249,7 @@ impl ErrorCode {
             }
             Self::Unavailable
             | Self::StoreUnavailable
-            | Self::RowsElsewhere
+            | Self::RemoteRows
             | Self::OwnershipLost
             | Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Deadline => ErrorKind::Deadline,
@@ -298,7 +298,7 @@ impl ErrorCode {
         Self::TooMany,
         Self::Unavailable,
         Self::StoreUnavailable,
-        Self::RowsElsewhere,
+        Self::RemoteRows,
         Self::OwnershipLost,
         Self::ShuttingDown,
         Self::Deadline,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Action names.
 pub mod name {
-    /// Makes the catalogue anew from the store: [`crate::action::Nothing`] → any number of [`super::RebuildStep`], of
+    /// Makes the catalog anew from the store: [`crate::action::Nothing`] → any number of [`super::RebuildStep`], of
     /// which the last is the report.
     pub const CATALOG_REBUILD: &str = "catalog_rebuild";
     /// Every action of this kind, for tables and tests.
@@ -44,7 +44,7 @@ pub struct Problem {
 /// What a rebuild found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rebuilt {
-    /// Sequences in the catalogue.
+    /// Sequences in the catalog.
     pub sequences: u64,
     /// Topics that this run took over.
     pub topics: u64,
@@ -52,7 +52,7 @@ pub struct Rebuilt {
     pub resumed: u64,
     /// Removals that were cut short; the next start finishes them.
     pub removals: u64,
-    /// Sequences that the catalogue of a running server had and the store does not have.
+    /// Sequences that the catalog of a running server had and the store does not have.
     pub taken_out: u64,
     /// Sequences that are left out, or as they were. Their files stay as they are.
     pub problems: Vec<Problem>,

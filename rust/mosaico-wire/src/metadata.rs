@@ -47,7 +47,7 @@ pub fn topic_metadata(user_metadata: &Value, properties: &Properties) -> HashMap
 
 /// Rows of a topic that cannot be read now: they were acknowledged by another daemon and are not in the store yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RowsElsewhere {
+pub struct RemoteRows {
     /// `host:port` of that daemon; its id, if nobody knows its address any more.
     pub daemon: String,
     /// How many; absent if only that daemon knows.
@@ -70,7 +70,7 @@ pub struct EndpointMetadata {
     pub resumed: Option<u32>,
     /// What is not among `rows` yet; absent if nothing is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rows_elsewhere: Vec<RowsElsewhere>,
+    pub remote_rows: Vec<RemoteRows>,
 }
 
 /// `app_metadata` of an info, if its command asks for it: what the action `*_system_info` answers, and the state.

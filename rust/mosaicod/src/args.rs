@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Acknowledge, Config, Error, LogPlace};
+use mosaico_server::{Acknowledge, Config, Error, WalPlacement};
 
 use crate::store::StoreArgs;
 use crate::values::{Seconds, bytes_or_all, defaults};
@@ -23,17 +23,17 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show the settings that `run` would have with the same options, and where each comes from.
     Config(RunArgs),
-    /// Make the catalogue anew from the store alone; goes on where an earlier one was cut short.
+    /// Rebuild the catalog from the store; resumes an interrupted rebuild.
     Rebuild(RebuildArgs),
-    /// Compare records, chunks, log and catalogue with each other.
+    /// Compare records, chunks, WAL and catalog with each other.
     Check(CheckArgs),
-    /// Remove files that no record names, and what is left of removals that were cut short.
+    /// Delete unreferenced files and finish interrupted deletions.
     Gc(GcArgs),
-    /// Join the small chunks of finalized sequences to large ones, sorted by time.
+    /// Merge small chunks of finalized sequences into large, time-sorted ones.
     Compact(CompactArgs),
     /// Count what a store holds.
     Stats(StatsArgs),
-    /// Take over what another store has; what is there already is left out.
+    /// Import the sequences of another store that this store does not have yet.
     Import(ImportArgs),
 }
 
@@ -147,7 +147,7 @@ pub(crate) struct RunArgs {
     /// With --shared: where the other daemons reach this one; by default the address that it listens on.
     #[arg(long, value_name = "HOST:PORT", env = "MOSAICO_ADVERTISE", requires = "shared")]
     advertise: Option<String>,
-    /// Arrow bytes per stored chunk. 0: one chunk per upload, whose log must fit the disk, and whose rows the memory if
+    /// Arrow bytes per stored chunk. 0: one chunk per upload, whose WAL must fit the disk, and whose rows the memory if
     /// they are out of order.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
     chunk_bytes: usize,
@@ -160,16 +160,16 @@ pub(crate) struct RunArgs {
     /// Arrow bytes per message that is sent.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().message_bytes)]
     message_bytes: usize,
-    /// Least time between two syncs of a topic's log; more saves the disk work, and acknowledgements wait for it.
+    /// Least time between two syncs of a topic's WAL; a longer time saves disk work, and acknowledgements wait for it.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_SYNC_INTERVAL", default_value_t = Seconds(defaults().sync_interval))]
     sync_interval: Seconds,
     /// What acknowledged rows survive: `synced`, a crash of the machine; `written`, one of the daemon.
     #[arg(long, value_name = "WHAT", env = "MOSAICO_ACKNOWLEDGE", default_value = "synced")]
     acknowledge: AcknowledgeArg,
-    /// Where acknowledged rows are until they are in chunks: `disk`, of this machine; `store`, in the bucket too, so that they
-    /// survive the loss of the machine.
-    #[arg(long, value_name = "WHERE", env = "MOSAICO_LOG", default_value = "disk")]
-    log: LogArg,
+    /// Where the write-ahead log of acknowledged rows is: `disk`, on this machine; `replicated`, in the bucket too, so that
+    /// the rows survive the loss of the machine.
+    #[arg(long, value_name = "WHERE", env = "MOSAICO_WAL", default_value = "disk")]
+    wal: WalArg,
     /// Received bytes of all lanes together that may wait for the disk.
     #[arg(long, value_name = "BYTES", default_value_t = defaults().ingest_bytes)]
     ingest_bytes: usize,
@@ -179,7 +179,7 @@ pub(crate) struct RunArgs {
     /// Chunks that queries search at the same time.
     #[arg(long, value_name = "N", env = "MOSAICO_MAX_CONCURRENT_CHUNK_QUERIES", default_value_t = defaults().query_jobs)]
     query_jobs: usize,
-    /// Silence after which the writer of an open sequence is taken for gone, and the sequence is ended by its
+    /// Time without a heartbeat after which the writer of an open sequence counts as gone; its sequence is ended by its
     /// policy: removed, or kept as it is with a notification. 0: never.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_WRITER_TIMEOUT", default_value_t = Seconds(defaults().writer_timeout.unwrap_or_default()))]
     writer_timeout: Seconds,
@@ -206,9 +206,9 @@ enum AcknowledgeArg {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum LogArg {
+enum WalArg {
     Disk,
-    Store,
+    Replicated,
 }
 
 impl RunArgs {
@@ -242,9 +242,9 @@ impl RunArgs {
                 AcknowledgeArg::Synced => Acknowledge::Synced,
                 AcknowledgeArg::Written => Acknowledge::Written,
             },
-            log: match self.log {
-                LogArg::Disk => LogPlace::Disk,
-                LogArg::Store => LogPlace::Store,
+            wal: match self.wal {
+                WalArg::Disk => WalPlacement::Disk,
+                WalArg::Replicated => WalPlacement::Replicated,
             },
             ingest_bytes: self.ingest_bytes,
             chunk_jobs: self.chunk_jobs,

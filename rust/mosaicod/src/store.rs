@@ -34,14 +34,14 @@ pub(crate) struct StoreArgs {
     /// The bucket is part of the host name instead of the path (S3).
     #[arg(long, env = "MOSAICO_STORE_VIRTUAL_HOSTED")]
     store_virtual_hosted: bool,
-    /// Folder on this machine for what a bucket does not have yet (acknowledged rows!), catalogue and cache; needed with
+    /// Folder on this machine for what a bucket does not have yet (acknowledged rows!), catalog and cache; needed with
     /// a bucket, and only there.
     #[arg(long, value_name = "DIR", env = "MOSAICO_STATE_DIR")]
     state_dir: Option<PathBuf>,
     /// Take the bucket from the daemon that owns it, which is fenced; needed if its state folder is lost.
     #[arg(long)]
     force_ownership: bool,
-    /// Postgres database of the catalogue, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
+    /// Postgres database of the catalog, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
     #[arg(long, value_name = "URL", env = "MOSAICO_REPOSITORY_DB_URL", hide_env_values = true)]
     database: Option<String>,
     /// Schema of the database that holds the tables; each store needs its own.

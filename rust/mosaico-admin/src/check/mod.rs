@@ -1,4 +1,4 @@
-//! Records, chunks and catalogue against each other.
+//! Records, chunks and catalog against each other.
 //!
 //! Records have checksums, chunks too, and what one of them tells another one tells again. What is damaged and told
 //! elsewhere can be written anew; the damaged file is kept below `damaged/`. Rows are never changed, nothing is deleted.
@@ -14,7 +14,7 @@ mod wal;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mosaico_catalog::{FILE as CATALOG, storable_bounds};
-use mosaico_engine::access::store_access::Hold;
+use mosaico_engine::access::store_access::StoreAccess;
 use mosaico_engine::maintenance::rebuild;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::seal;
@@ -33,7 +33,7 @@ const LOOKS: u32 = 5;
 
 /// Checks a store that the caller holds.
 pub(crate) async fn run(
-    hold: &Hold,
+    hold: &StoreAccess,
     options: CheckOptions,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Checked> {
@@ -72,7 +72,7 @@ pub(crate) async fn run(
         // Not what an earlier rebuild began: records were written anew since.
         hold.database.forget().await?;
         let rebuilt = rebuild::run(&hold.database, store, progress).await?;
-        // What a newer version wrote is left out of the catalogue too, and was noted.
+        // What a newer version wrote is left out of the catalog too, and was noted.
         let is_newer = |problem: &Problem| {
             check.found.newer.iter().any(|newer| newer.path.starts_with(problem.path.as_str()))
         };
@@ -84,31 +84,31 @@ pub(crate) async fn run(
 }
 
 impl Check<'_> {
-    async fn open_catalog(&mut self, hold: &Hold) -> Result<()> {
+    async fn open_catalog(&mut self, hold: &StoreAccess) -> Result<()> {
         match hold.database.open_filled().await {
             Ok(Some(catalog)) => {
                 let damage =
                     catalog.integrity().await.unwrap_or_else(|error| vec![error.detail().to_string()]);
                 if damage.is_empty() {
                     if rebuild::is_older(&catalog, self.store).await.unwrap_or(false) {
-                        self.stale("the catalogue is older than the store; the next start makes it anew");
+                        self.stale("the catalog is older than the store; the next start makes it anew");
                     }
                     self.catalog = Some(catalog);
                 } else {
                     catalog.close().await;
-                    self.stale(format!("the catalogue is damaged and derived from the store: {}", damage[0]));
+                    self.stale(format!("the catalog is damaged and derived from the store: {}", damage[0]));
                 }
             }
             Ok(None) => {
                 if self.options.repair {
                     hold.database.forget().await?;
                 }
-                self.stale("there is no complete catalogue; the next start makes it from the store");
+                self.stale("there is no complete catalog; the next start makes it from the store");
             }
             Err(error @ Error::NewerFormat { .. }) => self.found.newer(CATALOG, error.to_string()),
             Err(error) => {
                 self.stale(format!(
-                    "the catalogue cannot be opened, and is derived from the store: {}",
+                    "the catalog cannot be opened, and is derived from the store: {}",
                     error.detail()
                 ));
             }
@@ -116,7 +116,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Notes what is wrong with the catalogue.
+    /// Notes what is wrong with the catalog.
     fn stale(&mut self, text: impl Into<String>) {
         self.stale = true;
         self.found.add(CATALOG, text);
@@ -131,7 +131,7 @@ impl Check<'_> {
             let StoreFile::Record(kind, _) = locate(&path).file else { continue };
             let meaning = match kind {
                 RecordKind::Layers => "the layers in it are lost, and servers do not start",
-                _ => "the events in it are known to the catalogue alone",
+                _ => "the events in it are known to the catalog alone",
             };
             let Some(bytes) = self.store.get(&path).await? else { continue };
             match records::check(kind, &bytes) {
@@ -191,9 +191,9 @@ impl Check<'_> {
                 if known.is_some() {
                     self.found.add(
                         paths.folder(),
-                        "the sequence is in the catalogue, and its folder is not in the store",
+                        "the sequence is in the catalog, and its folder is not in the store",
                     );
-                    self.stale("the catalogue names a sequence that the store does not have");
+                    self.stale("the catalog names a sequence that the store does not have");
                 }
                 return Ok(None);
             }
@@ -245,7 +245,7 @@ impl Check<'_> {
         match &self.catalog {
             Some(catalog) => {
                 let mut known = catalog.state(id).await?;
-                // The catalogue has only what counts now.
+                // The catalog has only what counts now.
                 known.iter_mut().for_each(|known| known.record.owner_epoch = self.store.fence().epoch());
                 Ok(known)
             }
@@ -294,7 +294,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The catalogue against records that are whole.
+    /// The catalog against records that are whole.
     async fn compare(
         &mut self,
         id: SequenceId,
@@ -309,14 +309,14 @@ impl Check<'_> {
         let name = &state.record.name;
         match known.map(|known| in_order(known) == in_order(state)) {
             Some(true) => {}
-            Some(false) => self.stale(format!("the catalogue says otherwise about `{name}` than the store")),
-            None => self.stale(format!("the catalogue does not know `{name}`, which the store has")),
+            Some(false) => self.stale(format!("the catalog says otherwise about `{name}` than the store")),
+            None => self.stale(format!("the catalog does not know `{name}`, which the store has")),
         }
         Ok(())
     }
 }
 
-/// Columns, notifications and topics in one order: the catalogue has none for them. Bounds that it cannot store are
+/// Columns, notifications and topics in one order: the catalog has none for them. Bounds that it cannot store are
 /// left out, and so are times that it does not know.
 fn in_order(state: &SequenceState) -> SequenceState {
     let mut state = state.clone();

@@ -106,7 +106,7 @@ impl Read {
         Ok(found)
     }
 
-    /// Schemas have no checksum; another record or the catalogue tells them too.
+    /// Schemas have no checksum; another record or the catalog tells them too.
     pub(super) fn compare_schemas(&mut self, id: SequenceId, known: Option<&SequenceState>) {
         let paths = SequencePaths(id);
         for topic in self.topic_ids(&paths) {
@@ -144,7 +144,7 @@ impl Read {
         !self.whole.contains_key(path)
     }
 
-    /// What is true of the sequence: what whole records say, and for the others what is `known` to the catalogue.
+    /// What is true of the sequence: what whole records say, and for the others what is `known` to the catalog.
     /// `None` if nothing tells what it is.
     pub(super) fn state(&self, id: SequenceId, known: Option<&SequenceState>) -> Option<SequenceState> {
         let paths = SequencePaths(id);

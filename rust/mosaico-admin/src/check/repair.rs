@@ -69,7 +69,7 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
     Ok(files)
 }
 
-/// What the catalogue knows of a record that belongs to no sequence; `None`: there is nothing to write.
+/// What the catalog knows of a record that belongs to no sequence; `None`: there is nothing to write.
 pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Option<Vec<u8>>> {
     let first = path.filename().and_then(|name| name.strip_suffix(".json"));
     let (Some(catalog), Some(first), true) = (catalog, first, path.parts().count() > 1) else {

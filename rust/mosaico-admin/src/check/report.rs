@@ -61,7 +61,7 @@ pub(crate) struct Check<'a> {
     pub(crate) catalog: Option<Catalog>,
     pub(crate) options: CheckOptions,
     pub(crate) found: Checked,
-    /// The catalogue has to be made anew.
+    /// The catalog has to be made anew.
     pub(crate) stale: bool,
     /// The state folder.
     pub(crate) folder: &'a std::path::Path,

@@ -1,4 +1,4 @@
-//! What one place knows of records, all of them know: the table of kinds, loading, the catalogue, check and repair.
+//! What one place knows of records, all of them know: the table of kinds, loading, the catalog, check and repair.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use mosaico_storage::format::checksum::seal;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
 use mosaico_storage::format::damage::DamagedSegment;
-use mosaico_storage::format::durability::LogPlace;
+use mosaico_storage::format::durability::WalPlacement;
 use mosaico_storage::format::paths::{StoreFile, locate};
 use mosaico_storage::format::record_kind::{CheckRule, Level, RecordKind};
 use mosaico_storage::format::records::{
@@ -83,7 +83,10 @@ fn state(is_final: bool) -> SequenceState {
         chunks: vec![chunk(0, 0, 0), chunk(0, 70_000, 10), chunk(1, 0, 20)],
         resumed: 0,
         damage: vec![damaged(0, 70_000), damaged(1, 0)],
-        parts: vec![epoch(0, 0, None, LogPlace::default()), epoch(1, 20, Some(25), LogPlace::Store)],
+        parts: vec![
+            epoch(0, 0, None, WalPlacement::default()),
+            epoch(1, 20, Some(25), WalPlacement::Replicated),
+        ],
         uploaded: Some(40),
     };
     let notification = |topic: Option<TopicId>| NotificationRecord {
@@ -149,7 +152,7 @@ fn repair_writes_every_kind_of_a_sequence() {
 }
 
 #[tokio::test]
-async fn what_is_written_is_loaded_checked_and_known_to_the_catalogue() {
+async fn what_is_written_is_loaded_checked_and_known_to_the_catalog() {
     for is_final in [true, false] {
         let mut state = state(is_final);
         let (folder, store) = stored(&state).await;

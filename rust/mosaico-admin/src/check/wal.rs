@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::damage::{DamagedSegment, count, text};
-use mosaico_storage::format::paths::{LOG_FOLDER as LOG, parse_logged};
+use mosaico_storage::format::paths::{WAL_FOLDER as LOG, parse_logged};
 use mosaico_storage::format::state::TopicState;
 use mosaico_storage::wal::frame::LogError;
 use mosaico_storage::wal::scan::{DamagedBytes, scan};
@@ -29,7 +29,7 @@ pub(crate) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked
         let folder = log.join(&name);
         let mut rows = 0;
         for index in list_segments(&folder).map_err(failed)? {
-            let path = format!("log/{name}/{index}.ipc");
+            let path = format!("wal/{name}/{index}.wal");
             match std::fs::read(segment_file(&folder, index)).map(|bytes| scan(&bytes, &path)) {
                 Ok(Ok(scan)) => {
                     rows += scan.rows();
@@ -54,7 +54,7 @@ pub(crate) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked
         found.log_rows += rows;
         if !topics.contains(&topic) && rows > 0 {
             found.add(
-                format!("log/{name}"),
+                format!("wal/{name}"),
                 format!("{rows} acknowledged rows are of a topic that the store lacks"),
             );
         }

@@ -15,7 +15,7 @@ mod source;
 use std::path::Path;
 
 use mosaico_catalog::Catalog;
-use mosaico_engine::access::store_access::Hold;
+use mosaico_engine::access::store_access::StoreAccess;
 use mosaico_engine::state::config::Config;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::{ROOT, SequencePaths};
@@ -94,7 +94,7 @@ struct Import<'a> {
 
 /// Imports into the store that is held.
 pub(crate) async fn run(
-    target: &Hold,
+    target: &StoreAccess,
     catalog: &Catalog,
     config: &Config,
     options: &ImportOptions,

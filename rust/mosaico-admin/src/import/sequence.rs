@@ -16,7 +16,7 @@ use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::{
     ChunkRecord, CommitRecord, DeletedRecord, FinalRecord, SequenceRecord, TopicRecord,
 };
-use mosaico_storage::format::schema::{Filled, TIMESTAMP, TimeSpan, times};
+use mosaico_storage::format::schema::{ColumnPresence, TIMESTAMP, TimeSpan, times};
 use mosaico_storage::format::state::{SequenceState, TopicState};
 use mosaico_storage::objects::Store;
 use mosaico_types::id::{SequenceId, TopicId};
@@ -229,10 +229,14 @@ impl Copy<'_> {
             id,
             row_start: self.rows,
             row_end: self.rows + count,
-            filled: batches.iter().map(Filled::of).reduce(Filled::or).unwrap_or(Filled::UNKNOWN),
+            filled: batches
+                .iter()
+                .map(ColumnPresence::of)
+                .reduce(ColumnPresence::or)
+                .unwrap_or(ColumnPresence::UNKNOWN),
         };
         let data = take(&mut self.waiting_bytes) as u64;
-        let scratch = self.store.scratch_file();
+        let scratch = self.store.staging_file();
         let written = {
             let (file, schema, config) =
                 (scratch.file.clone(), SchemaRef::clone(schema), self.config.clone());

@@ -1,7 +1,7 @@
--- The catalogue: an index over the store's records that can be rebuilt from them at any time. Texts compare by
+-- The catalog: an index over the store's records that can be rebuilt from them at any time. Texts compare by
 -- their bytes, as in SQLite.
 
--- Has a row until the catalogue has all that the store has.
+-- Has a row until the catalog has all that the store has.
 CREATE TABLE filling (since TIMESTAMPTZ NOT NULL DEFAULT now());
 INSERT INTO filling DEFAULT VALUES;
 

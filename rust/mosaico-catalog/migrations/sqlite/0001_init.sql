@@ -1,4 +1,4 @@
--- The catalogue: an index over the store's records that can be rebuilt from them at any time.
+-- The catalog: an index over the store's records that can be rebuilt from them at any time.
 
 CREATE TABLE sequence (
     id            TEXT PRIMARY KEY,

@@ -39,7 +39,7 @@ pub async fn run(store: &Store, owner: &OwnerRecord) -> Result<()> {
     for id in &moved {
         // The one who moved it may have stopped before this. Of a moving in an epoch before nothing is left.
         if !store.objects_below(&SequencePaths(*id).folder()).await?.is_empty() {
-            store.bury(*id).await?;
+            store.write_tombstone(*id).await?;
         }
     }
     let mut left = open;
@@ -103,7 +103,7 @@ async fn move_sequence(store: &Store, record: SequenceRecord, epoch: u32) -> Res
     let record = SequenceRecord { id, owner_epoch: epoch, moved_from: Some(from), ..record };
     store.put_json(&paths.created(), &record).await?;
     store.remove(&paths.deleted()).await?;
-    store.bury(from).await
+    store.write_tombstone(from).await
 }
 
 /// Copies all but the record of the sequence and what is removed; false if an object vanished meanwhile.

@@ -1,5 +1,5 @@
-//! One daemon per bucket: its catalogue knows all that the bucket holds, so nobody else may write there. Or several
-//! with one catalogue, who agreed on it; they have locks in its database, and nothing below is about them.
+//! One daemon per bucket: its catalog knows all that the bucket holds, so nobody else may write there. Or several
+//! with one catalog, who agreed on it; they have locks in its database, and nothing below is about them.
 //!
 //! A folder is locked by the operating system. A bucket has `owner.json` instead, which names its owner; everybody else
 //! is refused, or takes the bucket by force (`force_ownership`). The former owner may still run then, cut off or just
@@ -33,7 +33,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::{LOG_FOLDER as LOG, owner_file};
+use mosaico_storage::format::paths::{WAL_FOLDER as LOG, owner_file};
 use mosaico_storage::format::record::{self, FormatError};
 use mosaico_storage::format::records::OwnerRecord;
 use mosaico_storage::objects::fence::Asked;
@@ -152,7 +152,7 @@ fn hold(store: &Store, record: &OwnerRecord, heartbeat: Duration, asked: Asked) 
 pub struct Claim {
     /// The id of this server.
     pub id: String,
-    /// It was another server's: what the catalogue knows of it is outdated.
+    /// It was another server's: what the catalog knows of it is outdated.
     pub taking_over: Option<TakingOver>,
 }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mosaico_catalog::{Database, Session, Share, Taken};
+use mosaico_catalog::{Database, Session, Share, StoreBusy};
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::{LOCK_FILE as LOCK, LOG_FOLDER as LOG};
+use mosaico_storage::format::paths::{LOCK_FILE as LOCK, WAL_FOLDER as LOG};
 use mosaico_storage::objects::Store;
 use mosaico_storage::objects::durable::create_folders;
 use mosaico_storage::objects::location::StoreLocation;
@@ -21,12 +21,12 @@ use crate::state::metrics::Metrics;
 
 /// A lock that was just given up may be held for a moment more: by a process that its holder is starting, until that has
 /// become another program, or by somebody who looks whether it is held.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
-/// What belongs together: the objects, the folder of this machine that holds the log, and the catalogue.
+/// What belongs together: the objects, the folder of this machine that holds the log, and the catalog.
 #[derive(Debug)]
-pub struct Hold {
+pub struct StoreAccess {
     pub folder: PathBuf,
     pub store: Store,
     pub database: Database,
@@ -41,7 +41,7 @@ pub struct Hold {
 
 /// What a store is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum AccessMode {
     Serve,
     /// A command that changes it.
     Change,
@@ -49,17 +49,17 @@ pub enum Purpose {
     Look,
 }
 
-impl Hold {
+impl StoreAccess {
     /// Takes what a configuration names; it is made if it is not there.
     ///
     /// # Errors
     /// [`Error::Startup`] if it cannot be used, or if somebody else uses it.
-    pub async fn take(config: &Config, purpose: Purpose) -> Result<Self> {
+    pub async fn take(config: &Config, purpose: AccessMode) -> Result<Self> {
         let folder = config.folder()?.to_owned();
         let lock = lock(&folder).await?;
         let metrics = Arc::new(Metrics::new(config.ingest_bytes));
         let store = Store::open(&config.store_options()?, &metrics.of_store())?;
-        if purpose == Purpose::Serve {
+        if purpose == AccessMode::Serve {
             store.check_shared_versions().await?;
         }
         let database = config.database(&folder);
@@ -68,8 +68,8 @@ impl Hold {
             StoreLocation::Local(_) => owner::check_folder(&folder)?,
             StoreLocation::Bucket(bucket) => {
                 let shared = match purpose {
-                    Purpose::Serve => config.shared.is_some(),
-                    Purpose::Change | Purpose::Look => owner::shared(&store, config).await?,
+                    AccessMode::Serve => config.shared.is_some(),
+                    AccessMode::Change | AccessMode::Look => owner::shared(&store, config).await?,
                 };
                 let schema = shared.then_some(config.database_schema.as_str());
                 let claim = owner::claim(&store, &folder, bucket, schema, config).await?;
@@ -100,13 +100,13 @@ async fn join(
     url: &str,
     schema: &str,
     id: &str,
-    purpose: Purpose,
+    purpose: AccessMode,
     store: &str,
 ) -> Result<(Arc<Session>, bool)> {
-    if purpose != Purpose::Serve {
+    if purpose != AccessMode::Serve {
         match Session::open(url, schema, id, Share::Alone).await? {
             Ok(session) => return Ok((session, false)),
-            Err(Taken(daemons)) if purpose == Purpose::Change && !daemons.is_empty() => {
+            Err(StoreBusy(daemons)) if purpose == AccessMode::Change && !daemons.is_empty() => {
                 let daemons = daemons.join(", ");
                 return Err(Error::Startup(format!(
                     "{store} is in use by the daemons at {daemons}; stop all of them first"
@@ -115,7 +115,7 @@ async fn join(
             Err(_) => {}
         }
     }
-    if purpose != Purpose::Change
+    if purpose != AccessMode::Change
         && let Ok(session) = Session::open(url, schema, id, Share::WithOthers).await?
     {
         return Ok((session, true));
@@ -133,7 +133,7 @@ async fn lock(folder: &Path) -> Result<File> {
     create_folders(folder).map_err(failed)?;
     let path = folder.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    let patience = Instant::now() + LOCK_PATIENCE;
+    let patience = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => {
@@ -189,7 +189,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let held = lock(folder.path()).await.unwrap();
         let late = tokio::spawn(async move {
-            sleep(LOCK_PATIENCE / 4).await;
+            sleep(LOCK_TIMEOUT / 4).await;
             drop(held);
         });
         let held = lock(folder.path()).await.unwrap();

@@ -7,8 +7,8 @@ use mosaico_storage::error::Result;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::ingest::handover;
-use crate::reconcile::sequence_lock::leads;
-use crate::state::engine::Core;
+use crate::reconcile::sequence_lock::is_leader;
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
 /// How often a daemon gives a sign of life.
@@ -24,35 +24,35 @@ const LEFT_BEHIND: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts what a daemon among others does all the time.
-pub fn start(core: &Arc<Core>) {
+pub fn start(core: &Arc<Engine>) {
     if core.cluster.is_none() {
         return;
     }
     let [first, second, third, fourth] = std::array::from_fn(|_| Arc::clone(core));
     core.while_serving(async move { beat(&first).await });
-    core.while_serving(async move { look_around(&second).await });
+    core.while_serving(async move { poll_peers(&second).await });
     core.while_serving(async move { clean_up(&third).await });
     core.while_serving(async move { watch_topics(&fourth).await });
 }
 
-async fn beat(core: &Core) {
+async fn beat(core: &Engine) {
     let Some(cluster) = &core.cluster else { return };
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = cluster.beat().await {
+        if let Err(error) = cluster.heartbeat().await {
             tracing::warn!(error = %error.detail(), "the other daemons get no sign of life");
         }
     }
 }
 
 /// Wakes those who wait for events.
-async fn look_around(core: &Core) {
+async fn poll_peers(core: &Engine) {
     let mut newest = None;
     loop {
         sleep(NEWS).await;
-        match core.catalog.notice(newest.clone()).await {
+        match core.catalog.poll_changes(newest.clone()).await {
             Ok(found) => newest = found,
             Err(error) => tracing::debug!(error = %error.detail(), "cannot look for news now"),
         }
@@ -60,7 +60,7 @@ async fn look_around(core: &Core) {
 }
 
 /// Brings to an end what daemons that are gone have begun.
-async fn clean_up(core: &Arc<Core>) {
+async fn clean_up(core: &Arc<Engine>) {
     loop {
         sleep(LEFT_BEHIND).await;
         if let Err(error) = find_left_behind(core).await {
@@ -69,7 +69,7 @@ async fn clean_up(core: &Arc<Core>) {
     }
 }
 
-async fn watch_topics(core: &Arc<Core>) {
+async fn watch_topics(core: &Arc<Engine>) {
     if let Some(cluster) = &core.cluster {
         loop {
             sleep(LOOK).await;
@@ -80,19 +80,19 @@ async fn watch_topics(core: &Arc<Core>) {
     }
 }
 
-async fn find_left_behind(core: &Arc<Core>) -> Result<()> {
-    if !leads(core).await? {
+async fn find_left_behind(core: &Arc<Engine>) -> Result<()> {
+    if !is_leader(core).await? {
         return Ok(());
     }
     for id in core.catalog.left_behind().await? {
-        core.queue.ask(Job::Settle(id));
+        core.queue.enqueue(Job::Reconcile(id));
     }
     for id in core.catalog.deleting_sequences().await? {
-        core.queue.ask(Job::RemoveSequence(id));
+        core.queue.enqueue(Job::RemoveSequence(id));
     }
     for topic in core.catalog.deleting_topics().await? {
-        core.queue.ask(Job::RemoveTopic(topic.sequence_id, topic.id));
+        core.queue.enqueue(Job::RemoveTopic(topic.sequence_id, topic.id));
     }
-    core.queue.ask(Job::StoreEvents);
+    core.queue.enqueue(Job::StoreEvents);
     core.catalog.forget_daemons().await
 }

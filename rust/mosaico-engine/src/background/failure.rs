@@ -5,11 +5,11 @@ use mosaico_types::id::{NotificationId, SequenceId, TopicId};
 use serde_json::json;
 
 use crate::lifecycle::{self, Subject};
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
 /// Tells a failure, by this id; false: it could not be told now.
-pub(super) async fn tell(core: &Core, job: Job, id: NotificationId, error: &Error) -> bool {
+pub(super) async fn tell(core: &Engine, job: Job, id: NotificationId, error: &Error) -> bool {
     match try_to_tell(core, job, id, error).await {
         Ok(()) => true,
         Err(cause) => {
@@ -19,9 +19,9 @@ pub(super) async fn tell(core: &Core, job: Job, id: NotificationId, error: &Erro
     }
 }
 
-async fn try_to_tell(core: &Core, job: Job, id: NotificationId, error: &Error) -> Result<()> {
+async fn try_to_tell(core: &Engine, job: Job, id: NotificationId, error: &Error) -> Result<()> {
     let (sequence, topic) = subject(core, job).await?;
-    if let Job::Chunk(..) | Job::End(_) = job
+    if let Job::Chunk(..) | Job::ExpireWriter(_) = job
         && let Some(subject) = notified(core, sequence, topic).await?
     {
         let text = format!("background work `{}` failed and is tried again: {error}", job.name());
@@ -36,17 +36,19 @@ async fn try_to_tell(core: &Core, job: Job, id: NotificationId, error: &Error) -
     core.catalog.tell_failure(sequence, topic, &detail).await
 }
 
-async fn subject(core: &Core, job: Job) -> Result<(Option<SequenceId>, Option<TopicId>)> {
+async fn subject(core: &Engine, job: Job) -> Result<(Option<SequenceId>, Option<TopicId>)> {
     let (sequence, topic) = match job {
         Job::Chunk(topic, _) => {
             let row = core.catalog.topic_by_id(topic).await?;
             (row.map(|row| row.sequence_id), Some(topic))
         }
-        Job::RemoveTopic(sequence, topic) | Job::TrimLog(sequence, topic) => (Some(sequence), Some(topic)),
-        Job::Settle(sequence) | Job::RemoveSequence(sequence) | Job::End(sequence) => (Some(sequence), None),
+        Job::RemoveTopic(sequence, topic) | Job::TrimWal(sequence, topic) => (Some(sequence), Some(topic)),
+        Job::Reconcile(sequence) | Job::RemoveSequence(sequence) | Job::ExpireWriter(sequence) => {
+            (Some(sequence), None)
+        }
         Job::Orphans | Job::StoreEvents => (None, None),
     };
-    // What the catalogue does not know has no name to tell.
+    // What the catalog does not know has no name to tell.
     let known = match sequence {
         Some(id) => core.catalog.sequence_by_id(id).await?.is_some(),
         None => false,
@@ -55,7 +57,7 @@ async fn subject(core: &Core, job: Job) -> Result<(Option<SequenceId>, Option<To
 }
 
 async fn notified(
-    core: &Core,
+    core: &Engine,
     sequence: Option<SequenceId>,
     topic: Option<TopicId>,
 ) -> Result<Option<Subject>> {

@@ -11,10 +11,10 @@ use mosaico_storage::format::unreferenced::{Decision, Live, Pending, unreference
 use mosaico_types::id::SequenceId;
 
 use crate::reconcile::{self, sequence_lock};
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// Removes the unreferenced files of all sequences.
-pub async fn collect(core: &Arc<Core>) -> Result<()> {
+pub async fn collect(core: &Arc<Engine>) -> Result<()> {
     let now = SystemTime::now();
     for sequence in core.store.sequences().await? {
         if core.stopping.is_cancelled() {
@@ -22,10 +22,12 @@ pub async fn collect(core: &Arc<Core>) -> Result<()> {
         }
         collect_sequence(core, sequence, now).await?;
     }
-    core.store.drop_scratch(now.checked_sub(core.config.orphan_grace).unwrap_or(SystemTime::UNIX_EPOCH)).await
+    core.store
+        .drop_staging_files(now.checked_sub(core.config.orphan_grace).unwrap_or(SystemTime::UNIX_EPOCH))
+        .await
 }
 
-async fn collect_sequence(core: &Core, id: SequenceId, now: SystemTime) -> Result<()> {
+async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Result<()> {
     let _lock = sequence_lock::lock(core, id).await?;
     // Before the listing: a job that is done meanwhile has left a record in it.
     let pending = core.live.of_sequence(id);

@@ -9,14 +9,14 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::worker::take;
 use super::writer_expiry;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
 /// Starts the queue's work; it goes on until the server stops.
-pub fn start(core: &Arc<Core>) {
+pub fn start(core: &Arc<Engine>) {
     let Some(inbox) = core.queue.inbox.lock().take() else { return };
     let [first, second] = [Arc::clone(core), Arc::clone(core)];
-    core.while_serving(async move { hand_out(&first, inbox).await });
+    core.while_serving(async move { dispatch(&first, inbox).await });
     core.while_serving(async move { keep_storing_events(&second).await });
 }
 
@@ -24,10 +24,10 @@ pub fn start(core: &Arc<Core>) {
 const GATHER: Duration = Duration::from_secs(1);
 
 /// Asks for events to be stored, a while after there are some.
-async fn keep_storing_events(core: &Core) {
+async fn keep_storing_events(core: &Engine) {
     let mut news = core.catalog.news();
     loop {
-        core.queue.ask(Job::StoreEvents);
+        core.queue.enqueue(Job::StoreEvents);
         tokio::time::sleep(GATHER).await;
         if news.changed().await.is_err() {
             return;
@@ -35,7 +35,7 @@ async fn keep_storing_events(core: &Core) {
     }
 }
 
-async fn hand_out(core: &Arc<Core>, mut inbox: UnboundedReceiver<Job>) {
+async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
     let mut writers = every(core.config.writer_timeout.unwrap_or(Duration::MAX) / 4);
     let mut orphans = every(core.config.orphan_grace);
     loop {
@@ -45,11 +45,11 @@ async fn hand_out(core: &Arc<Core>, mut inbox: UnboundedReceiver<Job>) {
                 None => return,
             },
             () = core.catalog.unsettled.added() => {
-                core.catalog.unsettled.all().into_iter().for_each(|id| take(core, Job::Settle(id)));
+                core.catalog.unsettled.all().into_iter().for_each(|id| take(core, Job::Reconcile(id)));
             }
             _ = orphans.tick() => take(core, Job::Orphans),
             _ = writers.tick(), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {
-                Ok(gone) => gone.into_iter().for_each(|id| take(core, Job::End(id))),
+                Ok(gone) => gone.into_iter().for_each(|id| take(core, Job::ExpireWriter(id))),
                 Err(error) => tracing::warn!(error = %error.detail(), "cannot look for silent writers now"),
             },
         }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// Starts the heartbeat, if another daemon may take the store.
-pub fn start(core: &Arc<Core>) {
+pub fn start(core: &Arc<Engine>) {
     if !core.store.fence().is_claimed() {
         return;
     }
@@ -25,7 +25,7 @@ pub fn start(core: &Arc<Core>) {
     });
 }
 
-async fn heartbeat(core: &Core) {
+async fn heartbeat(core: &Engine) {
     let period = core.config.ownership_heartbeat;
     let mut beats = interval_at(Instant::now() + period, period);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);

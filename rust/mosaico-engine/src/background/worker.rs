@@ -14,18 +14,18 @@ use tracing::Instrument;
 use super::{failure, garbage_collection, writer_expiry};
 use crate::ingest::{chunker, replicated_wal};
 use crate::reconcile::{self, sequence_lock};
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
 /// The longest pause between two attempts, in first pauses, without its jitter.
 const LONGEST_PAUSE: u32 = 32;
 
 /// Does a job once.
-async fn run(job: Job, core: &Arc<Core>) -> Result<()> {
+async fn run(job: Job, core: &Arc<Engine>) -> Result<()> {
     match job {
         Job::Chunk(topic, index) => chunker::run(core, topic, index).await,
         // Whoever has the lock finds a settled sequence.
-        Job::Settle(sequence) => sequence_lock::lock(core, sequence).await.map(drop),
+        Job::Reconcile(sequence) => sequence_lock::lock(core, sequence).await.map(drop),
         Job::RemoveSequence(sequence) => {
             let _lock = sequence_lock::lock(core, sequence).await?;
             match core.catalog.sequence_by_id(sequence).await? {
@@ -40,16 +40,16 @@ async fn run(job: Job, core: &Arc<Core>) -> Result<()> {
                 _ => Ok(()),
             }
         }
-        Job::End(sequence) => writer_expiry::end(core, sequence).await,
-        Job::TrimLog(sequence, topic) => replicated_wal::trim(core, sequence, topic).await,
-        Job::Orphans if !sequence_lock::leads(core).await? => Ok(()),
+        Job::ExpireWriter(sequence) => writer_expiry::end(core, sequence).await,
+        Job::TrimWal(sequence, topic) => replicated_wal::trim(core, sequence, topic).await,
+        Job::Orphans if !sequence_lock::is_leader(core).await? => Ok(()),
         Job::Orphans => garbage_collection::collect(core).await,
-        Job::StoreEvents => core.archive.store_pending(sequence_lock::leads(core)).await,
+        Job::StoreEvents => core.archive.store_pending(sequence_lock::is_leader(core)).await,
     }
 }
 
 /// Takes a job up.
-pub(super) fn take(core: &Arc<Core>, job: Job) {
+pub(super) fn take(core: &Arc<Engine>, job: Job) {
     let mut tokens = vec![core.tasks.token()];
     let mut cancel = CancellationToken::new();
     if let Job::Chunk(topic, _) = job {
@@ -74,13 +74,13 @@ pub(super) fn take(core: &Arc<Core>, job: Job) {
     let span = tracing::error_span!("work", job = job.name());
     let work = async move {
         let _tokens = tokens;
-        carry_out(&core, job, &again, &cancel).await;
+        run_with_retries(&core, job, &again, &cancel).await;
     };
     tokio::spawn(work.instrument(span));
 }
 
 /// Runs a job until it is done. An attempt is never cut short, only the pauses between attempts are.
-async fn carry_out(core: &Arc<Core>, job: Job, again: &Notify, cancel: &CancellationToken) {
+async fn run_with_retries(core: &Arc<Engine>, job: Job, again: &Notify, cancel: &CancellationToken) {
     let mut pauses = retry_backoff(core.config.retry_pause);
     let (mut attempts, mut told, mut id) = (0, false, NotificationId::generate());
     loop {

@@ -17,25 +17,25 @@ use crate::ingest::commit::commit;
 use crate::ingest::handover::{adopt, check_complete};
 use crate::lifecycle;
 use crate::reconcile::sequence_lock;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 use crate::state::guards::check_open;
 
 /// Sequences whose writers are gone.
-pub async fn silent(core: &Core) -> Result<Vec<SequenceId>> {
+pub async fn silent(core: &Engine) -> Result<Vec<SequenceId>> {
     let open: HashSet<SequenceId> = core.catalog.open_sequences().await?.into_iter().collect();
     core.writers.retain(&open);
     for &id in &open {
         // An open put is a sign of life, however long it is silent.
         if core.live.of_sequence(id).iter().any(|topic| topic.is_written()) {
-            core.writers.touch(id);
+            core.writers.record_activity(id);
         }
     }
     if core.cluster.is_some() {
-        core.catalog.heard(&core.writers.heard()).await?;
-        if !sequence_lock::leads(core).await? {
+        core.catalog.record_heartbeats(&core.writers.heard()).await?;
+        if !sequence_lock::is_leader(core).await? {
             return Ok(Vec::new());
         }
-        core.catalog.heard_all(true).await?;
+        core.catalog.record_all_heartbeats(true).await?;
     }
     let mut gone = Vec::new();
     for id in open {
@@ -53,20 +53,20 @@ struct Silence {
 }
 
 /// `None`: it is there.
-async fn silence(core: &Core, sequence: SequenceId) -> Result<Option<Silence>> {
+async fn silence(core: &Engine, sequence: SequenceId) -> Result<Option<Silence>> {
     if core.live.of_sequence(sequence).iter().any(|topic| topic.is_written()) {
         return Ok(None);
     }
     let lasting = match &core.cluster {
         None => core.writers.silence(sequence),
-        Some(_) => core.catalog.silence(sequence).await?,
+        Some(_) => core.catalog.time_since_heartbeat(sequence).await?,
     };
     let too_long = core.config.writer_timeout.is_some_and(|timeout| lasting >= timeout);
     Ok(Some(Silence { lasting, too_long }))
 }
 
 /// Ends a sequence whose writer is gone by its policy.
-pub async fn end(core: &Core, id: SequenceId) -> Result<()> {
+pub async fn end(core: &Engine, id: SequenceId) -> Result<()> {
     chunks_settled(core, id).await?;
     let _lock = sequence_lock::lock(core, id).await?;
     let Some(sequence) = core.catalog.sequence_by_id(id).await? else { return Ok(()) };
@@ -98,7 +98,7 @@ pub async fn end(core: &Core, id: SequenceId) -> Result<()> {
 }
 
 /// Waits until what was received is in chunks.
-async fn chunks_settled(core: &Core, id: SequenceId) -> Result<()> {
+async fn chunks_settled(core: &Engine, id: SequenceId) -> Result<()> {
     for topic in core.live.of_sequence(id).iter().filter(|topic| !topic.is_written()) {
         select! {
             settled = topic.wait_below(1) => settled?,
@@ -110,7 +110,7 @@ async fn chunks_settled(core: &Core, id: SequenceId) -> Result<()> {
 }
 
 /// Commits what is there, and says that the writer is gone.
-async fn report(core: &Core, sequence: &SequenceRow, text: String) -> Result<()> {
+async fn report(core: &Engine, sequence: &SequenceRow, text: String) -> Result<()> {
     let id = sequence.id;
     for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
         if core.live.get(topic.id).is_some_and(|live| !live.segments().is_empty()) {

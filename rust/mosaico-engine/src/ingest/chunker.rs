@@ -14,14 +14,14 @@ use mosaico_types::id::TopicId;
 use tokio::select;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::handover::{give_way, is_cut};
+use super::handover::{is_superseded, yield_to_successor};
 use crate::reconcile::sequence_lock;
-use crate::state::active_topic::{LiveTopic, Segment};
-use crate::state::engine::Core;
+use crate::state::active_topic::{ActiveTopic, Segment};
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
 /// Makes a chunk of a closed segment.
-pub async fn run(core: &Core, topic: TopicId, index: ChunkId) -> Result<()> {
+pub async fn run(core: &Engine, topic: TopicId, index: ChunkId) -> Result<()> {
     let Some(topic) = core.live.get(topic) else { return Ok(()) };
     loop {
         match make(core, &topic, index).await {
@@ -46,7 +46,11 @@ enum Made {
 }
 
 /// `None`: there is nothing more to do in this run of the server. What waits lies in the log: the next start picks it up.
-async fn permit<'a>(core: &Core, topic: &LiveTopic, permits: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+async fn permit<'a>(
+    core: &Engine,
+    topic: &ActiveTopic,
+    permits: &'a Semaphore,
+) -> Option<SemaphorePermit<'a>> {
     select! {
         biased;
         () = topic.cancel.cancelled() => None,
@@ -55,15 +59,15 @@ async fn permit<'a>(core: &Core, topic: &LiveTopic, permits: &'a Semaphore) -> O
     }
 }
 
-async fn make(core: &Core, topic: &Arc<LiveTopic>, index: ChunkId) -> Result<Made> {
+async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result<Made> {
     // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
     if let Some(cluster) = &core.cluster {
-        give_way(core, cluster, topic).await?;
+        yield_to_successor(core, cluster, topic).await?;
     }
     let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(Made::Done) };
     let Some(segment) = topic.segment(index) else { return Ok(Made::Done) };
     let begun = Instant::now();
-    let scratch = core.store.scratch_file();
+    let scratch = core.store.staging_file();
     let written = {
         let (live, file) = (Arc::clone(topic), scratch.file.clone());
         let limits = (core.config.row_group_bytes, core.config.message_bytes);
@@ -96,10 +100,10 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: ChunkId) -> Result<Mad
     let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
     core.store.publish(&scratch, &paths.chunk(index)).await?;
     drop(storing);
-    if core.cluster.is_some() || core.config.logs_to_store() {
+    if core.cluster.is_some() || core.config.replicates_wal() {
         // Then the rows that are not in chunks are the last ones, for whoever goes on.
         select! {
-            () = topic.turn(index) => {}
+            () = topic.wait_for_earlier_segments(index) => {}
             () = topic.cancel.cancelled() => return Ok(Made::Done),
             () = core.stopping.cancelled() => return Ok(Made::Done),
         }
@@ -117,30 +121,30 @@ async fn make(core: &Core, topic: &Arc<LiveTopic>, index: ChunkId) -> Result<Mad
             return Ok(Made::Done);
         }
         let parts = core.catalog.parts(topic.id()).await?;
-        if is_cut(&parts, index, segment.row_end()) {
+        if is_superseded(&parts, index, segment.row_end()) {
             return Ok(Made::Again);
         }
         change = Some(core.catalog.begin(sequence).await?);
     }
-    let noting = select! {
-        noting = topic.noting.read() => noting,
+    let chunk_commit_lock = select! {
+        chunk_commit_lock = topic.chunk_commit_lock.read() => chunk_commit_lock,
         () = topic.cancel.cancelled() => return Ok(Made::Done),
     };
     core.store.put_json(&paths.chunk_record(index), &record).await?;
     core.catalog.chunk_stored(change, sequence, topic.id(), &record).await?;
-    // Catalogue first: a reader looks at the segments first and skips chunks that it saw as a segment.
-    topic.chunked(index);
-    drop(noting);
+    // Catalog first: a reader looks at the segments first and skips chunks that it saw as a segment.
+    topic.segment_flushed(index);
+    drop(chunk_commit_lock);
     drop(held);
-    if core.config.logs_to_store() {
-        core.queue.ask(Job::TrimLog(sequence, topic.id()));
+    if core.config.replicates_wal() {
+        core.queue.enqueue(Job::TrimWal(sequence, topic.id()));
     }
     core.metrics.chunk_stored(record.bytes, begun.elapsed());
     Ok(Made::Done)
 }
 
 fn encode(
-    topic: &LiveTopic,
+    topic: &ActiveTopic,
     index: ChunkId,
     segment: Segment,
     scratch: &std::path::Path,

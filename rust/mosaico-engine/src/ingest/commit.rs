@@ -6,12 +6,12 @@ use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::{CommitRecord, TopicRecord};
 use mosaico_types::now_ns;
 
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
 /// Completes a topic whose rows are all in chunks. The caller holds the lock of its sequence. `schema` is an IPC
 /// schema message. Returns when that was.
-pub async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Result<i64> {
+pub async fn commit(core: &Engine, row: &TopicRow, schema: Vec<u8>) -> Result<i64> {
     let paths = SequencePaths(row.sequence_id).topic(row.id);
     let mut chunks = Vec::new();
     for chunk in core.catalog.chunks(row.id).await? {
@@ -23,8 +23,8 @@ pub async fn commit(core: &Core, row: &TopicRow, schema: Vec<u8>) -> Result<i64>
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await?;
-    if core.cluster.is_some() || core.config.logs_to_store() {
-        core.queue.ask(Job::TrimLog(row.sequence_id, row.id));
+    if core.cluster.is_some() || core.config.replicates_wal() {
+        core.queue.enqueue(Job::TrimWal(row.sequence_id, row.id));
     }
     Ok(record.committed_ns)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
+use mosaico_catalog::{ChunkRow, EpochRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::damage::{self, DamagedSegment};
@@ -17,18 +17,23 @@ use mosaico_storage::format::records::{EpochRecord, UploadedRecord};
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::PutCommand;
-use mosaico_wire::metadata::RowsElsewhere;
+use mosaico_wire::metadata::RemoteRows;
 
 use super::replicated_wal::{catch_up, end_of_parts};
 use crate::reconcile;
-use crate::state::active_topic::LiveTopic;
-use crate::state::engine::Core;
+use crate::state::active_topic::ActiveTopic;
+use crate::state::engine::Engine;
 use crate::state::membership::Cluster;
 use crate::state::queue::Job;
 
 /// The part that a put writes; the caller holds the lock of the sequence. A part of another daemon is ended after the
 /// rows that the writer has an acknowledgement of, and those that are in chunks.
-pub async fn enter(core: &Core, cluster: &Cluster, row: &TopicRow, command: &PutCommand) -> Result<PartRow> {
+pub async fn enter(
+    core: &Engine,
+    cluster: &Cluster,
+    row: &TopicRow,
+    command: &PutCommand,
+) -> Result<EpochRow> {
     let parts = core.catalog.parts(row.id).await?;
     let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
     if last.row_end.is_some() {
@@ -44,8 +49,8 @@ pub async fn enter(core: &Core, cluster: &Cluster, row: &TopicRow, command: &Put
         let here = damage::ends(&row.damage).filter(of_part).map(|(_, end)| end).fold(here, u64::max);
         let acknowledged = command.acknowledged.unwrap_or(0);
         let stored = core.catalog.chunks(row.id).await?.iter().map(ChunkRow::row_end).max().unwrap_or(0);
-        let is_here = acknowledged <= here.max(stored).max(last.went_on_at);
-        if last.log_in_store == core.config.logs_to_store() && (is_here || !last.log_in_store) {
+        let is_here = acknowledged <= here.max(stored).max(last.resumed_at);
+        if last.wal_in_store == core.config.replicates_wal() && (is_here || !last.wal_in_store) {
             return Ok(last.clone());
         }
         // It was started with another setting, and a part tells one; or its disk lost rows, which the store has.
@@ -61,18 +66,18 @@ pub async fn enter(core: &Core, cluster: &Cluster, row: &TopicRow, command: &Put
 /// to the rows that are acknowledged; `None`: all of it. The first `here` rows are in chunks or in the log of this
 /// daemon. Without the rows in the store, the part begins after those that are acknowledged.
 async fn succeed(
-    core: &Core,
+    core: &Engine,
     cluster: &Cluster,
     row: &TopicRow,
-    parts: &[PartRow],
+    parts: &[EpochRow],
     here: u64,
     acknowledged: Option<u64>,
-) -> Result<PartRow> {
+) -> Result<EpochRow> {
     let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
     let chunks = core.catalog.chunks(row.id).await?;
     let stored = chunks.iter().map(ChunkRow::row_end).max().unwrap_or(0);
     let from = stored.max(last.row_start).max(here);
-    let known = acknowledged.map(|rows| rows.max(from).max(last.went_on_at));
+    let known = acknowledged.map(|rows| rows.max(from).max(last.resumed_at));
     let found = match known {
         Some(to) if to == from => to,
         _ => end_of_parts(core, row, parts, &chunks, from).await?,
@@ -89,7 +94,7 @@ async fn succeed(
 
 /// Goes on with a topic without its writer, if it is not coming back and its last daemon is gone, which has nothing that
 /// is not in the store. The caller holds the lock of the sequence.
-pub async fn adopt(core: &Core, cluster: &Cluster, row: &TopicRow) -> Result<()> {
+pub async fn adopt(core: &Engine, cluster: &Cluster, row: &TopicRow) -> Result<()> {
     if missing_rows(core, row).await?.is_empty() {
         return Ok(());
     }
@@ -97,38 +102,46 @@ pub async fn adopt(core: &Core, cluster: &Cluster, row: &TopicRow) -> Result<()>
     let (Some(last), Some(schema)) = (parts.last(), &row.schema) else { return Ok(()) };
     let part = if last.daemon == cluster.id() {
         last.clone()
-    } else if last.log_in_store && core.catalog.daemon(&last.daemon).await?.is_none_or(|last| !last.alive) {
+    } else if last.wal_in_store && core.catalog.daemon(&last.daemon).await?.is_none_or(|last| !last.alive) {
         succeed(core, cluster, row, &parts, 0, None).await?
     } else {
         return Ok(());
     };
-    let (schema, folder) = (parse_schema_message(schema)?, core.log_folder(row.id));
-    let create = || LiveTopic::new(row.clone(), schema, folder, BTreeMap::new());
+    let (schema, folder) = (parse_schema_message(schema)?, core.wal_folder(row.id));
+    let create = || ActiveTopic::new(row.clone(), schema, folder, BTreeMap::new());
     let Some(writer) = core.live.open(row.id, create) else { return Ok(()) };
     catch_up(core, writer.topic(), &part).await
 }
 
 async fn begin(
-    core: &Core,
+    core: &Engine,
     cluster: &Cluster,
     row: &TopicRow,
     number: u32,
-    Range { start: row_start, end: went_on_at }: Range<u64>,
-) -> Result<PartRow> {
+    Range { start: row_start, end: resumed_at }: Range<u64>,
+) -> Result<EpochRow> {
     let daemon = cluster.id().to_owned();
     let record = EpochRecord {
         epoch: number,
         daemon,
         row_start,
-        resumed_at: (went_on_at > row_start).then_some(went_on_at),
-        wal: core.config.log,
+        resumed_at: (resumed_at > row_start).then_some(resumed_at),
+        wal: core.config.wal,
         begun_ns: now_ns(),
     };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).epoch(number), &record).await?;
     core.catalog.part_begun(change, row.id, &record).await?;
-    let log_in_store = core.config.logs_to_store();
-    Ok(PartRow { number, daemon: record.daemon, row_start, went_on_at, log_in_store, row_end: None, busy: 1 })
+    let wal_in_store = core.config.replicates_wal();
+    Ok(EpochRow {
+        number,
+        daemon: record.daemon,
+        row_start,
+        resumed_at,
+        wal_in_store,
+        row_end: None,
+        busy: 1,
+    })
 }
 
 /// Rows that a daemon still has to store.
@@ -141,7 +154,7 @@ pub struct Missing {
 
 /// Rows that are not in chunks. What the last part has is only known once its upload has ended, or if its daemon has
 /// nothing more.
-fn missing(parts: &[PartRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> Vec<Missing> {
+fn missing(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> Vec<Missing> {
     let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
     for chunk in chunks {
         *stored.entry(chunk.id.epoch).or_default() += chunk.rows;
@@ -157,7 +170,7 @@ fn missing(parts: &[PartRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) ->
         let rows = match end {
             Some(end) => Some((end - part.row_start).saturating_sub(stored)),
             None if part.busy > 0 => None,
-            None => Some((part.went_on_at - part.row_start).saturating_sub(stored)),
+            None => Some((part.resumed_at - part.row_start).saturating_sub(stored)),
         };
         (rows != Some(0)).then(|| Missing { daemon: part.daemon.clone(), rows })
     });
@@ -165,17 +178,17 @@ fn missing(parts: &[PartRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) ->
 }
 
 /// Whether all parts before the last one are in chunks.
-pub fn earlier_are_stored(parts: &[PartRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> bool {
+pub fn earlier_are_stored(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> bool {
     let last = parts.last().map(|last| last.number);
     let settled = parts.iter().map(|part| match Some(part.number) == last {
-        true => PartRow { busy: 0, row_end: None, ..part.clone() },
+        true => EpochRow { busy: 0, row_end: None, ..part.clone() },
         false => part.clone(),
     });
     missing(&settled.collect::<Vec<_>>(), chunks, damage).is_empty()
 }
 
 /// Rows of a topic that are not in chunks, with those in the logs of other daemons.
-pub async fn missing_rows(core: &Core, row: &TopicRow) -> Result<Vec<Missing>> {
+pub async fn missing_rows(core: &Engine, row: &TopicRow) -> Result<Vec<Missing>> {
     let parts = core.catalog.parts(row.id).await?;
     if parts.is_empty() {
         return Ok(Vec::new());
@@ -186,7 +199,7 @@ pub async fn missing_rows(core: &Core, row: &TopicRow) -> Result<Vec<Missing>> {
 }
 
 /// Refuses what needs all rows of a topic as long as some are missing.
-pub async fn check_complete(core: &Core, row: &TopicRow) -> Result<()> {
+pub async fn check_complete(core: &Engine, row: &TopicRow) -> Result<()> {
     match missing_rows(core, row).await?.first() {
         Some(Missing { daemon, rows }) => Err(elsewhere(core, &row.locator, daemon, *rows).await?),
         None => Ok(()),
@@ -194,7 +207,7 @@ pub async fn check_complete(core: &Core, row: &TopicRow) -> Result<()> {
 }
 
 /// Rows of a topic that cannot be read here, and where they are.
-pub async fn rows_elsewhere(core: &Core, row: &TopicRow) -> Result<Vec<RowsElsewhere>> {
+pub async fn remote_rows(core: &Engine, row: &TopicRow) -> Result<Vec<RemoteRows>> {
     let (Some(cluster), None) = (&core.cluster, row.committed_ns) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for Missing { daemon, rows } in missing_rows(core, row).await? {
@@ -202,13 +215,13 @@ pub async fn rows_elsewhere(core: &Core, row: &TopicRow) -> Result<Vec<RowsElsew
         if daemon != cluster.id() {
             let known = core.catalog.daemon(&daemon).await?;
             let (daemon, running) = known.map_or((daemon, false), |known| (known.address, known.alive));
-            found.push(RowsElsewhere { daemon, rows, running });
+            found.push(RemoteRows { daemon, rows, running });
         }
     }
     Ok(found)
 }
 
-async fn elsewhere(core: &Core, topic: &TopicLocator, daemon: &str, rows: Option<u64>) -> Result<Error> {
+async fn elsewhere(core: &Engine, topic: &TopicLocator, daemon: &str, rows: Option<u64>) -> Result<Error> {
     let known = core.catalog.daemon(daemon).await?;
     let place = match &known {
         Some(known) if known.alive => format!("at {}, which is storing them", known.address),
@@ -220,7 +233,7 @@ async fn elsewhere(core: &Core, topic: &TopicLocator, daemon: &str, rows: Option
 
 /// Notes that the upload of a topic has ended, of which rows are still in the logs of other daemons. Finalizing the
 /// sequence commits it. The caller holds the lock.
-pub async fn uploaded(core: &Core, row: &TopicRow, rows: u64) -> Result<()> {
+pub async fn uploaded(core: &Engine, row: &TopicRow, rows: u64) -> Result<()> {
     let record = UploadedRecord { rows, ended_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).uploaded(), &record).await?;
@@ -228,7 +241,7 @@ pub async fn uploaded(core: &Core, row: &TopicRow, rows: u64) -> Result<()> {
 }
 
 /// Ends the put if another daemon has a later part, and cuts off the rows that the writer sent again.
-pub async fn give_way(core: &Core, cluster: &Cluster, topic: &Arc<LiveTopic>) -> Result<()> {
+pub async fn yield_to_successor(core: &Engine, cluster: &Cluster, topic: &Arc<ActiveTopic>) -> Result<()> {
     let parts = core.catalog.parts(topic.id()).await?;
     if parts.last().is_some_and(|last| last.daemon != cluster.id()) {
         topic.end_writer().await;
@@ -242,12 +255,12 @@ pub async fn give_way(core: &Core, cluster: &Cluster, topic: &Arc<LiveTopic>) ->
 }
 
 /// Whether rows of a segment, or all after `row_end`, were sent again to another daemon.
-pub fn is_cut(parts: &[PartRow], segment: ChunkId, row_end: u64) -> bool {
+pub fn is_superseded(parts: &[EpochRow], segment: ChunkId, row_end: u64) -> bool {
     parts.iter().any(|next| Some(next.number) == segment.epoch.checked_add(1) && next.row_start < row_end)
 }
 
 /// Follows what other daemons did with the topics that are live here: lets go of those that they took over or deleted.
-pub async fn follow_others(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
+pub async fn follow_others(core: &Arc<Engine>, cluster: &Cluster) -> Result<()> {
     let busy = core.catalog.busy_parts(cluster.id()).await?;
     let live = core.live.all();
     for (topic, number, count) in busy {
@@ -260,18 +273,18 @@ pub async fn follow_others(core: &Arc<Core>, cluster: &Cluster) -> Result<()> {
         return Ok(());
     }
     let ids: Vec<_> = live.iter().map(|topic| topic.id()).collect();
-    let fates = core.catalog.fates(&ids).await?;
+    let topic_states = core.catalog.topic_states(&ids).await?;
     for topic in &live {
-        match fates.iter().find(|fate| fate.topic == topic.id()) {
+        match topic_states.iter().find(|fate| fate.topic == topic.id()) {
             None => reconcile::drop_deleted(core, topic).await?,
             Some(fate) => {
                 let Some((last, daemon)) = &fate.last else { continue };
                 let earlier = || topic.indices().iter().any(|id| id.epoch < *last);
                 if daemon != cluster.id() || earlier() {
-                    give_way(core, cluster, topic).await?;
+                    yield_to_successor(core, cluster, topic).await?;
                     for segment in topic.indices() {
                         if segment.epoch < *last || daemon != cluster.id() {
-                            core.queue.ask(Job::Chunk(topic.id(), segment));
+                            core.queue.enqueue(Job::Chunk(topic.id(), segment));
                         }
                     }
                     core.live.release(topic.id());
@@ -287,9 +300,9 @@ mod tests {
 
     use super::*;
 
-    fn part(number: u32, row_start: u64, row_end: Option<u64>, busy: i64) -> PartRow {
-        let (daemon, went_on_at) = (format!("d{number}"), row_start);
-        PartRow { number, daemon, row_start, went_on_at, log_in_store: false, row_end, busy }
+    fn part(number: u32, row_start: u64, row_end: Option<u64>, busy: i64) -> EpochRow {
+        let (daemon, resumed_at) = (format!("d{number}"), row_start);
+        EpochRow { number, daemon, row_start, resumed_at, wal_in_store: false, row_end, busy }
     }
 
     fn chunk(part: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
@@ -307,7 +320,7 @@ mod tests {
         let open = [part(0, 0, None, 3)];
         assert_eq!(missing(&open, &[], &[]), [Missing { daemon: "d0".into(), rows: None }]);
         assert!(missing(&[part(0, 0, None, 0)], &[], &[]).is_empty());
-        let behind = [PartRow { went_on_at: 10, ..part(0, 0, None, 0) }];
+        let behind = [EpochRow { resumed_at: 10, ..part(0, 0, None, 0) }];
         assert_eq!(
             missing(&behind, &[chunk(0, 0, 0, 4)], &[]),
             [Missing { daemon: "d0".into(), rows: Some(6) }]
@@ -326,8 +339,8 @@ mod tests {
     #[test]
     fn a_part_is_cut_where_the_next_one_begins() {
         let parts = [part(0, 0, None, 1), part(1, 100, None, 1)];
-        assert!(is_cut(&parts, ChunkId::first(0), 101));
-        assert!(!is_cut(&parts, ChunkId::first(0), 100));
-        assert!(!is_cut(&parts, ChunkId::first(1), 1_000));
+        assert!(is_superseded(&parts, ChunkId::first(0), 101));
+        assert!(!is_superseded(&parts, ChunkId::first(0), 100));
+        assert!(!is_superseded(&parts, ChunkId::first(1), 1_000));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use futures::{Stream, StreamExt};
-use mosaico_catalog::{PartRow, TopicRow};
+use mosaico_catalog::{EpochRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_file::check_schema;
 use mosaico_storage::format::chunk_id::ChunkId;
@@ -29,8 +29,8 @@ use super::commit::commit;
 use super::handover::{self, earlier_are_stored, uploaded};
 use super::replicated_wal::{self, catch_up, last_of_part};
 use crate::reconcile::sequence_lock;
-use crate::state::active_topic::{self, LiveTopic, WriterGuard};
-use crate::state::engine::Core;
+use crate::state::active_topic::{self, ActiveTopic, WriterGuard};
+use crate::state::engine::Engine;
 use crate::state::guards::{check_key, check_open};
 use crate::state::queue::Job;
 
@@ -39,7 +39,7 @@ const GROUP_BYTES: u64 = 4 << 20;
 
 /// A checked batch on its way into the log; `row_start` is not known yet.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct PendingBatch {
     pub frame: Frame,
     pub rows: SegmentRows,
 }
@@ -54,8 +54,8 @@ struct Group {
 }
 
 impl Group {
-    fn push(&mut self, incoming: Incoming, permit: OwnedSemaphorePermit) {
-        let Incoming { frame, rows } = incoming;
+    fn push(&mut self, incoming: PendingBatch, permit: OwnedSemaphorePermit) {
+        let PendingBatch { frame, rows } = incoming;
         self.bytes += frame.stored_bytes();
         self.frames.push(frame);
         self.permits.push(permit);
@@ -81,8 +81,8 @@ type Synced = (Option<OpenSegment>, Result<u64>, SegmentRows, (u64, u64));
 /// An open put.
 #[derive(Debug)]
 pub struct PutSession {
-    core: Arc<Core>,
-    topic: Arc<LiveTopic>,
+    core: Arc<Engine>,
+    topic: Arc<ActiveTopic>,
     writer: WriterGuard,
     /// Shutdown and removal of the topic wait for the put.
     _tokens: [TaskTrackerToken; 2],
@@ -96,7 +96,7 @@ pub struct PutSession {
 
 /// Checks that the command's key opens the topic for a put with `schema`, and takes the topic's one writer.
 pub async fn begin(
-    core: &Arc<Core>,
+    core: &Arc<Engine>,
     locator: &TopicLocator,
     command: &PutCommand,
     schema: &Schema,
@@ -119,7 +119,7 @@ pub async fn begin(
     }
     check_open(&sequence)?;
     core.live.check_recovered(&row)?;
-    core.writers.touch(sequence.id);
+    core.writers.record_activity(sequence.id);
     if let Some(times) = command.resume {
         save_resumed(core, &row, times).await?;
     }
@@ -145,8 +145,8 @@ pub async fn begin(
         }
     };
     let message = schema_message(&stored);
-    let (id, folder) = (row.id, core.log_folder(row.id));
-    let create = || LiveTopic::new(row, stored, folder, Default::default());
+    let (id, folder) = (row.id, core.wal_folder(row.id));
+    let create = || ActiveTopic::new(row, stored, folder, Default::default());
     let writer = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()))?;
     let topic = Arc::clone(writer.topic());
     let next_index = match &part {
@@ -169,7 +169,7 @@ pub async fn begin(
         }
     };
     for index in topic.take_failed() {
-        core.queue.ask(Job::Chunk(id, index));
+        core.queue.enqueue(Job::Chunk(id, index));
     }
     acks.send_replace(topic.durable());
     Ok(PutSession {
@@ -186,7 +186,7 @@ pub async fn begin(
 }
 
 /// The next index of a part, of which nobody else writes rows; also corrects what is durable.
-async fn go_on(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<ChunkId> {
+async fn go_on(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Result<ChunkId> {
     // Segments before chunks, as above.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
@@ -219,7 +219,7 @@ fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) 
 }
 
 /// Ends the stream that the writer's broken connection may have left open, and waits until it has let go.
-async fn take_over(core: &Core, locator: &TopicLocator, key: &str) -> Result<()> {
+async fn take_over(core: &Engine, locator: &TopicLocator, key: &str) -> Result<()> {
     let row = core.catalog.topic(locator).await?;
     check_key(&row.key, key, &locator.to_string())?;
     if let Some(topic) = core.live.get(row.id) {
@@ -228,14 +228,14 @@ async fn take_over(core: &Core, locator: &TopicLocator, key: &str) -> Result<()>
     Ok(())
 }
 
-async fn save_resumed(core: &Core, row: &TopicRow, times: u32) -> Result<()> {
+async fn save_resumed(core: &Engine, row: &TopicRow, times: u32) -> Result<()> {
     let record = ResumedRecord { times, last_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
     core.catalog.topic_resumed(change, row.id, times).await
 }
 
-async fn save_schema(core: &Core, row: &TopicRow, message: &[u8]) -> Result<()> {
+async fn save_schema(core: &Engine, row: &TopicRow, message: &[u8]) -> Result<()> {
     let change = core.catalog.begin(row.sequence_id).await?;
     let path = SequencePaths(row.sequence_id).topic(row.id).schema();
     core.store.create(&path, message.to_vec().into()).await?;
@@ -244,15 +244,18 @@ async fn save_schema(core: &Core, row: &TopicRow, message: &[u8]) -> Result<()> 
 
 impl PutSession {
     /// The topic, for checks of batches.
-    pub fn topic(&self) -> &Arc<active_topic::LiveTopic> {
+    pub fn topic(&self) -> &Arc<active_topic::ActiveTopic> {
         &self.topic
     }
 
     /// Stores `batches`. If they end without an error the topic is committed; otherwise what was received stays,
     /// and a later put with the same key goes on.
-    pub async fn run(mut self, batches: impl Stream<Item = Result<Incoming>> + Send + Unpin) -> Result<()> {
+    pub async fn run(
+        mut self,
+        batches: impl Stream<Item = Result<PendingBatch>> + Send + Unpin,
+    ) -> Result<()> {
         let received = self.receive(batches).await;
-        self.core.writers.touch(self.topic.row.sequence_id);
+        self.core.writers.record_activity(self.topic.row.sequence_id);
         if let Some(segment) = self.segment.take() {
             self.close(segment.index);
         }
@@ -271,16 +274,16 @@ impl PutSession {
 
     fn close(&self, index: ChunkId) {
         self.topic.close(index);
-        self.core.queue.ask(Job::Chunk(self.topic.id(), index));
+        self.core.queue.enqueue(Job::Chunk(self.topic.id(), index));
     }
 
     async fn receive(
         &mut self,
-        mut batches: impl Stream<Item = Result<Incoming>> + Send + Unpin,
+        mut batches: impl Stream<Item = Result<PendingBatch>> + Send + Unpin,
     ) -> Result<()> {
         let mut group = Group::default();
         // A batch that found no room in the budget. Nothing more is read until it has.
-        let mut held: Option<Incoming> = None;
+        let mut held: Option<PendingBatch> = None;
         let mut syncing: Option<JoinHandle<Result<Synced>>> = None;
         let mut ended: Option<Result<()>> = None;
         let mut due = Instant::now();
@@ -341,7 +344,7 @@ impl PutSession {
                 () = tokio::time::sleep_until(due), if syncing.is_none() && !group.frames.is_empty() => {}
                 next = batches.next(), if reading => match next {
                     Some(Ok(incoming)) => {
-                        core.metrics.received.add(1, incoming.rows.rows, incoming.frame.stored_bytes());
+                        core.metrics.ingress.add(1, incoming.rows.rows, incoming.frame.stored_bytes());
                         held = Some(incoming);
                     }
                     Some(Err(error)) => ended = Some(Err(error)),
@@ -351,7 +354,7 @@ impl PutSession {
         }
     }
 
-    fn permits(&self, incoming: &Incoming) -> u32 {
+    fn permits(&self, incoming: &PendingBatch) -> u32 {
         let all = self.core.config.ingest_bytes as u64;
         u32::try_from(incoming.frame.stored_bytes().min(all)).unwrap_or(u32::MAX)
     }
@@ -375,7 +378,7 @@ impl PutSession {
         rows.row_start = self.topic.durable().durable_rows;
         let work = async move {
             let doing = format!("writing the log of topic `{}`", topic.row.locator);
-            if core.config.logs_to_store() {
+            if core.config.replicates_wal() {
                 let logged =
                     LoggedRows { segment: index, row_start: rows.row_start, row_end: rows.row_end() };
                 if let Err(error) = replicated_wal::write(&core, &topic.row, &schema, logged, &frames).await {
@@ -404,7 +407,7 @@ impl PutSession {
                 };
                 let begun = Instant::now();
                 let result = append().map_err(|e: io::Error| Error::internal(written, e));
-                core.metrics.log_sync.observe(begun.elapsed().as_secs_f64());
+                core.metrics.wal_sync.observe(begun.elapsed().as_secs_f64());
                 drop(permits);
                 (segment, result, rows, (frames.len() as u64, bytes))
             };
@@ -439,7 +442,7 @@ impl PutSession {
         self.acks.send_replace(durable);
         let full =
             |segment: active_topic::Segment| segment.rows.data_bytes >= self.core.config.chunk_bytes as u64;
-        let many = self.core.config.logs_to_store() && groups >= replicated_wal::GROUPS;
+        let many = self.core.config.replicates_wal() && groups >= replicated_wal::GROUPS;
         if many || self.topic.segment(index).is_some_and(full) {
             self.segment = None;
             self.close(index);

@@ -19,7 +19,7 @@ use mosaico_types::id::NotificationId;
 use mosaico_types::now_ns;
 use object_store::path::Path as ObjectPath;
 
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// Where damaged files are kept: below the state folder, or in the store.
 pub const DAMAGED: &str = "damaged";
@@ -27,7 +27,7 @@ pub const DAMAGED: &str = "damaged";
 /// Keeps a copy of a damaged object of the write-ahead log in the store, of which the rows `lost` were to become the
 /// segment `index`.
 pub async fn object(
-    core: &Core,
+    core: &Engine,
     path: &ObjectPath,
     bytes: &Bytes,
     index: ChunkId,
@@ -42,7 +42,7 @@ pub async fn object(
 /// log; returns all damage of the topic. `place` has the damaged file, and `what` is wrong with it. What was noted
 /// before is not noted again. The caller holds the lock of the sequence.
 pub async fn note(
-    core: &Core,
+    core: &Engine,
     topic: &TopicRow,
     damage: &DamagedSegment,
     (place, what): (&str, &str),

@@ -1,4 +1,4 @@
-//! What a start does after a crash: finish removals, redo changes that the catalogue missed, pick up the log.
+//! What a start does after a crash: finish removals, redo changes that the catalog missed, pick up the log.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
@@ -22,12 +22,12 @@ use mosaico_types::id::TopicId;
 
 use crate::ingest::{replicated_wal, salvage};
 use crate::reconcile::{self, sequence_lock};
-use crate::state::active_topic::{LiveTopic, Segment};
-use crate::state::engine::Core;
+use crate::state::active_topic::{ActiveTopic, Segment};
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// Brings catalogue, store and log together again.
-pub async fn recover(core: &Arc<Core>) -> Result<()> {
+/// Brings catalog, store and log together again.
+pub async fn recover(core: &Arc<Engine>) -> Result<()> {
     // First of all: a start that is refused changes nothing.
     check_versions(core).await?;
     if let Some(cluster) = &core.cluster {
@@ -57,7 +57,7 @@ pub async fn recover(core: &Arc<Core>) -> Result<()> {
 }
 
 /// Topics that have a log.
-async fn logged_topics(core: &Core) -> Result<Vec<TopicId>> {
+async fn logged_topics(core: &Engine) -> Result<Vec<TopicId>> {
     let folder = core.log.clone();
     let topics = blocking("listing the ingest log", move || {
         let names = folder.read_dir()?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
@@ -67,9 +67,9 @@ async fn logged_topics(core: &Core) -> Result<Vec<TopicId>> {
 }
 
 /// Refuses segments of an unknown format version.
-async fn check_versions(core: &Core) -> Result<()> {
+async fn check_versions(core: &Engine) -> Result<()> {
     for id in logged_topics(core).await? {
-        let folder = core.log_folder(id);
+        let folder = core.wal_folder(id);
         let find = move || {
             let unknown = |index| match read_header(&segment_file(&folder, index)) {
                 Err(error @ LogError::Version { .. }) => Some(error),
@@ -85,7 +85,7 @@ async fn check_versions(core: &Core) -> Result<()> {
     Ok(())
 }
 
-async fn recover_log(core: &Arc<Core>) -> Result<()> {
+async fn recover_log(core: &Arc<Engine>) -> Result<()> {
     for id in logged_topics(core).await? {
         // One damaged log must not keep everything else from starting; its files stay for a closer look.
         if let Err(error) = recover_topic(core, id).await {
@@ -96,8 +96,8 @@ async fn recover_log(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
-async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
-    let folder = core.log_folder(id);
+async fn recover_topic(core: &Arc<Engine>, id: TopicId) -> Result<()> {
+    let folder = core.wal_folder(id);
     let Some(row) = core.catalog.topic_by_id(id).await? else {
         // A removal takes the log first: this one is the rest of a damaged topic, and may be its only copy.
         tracing::warn!(topic = %id, "a log of no topic is left as it is; `mosaicod check` looks for the topic");
@@ -113,7 +113,7 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
         let folder = folder.clone();
         blocking("removing segments that are in chunks", move || remove_stored(&folder, &stored)).await?
     };
-    // Chunks that the catalogue missed are counted now.
+    // Chunks that the catalog missed are counted now.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
     let mut segments: BTreeMap<ChunkId, Segment> = BTreeMap::new();
     let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
@@ -135,24 +135,24 @@ async fn recover_topic(core: &Arc<Core>, id: TopicId) -> Result<()> {
     // Damage that was found now is part of it.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
     let indices: Vec<ChunkId> = segments.keys().copied().collect();
-    let topic = Arc::new(LiveTopic::new(row, schema, folder, segments));
+    let topic = Arc::new(ActiveTopic::new(row, schema, folder, segments));
     core.live.insert(Arc::clone(&topic));
     for index in indices {
-        core.queue.ask(Job::Chunk(id, index));
+        core.queue.enqueue(Job::Chunk(id, index));
     }
     Ok(())
 }
 
 /// What is in a segment; a torn tail is cut off, damage goes into quarantine. `None`: nothing, and the file is removed.
 async fn recover_segment(
-    core: &Core,
+    core: &Engine,
     row: &TopicRow,
     schema: &SchemaRef,
     index: ChunkId,
     before: u64,
 ) -> Result<Option<Segment>> {
     let doing = format!("recovering segment {index} of topic `{}`", row.locator);
-    let file = segment_file(&core.log_folder(row.id), index);
+    let file = segment_file(&core.wal_folder(row.id), index);
     let inspected = {
         let (doing, file, schema) = (doing.clone(), file.clone(), SchemaRef::clone(schema));
         trace::spawn_blocking(move || inspect_file(&file, &schema).map_err(|e| e.into_error(&doing)))
@@ -189,11 +189,11 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
     if list_segments(folder)?.is_empty() { fs::remove_dir_all(folder) } else { Ok(()) }
 }
 
-/// The chunks of a topic, with those that the store has and the catalogue missed.
-async fn stored_chunks(core: &Core, row: &TopicRow) -> Result<HashSet<ChunkId>> {
+/// The chunks of a topic, with those that the store has and the catalog missed.
+async fn stored_chunks(core: &Engine, row: &TopicRow) -> Result<HashSet<ChunkId>> {
     let mut stored: HashSet<ChunkId> =
         core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.id).collect();
-    let folder = core.log_folder(row.id);
+    let folder = core.wal_folder(row.id);
     let segments = blocking("listing the ingest log", move || list_segments(&folder)).await?;
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
         let path = SequencePaths(row.sequence_id).topic(row.id).chunk_record(index);

@@ -1,4 +1,4 @@
-//! The log in the store. With `log = store`, rows are there too before they are acknowledged, so that a server goes on
+//! The log in the store. With `wal = replicated`, rows are there too before they are acknowledged, so that a server goes on
 //! without the disk of the one before.
 //!
 //! What is synced together is an object of its own, which reads like a segment; its name tells the segment and the
@@ -13,11 +13,10 @@ use std::{fs, iter};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use mosaico_catalog::{ChunkRow, PartRow, TopicRow};
+use mosaico_catalog::{ChunkRow, EpochRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::damage::{self, DamagedSegment, count, without};
-use mosaico_storage::format::durability::LogPlace;
 use mosaico_storage::format::paths::{LoggedRows, SequencePaths, parse_logged};
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::objects::durable::sync_folder;
@@ -29,8 +28,8 @@ use object_store::path::Path;
 
 use crate::ingest::quarantine;
 use crate::reconcile::sequence_lock;
-use crate::state::active_topic::{LiveTopic, Segment};
-use crate::state::engine::Core;
+use crate::state::active_topic::{ActiveTopic, Segment};
+use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
 /// Objects of one segment at most: who goes on without the segment reads all of them.
@@ -38,13 +37,6 @@ pub const GROUPS: u32 = 1000;
 
 /// Objects that are read at the same time.
 const READERS: usize = 8;
-
-impl Core {
-    /// Whether rows are in the store before they are acknowledged.
-    pub fn logs_to_store(&self) -> bool {
-        self.config.log == LogPlace::Store
-    }
-}
 
 /// Rows of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +48,7 @@ struct Piece {
 
 /// Writes rows that are synced together.
 pub async fn write(
-    core: &Core,
+    core: &Engine,
     topic: &TopicRow,
     schema: &Frame,
     rows: LoggedRows,
@@ -73,7 +65,7 @@ pub async fn write(
     let bytes = object.iter().map(|piece| piece.len() as u64).sum();
     match core.store.create(&path, object.into_iter().collect()).await {
         Ok(()) => {
-            core.metrics.log_stored(bytes);
+            core.metrics.wal_replicated(bytes);
             Ok(())
         }
         // What an earlier process had sent came late. The writer tries again, in another segment.
@@ -84,7 +76,7 @@ pub async fn write(
     }
 }
 
-async fn list(core: &Core, topic: &TopicRow) -> Result<Vec<LoggedRows>> {
+async fn list(core: &Engine, topic: &TopicRow) -> Result<Vec<LoggedRows>> {
     let folder = SequencePaths(topic.sequence_id).topic(topic.id).wal();
     let objects = core.store.objects_below(&folder).await?;
     Ok(objects.iter().filter_map(|object| parse_logged(&object.location)).collect())
@@ -102,12 +94,12 @@ fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, ChunkId> {
 
 /// Objects with rows that are not in chunks. What a part has beyond the row at which its writer went on elsewhere was sent
 /// again.
-fn waiting(objects: Vec<LoggedRows>, parts: &[PartRow], chunks: &[ChunkRow]) -> Vec<Piece> {
+fn waiting(objects: Vec<LoggedRows>, parts: &[EpochRow], chunks: &[ChunkRow]) -> Vec<Piece> {
     let last = last_chunks(chunks);
     let piece = |object: LoggedRows| {
         let part = object.segment.epoch;
         let later = parts.iter().filter(|later| later.number > part);
-        let limit = later.map(|later| later.went_on_at).min().unwrap_or(u64::MAX);
+        let limit = later.map(|later| later.resumed_at).min().unwrap_or(u64::MAX);
         let rows = object.row_start..object.row_end.min(limit);
         let is_waiting = last.get(&part).is_none_or(|last| object.segment > *last);
         (is_waiting && !rows.is_empty()).then_some(Piece { object, rows })
@@ -137,9 +129,9 @@ fn end_of(pieces: &[Piece], from: u64) -> u64 {
 
 /// The end of the rows from `from` on that earlier parts have in the store.
 pub async fn end_of_parts(
-    core: &Core,
+    core: &Engine,
     topic: &TopicRow,
-    parts: &[PartRow],
+    parts: &[EpochRow],
     chunks: &[ChunkRow],
     from: u64,
 ) -> Result<u64> {
@@ -149,7 +141,7 @@ pub async fn end_of_parts(
 
 /// Gets the rows of a part that came to daemons before; goes on where an earlier attempt stopped. The caller holds the
 /// lock of the sequence.
-pub async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<()> {
+pub async fn catch_up(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Result<()> {
     // Segments before chunks: a background job moves rows from the former to the latter.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
@@ -160,14 +152,14 @@ pub async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<
         Some((id, end)) => (id.next()?, end),
         None => (ChunkId::first(part.number), part.row_start),
     };
-    if from >= part.went_on_at {
+    if from >= part.resumed_at {
         return Ok(());
     }
     let parts = core.catalog.parts(topic.id()).await?;
     let waiting = waiting(list(core, &topic.row).await?, &parts, &chunks);
-    let pieces = plan(&waiting, from, part.went_on_at);
+    let pieces = plan(&waiting, from, part.resumed_at);
     let found = end_of(&pieces, from);
-    if found < part.went_on_at {
+    if found < part.resumed_at {
         let text =
             format!("looking for the rows from {found} on of topic `{}` in the store", topic.row.locator);
         return Err(Error::Internal(text.into()));
@@ -175,7 +167,7 @@ pub async fn catch_up(core: &Core, topic: &LiveTopic, part: &PartRow) -> Result<
     tracing::info!(topic = %topic.row.locator, rows = found - from, "going on with rows from the store's log");
     for segment in pieces.chunk_by(|a, b| a.object.segment == b.object.segment) {
         restore(core, topic, next, segment).await?;
-        core.queue.ask(Job::Chunk(topic.id(), next));
+        core.queue.enqueue(Job::Chunk(topic.id(), next));
         next = next.next()?;
     }
     Ok(())
@@ -204,7 +196,7 @@ pub struct Restored {
 }
 
 /// Reads rows from the store, as far as objects are valid.
-async fn read(core: &Core, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece]) -> Result<Restored> {
+async fn read(core: &Engine, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece]) -> Result<Restored> {
     let doing = "reading the log in the store";
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
     let get = |piece: Piece| async move {
@@ -264,7 +256,7 @@ impl Restored {
 
 /// Rows of a topic that a damaged segment on the disk lacks, as far as the store has them.
 pub async fn replicas(
-    core: &Core,
+    core: &Engine,
     topic: &TopicRow,
     schema: &SchemaRef,
     rows: Range<u64>,
@@ -277,7 +269,7 @@ pub async fn replicas(
 
 /// Makes a segment of rows in the store. Damaged objects are kept aside, and the rows in them are lost. The caller holds
 /// the lock of the sequence.
-async fn restore(core: &Core, topic: &LiveTopic, id: ChunkId, pieces: &[Piece]) -> Result<()> {
+async fn restore(core: &Engine, topic: &ActiveTopic, id: ChunkId, pieces: &[Piece]) -> Result<()> {
     let doing = "reading the log in the store";
     let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(()) };
     let range = first.rows.start..last.rows.end;
@@ -306,13 +298,13 @@ async fn restore(core: &Core, topic: &LiveTopic, id: ChunkId, pieces: &[Piece]) 
     let end = trace::spawn_blocking(work).await.map_err(|e| Error::internal(doing, e))??;
     drop(memory);
     let rows = SegmentRows { row_start: first.rows.start, lost: count(&missing), ..rows };
-    topic.restored(id, Segment { end, rows, closed: true, cut: false });
+    topic.segment_restored(id, Segment { end, rows, closed: true, cut: false });
     Ok(())
 }
 
 /// Finds the rows that are in the store and not on this disk: the one before is lost, or the process ended before it
 /// had them here. For a server that has its store for itself; among several, whoever goes on with a topic does so.
-pub async fn recover(core: &Core) -> Result<()> {
+pub async fn recover(core: &Engine) -> Result<()> {
     if core.cluster.is_some() || !core.store.is_remote() {
         return Ok(());
     }
@@ -344,7 +336,7 @@ pub async fn recover(core: &Core) -> Result<()> {
     stream::iter(topics).map(recover).buffer_unordered(READERS).try_collect().await
 }
 
-async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
+async fn recover_topic(core: &Engine, row: TopicRow) -> Result<()> {
     let objects = list(core, &row).await?;
     let (id, sequence) = (row.id, row.sequence_id);
     let Some(schema) = row.schema.as_deref().filter(|_| !objects.is_empty()) else { return Ok(()) };
@@ -353,7 +345,7 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
     let topic = core
         .live
         .get(id)
-        .unwrap_or_else(|| Arc::new(LiveTopic::new(row, schema, core.log_folder(id), BTreeMap::new())));
+        .unwrap_or_else(|| Arc::new(ActiveTopic::new(row, schema, core.wal_folder(id), BTreeMap::new())));
     let _lock = sequence_lock::lock(core, sequence).await?;
     let chunks = core.catalog.chunks(id).await?;
     let mut segments = topic.indexed();
@@ -377,9 +369,9 @@ async fn recover_topic(core: &Core, row: TopicRow) -> Result<()> {
         let Some(id) = segment.first().map(|piece| piece.object.segment) else { continue };
         restore(core, &topic, id, segment).await?;
         core.live.insert(Arc::clone(&topic));
-        core.queue.ask(Job::Chunk(topic.id(), id));
+        core.queue.enqueue(Job::Chunk(topic.id(), id));
     }
-    core.queue.ask(Job::TrimLog(sequence, id));
+    core.queue.enqueue(Job::TrimWal(sequence, id));
     Ok(())
 }
 
@@ -389,7 +381,7 @@ fn is_done(object: LoggedRows, stored: u64, last: &BTreeMap<u32, ChunkId>) -> bo
 }
 
 /// Removes objects whose rows are in chunks.
-pub async fn trim(core: &Core, sequence: SequenceId, id: TopicId) -> Result<()> {
+pub async fn trim(core: &Engine, sequence: SequenceId, id: TopicId) -> Result<()> {
     let Some(topic) = core.catalog.topic_by_id(id).await?.filter(|topic| !topic.deleting) else {
         return Ok(());
     };
@@ -448,11 +440,11 @@ mod tests {
                 if let Some(unheard) = put.elsewhere {
                     part += 1;
                     segment = ChunkId::first(part);
-                    let went_on_at = (rows.len() as u64).saturating_sub(unheard).max(stored);
-                    rows.truncate(went_on_at as usize);
+                    let resumed_at = (rows.len() as u64).saturating_sub(unheard).max(stored);
+                    rows.truncate(resumed_at as usize);
                     let daemon = part.to_string();
-                    let (row_start, row_end, log_in_store, busy) = (stored, None, true, 1);
-                    parts.push(PartRow { number: part, daemon, row_start, went_on_at, log_in_store, row_end, busy });
+                    let (row_start, row_end, wal_in_store, busy) = (stored, None, true, 1);
+                    parts.push(EpochRow { number: part, daemon, row_start, resumed_at, wal_in_store, row_end, busy });
                 }
                 let first = rows.len() as u64;
                 for count in &put.groups {

@@ -20,19 +20,19 @@ use mosaico_types::now_ns;
 use crate::ingest::quarantine;
 use crate::ingest::replicated_wal::replicas;
 use crate::state::active_topic::Segment;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// Replaces a damaged segment by one that has its valid frames, and those that the store has of its rows. `before` is the
 /// end of the rows that came before the segment. Returns what is in it now; `None`: nothing. The caller holds the lock of
 /// the sequence.
 pub async fn recover(
-    core: &Core,
+    core: &Engine,
     topic: &TopicRow,
     schema: &SchemaRef,
     index: ChunkId,
     before: u64,
 ) -> Result<Option<Segment>> {
-    let (file, name) = (segment_file(&core.log_folder(topic.id), index), name(topic, index));
+    let (file, name) = (segment_file(&core.wal_folder(topic.id), index), name(topic, index));
     let path = file.clone();
     let bytes = Bytes::from(blocking("reading a damaged segment", move || fs::read(path)).await?);
     let Inspected { scan, .. } = {

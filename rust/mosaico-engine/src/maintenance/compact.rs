@@ -15,7 +15,7 @@ use mosaico_storage::format::chunk_file::{ChunkLabel, write_chunk};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::{RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
 use mosaico_storage::format::records::{ChunkRecord, CommitRecord};
-use mosaico_storage::format::schema::{Filled, conform, parse_schema_message, times};
+use mosaico_storage::format::schema::{ColumnPresence, conform, parse_schema_message, times};
 use mosaico_wire::maintenance::{Problem, Progress};
 use object_store::UpdateVersion;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 use crate::read::request::BatchStream;
 use crate::read::topic::read_chunks;
 use crate::reconcile::sequence_lock;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ pub struct Compacted {
 }
 
 /// Joins chunks of all topics of finalized sequences.
-pub async fn run(core: &Arc<Core>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
+pub async fn run(core: &Arc<Engine>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
     let mut done = Compacted::default();
     let ids = core.catalog.sequence_ids().await?;
     let total = ids.len() as u64;
@@ -78,7 +78,7 @@ pub async fn run(core: &Arc<Core>, progress: &(dyn Fn(Progress) + Sync)) -> Resu
 }
 
 /// How many chunks the topic had and has, if they were joined.
-async fn compact(core: &Arc<Core>, topic: &TopicRow) -> Result<Option<(u64, u64)>> {
+async fn compact(core: &Arc<Engine>, topic: &TopicRow) -> Result<Option<(u64, u64)>> {
     let chunks = core.catalog.chunks(topic.id).await?;
     let parts = parts(topic, core.config.chunk_bytes as u64);
     if topic.committed_ns.is_none() || topic.deleting || !is_worth_it(&chunks, parts.len()) {
@@ -137,7 +137,7 @@ fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
 /// chunk may seem to be made of. Files of a former owner of a bucket may still arrive, so each owner numbers in an epoch
 /// that is its ownership epoch or a later one. No former owner comes that far: it had the bucket for itself, so writers
 /// numbered in epoch 0 and compactions in its own epoch at most.
-async fn unused_id(core: &Core, topic: &TopicRow, paths: TopicPaths) -> Result<ChunkId> {
+async fn unused_id(core: &Engine, topic: &TopicRow, paths: TopicPaths) -> Result<ChunkId> {
     let names = core.store.list_files(&paths.folder()).await?;
     let id = |name: &String| match locate(&paths.folder().join(name.as_str())).file {
         StoreFile::Chunk(id) | StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id),
@@ -230,7 +230,12 @@ struct Part {
 
 impl Part {
     /// Writes it with the next of `rows`.
-    async fn write(self, core: &Arc<Core>, topic: &TopicRow, mut rows: Rows) -> Result<(Rows, ChunkRecord)> {
+    async fn write(
+        self,
+        core: &Arc<Engine>,
+        topic: &TopicRow,
+        mut rows: Rows,
+    ) -> Result<(Rows, ChunkRecord)> {
         let _encoding = core.chunk_jobs.acquire().await.map_err(|_| Error::ShuttingDown)?;
         let label = ChunkLabel {
             sequence: topic.locator.sequence.to_string(),
@@ -240,9 +245,9 @@ impl Part {
             id: self.id,
             row_start: self.start,
             row_end: self.start + self.rows,
-            filled: Filled::UNKNOWN,
+            filled: ColumnPresence::UNKNOWN,
         };
-        let scratch = core.store.scratch_file();
+        let scratch = core.store.staging_file();
         let (file, left, group_bytes) = (scratch.file.clone(), self.rows, core.config.row_group_bytes);
         let runtime = Handle::current();
         let work = move || {
@@ -275,7 +280,7 @@ impl Part {
 
 /// Puts the new chunks in the place of the old ones, unless the topic is not there any more.
 async fn replace(
-    core: &Core,
+    core: &Engine,
     topic: &TopicRow,
     paths: TopicPaths,
     (commit, version): (CommitRecord, UpdateVersion),
@@ -296,6 +301,6 @@ async fn replace(
     }
     // A late write of a former owner does not undo what another one did since.
     core.store.replace_json(&paths.committed(), &commit, Some(&version)).await?;
-    core.catalog.chunks_joined(change, &commit).await?;
+    core.catalog.chunks_compacted(change, &commit).await?;
     Ok(true)
 }

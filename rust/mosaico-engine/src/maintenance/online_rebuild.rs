@@ -1,4 +1,4 @@
-//! The catalogue made anew by the server that uses it, a sequence at a time, beside readers and writers.
+//! The catalog made anew by the server that uses it, a sequence at a time, beside readers and writers.
 //!
 //! Under the lock of a sequence its records are read, and its rows are replaced in one transaction. What is being
 //! recorded goes on: only who creates, ends or removes something of the sequence waits. Each step stands for itself, so a
@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::rebuild::{is_transient, restore_events};
 use crate::maintenance::rebuild::problem;
 use crate::reconcile::{self, sequence_lock};
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// Sequences that are read at the same time.
 const AT_ONCE: usize = 8;
 
-/// Makes the catalogue anew, until `enough` is said.
+/// Makes the catalog anew, until `enough` is said.
 pub async fn run(
-    core: &Arc<Core>,
+    core: &Arc<Engine>,
     progress: &(dyn Fn(Progress) + Sync),
     enough: &CancellationToken,
 ) -> Result<Rebuilt> {
@@ -75,7 +75,7 @@ enum Found {
     /// With this many topics.
     Replaced(u64),
     TakenOut,
-    /// Neither the store nor the catalogue has it.
+    /// Neither the store nor the catalog has it.
     Nothing,
     NameTaken,
     Damaged(Error),
@@ -107,7 +107,7 @@ impl Run<'_> {
 
     fn refuse(&mut self, id: SequenceId, why: &Error) {
         let path = SequencePaths(id).folder().to_string();
-        self.rebuilt.problems.push(problem(path, "the catalogue stays as it is about this sequence", why));
+        self.rebuilt.problems.push(problem(path, "the catalog stays as it is about this sequence", why));
         self.step();
     }
 
@@ -117,7 +117,7 @@ impl Run<'_> {
     }
 }
 
-async fn refresh(core: &Arc<Core>, id: SequenceId) -> Result<Found> {
+async fn refresh(core: &Arc<Engine>, id: SequenceId) -> Result<Found> {
     // Nobody creates one with the name of a lost sequence meanwhile.
     let _name = match core.catalog.has_sequence(id).await? {
         true => None,
@@ -134,7 +134,7 @@ async fn refresh(core: &Arc<Core>, id: SequenceId) -> Result<Found> {
     let live = core.live.of_sequence(id);
     let mut still = Vec::new();
     for topic in &live {
-        still.push(topic.noting.write().await);
+        still.push(topic.chunk_commit_lock.write().await);
     }
     match core.store.load_sequence(id).await {
         Ok(Some(state)) => Ok(match core.catalog.replace_sequence(&state).await? {

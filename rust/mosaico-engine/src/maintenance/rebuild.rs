@@ -1,7 +1,7 @@
-//! The catalogue from the store alone.
+//! The catalog from the store alone.
 //!
-//! Until all is in it the catalogue is marked as being filled. A rebuild that is cut short leaves the mark: the next one
-//! goes on, and a server makes the catalogue anew, since the store may have changed.
+//! Until all is in it the catalog is marked as being filled. A rebuild that is cut short leaves the mark: the next one
+//! goes on, and a server makes the catalog anew, since the store may have changed.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -20,7 +20,7 @@ const PER_TRANSACTION: usize = 256;
 /// Groups of them that are read at the same time.
 const READERS: usize = 3;
 
-/// Whether the store tells of something that the catalogue does not know: it was restored from a backup.
+/// Whether the store tells of something that the catalog does not know: it was restored from a backup.
 pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
     let Some(first) = event_files(store).await?.pop() else { return Ok(false) };
     let record: Option<EventsRecord> = store.get_json(&events_file(&first)).await?;
@@ -28,17 +28,17 @@ pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
     Ok(stored > catalog.newest_event().await?)
 }
 
-/// Opens the catalogue of a store that the caller holds; one that is missing, or older than the store, is filled first.
+/// Opens the catalog of a store that the caller holds; one that is missing, or older than the store, is filled first.
 pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog> {
     let (mut catalog, mut is_new) = database.open().await.map_err(|error| match error {
         error @ Error::Internal(_) => Error::Startup(format!(
-            "the catalogue {database} cannot be opened; `mosaicod rebuild` makes it anew from the store ({})",
+            "the catalog {database} cannot be opened; `mosaicod rebuild` makes it anew from the store ({})",
             error.detail()
         )),
         other => other,
     })?;
     if !is_new && is_older(&catalog, store).await? {
-        tracing::warn!("the catalogue is older than the store and is made anew");
+        tracing::warn!("the catalog is older than the store and is made anew");
         catalog.close().await;
         database.forget().await?;
         (catalog, is_new) = database.open().await?;
@@ -49,7 +49,7 @@ pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog>
     Ok(catalog)
 }
 
-/// Makes the catalogue of a store that the caller holds.
+/// Makes the catalog of a store that the caller holds.
 pub async fn run(
     database: &Database,
     store: &Store,
@@ -130,7 +130,7 @@ async fn take_over(catalog: &Catalog, group: Vec<Loaded>, rebuilt: &mut Rebuilt)
 }
 
 fn left_out(id: SequenceId, why: &Error) -> Problem {
-    problem(SequencePaths(id).folder().to_string(), "the sequence is left out of the catalogue", why)
+    problem(SequencePaths(id).folder().to_string(), "the sequence is left out of the catalog", why)
 }
 
 /// Something that stays wrong. Its cause is logged here: the report may go to a caller.

@@ -31,7 +31,7 @@ pub(super) struct OfTag {
     pub tag: String,
     /// The condition, ready for each schema that topics of the tag have.
     pub rows: HashMap<i64, Arc<RowExpr>>,
-    /// The same as far as the catalogue can tell.
+    /// The same as far as the catalog can tell.
     pub kinds: Vec<Kind>,
 }
 

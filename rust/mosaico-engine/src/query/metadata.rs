@@ -1,4 +1,4 @@
-//! Conditions on sequences and topics, decided on what the catalogue has about them.
+//! Conditions on sequences and topics, decided on what the catalog has about them.
 
 use std::ops::Bound;
 

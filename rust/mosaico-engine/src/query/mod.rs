@@ -1,4 +1,4 @@
-//! The action `query`: the catalogue proposes sequences and topics, statistics and rows decide.
+//! The action `query`: the catalog proposes sequences and topics, statistics and rows decide.
 //!
 //! [`run`] reads the query, [`evaluate`] is its meaning for one sequence, [`scan`] searches the rows of one topic.
 //! Conditions on rows are exact: [`check`] compares integers and floats without rounding.
@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
-use mosaico_catalog::{FoundSequence, FoundTopic, Kind, Overlap, Wanted};
+use mosaico_catalog::{CandidateQuery, FoundSequence, FoundTopic, Kind, Overlap};
 use mosaico_select::{FieldTest, RowTest, compile};
 use mosaico_storage::error::Result;
 use mosaico_storage::format::column_stats::bounded_columns;
@@ -28,18 +28,18 @@ use self::evaluate::{Batch, Candidate, OfTag, Part, Way};
 use self::overlap::overlaps;
 use self::page::Place;
 use self::scan::{Counters, Found, Scanner, Span, TopicRows, joined};
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
-/// SQLite bounds the size of a statement. Conditions on values that the catalogue is asked about; rows decide on more.
+/// SQLite bounds the size of a statement. Conditions on values that the catalog is asked about; rows decide on more.
 const MAX_OVERLAPS: usize = 100;
-/// Conditions that the catalogue is asked about; without its help, all sequences are looked at.
+/// Conditions that the catalog is asked about; without its help, all sequences are looked at.
 const MAX_CONDITIONS: usize = 500;
 
 /// Sequences whose topics and statistics are in memory at the same time.
 const BATCH: usize = 512;
 
 /// Answers a query.
-pub async fn run(core: &Arc<Core>, body: &[u8]) -> Result<QueryAnswer> {
+pub async fn run(core: &Arc<Engine>, body: &[u8]) -> Result<QueryAnswer> {
     let search = async { Search::new(core, Query::parse(body)?).await?.answer().await };
     tokio::select! {
         answer = search => answer,
@@ -50,7 +50,7 @@ pub async fn run(core: &Arc<Core>, body: &[u8]) -> Result<QueryAnswer> {
 /// A query on its way.
 #[derive(Debug)]
 struct Search {
-    core: Arc<Core>,
+    core: Arc<Engine>,
     query: Query,
     select: Expr<Part>,
     needs: Needs,
@@ -93,7 +93,7 @@ fn looks_at_metadata(conditions: Option<&Expr<Condition>>) -> bool {
 }
 
 impl Search {
-    async fn new(core: &Arc<Core>, query: Query) -> Result<Self> {
+    async fn new(core: &Arc<Engine>, query: Query) -> Result<Self> {
         let mut tags = Vec::new();
         query.select.leaves(&mut |sections: &Sections| {
             if let Some(values) = &sections.values {
@@ -178,7 +178,7 @@ impl Search {
     /// Fetches what is needed to decide about some sequences.
     async fn batch(&self, sequences: Vec<FoundSequence>, by_bounds: bool) -> Result<(Batch, Vec<Candidate>)> {
         let catalog = &self.core.catalog;
-        // Before the catalogue: rows move from the log to chunks, never back.
+        // Before the catalog: rows move from the log to chunks, never back.
         let live = if self.needs.spans { self.core.live.spans() } else { Vec::new() };
         let ids: Vec<SequenceId> = sequences.iter().map(|sequence| sequence.id).collect();
         let only = match &self.select {
@@ -234,7 +234,7 @@ impl Search {
         }
         let (topics, columns) =
             (wanted.iter().copied().collect::<Vec<_>>(), columns.into_iter().collect::<Vec<_>>());
-        // Before the catalogue, as above; opened, they stay readable.
+        // Before the catalog, as above; opened, they stay readable.
         let mut segments = HashMap::new();
         for topic in &topics {
             if let Some(live) = self.core.live.get(*topic) {
@@ -276,7 +276,7 @@ fn parts(select: &Expr<Sections>, schemas: &Schemas) -> Result<Expr<Part>> {
     })
 }
 
-/// `overlapping` counts what the catalogue is asked about.
+/// `overlapping` counts what the catalog is asked about.
 fn of_tag(tag: String, fields: &Expr<FieldTest>, schemas: &Schemas, overlapping: &mut usize) -> OfTag {
     let (mut rows, mut kinds) = (HashMap::new(), Vec::new());
     for (id, schema) in schemas.get(&tag).into_iter().flatten() {
@@ -292,13 +292,13 @@ fn of_tag(tag: String, fields: &Expr<FieldTest>, schemas: &Schemas, overlapping:
     OfTag { tag, rows, kinds }
 }
 
-/// What the catalogue is asked for.
-fn wanted(part: &Part) -> Wanted<'_> {
+/// What the catalog is asked for.
+fn wanted(part: &Part) -> CandidateQuery<'_> {
     fn kinds(way: &Way) -> Vec<&[Kind]> {
         way.iter().map(|of_tag| of_tag.kinds.as_slice()).collect()
     }
     let Part { sections, ways } = part;
-    Wanted {
+    CandidateQuery {
         sequence: sections.sequence.as_ref(),
         topic: sections.topic.as_ref(),
         rows: sections.values.is_some().then(|| ways.iter().map(kinds).collect()),

@@ -1,4 +1,4 @@
-//! Conditions on rows as ranges of values. A chunk whose values lie beyond has no row that matches; the catalogue finds
+//! Conditions on rows as ranges of values. A chunk whose values lie beyond has no row that matches; the catalog finds
 //! the others.
 
 use std::ops::Bound;

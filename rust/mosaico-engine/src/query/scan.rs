@@ -27,7 +27,7 @@ use crate::read::column_bounds::judge_chunk;
 use crate::read::prune::{Plan, plan};
 use crate::state::active_topic::SegmentView;
 use crate::state::chunk_reader::ParquetFile;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// Arrow data that a scan decodes at once.
 const BATCH_BYTES: u64 = 1 << 20;
@@ -108,7 +108,7 @@ pub(super) type Found = Option<Option<Span>>;
 /// Searches topics.
 #[derive(Debug, Clone)]
 pub(super) struct Scanner {
-    pub core: Arc<Core>,
+    pub core: Arc<Engine>,
     pub counters: Arc<Counters>,
 }
 

@@ -23,20 +23,20 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::prune::candidate_rows;
-use super::request::{BatchStream, Wanted, trimmed};
+use super::request::{BatchStream, ReadRequest, trimmed};
 use crate::state::chunk_reader::ParquetFile;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// Rows of a piece, however narrow they are.
 const MAX_PIECE_ROWS: usize = 64 << 10;
 
 /// Opens a chunk.
 pub async fn open(
-    core: &Core,
+    core: &Engine,
     sequence: SequenceId,
     topic: TopicId,
     chunk: ChunkRow,
-    Wanted { window, select, size }: Wanted,
+    ReadRequest { window, select, size }: ReadRequest,
 ) -> Result<BatchStream> {
     let path = SequencePaths(sequence).topic(topic).chunk(chunk.id);
     let mut file = ParquetFile { chunks: core.store.chunks(), path, bytes: chunk.bytes };

@@ -25,10 +25,10 @@ use mosaico_storage::wal::segment::sort_batches;
 use mosaico_types::TimeWindow;
 
 use super::chunk;
-use super::request::{BatchStream, Wanted, picked, trim};
+use super::request::{BatchStream, ReadRequest, picked, trim};
 use super::topic::{Seen, snapshot};
 use crate::state::active_topic::SegmentView;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// How often a topic without a writer is looked at.
 const IDLE: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_secs(1);
 
 /// Everything that is wanted of a topic, now and later.
-pub async fn follow_topic(core: &Arc<Core>, topic: &TopicRow, wanted: Wanted) -> Result<BatchStream> {
+pub async fn follow_topic(core: &Arc<Engine>, topic: &TopicRow, wanted: ReadRequest) -> Result<BatchStream> {
     let window = wanted.window;
     let (stored, mut tail) = loop {
         let (stored, seen) = snapshot(core, topic, &wanted).await?;
@@ -66,10 +66,10 @@ pub async fn follow_topic(core: &Arc<Core>, topic: &TopicRow, wanted: Wanted) ->
 
 /// What comes after a snapshot, in arrival order.
 struct Tail {
-    core: Arc<Core>,
+    core: Arc<Engine>,
     topic: TopicRow,
     /// Of all times: rows are cut to the window when they are handed out.
-    wanted: Wanted,
+    wanted: ReadRequest,
     /// Segments and chunks of which something was read.
     read: BTreeSet<ChunkId>,
     /// The last of the segments, if it may grow.
@@ -103,9 +103,9 @@ impl Growing {
 
 impl Tail {
     /// Opens the segment in which the snapshot ended; `None` if that is gone.
-    fn open(core: &Arc<Core>, topic: &TopicRow, seen: Seen, wanted: &Wanted) -> Result<Option<Self>> {
+    fn open(core: &Arc<Engine>, topic: &TopicRow, seen: Seen, wanted: &ReadRequest) -> Result<Option<Self>> {
         let (core, topic) = (Arc::clone(core), topic.clone());
-        let wanted = Wanted { window: TimeWindow::ALL, ..wanted.clone() };
+        let wanted = ReadRequest { window: TimeWindow::ALL, ..wanted.clone() };
         let (read, logged) = (seen.indices, BTreeMap::new());
         let mut tail = Self { core, topic, wanted, read, segment: None, logged, looked: Instant::now() };
         for (index, segment) in &seen.segments {
@@ -246,7 +246,7 @@ impl Tail {
         }
         let schema = parse_schema_message(self.topic.schema.as_deref().unwrap_or_default())?;
         let select = Arc::new(Select::all(&Arc::new(schema)));
-        let all = Wanted { select, ..self.wanted.clone() };
+        let all = ReadRequest { select, ..self.wanted.clone() };
         let batches = chunk::open(core, sequence, topic, chunk, all).await?;
         let rest = after(batches, known, latest, self.topic.locator.to_string());
         let select = Arc::clone(&self.wanted.select);

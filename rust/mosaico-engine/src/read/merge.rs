@@ -16,7 +16,7 @@ use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::schema::times;
 
 use super::request::BatchStream;
-use crate::state::message_size::PieceSize;
+use crate::state::message_size::BatchSizer;
 
 /// Up to this many runs are copied run by run, more row by row.
 const FEW_RUNS: usize = 32;
@@ -109,7 +109,7 @@ impl Gathered {
 }
 
 /// Merges `sources` into batches of about `size`, none of them empty.
-pub fn merge(mut sources: Vec<Source>, size: Arc<PieceSize>) -> BatchStream {
+pub fn merge(mut sources: Vec<Source>, size: Arc<BatchSizer>) -> BatchStream {
     sources.sort_by_key(|source| (source.lower_bound, source.order));
     let mut waiting: VecDeque<Source> = sources.into();
     let merged = try_stream! {
@@ -218,7 +218,7 @@ mod tests {
             let sources = (0..).zip(sources).map(|(order, b)| source(order, b, Arc::clone(&opened))).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let merged: Vec<RecordBatch> =
-                runtime.block_on(merge(sources, PieceSize::fixed(target)).try_collect::<Vec<_>>()).unwrap();
+                runtime.block_on(merge(sources, BatchSizer::fixed(target)).try_collect::<Vec<_>>()).unwrap();
             prop_assert!(merged.iter().all(|batch| batch.num_rows() > 0));
             prop_assert_eq!(merged.iter().flat_map(rows).collect::<Vec<_>>(), expected);
         }
@@ -229,7 +229,7 @@ mod tests {
         let opened = Arc::new(AtomicUsize::new(0));
         let sources =
             (0..10i64).map(|i| source(i as u32, vec![vec![i * 10], vec![i * 10 + 1]], Arc::clone(&opened)));
-        let mut merged = merge(sources.collect(), PieceSize::fixed(1));
+        let mut merged = merge(sources.collect(), BatchSizer::fixed(1));
         assert_eq!(rows(&merged.try_next().await.unwrap().unwrap()), [(0, 0)]);
         assert_eq!(opened.load(Ordering::Relaxed), 1);
     }

@@ -10,18 +10,18 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::schema::times;
 use mosaico_types::TimeWindow;
 
-use crate::state::message_size::PieceSize;
+use crate::state::message_size::BatchSizer;
 
 /// Batches of rows.
 pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// What is read of a topic.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct ReadRequest {
     pub window: TimeWindow,
     pub select: Arc<Select>,
     /// Of the pieces it is read in.
-    pub size: Arc<PieceSize>,
+    pub size: Arc<BatchSizer>,
 }
 
 /// Cuts batches that are sorted by time to the window.

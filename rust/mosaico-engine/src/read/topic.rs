@@ -15,25 +15,25 @@ use mosaico_types::TimeWindow;
 
 use super::chunk;
 use super::merge::{Source, merge};
-use super::request::{BatchStream, Wanted, picked, trimmed};
-use crate::ingest::handover::{give_way, is_cut};
+use super::request::{BatchStream, ReadRequest, picked, trimmed};
+use crate::ingest::handover::{is_superseded, yield_to_successor};
 use crate::state::active_topic::{Segment, SegmentView};
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// What is wanted of the durable rows of a topic; batches are about one message large and never empty.
-pub async fn read_topic(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<BatchStream> {
+pub async fn read_topic(core: &Arc<Engine>, topic: &TopicRow, wanted: &ReadRequest) -> Result<BatchStream> {
     Ok(snapshot(core, topic, wanted).await?.0)
 }
 
 /// All rows of stored chunks.
 pub fn read_chunks(
-    core: &Arc<Core>,
+    core: &Arc<Engine>,
     topic: &TopicRow,
     schema: &SchemaRef,
     chunks: Vec<ChunkRow>,
 ) -> BatchStream {
     let select = Arc::new(Select::all(schema));
-    let wanted = Wanted { window: TimeWindow::ALL, select, size: core.piece_size(1) };
+    let wanted = ReadRequest { window: TimeWindow::ALL, select, size: core.batch_sizer(1) };
     let source = |chunk| chunk_source(core, topic, chunk, wanted.clone());
     merge(chunks.into_iter().map(source).collect(), Arc::clone(&wanted.size))
 }
@@ -48,7 +48,11 @@ pub struct Seen {
 }
 
 /// What is durable now.
-pub async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Result<(BatchStream, Seen)> {
+pub async fn snapshot(
+    core: &Arc<Engine>,
+    topic: &TopicRow,
+    wanted: &ReadRequest,
+) -> Result<(BatchStream, Seen)> {
     let (views, chunks) = durable(core, topic).await?;
     let mut seen = Seen {
         indices: views.iter().map(|view| view.index).collect(),
@@ -74,7 +78,7 @@ pub async fn snapshot(core: &Arc<Core>, topic: &TopicRow, wanted: &Wanted) -> Re
 }
 
 /// Segments and chunks; rows that are in both are to be taken from the segments.
-async fn durable(core: &Arc<Core>, topic: &TopicRow) -> Result<(Vec<SegmentView>, Vec<ChunkRow>)> {
+async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<(Vec<SegmentView>, Vec<ChunkRow>)> {
     loop {
         // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
         let live = core.live.get(topic.id);
@@ -83,14 +87,14 @@ async fn durable(core: &Arc<Core>, topic: &TopicRow) -> Result<(Vec<SegmentView>
         let (Some(cluster), Some(live)) = (&core.cluster, live) else { return Ok((views, chunks)) };
         // What was sent again to another daemon may be in a chunk of that one.
         let parts = core.catalog.parts(topic.id).await?;
-        if !views.iter().any(|view| is_cut(&parts, view.index, view.segment.row_end())) {
+        if !views.iter().any(|view| is_superseded(&parts, view.index, view.segment.row_end())) {
             return Ok((views, chunks));
         }
-        give_way(core, cluster, &live).await?;
+        yield_to_successor(core, cluster, &live).await?;
     }
 }
 
-fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, wanted: Wanted) -> Source {
+fn chunk_source(core: &Arc<Engine>, topic: &TopicRow, chunk: ChunkRow, wanted: ReadRequest) -> Source {
     let (core, sequence, topic) = (Arc::clone(core), topic.sequence_id, topic.id);
     let lower_bound = chunk.ts_min.max(wanted.window.start.unwrap_or(i64::MIN));
     let order = chunk.id;
@@ -98,7 +102,7 @@ fn chunk_source(core: &Arc<Core>, topic: &TopicRow, chunk: ChunkRow, wanted: Wan
     Source { order, lower_bound, open: open.boxed() }
 }
 
-fn segment_source(view: SegmentView, Wanted { window, select, size }: Wanted) -> Source {
+fn segment_source(view: SegmentView, ReadRequest { window, select, size }: ReadRequest) -> Source {
     let SegmentView { index, name, file, segment } = view;
     let span = segment.rows.times;
     let open = async move {

@@ -11,12 +11,12 @@ use mosaico_storage::format::state::SequenceState;
 use mosaico_storage::objects::blocking;
 use mosaico_types::id::{SequenceId, TopicId};
 
-use crate::state::active_topic::LiveTopic;
-use crate::state::engine::Core;
+use crate::state::active_topic::ActiveTopic;
+use crate::state::engine::Engine;
 
 /// Looks what became of announced changes of a sequence, under its lock. What was created without an answer to
 /// the client is removed: nobody holds its key.
-pub async fn settle(core: &Core, id: SequenceId) -> Result<()> {
+pub async fn settle(core: &Engine, id: SequenceId) -> Result<()> {
     let known = core.catalog.sequence_by_id(id).await?;
     let state = core.store.load_sequence(id).await?;
     match (known, state) {
@@ -25,7 +25,7 @@ pub async fn settle(core: &Core, id: SequenceId) -> Result<()> {
         (known, _) => {
             core.catalog.settle_removal(id).await?;
             match known {
-                None if core.store.is_remote() => core.store.bury(id).await?,
+                None if core.store.is_remote() => core.store.write_tombstone(id).await?,
                 _ => finish_sequence_removal(core, id).await?,
             }
             core.creations.begun.lock().remove(&id);
@@ -34,7 +34,7 @@ pub async fn settle(core: &Core, id: SequenceId) -> Result<()> {
     }
 }
 
-async fn settle_known(core: &Core, mut state: SequenceState) -> Result<()> {
+async fn settle_known(core: &Engine, mut state: SequenceState) -> Result<()> {
     let id = state.record.id;
     let known: HashSet<TopicId> = core.catalog.topics(id).await?.iter().map(|topic| topic.id).collect();
     let (kept, unknown): (Vec<_>, Vec<_>) =
@@ -57,7 +57,7 @@ async fn settle_known(core: &Core, mut state: SequenceState) -> Result<()> {
 }
 
 /// Removes the files of a sequence that is marked as deleted, then forgets it.
-pub async fn finish_sequence_removal(core: &Core, id: SequenceId) -> Result<()> {
+pub async fn finish_sequence_removal(core: &Engine, id: SequenceId) -> Result<()> {
     for topic in core.live.of_sequence(id) {
         stop(core, &topic).await;
     }
@@ -74,7 +74,7 @@ pub async fn finish_sequence_removal(core: &Core, id: SequenceId) -> Result<()> 
 }
 
 /// Removes the files of a topic that is marked as deleted, then forgets it.
-pub async fn finish_topic_removal(core: &Core, sequence: SequenceId, topic: TopicId) -> Result<()> {
+pub async fn finish_topic_removal(core: &Engine, sequence: SequenceId, topic: TopicId) -> Result<()> {
     if let Some(live) = core.live.get(topic) {
         stop(core, &live).await;
     }
@@ -88,21 +88,21 @@ pub async fn finish_topic_removal(core: &Core, sequence: SequenceId, topic: Topi
 }
 
 /// Lets go of a topic that another daemon removed.
-pub async fn drop_deleted(core: &Core, topic: &Arc<LiveTopic>) -> Result<()> {
+pub async fn drop_deleted(core: &Engine, topic: &Arc<ActiveTopic>) -> Result<()> {
     stop(core, topic).await;
     remove_log(core, topic.id()).await
 }
 
 /// Ends the put and the background jobs of a topic that is being removed.
-async fn stop(core: &Core, topic: &Arc<LiveTopic>) {
+async fn stop(core: &Engine, topic: &Arc<ActiveTopic>) {
     topic.cancel.cancel();
     topic.tasks.close();
     topic.tasks.wait().await;
     core.live.remove(topic.id());
 }
 
-async fn remove_log(core: &Core, topic: TopicId) -> Result<()> {
-    let folder = core.log_folder(topic);
+async fn remove_log(core: &Engine, topic: TopicId) -> Result<()> {
+    let folder = core.wal_folder(topic);
     blocking("removing the log of a deleted topic", move || match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mosaico_catalog::{SequenceRow, Turn};
+use mosaico_catalog::{LockGuard, SequenceRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::SequenceName;
 use mosaico_types::id::SequenceId;
@@ -10,20 +10,20 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep};
 
 use crate::reconcile;
-use crate::state::engine::Core;
+use crate::state::engine::Engine;
 
 /// How long a change that another daemon has begun is waited for. A daemon that is gone is known to be by then.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Between two looks what became of it.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The right to change a sequence, until this is dropped. A change is announced to the catalogue while it is held.
+/// The right to change a sequence, until this is dropped. A change is announced to the catalog while it is held.
 #[derive(Debug)]
 #[must_use]
 pub struct SequenceLock {
     // Given back in this order.
-    _everywhere: Option<Turn>,
+    _everywhere: Option<LockGuard>,
     _here: OwnedMutexGuard<()>,
 }
 
@@ -32,12 +32,12 @@ pub struct SequenceLock {
 #[must_use]
 pub struct NameLock {
     // Given back in this order.
-    _everywhere: Option<Turn>,
+    _everywhere: Option<LockGuard>,
     _here: OwnedMutexGuard<()>,
 }
 
 /// Waits for the lock of a name. Who needs that of a sequence, too, takes it after this one.
-pub async fn lock_name(core: &Core, name: &SequenceName) -> Result<NameLock> {
+pub async fn lock_name(core: &Engine, name: &SequenceName) -> Result<NameLock> {
     let here = core.creations.names.lock(name).await;
     let everywhere = match &core.cluster {
         Some(cluster) => Some(cluster.lock(&format!("name/{name}")).await?),
@@ -47,7 +47,7 @@ pub async fn lock_name(core: &Core, name: &SequenceName) -> Result<NameLock> {
 }
 
 /// Waits for the lock of a sequence; a change of it that failed earlier is settled first.
-pub async fn lock(core: &Core, id: SequenceId) -> Result<SequenceLock> {
+pub async fn lock(core: &Engine, id: SequenceId) -> Result<SequenceLock> {
     let here = core.locks.lock(&id).await;
     let Some(cluster) = &core.cluster else {
         if core.catalog.unsettled.contains(id) {
@@ -62,7 +62,7 @@ pub async fn lock(core: &Core, id: SequenceId) -> Result<SequenceLock> {
             None => core.catalog.settled_elsewhere(id),
             Some(false) => reconcile::settle(core, id).await?,
             // What it sent to the store may still arrive: it waits for that and settles, we would not.
-            Some(true) if begin.elapsed() < PATIENCE => {
+            Some(true) if begin.elapsed() < TIMEOUT => {
                 drop(turn);
                 sleep(PAUSE).await;
                 continue;
@@ -76,7 +76,7 @@ pub async fn lock(core: &Core, id: SequenceId) -> Result<SequenceLock> {
 }
 
 /// A sequence as it is under its lock.
-pub async fn locked(core: &Core, name: &SequenceName) -> Result<(SequenceLock, SequenceRow)> {
+pub async fn locked(core: &Engine, name: &SequenceName) -> Result<(SequenceLock, SequenceRow)> {
     loop {
         let id = core.catalog.sequence(name).await?.id;
         let lock = lock(core, id).await?;
@@ -90,7 +90,7 @@ pub async fn locked(core: &Core, name: &SequenceName) -> Result<(SequenceLock, S
 
 /// Brings to an end what keeps the name from being used: removals, and creations that were not answered.
 /// The caller holds the right to create it.
-pub async fn settle_name(core: &Core, wanted: &SequenceName) -> Result<()> {
+pub async fn settle_name(core: &Engine, wanted: &SequenceName) -> Result<()> {
     let begun: Vec<SequenceId> = {
         let begun = core.creations.begun.lock();
         begun.iter().filter(|(_, name)| *name == wanted).map(|(&id, _)| id).collect()
@@ -109,9 +109,9 @@ pub async fn settle_name(core: &Core, wanted: &SequenceName) -> Result<()> {
 }
 
 /// Whether it is this daemon that does what one does for all.
-pub async fn leads(core: &Core) -> Result<bool> {
+pub async fn is_leader(core: &Engine) -> Result<bool> {
     match &core.cluster {
         None => Ok(true),
-        Some(cluster) => cluster.leads().await,
+        Some(cluster) => cluster.is_leader().await,
     }
 }

@@ -61,7 +61,7 @@ struct State {
 
 /// A topic that is being written.
 #[derive(Debug)]
-pub struct LiveTopic {
+pub struct ActiveTopic {
     pub row: TopicRow,
     pub schema: SchemaRef,
     /// Where its segments lie.
@@ -70,8 +70,8 @@ pub struct LiveTopic {
     pub cancel: CancellationToken,
     /// Its put and its background jobs.
     pub tasks: TaskTracker,
-    /// Held by all who note a chunk in store and catalogue, and by the one who makes the topic's rows in the catalogue anew.
-    pub noting: tokio::sync::RwLock<()>,
+    /// Held by all who note a chunk in store and catalog, and by the one who makes the topic's rows in the catalog anew.
+    pub chunk_commit_lock: tokio::sync::RwLock<()>,
     /// The open put; cancelled when another one of the same writer takes over.
     writer: Mutex<Option<CancellationToken>>,
     state: Mutex<State>,
@@ -80,7 +80,7 @@ pub struct LiveTopic {
     cutting: tokio::sync::Mutex<()>,
 }
 
-impl LiveTopic {
+impl ActiveTopic {
     pub fn new(row: TopicRow, schema: SchemaRef, folder: PathBuf, found: BTreeMap<ChunkId, Segment>) -> Self {
         let durable = found.values().fold(
             PutAck { durable_rows: row.rows + lost_rows(&row.damage), durable_bytes: row.data_bytes },
@@ -95,7 +95,7 @@ impl LiveTopic {
             folder,
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            noting: tokio::sync::RwLock::default(),
+            chunk_commit_lock: tokio::sync::RwLock::default(),
             writer: Mutex::new(None),
             state: Mutex::new(State { segments: found, failed: BTreeMap::new(), durable }),
             changed: Notify::new(),
@@ -152,7 +152,7 @@ impl LiveTopic {
             }
             tracing::info!(topic = %self.row.locator, segment = %index, limit, "another daemon has the later rows");
             if row_start >= limit {
-                self.chunked(index);
+                self.segment_flushed(index);
                 continue;
             }
             let (topic, file) = (Arc::clone(self), self.file(index).with_extension("cut"));
@@ -201,7 +201,7 @@ impl LiveTopic {
     }
 
     /// Notes a segment that was made of rows in the store, as a whole; also in the place of one that lacked some.
-    pub fn restored(&self, index: ChunkId, segment: Segment) {
+    pub fn segment_restored(&self, index: ChunkId, segment: Segment) {
         let mut state = self.state.lock();
         let before = state.segments.insert(index, segment).map_or(0, |before| before.rows.data_bytes);
         state.durable.durable_rows = state.durable.durable_rows.max(segment.rows.row_end());
@@ -211,7 +211,7 @@ impl LiveTopic {
     }
 
     /// Waits until no earlier segment is left.
-    pub async fn turn(&self, index: ChunkId) {
+    pub async fn wait_for_earlier_segments(&self, index: ChunkId) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -243,7 +243,7 @@ impl LiveTopic {
     }
 
     /// Removes a segment whose rows are in a chunk now.
-    pub fn chunked(&self, index: ChunkId) {
+    pub fn segment_flushed(&self, index: ChunkId) {
         let mut state = self.state.lock();
         state.segments.remove(&index);
         state.failed.remove(&index);
@@ -334,15 +334,15 @@ impl LiveTopic {
 /// The right to append to a topic; one at a time.
 #[derive(Debug)]
 pub struct WriterGuard {
-    topics: Arc<LiveTopics>,
-    topic: Arc<LiveTopic>,
+    topics: Arc<ActiveTopics>,
+    topic: Arc<ActiveTopic>,
     replaced: CancellationToken,
     created: bool,
 }
 
 impl WriterGuard {
     /// The topic.
-    pub fn topic(&self) -> &Arc<LiveTopic> {
+    pub fn topic(&self) -> &Arc<ActiveTopic> {
         &self.topic
     }
 
@@ -351,7 +351,7 @@ impl WriterGuard {
         self.replaced.clone()
     }
 
-    /// Takes the sums of the catalogue over if the topic was not live before. `row` was read while this guard was
+    /// Takes the sums of the catalog over if the topic was not live before. `row` was read while this guard was
     /// held, so that no background job can have moved rows meanwhile.
     pub fn settle(&self, row: &TopicRow) {
         if self.created {
@@ -371,32 +371,32 @@ impl Drop for WriterGuard {
 
 /// All live topics.
 #[derive(Debug, Default)]
-pub struct LiveTopics {
-    topics: Mutex<HashMap<TopicId, Arc<LiveTopic>>>,
+pub struct ActiveTopics {
+    topics: Mutex<HashMap<TopicId, Arc<ActiveTopic>>>,
     /// Topics whose segments this start could not recover, and why. Nothing is appended to them.
     unrecovered: Mutex<HashMap<TopicId, String>>,
 }
 
-impl LiveTopics {
+impl ActiveTopics {
     /// A topic, if it is live.
-    pub fn get(&self, topic: TopicId) -> Option<Arc<LiveTopic>> {
+    pub fn get(&self, topic: TopicId) -> Option<Arc<ActiveTopic>> {
         self.topics.lock().get(&topic).cloned()
     }
 
     /// All live topics.
-    pub fn all(&self) -> Vec<Arc<LiveTopic>> {
+    pub fn all(&self) -> Vec<Arc<ActiveTopic>> {
         self.topics.lock().values().cloned().collect()
     }
 
     /// All live topics of a sequence.
-    pub fn of_sequence(&self, sequence: SequenceId) -> Vec<Arc<LiveTopic>> {
+    pub fn of_sequence(&self, sequence: SequenceId) -> Vec<Arc<ActiveTopic>> {
         self.topics.lock().values().filter(|topic| topic.row.sequence_id == sequence).cloned().collect()
     }
 
     /// First and last times of the rows that are not in chunks yet, segment by segment.
     pub fn spans(&self) -> Vec<(TopicId, (i64, i64))> {
-        let topics: Vec<Arc<LiveTopic>> = self.topics.lock().values().cloned().collect();
-        let times = |topic: &Arc<LiveTopic>| {
+        let topics: Vec<Arc<ActiveTopic>> = self.topics.lock().values().cloned().collect();
+        let times = |topic: &Arc<ActiveTopic>| {
             let id = topic.id();
             topic.segments().into_iter().map(move |one| (id, (one.rows.times.min, one.rows.times.max)))
         };
@@ -404,13 +404,13 @@ impl LiveTopics {
     }
 
     /// Bytes of all segments.
-    pub fn log_bytes(&self) -> u64 {
-        let topics: Vec<Arc<LiveTopic>> = self.topics.lock().values().cloned().collect();
+    pub fn wal_bytes(&self) -> u64 {
+        let topics: Vec<Arc<ActiveTopic>> = self.topics.lock().values().cloned().collect();
         topics.iter().flat_map(|topic| topic.segments()).map(|segment| segment.end).sum()
     }
 
     /// Adds a topic that recovery found.
-    pub fn insert(&self, topic: Arc<LiveTopic>) {
+    pub fn insert(&self, topic: Arc<ActiveTopic>) {
         self.topics.lock().insert(topic.id(), topic);
     }
 
@@ -435,7 +435,7 @@ impl LiveTopics {
     }
 
     /// Makes the topic live, with the caller as its one writer. `None`: somebody else is.
-    pub fn open(self: &Arc<Self>, id: TopicId, create: impl FnOnce() -> LiveTopic) -> Option<WriterGuard> {
+    pub fn open(self: &Arc<Self>, id: TopicId, create: impl FnOnce() -> ActiveTopic) -> Option<WriterGuard> {
         let mut topics = self.topics.lock();
         let mut created = false;
         let topic = topics.entry(id).or_insert_with(|| {

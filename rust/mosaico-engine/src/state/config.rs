@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mosaico_catalog::{Database, FILE as CATALOG_FILE};
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::durability::{Acknowledge, LogPlace};
+use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
 use mosaico_storage::objects::StoreOptions;
 use mosaico_storage::objects::location::StoreLocation;
 
@@ -16,7 +16,7 @@ const MIB: usize = 1 << 20;
 pub struct Config {
     /// Where sequences are kept.
     pub store: StoreLocation,
-    /// Folder for the log, the catalogue and the cache of a bucket; a local store has them in its own folder.
+    /// Folder for the log, the catalog and the cache of a bucket; a local store has them in its own folder.
     pub state: Option<PathBuf>,
     /// Take a bucket from the server that owns it, which is fenced: it writes nothing more.
     pub force_ownership: bool,
@@ -31,7 +31,7 @@ pub struct Config {
     pub cache_bytes: u64,
     /// How often a request to a bucket that failed is made again, within the time of its operation.
     pub store_retries: usize,
-    /// URL of the Postgres database that holds the catalogue; `None`: a SQLite file beside the log.
+    /// URL of the Postgres database that holds the catalog; `None`: a SQLite file beside the log.
     pub database: Option<String>,
     /// Schema of that database that holds our tables; several stores can share a database.
     pub database_schema: String,
@@ -53,7 +53,7 @@ pub struct Config {
     /// What an acknowledgement stands for.
     pub acknowledge: Acknowledge,
     /// What has acknowledged rows before a chunk does.
-    pub log: LogPlace,
+    pub wal: WalPlacement,
     /// Received data of all lanes together that may wait for the disk.
     pub ingest_bytes: usize,
     /// Chunks that are encoded at the same time.
@@ -105,7 +105,7 @@ impl Config {
             max_message_bytes: 1024 * MIB,
             sync_interval: Duration::ZERO,
             acknowledge: Acknowledge::Synced,
-            log: LogPlace::Disk,
+            wal: WalPlacement::Disk,
             ingest_bytes: 64 * MIB,
             chunk_jobs: 2,
             upload_jobs: 4,
@@ -129,7 +129,7 @@ impl Config {
             (StoreLocation::Local(root), None) => Ok(root),
             (StoreLocation::Bucket(_), Some(state)) => Ok(state),
             (StoreLocation::Local(_), Some(_)) => Err(Error::Startup(
-                "a local store keeps its log and catalogue in its own folder; a state folder is for buckets"
+                "a local store keeps its log and catalog in its own folder; a state folder is for buckets"
                     .into(),
             )),
             (StoreLocation::Bucket(bucket), None) => Err(Error::Startup(format!(
@@ -140,8 +140,8 @@ impl Config {
     }
 
     /// Whether rows are in the store before they are acknowledged.
-    pub fn logs_to_store(&self) -> bool {
-        self.log == LogPlace::Store
+    pub fn replicates_wal(&self) -> bool {
+        self.wal == WalPlacement::Replicated
     }
 
     /// Where the catalog is; `folder` has the file of SQLite.
@@ -182,9 +182,9 @@ impl Config {
                 "servers share a bucket and a Postgres database; name both (--store, --database)".into(),
             ));
         }
-        if self.log == LogPlace::Store && matches!(self.store, StoreLocation::Local(_)) {
+        if self.wal == WalPlacement::Replicated && matches!(self.store, StoreLocation::Local(_)) {
             return Err(Error::Startup(
-                "the log of a local store lies in its folder anyway; `log = store` is for buckets".into(),
+                "a local store has its WAL in its own folder; `wal = replicated` is for buckets".into(),
             ));
         }
         if self.ownership_heartbeat.is_zero() {

@@ -8,20 +8,20 @@ use mosaico_storage::objects::location::StoreLocation;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
     /// What of the server lies there.
-    pub holds: &'static str,
+    pub mount: &'static str,
     /// What a process without privileges may still write.
     pub free_bytes: u64,
     pub size_bytes: u64,
 }
 
 impl Disk {
-    fn of(holds: &'static str, folder: &Path) -> Option<Self> {
+    fn of(mount: &'static str, folder: &Path) -> Option<Self> {
         let found = rustix::fs::statvfs(folder);
         let found =
             found.inspect_err(|cause| tracing::warn!(folder = %folder.display(), %cause, "no room known"));
         let found = found.ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Some(Self { holds, free_bytes: bytes(found.f_bavail), size_bytes: bytes(found.f_blocks) })
+        Some(Self { mount, free_bytes: bytes(found.f_bavail), size_bytes: bytes(found.f_blocks) })
     }
 }
 
@@ -31,5 +31,5 @@ pub fn disks(store: &StoreLocation, log: &Path) -> Vec<Disk> {
         StoreLocation::Local(folder) => Disk::of("store", folder),
         StoreLocation::Bucket(_) => None,
     };
-    Disk::of("log", log).into_iter().chain(store).collect()
+    Disk::of("wal", log).into_iter().chain(store).collect()
 }

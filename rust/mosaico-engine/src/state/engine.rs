@@ -15,20 +15,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::active_topic::LiveTopics;
+use super::active_topic::ActiveTopics;
 use super::config::Config;
 use super::event_archive::EventArchive;
 use super::footer_cache::FooterCache;
 use super::layers::Layers;
 use super::membership::Cluster;
-use super::message_size::PieceSize;
+use super::message_size::BatchSizer;
 use super::metrics::Metrics;
 use super::queue::Queue;
 use super::writer_activity::Writers;
 
 /// The inside of a server.
 #[derive(Debug)]
-pub struct Core {
+pub struct Engine {
     pub config: Config,
     pub metrics: Arc<Metrics>,
     pub store: Store,
@@ -38,7 +38,7 @@ pub struct Core {
     pub layers: Layers,
     /// Folder of the ingest log.
     pub log: PathBuf,
-    pub live: Arc<LiveTopics>,
+    pub live: Arc<ActiveTopics>,
     pub footers: FooterCache,
     pub creations: Creations,
     /// One per sequence: creation of topics, finalization, commit and removal exclude each other.
@@ -69,10 +69,10 @@ pub struct Core {
     pub tasks: TaskTracker,
 }
 
-impl Core {
+impl Engine {
     /// How large the messages of a read may be, one of `together`.
-    pub fn piece_size(&self, together: usize) -> Arc<PieceSize> {
-        PieceSize::new(&self.readers, self.config.read_bytes, self.config.message_bytes, together)
+    pub fn batch_sizer(&self, together: usize) -> Arc<BatchSizer> {
+        BatchSizer::new(&self.readers, self.config.read_bytes, self.config.message_bytes, together)
     }
 
     /// Does `work` in the background until the server stops.
@@ -82,7 +82,7 @@ impl Core {
     }
 
     /// Where the segments of a topic lie.
-    pub fn log_folder(&self, topic: TopicId) -> PathBuf {
+    pub fn wal_folder(&self, topic: TopicId) -> PathBuf {
         self.log.join(topic.to_string())
     }
 

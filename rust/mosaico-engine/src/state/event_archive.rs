@@ -1,6 +1,6 @@
-//! Events in the store: files of many events each, written behind the catalogue, which has them first.
+//! Events in the store: files of many events each, written behind the catalog, which has them first.
 //!
-//! A change and its event are one transaction of the catalogue, so an event costs no sync of its own and cannot be
+//! A change and its event are one transaction of the catalog, so an event costs no sync of its own and cannot be
 //! lost or doubled by a crash. The newest file is written again as it grows, until it is full.
 
 use std::collections::BTreeSet;

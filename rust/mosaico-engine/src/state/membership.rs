@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mosaico_catalog::{Catalog, Session, Turn};
+use mosaico_catalog::{Catalog, LockGuard, Session};
 use mosaico_storage::error::Result;
 use mosaico_types::id::SequenceId;
 
@@ -31,12 +31,12 @@ impl Cluster {
     }
 
     /// Waits for a lock that all daemons know.
-    pub async fn lock(&self, name: &str) -> Result<Turn> {
+    pub async fn lock(&self, name: &str) -> Result<LockGuard> {
         self.session.lock(name).await
     }
 
     /// Waits for the lock of a sequence.
-    pub async fn lock_sequence(&self, id: SequenceId) -> Result<Turn> {
+    pub async fn lock_sequence(&self, id: SequenceId) -> Result<LockGuard> {
         self.session.lock_sequence(id).await
     }
 
@@ -44,17 +44,17 @@ impl Cluster {
     pub async fn join(&self, catalog: &Catalog) -> Result<()> {
         let alone = !catalog.has_others(self.id()).await?;
         // Writers cannot have told anybody that they are there while nobody was.
-        catalog.heard_all(!alone).await?;
-        self.beat().await
+        catalog.record_all_heartbeats(!alone).await?;
+        self.heartbeat().await
     }
 
     /// Gives a sign of life.
-    pub async fn beat(&self) -> Result<()> {
-        self.session.beat(&self.address).await
+    pub async fn heartbeat(&self) -> Result<()> {
+        self.session.heartbeat(&self.address).await
     }
 
     /// Whether it is this daemon that does what one does for all.
-    pub async fn leads(&self) -> Result<bool> {
+    pub async fn is_leader(&self) -> Result<bool> {
         self.session.lease(BACKGROUND).await
     }
 

@@ -8,7 +8,7 @@ const FIRST_PIECE_BYTES: usize = 512 << 10;
 
 /// The size of a read's next message: shares what reads may hold among those that are open at the moment.
 #[derive(Debug)]
-pub struct PieceSize {
+pub struct BatchSizer {
     readers: Weak<()>,
     all: usize,
     most: usize,
@@ -17,7 +17,7 @@ pub struct PieceSize {
     next: AtomicUsize,
 }
 
-impl PieceSize {
+impl BatchSizer {
     /// For one of `together` reads, which share `all` bytes; `readers` counts those that are open.
     pub fn new(readers: &Arc<()>, all: usize, most: usize, together: usize) -> Arc<Self> {
         let next = AtomicUsize::new(FIRST_PIECE_BYTES);
@@ -43,7 +43,7 @@ impl PieceSize {
 }
 
 #[cfg(test)]
-impl PieceSize {
+impl BatchSizer {
     /// Always the same.
     pub fn fixed(bytes: usize) -> Arc<Self> {
         let next = AtomicUsize::new(bytes);
@@ -62,13 +62,13 @@ mod tests {
         let readers = Arc::new(());
         let next = AtomicUsize::new(FIRST_PIECE_BYTES);
         let readers_of = Arc::downgrade(&readers);
-        let size = PieceSize { readers: readers_of, all: 64 * MIB, most: 4 * MIB, together: 1, next };
+        let size = BatchSizer { readers: readers_of, all: 64 * MIB, most: 4 * MIB, together: 1, next };
         let sizes = |count| (0..count).map(|_| (size.bytes(), size.grow()).0).collect::<Vec<_>>();
         assert_eq!(sizes(5), [MIB / 2, MIB, 2 * MIB, 4 * MIB, 4 * MIB]);
         let open = vec![Arc::clone(&readers); 64];
         assert_eq!(sizes(2), [MIB / 8; 2]);
         drop(open);
         assert_eq!(sizes(1), [4 * MIB]);
-        assert_eq!(PieceSize { together: 32, ..size }.bytes(), MIB / 4);
+        assert_eq!(BatchSizer { together: 32, ..size }.bytes(), MIB / 4);
     }
 }

@@ -72,8 +72,8 @@ impl Traffic {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Holds {
-    holds: &'static str,
+struct Mount {
+    mount: &'static str,
 }
 
 /// States, as opposed to counts: they are read when somebody asks for them.
@@ -81,7 +81,7 @@ struct Holds {
 pub struct Gauges {
     /// Disks that do not answer are left out.
     pub disks: Vec<Disk>,
-    pub log_bytes: u64,
+    pub wal_bytes: u64,
     /// Received and waiting for the disk.
     pub ingest_bytes: usize,
     pub jobs: Vec<Job>,
@@ -91,27 +91,27 @@ pub struct Gauges {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    pub received: Traffic,
+    pub ingress: Traffic,
     pub acknowledged: Traffic,
-    pub sent: Traffic,
+    pub egress: Traffic,
     pub connections: Gauge,
-    open_calls: Family<Method, Gauge>,
+    active_calls: Family<Method, Gauge>,
     calls: Family<EndedCall, Counter>,
     call_times: Times<CallKind>,
-    pub log_sync: Histogram,
-    log_bytes: Gauge,
-    log_stored: Counter,
+    pub wal_sync: Histogram,
+    wal_bytes: Gauge,
+    wal_replicated: Counter,
     ingest_bytes: Gauge,
     chunks: Counter,
     chunk_bytes: Counter,
     chunk_times: Histogram,
-    open_jobs: Family<OfJob, Gauge>,
+    active_jobs: Family<OfJob, Gauge>,
     failed_jobs: Family<OfJob, Counter>,
     store: Times<Operation>,
-    catalogue: Times<Operation>,
+    catalog: Times<Operation>,
     pub cache: CacheReads,
-    disk_free: Family<Holds, Gauge>,
-    disk_size: Family<Holds, Gauge>,
+    disk_free: Family<Mount, Gauge>,
+    disk_size: Family<Mount, Gauge>,
     resident_bytes: Gauge,
 }
 
@@ -119,24 +119,24 @@ impl Metrics {
     pub fn new(ingest_limit: usize) -> Self {
         let this = Self {
             registry: Registry::default(),
-            received: Traffic::default(),
+            ingress: Traffic::default(),
             acknowledged: Traffic::default(),
-            sent: Traffic::default(),
+            egress: Traffic::default(),
             connections: Gauge::default(),
-            open_calls: Family::default(),
+            active_calls: Family::default(),
             calls: Family::default(),
             call_times: times(),
-            log_sync: seconds(),
-            log_bytes: Gauge::default(),
-            log_stored: Counter::default(),
+            wal_sync: seconds(),
+            wal_bytes: Gauge::default(),
+            wal_replicated: Counter::default(),
             ingest_bytes: Gauge::default(),
             chunks: Counter::default(),
             chunk_bytes: Counter::default(),
             chunk_times: seconds(),
-            open_jobs: Family::default(),
+            active_jobs: Family::default(),
             failed_jobs: Family::default(),
             store: times(),
-            catalogue: times(),
+            catalog: times(),
             cache: CacheReads::default(),
             disk_free: Family::default(),
             disk_size: Family::default(),
@@ -154,20 +154,20 @@ impl Metrics {
         let ours = all.sub_registry_with_prefix("mosaico");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         ours.register("build", "The running program", version);
-        self.received.register(ours, "received", "that came in puts");
-        self.acknowledged.register(ours, "acknowledged", "that are durable, as their writers were told");
-        self.sent.register(ours, "sent", "that went out in gets");
+        self.ingress.register(ours, "ingress", "received in puts");
+        self.acknowledged.register(ours, "acknowledged", "durable and acknowledged to their writers");
+        self.egress.register(ours, "egress", "sent in gets");
         ours.register("connections", "Open TCP connections", self.connections.clone());
-        ours.register("open_calls", "Calls in progress", self.open_calls.clone());
+        ours.register("calls_active", "Calls in progress", self.active_calls.clone());
         ours.register("calls", "Calls that ended", self.calls.clone());
         let help = "Durations of calls, to the end of their answers";
         ours.register_with_unit("call", help, Unit::Seconds, self.call_times.clone());
-        let help = "Durations of appending to the log, with the sync";
-        ours.register_with_unit("log_sync", help, Unit::Seconds, self.log_sync.clone());
-        let help = "Durable in the log and not in chunks yet";
-        ours.register_with_unit("log", help, Unit::Bytes, self.log_bytes.clone());
-        let help = "Of the log that were written to the store";
-        ours.register_with_unit("log_stored", help, Unit::Bytes, self.log_stored.clone());
+        let help = "Durations of appending to the write-ahead log, with the sync";
+        ours.register_with_unit("wal_sync", help, Unit::Seconds, self.wal_sync.clone());
+        let help = "Write-ahead log that is not in chunks yet";
+        ours.register_with_unit("wal", help, Unit::Bytes, self.wal_bytes.clone());
+        let help = "Write-ahead log written to the store";
+        ours.register_with_unit("wal_replicated", help, Unit::Bytes, self.wal_replicated.clone());
         let help = "Received and waiting for the disk";
         ours.register_with_unit("ingest", help, Unit::Bytes, self.ingest_bytes.clone());
         let limit = Gauge::<i64>::default();
@@ -179,28 +179,28 @@ impl Metrics {
         let help = "Durations of encoding and storing a chunk";
         ours.register_with_unit("chunk", help, Unit::Seconds, self.chunk_times.clone());
         ours.register(
-            "open_jobs",
-            "Background jobs in work, or waiting for their next attempt",
-            self.open_jobs.clone(),
+            "jobs_active",
+            "Background jobs that run or wait for their next attempt",
+            self.active_jobs.clone(),
         );
         let help = "Attempts of background jobs that failed; each is tried again";
         ours.register("job_failures", help, self.failed_jobs.clone());
         let help = "Durations of operations on the store";
         ours.register_with_unit("store", help, Unit::Seconds, self.store.clone());
-        let help = "Durations of statements of the catalogue, with the wait for a connection";
-        ours.register_with_unit("catalogue", help, Unit::Seconds, self.catalogue.clone());
+        let help = "Durations of statements of the catalog, with the wait for a connection";
+        ours.register_with_unit("catalog", help, Unit::Seconds, self.catalog.clone());
         let help = "Blocks of a bucket's chunks that were read from the cache";
         ours.register("cache_hits", help, self.cache.hits.clone());
         let help = "Blocks of a bucket's chunks that were fetched, since the cache did not have them";
         ours.register("cache_misses", help, self.cache.misses.clone());
-        let help = "Room on the disks of log and store that is free for the daemon";
+        let help = "Free space on the disks of WAL and store";
         ours.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
         let help = "Sizes of these disks";
         ours.register_with_unit("disk_size", help, Unit::Bytes, self.disk_size.clone());
         self.registry = all;
         // What has not happened yet is 0, not missing.
         for method in ["DoPut", "DoGet"] {
-            drop(self.open_calls.get_or_create(&Method { method }));
+            drop(self.active_calls.get_or_create(&Method { method }));
         }
         for job in Job::NAMES {
             drop(self.failed_jobs.get_or_create(&OfJob { job }));
@@ -209,12 +209,12 @@ impl Metrics {
     }
 
     pub fn call_begins(&self, method: &'static str) {
-        self.open_calls.get_or_create(&Method { method }).inc();
+        self.active_calls.get_or_create(&Method { method }).inc();
     }
 
     pub fn call_ends(&self, kind: CallKind, code: Code, took: Duration) {
         let CallKind { method, action } = kind;
-        self.open_calls.get_or_create(&Method { method }).dec();
+        self.active_calls.get_or_create(&Method { method }).dec();
         self.calls.get_or_create(&EndedCall { method, action, code: code_name(code) }).inc();
         self.call_times.get_or_create(&kind).observe(took.as_secs_f64());
     }
@@ -226,8 +226,8 @@ impl Metrics {
     }
 
     /// Bytes of the log are in the store.
-    pub fn log_stored(&self, bytes: u64) {
-        self.log_stored.inc_by(bytes);
+    pub fn wal_replicated(&self, bytes: u64) {
+        self.wal_replicated.inc_by(bytes);
     }
 
     pub fn job_failed(&self, job: Job) {
@@ -239,24 +239,24 @@ impl Metrics {
         StoreMetrics { operations: Timer(self.store.clone()), cache: self.cache.clone() }
     }
 
-    /// For the catalogue's statements.
-    pub fn catalogue_timer(&self) -> Timer {
-        Timer(self.catalogue.clone())
+    /// For the catalog's statements.
+    pub fn catalog_timer(&self) -> Timer {
+        Timer(self.catalog.clone())
     }
 
     /// All of it as OpenMetrics text.
     pub fn text(&self, now: &Gauges) -> Result<String, std::fmt::Error> {
         self.disk_free.clear();
         self.disk_size.clear();
-        for &Disk { holds, free_bytes, size_bytes } in &now.disks {
-            self.disk_free.get_or_create(&Holds { holds }).set(free_bytes.cast_signed());
-            self.disk_size.get_or_create(&Holds { holds }).set(size_bytes.cast_signed());
+        for &Disk { mount, free_bytes, size_bytes } in &now.disks {
+            self.disk_free.get_or_create(&Mount { mount }).set(free_bytes.cast_signed());
+            self.disk_size.get_or_create(&Mount { mount }).set(size_bytes.cast_signed());
         }
-        self.log_bytes.set(now.log_bytes as i64);
+        self.wal_bytes.set(now.wal_bytes as i64);
         self.ingest_bytes.set(now.ingest_bytes as i64);
         for job in Job::NAMES {
             let count = now.jobs.iter().filter(|open| open.name() == job).count();
-            self.open_jobs.get_or_create(&OfJob { job }).set(count as i64);
+            self.active_jobs.get_or_create(&OfJob { job }).set(count as i64);
         }
         if let Some(bytes) = process::resident_bytes() {
             self.resident_bytes.set(bytes as i64);

@@ -1,7 +1,7 @@
 //! Background work that was asked for: data only. The worker in `background` carries it out.
 //!
 //! A job only names what is to be done. Whether there is still something to do, the worker reads from the log, the store
-//! and the catalogue; a start finds open work there, so the queue itself need not be kept.
+//! and the catalog; a start finds open work there, so the queue itself need not be kept.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use tokio::sync::{Notify, mpsc};
 pub enum Job {
     /// Make a chunk of a closed log segment.
     Chunk(TopicId, ChunkId),
-    /// Redo changes that the catalogue missed.
-    Settle(SequenceId),
+    /// Redo changes that the catalog missed.
+    Reconcile(SequenceId),
     /// Remove the files of a deleted sequence.
     RemoveSequence(SequenceId),
     /// Remove the files of a deleted topic.
     RemoveTopic(SequenceId, TopicId),
     /// End a sequence whose writer is gone.
-    End(SequenceId),
+    ExpireWriter(SequenceId),
     /// Remove objects of a log in the store whose rows are in chunks.
-    TrimLog(SequenceId, TopicId),
+    TrimWal(SequenceId, TopicId),
     /// Remove objects that no record names.
     Orphans,
     /// Write events to the store.
@@ -36,16 +36,16 @@ pub enum Job {
 impl Job {
     /// All that [`Self::name`] gives.
     pub const NAMES: [&str; 7] =
-        ["chunk", "settle", "remove", "end_sequence", "trim_log", "orphans", "store_events"];
+        ["chunk", "reconcile", "remove", "expire_writer", "trim_wal", "orphans", "store_events"];
 
     /// What people read in events.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chunk(..) => "chunk",
-            Self::Settle(_) => "settle",
+            Self::Reconcile(_) => "reconcile",
             Self::RemoveSequence(_) | Self::RemoveTopic(..) => "remove",
-            Self::End(_) => "end_sequence",
-            Self::TrimLog(..) => "trim_log",
+            Self::ExpireWriter(_) => "expire_writer",
+            Self::TrimWal(..) => "trim_wal",
             Self::Orphans => "orphans",
             Self::StoreEvents => "store_events",
         }
@@ -71,7 +71,7 @@ impl Default for Queue {
 
 impl Queue {
     /// Asks for a job to be done soon.
-    pub fn ask(&self, job: Job) {
+    pub fn enqueue(&self, job: Job) {
         if self.asked.send(job).is_err() {
             tracing::debug!(?job, "the server ends; the next start finds this work");
         }

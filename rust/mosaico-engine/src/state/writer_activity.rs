@@ -12,7 +12,7 @@ pub struct Writers(Mutex<HashMap<SequenceId, Instant>>);
 
 impl Writers {
     /// The writer is there.
-    pub fn touch(&self, sequence: SequenceId) {
+    pub fn record_activity(&self, sequence: SequenceId) {
         self.0.lock().insert(sequence, Instant::now());
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mosaico_engine::lifecycle::{self, NewTopic, Subject};
 use mosaico_engine::query;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::id::NotificationId;
 use mosaico_types::{LayerName, OntologyTag, SequenceName, TopicLocator, format_utc};
@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use super::{check_body, events, info};
 
 /// Runs an action and returns the body of its one answer.
-pub(crate) async fn run(core: &Arc<Core>, action: &str, body: &[u8]) -> Result<Vec<u8>> {
+pub(crate) async fn run(core: &Arc<Engine>, action: &str, body: &[u8]) -> Result<Vec<u8>> {
     match action {
         name::SEQUENCE_CREATE => {
             let SequenceCreate { name, user_metadata, on_error } = parse(action, body)?;
@@ -131,7 +131,7 @@ fn topic_subject(name: &str) -> Result<Subject> {
     Ok(Subject::Topic(TopicLocator::parse(name)?))
 }
 
-async fn sequence_info(core: &Core, name: &SequenceName) -> Result<SequenceSystemInfo> {
+async fn sequence_info(core: &Engine, name: &SequenceName) -> Result<SequenceSystemInfo> {
     let sequence = core.catalog.sequence(name).await?;
     let topics = core.catalog.topics(sequence.id).await?;
     let SystemInfo { total_size_bytes, is_locked, created_datetime, .. } =
@@ -139,14 +139,14 @@ async fn sequence_info(core: &Core, name: &SequenceName) -> Result<SequenceSyste
     Ok(SequenceSystemInfo { total_size_bytes, is_locked, created_datetime })
 }
 
-async fn topic_info(core: &Core, locator: &TopicLocator) -> Result<TopicSystemInfo> {
+async fn topic_info(core: &Engine, locator: &TopicLocator) -> Result<TopicSystemInfo> {
     let topic = core.catalog.topic(locator).await?;
     let SystemInfo { total_size_bytes, is_locked, created_datetime, .. } = info::topic_system(&topic);
     Ok(TopicSystemInfo { chunks_number: topic.chunks, total_size_bytes, is_locked, created_datetime })
 }
 
 async fn notify(
-    core: &Core,
+    core: &Engine,
     action: &str,
     body: &[u8],
     subject: fn(&str) -> Result<Subject>,
@@ -160,7 +160,7 @@ async fn notify(
 }
 
 async fn notifications(
-    core: &Core,
+    core: &Engine,
     action: &str,
     body: &[u8],
     subject: fn(&str) -> Result<Subject>,
@@ -185,7 +185,7 @@ async fn notifications(
 }
 
 async fn purge(
-    core: &Core,
+    core: &Engine,
     action: &str,
     body: &[u8],
     subject: fn(&str) -> Result<Subject>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mosaico_catalog::EventFilter;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::SequenceName;
 use mosaico_wire::event::{Event, EventKind, EventList, EventPage};
@@ -19,7 +19,7 @@ const MOST: u32 = 1000;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Lists events after the cursor; without any, waits for one as long as the request says.
-pub(crate) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
+pub(crate) async fn list(core: &Engine, request: EventList) -> Result<EventPage> {
     let sequence = request.sequence.as_deref().map(SequenceName::parse).transpose()?;
     let parse = |after: &String| {
         let id = after.parse::<Ulid>().map(|id| id.to_string());
@@ -63,7 +63,7 @@ pub(crate) async fn list(core: &Core, request: EventList) -> Result<EventPage> {
 }
 
 /// Tells that events after a cursor are not kept any more.
-async fn gap(core: &Core, after: &str) -> Result<Option<Event>> {
+async fn gap(core: &Engine, after: &str) -> Result<Option<Event>> {
     let Some(id) = core.archive.dropped_after(after).await? else { return Ok(None) };
     let at_ms = id.parse::<Ulid>().map_or(0, |id| id.timestamp_ms());
     let at_ns = i64::try_from(at_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
@@ -72,7 +72,7 @@ async fn gap(core: &Core, after: &str) -> Result<Option<Event>> {
 }
 
 /// Waits for a change; false: it is time to answer.
-async fn wait(core: &Core, news: &mut tokio::sync::watch::Receiver<()>, deadline: Instant) -> bool {
+async fn wait(core: &Engine, news: &mut tokio::sync::watch::Receiver<()>, deadline: Instant) -> bool {
     select! {
         changed = news.changed() => changed.is_ok(),
         () = sleep_until(deadline) => false,

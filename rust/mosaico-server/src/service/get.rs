@@ -9,9 +9,9 @@ use futures::stream::{self, BoxStream};
 use mosaico_catalog::TopicRow;
 use mosaico_engine::read::follow::follow_topic;
 use mosaico_engine::read::options::Options;
-use mosaico_engine::read::request::Wanted;
+use mosaico_engine::read::request::ReadRequest;
 use mosaico_engine::read::topic::read_topic;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_select::Select;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::{ErrorCode, TopicLocator};
@@ -35,7 +35,7 @@ const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 
 /// The messages for a ticket.
 pub(crate) async fn messages(
-    core: &Arc<Core>,
+    core: &Arc<Engine>,
     pool: &Arc<PeerPool>,
     ticket: &[u8],
     options: Options,
@@ -90,7 +90,7 @@ pub(crate) async fn messages(
 type Encoded = BoxStream<'static, Result<FlightData>>;
 
 async fn encode(
-    core: &Arc<Core>,
+    core: &Arc<Engine>,
     pool: &PeerPool,
     topic: &TopicRow,
     ticket: &Ticket,
@@ -106,8 +106,8 @@ async fn encode(
         Some(_) => Select::new(&ticket.selection, &topic.ontology_tag, &schema)?,
         None => Select::all(&schema),
     });
-    let size = core.piece_size(options.together);
-    let wanted = Wanted { window: ticket.window, select: Arc::clone(&select), size };
+    let size = core.batch_sizer(options.together);
+    let wanted = ReadRequest { window: ticket.window, select: Arc::clone(&select), size };
     // Rows may only follow a schema that was announced.
     let batches = match topic.schema {
         Some(_) if options.follow => follow_topic(core, topic, wanted).await?,
@@ -122,7 +122,7 @@ async fn encode(
         let message =
             batch_message(&batch, options.zero_runs).map_err(|e| Error::internal("encoding a batch", e))?;
         let bytes = message.header.len() + message.body.len();
-        metrics.sent.add(1, batch.num_rows() as u64, bytes as u64);
+        metrics.egress.add(1, batch.num_rows() as u64, bytes as u64);
         Ok(FlightData {
             app_metadata: message.mark().into(),
             data_header: message.header.into(),
@@ -135,7 +135,7 @@ async fn encode(
 
 /// Waits for the topic's schema, which its first upload brings.
 async fn encode_later(
-    core: &Arc<Core>,
+    core: &Arc<Engine>,
     pool: &PeerPool,
     topic: &mut TopicRow,
     ticket: &Ticket,
@@ -156,7 +156,7 @@ fn failing(error: Error) -> Encoded {
     stream::iter([Err(error)]).boxed()
 }
 
-async fn status(core: &Core, topic: &TopicRow, error: Error) -> Status {
+async fn status(core: &Engine, topic: &TopicRow, error: Error) -> Status {
     // Files vanish below a reader only when their topic is deleted.
     let found = core.catalog.topic_by_id(topic.id).await;
     let gone = found.is_ok_and(|row| row.is_none_or(|row| row.deleting));

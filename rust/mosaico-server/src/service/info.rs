@@ -7,7 +7,7 @@ use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
 use mosaico_catalog::{SequenceRow, TopicRow};
 use mosaico_engine::ingest::handover;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::damage::lost_rows;
@@ -24,7 +24,7 @@ use super::check_body;
 use crate::peers::{self, PeerPool};
 
 /// All sequences by name.
-pub(crate) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
+pub(crate) async fn list(core: &Engine, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
     if !matches!(criteria, b"" | b"/") {
         let criteria = String::from_utf8_lossy(criteria);
         return Err(Error::Invalid(format!(
@@ -44,7 +44,7 @@ pub(crate) async fn list(core: &Core, criteria: &[u8]) -> Result<Vec<FlightInfo>
 
 /// Schema, metadata and endpoints of a sequence or topic.
 pub(crate) async fn describe(
-    core: &Core,
+    core: &Engine,
     pool: &PeerPool,
     descriptor: FlightDescriptor,
     forwarded: bool,
@@ -127,7 +127,7 @@ pub(crate) fn topic_schema(topic: &TopicRow) -> Result<Schema> {
 }
 
 /// Rows and bounds of a topic with what is still in the log.
-async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)>)> {
+async fn extent(core: &Engine, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)>)> {
     if topic.committed_ns.is_some() {
         return Ok((topic.rows, topic.bounds));
     }
@@ -152,14 +152,14 @@ async fn extent(core: &Core, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)
     Ok((durable, bounds))
 }
 
-async fn endpoint(core: &Core, topic: &TopicRow, window: TimeWindow) -> Result<FlightEndpoint> {
+async fn endpoint(core: &Engine, topic: &TopicRow, window: TimeWindow) -> Result<FlightEndpoint> {
     let locator = topic.locator.to_string();
     let (rows, bounds) = extent(core, topic).await?;
     let metadata = EndpointMetadata {
         timestamp: bounds.map(|(min, max)| Bounds { min, max }),
         rows: Some(rows),
         resumed: (topic.resumed > 0).then_some(topic.resumed),
-        rows_elsewhere: handover::rows_elsewhere(core, topic).await?,
+        remote_rows: handover::remote_rows(core, topic).await?,
     };
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
     let ticket =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_flight::Result as ActionResult;
 use futures::StreamExt;
 use mosaico_engine::maintenance::online_rebuild;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::Result;
 use mosaico_wire::action::Nothing;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
@@ -22,8 +22,8 @@ use crate::request_layer::status_of;
 /// Steps that may wait for a slow client; the others are left out.
 const WAITING: usize = 4;
 
-/// Makes the catalogue anew until the client leaves. What was begun for one sequence is brought to its end.
-pub(crate) fn rebuild(core: Arc<Core>, body: &[u8]) -> Result<Items<ActionResult>> {
+/// Makes the catalog anew until the client leaves. What was begun for one sequence is brought to its end.
+pub(crate) fn rebuild(core: Arc<Engine>, body: &[u8]) -> Result<Items<ActionResult>> {
     parse::<Nothing>(CATALOG_REBUILD, body)?;
     let (steps, received) = mpsc::channel::<Result<ActionResult, Status>>(WAITING);
     let tasks = core.tasks.clone();

@@ -19,7 +19,7 @@ use arrow_flight::{
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mosaico_engine::read::options::Options;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::Error;
 use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
@@ -40,13 +40,13 @@ const SERVER: &str = concat!("mosaicolabs/", env!("CARGO_PKG_VERSION"));
 /// The Flight service of one [`crate::Server`].
 #[derive(Debug, Clone)]
 pub struct Service {
-    engine: Arc<Core>,
+    engine: Arc<Engine>,
     /// Connections to other daemons on the same store.
     peers: Arc<PeerPool>,
 }
 
 impl Service {
-    pub(crate) fn new(engine: Arc<Core>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine, peers: Arc::default() }
     }
 }

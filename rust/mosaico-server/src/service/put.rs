@@ -13,12 +13,12 @@ use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use mosaico_engine::ingest::put::{Incoming, begin};
-use mosaico_engine::state::active_topic::LiveTopic;
-use mosaico_engine::state::engine::Core;
+use mosaico_engine::ingest::put::{PendingBatch, begin};
+use mosaico_engine::state::active_topic::ActiveTopic;
+use mosaico_engine::state::engine::Engine;
 use mosaico_select::data_bytes;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::schema::{Filled, TimeSpan, conform, times};
+use mosaico_storage::format::schema::{ColumnPresence, TimeSpan, conform, times};
 use mosaico_storage::wal::frame::{Frame, SegmentRows, encode};
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
@@ -31,7 +31,7 @@ use super::{Items, check_body};
 use crate::request_layer::status_of;
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
-pub(crate) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<PutResult> {
+pub(crate) fn stream(core: &Arc<Engine>, input: Streaming<FlightData>) -> Items<PutResult> {
     let (acks, mut durable) = watch::channel(PutAck::default());
     let mut job = tokio::spawn(store(Arc::clone(core), input, acks).in_current_span());
     let answers = try_stream! {
@@ -51,7 +51,11 @@ pub(crate) fn stream(core: &Arc<Core>, input: Streaming<FlightData>) -> Items<Pu
 /// How long the rest of a failed put is read and thrown away.
 const DRAIN: Duration = Duration::from_secs(2);
 
-async fn store(core: Arc<Core>, mut input: Streaming<FlightData>, acks: watch::Sender<PutAck>) -> Result<()> {
+async fn store(
+    core: Arc<Engine>,
+    mut input: Streaming<FlightData>,
+    acks: watch::Sender<PutAck>,
+) -> Result<()> {
     let limit = core.config.max_message_bytes;
     let first = input.message().await.map_err(|status| refused(&status, limit))?.ok_or_else(|| {
         bad_message("the put stream is empty; begin with a command descriptor and a schema")
@@ -145,11 +149,11 @@ fn command(first: &FlightData) -> Result<PutCommand> {
 
 /// Checks a batch and makes it ready for the log; `None` without rows.
 fn check(
-    topic: &LiveTopic,
+    topic: &ActiveTopic,
     sent: &SchemaRef,
     batch: &RecordBatch,
     message: FlightData,
-) -> Result<Option<Incoming>> {
+) -> Result<Option<PendingBatch>> {
     if batch.num_rows() == 0 {
         return Ok(None);
     }
@@ -181,9 +185,9 @@ fn check(
         lost: 0,
         data_bytes: data as u64,
         times,
-        filled: Filled::of(batch),
+        filled: ColumnPresence::of(batch),
     };
-    Ok(Some(Incoming { frame, rows }))
+    Ok(Some(PendingBatch { frame, rows }))
 }
 
 /// What a broken stream or an undecodable message means.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::common::*;
 use crate::database;
-use crate::store_log::*;
+use crate::replicated_wal::*;
 use mosaico_server::faults::{Effect, Faults, Operation, When};
-use mosaico_server::{Config, LogPlace};
+use mosaico_server::{Config, WalPlacement};
 use mosaico_types::ErrorCode;
 use mosaico_wire::command::PutAck;
 use mosaico_wire::status::ERROR_HEADER;
@@ -202,13 +202,13 @@ fn one_after_the_other_may_be_lost() {
 #[test]
 fn rows_on_a_disk_are_waited_for() {
     let Some((folder, faults)) = started() else { return };
-    let on_disk = |name| Config { log: LogPlace::Disk, ..member(folder.path(), &faults, name) };
+    let on_disk = |name| Config { wal: WalPlacement::Disk, ..member(folder.path(), &faults, name) };
     let (key, topic) = crash_after(on_disk("a"), async |client| begun(client, 8).await);
     faults.lift();
     with_server(member(folder.path(), &faults, "b"), async |client| {
         assert_eq!(go_on(client, &topic, 8, from(12)).await.unwrap()[0], 8);
         let refused = act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap_err();
-        assert_eq!(code(&refused), Some(ErrorCode::RowsElsewhere.as_str()), "{refused}");
+        assert_eq!(code(&refused), Some(ErrorCode::RemoteRows.as_str()), "{refused}");
     });
     // It comes back with another setting, and what it has on its disk.
     with_server(member(folder.path(), &faults, "a"), async |client| {
@@ -220,7 +220,7 @@ fn rows_on_a_disk_are_waited_for() {
 #[test]
 fn the_setting_may_change_while_a_topic_is_recorded() {
     let Some((folder, faults)) = started() else { return };
-    let on_disk = Config { log: LogPlace::Disk, ..member(folder.path(), &faults, "a") };
+    let on_disk = Config { wal: WalPlacement::Disk, ..member(folder.path(), &faults, "a") };
     let (key, topic) = crash_after(on_disk, async |client| begun(client, 8).await);
     crash_after(member(folder.path(), &faults, "a"), async |client| {
         faults.lift();

@@ -306,7 +306,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code)
     status.message().to_owned()
 }
 
-/// Files below `folder`, without those of the catalogue and of events, which may be in the making.
+/// Files below `folder`, without those of the catalog and of events, which may be in the making.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

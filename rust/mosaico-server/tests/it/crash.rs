@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::*;
 use crate::model::{Model, work};
-use crate::store_log::{bucket, bucket_config, eventually, logged, lose_disk};
+use crate::replicated_wal::{bucket, bucket_config, eventually, logged, lose_disk};
 use mosaico_server::Server;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -104,7 +104,7 @@ async fn check(folder: &Path, model: &Model) {
 }
 
 /// Nothing is left of what is not there, and names can be used again.
-async fn check_rest(folder: &Path, model: &Model) {
+async fn check_no_orphaned_records(folder: &Path, model: &Model) {
     let process = Process::start(folder, None);
     let client = connect(&process.address).await;
     model.remove_the_unlocked(&client).await;
@@ -139,7 +139,7 @@ async fn at_each_step() {
             Process::start(folder.path(), Some(step % 11 + 1)).kill();
         }
         check(folder.path(), &model).await;
-        check_rest(folder.path(), &model).await;
+        check_no_orphaned_records(folder.path(), &model).await;
         if !died || started.elapsed() > seconds() {
             break;
         }
@@ -208,5 +208,5 @@ async fn at_any_time() {
         check(folder.path(), &model).await;
         round += 1;
     }
-    check_rest(folder.path(), &model).await;
+    check_no_orphaned_records(folder.path(), &model).await;
 }

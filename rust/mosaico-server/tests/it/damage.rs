@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::common::*;
 use crate::crash::Process;
 use crate::database;
-use crate::store_log::{
+use crate::replicated_wal::{
     begun, bucket, bucket_config, crash_after, eventually, expected, fault, logged, lose_disk,
 };
-use crate::store_log::{numbered, with_server};
+use crate::replicated_wal::{numbered, with_server};
 use futures::StreamExt;
 use mosaico_admin::{CheckOptions, Checked, Maintenance};
 use mosaico_server::faults::{Effect, Operation, When};
@@ -46,9 +46,9 @@ fn killed(rows: usize) -> (TempDir, (String, String)) {
 }
 
 fn segment(folder: &Path) -> PathBuf {
-    let found = files(&folder.join("log"));
+    let found = files(&folder.join("wal"));
     let [segment] = &found[..] else { panic!("one segment: {found:?}") };
-    folder.join("log").join(segment)
+    folder.join("wal").join(segment)
 }
 
 fn flip(file: &Path, at: usize, mask: u8) -> Vec<u8> {
@@ -292,7 +292,7 @@ fn joined_chunks_are_not_those_of_a_segment_that_is_lost() {
     let (key, topic) = crash_after(config.clone(), async |client| begun(client, 4).await);
     for first in [4, 8, 12, 16] {
         crash_after(config.clone(), async |client| {
-            let is_chunk = async || files(&folder.path().join("log")).is_empty();
+            let is_chunk = async || files(&folder.path().join("wal")).is_empty();
             eventually("the last segment is a chunk", is_chunk).await;
             let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
             put.send(numbered(first..first + 4)).await;

@@ -1,4 +1,4 @@
-//! The catalogue that tests run on: a SQLite file, or below `tests/with_postgres` a schema of a Postgres database.
+//! The catalog that tests run on: a SQLite file, or below `tests/with_postgres` a schema of a Postgres database.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -37,7 +37,7 @@ pub(crate) fn schema(folder: &Path) -> String {
     format!("test_{:x}", hasher.finish())
 }
 
-/// Loses the catalogue of a store.
+/// Loses the catalog of a store.
 pub(crate) fn remove(folder: &Path) {
     if url().is_some() {
         block_on(sql(folder, &format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(folder))));
@@ -49,7 +49,7 @@ pub(crate) fn remove(folder: &Path) {
     }
 }
 
-/// Copies the catalogue of a store that no server has.
+/// Copies the catalog of a store that no server has.
 pub(crate) fn back_up(folder: &Path, to: &Path) {
     if let Some(url) = url() {
         let (schema, file) = (format!("--schema={}", schema(folder)), to.join("catalog.sql"));
@@ -80,7 +80,7 @@ fn run(command: &mut Command) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Runs statements in the catalogue of a store.
+/// Runs statements in the catalog of a store.
 pub(crate) async fn sql(folder: &Path, text: &str) {
     if let Some(url) = url() {
         return postgres_sql(&url, folder, text).await;
@@ -101,7 +101,7 @@ pub(crate) async fn postgres_sql(url: &str, folder: &Path, text: &str) {
     connection.close().await.unwrap();
 }
 
-/// The catalogue refuses `change` from now on, such as `INSERT ON sequence`.
+/// The catalog refuses `change` from now on, such as `INSERT ON sequence`.
 pub(crate) async fn refuse(folder: &Path, change: &str) {
     let text = if url().is_some() {
         format!(

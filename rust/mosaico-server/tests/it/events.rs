@@ -112,7 +112,7 @@ async fn a_listener_waits_and_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_survive_the_loss_of_the_catalogue() {
+async fn they_survive_the_loss_of_the_catalog() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
     record(&server.client, "run").await;
@@ -158,7 +158,7 @@ async fn the_oldest_are_dropped() {
         TestServer::start(config(folder.path())).await
     };
     let mut server = server;
-    for round in ["dropped now", "after a loss of the catalogue"] {
+    for round in ["dropped now", "after a loss of the catalog"] {
         let client = server.client.clone();
         // Whatever is asked for.
         for request in

@@ -61,7 +61,7 @@ async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
     panic!("never: {what}");
 }
 
-/// Compares what the server has with what was answered: now, after a start, and after one without a catalogue. Then
+/// Compares what the server has with what was answered: now, after a start, and after one without a catalog. Then
 /// removes what can be removed, and nothing else may be left.
 async fn check(folder: &Path, server: TestServer, faults: &Faults, model: &Model) {
     model.settle(&server.client).await;
@@ -149,7 +149,7 @@ async fn answers_are_right_or_errors() {
     let query = json!({"sequence": {}, "ontology": {"test.value": {"$eq": 100.0}}});
     for effect in [Effect::Refuse, Effect::Stall, Effect::LoseAnswer, Effect::HoldAnswer] {
         faults.add(fault(None, "", When::Always, effect));
-        // The catalogue answers.
+        // The catalog answers.
         assert_eq!(names(&client).await, ["run"]);
         info(&client, json!({"resource_locator": "run"})).await.unwrap();
         // The data is in the store.

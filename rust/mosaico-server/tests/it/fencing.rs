@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
 use mosaico_admin::Maintenance;
-use mosaico_server::{Config, Error, LogPlace, Server, StoreLocation};
+use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
+use mosaico_server::{Config, Error, Server, StoreLocation, WalPlacement};
 use mosaico_types::ErrorCode;
 use mosaico_wire::status::ERROR_HEADER;
 use serde_json::json;
@@ -20,14 +20,14 @@ use crate::common::*;
 use crate::late_writes::Former;
 use crate::monitor::{ask, started};
 use crate::online::rebuild;
-use crate::store_log::{bucket, eventually, expected, fault, numbered, unavailable};
+use crate::replicated_wal::{bucket, eventually, expected, fault, numbered, unavailable};
 
 /// A daemon of the bucket below `folder`; its state folder is called `name`.
 pub(crate) fn owner(folder: &Path, name: &str, faults: &Faults) -> Config {
     let mut config = config(&folder.join(name));
     config.store = StoreLocation::parse("s3://bucket").unwrap();
     config.state = Some(folder.join(name));
-    config.log = LogPlace::Store;
+    config.wal = WalPlacement::Replicated;
     config.ownership_heartbeat = Duration::from_millis(50);
     config.store_timeout = Duration::from_secs(10);
     config.lost_grace = Duration::from_secs(300);
@@ -230,7 +230,7 @@ async fn nothing_is_sent_without_a_lease() {
 async fn a_log_on_the_disk_takes_rows_until_the_bucket_is_known_to_be_lost() {
     let folder = TempDir::new().unwrap();
     let theirs = bucket(folder.path());
-    let config = Config { log: LogPlace::Disk, ..owner(folder.path(), "first", &theirs) };
+    let config = Config { wal: WalPlacement::Disk, ..owner(folder.path(), "first", &theirs) };
     let first = TestServer::start(config).await;
     let key = create_sequence(&first.client, "run").await;
     let topic = create_topic(&first.client, "run/t", &key).await;

@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::common::*;
 use crate::database;
 use crate::rebuild::{live, settings, settle};
-use crate::store_log::crash_after;
+use crate::replicated_wal::crash_after;
 
 /// Makes a record one of version 99, with fields that this version does not know and a checksum that is right.
 fn make_newer(path: &Path) {
@@ -221,7 +221,7 @@ fn a_newer_chunk_is_refused_when_it_is_opened() {
 }
 
 #[test]
-fn a_newer_catalogue_is_refused_and_can_be_rebuilt() {
+fn a_newer_catalog_is_refused_and_can_be_rebuilt() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     live(folder, false, async |client| record(client, false).await);
@@ -233,7 +233,7 @@ fn a_newer_catalogue_is_refused_and_can_be_rebuilt() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(database::sql(folder, newer));
     let error = runtime.block_on(Server::open(settings(folder))).unwrap_err();
-    assert!(error.to_string().contains("the catalogue has format version 99"), "{error}");
+    assert!(error.to_string().contains("the catalog has format version 99"), "{error}");
     let found = runtime.block_on(check(folder, true));
     assert_eq!((found.problems.as_slice(), found.newer.len()), (&[][..], 1), "{:?}", found.newer);
     let rebuilt =
@@ -340,16 +340,16 @@ fn stores_of_every_version_are_read() {
     let fixtures = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path());
     let stores: Vec<PathBuf> = fixtures.filter(|path| path.is_dir()).collect();
     for store in stores.iter().map(PathBuf::as_path).chain([current.path()]) {
-        for has_catalogue in [true, false] {
+        for has_catalog in [true, false] {
             let folder = TempDir::new().unwrap();
             let folder = folder.path();
             copy_folder(store, folder);
-            // The catalogue of a fixture is a file.
+            // The catalog of a fixture is a file.
             let is_file = folder.join("catalog.db").exists();
             if is_file != database::url().is_none() {
                 continue;
             }
-            if is_file && !has_catalogue {
+            if is_file && !has_catalog {
                 database::remove(folder);
             }
             live(folder, false, async |client| {

@@ -25,7 +25,7 @@ use crate::database;
 use crate::vectors::*;
 
 /// Longest answer to one input.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A change of some bytes.
 #[derive(Debug, Clone)]
@@ -132,7 +132,7 @@ impl Target {
 
     /// Runs a call to its end. It may be refused, but not with what stands for a bug.
     fn call<T: Debug>(&self, work: impl Future<Output = Result<T, Status>>) -> Option<T> {
-        let outcome = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await });
+        let outcome = self.runtime.block_on(async { tokio::time::timeout(TIMEOUT, work).await });
         match outcome.expect("no answer") {
             Ok(answer) => Some(answer),
             Err(status) => {
@@ -274,7 +274,7 @@ fn damaged_files() {
     let whole = TempDir::new().unwrap();
     runtime.block_on(record_beside_a_log(whole.path()));
     let files = files(whole.path());
-    for kind in [".ipc", "layers.json", "commit.json", "schema.arrow", ".parquet", "sequence.json"] {
+    for kind in [".wal", "layers.json", "commit.json", "schema.arrow", ".parquet", "sequence.json"] {
         assert!(files.iter().any(|file| file.ends_with(kind)), "no {kind}: {files:?}");
     }
     let cases = Config::default().cases.div_ceil(8);
@@ -289,10 +289,10 @@ fn damaged_files() {
         let damaged = folder.path().join(&file);
         fs::write(&damaged, apply(fs::read(&damaged).unwrap(), &edits)).unwrap();
         runtime.block_on(async {
-            let opened = tokio::time::timeout(PATIENCE, Server::open(config(folder.path()))).await;
+            let opened = tokio::time::timeout(TIMEOUT, Server::open(config(folder.path()))).await;
             match opened.expect("a start that ends") {
                 Ok(server) => {
-                    tokio::time::timeout(PATIENCE, server.shutdown()).await.expect("an end");
+                    tokio::time::timeout(TIMEOUT, server.shutdown()).await.expect("an end");
                 }
                 Err(error) => check_text(&error.to_string()),
             }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use arrow_flight::FlightDescriptor;
-use mosaico_server::faults::{Effect, Faults, Operation, When};
 use mosaico_admin::{CheckOptions, Maintenance};
+use mosaico_server::faults::{Effect, Faults, Operation, When};
 use serde_json::json;
 use tempfile::TempDir;
 use tonic::Status;
@@ -12,7 +12,7 @@ use tonic::Status;
 use crate::common::*;
 use crate::fencing::{by_force, is_lost, owner};
 use crate::online::rebuild;
-use crate::store_log::{bucket, eventually, expected, fault, numbered};
+use crate::replicated_wal::{bucket, eventually, expected, fault, numbered};
 
 /// What a daemon answers about everything.
 async fn answers(client: &Client) -> Vec<(String, Vec<(i64, i64)>)> {
@@ -103,7 +103,7 @@ impl Former {
 
         assert_eq!(answers(&second.client).await, before, "{path}: the new owner");
         assert_eq!(rebuild(&second.client).await["problems"], json!([]), "{path}");
-        assert_eq!(answers(&second.client).await, before, "{path}: its catalogue, made again");
+        assert_eq!(answers(&second.client).await, before, "{path}: its catalog, made again");
         goes_on(&second.client, &self).await;
         let before = answers(&second.client).await;
         second.stop().await;

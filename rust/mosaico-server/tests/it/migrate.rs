@@ -1,4 +1,4 @@
-//! A catalogue that the first version wrote is brought up to date: answers stay, and recording goes on.
+//! A catalog that the first version wrote is brought up to date: answers stay, and recording goes on.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::database;
 use crate::rebuild::{Known, Step, answers, live, settings, settle};
 use mosaico_admin::{CheckOptions, Maintenance};
 
-/// Puts the catalogue of the first version in the place of the one of today, with the same rows.
+/// Puts the catalog of the first version in the place of the one of today, with the same rows.
 async fn make_old(folder: &Path) {
     let create = |database: &str| {
         let name = format!("migrations/{database}/0001_init.sql");
@@ -42,7 +42,7 @@ async fn make_old(folder: &Path) {
 }
 
 #[test]
-fn a_catalogue_of_the_first_version_is_brought_up_to_date() {
+fn a_catalog_of_the_first_version_is_brought_up_to_date() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let mut known = Known::default();

@@ -233,7 +233,7 @@ impl Model {
         }
     }
 
-    /// The same of rows alone: the last events are nowhere but in the catalogue.
+    /// The same of rows alone: the last events are nowhere but in the catalog.
     pub(crate) async fn check_rows(&self, client: &Client) {
         let names = names(client).await;
         for sequence in &self.sequences {

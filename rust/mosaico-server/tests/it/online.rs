@@ -1,4 +1,4 @@
-//! The catalogue made anew by the server that has it, while others read and write.
+//! The catalog made anew by the server that has it, while others read and write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ async fn record(client: &Client, name: &str) {
     act(client, "sequence_notify_create", notice).await.unwrap();
 }
 
-/// Lets the server make its catalogue anew; returns its report.
+/// Lets the server make its catalog anew; returns its report.
 pub(crate) async fn rebuild(client: &Client) -> Value {
     let action = Action { r#type: "catalog_rebuild".into(), body: "{}".into() };
     let mut steps = client.clone().do_action(action).await.unwrap().into_inner();

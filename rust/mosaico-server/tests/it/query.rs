@@ -106,7 +106,7 @@ async fn little_is_read_and_it_is_told() {
     );
 
     let (items, cost) = explained(json!({"test.v": {"$gt": 1_000_000}})).await;
-    assert_eq!((items, &cost["topics"]), (json!([]), &json!(0)), "the catalogue knows: {cost}");
+    assert_eq!((items, &cost["topics"]), (json!([]), &json!(0)), "the catalog knows: {cost}");
 
     let (items, cost) = explained(json!({"test.v": {"$eq": 123_451}})).await;
     assert_eq!(items, json!([]));
@@ -154,7 +154,7 @@ fn near_3000() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_catalogue_proposes_what_may_match() {
+async fn the_catalog_proposes_what_may_match() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
     let client = server.client.clone();
@@ -225,7 +225,7 @@ async fn rows_without_statistics_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuilt_catalogue_is_searched_as_well() {
+async fn a_rebuilt_catalog_is_searched_as_well() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
     let open = decades(&server.client).await;
@@ -331,7 +331,7 @@ async fn a_query_ends_with_its_client_and_with_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_catalogue_that_is_made_anew_answers_the_same() {
+async fn a_catalog_that_is_made_anew_answers_the_same() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
     for name in ["a", "b"] {

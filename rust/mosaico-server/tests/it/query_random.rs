@@ -228,7 +228,7 @@ fn expected(query: &Value, sequences: &Sequences) -> Value {
     json!({"items": sequences.iter().enumerate().filter_map(item).collect::<Vec<_>>()})
 }
 
-/// Queries that found something, and that left something out; topics that the catalogue proposed for all queries, and for
+/// Queries that found something, and that left something out; topics that the catalog proposed for all queries, and for
 /// the same ones in a form that it cannot narrow.
 #[derive(Debug, Default)]
 struct Seen {
@@ -258,7 +258,7 @@ fn unnarrowed(query: &Value) -> Value {
     }
 }
 
-/// The answer, and how many topics the catalogue proposed.
+/// The answer, and how many topics the catalog proposed.
 async fn explained(client: &Client, mut query: Value) -> Result<(Value, usize), TestCaseError> {
     query["explain"] = json!(true);
     let answer = act(client, "query", query.clone()).await;

@@ -1,4 +1,4 @@
-//! Whatever happened on a store: without its catalogue, or with one of earlier, it answers the same.
+//! Whatever happened on a store: without its catalog, or with one of earlier, it answers the same.
 
 use std::fs;
 use std::path::Path;
@@ -167,7 +167,7 @@ pub(crate) async fn answers(client: &Client, known: &Known) -> Answers {
 
 /// Waits until what the log held is in chunks.
 pub(crate) async fn settle(folder: &Path) {
-    let is_empty = || files(folder).iter().all(|file| !file.starts_with("log/"));
+    let is_empty = || files(folder).iter().all(|file| !file.starts_with("wal/"));
     for _ in 0..1000 {
         if is_empty() {
             return;
@@ -286,7 +286,7 @@ async fn what_lost_its_record_is_left_alone_until_that_is_back() {
         server.stop().await;
 
         let before = files(folder.path());
-        assert!(before.iter().any(|name| name.starts_with("log/")), "rows that are nowhere else");
+        assert!(before.iter().any(|name| name.starts_with("wal/")), "rows that are nowhere else");
         let name = before.iter().find(|name| name.ends_with(lost)).unwrap();
         let record = fs::read(folder.path().join(name)).unwrap();
         fs::remove_file(folder.path().join(name)).unwrap();

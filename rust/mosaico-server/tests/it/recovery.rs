@@ -33,7 +33,7 @@ fn with_server<T>(folder: &Path, work: impl AsyncFnOnce(&Client) -> T) -> T {
 }
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
-    let topics = fs::read_dir(folder.join("log")).unwrap();
+    let topics = fs::read_dir(folder.join("wal")).unwrap();
     topics
         .flat_map(|topic| fs::read_dir(topic.unwrap().path()).unwrap())
         .map(|file| file.unwrap().path())
@@ -113,7 +113,7 @@ fn a_chunk_that_was_stored_is_not_doubled() {
 }
 
 #[test]
-fn the_catalogue_is_rebuilt_from_the_store() {
+fn the_catalog_is_rebuilt_from_the_store() {
     let folder = TempDir::new().unwrap();
     let state = async |client: &Client| {
         let (mut infos, mut answers, mut rows) = (Vec::new(), Vec::new(), Vec::new());

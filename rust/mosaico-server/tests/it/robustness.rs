@@ -311,7 +311,7 @@ async fn a_name_used_again_starts_empty() {
     put(&client, "run/t", &topic, &[rows(&[1, 2, 3], 0)]).await.unwrap();
     drop(client);
     server.stop().await;
-    // A lost catalogue is made again from the store: nothing is forgotten, so nothing can be mixed up.
+    // A lost catalog is made again from the store: nothing is forgotten, so nothing can be mixed up.
     database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     let client = server.client.clone();
@@ -424,7 +424,7 @@ async fn small_images_cost_little() {
     server.stop().await;
 }
 
-/// #24, #25: an info needs the catalogue and nothing of the store.
+/// #24, #25: an info needs the catalog and nothing of the store.
 #[tokio::test(flavor = "multi_thread")]
 async fn infos_read_no_chunk() {
     let (folder, server, client) = started().await;

@@ -174,7 +174,7 @@ async fn layers_are_kept_in_the_store() {
     assert_eq!(listed(act(&client, "layer_list", json!({})).await.unwrap()), ["bronze", "clean"]);
     server.stop().await;
 
-    // The record in the store is all there is: a lost catalogue changes nothing, a start brings the default back.
+    // The record in the store is all there is: a lost catalog changes nothing, a start brings the default back.
     database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     let list = act(&server.client, "layer_list", json!({})).await.unwrap();

@@ -78,7 +78,7 @@ async fn zeros_are_left_out_on_the_wire_and_in_the_log() {
         put_open(&server.client, &key, sent.iter().map(elided).collect(), 2 * ROWS as u64).await.unwrap();
     let log: u64 = files(folder.path())
         .iter()
-        .filter(|file| file.starts_with("log/"))
+        .filter(|file| file.starts_with("wal/"))
         .map(|file| folder.path().join(file).metadata().unwrap().len())
         .sum();
     let times = 2 * ROWS as u64 * 8;

@@ -18,7 +18,7 @@ use parquet::file::properties::{
 use parquet::schema::types::ColumnPath;
 
 use super::column_stats::{ColumnStats, StatsBuilder};
-use super::schema::{Filled, TIMESTAMP};
+use super::schema::{ColumnPresence, TIMESTAMP};
 use crate::format::chunk_id::ChunkId;
 use crate::format::record::FormatError;
 
@@ -56,7 +56,7 @@ pub struct ChunkLabel {
     /// Rows of the topic up to its end, with lost ones.
     pub row_end: u64,
     /// Columns without a value need no codec, whose contexts cost more than they save.
-    pub filled: Filled,
+    pub filled: ColumnPresence,
 }
 
 /// What was written.

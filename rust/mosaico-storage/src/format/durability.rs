@@ -11,13 +11,13 @@ pub enum Acknowledge {
     Written,
 }
 
-/// Where acknowledged rows lie until they are in chunks.
+/// Where acknowledged rows are until they are in chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogPlace {
+pub enum WalPlacement {
     /// On the disk of the server's machine.
     #[default]
     Disk,
-    /// In the bucket too: they do not need this server, nor its disk.
-    Store,
+    /// In the bucket too, so that they survive the loss of the daemon and its disk.
+    Replicated,
 }

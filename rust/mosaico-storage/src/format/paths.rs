@@ -34,7 +34,7 @@ use crate::format::chunk_id::ChunkId;
 use crate::format::record_kind::{FileName, Level, RecordKind};
 
 /// The folder of the log, beside a store in a folder or in the state folder of a bucket.
-pub const LOG_FOLDER: &str = "log";
+pub const WAL_FOLDER: &str = "wal";
 
 /// The file by which a server locks that folder.
 pub const LOCK_FILE: &str = "mosaicod.lock";

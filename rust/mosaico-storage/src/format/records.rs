@@ -1,4 +1,4 @@
-//! The content of the JSON records beside the data. Together they hold everything that the catalogue knows.
+//! The content of the JSON records beside the data. Together they hold everything that the catalog knows.
 //!
 //! Version and checksum are not theirs: [`super::record`] reads and writes them around every record.
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::column_stats::ColumnStats;
-use super::durability::LogPlace;
+use super::durability::WalPlacement;
 use crate::format::chunk_id::ChunkId;
 
 /// `sequence.json`: written at creation.
@@ -114,7 +114,7 @@ pub struct EpochRecord {
     pub resumed_at: Option<u64>,
     /// Where the daemon has the rows that it acknowledges.
     #[serde(default)]
-    pub wal: LogPlace,
+    pub wal: WalPlacement,
     pub begun_ns: i64,
 }
 

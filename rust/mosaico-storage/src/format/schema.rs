@@ -156,9 +156,9 @@ impl TimeSpan {
 
 /// Which of the first 64 leaf columns have a value, in the order of Parquet's leaves; of the others nothing is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Filled(u64);
+pub struct ColumnPresence(u64);
 
-impl Filled {
+impl ColumnPresence {
     /// Nothing is known.
     pub const UNKNOWN: Self = Self(u64::MAX);
 
@@ -255,7 +255,7 @@ mod tests {
             ]));
         let columns =
             [("t", times), ("both", both), ("absent", absent), ("lists", lists), ("empty", no_lists)];
-        let filled = Filled::of(&RecordBatch::try_from_iter(columns).unwrap());
+        let filled = ColumnPresence::of(&RecordBatch::try_from_iter(columns).unwrap());
         let found: Vec<bool> = (0..7).map(|leaf| filled.may_be(leaf)).collect();
         assert_eq!(found, [true, false, true, false, false, true, false]);
         assert!(filled.may_be(64));

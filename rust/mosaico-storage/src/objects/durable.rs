@@ -41,7 +41,7 @@ impl LocalFolder {
     }
 
     /// A fresh file name on the store's device, and its path below the root.
-    pub fn scratch_file(&self) -> (PathBuf, String) {
+    pub fn staging_file(&self) -> (PathBuf, String) {
         let name = uuid::Uuid::new_v4().to_string();
         (self.scratch.join(&name), format!("{SCRATCH}/{name}"))
     }
@@ -53,7 +53,7 @@ impl LocalFolder {
 
     /// Writes `parts` to `path`.
     pub fn write<'a>(&self, path: &str, mut parts: impl Iterator<Item = &'a Bytes>) -> io::Result<()> {
-        let (scratch, from) = self.scratch_file();
+        let (scratch, from) = self.staging_file();
         let written =
             File::create_new(&scratch).and_then(|mut file| parts.try_for_each(|part| file.write_all(part)));
         match written.and_then(|()| self.publish(&from, path)) {
@@ -78,7 +78,7 @@ impl LocalFolder {
     }
 
     /// Drops scratch files that nobody has written to since `before`.
-    pub fn drop_scratch(&self, before: SystemTime) -> io::Result<()> {
+    pub fn drop_staging_files(&self, before: SystemTime) -> io::Result<()> {
         for entry in fs::read_dir(&self.scratch)? {
             let entry = entry?;
             match entry.metadata().and_then(|file| file.modified()) {

@@ -1,4 +1,4 @@
-//! Reads what the store says about a sequence, for recovery and for rebuilding the catalogue.
+//! Reads what the store says about a sequence, for recovery and for rebuilding the catalog.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path as FilePath;
@@ -190,7 +190,7 @@ impl Found {
             return Ok(None);
         }
         if records.created.is_none() {
-            self.check_rest(&paths.folder())?;
+            self.check_no_orphaned_records(&paths.folder())?;
         }
         if records.finalized.is_none()
             && records.created.as_ref().is_some_and(|record| record.owner_epoch < open_since)
@@ -201,7 +201,7 @@ impl Found {
             if self.has(&paths.topic(topic).deleted()) {
                 records.topics.remove(&topic);
             } else if records.topics.get(&topic).is_none_or(TopicRecords::is_of_none) {
-                self.check_rest(&paths.topic(topic).folder())?;
+                self.check_no_orphaned_records(&paths.topic(topic).folder())?;
             }
         }
         Ok(records.state())
@@ -210,7 +210,7 @@ impl Found {
     /// Checks that a folder without the record of its creation holds no other records. A crash leaves no such folder,
     /// since the record is written first and removals leave a tombstone: the record was lost, and what it was for must
     /// not be.
-    fn check_rest(&self, folder: &Path) -> Result<()> {
+    fn check_no_orphaned_records(&self, folder: &Path) -> Result<()> {
         let mut below = self.files.iter().filter(|(path, _)| path.prefix_matches(folder));
         match below.find(|(_, located)| located.file.proves_use()) {
             Some((path, _)) => {

@@ -1,5 +1,5 @@
 //! A store whose operations are counted and measured. It lies below the one that gives up waiting: what that gave up and
-//! cut short is called `given_up`, and writes are measured to their real end.
+//! cut short is called `cancelled`, and writes are measured to their real end.
 
 use std::fmt;
 use std::ops::Range;

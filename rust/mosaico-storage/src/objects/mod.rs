@@ -19,4 +19,4 @@ pub mod versions;
 pub use bucket::{Bucket, Provider, Secret};
 pub use load::Loaded;
 pub use options::{StoreMetrics, StoreOptions};
-pub use store::{Chunks, Scratch, Store, blocking};
+pub use store::{Chunks, StagingFile, Store, blocking};

@@ -69,13 +69,13 @@ impl Chunks {
 
 /// A finished file on its way to the store. What is left of it is removed when this is dropped.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct StagingFile {
     /// Where it lies.
     pub file: PathBuf,
     path: Path,
 }
 
-impl Drop for Scratch {
+impl Drop for StagingFile {
     fn drop(&mut self) {
         discard(&self.file);
     }
@@ -195,13 +195,13 @@ impl Store {
     }
 
     /// A fresh local file name for [`Self::publish`]; on the same device as a local store.
-    pub fn scratch_file(&self) -> Scratch {
-        let (file, path) = self.folder.scratch_file();
-        Scratch { file, path: Path::from(path) }
+    pub fn staging_file(&self) -> StagingFile {
+        let (file, path) = self.folder.staging_file();
+        StagingFile { file, path: Path::from(path) }
     }
 
     /// Moves a finished local file to `path`, durably.
-    pub async fn publish(&self, scratch: &Scratch, path: &Path) -> Result<()> {
+    pub async fn publish(&self, scratch: &StagingFile, path: &Path) -> Result<()> {
         let moved = match self.kind {
             Kind::Folder => self.objects.rename(&scratch.path, path).await,
             Kind::Bucket(_) => super::upload::upload(&self.objects, &scratch.file, path).await,
@@ -283,9 +283,9 @@ impl Store {
     }
 
     /// Drops unfinished files that nobody has written to since `before`.
-    pub async fn drop_scratch(&self, before: SystemTime) -> Result<()> {
+    pub async fn drop_staging_files(&self, before: SystemTime) -> Result<()> {
         let folder = Arc::clone(&self.folder);
-        blocking("dropping unfinished files", move || folder.drop_scratch(before)).await
+        blocking("dropping unfinished files", move || folder.drop_staging_files(before)).await
     }
 
     /// Removes one object; none is fine.
@@ -304,7 +304,7 @@ impl Store {
 
     /// Removes a sequence that was never answered for and may still arrive: its tombstone stays, for as long as files
     /// that no record names do.
-    pub async fn bury(&self, id: SequenceId) -> Result<()> {
+    pub async fn write_tombstone(&self, id: SequenceId) -> Result<()> {
         let paths = SequencePaths(id);
         let record = DeletedRecord { deleted_ns: now_ns() };
         self.put_json(&paths.deleted(), &record).await?;

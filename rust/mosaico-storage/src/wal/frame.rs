@@ -31,7 +31,7 @@ use mosaico_wire::zero_runs::unpack;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::format::schema::{Filled, TimeSpan};
+use crate::format::schema::{ColumnPresence, TimeSpan};
 
 /// The version that this program writes, and the only one that it reads.
 pub const VERSION: u16 = 1;
@@ -381,7 +381,7 @@ pub struct SegmentRows {
     pub lost: u64,
     pub data_bytes: u64,
     pub times: TimeSpan,
-    pub filled: Filled,
+    pub filled: ColumnPresence,
 }
 
 impl SegmentRows {

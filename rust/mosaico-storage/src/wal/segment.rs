@@ -15,7 +15,7 @@ use crate::crash_points;
 use crate::error::{Error, Result};
 use crate::format::chunk_id::ChunkId;
 use crate::format::durability::Acknowledge;
-use crate::format::schema::{Filled, TimeSpan, times};
+use crate::format::schema::{ColumnPresence, TimeSpan, times};
 use crate::objects::durable::{create_folders, sync_folder};
 use crate::wal::frame::{self, Frame, Framing, HEADER, Header, LogError, SegmentRows};
 use crate::wal::reader::BatchReader;
@@ -23,7 +23,7 @@ use crate::wal::scan::{self, Scan};
 
 /// The file of segment `index` in a topic's log folder.
 pub fn segment_file(folder: &Path, index: ChunkId) -> PathBuf {
-    folder.join(format!("{index}.ipc"))
+    folder.join(format!("{index}.wal"))
 }
 
 /// The indices of the segments in a topic's log folder, for recovery.
@@ -32,7 +32,7 @@ pub fn list_segments(folder: &Path) -> io::Result<Vec<ChunkId>> {
     for entry in folder.read_dir()? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        found.extend(name.strip_suffix(".ipc").and_then(|stem| stem.parse::<ChunkId>().ok()));
+        found.extend(name.strip_suffix(".wal").and_then(|stem| stem.parse::<ChunkId>().ok()));
     }
     found.sort_unstable();
     Ok(found)
@@ -153,7 +153,7 @@ pub fn read_header(path: &Path) -> Result<(), LogError> {
 pub fn rows_of(batch: &RecordBatch, row_start: u64) -> Result<Option<SegmentRows>> {
     let Some(times) = TimeSpan::of(times(batch)?.values()) else { return Ok(None) };
     let (rows, data_bytes) = (batch.num_rows() as u64, data_bytes(batch) as u64);
-    Ok(Some(SegmentRows { row_start, rows, lost: 0, data_bytes, times, filled: Filled::of(batch) }))
+    Ok(Some(SegmentRows { row_start, rows, lost: 0, data_bytes, times, filled: ColumnPresence::of(batch) }))
 }
 
 /// Writes a segment as a whole to a file that is not known yet; returns its end. The topic has `row_start` rows before it,

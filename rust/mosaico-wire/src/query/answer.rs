@@ -37,9 +37,9 @@ pub struct QueryTopic {
 /// What was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explain {
-    /// Sequences that the catalogue proposed.
+    /// Sequences that the catalog proposed.
     pub sequences: u64,
-    /// Topics that the catalogue proposed.
+    /// Topics that the catalog proposed.
     pub topics: u64,
     /// Chunks of topics whose values were asked for; rows still in the log of a recording count as chunks.
     pub chunks: Counts,

@@ -7,14 +7,14 @@ use mosaico_server::Error;
 use super::output;
 use crate::args::RebuildArgs;
 
-/// Makes the catalogue anew.
+/// Makes the catalog anew.
 pub(super) async fn run(args: &RebuildArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let started = Instant::now();
     let rebuilt = mosaico_admin::rebuild(config, &output::progress("rebuild")).await?;
     let seconds = started.elapsed().as_secs_f64();
     let text = format!(
-        "the catalogue of {shown} has {} sequences now: {} topics read in {seconds:.1} s, {} sequences from an \
+        "the catalog of {shown} has {} sequences now: {} topics read in {seconds:.1} s, {} sequences from an \
          earlier run, {} removals to be finished by the next start, {} sequences taken out that \
          the store does not have, {} problems",
         rebuilt.sequences,

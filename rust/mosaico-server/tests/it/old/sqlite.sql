@@ -1,4 +1,4 @@
--- The rows of a catalogue as the first version had them; `now` is the catalogue of today.
+-- The rows of a catalog as the first version had them; `now` is the catalog of today.
 
 INSERT INTO sequence (id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, ended_ns)
 SELECT id, name, key, user_metadata, created_ns, finalized_ns, deleting, on_error, ended_ns FROM now.sequence;

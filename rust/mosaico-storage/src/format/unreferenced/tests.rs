@@ -18,14 +18,14 @@ enum Step {
     /// A chunk; cut short by a crash before its record.
     Chunk {
         topic: usize,
-        is_cut: bool,
+        is_superseded: bool,
     },
     Wal(usize),
     Commit(usize),
     /// New chunks in the place of all, cut short before the commit record names them.
     Compact {
         topic: usize,
-        is_cut: bool,
+        is_superseded: bool,
     },
     Finalize,
     BuryTopic(usize),
@@ -47,10 +47,10 @@ fn step() -> impl Strategy<Value = Step> {
     let index = any::<Index>;
     prop_oneof![
         4 => topic().prop_map(Step::CreateTopic),
-        8 => (topic(), prop::bool::weighted(0.3)).prop_map(|(topic, is_cut)| Step::Chunk { topic, is_cut }),
+        8 => (topic(), prop::bool::weighted(0.3)).prop_map(|(topic, is_superseded)| Step::Chunk { topic, is_superseded }),
         3 => topic().prop_map(Step::Wal),
         4 => topic().prop_map(Step::Commit),
-        3 => (topic(), any::<bool>()).prop_map(|(topic, is_cut)| Step::Compact { topic, is_cut }),
+        3 => (topic(), any::<bool>()).prop_map(|(topic, is_superseded)| Step::Compact { topic, is_superseded }),
         1 => Just(Step::Finalize),
         1 => topic().prop_map(Step::BuryTopic),
         1 => Just(Step::BurySequence),
@@ -158,11 +158,11 @@ impl History {
         chunks.collect()
     }
 
-    fn chunk(&mut self, paths: TopicPaths, is_cut: bool) -> ChunkId {
+    fn chunk(&mut self, paths: TopicPaths, is_superseded: bool) -> ChunkId {
         let chunk = self.next_chunk;
         self.next_chunk = chunk.next().unwrap();
         self.put(paths.chunk(chunk), b"PAR1".to_vec());
-        if !is_cut {
+        if !is_superseded {
             self.put(paths.chunk_record(chunk), write(&chunk_record(chunk)).unwrap());
         }
         chunk
@@ -194,11 +194,11 @@ impl History {
                     self.put(paths.created(), write(&self.topic_record(paths)).unwrap());
                 }
             }
-            Step::Chunk { topic, is_cut } => {
+            Step::Chunk { topic, is_superseded } => {
                 let paths = self.topic(*topic);
                 if self.is_open(paths) {
                     self.put(paths.schema(), b"schema".to_vec());
-                    self.chunk(paths, *is_cut);
+                    self.chunk(paths, *is_superseded);
                 }
             }
             Step::Wal(topic) => {
@@ -217,11 +217,11 @@ impl History {
                     self.commit(paths, chunks);
                 }
             }
-            Step::Compact { topic, is_cut } => {
+            Step::Compact { topic, is_superseded } => {
                 let paths = self.topic(*topic);
                 if self.is_there(paths) && self.committed.contains_key(&paths.topic) {
                     let chunk = self.chunk(paths, false);
-                    if !is_cut {
+                    if !is_superseded {
                         self.commit(paths, BTreeSet::from([chunk]));
                     }
                 }
@@ -478,7 +478,7 @@ fn a_record_that_is_left_over_keeps_its_folder() {
     let mut history = History::new();
     history.step(&Step::CreateTopic(0));
     let paths = history.topic(0);
-    history.step(&Step::Chunk { topic: 0, is_cut: false });
+    history.step(&Step::Chunk { topic: 0, is_superseded: false });
     history.files.remove(&paths.created());
     let (decisions, removed) = history.decide(&Live::default(), Duration::ZERO);
     assert!(removed.is_empty());

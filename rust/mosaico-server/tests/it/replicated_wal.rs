@@ -12,7 +12,7 @@ use crate::database;
 use crate::model::{Model, work};
 use mosaico_admin::{CheckOptions, Maintenance};
 use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
-use mosaico_server::{Config, Error, LogPlace, Server, StoreLocation};
+use mosaico_server::{Config, Error, Server, StoreLocation, WalPlacement};
 use mosaico_types::ErrorCode;
 use mosaico_wire::status::ERROR_HEADER;
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(crate) fn bucket_config(folder: &Path, faults: &Faults) -> Config {
     let mut config = config(folder);
     config.store = StoreLocation::parse("s3://bucket").unwrap();
     config.state = Some(folder.join("state"));
-    config.log = LogPlace::Store;
+    config.wal = WalPlacement::Replicated;
     config.store_timeout = Duration::from_millis(400);
     config.ownership_heartbeat = Duration::from_millis(50);
     config.retry_pause = Duration::from_millis(10);
@@ -170,7 +170,7 @@ fn what_the_disk_lost_of_a_segment_comes_from_the_store() {
     let keys = crash_after(config.clone(), async |client| begun(client, 12).await);
     let log = folder.path().join("state/log");
     let topic = fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
-    let segment = fs::OpenOptions::new().write(true).open(topic.join("00000-0000000.ipc")).unwrap();
+    let segment = fs::OpenOptions::new().write(true).open(topic.join("00000-0000000.wal")).unwrap();
     segment.set_len(segment.metadata().unwrap().len() - 10).unwrap();
     drop(segment);
     crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(12)));
@@ -323,7 +323,7 @@ fn rests_of_a_complete_topic_are_collected() {
 async fn a_folder_has_its_log_anyway() {
     let folder = TempDir::new().unwrap();
     let mut config = config(folder.path());
-    config.log = LogPlace::Store;
+    config.wal = WalPlacement::Replicated;
     let error = Server::open(config).await.unwrap_err();
     assert!(matches!(&error, Error::Startup(text) if text.contains("buckets")), "{error}");
 }
