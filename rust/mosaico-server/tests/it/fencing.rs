@@ -335,7 +335,7 @@ async fn owners_number_the_chunks_that_they_compact_apart() {
     assert_eq!(store.compact(&|_| ()).await.unwrap().topics, 1);
     let chunks: Vec<String> =
         former.objects().into_iter().filter(|name| name.ends_with(".parquet")).collect();
-    assert!(chunks.iter().any(|name| name.ends_with("chunk-65536.parquet")), "{chunks:?}");
+    assert!(chunks.iter().any(|name| name.ends_with("chunk-00001-0000000.parquet")), "{chunks:?}");
     let server = TestServer::start(second).await;
     assert_eq!(get(&server.client, "run/t").await, expected(40));
     server.stop().await;
