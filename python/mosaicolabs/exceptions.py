@@ -69,7 +69,14 @@ class MosaicoError(Exception):
 
 
 _RETRYABLE = frozenset(
-    {"unavailable", "store_unavailable", "rows_on_other_daemon", "ownership_lost", "shutting_down", "timed_out"}
+    {
+        "unavailable",
+        "store_unavailable",
+        "rows_on_other_daemon",
+        "ownership_lost",
+        "shutting_down",
+        "timed_out",
+    }
 )
 
 
