@@ -12,12 +12,10 @@ use mosaico_types::now_ns;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
+use super::Store;
 use super::layout::{SequencePaths, layers_file};
 use super::record::{self, FormatError, Record};
-use super::records::{
-    CommitRecord, DeletedRecord, LayersRecord, OwnerRecord, SequenceRecord, TopicRecord,
-};
-use super::Store;
+use super::records::{CommitRecord, DeletedRecord, LayersRecord, OwnerRecord, SequenceRecord, TopicRecord};
 use crate::error::{Error, Result};
 use crate::id::{SequenceId, TopicId};
 

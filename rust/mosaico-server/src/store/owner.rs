@@ -66,7 +66,7 @@ fn was_used(folder: &Path) -> bool {
     folder.join(LOG).exists()
 }
 
-/// Numbers of chunks have room for so many epochs.
+/// Names of chunks are in order for so many epochs, and more.
 pub(crate) const MAX_EPOCH: u32 = u16::MAX as u32;
 
 /// Heartbeats for which a look at the record stands for ownership.
