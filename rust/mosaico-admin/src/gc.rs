@@ -38,16 +38,27 @@ pub(crate) async fn run(
     let mut found = Collected::default();
     let ids = store.sequences().await?;
     let total = ids.len() as u64;
+    // One that was not filled is made anew.
+    let catalog = hold.database.open_filled().await?;
     for (done, id) in (1..).zip(ids) {
         let (files, references) = store.sequence_files(id).await?;
         let live = live(hold, &files);
         for decision in unreferenced(id, &files, &references, &live, now, grace) {
+            // It takes over what the records say when a server runs.
+            if let (Some((topic, chunk)), Some(catalog)) = (decision.chunk(), &catalog)
+                && catalog.has_chunk(topic, chunk).await?
+            {
+                continue;
+            }
             found.count(id, &decision, &files);
             if !dry_run {
                 run_with_retries(hold, id, decision, &files).await?;
             }
         }
         progress(Progress { done, total });
+    }
+    if let Some(catalog) = catalog {
+        catalog.close().await;
     }
     if !dry_run {
         store.drop_staging_files(now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH)).await?;

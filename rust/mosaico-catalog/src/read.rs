@@ -232,6 +232,18 @@ impl Catalog {
         rows.iter().map(chunk).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
+    /// Whether a topic has a chunk.
+    pub async fn has_chunk(&self, topic: TopicId, chunk: ChunkId) -> Result<bool> {
+        let found = query("SELECT idx FROM chunk WHERE topic_id = ? AND epoch = ? AND idx = ?")
+            .bind(topic.to_string())
+            .bind(chunk.epoch)
+            .bind(chunk.index)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+        Ok(!found.is_empty())
+    }
+
     /// Notifications about a sequence itself, or about one of its topics; oldest first.
     pub async fn notifications(
         &self,

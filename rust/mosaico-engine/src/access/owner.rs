@@ -63,7 +63,7 @@ fn was_used(folder: &Path) -> bool {
     folder.join(LOG).exists()
 }
 
-/// Numbers of chunks have room for so many epochs.
+/// Names of chunks are in order for at least this many epochs.
 pub const MAX_EPOCH: u32 = u16::MAX as u32;
 
 /// Heartbeats that who takes a bucket waits. The difference is for clocks that do not run at the same speed.

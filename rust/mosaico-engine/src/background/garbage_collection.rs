@@ -42,7 +42,14 @@ async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Res
         is_shared: core.cluster.is_some(),
     };
     let (files, references) = core.store.sequence_files(id).await?;
+    let mut is_outdated = false;
     for decision in unreferenced(id, &files, &references, &live, now, core.config.orphan_grace) {
+        if let Some((topic, chunk)) = decision.chunk()
+            && core.catalog.has_chunk(topic, chunk).await?
+        {
+            is_outdated = true;
+            continue;
+        }
         match decision {
             Decision::RemoveSequence => {
                 tracing::info!(sequence = %id, "removing an unreferenced folder");
@@ -59,6 +66,13 @@ async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Res
             Decision::Keep(path, reason) => {
                 tracing::error!(%path, reason, "files are left as they are; `mosaicod check` tells more");
             }
+        }
+    }
+    if is_outdated {
+        tracing::warn!(sequence = %id, "the catalog takes over what another daemon changed in the store");
+        // Files of chunks that were joined go the next time: whoever reads them now goes on.
+        if let Err(error) = reconcile::settle(core, id).await {
+            tracing::error!(sequence = %id, error = %error.detail(), "files of chunks are left as they are");
         }
     }
     Ok(())

@@ -341,3 +341,50 @@ async fn owners_number_the_chunks_that_they_compact_apart() {
     server.stop().await;
     former.server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_compaction_costs_no_rows() {
+    let Former { folder, faults, server, key, .. } = {
+        let former = Former::start(60).await;
+        let mut put = former.resume().await;
+        for first in (4..40).step_by(4) {
+            put.send(numbered(first..first + 4)).await;
+        }
+        put.finish().await.unwrap();
+        former
+    };
+    act(&server.client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
+    server.stop().await;
+    let folder = folder.path();
+    let chunks = || {
+        let found = files(&folder.join("bucket")).into_iter();
+        found.filter(|name| name.ends_with(".parquet")).count()
+    };
+    let first = Server::open(owner(folder, "first", &faults)).await.unwrap();
+    faults.add(fault(Operation::Put, "/commit.json", When::Nth(0), Effect::Stall));
+    let opening = async {
+        eventually("it is on its way", async || faults.hits() > 0).await;
+        let mut second = by_force(owner(folder, "second", &bucket(folder)));
+        (second.orphan_grace, second.cache_bytes) = (Duration::from_millis(500), 0);
+        TestServer::start(second).await
+    };
+    let (failed, second) = tokio::join!(first.compact(&|_| ()), opening);
+    // Not an error of the run, which lists what stays as it is.
+    assert!(failed.is_err() || failed.is_ok_and(|done| done.topics == 0));
+    let before = chunks();
+    assert_eq!(faults.lift(), 1);
+    eventually("it arrives", async || faults.under_way() == 0).await;
+    eventually("the former chunks are gone", async || {
+        assert_eq!(get(&second.client, "run/t").await, expected(40));
+        chunks() == 1
+    })
+    .await;
+    assert!(before > 1);
+    let info = act(&second.client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
+    assert_eq!(info["chunks_number"], 1);
+    assert_eq!(get(&second.client, "run/t").await, expected(40));
+    assert_eq!(rebuild(&second.client).await["problems"], json!([]));
+    assert_eq!(get(&second.client, "run/t").await, expected(40));
+    second.stop().await;
+    first.shutdown().await;
+}

@@ -3,7 +3,8 @@
 //! [`unreferenced`] decides and does nothing else: no I/O, no clock. The background job and `mosaicod gc` list a
 //! sequence, read its records ([`Store::sequence_files`]), call it, and carry out what it says.
 //!
-//! Records decide, never the catalog. What is young is about to be named, and what cannot be read names something that
+//! Records decide, never the catalog; but a catalog that names a chunk which would go takes over first what the records
+//! say ([`Decision::chunk`]). What is young is about to be named, and what cannot be read names something that
 //! nobody here knows, so both keep what is near them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,22 @@ pub enum Decision {
     RemoveFile(Path),
     /// Leave it as it is, and say why: it needs a closer look.
     Keep(Path, String),
+}
+
+impl Decision {
+    /// The chunk of which a file would go. If the catalog names it, another daemon replaced the commit record, such as a
+    /// former owner of the bucket whose write came late: it stays until the catalog names what the record does.
+    pub fn chunk(&self) -> Option<(TopicId, ChunkId)> {
+        let Self::RemoveFile(path) = self else { return None };
+        match locate(path) {
+            Located {
+                topic: Some(topic),
+                file: StoreFile::Chunk(chunk) | StoreFile::Record(_, RecordKey::Chunk(chunk)),
+                ..
+            } => Some((topic, chunk)),
+            _ => None,
+        }
+    }
 }
 
 /// Decides about the files of a sequence: `listing` is all that lies in its folder. A file goes only if it is older than
