@@ -9,7 +9,7 @@ import pyarrow as pa
 from mosaicolabs.models import _lazy_registry
 from mosaicolabs.models.serializable import Serializable
 
-FILE = Path(__file__).parents[1] / "rust/mosaico-server/src/maintenance/import/plain/ontologies.json"
+FILE = Path(__file__).parents[1] / "rust/mosaico-admin/src/import/plain/ontologies.json"
 
 
 def _column(field: pa.Field) -> dict[str, Any]:

@@ -13,7 +13,7 @@ use mosaico_types::id::{SequenceId, TopicId};
 use object_store::path::Path;
 use serde::Serialize;
 
-use crate::{Problem, Progress};
+use mosaico_wire::maintenance::{Problem, Progress};
 
 /// What was removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
