@@ -38,7 +38,7 @@ or some messages are not stored, 2 wrong usage, 130 interrupted.
     help="Distribution that recorded a bag without definitions.",
 )
 @click.option(
-    "--wal",
+    "--log",
     "-l",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
     default="INFO",
