@@ -17,8 +17,8 @@
 //! reconciles it or, among several daemons, the others do once they consider the daemon dead. A live daemon
 //! reconciles its own intents, because its writes may still reach the store.
 //!
-//! One exception: without a cluster, the chunker records a chunk without an intent. The WAL segment stays until
-//! the catalog has the chunk, and recovery finds a chunk record that the catalog missed.
+//! One exception: without a cluster, the chunker records a chunk without an intent. The WAL segment stays
+//! until the catalog has the chunk, and recovery finds a chunk record that the catalog missed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
