@@ -311,7 +311,7 @@ fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -
             if batch.num_rows() == 0 {
                 continue;
             }
-            // Otherwise the rows read before are not the first ones in time, and it is unknown which they are.
+            // Otherwise the rows read before are not the first ones in time: it is unknown which they are.
             if !checked && times(&batch)?.value(0) < latest {
                 let text = format!("following `{topic}`, which another daemon goes on with out of order,");
                 Err(Error::StoreUnavailable(text.into()))?;
