@@ -24,7 +24,6 @@ use crate::state::queue::Queue;
 
 /// Recovers the state that an earlier process left in a store, and starts background work. The returned file
 /// is the lock of the store: the caller keeps it until the engine has ended.
-/// to be kept until the engine has ended.
 pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, File)> {
     // One daemon after the other: the first one creates the catalog.
     let starting = match &hold.session {
