@@ -1,20 +1,23 @@
-//! What a daemon does with a store: it records, reads, queries, and keeps store and catalog in agreement.
+//! The engine of a daemon: it records, reads and queries a store, and keeps store and catalog consistent.
 //!
-//! Owns open topics, locks of sequences, acknowledgements, chunks in the making, reads, queries and background work.
+//! Owns active topics, locks of sequences, acknowledgements, chunks in progress, reads, queries and
+//! background work.
 //!
-//! May know: storage and catalog. Never belongs here: Flight, HTTP, command lines, maintenance of a store that no daemon
-//! has open.
+//! May depend on: storage and catalog. Does not belong here: Flight, HTTP, command lines, maintenance of a
+//! store that no daemon has open.
 //!
-//! Floors, from the ground; a floor knows those below it only:
+//! Layers, bottom up; a layer depends only on those below it:
 //!
-//! 1. `state`: [`state::engine::Engine`] and its parts. Data; no behaviour beyond keeping itself consistent.
-//! 2. `access`: who may use a store. `reconcile`: catalog and store brought to agreement, under the lock of a sequence.
+//! 1. `state`: [`state::engine::Engine`] and its fields. Data; no behaviour beyond keeping itself consistent.
+//! 2. `access`: exclusive and shared access to a store. `reconcile`: reconciles catalog and store, under the
+//!    lock of a sequence.
 //! 3. `ingest`: put → WAL → acknowledgement → chunk → commit; recovery; hand-over between daemons.
 //! 4. `read`, `lifecycle` (creation to removal of sequences).
 //! 5. `query`, `maintenance` (compaction, rebuilds).
-//! 6. `background`: what runs without a caller. `startup`: opening and ending an engine.
+//! 6. `background`: work without a caller. `startup`: opening and ending an engine.
 
-// A crate of the workspace alone: its functions are documented, most fields say what they are by name and type.
+// This crate is internal to the workspace: its functions are documented, most fields are named and typed to
+// be clear.
 #![allow(missing_docs)]
 
 pub mod access;

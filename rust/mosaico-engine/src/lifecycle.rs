@@ -20,7 +20,7 @@ use crate::state::engine::Engine;
 use crate::state::guards::{check_key, check_open, check_unlocked};
 use crate::state::queue::Job;
 
-/// What a client says about a new topic.
+/// A client's description of a new topic.
 #[derive(Debug)]
 pub struct NewTopic {
     pub locator: TopicLocator,
@@ -29,7 +29,7 @@ pub struct NewTopic {
     pub user_metadata: Value,
 }
 
-/// What a notification is about.
+/// The subject of a notification.
 #[derive(Debug, Clone)]
 pub enum Subject {
     Sequence(SequenceName),
@@ -72,7 +72,7 @@ pub async fn create_sequence(
     Ok(record.key)
 }
 
-/// Locks a sequence for good.
+/// Makes a sequence permanently read-only.
 pub async fn finalize_sequence(core: &Engine, name: &SequenceName, key: &str) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, name).await?;
     let id = sequence.id;
@@ -95,7 +95,7 @@ pub async fn finalize_sequence(core: &Engine, name: &SequenceName, key: &str) ->
     core.catalog.sequence_finalized(change, id, record.finalized_ns).await
 }
 
-/// Commits a topic whose upload has ended while rows of it were in the logs of other daemons.
+/// Commits a topic whose upload ended while other daemons still had rows of it in their WALs.
 async fn commit_uploaded(core: &Engine, topic: &mut TopicRow) -> Result<()> {
     let parts = core.catalog.parts(topic.id).await?;
     let ended = parts.last().is_some_and(|last| last.row_end.is_some());
@@ -105,7 +105,7 @@ async fn commit_uploaded(core: &Engine, topic: &mut TopicRow) -> Result<()> {
     Ok(())
 }
 
-/// Removes an unlocked sequence with everything in it; open puts are cut short. `key` is checked if given.
+/// Removes an unlocked sequence with all its content; interrupts open puts. Checks `key` if given.
 pub async fn remove_sequence(core: &Engine, name: &SequenceName, key: Option<&str>) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, name).await?;
     let id = sequence.id;
@@ -116,8 +116,8 @@ pub async fn remove_sequence(core: &Engine, name: &SequenceName, key: Option<&st
     remove_locked(core, id, json!({})).await
 }
 
-/// Removes a sequence whose lock is held. Once it is marked it is gone for everyone, and files that cannot be
-/// removed now are left to the background. `detail` says why.
+/// Removes a sequence; the caller holds its lock. Once the sequence is marked as deleted, no call sees it any
+/// more, and the background deletes files that cannot be deleted now. `detail` contains the reason.
 pub async fn remove_locked(core: &Engine, id: SequenceId, detail: Value) -> Result<()> {
     let change = core.catalog.begin(id).await?;
     core.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
@@ -157,7 +157,7 @@ pub async fn create_topic(core: &Engine, topic: NewTopic, sequence_key: &str) ->
     Ok(record.key)
 }
 
-/// Removes an unlocked topic; an open put is cut short.
+/// Removes an unlocked topic; interrupts an open put.
 pub async fn remove_topic(core: &Engine, locator: &TopicLocator) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, &locator.sequence).await?;
     let id = sequence.id;
@@ -176,7 +176,7 @@ pub async fn remove_topic(core: &Engine, locator: &TopicLocator) -> Result<()> {
     Ok(())
 }
 
-/// Finds what a notification is about.
+/// Finds the subject of a notification.
 async fn find_subject(core: &Engine, subject: &Subject) -> Result<(SequenceId, Option<TopicRow>)> {
     match subject {
         Subject::Sequence(name) => Ok((core.catalog.sequence(name).await?.id, None)),
@@ -187,7 +187,8 @@ async fn find_subject(core: &Engine, subject: &Subject) -> Result<(SequenceId, O
     }
 }
 
-/// Adds a notification, once: who is not sure whether an attempt succeeded tries again with the same id.
+/// Adds a notification exactly once: a caller that does not know whether an attempt succeeded retries with
+/// the same id.
 pub async fn notify(
     core: &Engine,
     subject: &Subject,
@@ -227,7 +228,7 @@ pub async fn purge_notifications(core: &Engine, subject: &Subject) -> Result<()>
     core.catalog.notifications_purged(change, sequence, topic).await
 }
 
-/// Notes a sign of life of a writer; returns after which silence it is taken for gone.
+/// Records a writer's heartbeat; returns after how much inactivity the writer is considered dead.
 pub async fn keep_alive(core: &Engine, name: &SequenceName, key: &str) -> Result<Option<Duration>> {
     let sequence = core.catalog.sequence(name).await?;
     check_key(&sequence.key, key, name.as_str())?;
@@ -236,12 +237,12 @@ pub async fn keep_alive(core: &Engine, name: &SequenceName, key: &str) -> Result
     Ok(core.config.writer_timeout)
 }
 
-/// The writer leaves the sequence as it is.
+/// Ends a sequence without finalizing it, at the writer's request.
 pub async fn end_sequence(core: &Engine, name: &SequenceName, key: &str) -> Result<()> {
     let (_lock, sequence) = sequence_lock::locked(core, name).await?;
     check_key(&sequence.key, key, name.as_str())?;
     if sequence.ended_ns.is_some() {
-        // Its answer was lost, and it asks again.
+        // The answer to an earlier call was lost, and the writer retries.
         return Ok(());
     }
     check_open(&sequence)?;
@@ -250,7 +251,7 @@ pub async fn end_sequence(core: &Engine, name: &SequenceName, key: &str) -> Resu
     core.catalog.sequence_ended(change, sequence.id, ended_ns, None).await
 }
 
-/// Writes the record of a sequence that ended without being finalized; returns when that was.
+/// Writes the record of a sequence that ended without being finalized; returns the time in it.
 pub async fn put_end(core: &Engine, id: SequenceId) -> Result<i64> {
     let record = EndedRecord { ended_ns: now_ns() };
     core.store.put_json(&SequencePaths(id).ended(), &record).await?;

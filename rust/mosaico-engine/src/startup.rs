@@ -1,4 +1,4 @@
-//! The life of an engine: opening it on a store, and ending it.
+//! The life cycle of an engine: opening it on a store, and ending it.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::state::layers::Layers;
 use crate::state::membership::Cluster;
 use crate::state::queue::Queue;
 
-/// Recovers what an earlier process left in a store, and starts background work. The file is the lock of the store: it is
-/// to be kept until the engine has ended.
+/// Recovers the state that an earlier process left in a store, and starts background work. The returned file
+/// is the lock of the store: the caller keeps it until the engine has ended.
 pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, File)> {
-    // One after the other: the first one makes the catalog.
+    // One daemon after the other: the first one creates the catalog.
     let starting = match &hold.session {
         Some(session) => Some(session.lock("start").await?),
         None => None,
@@ -75,7 +75,7 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
     Ok((core, lock))
 }
 
-/// Ends an engine: puts and reads are cut short, chunks that are being written are finished.
+/// Ends an engine: interrupts puts and reads, finishes chunks that are being written.
 pub async fn shutdown(core: &Engine) {
     core.closing.cancel();
     core.stopping.cancel();

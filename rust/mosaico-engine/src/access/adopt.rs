@@ -1,9 +1,9 @@
-//! What a bucket holds of its former owner, made the new owner's: each sequence that is not finalized moves to a folder
-//! of a new id. See [`crate::access::owner`] for why.
+//! Moves the content of a bucket from its former owner to the new owner: each sequence that is not finalized
+//! moves to a folder with a new id. See [`crate::access::owner`] for the reason.
 //!
-//! Objects are copied by the bucket itself. The new folder has a tombstone until it is whole; the record of the
-//! sequence in it names the old folder, so that a moving that was cut short is known, and the old folder gets its
-//! tombstone and is emptied after that.
+//! The bucket copies the objects itself. The new folder has a tombstone until it is complete; the sequence's
+//! record in it names the old folder, so that an interrupted move is detected. After that, the old folder
+//! gets its tombstone and is emptied.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_types::now_ns;
 use object_store::path::Path;
 
-/// Sequences, and objects of one, that are looked at or moved at the same time.
+/// Sequences, and objects of one sequence, that are checked or moved concurrently.
 const AT_ONCE: usize = 8;
 /// Attempts for a sequence, or for the layers, that a former owner still changes.
 const ATTEMPTS: usize = 5;
@@ -37,7 +37,8 @@ pub async fn run(store: &Store, owner: &OwnerRecord) -> Result<()> {
         .await?;
     let moved: BTreeSet<SequenceId> = open.iter().filter_map(|record| record.moved_from).collect();
     for id in &moved {
-        // The one who moved it may have stopped before this. Of a moving in an epoch before nothing is left.
+        // The daemon that moved it may have stopped before this. A move in an earlier epoch leaves nothing
+        // here.
         if !store.objects_below(&SequencePaths(*id).folder()).await?.is_empty() {
             store.write_tombstone(*id).await?;
         }
@@ -51,7 +52,7 @@ pub async fn run(store: &Store, owner: &OwnerRecord) -> Result<()> {
     Ok(())
 }
 
-/// Makes the version of the layers that the former owner knows a former one.
+/// Replaces the version of the layers record that the former owner knows.
 async fn layers(store: &Store, epoch: u32) -> Result<()> {
     let empty = || LayersRecord { layers: Vec::new(), owner_epoch: epoch };
     let mut attempts = 0;
@@ -69,8 +70,8 @@ async fn layers(store: &Store, epoch: u32) -> Result<()> {
     }
 }
 
-/// The record of a sequence that is neither finalized nor removed. One that cannot be read stays where it is: the
-/// rebuild reports it.
+/// The record of a sequence that is neither finalized nor removed. An unreadable record stays where it is:
+/// the rebuild reports it.
 async fn open_sequence(store: &Store, id: SequenceId) -> Result<Option<SequenceRecord>> {
     let paths = SequencePaths(id);
     let names = store.list_files(&paths.folder()).await?;
@@ -93,7 +94,7 @@ async fn move_sequence(store: &Store, record: SequenceRecord, epoch: u32) -> Res
     let paths = SequencePaths(id);
     store.put_json(&paths.deleted(), &tombstone).await?;
     let mut attempts = 1;
-    // Objects may still vanish: the former owner removes those of a log whose rows are in chunks.
+    // Objects may still disappear: the former owner deletes WAL objects whose rows are in chunks.
     while !copy(store, from, id).await? {
         attempts += 1;
         if attempts > ATTEMPTS {
@@ -106,12 +107,13 @@ async fn move_sequence(store: &Store, record: SequenceRecord, epoch: u32) -> Res
     store.write_tombstone(from).await
 }
 
-/// Copies all but the record of the sequence and what is removed; false if an object vanished meanwhile.
+/// Copies everything except the sequence's record and removed objects; false if an object disappeared
+/// meanwhile.
 async fn copy(store: &Store, from: SequenceId, to: SequenceId) -> Result<bool> {
     let (from, to) = (SequencePaths(from), SequencePaths(to));
     let objects = store.objects_below(&from.folder()).await?;
     let found: BTreeSet<Path> = objects.into_iter().map(|object| object.location).collect();
-    // A former attempt may have copied what is not there any more.
+    // An earlier attempt may have copied objects that no longer exist.
     for object in store.objects_below(&to.folder()).await? {
         if object.location != to.deleted() {
             store.remove(&object.location).await?;
@@ -150,7 +152,7 @@ async fn copy_object(store: &Store, path: Path, from: SequencePaths, to: Sequenc
     store.copy(&path, &target).await
 }
 
-/// Copies a record that names its sequence. A damaged one stays as it is.
+/// Copies a record that names its sequence. A damaged record is copied unchanged.
 async fn copy_record<T: Record>(
     store: &Store,
     path: &Path,

@@ -1,32 +1,36 @@
-//! One daemon per bucket: its catalog knows all that the bucket holds, so nobody else may write there. Or several
-//! with one catalog, who agreed on it; they have locks in its database, and nothing below is about them.
+//! Exclusive ownership of a bucket. Either one daemon owns it: its catalog knows the whole content, so no
+//! other daemon may write there. Or several daemons share one catalog; they use locks in its database, and
+//! nothing below applies to them.
 //!
-//! A folder is locked by the operating system. A bucket has `owner.json` instead, which names its owner; everybody else
-//! is refused, or takes the bucket by force (`force_ownership`). The former owner may still run then, cut off or just
-//! forgotten. This protocol fences it:
+//! The operating system locks a folder. A bucket has `owner.json` instead, which names its owner; any other
+//! daemon is refused, or takes the bucket by force (`force_ownership`). The former owner may still run then,
+//! disconnected or just forgotten. This protocol fences it:
 //!
-//! 1. `owner.json` carries the owner's id and an ownership epoch. It is only replaced by conditional puts, so of two who
-//!    take the bucket at the same time one is refused. Taking it adds 1 to the epoch.
-//! 2. The owner reads the record every heartbeat. A reading that names it stands for ownership for a lease of
-//!    [`LEASE`] heartbeats from the moment it was sent. [`super::fence`] makes sure of a lease before each write, and
-//!    again after it was carried out and before anybody counts on it; without one it reads the record first.
-//! 3. Who takes the bucket replaces the record, waits for [`WAIT`] heartbeats of the former owner (the record says how
-//!    long that is), and looks at the bucket only then. So it sees every write that the former owner counted as done:
-//!    acknowledged rows of the replicated log, records, answers to clients.
-//! 4. Writes of the former owner that arrive later were not counted on by anybody, and must not be taken in. Therefore
-//!    the new owner moves each sequence that is not finalized to a folder of a new id ([`super::adopt`]) and leaves a
-//!    tombstone in the old one: whatever arrives there belongs to nothing. A sequence whose creation arrives late has an
-//!    epoch from before `open_since` and is not finalized: it does not count, now and in each later rebuild.
-//!    What is finalized stays where it is. Nothing is added to it but by compaction, whose files have numbers of the
-//!    epoch of their owner, and whose last step replaces a known version of the commit record. Layers are replaced in
-//!    the same way; events of an owner go to files of its own.
-//! 5. When all is moved, `open_since` becomes the epoch. A start that finds them different goes on with the moving.
+//! 1. `owner.json` contains the owner's id and an ownership epoch. Daemons replace it by conditional puts
+//!    only, so of two daemons that take the bucket at the same time one is refused. Taking it adds 1 to the
+//!    epoch.
+//! 2. The owner reads the record every heartbeat. A read that names the owner grants a lease of [`LEASE`]
+//!    heartbeats, counted from the moment the read was sent. [`super::fence`] requires a lease before each
+//!    write, and again after the write and before anything relies on it; without a lease it reads the record
+//!    first.
+//! 3. A daemon that takes the bucket replaces the record, waits for [`WAIT`] heartbeats of the former owner
+//!    (the record contains their length), and reads the bucket only then. So it sees every write that the
+//!    former owner counted as done: acknowledged rows of the replicated WAL, records, answers to clients.
+//! 4. Nothing relied on writes of the former owner that arrive later, and the new owner must ignore them. It
+//!    therefore moves each sequence that is not finalized to a folder with a new id ([`super::adopt`]) and
+//!    leaves a tombstone in the old folder: objects that arrive there belong to nothing. A sequence whose
+//!    creation arrives late has an epoch from before `open_since` and is not finalized: it is ignored, now
+//!    and in each later rebuild. Finalized sequences stay where they are. Only compaction adds to them: its
+//!    files have numbers of their owner's epoch, and its last step replaces a known version of the commit
+//!    record. Layers are replaced in the same way; each owner writes events to its own files.
+//! 5. When everything is moved, `open_since` becomes the epoch. A start that finds the two different resumes
+//!    the move.
 //!
-//! What is promised: nothing that the former owner acknowledged is outside of what the new owner sees, save rows that
-//! were on the former owner's disk alone (log on the disk); and there are never two sequences of one name. A machine
-//! whose clocks, the steady and the wall clock, both stand still for a while may break the second half of step 2, never
-//! step 4. Two kinds of late writes are let in, since they only tell of what the new owner has as well: files of events,
-//! and notifications of finalized sequences.
+//! Guarantees: the new owner sees everything that the former owner acknowledged, except rows that were only
+//! on the former owner's disk (WAL on disk); and two sequences never have the same name. A machine whose
+//! monotonic clock and wall clock both stop for a while may break the second half of step 2, never step 4.
+//! Two kinds of late writes are accepted, since they only describe facts that the new owner has as well:
+//! files of events, and notifications of finalized sequences.
 
 use std::path::Path;
 use std::time::Duration;
@@ -58,7 +62,7 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Whether a server came as far as to use this folder. Its mark alone is of a start that was refused.
+/// Whether a server got as far as using this folder. The mark alone comes from a start that was refused.
 fn was_used(folder: &Path) -> bool {
     folder.join(LOG).exists()
 }
@@ -66,24 +70,25 @@ fn was_used(folder: &Path) -> bool {
 /// Names of chunks are in order for at least this many epochs.
 pub const MAX_EPOCH: u32 = u16::MAX as u32;
 
-/// Heartbeats that who takes a bucket waits. The difference is for clocks that do not run at the same speed.
+/// Heartbeats that a daemon waits when it takes a bucket. The margin over the lease covers clocks that run at
+/// different speeds.
 const WAIT: u32 = 3;
 
 fn wait_ms(heartbeat: Duration) -> u64 {
     u64::try_from((heartbeat * WAIT).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A bucket whose sequences have to be moved from its former owner to this one.
+/// A bucket whose sequences must move from its former owner to this one.
 pub struct TakingOver {
     record: OwnerRecord,
-    /// The version of the record of the former owner, which this one's replaces; `None`: it did so before.
+    /// The version of the former owner's record, which this owner's record replaces; `None`: it already did.
     replaces: Option<UpdateVersion>,
     bucket: String,
     heartbeat: Duration,
 }
 
 impl TakingOver {
-    /// Whether it is still to be done; among several daemons another one may have done so meanwhile.
+    /// Whether the move is still to be done; among several daemons another one may have done it meanwhile.
     pub async fn is_needed(&self, store: &Store) -> Result<bool> {
         let known: Option<OwnerRecord> = store.get_json(&owner_file()).await?;
         let finished = known.filter(|known| {
@@ -95,7 +100,8 @@ impl TakingOver {
         Ok(finished.is_none())
     }
 
-    /// Replaces the record of the former owner, waits until that one knows, and moves what is not finalized.
+    /// Replaces the former owner's record, waits until the former owner is fenced, and moves what is not
+    /// finalized.
     pub async fn complete(self, store: &Store) -> Result<()> {
         let Self { mut record, replaces, bucket, heartbeat } = self;
         if let Some(theirs) = &replaces {
@@ -140,7 +146,7 @@ fn taken_meanwhile(bucket: &str) -> String {
     format!("another daemon takes {bucket} at the same time; stop it first, or leave the bucket to it")
 }
 
-/// From now on the store is written to as long as the record names this daemon, which it did when it was asked for.
+/// From now on, the store accepts writes as long as the record names this daemon, as it did when it was read.
 fn hold(store: &Store, record: &OwnerRecord, heartbeat: Duration, asked: Asked) {
     match &record.shared {
         None => store.fence().claim(record.clone(), heartbeat, asked),
@@ -148,16 +154,16 @@ fn hold(store: &Store, record: &OwnerRecord, heartbeat: Duration, asked: Asked) 
     }
 }
 
-/// A bucket that may be used.
+/// A bucket that this daemon may use.
 pub struct Claim {
     /// The id of this server.
     pub id: String,
-    /// It was another server's: what the catalog knows of it is outdated.
+    /// Set if the bucket belonged to another server: the catalog's knowledge of it is outdated.
     pub taking_over: Option<TakingOver>,
 }
 
-/// Makes sure that the bucket is this server's, or may be taken over; with `shared`, that it belongs to the servers
-/// whose database has this schema.
+/// Ensures that this server owns the bucket or may take it over; with `shared`, that the bucket belongs to
+/// the servers whose database has this schema.
 pub async fn claim(
     store: &Store,
     folder: &Path,
@@ -205,7 +211,7 @@ pub async fn claim(
                 hold(store, &record, heartbeat, asked);
                 return Ok(Claim { id, taking_over: None });
             }
-            // Somebody else may have been faster.
+            // Another daemon may have been faster.
             Err(error) => failed = Some(error),
         }
     };
@@ -256,7 +262,7 @@ pub async fn claim(
     }
 }
 
-/// Rows from before another server had the bucket do not fit what it made of it since.
+/// WAL rows from before another server owned the bucket do not match the bucket's later content.
 fn refuse_log(folder: &Path, bucket: &Bucket) -> Result<()> {
     let log = folder.join(LOG);
     let has_rows = match fs::read_dir(&log) {
@@ -274,10 +280,10 @@ fn refuse_log(folder: &Path, bucket: &Bucket) -> Result<()> {
     Ok(())
 }
 
-/// Whether several servers have the bucket together, with the database that the configuration names.
+/// Whether several servers share the bucket, with the database that the configuration names.
 ///
 /// # Errors
-/// [`Error::Startup`] if it names another one.
+/// [`Error::Startup`] if the bucket names another database.
 pub async fn shared(store: &Store, config: &Config) -> Result<bool> {
     let owner: Option<OwnerRecord> = store.get_json(&owner_file()).await?;
     let Some(OwnerRecord { store, shared: Some(schema), .. }) = owner else { return Ok(false) };

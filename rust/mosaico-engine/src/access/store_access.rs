@@ -1,4 +1,4 @@
-//! A store that one process has for itself: a server, or a maintenance command.
+//! Exclusive access of one process, a server or a maintenance command, to a store.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
@@ -19,41 +19,41 @@ use super::owner;
 use crate::state::config::Config;
 use crate::state::metrics::Metrics;
 
-/// A lock that was just given up may be held for a moment more: by a process that its holder is starting, until that has
-/// become another program, or by somebody who looks whether it is held.
+/// A lock that was just released may stay locked for a moment: by a child process that its holder is
+/// starting, until the child has executed its own program, or by a process that checks the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
-/// What belongs together: the objects, the folder of this machine that holds the log, and the catalog.
+/// The parts of a store: the objects, this machine's folder with the WAL, and the catalog.
 #[derive(Debug)]
 pub struct StoreAccess {
     pub folder: PathBuf,
     pub store: Store,
     pub database: Database,
     pub metrics: Arc<Metrics>,
-    /// The session of the locks, if other servers have the same store.
+    /// The session of the locks, if other servers share the store.
     pub session: Option<Arc<Session>>,
-    /// They run meanwhile.
+    /// Whether other servers may be running at the same time.
     pub beside: bool,
-    /// Held until it is dropped.
+    /// The lock of the folder, released on drop.
     pub lock: File,
 }
 
-/// What a store is taken for.
+/// The purpose of an access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessMode {
     Serve,
-    /// A command that changes it.
+    /// A command that changes the store.
     Change,
-    /// A command that only looks at it, where several have the store also while they run.
+    /// A command that only reads the store; if several servers share it, also while they run.
     Look,
 }
 
 impl StoreAccess {
-    /// Takes what a configuration names; it is made if it is not there.
+    /// Opens the store that a configuration names, and creates it if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Startup`] if it cannot be used, or if somebody else uses it.
+    /// [`Error::Startup`] if the store cannot be used, or if another process uses it.
     pub async fn take(config: &Config, purpose: AccessMode) -> Result<Self> {
         let folder = config.folder()?.to_owned();
         let lock = lock(&folder).await?;
@@ -83,7 +83,8 @@ impl StoreAccess {
                         None => None,
                     };
                     if taking_over.is_needed(&store).await? {
-                        // Before the bucket is ours: a crash in between must not leave what is outdated.
+                        // Before this server owns the bucket: a crash in between must not leave outdated
+                        // rows.
                         database.forget().await?;
                         taking_over.complete(&store).await?;
                     }
@@ -95,7 +96,7 @@ impl StoreAccess {
     }
 }
 
-/// Takes a store that several have; also tells whether others may run meanwhile.
+/// Joins a store that several servers share; also returns whether others may run at the same time.
 async fn join(
     url: &str,
     schema: &str,
@@ -137,7 +138,7 @@ async fn lock(folder: &Path) -> Result<File> {
     loop {
         match file.try_lock() {
             Ok(()) => {
-                // The address of an earlier server.
+                // Clears the address of an earlier server.
                 file.set_len(0).map_err(failed)?;
                 return Ok(file);
             }
@@ -153,7 +154,7 @@ async fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-/// Tells where the server that holds `lock` is reached on this machine.
+/// Writes the address at which the server that holds `lock` is reachable on this machine.
 pub fn tell_address(mut lock: &File, bound: SocketAddr) -> io::Result<()> {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -165,8 +166,8 @@ pub fn tell_address(mut lock: &File, bound: SocketAddr) -> io::Result<()> {
     lock.write_all(SocketAddr::new(ip, bound.port()).to_string().as_bytes())
 }
 
-/// Where the server is reached that has the store, or those that share it; one that was killed just now may be among them.
-/// Empty: nobody has it, or it is not to be reached.
+/// Addresses of the server that uses the store, or of those that share it; a server that was just killed may
+/// be among them. Empty: no server uses it, or it is unreachable.
 pub async fn servers(config: &Config) -> Result<Vec<String>> {
     let path = config.folder()?.join(LOCK);
     let held = File::open(&path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));

@@ -1,4 +1,4 @@
-//! What a daemon among others does all the time.
+//! Periodic work of a daemon in a cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::reconcile::sequence_lock::is_leader;
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// How often a daemon gives a sign of life.
+/// How often a daemon sends a heartbeat.
 const BEAT: Duration = Duration::from_secs(2);
 
-/// How often daemons look for what the others did.
+/// How often a daemon polls for changes of the others.
 const NEWS: Duration = Duration::from_millis(250);
 
-/// How often somebody looks for what a daemon that is gone has left.
+/// How often the leader looks for intents of dead daemons.
 const LEFT_BEHIND: Duration = Duration::from_secs(5);
 
-/// How often daemons look whether others took topics over, or deleted them.
+/// How often a daemon checks whether others took over or deleted topics.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts what a daemon among others does all the time.
+/// Starts the periodic work of a daemon in a cluster.
 pub fn start(core: &Arc<Engine>) {
     if core.cluster.is_none() {
         return;
@@ -47,7 +47,7 @@ async fn beat(core: &Engine) {
     }
 }
 
-/// Wakes those who wait for events.
+/// Wakes the listeners that wait for events.
 async fn poll_peers(core: &Engine) {
     let mut newest = None;
     loop {
@@ -59,7 +59,7 @@ async fn poll_peers(core: &Engine) {
     }
 }
 
-/// Brings to an end what daemons that are gone have begun.
+/// Finishes changes that dead daemons have begun.
 async fn clean_up(core: &Arc<Engine>) {
     loop {
         sleep(LEFT_BEHIND).await;

@@ -1,4 +1,5 @@
-//! Background work has no caller: its failures are told by events, and by notifications where a sequence is concerned.
+//! Background work has no caller: events report its failures, and notifications do if a sequence is
+//! concerned.
 
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
@@ -8,7 +9,7 @@ use crate::lifecycle::{self, Subject};
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// Tells a failure, by this id; false: it could not be told now.
+/// Reports a failure under this id; false if reporting it failed.
 pub(super) async fn tell(core: &Engine, job: Job, id: NotificationId, error: &Error) -> bool {
     match try_to_tell(core, job, id, error).await {
         Ok(()) => true,
@@ -48,7 +49,7 @@ async fn subject(core: &Engine, job: Job) -> Result<(Option<SequenceId>, Option<
         }
         Job::Orphans | Job::StoreEvents => (None, None),
     };
-    // What the catalog does not know has no name to tell.
+    // A sequence that the catalog does not know has no name to report.
     let known = match sequence {
         Some(id) => core.catalog.sequence_by_id(id).await?.is_some(),
         None => false,

@@ -1,5 +1,5 @@
-//! Garbage collection in the background: [`unreferenced`] decides, this carries it out, a sequence at a time and under
-//! its lock.
+//! Garbage collection in the background: [`unreferenced`] decides, this module deletes, one sequence at a
+//! time and under its lock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use mosaico_types::id::SequenceId;
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Engine;
 
-/// Removes the unreferenced files of all sequences.
+/// Deletes the unreferenced files of all sequences.
 pub async fn collect(core: &Arc<Engine>) -> Result<()> {
     let now = SystemTime::now();
     for sequence in core.store.sequences().await? {
@@ -29,7 +29,7 @@ pub async fn collect(core: &Arc<Engine>) -> Result<()> {
 
 async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Result<()> {
     let _lock = sequence_lock::lock(core, id).await?;
-    // Before the listing: a job that is done meanwhile has left a record in it.
+    // Before the listing: a job that finishes meanwhile has left a record in it.
     let pending = core.live.of_sequence(id);
     let pending = pending.iter().map(|live| {
         let chunks: BTreeSet<ChunkId> = live.indices().into_iter().collect();

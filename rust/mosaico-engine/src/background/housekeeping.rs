@@ -1,4 +1,4 @@
-//! Hands jobs out, and finds the work that nobody asks for.
+//! Dispatches jobs, and finds work that no caller requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::writer_expiry;
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// Starts the queue's work; it goes on until the server stops.
+/// Starts the queue's work, which runs until the server stops.
 pub fn start(core: &Arc<Engine>) {
     let Some(inbox) = core.queue.inbox.lock().take() else { return };
     let [first, second] = [Arc::clone(core), Arc::clone(core)];
@@ -20,10 +20,10 @@ pub fn start(core: &Arc<Engine>) {
     core.while_serving(async move { keep_storing_events(&second).await });
 }
 
-/// Events of this time go to the store together.
+/// Events of this period are written to the store together.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Asks for events to be stored, a while after there are some.
+/// Enqueues the storing of events, a while after the first new one.
 async fn keep_storing_events(core: &Engine) {
     let mut news = core.catalog.news();
     loop {
@@ -56,7 +56,7 @@ async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
     }
 }
 
-/// Not at the start, when there is enough to do. Ticks that are missed are not made up for.
+/// The first tick is not at startup, when other work is due. Missed ticks are skipped.
 fn every(period: Duration) -> Interval {
     const SHORTEST: Duration = Duration::from_millis(10);
     const LONGEST: Duration = Duration::from_secs(3600);

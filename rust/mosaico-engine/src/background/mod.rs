@@ -1,7 +1,7 @@
 //! Background work: one queue for all of it, with retries.
 //!
-//! A job only names what is to be done. Whether there is still something to do, the job reads from the log, the store
-//! and the catalog; a start finds open work there, so the queue itself need not be kept.
+//! A job only names the work. The job determines from the WAL, the store and the catalog whether there is
+//! still something to do; a start finds open work there, so the queue itself is not persisted.
 
 pub mod cluster;
 mod failure;

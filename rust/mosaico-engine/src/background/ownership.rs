@@ -1,9 +1,10 @@
-//! A daemon that has a bucket for itself looks every heartbeat whether it still does. If it does not, it is fenced: puts
-//! and reads are cut short, background work ends, and every call is refused with `ownership_lost`, until the server ends
-//! a while later. The protocol stands in `store/owner.rs`.
+//! A daemon that owns a bucket checks every heartbeat whether it still does. If it does not, it is fenced:
+//! puts and reads are interrupted, background work ends, and every call is refused with `ownership_lost`,
+//! until the server exits a while later. See [`crate::access::owner`] for the protocol.
 //!
-//! Reads are refused too. The new owner moves what is not finalized, so files vanish below them; it deletes and compacts
-//! what is; and a client that reads here would not see what it records there.
+//! Reads are refused too. The new owner moves sequences that are not finalized, so their files disappear
+//! during a read; it deletes and compacts finalized ones; and a client that reads here would not see rows
+//! that it records there.
 
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ async fn heartbeat(core: &Engine) {
     loop {
         beats.tick().await;
         if let Err(error) = core.store.fence().verify().await {
-            // Writes look for themselves, and fail until one of these succeeds.
+            // Writes check ownership themselves, and fail until one of these reads succeeds.
             tracing::debug!(%error, "the owner of the bucket is not known now");
         }
     }

@@ -1,4 +1,4 @@
-//! Carries jobs out, with retries. Each job is in work once at a time.
+//! Runs jobs, with retries. At most one run of each job is active.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// The longest pause between two attempts, in first pauses, without its jitter.
+/// The longest pause between two attempts, as a multiple of the first pause, without jitter.
 const LONGEST_PAUSE: u32 = 32;
 
-/// Does a job once.
+/// Runs a job once.
 async fn run(job: Job, core: &Arc<Engine>) -> Result<()> {
     match job {
         Job::Chunk(topic, index) => chunker::run(core, topic, index).await,
-        // Whoever has the lock finds a settled sequence.
+        // Acquiring the lock reconciles the sequence.
         Job::Reconcile(sequence) => sequence_lock::lock(core, sequence).await.map(drop),
         Job::RemoveSequence(sequence) => {
             let _lock = sequence_lock::lock(core, sequence).await?;
@@ -48,16 +48,17 @@ async fn run(job: Job, core: &Arc<Engine>) -> Result<()> {
     }
 }
 
-/// Takes a job up.
+/// Starts a job.
 pub(super) fn take(core: &Arc<Engine>, job: Job) {
     let mut tokens = vec![core.tasks.token()];
     let mut cancel = CancellationToken::new();
     if let Job::Chunk(topic, _) = job {
-        // Without the topic its log is gone, or in chunks.
+        // Without the topic, its WAL is deleted or in chunks.
         let Some(topic) = core.live.get(topic) else { return };
         tokens.push(topic.tasks.token());
         cancel = topic.cancel.clone();
-        // Whoever removes the topic cancels first and waits for the tokens then: one of both sees the other.
+        // A task that removes the topic first cancels and then waits for the tokens: one of the two sees the
+        // other.
         if cancel.is_cancelled() {
             return;
         }
@@ -79,7 +80,7 @@ pub(super) fn take(core: &Arc<Engine>, job: Job) {
     tokio::spawn(work.instrument(span));
 }
 
-/// Runs a job until it is done. An attempt is never cut short, only the pauses between attempts are.
+/// Runs a job until it is done. Cancellation interrupts the pauses between attempts, never an attempt.
 async fn run_with_retries(core: &Arc<Engine>, job: Job, again: &Notify, cancel: &CancellationToken) {
     let mut pauses = retry_backoff(core.config.retry_pause);
     let (mut attempts, mut told, mut id) = (0, false, NotificationId::generate());
@@ -115,8 +116,8 @@ async fn run_with_retries(core: &Arc<Engine>, job: Job, again: &Notify, cancel: 
     core.queue.running.lock().remove(&job);
 }
 
-/// Pauses between attempts: they double from the first one on. Jitter, up to as much again, keeps jobs that failed
-/// together, because the store was away, from trying again together.
+/// Pauses between attempts: they double from the first one on. Jitter, up to the same length again, spreads
+/// the retries of jobs that failed together when the store was unavailable.
 fn retry_backoff(first: Duration) -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(first)

@@ -1,4 +1,4 @@
-//! Who is writing: a sequence whose writer says nothing for too long is ended by its policy.
+//! Expiry of writers: a sequence whose writer is inactive for too long is ended by its policy.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::reconcile::sequence_lock;
 use crate::state::engine::Engine;
 use crate::state::guards::check_open;
 
-/// Sequences whose writers are gone.
+/// Sequences whose writers have expired.
 pub async fn silent(core: &Engine) -> Result<Vec<SequenceId>> {
     let open: HashSet<SequenceId> = core.catalog.open_sequences().await?.into_iter().collect();
     core.writers.retain(&open);
     for &id in &open {
-        // An open put is a sign of life, however long it is silent.
+        // An open put counts as activity, even if it sends nothing.
         if core.live.of_sequence(id).iter().any(|topic| topic.is_written()) {
             core.writers.record_activity(id);
         }
@@ -46,13 +46,13 @@ pub async fn silent(core: &Engine) -> Result<Vec<SequenceId>> {
     Ok(gone)
 }
 
-/// How long nothing was heard of a writer.
+/// How long a writer has been inactive.
 struct Silence {
     lasting: Duration,
     too_long: bool,
 }
 
-/// `None`: it is there.
+/// `None` if the writer is active.
 async fn silence(core: &Engine, sequence: SequenceId) -> Result<Option<Silence>> {
     if core.live.of_sequence(sequence).iter().any(|topic| topic.is_written()) {
         return Ok(None);
@@ -65,7 +65,7 @@ async fn silence(core: &Engine, sequence: SequenceId) -> Result<Option<Silence>>
     Ok(Some(Silence { lasting, too_long }))
 }
 
-/// Ends a sequence whose writer is gone by its policy.
+/// Ends a sequence whose writer has expired, by its policy.
 pub async fn end(core: &Engine, id: SequenceId) -> Result<()> {
     chunks_settled(core, id).await?;
     let _lock = sequence_lock::lock(core, id).await?;
@@ -80,7 +80,8 @@ pub async fn end(core: &Engine, id: SequenceId) -> Result<()> {
         for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
             adopt(core, cluster, topic).await?;
             if let Err(error) = check_complete(core, topic).await {
-                // A daemon that comes back brings them; until then the sequence stays as it is.
+                // The daemon that has the rows stores them once it is back; until then the sequence stays as
+                // it is.
                 tracing::warn!(sequence = %sequence.name, error = %error.detail(), "a sequence without a writer waits for rows");
                 return Ok(());
             }
@@ -97,7 +98,7 @@ pub async fn end(core: &Engine, id: SequenceId) -> Result<()> {
     }
 }
 
-/// Waits until what was received is in chunks.
+/// Waits until all received rows are in chunks.
 async fn chunks_settled(core: &Engine, id: SequenceId) -> Result<()> {
     for topic in core.live.of_sequence(id).iter().filter(|topic| !topic.is_written()) {
         select! {
@@ -109,7 +110,7 @@ async fn chunks_settled(core: &Engine, id: SequenceId) -> Result<()> {
     Ok(())
 }
 
-/// Commits what is there, and says that the writer is gone.
+/// Commits the rows that are there, and reports that the writer has expired.
 async fn report(core: &Engine, sequence: &SequenceRow, text: String) -> Result<()> {
     let id = sequence.id;
     for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {

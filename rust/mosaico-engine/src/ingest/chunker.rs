@@ -1,4 +1,4 @@
-//! Turns closed log segments into Parquet chunks, a few at a time.
+//! Writes closed WAL segments as Parquet chunks, a few concurrently.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::state::active_topic::{ActiveTopic, Segment};
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// Makes a chunk of a closed segment.
+/// Writes a closed segment as a chunk.
 pub async fn run(core: &Engine, topic: TopicId, index: ChunkId) -> Result<()> {
     let Some(topic) = core.live.get(topic) else { return Ok(()) };
     loop {
@@ -39,13 +39,13 @@ pub async fn run(core: &Engine, topic: TopicId, index: ChunkId) -> Result<()> {
 }
 
 enum Made {
-    /// There is nothing more to do.
+    /// Nothing more to do.
     Done,
     /// The segment was cut meanwhile.
     Again,
 }
 
-/// `None`: there is nothing more to do in this run of the server. What waits lies in the log: the next start picks it up.
+/// `None`: this process does nothing more. Waiting rows are in the WAL: the next start resumes with them.
 async fn permit<'a>(
     core: &Engine,
     topic: &ActiveTopic,
@@ -60,7 +60,8 @@ async fn permit<'a>(
 }
 
 async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result<Made> {
-    // Two kinds of permits: a store that is slow, or slow for some, does not keep the processors from their work.
+    // Two kinds of permits: a slow store, or one that is slow for some requests, does not keep the processors
+    // idle.
     if let Some(cluster) = &core.cluster {
         yield_to_successor(core, cluster, topic).await?;
     }
@@ -73,7 +74,7 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
         let limits = (core.config.row_group_bytes, core.config.message_bytes);
         let work = move || encode(&live, index, segment, &file, limits);
         match trace::spawn_blocking(work).await {
-            // It was cut while it was read.
+            // The segment was cut while it was read.
             Ok(_) if topic.segment(index) != Some(segment) => {
                 return Ok(Made::Again);
             }
@@ -101,7 +102,8 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
     core.store.publish(&scratch, &paths.chunk(index)).await?;
     drop(storing);
     if core.cluster.is_some() || core.config.replicates_wal() {
-        // Then the rows that are not in chunks are the last ones, for whoever goes on.
+        // Chunks are recorded in order, so the rows that are not in chunks are the topic's last rows, and a
+        // daemon that takes the topic over can resume there.
         select! {
             () = topic.wait_for_earlier_segments(index) => {}
             () = topic.cancel.cancelled() => return Ok(Made::Done),
@@ -114,7 +116,7 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
     if core.cluster.is_some() {
         held = select! {
             lock = sequence_lock::lock(core, sequence) => Some(lock?),
-            // Whoever deletes the topic holds the lock and waits for this job.
+            // The task that deletes the topic holds the lock and waits for this job.
             () = topic.cancel.cancelled() => return Ok(Made::Done),
         };
         if core.catalog.topic_by_id(topic.id()).await?.is_none_or(|row| row.deleting) {
@@ -132,7 +134,7 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
     };
     core.store.put_json(&paths.chunk_record(index), &record).await?;
     core.catalog.chunk_stored(change, sequence, topic.id(), &record).await?;
-    // Catalog first: a reader looks at the segments first and skips chunks that it saw as a segment.
+    // Catalog first: a reader lists the segments first and skips chunks whose rows it saw in a segment.
     topic.segment_flushed(index);
     drop(chunk_commit_lock);
     drop(held);

@@ -9,8 +9,8 @@ use mosaico_types::now_ns;
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// Completes a topic whose rows are all in chunks. The caller holds the lock of its sequence. `schema` is an IPC
-/// schema message. Returns when that was.
+/// Completes a topic whose rows are all in chunks. The caller holds the lock of its sequence. `schema` is an
+/// IPC schema message. Returns the time of the commit.
 pub async fn commit(core: &Engine, row: &TopicRow, schema: Vec<u8>) -> Result<i64> {
     let paths = SequencePaths(row.sequence_id).topic(row.id);
     let mut chunks = Vec::new();

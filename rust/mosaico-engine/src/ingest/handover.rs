@@ -1,8 +1,10 @@
-//! A topic whose rows several daemons received, one after the other: its writer went on over another one.
+//! Hand-over: several daemons receive rows of one topic, one after the other, when its writer resumes at
+//! another daemon.
 //!
-//! Each of them has a writer epoch, told by a record, and numbers its chunks and segments within it ([`ChunkId`]): daemons
-//! never meet, and the order of ids stays the order of arrival. An epoch ends where the next one begins: rows that a
-//! daemon has beyond that were sent again, and are cut off.
+//! Each of them has a writer epoch, which a record defines, and numbers its chunks and segments within it
+//! ([`ChunkId`]): the numbers of two daemons never collide, and the order of ids stays the order of arrival.
+//! An epoch ends where the next one begins: the writer sent later rows of a daemon again, so they are cut
+//! off.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,8 +28,8 @@ use crate::state::engine::Engine;
 use crate::state::membership::Cluster;
 use crate::state::queue::Job;
 
-/// The part that a put writes; the caller holds the lock of the sequence. A part of another daemon is ended after the
-/// rows that the writer has an acknowledgement of, and those that are in chunks.
+/// Acquires the writer epoch of a put; the caller holds the lock of the sequence. An epoch of another daemon
+/// ends after the rows whose acknowledgement the writer received, and after those that are in chunks.
 pub async fn enter(
     core: &Engine,
     cluster: &Cluster,
@@ -37,7 +39,7 @@ pub async fn enter(
     let parts = core.catalog.parts(row.id).await?;
     let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
     if last.row_end.is_some() {
-        // The writer did not get the answer to its end.
+        // The writer did not receive the answer to the end of its upload.
         let change = core.catalog.begin(row.sequence_id).await?;
         core.store.remove(&SequencePaths(row.sequence_id).topic(row.id).uploaded()).await?;
         core.catalog.upload_ended(change, row.id, None).await?;
@@ -53,7 +55,8 @@ pub async fn enter(
         if last.wal_in_store == core.config.replicates_wal() && (is_here || !last.wal_in_store) {
             return Ok(last.clone());
         }
-        // It was started with another setting, and a part tells one; or its disk lost rows, which the store has.
+        // The daemon was restarted with another WAL setting, which the epoch's record contains; or its disk
+        // lost rows that the store has.
         return succeed(core, cluster, row, &parts, here, Some(acknowledged)).await;
     }
     match command.resume.and(command.acknowledged) {
@@ -62,9 +65,9 @@ pub async fn enter(
     }
 }
 
-/// Begins the part after the last one. What that one has in the store and not in chunks becomes part of the new one, up
-/// to the rows that are acknowledged; `None`: all of it. The first `here` rows are in chunks or in the log of this
-/// daemon. Without the rows in the store, the part begins after those that are acknowledged.
+/// Begins the next writer epoch. It takes over the rows of the previous epoch that the store has and that are
+/// not in chunks, up to row `acknowledged`; `None`: all of them. The first `here` rows are in chunks or in
+/// the WAL of this daemon. Without these rows in the store, the new epoch begins after the acknowledged rows.
 async fn succeed(
     core: &Engine,
     cluster: &Cluster,
@@ -92,8 +95,8 @@ async fn succeed(
     begin(core, cluster, row, next, row_start..to).await
 }
 
-/// Goes on with a topic without its writer, if it is not coming back and its last daemon is gone, which has nothing that
-/// is not in the store. The caller holds the lock of the sequence.
+/// Takes over a topic without its writer, if the writer has expired and the topic's last daemon is dead and
+/// has no rows that are not in the store. The caller holds the lock of the sequence.
 pub async fn adopt(core: &Engine, cluster: &Cluster, row: &TopicRow) -> Result<()> {
     if missing_rows(core, row).await?.is_empty() {
         return Ok(());
@@ -152,14 +155,14 @@ pub struct Missing {
     pub rows: Option<u64>,
 }
 
-/// Rows that are not in chunks. What the last part has is only known once its upload has ended, or if its daemon has
-/// nothing more.
+/// Rows that are not in chunks. The end of the last epoch is only known once its upload has ended, or if its
+/// daemon has no more rows.
 fn missing(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> Vec<Missing> {
     let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
     for chunk in chunks {
         *stored.entry(chunk.id.epoch).or_default() += chunk.rows;
     }
-    // Nobody can store those that are lost.
+    // Lost rows cannot be stored, so they do not count as missing.
     for segment in damage {
         *stored.entry(segment.id.epoch).or_default() += segment.rows();
     }
@@ -177,7 +180,7 @@ fn missing(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -
     missing.collect()
 }
 
-/// Whether all parts before the last one are in chunks.
+/// Whether all epochs before the last one are in chunks.
 pub fn earlier_are_stored(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> bool {
     let last = parts.last().map(|last| last.number);
     let settled = parts.iter().map(|part| match Some(part.number) == last {
@@ -187,7 +190,7 @@ pub fn earlier_are_stored(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[Dam
     missing(&settled.collect::<Vec<_>>(), chunks, damage).is_empty()
 }
 
-/// Rows of a topic that are not in chunks, with those in the logs of other daemons.
+/// Rows of a topic that are not in chunks, including those in the WALs of other daemons.
 pub async fn missing_rows(core: &Engine, row: &TopicRow) -> Result<Vec<Missing>> {
     let parts = core.catalog.parts(row.id).await?;
     if parts.is_empty() {
@@ -198,7 +201,7 @@ pub async fn missing_rows(core: &Engine, row: &TopicRow) -> Result<Vec<Missing>>
     Ok(missing(&parts, &chunks, row.as_ref().map_or(&[], |row| &row.damage)))
 }
 
-/// Refuses what needs all rows of a topic as long as some are missing.
+/// Refuses an operation that needs all rows of a topic while some are missing.
 pub async fn check_complete(core: &Engine, row: &TopicRow) -> Result<()> {
     match missing_rows(core, row).await?.first() {
         Some(Missing { daemon, rows }) => Err(elsewhere(core, &row.locator, daemon, *rows).await?),
@@ -206,12 +209,12 @@ pub async fn check_complete(core: &Engine, row: &TopicRow) -> Result<()> {
     }
 }
 
-/// Rows of a topic that cannot be read here, and where they are.
+/// Rows of a topic that cannot be read here, and the daemons that have them.
 pub async fn remote_rows(core: &Engine, row: &TopicRow) -> Result<Vec<RemoteRows>> {
     let (Some(cluster), None) = (&core.cluster, row.committed_ns) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for Missing { daemon, rows } in missing_rows(core, row).await? {
-        // Our own log is read too.
+        // This daemon reads its own WAL itself.
         if daemon != cluster.id() {
             let known = core.catalog.daemon(&daemon).await?;
             let (daemon, running) = known.map_or((daemon, false), |known| (known.address, known.alive));
@@ -231,8 +234,8 @@ async fn elsewhere(core: &Engine, topic: &TopicLocator, daemon: &str, rows: Opti
     Ok(Error::Elsewhere { topic: topic.to_string(), rows: rows.unwrap_or(0), place })
 }
 
-/// Notes that the upload of a topic has ended, of which rows are still in the logs of other daemons. Finalizing the
-/// sequence commits it. The caller holds the lock.
+/// Records that a topic's upload has ended while other daemons still have rows of it in their WALs.
+/// Finalizing the sequence commits the topic. The caller holds the lock.
 pub async fn uploaded(core: &Engine, row: &TopicRow, rows: u64) -> Result<()> {
     let record = UploadedRecord { rows, ended_ns: now_ns() };
     let change = core.catalog.begin(row.sequence_id).await?;
@@ -240,7 +243,7 @@ pub async fn uploaded(core: &Engine, row: &TopicRow, rows: u64) -> Result<()> {
     core.catalog.upload_ended(change, row.id, Some(rows)).await
 }
 
-/// Ends the put if another daemon has a later part, and cuts off the rows that the writer sent again.
+/// Ends the put if another daemon has a later epoch, and cuts off the rows that the writer sent again.
 pub async fn yield_to_successor(core: &Engine, cluster: &Cluster, topic: &Arc<ActiveTopic>) -> Result<()> {
     let parts = core.catalog.parts(topic.id()).await?;
     if parts.last().is_some_and(|last| last.daemon != cluster.id()) {
@@ -254,12 +257,13 @@ pub async fn yield_to_successor(core: &Engine, cluster: &Cluster, topic: &Arc<Ac
     Ok(())
 }
 
-/// Whether rows of a segment, or all after `row_end`, were sent again to another daemon.
+/// Whether the writer sent rows of a segment, or all after `row_end`, to another daemon again.
 pub fn is_superseded(parts: &[EpochRow], segment: ChunkId, row_end: u64) -> bool {
     parts.iter().any(|next| Some(next.number) == segment.epoch.checked_add(1) && next.row_start < row_end)
 }
 
-/// Follows what other daemons did with the topics that are live here: lets go of those that they took over or deleted.
+/// Applies changes of other daemons to the topics that are active here: releases those that they took over or
+/// deleted.
 pub async fn follow_others(core: &Arc<Engine>, cluster: &Cluster) -> Result<()> {
     let busy = core.catalog.busy_parts(cluster.id()).await?;
     let live = core.live.all();

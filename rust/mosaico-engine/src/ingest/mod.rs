@@ -1,8 +1,9 @@
 //! From a put stream to durable chunks: the write-ahead log first, Parquet in the background.
 //!
-//! [`put::PutSession`] appends to the WAL and acknowledges; [`chunker`] turns closed segments into chunks; [`commit`]
-//! completes a topic. [`recovery`] picks up the WAL that an earlier process left, [`salvage`] what is valid
-//! in damaged segments, and [`quarantine`] keeps a copy of those. [`replicated_wal`] is the WAL in the bucket, [`handover`] the agreement of daemons on who appends.
+//! [`put::PutSession`] appends to the WAL and acknowledges; [`chunker`] writes closed segments as chunks;
+//! [`commit`] completes a topic. [`recovery`] resumes with the WAL that an earlier process left, [`salvage`]
+//! with the valid frames of damaged segments, and [`quarantine`] keeps a copy of those. [`replicated_wal`] is
+//! the WAL in the bucket, [`handover`] the protocol by which daemons agree on the one that appends.
 
 pub mod chunker;
 pub mod commit;

@@ -1,4 +1,5 @@
-//! One put stream: append to the log, sync in groups, acknowledge, cut segments, commit at the end.
+//! One put stream: appends to the WAL, syncs in groups, acknowledges, closes full segments, commits at the
+//! end.
 
 use std::io;
 use std::sync::Arc;
@@ -34,17 +35,17 @@ use crate::state::engine::Engine;
 use crate::state::guards::{check_key, check_open};
 use crate::state::queue::Job;
 
-/// Data that is gathered while the disk is busy, per stream.
+/// Bytes that a stream gathers at most while the disk is busy.
 const GROUP_BYTES: u64 = 4 << 20;
 
-/// A checked batch on its way into the log; `row_start` is not known yet.
+/// A validated batch that is not yet in the WAL; its `row_start` is still unknown.
 #[derive(Debug)]
 pub struct PendingBatch {
     pub frame: Frame,
     pub rows: SegmentRows,
 }
 
-/// Frames that are synced together.
+/// Frames that are written and synced together.
 #[derive(Debug, Default)]
 struct Group {
     frames: Vec<Frame>,
@@ -66,16 +67,16 @@ impl Group {
     }
 }
 
-/// The file of the open segment, on loan to the blocking thread while it syncs.
+/// The open segment's file. The blocking thread owns it during a sync.
 #[derive(Debug)]
 struct OpenSegment {
     index: ChunkId,
     writer: SegmentWriter,
-    /// Times that something was appended.
+    /// Number of groups appended so far.
     groups: u32,
 }
 
-/// The segment, its new end, and what was appended: rows, frames and their bytes.
+/// The segment, its new end, and the appended rows, frames and bytes.
 type Synced = (Option<OpenSegment>, Result<u64>, SegmentRows, (u64, u64));
 
 /// An open put.
@@ -84,17 +85,18 @@ pub struct PutSession {
     core: Arc<Engine>,
     topic: Arc<ActiveTopic>,
     writer: WriterGuard,
-    /// Shutdown and removal of the topic wait for the put.
+    /// Make shutdown and removal of the topic wait for the put.
     _tokens: [TaskTrackerToken; 2],
     schema: Frame,
     segment: Option<OpenSegment>,
     next_index: ChunkId,
-    /// Which part of the topic this is, if there are daemons that may have others.
+    /// The writer epoch of this put, if several daemons may share the store.
     part: Option<u32>,
     acks: watch::Sender<PutAck>,
 }
 
-/// Checks that the command's key opens the topic for a put with `schema`, and takes the topic's one writer.
+/// Checks that the command's key opens the topic for a put with `schema`, and acquires the topic's single
+/// writer.
 pub async fn begin(
     core: &Arc<Engine>,
     locator: &TopicLocator,
@@ -123,7 +125,7 @@ pub async fn begin(
     if let Some(times) = command.resume {
         save_resumed(core, &row, times).await?;
     }
-    // Before the schema, which readers wait for: then they know where the rows are.
+    // The epoch precedes the schema: readers wait for the schema and then know which daemon has the rows.
     let part = match &core.cluster {
         Some(cluster) => Some(handover::enter(core, cluster, &row, command).await?),
         None => None,
@@ -151,7 +153,7 @@ pub async fn begin(
     let topic = Arc::clone(writer.topic());
     let next_index = match &part {
         None => {
-            // Segments before chunks: a background job moves rows from the former to the latter.
+            // Segments before chunks: a background job moves rows from segments to chunks.
             let last_segment = topic.last_index();
             let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.id);
             let row = core.catalog.topic(locator).await?;
@@ -185,7 +187,7 @@ pub async fn begin(
     })
 }
 
-/// The next index of a part, of which nobody else writes rows; also corrects what is durable.
+/// Returns the next index of an epoch to which no other put appends, and corrects the durable counts.
 async fn go_on(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Result<ChunkId> {
     // Segments before chunks, as above.
     let segment = topic.last_of_part(part.number);
@@ -218,7 +220,8 @@ fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) 
     )
 }
 
-/// Ends the stream that the writer's broken connection may have left open, and waits until it has let go.
+/// Ends the stream that the writer's broken connection may have left open, and waits until it has released
+/// the topic.
 async fn take_over(core: &Engine, locator: &TopicLocator, key: &str) -> Result<()> {
     let row = core.catalog.topic(locator).await?;
     check_key(&row.key, key, &locator.to_string())?;
@@ -243,13 +246,13 @@ async fn save_schema(core: &Engine, row: &TopicRow, message: &[u8]) -> Result<()
 }
 
 impl PutSession {
-    /// The topic, for checks of batches.
+    /// The topic, for validating batches.
     pub fn topic(&self) -> &Arc<active_topic::ActiveTopic> {
         &self.topic
     }
 
-    /// Stores `batches`. If they end without an error the topic is committed; otherwise what was received stays,
-    /// and a later put with the same key goes on.
+    /// Stores `batches`. If the stream ends without an error, commits the topic; otherwise the received rows
+    /// stay and a later put with the same key resumes.
     pub async fn run(
         mut self,
         batches: impl Stream<Item = Result<PendingBatch>> + Send + Unpin,
@@ -277,12 +280,34 @@ impl PutSession {
         self.core.queue.enqueue(Job::Chunk(self.topic.id(), index));
     }
 
+    /// Receives batches and syncs them until the stream ends or is interrupted. Each batch passes through
+    /// these states:
+    ///
+    /// - pending (`held`): received, without a permit of the ingest budget. There is at most one, and the
+    ///   stream reads no further batch meanwhile: this is the backpressure on the client.
+    /// - group: has a permit and waits for the previous sync, and for `due`. A group that is full, or
+    ///   followed by a pending batch or by the end of the stream, does not wait for `due`.
+    /// - sync in flight (`syncing`): the spawned task owns the open segment and the permits, which it drops
+    ///   after the write.
+    /// - ended (`ended`): the stream ended, failed, was replaced, or the server stops. The loop reads nothing
+    ///   more, syncs and acknowledges the rest, and then returns the result; an interrupted stream drops its
+    ///   pending batch.
+    ///
+    /// `biased` sets the priority: deletion first, so that the loop starts no further sync in a topic that is
+    /// being deleted; then a finished sync, so that a fast client cannot delay acknowledgements; then
+    /// interruption; new batches last.
+    ///
+    /// Deadlock freedom: the stream waits for the budget only without a group and a sync, that is, without
+    /// permits of its own; otherwise it only tries. It owns no lock of [`sequence_lock`] here. With the
+    /// permits of a group it may wait for the store, for the disk and, before a new segment, for the chunker,
+    /// which needs no permit of the ingest budget.
     async fn receive(
         &mut self,
         mut batches: impl Stream<Item = Result<PendingBatch>> + Send + Unpin,
     ) -> Result<()> {
         let mut group = Group::default();
-        // A batch that found no room in the budget. Nothing more is read until it has.
+        // The pending batch: received, but the ingest budget had no room for it yet. The stream reads no
+        // further batch until it has.
         let mut held: Option<PendingBatch> = None;
         let mut syncing: Option<JoinHandle<Result<Synced>>> = None;
         let mut ended: Option<Result<()>> = None;
@@ -294,7 +319,7 @@ impl PutSession {
             if let Some(incoming) = held.take() {
                 let permits = self.permits(&incoming);
                 let budget = Arc::clone(&core.ingest_budget);
-                // Only a stream that holds nothing itself may wait for the others.
+                // Only a stream that owns no permits waits for those of others.
                 let permit = if syncing.is_none() && group.frames.is_empty() {
                     select! {
                         permit = budget.acquire_many_owned(permits) => permit.ok(),
@@ -325,7 +350,8 @@ impl PutSession {
             select! {
                 biased;
                 () = topic.cancel.cancelled() => {
-                    // The segment is on its way to removal; the sync is let finish so that nothing writes later.
+                    // The segment is about to be deleted. The running sync finishes first, so that nothing
+                    // writes to it afterwards.
                     if let Some(job) = syncing.take() { self.synced(job.await)?; }
                     return Err(Error::Deleted(topic.row.locator.to_string()));
                 }
@@ -359,8 +385,8 @@ impl PutSession {
         u32::try_from(incoming.frame.stored_bytes().min(all)).unwrap_or(u32::MAX)
     }
 
-    /// Hands a group to the store, if the log is there too, and to a blocking thread; the segment comes back with the
-    /// result.
+    /// Passes a group to the store, if the WAL is replicated, and then to a blocking thread, which returns
+    /// the segment with the result.
     async fn start_sync(&mut self, group: Group) -> Result<JoinHandle<Result<Synced>>> {
         let mut segment = self.segment.take();
         let index = match &segment {
@@ -427,12 +453,13 @@ impl PutSession {
         }
     }
 
-    /// Takes over a finished sync: acknowledges, and cuts the segment when it is large enough.
+    /// Handles a finished sync: acknowledges its rows, and closes the segment once it is large enough.
     fn synced(&mut self, done: Result<Result<Synced>, tokio::task::JoinError>) -> Result<()> {
         let doing = || format!("writing the log of topic `{}`", self.topic.row.locator);
         let (segment, end, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))??;
         let Some(segment) = segment else { return end.map(drop) };
-        // Rows that are on this disk alone are not of use to the new owner of the bucket.
+        // The new owner of the bucket does not have rows that are on this disk only, so they must not be
+        // acknowledged.
         self.core.check_owner()?;
         let (index, groups) = (segment.index, segment.groups);
         self.segment = Some(segment);
@@ -459,7 +486,7 @@ impl PutSession {
         let _lock = select! {
             lock = sequence_lock::lock(core, row.sequence_id) => lock?,
             () = cancelled.cancelled() => return Err(replaced()),
-            // Whoever deletes the topic holds the lock and waits for this put.
+            // The task that deletes the topic holds the lock and waits for this put.
             () = topic.cancel.cancelled() => return Err(gone()),
         };
         let now = core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
@@ -479,7 +506,7 @@ impl PutSession {
     }
 }
 
-/// Removes the emptied folder of a complete topic. A folder that stays is removed at the next start.
+/// Removes the empty WAL folder of a complete topic. If that fails, the next start removes it.
 fn remove_log(folder: &std::path::Path) {
     if let Err(e) = std::fs::remove_dir(folder)
         && e.kind() != io::ErrorKind::NotFound

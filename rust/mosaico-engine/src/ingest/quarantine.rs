@@ -1,10 +1,11 @@
-//! Damaged segments of the write-ahead log: a copy below `damaged/`, and the record, event and notification of the loss.
+//! Quarantine of damaged WAL segments: a copy below `damaged/`, and the record, event and notification of the
+//! loss.
 //!
 //! [`super::salvage`] replaces a segment on the disk, [`super::replicated_wal`] objects in the bucket.
 //!
-//! Nothing that was acknowledged is removed without a copy: the damaged file is kept first, then the topic's record, the
-//! catalog, an event and a notification name the lost rows, and only then the segment is replaced. A start that is cut short
-//! in between does the same again, and finds what it noted.
+//! No acknowledged rows are removed without a copy: first the damaged file is copied, then the topic's
+//! record, the catalog, an event and a notification name the lost rows, and only then is the segment
+//! replaced. A start that is interrupted in between repeats these steps and finds its earlier records.
 
 use std::ops::Range;
 
@@ -21,11 +22,10 @@ use object_store::path::Path as ObjectPath;
 
 use crate::state::engine::Engine;
 
-/// Where damaged files are kept: below the state folder, or in the store.
+/// Folder of damaged files: below the state folder, or in the store.
 pub const DAMAGED: &str = "damaged";
 
-/// Keeps a copy of a damaged object of the write-ahead log in the store, of which the rows `lost` were to become the
-/// segment `index`.
+/// Copies a damaged object of the replicated WAL, whose rows `lost` were to become the segment `index`.
 pub async fn object(
     core: &Engine,
     path: &ObjectPath,
@@ -38,9 +38,10 @@ pub async fn object(
     Ok(DamagedSegment { id: index, kept, lost, found_ns: now_ns() })
 }
 
-/// Notes a damaged segment in the store and the catalog, with an event and a notification of its topic, and in the
-/// log; returns all damage of the topic. `place` has the damaged file, and `what` is wrong with it. What was noted
-/// before is not noted again. The caller holds the lock of the sequence.
+/// Records a damaged segment in the store and the catalog, with an event and a notification of its topic, and
+/// in the daemon's log output; returns all damage of the topic. `place` is the path of the damaged file,
+/// `what` the kind of damage. Damage that is already recorded is not recorded again. The caller holds the
+/// lock of the sequence.
 pub async fn note(
     core: &Engine,
     topic: &TopicRow,
@@ -67,7 +68,7 @@ pub async fn note(
     let segments: Vec<DamagedSegment> = known.into_iter().chain([damage.clone()]).collect();
     let (sequence, paths) = (topic.sequence_id, SequencePaths(topic.sequence_id));
     let change = core.catalog.begin(sequence).await?;
-    // An earlier start may have come as far as this.
+    // An earlier start may already have created the notification.
     let notified = core.catalog.notifications(sequence, Some(topic.id)).await?;
     let notification = (!notified.iter().any(|known| known.msg == msg)).then(|| NotificationRecord {
         id: NotificationId::generate(),

@@ -1,4 +1,5 @@
-//! What a start does after a crash: finish removals, redo changes that the catalog missed, pick up the log.
+//! Recovery after a crash: a start finishes removals, reconciles changes that the catalog missed, and replays
+//! the WAL.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
@@ -26,13 +27,14 @@ use crate::state::active_topic::{ActiveTopic, Segment};
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// Brings catalog, store and log together again.
+/// Makes catalog, store and WAL consistent.
 pub async fn recover(core: &Arc<Engine>) -> Result<()> {
-    // First of all: a start that is refused changes nothing.
+    // Before everything else: a start that is refused changes nothing.
     check_versions(core).await?;
     if let Some(cluster) = &core.cluster {
         for id in core.catalog.pending().await? {
-            // Daemons that run settle theirs; of those that are gone somebody takes care in the background.
+            // Live daemons reconcile their own changes; the leader reconciles those of dead daemons in the
+            // background.
             if core.catalog.announced(id, cluster.id()).await? == Some(false) {
                 drop(sequence_lock::lock(core, id).await?);
             }
@@ -40,7 +42,7 @@ pub async fn recover(core: &Arc<Engine>) -> Result<()> {
         return recover_log(core).await;
     }
     for id in core.catalog.pending().await? {
-        // One damaged sequence must not keep everything else from starting; the background tries again.
+        // One damaged sequence must not prevent the start; the background retries.
         if let Err(error) = reconcile::settle(core, id).await {
             tracing::error!(sequence = %id, error = %error.detail(), "a change of a sequence is not taken over");
             core.catalog.unsettled.add(id);
@@ -56,7 +58,7 @@ pub async fn recover(core: &Arc<Engine>) -> Result<()> {
     replicated_wal::recover(core).await
 }
 
-/// Topics that have a log.
+/// Topics that have a WAL folder.
 async fn logged_topics(core: &Engine) -> Result<Vec<TopicId>> {
     let folder = core.log.clone();
     let topics = blocking("listing the ingest log", move || {
@@ -73,7 +75,7 @@ async fn check_versions(core: &Engine) -> Result<()> {
         let find = move || {
             let unknown = |index| match read_header(&segment_file(&folder, index)) {
                 Err(error @ LogError::Version { .. }) => Some(error),
-                // Whatever else is wrong with it concerns its topic alone.
+                // Any other defect concerns its topic only.
                 _ => None,
             };
             Ok(list_segments(&folder)?.into_iter().find_map(unknown))
@@ -87,7 +89,7 @@ async fn check_versions(core: &Engine) -> Result<()> {
 
 async fn recover_log(core: &Arc<Engine>) -> Result<()> {
     for id in logged_topics(core).await? {
-        // One damaged log must not keep everything else from starting; its files stay for a closer look.
+        // One damaged WAL must not prevent the start; its files stay for inspection.
         if let Err(error) = recover_topic(core, id).await {
             tracing::error!(topic = %id, error = %error.detail(), "the log of a topic is left aside");
             core.live.set_unrecovered(id, &error);
@@ -99,7 +101,8 @@ async fn recover_log(core: &Arc<Engine>) -> Result<()> {
 async fn recover_topic(core: &Arc<Engine>, id: TopicId) -> Result<()> {
     let folder = core.wal_folder(id);
     let Some(row) = core.catalog.topic_by_id(id).await? else {
-        // A removal takes the log first: this one is the rest of a damaged topic, and may be its only copy.
+        // A removal deletes the WAL first, so this one belongs to a damaged topic and may be the only copy of
+        // its rows.
         tracing::warn!(topic = %id, "a log of no topic is left as it is; `mosaicod check` looks for the topic");
         return Ok(());
     };
@@ -113,12 +116,13 @@ async fn recover_topic(core: &Arc<Engine>, id: TopicId) -> Result<()> {
         let folder = folder.clone();
         blocking("removing segments that are in chunks", move || remove_stored(&folder, &stored)).await?
     };
-    // Chunks that the catalog missed are counted now.
+    // Includes chunks that the catalog had missed.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
     let mut segments: BTreeMap<ChunkId, Segment> = BTreeMap::new();
     let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
     for index in waiting {
-        // After what came before it in its part, which lies in a chunk or in a segment, or is lost.
+        // The segment starts after the previous rows of its epoch, which are in a chunk or a segment, or
+        // lost.
         let part = parts.iter().find(|part| part.number == index.epoch);
         let is_before = |other: ChunkId| other < index && part.is_none_or(|part| part.number == other.epoch);
         let stored = chunks.iter().map(|chunk| (chunk.id, chunk.row_end())).chain(ends(&row.damage));
@@ -132,7 +136,7 @@ async fn recover_topic(core: &Arc<Engine>, id: TopicId) -> Result<()> {
     if segments.is_empty() {
         return blocking("removing an empty log", move || remove_empty(&folder)).await;
     }
-    // Damage that was found now is part of it.
+    // Includes damage that was just found.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
     let indices: Vec<ChunkId> = segments.keys().copied().collect();
     let topic = Arc::new(ActiveTopic::new(row, schema, folder, segments));
@@ -143,7 +147,8 @@ async fn recover_topic(core: &Arc<Engine>, id: TopicId) -> Result<()> {
     Ok(())
 }
 
-/// What is in a segment; a torn tail is cut off, damage goes into quarantine. `None`: nothing, and the file is removed.
+/// Recovers a segment: truncates a torn tail, quarantines damage. `None`: the segment has no rows, and its
+/// file is removed.
 async fn recover_segment(
     core: &Engine,
     row: &TopicRow,
@@ -184,12 +189,12 @@ async fn recover_segment(
     Ok(Some(Segment { end: scan.whole, rows, closed: true, cut: false }))
 }
 
-/// Removes what is left of a log without segments.
+/// Removes a WAL folder without segments.
 fn remove_empty(folder: &Path) -> io::Result<()> {
     if list_segments(folder)?.is_empty() { fs::remove_dir_all(folder) } else { Ok(()) }
 }
 
-/// The chunks of a topic, with those that the store has and the catalog missed.
+/// The chunks of a topic, including those in the store that the catalog missed.
 async fn stored_chunks(core: &Engine, row: &TopicRow) -> Result<HashSet<ChunkId>> {
     let mut stored: HashSet<ChunkId> =
         core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.id).collect();

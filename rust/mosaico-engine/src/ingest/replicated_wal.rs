@@ -1,9 +1,9 @@
-//! The log in the store. With `wal = replicated`, rows are there too before they are acknowledged, so that a server goes on
-//! without the disk of the one before.
+//! The replicated WAL. With `wal = replicated`, rows are in the store too before they are acknowledged, so
+//! that a server can resume without the disk of its predecessor.
 //!
-//! What is synced together is an object of its own, which reads like a segment; its name tells the segment and the
-//! rows. Objects go when their rows are in chunks. Chunks of a topic are recorded in order, so what is not in chunks
-//! are its last rows.
+//! Each synced group is one object in the segment format; its name contains the segment and the rows. Objects
+//! are deleted when their rows are in chunks. Chunks of a topic are recorded in order, so the rows that are
+//! not in chunks are its last rows.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -32,21 +32,21 @@ use crate::state::active_topic::{ActiveTopic, Segment};
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
-/// Objects of one segment at most: who goes on without the segment reads all of them.
+/// Objects per segment at most: a server that resumes without the segment reads all of them.
 pub const GROUPS: u32 = 1000;
 
-/// Objects that are read at the same time.
+/// Objects that are read concurrently.
 const READERS: usize = 8;
 
 /// Rows of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Piece {
     object: LoggedRows,
-    /// Of the topic.
+    /// Row numbers within the topic.
     rows: Range<u64>,
 }
 
-/// Writes rows that are synced together.
+/// Writes a group of rows.
 pub async fn write(
     core: &Engine,
     topic: &TopicRow,
@@ -68,7 +68,7 @@ pub async fn write(
             core.metrics.wal_replicated(bytes);
             Ok(())
         }
-        // What an earlier process had sent came late. The writer tries again, in another segment.
+        // A late write of an earlier process occupies the path. The writer retries, in another segment.
         Err(Error::Internal(failure)) => {
             Err(Error::StoreUnavailable(failure.during(format!("writing {path}"))))
         }
@@ -82,7 +82,7 @@ async fn list(core: &Engine, topic: &TopicRow) -> Result<Vec<LoggedRows>> {
     Ok(objects.iter().filter_map(|object| parse_logged(&object.location)).collect())
 }
 
-/// The last chunk of each part.
+/// The last chunk of each epoch.
 fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, ChunkId> {
     let mut last: BTreeMap<u32, ChunkId> = BTreeMap::new();
     for chunk in chunks {
@@ -92,8 +92,8 @@ fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, ChunkId> {
     last
 }
 
-/// Objects with rows that are not in chunks. What a part has beyond the row at which its writer went on elsewhere was sent
-/// again.
+/// Objects with rows that are not in chunks. The writer sent an epoch's rows again beyond the row at which it
+/// resumed at another daemon.
 fn waiting(objects: Vec<LoggedRows>, parts: &[EpochRow], chunks: &[ChunkRow]) -> Vec<Piece> {
     let last = last_chunks(chunks);
     let piece = |object: LoggedRows| {
@@ -107,8 +107,8 @@ fn waiting(objects: Vec<LoggedRows>, parts: &[EpochRow], chunks: &[ChunkRow]) ->
     objects.into_iter().filter_map(piece).collect()
 }
 
-/// The rows from `from` up to `to`, as far as they are there without a gap. The same rows are in two segments if the
-/// first one's were not acknowledged: then the later one has them, and the first one is left for good.
+/// The rows in `from..to` up to the first gap. Two segments have the same rows if those of the first one were
+/// not acknowledged: then the later segment counts, and the first one is ignored from there on.
 fn plan(waiting: &[Piece], from: u64, to: u64) -> Vec<Piece> {
     let (mut found, mut at, mut least) = (Vec::new(), from, ChunkId::first(0));
     while at < to {
@@ -127,7 +127,7 @@ fn end_of(pieces: &[Piece], from: u64) -> u64 {
     pieces.last().map_or(from, |last| last.rows.end)
 }
 
-/// The end of the rows from `from` on that earlier parts have in the store.
+/// The end of the rows from `from` on that earlier epochs have in the store.
 pub async fn end_of_parts(
     core: &Engine,
     topic: &TopicRow,
@@ -139,13 +139,13 @@ pub async fn end_of_parts(
     Ok(end_of(&plan(&waiting, from, u64::MAX), from))
 }
 
-/// Gets the rows of a part that came to daemons before; goes on where an earlier attempt stopped. The caller holds the
-/// lock of the sequence.
+/// Restores the rows of an epoch that earlier daemons received; resumes where an earlier attempt stopped. The
+/// caller holds the lock of the sequence.
 pub async fn catch_up(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Result<()> {
-    // Segments before chunks: a background job moves rows from the former to the latter.
+    // Segments before chunks: a background job moves rows from segments to chunks.
     let segment = topic.last_of_part(part.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
-    // What the caller has may be older.
+    // The caller's row may be older.
     let row = core.catalog.topic_by_id(topic.id()).await?.unwrap_or_else(|| topic.row.clone());
     let last = last_of_part(segment, &chunks, &row.damage, part.number);
     let (mut next, from) = match last {
@@ -173,8 +173,8 @@ pub async fn catch_up(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Re
     Ok(())
 }
 
-/// The last segment or chunk of a part, also one of which all rows are lost, and the rows of the topic up to its end;
-/// `segment` is the last one in the log.
+/// The last segment or chunk of an epoch, even if all its rows are lost, and the number of the topic's rows
+/// up to its end; `segment` is the last one in the local WAL.
 pub fn last_of_part(
     segment: Option<(ChunkId, u64)>,
     chunks: &[ChunkRow],
@@ -188,14 +188,14 @@ pub fn last_of_part(
 /// Rows of the topic from objects in the store.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// With the number of rows of the topic before each.
+    /// Each with the number of the topic's rows before it.
     pub frames: Vec<(u64, Frame)>,
     pub rows: Option<SegmentRows>,
-    /// Objects that are damaged, and what is wrong.
+    /// Damaged objects, and the kind of damage.
     damaged: Vec<(Path, Bytes, String)>,
 }
 
-/// Reads rows from the store, as far as objects are valid.
+/// Reads the rows of all valid objects from the store.
 async fn read(core: &Engine, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece]) -> Result<Restored> {
     let doing = "reading the log in the store";
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
@@ -217,12 +217,12 @@ async fn read(core: &Engine, topic: &TopicRow, schema: &SchemaRef, pieces: &[Pie
 }
 
 impl Restored {
-    /// Takes the rows of an object.
+    /// Adds the rows of an object.
     fn add(&mut self, piece: &Piece, path: Path, bytes: Bytes, schema: &SchemaRef) -> Result<()> {
         let failed = |e: LogError| e.into_error("reading the log in the store");
         let Inspected { mut scan, .. } =
             inspect(&bytes, &format!("object {path}"), schema).map_err(failed)?;
-        // It was written as a whole, with the rows that its name tells.
+        // An object is written as a whole, with exactly the rows in its name.
         if scan.whole < scan.length || scan.row_end != Some(piece.object.row_end) {
             scan.truncated();
         }
@@ -248,13 +248,13 @@ impl Restored {
         Ok(())
     }
 
-    /// The rows of `range` that are not there.
+    /// The rows of `range` that were not found.
     fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
         without(&[range], self.frames.iter().map(|(row, frame)| *row..row + frame.rows))
     }
 }
 
-/// Rows of a topic that a damaged segment on the disk lacks, as far as the store has them.
+/// Rows that a damaged segment on the disk lacks and the store has.
 pub async fn replicas(
     core: &Engine,
     topic: &TopicRow,
@@ -267,13 +267,13 @@ pub async fn replicas(
     Ok(read(core, topic, schema, &pieces).await?.frames)
 }
 
-/// Makes a segment of rows in the store. Damaged objects are kept aside, and the rows in them are lost. The caller holds
-/// the lock of the sequence.
+/// Writes a segment from rows in the store. Damaged objects are quarantined, and their rows are lost. The
+/// caller holds the lock of the sequence.
 async fn restore(core: &Engine, topic: &ActiveTopic, id: ChunkId, pieces: &[Piece]) -> Result<()> {
     let doing = "reading the log in the store";
     let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(()) };
     let range = first.rows.start..last.rows.end;
-    // Chunks that are being made and segments that are read share the memory for it.
+    // Chunks in progress and segments being read share this memory budget.
     let memory = core.chunk_jobs.acquire().await.map_err(|e| Error::internal(doing, e))?;
     let restored = read(core, &topic.row, &topic.schema, pieces).await?;
     let missing = restored.missing(range.clone());
@@ -302,8 +302,9 @@ async fn restore(core: &Engine, topic: &ActiveTopic, id: ChunkId, pieces: &[Piec
     Ok(())
 }
 
-/// Finds the rows that are in the store and not on this disk: the one before is lost, or the process ended before it
-/// had them here. For a server that has its store for itself; among several, whoever goes on with a topic does so.
+/// Finds rows that are in the store and not on this disk: the previous disk is lost, or the process ended
+/// before it wrote them here. For a server that owns its store exclusively; in a cluster, the daemon that
+/// takes a topic over does this.
 pub async fn recover(core: &Engine) -> Result<()> {
     if core.cluster.is_some() || !core.store.is_remote() {
         return Ok(());
@@ -317,14 +318,14 @@ pub async fn recover(core: &Engine) -> Result<()> {
     let recover = |topic: TopicRow| async move {
         let (id, locator) = (topic.id, topic.locator.clone());
         match recover_topic(core, topic).await {
-            // An unknown version is refused: what others wrote there must not be taken for nothing.
+            // An unknown version is refused: ignoring it would lose rows that another version wrote.
             Err(
                 error @ (Error::Full(_)
                 | Error::StoreUnavailable(_)
                 | Error::Refused(..)
                 | Error::NewerFormat { .. }),
             ) => Err(error),
-            // What is damaged must not keep everything else from starting.
+            // A damaged WAL must not prevent the start.
             Err(error) => {
                 tracing::error!(topic = %locator, error = %error.detail(), "a log in the store is left aside");
                 core.live.set_unrecovered(id, &error);
@@ -349,7 +350,7 @@ async fn recover_topic(core: &Engine, row: TopicRow) -> Result<()> {
     let _lock = sequence_lock::lock(core, sequence).await?;
     let chunks = core.catalog.chunks(id).await?;
     let mut segments = topic.indexed();
-    // The last one may lack rows that were in the store when the server was lost.
+    // The last segment may lack rows that were in the store when the server was lost.
     let lacks = |(id, segment): &mut (ChunkId, Segment)| {
         objects.iter().any(|object| object.segment == *id && object.row_end > segment.row_end())
     };
@@ -375,17 +376,18 @@ async fn recover_topic(core: &Engine, row: TopicRow) -> Result<()> {
     Ok(())
 }
 
-/// Whether an object is of no use any more; `stored` rows of the topic are in chunks, up to the segments `last` of each part.
+/// Whether an object is obsolete; `stored` rows of the topic are in chunks, up to the segment `last` of each
+/// epoch.
 fn is_done(object: LoggedRows, stored: u64, last: &BTreeMap<u32, ChunkId>) -> bool {
     object.row_end <= stored || last.get(&object.segment.epoch).is_some_and(|last| object.segment <= *last)
 }
 
-/// Removes objects whose rows are in chunks.
+/// Deletes objects whose rows are in chunks.
 pub async fn trim(core: &Engine, sequence: SequenceId, id: TopicId) -> Result<()> {
     let Some(topic) = core.catalog.topic_by_id(id).await?.filter(|topic| !topic.deleting) else {
         return Ok(());
     };
-    // Before the chunks: an object that comes meanwhile has rows that are not in them.
+    // Objects before chunks: an object that arrives meanwhile has rows that are not in these chunks.
     let objects = list(core, &topic).await?;
     let chunks = core.catalog.chunks(id).await?;
     let (stored, last) = (stored_rows(&chunks, &topic.damage), last_chunks(&chunks));
@@ -398,7 +400,7 @@ pub async fn trim(core: &Engine, sequence: SequenceId, id: TopicId) -> Result<()
     Ok(())
 }
 
-/// Rows of the topic that are in chunks or lost, up to the first one that is not.
+/// Rows of the topic that are in chunks or lost, up to the first one that is neither.
 fn stored_rows(chunks: &[ChunkRow], damage: &[DamagedSegment]) -> u64 {
     let lost = damage.iter().flat_map(|segment| &segment.lost).map(|rows| (rows.start, rows.end));
     let mut spans: Vec<(u64, u64)> =
@@ -413,12 +415,13 @@ mod tests {
 
     use super::*;
 
-    /// A put: groups that were acknowledged, and one that was not and may have arrived.
+    /// A put: acknowledged groups, and one that was not acknowledged and may have arrived.
     #[derive(Debug, Clone)]
     struct Put {
         groups: Vec<u64>,
         failed: Option<u64>,
-        /// Another daemon has it, which was told of all rows but these.
+        /// `Some`: the put resumes at another daemon; its writer received the acknowledgements of all but
+        /// this many rows.
         elsewhere: Option<u64>,
     }
 
@@ -454,7 +457,8 @@ mod tests {
                 }
                 let row_start = rows.len() as u64;
                 objects.extend(put.failed.map(|count| LoggedRows { segment, row_start, row_end: row_start + count }));
-                // The rows of the first puts are in chunks before those of others; the daemon that went on has them.
+                // Rows of the first puts are in chunks before those of others; the daemon that resumed has
+                // them.
                 if at < chunked && puts[..=at].iter().all(|put| put.elsewhere.is_none()) {
                     let (rows, bytes) = (row_start - first, 1);
                     let row = ChunkRow { id: segment, row_start: first, rows, lost: 0, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
@@ -465,7 +469,7 @@ mod tests {
             }
             let durable = rows.len() as u64;
             let waiting = waiting(objects, &parts, &chunks);
-            // Nobody says what is durable: rows that were not acknowledged may be there too, but none that were left behind.
+            // Without the durable count, unacknowledged rows may be restored too, but no abandoned ones.
             let all = plan(&waiting, stored, u64::MAX);
             prop_assert!(end_of(&all, stored) >= durable);
             let beyond = all.iter().filter(|piece| piece.rows.end > durable);

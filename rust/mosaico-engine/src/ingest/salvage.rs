@@ -1,4 +1,4 @@
-//! Replaces a damaged segment on the disk by its valid frames, and by replicas of the others in the bucket.
+//! Replaces a damaged segment on the disk by its valid frames, and by replicas of the others from the bucket.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -22,9 +22,9 @@ use crate::ingest::replicated_wal::replicas;
 use crate::state::active_topic::Segment;
 use crate::state::engine::Engine;
 
-/// Replaces a damaged segment by one that has its valid frames, and those that the store has of its rows. `before` is the
-/// end of the rows that came before the segment. Returns what is in it now; `None`: nothing. The caller holds the lock of
-/// the sequence.
+/// Replaces a damaged segment by one with its valid frames and with those of its rows that the store has.
+/// `before` is the end of the rows before the segment. Returns the content of the new segment; `None` if it
+/// has no rows. The caller holds the lock of the sequence.
 pub async fn recover(
     core: &Engine,
     topic: &TopicRow,
@@ -78,8 +78,8 @@ async fn work<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'stat
     done.map_err(|e| Error::internal("recovering a damaged segment", e))?
 }
 
-/// Keeps a copy of a segment, durably; returns its path below the state folder. A copy that an earlier start has made is
-/// found again.
+/// Copies a segment, durably; returns the path of the copy below the state folder. Reuses a copy that an
+/// earlier start made.
 fn keep(file: &Path, folder: &Path, topic: TopicId, index: ChunkId) -> io::Result<String> {
     create_folders(folder)?;
     let bytes = fs::read(file)?;
@@ -101,7 +101,7 @@ fn keep(file: &Path, folder: &Path, topic: TopicId, index: ChunkId) -> io::Resul
     Err(io::Error::other("too many damaged segments"))
 }
 
-/// Writes a file that is there as a whole or not at all.
+/// Writes a file atomically.
 fn copy(bytes: &[u8], to: &Path) -> io::Result<()> {
     use io::Write;
     let new: PathBuf = to.with_extension("new");
@@ -112,7 +112,7 @@ fn copy(bytes: &[u8], to: &Path) -> io::Result<()> {
     fs::rename(&new, to)
 }
 
-/// Puts the valid frames in the place of the damaged segment; returns the end of the file, and what is in it.
+/// Replaces the damaged segment by its valid frames; returns the end of the file, and its content.
 fn replace(
     file: &Path,
     name: &str,
@@ -130,7 +130,7 @@ fn replace(
     crash_points::point();
     match written.rows {
         Some(_) => fs::rename(&new, file).map_err(failed)?,
-        // All of it is below `damaged/`.
+        // The complete segment has a copy below `damaged/`.
         None => fs::remove_file(&new).and_then(|()| fs::remove_file(file)).map_err(failed)?,
     }
     crash_points::point();

@@ -1,8 +1,9 @@
-//! Many small chunks of a topic become few large ones, beside readers.
+//! Compaction: merges many small chunks of a topic into few large ones, concurrently with readers.
 //!
-//! The rows of all its chunks are merged by time into new files, with indices that were never used. One write of the
-//! commit record puts them in the place of the old ones. Whoever reads these goes on: their files are removed when the
-//! record is older than the grace of files that no record names. A crash leaves the old chunks, or the new ones.
+//! The rows of all its chunks are merged by time into new files with unused indices. One write of the commit
+//! record replaces the old chunks by the new ones. A reader of old chunks continues: garbage collection
+//! deletes their files once the record is older than the grace period for unreferenced files. A crash leaves
+//! either the old or the new chunks.
 
 use std::sync::Arc;
 
@@ -26,22 +27,22 @@ use crate::read::topic::read_chunks;
 use crate::reconcile::sequence_lock;
 use crate::state::engine::Engine;
 
-/// What was done.
+/// The result of a compaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Compacted {
-    /// Topics whose chunks were joined.
+    /// Topics whose chunks were compacted.
     pub topics: u64,
-    /// Chunks that they had.
+    /// Chunks of these topics before.
     pub chunks_before: u64,
-    /// Chunks that they have now.
+    /// Chunks of these topics after.
     pub chunks_after: u64,
-    /// Their rows.
+    /// Rows of these topics.
     pub rows: u64,
-    /// Topics that stay as they are; `mosaicod check --deep` tells more.
+    /// Topics that were left unchanged; `mosaicod check --deep` reports details.
     pub problems: Vec<Problem>,
 }
 
-/// Joins chunks of all topics of finalized sequences.
+/// Compacts the chunks of all topics of finalized sequences.
 pub async fn run(core: &Arc<Engine>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
     let mut done = Compacted::default();
     let ids = core.catalog.sequence_ids().await?;
@@ -77,7 +78,7 @@ pub async fn run(core: &Arc<Engine>, progress: &(dyn Fn(Progress) + Sync)) -> Re
     Ok(done)
 }
 
-/// How many chunks the topic had and has, if they were joined.
+/// Returns the numbers of chunks before and after, if the topic was compacted.
 async fn compact(core: &Arc<Engine>, topic: &TopicRow) -> Result<Option<(u64, u64)>> {
     let chunks = core.catalog.chunks(topic.id).await?;
     let parts = parts(topic, core.config.chunk_bytes as u64);
@@ -113,19 +114,21 @@ async fn compact(core: &Arc<Engine>, topic: &TopicRow) -> Result<Option<(u64, u6
     Ok(replaced.then_some((before, after)))
 }
 
-/// Rows of each new chunk: equal parts of about `bytes`.
+/// Rows of each new chunk: equal shares of about `bytes`.
 fn parts(topic: &TopicRow, bytes: u64) -> Vec<u64> {
     let count = topic.data_bytes.div_ceil(bytes.max(1)).clamp(1, topic.rows.max(1));
     let until = |part: u64| (u128::from(topic.rows) * u128::from(part) / u128::from(count)) as u64;
     (0..count).map(|part| until(part + 1) - until(part)).collect()
 }
 
-/// The part of the topic's data that is ascribed to its first rows; the sum stays what was received.
+/// The share of the topic's received bytes that is attributed to its first `rows` rows; the sum over all
+/// chunks stays the same.
 fn share(topic: &TopicRow, rows: u64) -> u64 {
     (u128::from(topic.data_bytes) * u128::from(rows) / u128::from(topic.rows.max(1))) as u64
 }
 
-/// Many become few, or chunks that overlap in time become ones that follow each other.
+/// Compaction pays off if it yields far fewer chunks, or replaces chunks that overlap in time by consecutive
+/// ones.
 fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
     let mut spans: Vec<(i64, i64)> = chunks.iter().map(|chunk| (chunk.ts_min, chunk.ts_max)).collect();
     spans.sort_unstable();
@@ -133,10 +136,11 @@ fn is_worth_it(chunks: &[ChunkRow], parts: usize) -> bool {
     chunks.len() > 1 && (overlap || chunks.len() > parts + parts / 2)
 }
 
-/// Also of files that a crash left: what is known of a path stays true. And of segments whose rows are lost, which no
-/// chunk may seem to be made of. Files of a former owner of a bucket may still arrive, so each owner numbers in an epoch
-/// that is its ownership epoch or a later one. No former owner comes that far: it had the bucket for itself, so writers
-/// numbered in epoch 0 and compactions in its own epoch at most.
+/// The first unused chunk id. Files that a crash left count as used, because facts cached for a path must
+/// stay true; so do segments whose rows are lost, because no chunk may seem to be made from them. Files of a
+/// former owner of a bucket may still arrive, so each owner numbers in an epoch that is its ownership epoch
+/// or a later one. No former owner reaches it: that owner had the bucket for itself, so its writers numbered
+/// in epoch 0 and its compactions in its own epoch at most.
 async fn unused_id(core: &Engine, topic: &TopicRow, paths: TopicPaths) -> Result<ChunkId> {
     let names = core.store.list_files(&paths.folder()).await?;
     let id = |name: &String| match locate(&paths.folder().join(name.as_str())).file {
@@ -151,7 +155,7 @@ async fn unused_id(core: &Engine, topic: &TopicRow, paths: TopicPaths) -> Result
     }
 }
 
-/// Whether the new chunks hold what the records say about the old ones.
+/// Whether the new chunks have the rows and statistics that the records of the old ones have.
 fn is_same(old: &[ChunkRecord], new: &[ChunkRecord]) -> bool {
     let facts = |chunks: &[ChunkRecord]| {
         let mut columns: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.columns).collect();
@@ -168,11 +172,11 @@ fn is_same(old: &[ChunkRecord], new: &[ChunkRecord]) -> bool {
     facts(old) == facts(new)
 }
 
-/// The merged rows of a topic, which are taken part by part.
+/// The merged rows of a topic, which the new chunks take in turn.
 struct Rows {
     stream: BatchStream,
     schema: SchemaRef,
-    /// What the last part did not take.
+    /// Rows that the last chunk did not take.
     rest: Option<RecordBatch>,
 }
 
@@ -186,7 +190,7 @@ impl Rows {
     }
 }
 
-/// The rows of one part, on a thread that may block.
+/// The rows of one chunk, read on a thread that may block.
 struct Taken<'a> {
     runtime: Handle,
     rows: &'a mut Rows,
@@ -229,7 +233,7 @@ struct Part {
 }
 
 impl Part {
-    /// Writes it with the next of `rows`.
+    /// Writes it with the next rows of `rows`.
     async fn write(
         self,
         core: &Arc<Engine>,
@@ -278,7 +282,7 @@ impl Part {
     }
 }
 
-/// Puts the new chunks in the place of the old ones, unless the topic is not there any more.
+/// Replaces the old chunks by the new ones, unless the topic was deleted.
 async fn replace(
     core: &Engine,
     topic: &TopicRow,
@@ -299,7 +303,7 @@ async fn replace(
     for chunk in &commit.chunks {
         core.store.put_json(&paths.chunk_record(chunk.id()), chunk).await?;
     }
-    // A late write of a former owner does not undo what another one did since.
+    // Conditional, so that a late write of a former owner does not undo changes of its successor.
     core.store.replace_json(&paths.committed(), &commit, Some(&version)).await?;
     core.catalog.chunks_compacted(change, &commit).await?;
     Ok(true)

@@ -1,4 +1,4 @@
-//! Work on a whole store, with an engine on it: compaction, and rebuilds of the catalog.
+//! Maintenance of a whole store with a running engine: compaction, and rebuilds of the catalog.
 
 pub mod compact;
 pub mod online_rebuild;

@@ -1,8 +1,9 @@
-//! The catalog made anew by the server that uses it, a sequence at a time, beside readers and writers.
+//! Online rebuild: the server that uses the catalog rebuilds it, one sequence at a time, concurrently with
+//! readers and writers.
 //!
-//! Under the lock of a sequence its records are read, and its rows are replaced in one transaction. What is being
-//! recorded goes on: only who creates, ends or removes something of the sequence waits. Each step stands for itself, so a
-//! run that was cut short is simply begun again.
+//! Under the lock of a sequence, its records are read and its rows are replaced in one transaction. Puts
+//! continue: only calls that create, end or remove something in the sequence wait. Each step is independent,
+//! so an interrupted run is simply restarted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::maintenance::rebuild::problem;
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Engine;
 
-/// Sequences that are read at the same time.
+/// Sequences that are read concurrently.
 const AT_ONCE: usize = 8;
 
-/// Makes the catalog anew, until `enough` is said.
+/// Rebuilds the catalog, until `enough` is cancelled.
 pub async fn run(
     core: &Arc<Engine>,
     progress: &(dyn Fn(Progress) + Sync),
@@ -49,11 +50,11 @@ pub async fn run(
         .buffer_unordered(AT_ONCE);
     while let Some((id, found)) = known.next().await {
         if !run.note(id, found?) {
-            // The other one may have had a name that is not its.
+            // An outdated row of another sequence may have had its name: retry after all rows are replaced.
             missing.insert(id);
         }
     }
-    // The oldest first: a name that two of them have is its.
+    // Oldest first: if two sequences have the same name, it belongs to the older one.
     for id in missing {
         if enough.is_cancelled() {
             break;
@@ -70,12 +71,12 @@ pub async fn run(
     Ok(rebuilt)
 }
 
-/// What became of a sequence.
+/// The result for one sequence.
 enum Found {
-    /// With this many topics.
+    /// With this number of topics.
     Replaced(u64),
     TakenOut,
-    /// Neither the store nor the catalog has it.
+    /// Neither the store nor the catalog has the sequence.
     Nothing,
     NameTaken,
     Damaged(Error),
@@ -89,7 +90,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// False if it has to be looked at again.
+    /// False if the sequence must be visited again.
     fn note(&mut self, id: SequenceId, found: Found) -> bool {
         match found {
             Found::NameTaken => return false,
@@ -118,7 +119,7 @@ impl Run<'_> {
 }
 
 async fn refresh(core: &Arc<Engine>, id: SequenceId) -> Result<Found> {
-    // Nobody creates one with the name of a lost sequence meanwhile.
+    // Prevents a client from creating a sequence with the name of a lost one meanwhile.
     let _name = match core.catalog.has_sequence(id).await? {
         true => None,
         false => match core.store.get_json::<SequenceRecord>(&SequencePaths(id).created()).await {
@@ -127,7 +128,7 @@ async fn refresh(core: &Arc<Engine>, id: SequenceId) -> Result<Found> {
         },
     };
     let _lock = match sequence_lock::lock(core, id).await {
-        // A change that was cut short is not settled, since a record of it is damaged.
+        // An interrupted change cannot be reconciled, because a record of it is damaged.
         Err(error) if !is_transient(&error) => return Ok(Found::Damaged(error)),
         lock => lock?,
     };

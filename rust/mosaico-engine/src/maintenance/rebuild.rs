@@ -1,7 +1,7 @@
-//! The catalog from the store alone.
+//! Rebuilds the catalog from the store alone.
 //!
-//! Until all is in it the catalog is marked as being filled. A rebuild that is cut short leaves the mark: the next one
-//! goes on, and a server makes the catalog anew, since the store may have changed.
+//! The catalog is marked as incomplete until everything is in it. An interrupted rebuild leaves the mark: the
+//! next rebuild resumes it, and a server starts over, since the store may have changed.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -15,12 +15,12 @@ use mosaico_storage::objects::{Loaded, Store};
 use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 
-/// Sequences that are read and taken over together.
+/// Sequences that are read and inserted together.
 const PER_TRANSACTION: usize = 256;
-/// Groups of them that are read at the same time.
+/// Groups of sequences that are read concurrently.
 const READERS: usize = 3;
 
-/// Whether the store tells of something that the catalog does not know: it was restored from a backup.
+/// Whether the store has events that the catalog does not know: the catalog was restored from a backup.
 pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
     let Some(first) = event_files(store).await?.pop() else { return Ok(false) };
     let record: Option<EventsRecord> = store.get_json(&events_file(&first)).await?;
@@ -28,7 +28,8 @@ pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
     Ok(stored > catalog.newest_event().await?)
 }
 
-/// Opens the catalog of a store that the caller holds; one that is missing, or older than the store, is filled first.
+/// Opens the catalog of a store that the caller has locked; fills it first if it is missing or older than the
+/// store.
 pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog> {
     let (mut catalog, mut is_new) = database.open().await.map_err(|error| match error {
         error @ Error::Internal(_) => Error::Startup(format!(
@@ -49,7 +50,7 @@ pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog>
     Ok(catalog)
 }
 
-/// Makes the catalog of a store that the caller holds.
+/// Builds the catalog of a store that the caller has locked.
 pub async fn run(
     database: &Database,
     store: &Store,
@@ -68,12 +69,12 @@ async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + S
     let mut ids = store.sequences().await?;
     let total = ids.len() as u64;
     ids.retain(|id| !known.contains(id));
-    // The oldest first: a name that two of them have is its.
+    // Oldest first: if two sequences have the same name, it belongs to the older one.
     ids.sort_unstable();
     let mut rebuilt = Rebuilt { resumed: known.len() as u64, problems, ..Rebuilt::default() };
     let shards: Vec<Vec<SequenceId>> = ids.chunks(PER_TRANSACTION).map(<[_]>::to_vec).collect();
     let load = |ids| async move { store.load_sequences(ids).await };
-    // The next ones are read while these are written.
+    // The next groups are read while these are inserted.
     let mut groups = pin!(stream::iter(shards).map(load).buffered(READERS));
     let mut done = rebuilt.resumed;
     progress(Progress { done, total });
@@ -88,7 +89,7 @@ async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + S
     Ok(rebuilt)
 }
 
-/// Takes the events of the store over. Returns the files that cannot be read.
+/// Inserts the events of the store. Returns the files that cannot be read.
 pub async fn restore_events(catalog: &Catalog, store: &Store) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for first in event_files(store).await? {
@@ -102,7 +103,8 @@ pub async fn restore_events(catalog: &Catalog, store: &Store) -> Result<Vec<Prob
     Ok(problems)
 }
 
-/// Nothing is known about what was asked for; otherwise it is known to be damaged.
+/// Whether the error is transient: the state of the object is unknown; otherwise the object is known to be
+/// damaged.
 pub fn is_transient(error: &Error) -> bool {
     matches!(error, Error::Full(_) | Error::StoreUnavailable(_))
 }
@@ -133,13 +135,13 @@ fn left_out(id: SequenceId, why: &Error) -> Problem {
     problem(SequencePaths(id).folder().to_string(), "the sequence is left out of the catalog", why)
 }
 
-/// Something that stays wrong. Its cause is logged here: the report may go to a caller.
+/// A permanent problem. Its cause is logged here, because the report may go to a client.
 pub(super) fn problem(path: String, what: &str, why: &Error) -> Problem {
     tracing::error!(path, cause = %why.detail(), "{what}");
     Problem { path, text: format!("{what}: {why}"), repaired: false }
 }
 
-/// First events of the files of events, oldest first.
+/// First events of the event files, oldest first.
 async fn event_files(store: &Store) -> Result<Vec<String>> {
     let names = store.list_files(&EVENTS.into()).await?;
     let mut firsts: Vec<String> =

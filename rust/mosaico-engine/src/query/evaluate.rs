@@ -1,5 +1,5 @@
-//! Which topics of one sequence match. Everything that a query asks is about one sequence at a time, so this is the
-//! whole meaning of a query.
+//! Evaluates a query on one sequence: which of its topics match. All conditions of a query concern one
+//! sequence at a time, so this module defines the complete meaning of a query.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use mosaico_wire::query::{Expr, Sections};
 use super::metadata::{sequence_holds, topic_holds};
 use super::scan::{Found, Scanner, Span, TopicRows, joined};
 
-/// One query object, with its conditions on values sorted by tag.
+/// One query object, with its conditions on values grouped by tag.
 #[derive(Debug)]
 pub(super) struct Part {
     pub sections: Sections,
@@ -29,14 +29,14 @@ pub(super) type Way = Vec<OfTag>;
 #[derive(Debug)]
 pub(super) struct OfTag {
     pub tag: String,
-    /// The condition, ready for each schema that topics of the tag have.
+    /// The condition, resolved against each schema that topics of the tag have.
     pub rows: HashMap<i64, Arc<RowExpr>>,
-    /// The same as far as the catalog can tell.
+    /// The condition as far as the catalog can evaluate it.
     pub kinds: Vec<Kind>,
 }
 
 impl OfTag {
-    /// What the rows of a topic have to satisfy; `None`: it has none.
+    /// The condition on the rows of a topic; `None` if the topic is not concerned.
     pub(super) fn expr(&self, topic: &FoundTopic) -> Option<&Arc<RowExpr>> {
         self.rows.get(&topic.schema?).filter(|_| topic.ontology_tag == self.tag)
     }
@@ -46,23 +46,23 @@ impl OfTag {
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub sequence: FoundSequence,
-    /// By path.
+    /// Sorted by path.
     pub topics: Vec<FoundTopic>,
 }
 
-/// What is known about a batch of sequences.
+/// The facts about a batch of sequences.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub scanner: Scanner,
     pub rows: HashMap<TopicId, TopicRows>,
-    /// Times of all rows of topics, where they are asked for without a condition on rows.
+    /// First and last time of topics, where the query needs them without a condition on rows.
     pub spans: HashMap<TopicId, Span>,
-    /// A sequence without topics counts as one topic that has no properties.
+    /// Whether a sequence without topics counts as one topic without properties.
     pub bare_sequences: bool,
 }
 
 impl Batch {
-    /// What matches, topic by topic; for a sequence without topics there is one answer if those count.
+    /// The matches, topic by topic; a sequence without topics yields one match if such sequences count.
     pub(super) fn matches<'a>(
         &'a self,
         select: &'a Expr<Part>,
@@ -90,7 +90,7 @@ impl Batch {
                 }
                 Expr::All(children) => {
                     let mut all: Vec<Found> = vec![Some(None); places];
-                    // What needs no rows comes first: it may spare the rest.
+                    // Conditions that need no rows first: they may make the others unnecessary.
                     let (rows, cheap): (Vec<_>, Vec<_>) =
                         children.iter().partition(|child| needs_rows(child));
                     for child in cheap.into_iter().chain(rows) {
@@ -175,7 +175,7 @@ impl Batch {
         };
         match self.scanner.topic(rows, expr, ranges).await {
             Err(Error::Internal(failure)) => {
-                // Files vanish below a search only when their topic is deleted.
+                // Files disappear during a search only if their topic is deleted.
                 let row = self.scanner.core.catalog.topic_by_id(topic.id).await?;
                 if row.is_some_and(|row| !row.deleting) { Err(Error::Internal(failure)) } else { Ok(None) }
             }

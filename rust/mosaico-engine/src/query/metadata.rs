@@ -1,4 +1,4 @@
-//! Conditions on sequences and topics, decided on what the catalog has about them.
+//! Conditions on sequences and topics, evaluated on their metadata in the catalog.
 
 use std::ops::Bound;
 
@@ -35,8 +35,8 @@ fn integer(value: i64) -> ScalarRef<'static> {
     ScalarRef::Number(Number::Int(value.into()))
 }
 
-/// The value at a dotted path. Names may contain dots themselves: a whole name comes before its parts. Items of
-/// arrays are named by their position.
+/// The value at a dotted path. Names may contain dots themselves: a complete name takes precedence over its
+/// parts. Items of arrays are named by their position.
 pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     match value {
         Value::Object(members) => {
@@ -55,7 +55,7 @@ pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     }
 }
 
-/// A value that compares; arrays and objects do not.
+/// A value that can be compared; arrays and objects cannot.
 pub(super) fn scalar(value: &Value) -> Option<ScalarRef<'_>> {
     match value {
         Value::Bool(value) => Some(ScalarRef::Bool(*value)),

@@ -1,7 +1,7 @@
 //! The action `query`: the catalog proposes sequences and topics, statistics and rows decide.
 //!
-//! [`run`] reads the query, [`evaluate`] is its meaning for one sequence, [`scan`] searches the rows of one topic.
-//! Conditions on rows are exact: [`check`] compares integers and floats without rounding.
+//! [`run`] parses the query, [`evaluate`] defines its meaning for one sequence, [`scan`] searches the rows of
+//! one topic. Conditions on rows are exact: [`check`] compares integers and floats without rounding.
 
 mod evaluate;
 mod metadata;
@@ -30,9 +30,10 @@ use self::page::Place;
 use self::scan::{Counters, Found, Scanner, Span, TopicRows, joined};
 use crate::state::engine::Engine;
 
-/// SQLite bounds the size of a statement. Conditions on values that the catalog is asked about; rows decide on more.
+/// Conditions on values that the catalog evaluates at most, since SQLite limits the size of a statement. The
+/// rows decide on the others.
 const MAX_OVERLAPS: usize = 100;
-/// Conditions that the catalog is asked about; without its help, all sequences are looked at.
+/// Conditions that the catalog evaluates at most; beyond that, the query visits all sequences.
 const MAX_CONDITIONS: usize = 500;
 
 /// Sequences whose topics and statistics are in memory at the same time.
@@ -47,7 +48,7 @@ pub async fn run(core: &Arc<Engine>, body: &[u8]) -> Result<QueryAnswer> {
     }
 }
 
-/// A query on its way.
+/// A query in progress.
 #[derive(Debug)]
 struct Search {
     core: Arc<Engine>,
@@ -57,15 +58,15 @@ struct Search {
     counters: Arc<Counters>,
 }
 
-/// What has to be fetched.
+/// The facts that a query needs.
 #[derive(Debug, Default, Clone, Copy)]
 struct Needs {
     sequence_metadata: bool,
     topic_metadata: bool,
     rows: bool,
-    /// Times of whole topics.
+    /// First and last time of topics.
     spans: bool,
-    /// Properties of topics; without, sequences without topics are found too.
+    /// Properties of topics; without this, the query finds sequences without topics too.
     topics: bool,
 }
 
@@ -117,7 +118,8 @@ impl Search {
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
-        // Bounds that proposed many sequences spare little more, and are searched again for each batch.
+        // Bounds that proposed many sequences exclude few, and searching them again for each batch costs
+        // more.
         let by_bounds = sequences.len() <= BATCH;
         let mut rest = sequences.into_iter();
         'batches: loop {
@@ -164,7 +166,7 @@ impl Search {
         Ok(placed.into_iter().map(|(_, sequence)| sequence).collect())
     }
 
-    /// Whether there are too many conditions for one statement.
+    /// Whether the query has too many conditions for one statement.
     fn is_long(&self) -> bool {
         let mut conditions = 0;
         self.select.leaves(&mut |Part { sections, ways }| {
@@ -175,10 +177,10 @@ impl Search {
         conditions > MAX_CONDITIONS
     }
 
-    /// Fetches what is needed to decide about some sequences.
+    /// Fetches the facts needed to evaluate some sequences.
     async fn batch(&self, sequences: Vec<FoundSequence>, by_bounds: bool) -> Result<(Batch, Vec<Candidate>)> {
         let catalog = &self.core.catalog;
-        // Before the catalog: rows move from the log to chunks, never back.
+        // Before the catalog: rows move from the WAL to chunks, never back.
         let live = if self.needs.spans { self.core.live.spans() } else { Vec::new() };
         let ids: Vec<SequenceId> = sequences.iter().map(|sequence| sequence.id).collect();
         let only = match &self.select {
@@ -214,7 +216,7 @@ impl Search {
         Ok((Batch { scanner, rows, spans, bare_sequences }, candidates))
     }
 
-    /// The durable rows of the topics that conditions are about.
+    /// The durable rows of the topics that conditions concern.
     async fn rows(&self, candidates: &[Candidate]) -> Result<HashMap<TopicId, TopicRows>> {
         let mut of_tags: Vec<&OfTag> = Vec::new();
         self.select.leaves(&mut |part: &Part| of_tags.extend(part.ways.iter().flatten()));
@@ -234,7 +236,7 @@ impl Search {
         }
         let (topics, columns) =
             (wanted.iter().copied().collect::<Vec<_>>(), columns.into_iter().collect::<Vec<_>>());
-        // Before the catalog, as above; opened, they stay readable.
+        // Before the catalog, as above; an opened segment stays readable.
         let mut segments = HashMap::new();
         for topic in &topics {
             if let Some(live) = self.core.live.get(*topic) {
@@ -260,7 +262,7 @@ impl Search {
 /// The schemas that topics have, by tag.
 type Schemas = HashMap<String, Vec<(i64, SchemaRef)>>;
 
-/// Sorts the conditions on values by tag, and makes them ready for the schemas of the tags.
+/// Groups the conditions on values by tag, and resolves them against the schemas of the tags.
 fn parts(select: &Expr<Sections>, schemas: &Schemas) -> Result<Expr<Part>> {
     let in_use: HashSet<String> = schemas.keys().cloned().collect();
     let mut overlapping = 0;
@@ -276,7 +278,7 @@ fn parts(select: &Expr<Sections>, schemas: &Schemas) -> Result<Expr<Part>> {
     })
 }
 
-/// `overlapping` counts what the catalog is asked about.
+/// `overlapping` counts the conditions that the catalog evaluates.
 fn of_tag(tag: String, fields: &Expr<FieldTest>, schemas: &Schemas, overlapping: &mut usize) -> OfTag {
     let (mut rows, mut kinds) = (HashMap::new(), Vec::new());
     for (id, schema) in schemas.get(&tag).into_iter().flatten() {
@@ -292,7 +294,7 @@ fn of_tag(tag: String, fields: &Expr<FieldTest>, schemas: &Schemas, overlapping:
     OfTag { tag, rows, kinds }
 }
 
-/// What the catalog is asked for.
+/// The part of the query that the catalog evaluates.
 fn wanted(part: &Part) -> CandidateQuery<'_> {
     fn kinds(way: &Way) -> Vec<&[Kind]> {
         way.iter().map(|of_tag| of_tag.kinds.as_slice()).collect()
@@ -305,7 +307,7 @@ fn wanted(part: &Part) -> CandidateQuery<'_> {
     }
 }
 
-/// The answer about a sequence, if anything of it matches.
+/// The answer for a sequence, if the sequence or one of its topics matches.
 fn item(candidate: &Candidate, found: &[Found]) -> Option<QueryItem> {
     let sequence = &candidate.sequence.name;
     let topic = |(topic, found): (&FoundTopic, &Found)| {

@@ -1,5 +1,5 @@
-//! Conditions on rows as ranges of values. A chunk whose values lie beyond has no row that matches; the catalog finds
-//! the others.
+//! Conditions on rows as ranges of values. A chunk whose values lie outside has no matching row; the catalog
+//! finds the other chunks.
 
 use std::ops::Bound;
 
@@ -8,12 +8,12 @@ use mosaico_select::{Check, Column, LeafCheck, RowExpr, RowTest};
 use mosaico_storage::format::column_stats::is_bounded;
 use mosaico_wire::query::Expr;
 
-/// What topics have to hold for some of their rows to match.
+/// The ranges that a topic's values must overlap for some of its rows to match.
 pub(super) fn overlaps(expr: &RowExpr) -> Expr<Overlap> {
     match expr {
         Expr::All(children) => all(children.iter().map(overlaps)),
         Expr::Any(children) => any(children.iter().map(overlaps)),
-        // Rows that do not match lie anywhere, and nulls and NaN are among them.
+        // Rows that do not match can have any value, including null and NaN.
         Expr::Not(_) => Overlap::ANY,
         Expr::Is(RowTest { column: None, .. } | RowTest { check: LeafCheck::Never, .. }) => Overlap::NONE,
         Expr::Is(RowTest { column: Some(column), check }) => overlap(column, check),
@@ -52,7 +52,7 @@ fn overlap(column: &Column, check: &LeafCheck) -> Expr<Overlap> {
     }
 }
 
-/// Where values lie that a check accepts.
+/// The range of the values that a check accepts.
 enum Reach<T> {
     Anywhere,
     Nowhere,
@@ -76,7 +76,7 @@ fn reach<T, U>(check: &Check<T>, read: impl Fn(&T) -> U) -> Reach<(Option<U>, Op
     };
     match check {
         Check::Never => Reach::Nowhere,
-        // NaN is among what differs, and lies in no range.
+        // NaN satisfies `Differs`, and lies in no range.
         Check::Always | Check::Differs(_) | Check::Within(Bound::Unbounded, Bound::Unbounded) => {
             Reach::Anywhere
         }

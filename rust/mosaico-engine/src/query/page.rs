@@ -1,5 +1,5 @@
-//! The order of sequences, and pages of them. A cursor holds the place of the last sequence in that order, so that
-//! sequences that come or go meanwhile move nothing else.
+//! The order of sequences, and pages of them. A cursor contains the position of the last sequence in that
+//! order, so that sequences that are created or deleted meanwhile do not shift the others.
 
 use std::cmp::Ordering;
 
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::metadata::{at, scalar};
 
-/// A place in the order.
+/// A position in the order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
-    /// One per key of the order; what is missing comes last.
+    /// One per key of the order; missing values are last.
     keys: Vec<Option<Scalar>>,
     name: String,
 }
@@ -44,14 +44,14 @@ impl Place {
         self.name.cmp(&other.name)
     }
 
-    /// The cursor that stands here.
+    /// The cursor of this position.
     pub(super) fn cursor(&self, order: &[OrderBy]) -> String {
         let keys: Vec<Value> = self.keys.iter().map(|key| key.as_ref().map_or(Value::Null, value)).collect();
         let text = json!({"order": described(order), "keys": keys, "name": self.name}).to_string();
         URL_SAFE_NO_PAD.encode(text)
     }
 
-    /// Reads a cursor of the same order.
+    /// Parses a cursor of the same order.
     pub(super) fn parse(cursor: &str, order: &[OrderBy]) -> Result<Self> {
         let read = || {
             let text = URL_SAFE_NO_PAD.decode(cursor).ok()?;

@@ -1,4 +1,4 @@
-//! Whether a topic has rows that match, and from when to when: statistics first, then pages, then rows.
+//! Searches a topic for matching rows and their first and last time: statistics first, then pages, then rows.
 
 use std::io::Seek;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use crate::state::engine::Engine;
 const BATCH_BYTES: u64 = 1 << 20;
 const BATCH_ROWS: u64 = 16 << 10;
 
-/// Lowest and highest time.
+/// First and last time.
 pub(super) type Span = (i64, i64);
 
 pub(super) fn joined(a: Option<Span>, b: Option<Span>) -> Option<Span> {
@@ -43,7 +43,7 @@ pub(super) fn joined(a: Option<Span>, b: Option<Span>) -> Option<Span> {
     }
 }
 
-/// What was looked at, counted by all scans of a query.
+/// Searched and skipped data, counted by all scans of a query.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub sequences: AtomicU64,
@@ -98,11 +98,11 @@ pub(super) struct TopicRows {
     pub sequence: SequenceId,
     pub topic: TopicId,
     pub chunks: Vec<ChunkStats>,
-    /// Rows that are not in chunks yet.
+    /// Rows that are not yet in chunks.
     pub segments: Vec<Arc<SegmentView>>,
 }
 
-/// Matching rows: `None` without any; the span is there if it was asked for.
+/// Matching rows: `None` without any; the span is set if the query needs it.
 pub(super) type Found = Option<Option<Span>>;
 
 /// Searches topics.
@@ -113,7 +113,7 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    /// Searches a topic, several chunks at a time; without `ranges` up to the first match.
+    /// Searches a topic, several chunks concurrently; without `ranges`, up to the first match.
     pub(super) async fn topic(&self, rows: &TopicRows, expr: &Arc<RowExpr>, ranges: bool) -> Result<Found> {
         let mut found: Found = None;
         let candidates = rows.chunks.len() + rows.segments.len();
@@ -248,12 +248,12 @@ impl Scanner {
     }
 }
 
-/// Runs work that takes the processor off the async threads.
+/// Runs CPU-bound work outside the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     trace::spawn_blocking(work).await.map_err(|e| Error::internal("searching rows", e))
 }
 
-/// The columns that a condition looks at, and the time if it is asked for.
+/// The columns of a condition, and the time column if its range is needed.
 fn projection(footer: &ArrowReaderMetadata, expr: &RowExpr, ranges: bool) -> ProjectionMask {
     let schema = footer.parquet_schema();
     let mut leaves = Vec::new();
@@ -275,7 +275,7 @@ struct Search {
 }
 
 impl Search {
-    /// Goes on until bytes are needed, which are returned, or until the end.
+    /// Continues until it needs bytes, whose ranges it returns, or until the end.
     fn step(&mut self) -> Result<Option<Vec<std::ops::Range<u64>>>> {
         loop {
             let failed = |e| Error::internal("decoding a chunk", e);

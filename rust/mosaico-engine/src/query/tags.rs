@@ -1,5 +1,5 @@
-//! Which topics a condition on values is about. Each key names a tag; conditions on one tag are about single rows,
-//! those on several tags are taken apart until each part is about one.
+//! The topics that a condition on values concerns. Each key names a tag; conditions on one tag concern single
+//! rows, those on several tags are split until each part concerns one tag.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -7,13 +7,14 @@ use mosaico_select::FieldTest;
 use mosaico_storage::error::{Error, Result};
 use mosaico_wire::query::{Expr, ValueCondition};
 
-/// More ways to satisfy a condition than this are refused.
+/// A condition with more alternatives than this is refused.
 const MAX_ALTERNATIVES: usize = 64;
 
-/// One way to satisfy a condition: in a sequence that has rows for each of the tags, the topics with such rows match.
+/// One way to satisfy a condition: in a sequence that has matching rows for each of the tags, the topics with
+/// such rows match.
 pub(super) type Alternative = BTreeMap<String, Expr<FieldTest>>;
 
-/// The tags that a key may begin with: it may contain dots itself.
+/// The tags that a key may begin with: a tag may contain dots itself.
 pub(super) fn prefixes(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices('.').map(|(dot, _)| &key[..dot]).filter(|tag| !tag.is_empty())
 }
@@ -29,7 +30,7 @@ pub(super) fn alternatives(
     for key in keys {
         let mut tags: Vec<&str> = prefixes(&key).filter(|tag| in_use.contains(*tag)).collect();
         if tags.is_empty() {
-            // No topic has it, whatever it is.
+            // No topic has this tag, whichever prefix is meant.
             tags.extend(prefixes(&key).next());
         }
         let with = |reading: &BTreeMap<String, String>, tag: &str| {
@@ -68,7 +69,7 @@ fn tagged(values: &Expr<ValueCondition>, tags: &BTreeMap<String, String>) -> Tag
     })
 }
 
-/// The one tag of an expression, with its fields alone.
+/// The only tag of an expression, with the conditions on its fields.
 fn single(expr: &Tagged) -> Option<(String, Expr<FieldTest>)> {
     let mut tags = BTreeSet::new();
     expr.leaves(&mut |(tag, _)| tags.extend([tag.clone()]));
@@ -76,7 +77,7 @@ fn single(expr: &Tagged) -> Option<(String, Expr<FieldTest>)> {
     Some((tag, expr.map(&mut |(_, test)| test.clone())))
 }
 
-/// The disjunctive normal form, as far as tags make it necessary.
+/// The disjunctive normal form, as far as several tags require it.
 fn apart(expr: &Tagged) -> Result<Vec<Alternative>> {
     if let Some((tag, fields)) = single(expr) {
         return Ok(vec![BTreeMap::from([(tag, fields)])]);
@@ -120,7 +121,7 @@ fn apart(expr: &Tagged) -> Result<Vec<Alternative>> {
 
 type ByTag = BTreeMap<String, Vec<Expr<FieldTest>>>;
 
-/// Children about one tag, by it, and the others.
+/// Children that concern one tag, grouped by it, and the others.
 fn sorted(children: &[Tagged]) -> (ByTag, Vec<&Tagged>) {
     let mut by_tag = ByTag::new();
     let mut rest = Vec::new();

@@ -1,5 +1,5 @@
-//! Rows of one chunk inside a window, piece by piece: what cannot hold any is not read, and between two pieces a
-//! reader holds nothing. Conditions are tried first on the columns that they are about.
+//! Reads the rows of one chunk inside a window, piece by piece: skips data that cannot contain any, and keeps
+//! nothing in memory between two pieces. Evaluates conditions first, on the columns that they need.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -27,7 +27,7 @@ use super::request::{BatchStream, ReadRequest, trimmed};
 use crate::state::chunk_reader::ParquetFile;
 use crate::state::engine::Engine;
 
-/// Rows of a piece, however narrow they are.
+/// Maximum rows of a piece, however narrow they are.
 const MAX_PIECE_ROWS: usize = 64 << 10;
 
 /// Opens a chunk.
@@ -60,10 +60,10 @@ struct Piece {
     rows: Range<usize>,
 }
 
-/// Rows that are still to be read; those of a page lie together.
+/// Rows still to be read; the rows of a page are adjacent.
 type Pages = VecDeque<Piece>;
 
-/// Decodes a piece as a whole: a decoder that waits for its client would hold a zstd context for each column.
+/// Decodes a complete piece: a decoder that waits for its client would keep a zstd context for each column.
 async fn read(
     file: ParquetFile,
     footer: ArrowReaderMetadata,
@@ -96,7 +96,7 @@ async fn read(
     chosen.map_err(|e| Error::internal("reading a chunk", e))
 }
 
-/// The leaves that a condition is about.
+/// The leaf columns that a condition uses.
 fn filter_leaves(select: &Select) -> Vec<usize> {
     let mut leaves = Vec::new();
     if let Some(filter) = &select.filter {
@@ -105,7 +105,7 @@ fn filter_leaves(select: &Select) -> Vec<usize> {
     leaves
 }
 
-/// Bytes of what is decoded of a row, if that is the same for each.
+/// Decoded bytes per row, if that is the same for each row.
 fn fixed_width(footer: &ArrowReaderMetadata, select: &Select) -> Option<usize> {
     let leaf_width = |leaf: usize| {
         let column = footer.parquet_schema().column(leaf);
@@ -126,7 +126,7 @@ fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
     usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0)
 }
 
-/// What has to be read, page by page.
+/// The rows to read, page by page.
 fn pages(footer: &ArrowReaderMetadata, window: TimeWindow, select: &Select) -> ParquetResult<Pages> {
     let metadata = footer.metadata();
     let leaf =
@@ -147,7 +147,7 @@ fn pages(footer: &ArrowReaderMetadata, window: TimeWindow, select: &Select) -> P
     Ok(found)
 }
 
-/// What lies in both of two lists of ascending ranges.
+/// The intersection of two lists of ascending ranges.
 fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
     let (mut i, mut j) = (0, 0);
     let mut found = Vec::new();
@@ -200,7 +200,7 @@ fn pages_inside(
     (0..places.page_locations().len()).filter(inside).filter_map(range).collect()
 }
 
-/// Takes about `rows` from the front: adjacent pages are joined, long ones cut.
+/// Takes about `rows` rows from the front: merges adjacent pages, splits long ones.
 fn next_piece(pages: &mut Pages, rows: usize) -> Option<Piece> {
     let mut piece = pages.pop_front()?;
     if piece.rows.len() > rows {

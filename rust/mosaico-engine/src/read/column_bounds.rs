@@ -1,10 +1,10 @@
-//! Conditions on the rows of one topic, judged by statistics.
+//! Evaluates conditions on the rows of one topic by statistics.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use mosaico_select::{Column, LeafCheck, Verdict, float, integer, is_list, text};
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
 
-/// What the statistics of a chunk say about a field of its `rows` rows.
+/// The verdict of a chunk's statistics on a field of its `rows` rows.
 pub fn judge_chunk(stats: &[ColumnStats], rows: u64, column: &Column, check: &LeafCheck) -> Verdict {
     let found = stats.iter().find(|stats| stats.path == column.path);
     let Some(stats) = found.filter(|_| !column.repeated) else { return Verdict::Maybe };
@@ -15,13 +15,13 @@ pub fn judge_chunk(stats: &[ColumnStats], rows: u64, column: &Column, check: &Le
     with_nulls(judged, stats.nulls, rows)
 }
 
-/// Of rows without NaN and nulls, told apart by the caller.
+/// For rows without NaN and nulls, which the caller handles separately.
 fn bounds_verdict(stats: &ColumnStats, check: &LeafCheck) -> Verdict {
     let Some((low, high)) = &stats.bounds else {
         return match (stats.kind, check) {
             (ColumnKind::Float, LeafCheck::Float(check)) if !check.accepts(&f64::NAN) => Verdict::None,
             (ColumnKind::Float, LeafCheck::Float(_)) => Verdict::All,
-            // Too long to be kept.
+            // The bounds were too long to be stored.
             _ => Verdict::Maybe,
         };
     };
@@ -54,7 +54,7 @@ fn bounds_verdict(stats: &ColumnStats, check: &LeafCheck) -> Verdict {
     }
 }
 
-/// With rows that may hold NaN beside the judged ones.
+/// The verdict for the judged rows and others that may contain NaN.
 fn with_nan(judged: Verdict, accepted: bool) -> Verdict {
     match judged {
         Verdict::None if accepted => Verdict::Maybe,
@@ -71,18 +71,18 @@ fn with_nulls(judged: Verdict, nulls: u64, rows: u64) -> Verdict {
     }
 }
 
-/// Lowest and highest values of many pieces of a column (row groups or pages), as Parquet keeps them: texts are
-/// shortened, and nothing is said about NaN.
+/// Lowest and highest values of many pieces of a column (row groups or pages), as Parquet stores them:
+/// strings are truncated, and NaN is not covered.
 #[derive(Debug)]
 pub struct PieceBounds {
     pub low: ArrayRef,
     pub high: ArrayRef,
-    /// Per piece; null if not known.
+    /// Per piece; null if unknown.
     pub nulls: arrow::array::UInt64Array,
 }
 
 impl PieceBounds {
-    /// What is known about a piece of `rows` rows.
+    /// The verdict on a piece of `rows` rows.
     pub fn judge(&self, piece: usize, rows: u64, column: &Column, check: &LeafCheck) -> Verdict {
         let nested = column.repeated || is_list(&column.data_type);
         let judged = match check {
@@ -91,7 +91,7 @@ impl PieceBounds {
             check => self.bounds_verdict(piece, check),
         };
         if nested {
-            // Rows have any number of values: only their absence is certain.
+            // Rows have any number of values, so only the absence of values is certain.
             return if judged == Verdict::None { Verdict::None } else { Verdict::Maybe };
         }
         match self.nulls.is_valid(piece) {

@@ -1,10 +1,11 @@
-//! Rows of a topic as they become durable.
+//! Follows a topic: reads its rows as they become durable.
 //!
-//! First comes what is stored, in time order; then each batch as it arrived, sorted in itself. A row that arrives
-//! later than its time says comes late. The stream ends when the topic is complete, or its sequence was left as it is.
+//! The stream begins with the stored rows, in time order; then it returns each batch as it arrived, sorted in
+//! itself. A row that arrives after rows with later times stays after them. The stream ends when the topic is
+//! complete, or its sequence was ended without being finalized.
 //!
-//! Where several daemons share the store, others store chunks in any order, and rows of this one may have been sent again
-//! to another one after they were read here. They are known by the number of the row.
+//! In a cluster, other daemons store chunks in any order, and a writer may send rows of this daemon again to
+//! another one after a client read them here. The stream recognizes them by the number of the row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,18 +31,18 @@ use super::topic::{Seen, snapshot};
 use crate::state::active_topic::SegmentView;
 use crate::state::engine::Engine;
 
-/// How often a topic without a writer is looked at.
+/// How often a topic without a writer is checked.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// How often it is looked whether a daemon that was away stored something.
+/// How often the stream checks whether a daemon that was unavailable has stored rows.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Everything that is wanted of a topic, now and later.
+/// All requested rows of a topic, present and future.
 pub async fn follow_topic(core: &Arc<Engine>, topic: &TopicRow, wanted: ReadRequest) -> Result<BatchStream> {
     let window = wanted.window;
     let (stored, mut tail) = loop {
         let (stored, seen) = snapshot(core, topic, &wanted).await?;
-        // Else the last segment turned into a chunk meanwhile.
+        // Otherwise the last segment became a chunk meanwhile.
         if let Some(tail) = Tail::open(core, topic, seen, &wanted)? {
             break (stored, tail);
         }
@@ -64,29 +65,29 @@ pub async fn follow_topic(core: &Arc<Engine>, topic: &TopicRow, wanted: ReadRequ
     Ok(batches.boxed())
 }
 
-/// What comes after a snapshot, in arrival order.
+/// The rows after a snapshot, in arrival order.
 struct Tail {
     core: Arc<Engine>,
     topic: TopicRow,
-    /// Of all times: rows are cut to the window when they are handed out.
+    /// For all times: rows are trimmed to the window when they are returned.
     wanted: ReadRequest,
-    /// Segments and chunks of which something was read.
+    /// Segments and chunks of which some rows were read.
     read: BTreeSet<ChunkId>,
     /// The last of the segments, if it may grow.
     segment: Option<Growing>,
-    /// What was read of each part in segments: the rows of the topic up to there, and their latest time.
+    /// For each writer epoch, the end of the rows that were read from segments, and their latest time.
     logged: BTreeMap<u32, (u64, i64)>,
-    /// When late rows were looked for.
+    /// When the stream last looked for late rows.
     looked: Instant,
 }
 
-/// A segment that is read as it grows.
+/// A segment that is read while it grows.
 struct Growing {
     index: ChunkId,
     reader: BatchReader,
-    /// Rows of the topic up to where it was read.
+    /// The end of the rows that were read, as a row number of the topic.
     row: u64,
-    /// The file is the one that it was cut to.
+    /// Whether the file is the truncated copy.
     cut: bool,
 }
 
@@ -102,7 +103,7 @@ impl Growing {
 }
 
 impl Tail {
-    /// Opens the segment in which the snapshot ended; `None` if that is gone.
+    /// Opens the segment in which the snapshot ended; `None` if it no longer exists.
     fn open(core: &Arc<Engine>, topic: &TopicRow, seen: Seen, wanted: &ReadRequest) -> Result<Option<Self>> {
         let (core, topic) = (Arc::clone(core), topic.clone());
         let wanted = ReadRequest { window: TimeWindow::ALL, ..wanted.clone() };
@@ -124,13 +125,13 @@ impl Tail {
         Ok(Some(tail))
     }
 
-    /// Notes what was read of a segment.
+    /// Records the rows that were read of a segment.
     fn note(&mut self, index: ChunkId, row: u64, latest: i64) {
         let known = self.logged.entry(index.epoch).or_insert((row, latest));
         *known = (known.0.max(row), known.1.max(latest));
     }
 
-    /// Rows that came after the last ones; waits for them. `None` at the end.
+    /// Rows after the last ones; waits for them. `None` at the end.
     async fn next(&mut self) -> Result<Option<BatchStream>> {
         loop {
             let live = self.core.live.get(self.topic.id);
@@ -145,7 +146,7 @@ impl Tail {
             let row = row.ok_or_else(|| Error::Deleted(self.topic.locator.to_string()))?;
             let left = row.sequence_ended && !live.as_ref().is_some_and(|live| live.is_written());
             if row.committed_ns.is_some() || left {
-                // Nothing comes any more, but something may have come since the last look.
+                // No more rows arrive, but some may have arrived since the last check.
                 return self.ready().await;
             }
             match changed {
@@ -178,7 +179,8 @@ impl Tail {
         let Growing { mut reader, mut row, cut, .. } = growing;
         let (end, last) = match segment {
             Some(segment) => (segment.end, segment.closed),
-            // It is in a chunk now, so nothing was appended since; the open file still has all of it.
+            // The segment is in a chunk now, so nothing was appended since; the open file still has all its
+            // rows.
             None => (reader.file_bytes().map_err(|e| Error::internal("reading the ingest log", e))?, true),
         };
         let from = reader.offset();
@@ -216,7 +218,7 @@ impl Tail {
         Ok(Some(futures::stream::iter(new.into_iter().map(Ok)).boxed()))
     }
 
-    /// Once all is in chunks they may be joined to new ones, of which it is not known what was read.
+    /// Fails if the chunks were compacted: it is unknown which rows of the new chunks were read.
     async fn check_joined(&self, next: ChunkId) -> Result<()> {
         let Some(&index) = self.read.last() else { return Ok(()) };
         let chunks = self.core.catalog.chunks(self.topic.id).await?;
@@ -232,7 +234,7 @@ impl Tail {
         Ok(())
     }
 
-    /// The chunk without what was read of it in the segments of another part.
+    /// The rows of the chunk that were not read from segments of another epoch.
     async fn rest(&self, chunk: ChunkRow) -> Result<BatchStream> {
         let earlier = self.logged.range(..chunk.id.epoch).map(|(_, known)| *known);
         let (row, latest) = earlier.max_by_key(|(row, _)| *row).unwrap_or((0, i64::MIN));
@@ -253,7 +255,7 @@ impl Tail {
         Ok(rest.map(move |batch| picked(&batch?, &select)).boxed())
     }
 
-    /// What a daemon that was away stored of what came before the current segment.
+    /// Rows before the current segment that a previously unavailable daemon has stored.
     async fn late(&mut self, current: ChunkId) -> Result<Option<BatchStream>> {
         if self.core.cluster.is_none() || self.looked.elapsed() < LATE {
             return Ok(None);
@@ -266,7 +268,7 @@ impl Tail {
         self.rest(chunk).await.map(Some)
     }
 
-    /// The next segment or chunk, if the current one is done.
+    /// The next segment or chunk, if the current one is finished.
     async fn following(&mut self) -> Result<Option<BatchStream>> {
         if let Some(current) = &self.segment {
             return self.late(current.index).await;
@@ -279,7 +281,7 @@ impl Tail {
             let chunk = chunks.into_iter().find(|chunk| !self.read.contains(&chunk.id));
             match (segment, chunk) {
                 (Some(index), chunk) if chunk.is_none_or(|chunk| index < chunk.id) => {
-                    // Else it turned into a chunk meanwhile.
+                    // Otherwise it became a chunk meanwhile.
                     if let Some(view) = live.map(|live| live.view(index)).transpose()?.flatten() {
                         self.read.insert(index);
                         self.segment = Some(Growing::from_start(view, 0)?);
@@ -297,7 +299,8 @@ impl Tail {
     }
 }
 
-/// Rows that are sorted by time after the first `known`, which were read in the order of arrival, up to `latest`.
+/// Skips the first `known` rows of `batches`, which are sorted by time. These rows were read before, in
+/// arrival order; `latest` is their latest time.
 fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -> BatchStream {
     let rest = try_stream! {
         let mut checked = false;
@@ -308,7 +311,7 @@ fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -
             if batch.num_rows() == 0 {
                 continue;
             }
-            // Else others may be the first ones in time, and nothing tells which.
+            // Otherwise the rows read before are not the first ones in time: it is unknown which they are.
             if !checked && times(&batch)?.value(0) < latest {
                 let text = format!("following `{topic}`, which another daemon goes on with out of order,");
                 Err(Error::StoreUnavailable(text.into()))?;

@@ -21,9 +21,9 @@ use crate::state::message_size::BatchSizer;
 /// Up to this many runs are copied run by run, more row by row.
 const FEW_RUNS: usize = 32;
 
-/// Rows of a chunk or segment, sorted by time; not opened before its first row may be due.
+/// Rows of a chunk or segment, sorted by time; opened only when its first row may be next.
 pub struct Source {
-    /// Position in arrival: rows with equal times come in this order.
+    /// Position in arrival order, which is the order of rows with equal times.
     pub order: ChunkId,
     /// No row is earlier.
     pub lower_bound: i64,
@@ -37,7 +37,7 @@ struct Head {
     row: usize,
     row_bytes: usize,
     rest: BatchStream,
-    /// Where `batch` lies in the rows that are being gathered.
+    /// Position of `batch` in the rows that are being gathered.
     gathered: Option<usize>,
 }
 
@@ -57,7 +57,7 @@ impl Head {
         Ok(times(&self.batch)?.value(self.row))
     }
 
-    /// The end of the rows that come before `limit`.
+    /// The end of the rows that precede `limit`.
     fn run_end(&self, limit: Option<(i64, ChunkId)>) -> Result<usize> {
         let times = times(&self.batch)?.values();
         Ok(match limit {
@@ -67,7 +67,7 @@ impl Head {
     }
 }
 
-/// Rows on their way into one output batch.
+/// Rows that are gathered for one output batch.
 #[derive(Default)]
 struct Gathered {
     batches: Vec<RecordBatch>,
@@ -113,7 +113,7 @@ pub fn merge(mut sources: Vec<Source>, size: Arc<BatchSizer>) -> BatchStream {
     sources.sort_by_key(|source| (source.lower_bound, source.order));
     let mut waiting: VecDeque<Source> = sources.into();
     let merged = try_stream! {
-        // Keyed by time and arrival; the heads lie in `heads` by slot.
+        // Keyed by time and arrival; the heads are in `heads`, by slot.
         let mut heap: BinaryHeap<Reverse<(i64, ChunkId, usize)>> = BinaryHeap::new();
         let mut heads: Vec<Option<Head>> = Vec::new();
         let mut gathered = Gathered::default();
@@ -133,8 +133,9 @@ pub fn merge(mut sources: Vec<Source>, size: Arc<BatchSizer>) -> BatchStream {
             let end = head.run_end([rival, unopened].into_iter().flatten().min())?;
             gathered.push(&mut head, end);
             head.row = end;
-            // Handed out before anything more is read: a reader that waits for its client holds little. What a source
-            // cuts to this size may turn out smaller; it is not worth to be copied behind the next one.
+            // Returned before the next read: a reader that waits for its client keeps little in memory. A
+            // batch that a source cut to this size may turn out smaller; copying it behind the next one does
+            // not pay off.
             let target_bytes = size.bytes();
             if gathered.bytes >= target_bytes.div_ceil(2) {
                 size.grow();

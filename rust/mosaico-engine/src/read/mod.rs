@@ -1,4 +1,4 @@
-//! Rows of a topic in time order, ties in the order of arrival, in bounded memory.
+//! Reads the rows of a topic in time order, ties in arrival order, in bounded memory.
 
 pub mod chunk;
 pub mod column_bounds;

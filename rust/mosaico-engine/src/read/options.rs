@@ -1,14 +1,14 @@
-//! What a reader asks for beyond the ticket.
+//! Options of a read beyond the ticket.
 
-/// What the request's headers ask for.
+/// The options in the request's headers.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Go on until the topic is complete or left.
+    /// Continue until the topic is complete or its sequence ended.
     pub follow: bool,
     /// Runs of zeros may be elided from bodies.
     pub zero_runs: bool,
-    /// Topics that the client reads together.
+    /// Number of topics that the client reads concurrently.
     pub together: usize,
-    /// Another daemon asks: there is nobody else to ask.
+    /// Another daemon forwarded the request, which is not forwarded again.
     pub forwarded: bool,
 }

@@ -1,4 +1,4 @@
-//! Which parts of a Parquet file have to be read for a condition.
+//! Row-group and page pruning: the parts of a Parquet file that a condition requires.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -12,20 +12,20 @@ use parquet::errors::Result;
 
 use super::column_bounds::PieceBounds;
 
-/// What is left of a file.
+/// The parts of a file that remain.
 #[derive(Debug)]
 pub struct Plan {
-    /// Statistics prove that some row matches.
+    /// Whether statistics prove that some row matches.
     pub proven: bool,
     /// Row groups to read.
     pub groups: Vec<usize>,
-    /// Their rows to read, one group after the other.
+    /// Rows to read in these groups, one group after the other.
     pub rows: RowSelection,
     pub group_counts: Counts,
     pub page_counts: Counts,
 }
 
-/// Judges the row groups, and the pages of those that are left.
+/// Judges the row groups, and the pages of those that remain.
 pub fn plan(footer: &ArrowReaderMetadata, expr: &RowExpr) -> Result<Plan> {
     let metadata = footer.metadata();
     let mut plan = Plan {
@@ -80,7 +80,7 @@ fn group_rows(footer: &ArrowReaderMetadata, group: usize) -> usize {
     usize::try_from(footer.metadata().row_group(group).num_rows()).unwrap_or(0)
 }
 
-/// The leaf whose statistics tell about a column; `None` if no single one does.
+/// The leaf column whose statistics describe a column; `None` if no single one does.
 fn leaf(column: &Column) -> Option<(usize, Field)> {
     let value = column.value_type();
     let single = column.leaves.len() == 1 && !value.is_nested();
@@ -172,7 +172,7 @@ fn selected_ranges(selection: &RowSelection) -> impl Iterator<Item = Range<usize
     })
 }
 
-/// All pages of the columns asked for, and those that hold selected rows.
+/// All pages of the columns in use, and those that contain selected rows.
 fn count_pages(
     footer: &ArrowReaderMetadata,
     group: usize,

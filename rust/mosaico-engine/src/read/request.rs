@@ -1,4 +1,4 @@
-//! What is read of a topic, and how batches are cut to it.
+//! Read requests, and how batches are trimmed to them.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::state::message_size::BatchSizer;
 /// Batches of rows.
 pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
-/// What is read of a topic.
+/// The requested rows and columns of a topic.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
     pub window: TimeWindow,
     pub select: Arc<Select>,
-    /// Of the pieces it is read in.
+    /// Size of the pieces in which it is read.
     pub size: Arc<BatchSizer>,
 }
 
-/// Cuts batches that are sorted by time to the window.
+/// Trims batches that are sorted by time to the window.
 pub fn trimmed(batches: BatchStream, window: TimeWindow) -> BatchStream {
     if window == TimeWindow::ALL {
         return batches;
@@ -39,7 +39,7 @@ pub fn trim(batch: &RecordBatch, window: TimeWindow) -> Result<RecordBatch> {
     Ok(batch.slice(from, to.saturating_sub(from)))
 }
 
-/// What is selected of a whole batch.
+/// The selected columns and rows of a complete batch.
 pub fn picked(batch: &RecordBatch, select: &Select) -> Result<RecordBatch> {
     select.apply(batch).map_err(|e| Error::internal("selecting rows", e))
 }

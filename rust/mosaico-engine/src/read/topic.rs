@@ -1,4 +1,4 @@
-//! The durable rows of a topic: its chunks and the segments of its write-ahead log, merged by time.
+//! The durable rows of a topic: its chunks and the segments of its WAL, merged by time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::ingest::handover::{is_superseded, yield_to_successor};
 use crate::state::active_topic::{Segment, SegmentView};
 use crate::state::engine::Engine;
 
-/// What is wanted of the durable rows of a topic; batches are about one message large and never empty.
+/// The requested durable rows of a topic; batches are about one message large and never empty.
 pub async fn read_topic(core: &Arc<Engine>, topic: &TopicRow, wanted: &ReadRequest) -> Result<BatchStream> {
     Ok(snapshot(core, topic, wanted).await?.0)
 }
@@ -38,7 +38,7 @@ pub fn read_chunks(
     merge(chunks.into_iter().map(source).collect(), Arc::clone(&wanted.size))
 }
 
-/// What a snapshot holds.
+/// The content of a snapshot.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Its segments and chunks.
@@ -47,7 +47,7 @@ pub struct Seen {
     pub segments: Vec<(ChunkId, Segment)>,
 }
 
-/// What is durable now.
+/// The rows that are durable now.
 pub async fn snapshot(
     core: &Arc<Engine>,
     topic: &TopicRow,
@@ -77,15 +77,15 @@ pub async fn snapshot(
     Ok((merge(sources, Arc::clone(&wanted.size)), seen))
 }
 
-/// Segments and chunks; rows that are in both are to be taken from the segments.
+/// Segments and chunks; the caller takes rows that are in both from the segments.
 async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<(Vec<SegmentView>, Vec<ChunkRow>)> {
     loop {
-        // Segments first: a segment that turns into a chunk meanwhile is then known from both sides, never from none.
+        // Segments first: a segment that becomes a chunk meanwhile is then in both lists, never in neither.
         let live = core.live.get(topic.id);
         let views = live.as_ref().map_or_else(|| Ok(Vec::new()), |live| live.views())?;
         let chunks = core.catalog.chunks(topic.id).await?;
         let (Some(cluster), Some(live)) = (&core.cluster, live) else { return Ok((views, chunks)) };
-        // What was sent again to another daemon may be in a chunk of that one.
+        // Rows that the writer sent again to another daemon may be in a chunk of that daemon.
         let parts = core.catalog.parts(topic.id).await?;
         if !views.iter().any(|view| is_superseded(&parts, view.index, view.segment.row_end())) {
             return Ok((views, chunks));
@@ -117,7 +117,7 @@ fn segment_source(view: SegmentView, ReadRequest { window, select, size }: ReadR
     Source { order: index, lower_bound, open: open.boxed() }
 }
 
-/// Runs an iterator that blocks off the async threads.
+/// Runs a blocking iterator outside the async threads.
 fn blocking_stream(batches: SortedBatches) -> BatchStream {
     let next = |mut batches: SortedBatches| async move {
         let work = move || batches.next().map(|batch| (batch, batches));

@@ -1,4 +1,4 @@
-//! Changes and removals that stopped half-way are brought to an end, at the start and at run time alike.
+//! Reconciliation: finishes interrupted changes and removals, both at startup and at run time.
 
 pub mod sequence_lock;
 
@@ -14,8 +14,8 @@ use mosaico_types::id::{SequenceId, TopicId};
 use crate::state::active_topic::ActiveTopic;
 use crate::state::engine::Engine;
 
-/// Looks what became of announced changes of a sequence, under its lock. What was created without an answer to
-/// the client is removed: nobody holds its key.
+/// Reconciles the pending intents of a sequence with the store; the caller holds the sequence lock. Removes a
+/// sequence or topic whose creation the client got no answer to: no client has its key.
 pub async fn settle(core: &Engine, id: SequenceId) -> Result<()> {
     let known = core.catalog.sequence_by_id(id).await?;
     let state = core.store.load_sequence(id).await?;
@@ -42,7 +42,8 @@ async fn settle_known(core: &Engine, mut state: SequenceState) -> Result<()> {
     state.topics = kept;
     for topic in unknown {
         if topic.schema.is_some() {
-            // Its key was used, so its creation was answered: this is no rest of one.
+            // A client used the topic's key, so its creation was answered: this is not the remainder of a
+            // failed creation.
             let text =
                 format!("settling topic {}, which only `mosaicod rebuild` takes over", topic.record.id);
             return Err(Error::Internal(text.into()));
@@ -56,13 +57,13 @@ async fn settle_known(core: &Engine, mut state: SequenceState) -> Result<()> {
     core.catalog.settle_sequence(&state).await
 }
 
-/// Removes the files of a sequence that is marked as deleted, then forgets it.
+/// Deletes the files of a sequence that is marked as deleted, then removes it from the catalog.
 pub async fn finish_sequence_removal(core: &Engine, id: SequenceId) -> Result<()> {
     for topic in core.live.of_sequence(id) {
         stop(core, &topic).await;
     }
     let paths = SequencePaths(id);
-    // The log has no sequence ids in it; the store still has the topics.
+    // WAL folders are named by topic, not by sequence; the store still lists the topics.
     for name in core.store.list_folders(&paths.topics()).await? {
         if let Ok(topic) = name.parse() {
             remove_log(core, topic).await?;
@@ -73,7 +74,7 @@ pub async fn finish_sequence_removal(core: &Engine, id: SequenceId) -> Result<()
     core.catalog.forget_sequence(id).await
 }
 
-/// Removes the files of a topic that is marked as deleted, then forgets it.
+/// Deletes the files of a topic that is marked as deleted, then removes it from the catalog.
 pub async fn finish_topic_removal(core: &Engine, sequence: SequenceId, topic: TopicId) -> Result<()> {
     if let Some(live) = core.live.get(topic) {
         stop(core, &live).await;
@@ -87,7 +88,7 @@ pub async fn finish_topic_removal(core: &Engine, sequence: SequenceId, topic: To
     core.catalog.forget_topic(topic).await
 }
 
-/// Lets go of a topic that another daemon removed.
+/// Releases a topic that another daemon removed.
 pub async fn drop_deleted(core: &Engine, topic: &Arc<ActiveTopic>) -> Result<()> {
     stop(core, topic).await;
     remove_log(core, topic.id()).await
@@ -110,7 +111,7 @@ async fn remove_log(core: &Engine, topic: TopicId) -> Result<()> {
     .await
 }
 
-/// Whether a client was told of its creation: without the key it has nothing but its record.
+/// Whether a client received the sequence's key. Without the key, a sequence has only its creation record.
 fn is_in_use(state: &SequenceState) -> bool {
     !state.topics.is_empty() || state.finalized_ns.is_some() || state.ended_ns.is_some()
 }

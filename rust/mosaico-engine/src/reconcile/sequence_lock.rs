@@ -1,4 +1,20 @@
-//! The locks of sequences and names: in this process, and among daemons.
+//! The locks of sequences and names, within this process and among daemons.
+//!
+//! Lock order. A task that needs several of these locks acquires them in this order and never the other way
+//! round:
+//!
+//! 1. The name lock ([`lock_name`]), for a task that creates a sequence of that name.
+//! 2. The sequence lock ([`lock`]), for a task that changes records of the sequence.
+//! 3. The topic's `chunk_commit_lock`: shared for a task that records a chunk, exclusive for the online
+//!    rebuild.
+//! 4. The catalog writer: SQLite's one write connection, or the advisory lock of change transactions in
+//!    Postgres. A catalog call acquires it for one statement or transaction and releases it before it
+//!    returns.
+//!
+//! Locks 1 and 2 have two halves: a mutex of this process, then an advisory lock of the database session that
+//! excludes the other daemons. Without a cluster the chunker skips lock 2 and acquires lock 3 alone. A task
+//! that deletes a topic holds lock 2 while it waits for the topic's put and jobs; these therefore stop
+//! waiting for lock 2 when the topic's `cancel` token fires.
 
 use std::time::Duration;
 
@@ -12,31 +28,33 @@ use tokio::time::{Instant, sleep};
 use crate::reconcile;
 use crate::state::engine::Engine;
 
-/// How long a change that another daemon has begun is waited for. A daemon that is gone is known to be by then.
+/// How long [`lock`] waits for a change that another live daemon has begun. Longer than the membership takes
+/// to declare a daemon dead.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Between two looks what became of it.
+/// Pause between two checks of that change.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The right to change a sequence, until this is dropped. A change is announced to the catalog while it is held.
+/// The right to change a sequence, until this is dropped. The owner records intents in the catalog only while
+/// it has this lock.
 #[derive(Debug)]
 #[must_use]
 pub struct SequenceLock {
-    // Given back in this order.
+    // The fields are dropped, and so released, in this order.
     _everywhere: Option<LockGuard>,
     _here: OwnedMutexGuard<()>,
 }
 
-/// The right to create a sequence of a name, until this is dropped.
+/// The right to create a sequence with a given name, until this is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct NameLock {
-    // Given back in this order.
+    // The fields are dropped, and so released, in this order.
     _everywhere: Option<LockGuard>,
     _here: OwnedMutexGuard<()>,
 }
 
-/// Waits for the lock of a name. Who needs that of a sequence, too, takes it after this one.
+/// Waits for the lock of a name. A caller that also needs a sequence lock acquires it after this one.
 pub async fn lock_name(core: &Engine, name: &SequenceName) -> Result<NameLock> {
     let here = core.creations.names.lock(name).await;
     let everywhere = match &core.cluster {
@@ -46,7 +64,7 @@ pub async fn lock_name(core: &Engine, name: &SequenceName) -> Result<NameLock> {
     Ok(NameLock { _everywhere: everywhere, _here: here })
 }
 
-/// Waits for the lock of a sequence; a change of it that failed earlier is settled first.
+/// Waits for the lock of a sequence, and reconciles a change of it that failed earlier.
 pub async fn lock(core: &Engine, id: SequenceId) -> Result<SequenceLock> {
     let here = core.locks.lock(&id).await;
     let Some(cluster) = &core.cluster else {
@@ -61,7 +79,8 @@ pub async fn lock(core: &Engine, id: SequenceId) -> Result<SequenceLock> {
         match core.catalog.announced(id, cluster.id()).await? {
             None => core.catalog.settled_elsewhere(id),
             Some(false) => reconcile::settle(core, id).await?,
-            // What it sent to the store may still arrive: it waits for that and settles, we would not.
+            // Writes of that daemon may still reach the store. It waits for them before it reconciles; this
+            // daemon cannot.
             Some(true) if begin.elapsed() < TIMEOUT => {
                 drop(turn);
                 sleep(PAUSE).await;
@@ -75,21 +94,20 @@ pub async fn lock(core: &Engine, id: SequenceId) -> Result<SequenceLock> {
     }
 }
 
-/// A sequence as it is under its lock.
+/// A sequence, locked, with its row as it is under the lock.
 pub async fn locked(core: &Engine, name: &SequenceName) -> Result<(SequenceLock, SequenceRow)> {
     loop {
         let id = core.catalog.sequence(name).await?.id;
         let lock = lock(core, id).await?;
         let row = core.catalog.sequence(name).await?;
-        // Another one may have taken the name meanwhile.
+        // Another sequence may have acquired the name in the meantime.
         if row.id == id {
             return Ok((lock, row));
         }
     }
 }
 
-/// Brings to an end what keeps the name from being used: removals, and creations that were not answered.
-/// The caller holds the right to create it.
+/// Finishes removals and unanswered creations that still occupy the name. The caller holds the name lock.
 pub async fn settle_name(core: &Engine, wanted: &SequenceName) -> Result<()> {
     let begun: Vec<SequenceId> = {
         let begun = core.creations.begun.lock();
@@ -108,7 +126,7 @@ pub async fn settle_name(core: &Engine, wanted: &SequenceName) -> Result<()> {
     }
 }
 
-/// Whether it is this daemon that does what one does for all.
+/// Whether this daemon is the leader, which runs singleton work.
 pub async fn is_leader(core: &Engine) -> Result<bool> {
     match &core.cluster {
         None => Ok(true),

@@ -1,4 +1,4 @@
-//! Topics with rows that are not in chunks yet, or with an open put.
+//! Topics with an open put, or with rows that are not yet in chunks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -22,30 +22,30 @@ use tokio::sync::futures::Notified;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// A segment, as far as it is durable.
+/// The durable part of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Bytes that readers may look at.
+    /// Bytes that readers may read.
     pub end: u64,
     pub rows: SegmentRows,
-    /// Nothing is appended any more.
+    /// The put no longer appends to it.
     pub closed: bool,
-    /// Its file is not the one that was appended to, but the beginning of it.
+    /// Its file is a truncated copy of the file that the put appended to.
     pub cut: bool,
 }
 
 impl Segment {
-    /// Rows of the topic up to its end.
+    /// Number of the topic's rows up to the end of the segment.
     pub fn row_end(&self) -> u64 {
         self.rows.row_end()
     }
 }
 
-/// A segment that was opened for reading; it stays readable when the chunker removes it.
+/// A segment opened for reading; it stays readable after the chunker deletes its file.
 #[derive(Debug)]
 pub struct SegmentView {
     pub index: ChunkId,
-    /// For errors.
+    /// For error messages.
     pub name: String,
     pub file: File,
     pub segment: Segment,
@@ -54,7 +54,7 @@ pub struct SegmentView {
 #[derive(Debug)]
 struct State {
     segments: BTreeMap<ChunkId, Segment>,
-    /// Segments whose background job failed last, and why.
+    /// Segments whose last background job failed, and the error.
     failed: BTreeMap<ChunkId, Error>,
     durable: PutAck,
 }
@@ -64,19 +64,20 @@ struct State {
 pub struct ActiveTopic {
     pub row: TopicRow,
     pub schema: SchemaRef,
-    /// Where its segments lie.
+    /// Folder of its segments.
     pub folder: PathBuf,
-    /// The topic is being deleted.
+    /// Cancelled when the topic is deleted.
     pub cancel: CancellationToken,
     /// Its put and its background jobs.
     pub tasks: TaskTracker,
-    /// Held by all who note a chunk in store and catalog, and by the one who makes the topic's rows in the catalog anew.
+    /// Shared for tasks that record a chunk in store and catalog; exclusive for the online rebuild, which
+    /// replaces the topic's rows in the catalog. See `reconcile::sequence_lock` for the lock order.
     pub chunk_commit_lock: tokio::sync::RwLock<()>,
-    /// The open put; cancelled when another one of the same writer takes over.
+    /// The open put; cancelled when the same writer opens another one.
     writer: Mutex<Option<CancellationToken>>,
     state: Mutex<State>,
     changed: Notify,
-    /// Held while segments are cut.
+    /// Serializes [`Self::cut`].
     cutting: tokio::sync::Mutex<()>,
 }
 
@@ -113,17 +114,17 @@ impl ActiveTopic {
         segment_file(&self.folder, index)
     }
 
-    /// What people call a segment.
+    /// The name of a segment in messages.
     pub(crate) fn segment_name(&self, index: ChunkId) -> String {
         format!("segment {index} of topic `{}`", self.row.locator)
     }
 
-    /// What is durable, counted from the topic's first row.
+    /// The durable rows and bytes, counted from the topic's first row.
     pub fn durable(&self) -> PutAck {
         self.state.lock().durable
     }
 
-    /// Corrects what is durable, for a topic that has just become live or goes on in a new part.
+    /// Sets the durable counts, for a topic that just became active or that resumes in a new writer epoch.
     pub fn set_durable(&self, durable: PutAck) {
         self.state.lock().durable = durable;
     }
@@ -133,15 +134,16 @@ impl ActiveTopic {
         self.state.lock().segments.keys().next_back().copied()
     }
 
-    /// The highest segment index of a part, and the rows of the topic up to the end of that segment.
+    /// The highest segment index of a writer epoch, and the number of the topic's rows up to the end of that
+    /// segment.
     pub fn last_of_part(&self, part: u32) -> Option<(ChunkId, u64)> {
         let state = self.state.lock();
         let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| index.epoch == part)?;
         Some((index, segment.row_end()))
     }
 
-    /// Cuts off the rows of a part from the topic's row `limit` on: another daemon got them again. Nobody writes to
-    /// that part any more.
+    /// Cuts off the rows of a writer epoch from the topic's row `limit` on, because another daemon received
+    /// them again. The epoch has no writer any more.
     pub async fn cut(self: &Arc<Self>, part: u32, limit: u64) -> Result<()> {
         let _one = self.cutting.lock().await;
         for index in self.indices().into_iter().filter(|&index| index.epoch == part) {
@@ -164,7 +166,7 @@ impl ActiveTopic {
             let cut = tokio::task::spawn_blocking(work).await;
             let (file, (end, rows)) = cut.map_err(|e| Error::internal("cutting the ingest log", e))??;
             let mut state = self.state.lock();
-            // Under the lock: whoever sees a segment can open its file.
+            // Under the lock, so that a task that sees a segment can open its file.
             if let Some(known) = state.segments.get_mut(&index).filter(|known| **known == segment) {
                 std::fs::rename(&file, self.file(index))
                     .and_then(|()| sync_folder(&self.folder))
@@ -176,12 +178,13 @@ impl ActiveTopic {
         Ok(())
     }
 
-    /// A segment that is known.
+    /// A known segment.
     pub fn segment(&self, index: ChunkId) -> Option<Segment> {
         self.state.lock().segments.get(&index).copied()
     }
 
-    /// Notes that the segment's file is durable up to `end`, with `rows` more; returns the sums.
+    /// Records that the segment's file is durable up to `end`, with `rows` more rows; returns the new durable
+    /// counts.
     pub fn appended(&self, index: ChunkId, end: u64, new: SegmentRows) -> PutAck {
         let mut state = self.state.lock();
         state.durable.durable_rows += new.rows;
@@ -200,7 +203,8 @@ impl ActiveTopic {
         durable
     }
 
-    /// Notes a segment that was made of rows in the store, as a whole; also in the place of one that lacked some.
+    /// Records a complete segment that was restored from rows in the store; it may replace one that lacked
+    /// rows.
     pub fn segment_restored(&self, index: ChunkId, segment: Segment) {
         let mut state = self.state.lock();
         let before = state.segments.insert(index, segment).map_or(0, |before| before.rows.data_bytes);
@@ -222,12 +226,12 @@ impl ActiveTopic {
         }
     }
 
-    /// Ready when rows became durable, or a segment or the writer went, after this call.
+    /// Completes when, after this call, rows become durable, or a segment or the writer disappears.
     pub fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// Opens a segment for reading, if it is not in a chunk yet.
+    /// Opens a segment for reading, if it is not yet in a chunk.
     pub fn view(&self, index: ChunkId) -> Result<Option<SegmentView>> {
         let state = self.state.lock();
         let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
@@ -242,24 +246,24 @@ impl ActiveTopic {
         }
     }
 
-    /// Removes a segment whose rows are in a chunk now.
+    /// Removes a segment whose rows are in a chunk.
     pub fn segment_flushed(&self, index: ChunkId) {
         let mut state = self.state.lock();
         state.segments.remove(&index);
         state.failed.remove(&index);
-        // Under the lock: whoever sees a segment can open its file.
+        // Under the lock, so that a task that sees a segment can open its file.
         discard(&self.file(index));
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Notes that the background job of a segment failed; it will be tried again.
+    /// Records that the background job of a segment failed; it will be retried.
     pub fn fail(&self, index: ChunkId, error: Error) {
         self.state.lock().failed.insert(index, error);
         self.changed.notify_waiters();
     }
 
-    /// Forgets failures and returns their segments, to be tried again.
+    /// Clears the failures and returns their segments, for a retry.
     pub fn take_failed(&self) -> Vec<ChunkId> {
         std::mem::take(&mut self.state.lock().failed).into_keys().collect()
     }
@@ -282,7 +286,7 @@ impl ActiveTopic {
         }
     }
 
-    /// Opens what is durable for reading, in the order of arrival.
+    /// Opens all segments for reading, in arrival order.
     pub fn views(&self) -> Result<Vec<SegmentView>> {
         let state = self.state.lock();
         let open = |(&index, &segment): (&ChunkId, &Segment)| {
@@ -293,7 +297,7 @@ impl ActiveTopic {
         state.segments.iter().map(open).collect()
     }
 
-    /// The indices of what is not in chunks yet.
+    /// The indices of the segments, whose rows are not yet in chunks.
     pub fn indices(&self) -> Vec<ChunkId> {
         self.state.lock().segments.keys().copied().collect()
     }
@@ -303,17 +307,17 @@ impl ActiveTopic {
         self.writer.lock().is_some()
     }
 
-    /// What is not in chunks yet.
+    /// The segments, whose rows are not yet in chunks.
     pub fn segments(&self) -> Vec<Segment> {
         self.state.lock().segments.values().copied().collect()
     }
 
-    /// The same with their indices.
+    /// The segments with their indices.
     pub fn indexed(&self) -> Vec<(ChunkId, Segment)> {
         self.state.lock().segments.iter().map(|(&index, &segment)| (index, segment)).collect()
     }
 
-    /// Cuts the open put short, if there is one, and waits for its end.
+    /// Interrupts the open put, if there is one, and waits for its end.
     pub async fn end_writer(&self) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -331,7 +335,7 @@ impl ActiveTopic {
     }
 }
 
-/// The right to append to a topic; one at a time.
+/// The exclusive right to append to a topic.
 #[derive(Debug)]
 pub struct WriterGuard {
     topics: Arc<ActiveTopics>,
@@ -346,13 +350,13 @@ impl WriterGuard {
         &self.topic
     }
 
-    /// Cancelled when another put takes over.
+    /// Cancelled when another put replaces this one.
     pub fn replaced(&self) -> CancellationToken {
         self.replaced.clone()
     }
 
-    /// Takes the sums of the catalog over if the topic was not live before. `row` was read while this guard was
-    /// held, so that no background job can have moved rows meanwhile.
+    /// Sets the durable counts from the catalog if the topic was not active before. The caller read `row`
+    /// while it held this guard, so no background job can have moved rows since.
     pub fn settle(&self, row: &TopicRow) {
         if self.created {
             let durable_rows = row.rows + lost_rows(&row.damage);
@@ -369,31 +373,31 @@ impl Drop for WriterGuard {
     }
 }
 
-/// All live topics.
+/// All active topics.
 #[derive(Debug, Default)]
 pub struct ActiveTopics {
     topics: Mutex<HashMap<TopicId, Arc<ActiveTopic>>>,
-    /// Topics whose segments this start could not recover, and why. Nothing is appended to them.
+    /// Topics whose segments this start could not recover, and why. Puts to them are refused.
     unrecovered: Mutex<HashMap<TopicId, String>>,
 }
 
 impl ActiveTopics {
-    /// A topic, if it is live.
+    /// A topic, if it is active.
     pub fn get(&self, topic: TopicId) -> Option<Arc<ActiveTopic>> {
         self.topics.lock().get(&topic).cloned()
     }
 
-    /// All live topics.
+    /// All active topics.
     pub fn all(&self) -> Vec<Arc<ActiveTopic>> {
         self.topics.lock().values().cloned().collect()
     }
 
-    /// All live topics of a sequence.
+    /// All active topics of a sequence.
     pub fn of_sequence(&self, sequence: SequenceId) -> Vec<Arc<ActiveTopic>> {
         self.topics.lock().values().filter(|topic| topic.row.sequence_id == sequence).cloned().collect()
     }
 
-    /// First and last times of the rows that are not in chunks yet, segment by segment.
+    /// First and last times of the rows that are not yet in chunks, per segment.
     pub fn spans(&self) -> Vec<(TopicId, (i64, i64))> {
         let topics: Vec<Arc<ActiveTopic>> = self.topics.lock().values().cloned().collect();
         let times = |topic: &Arc<ActiveTopic>| {
@@ -414,12 +418,12 @@ impl ActiveTopics {
         self.topics.lock().insert(topic.id(), topic);
     }
 
-    /// Notes that the segments of a topic could not be recovered.
+    /// Records that the segments of a topic could not be recovered.
     pub(crate) fn set_unrecovered(&self, id: TopicId, error: &Error) {
         self.unrecovered.lock().insert(id, error.to_string());
     }
 
-    /// Refuses to write to a topic that has acknowledged rows in segments that are not known.
+    /// Refuses to write to a topic that has acknowledged rows in unrecovered segments.
     pub(crate) fn check_recovered(&self, row: &TopicRow) -> Result<()> {
         match self.unrecovered.lock().get(&row.id) {
             None => Ok(()),
@@ -434,7 +438,7 @@ impl ActiveTopics {
         }
     }
 
-    /// Makes the topic live, with the caller as its one writer. `None`: somebody else is.
+    /// Activates the topic, with the caller as its only writer. `None` if another put is open.
     pub fn open(self: &Arc<Self>, id: TopicId, create: impl FnOnce() -> ActiveTopic) -> Option<WriterGuard> {
         let mut topics = self.topics.lock();
         let mut created = false;
@@ -453,7 +457,7 @@ impl ActiveTopics {
         Some(WriterGuard { topics: Arc::clone(self), topic, replaced, created })
     }
 
-    /// Lets go of a topic that has neither a writer nor segments.
+    /// Drops a topic that has neither a writer nor segments.
     pub fn release(&self, id: TopicId) {
         let mut topics = self.topics.lock();
         if topics.get(&id).is_some_and(|topic| topic.is_idle()) {
@@ -461,7 +465,7 @@ impl ActiveTopics {
         }
     }
 
-    /// Lets go of a deleted topic.
+    /// Drops a deleted topic.
     pub fn remove(&self, id: TopicId) {
         self.topics.lock().remove(&id);
     }

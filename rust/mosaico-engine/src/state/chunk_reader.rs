@@ -1,4 +1,4 @@
-//! A Parquet file in the store, as the asynchronous reader wants it.
+//! A Parquet file in the store, as input of the asynchronous reader.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
-/// Bytes at the end of a file that are read at once in search of the footer and the page index.
+/// Bytes at the end of a file that the first read fetches, to find the footer and the page index.
 const FOOTER_HINT: usize = 32 << 10;
 
 /// A file of known length.

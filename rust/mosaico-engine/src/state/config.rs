@@ -1,4 +1,4 @@
-//! What a server is told at start.
+//! The configuration of a server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,77 +14,78 @@ const MIB: usize = 1 << 20;
 /// Configuration of a [`crate::Server`]. Sizes are bytes; the defaults keep a busy daemon below 256 MiB.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where sequences are kept.
+    /// Location of the sequences.
     pub store: StoreLocation,
-    /// Folder for the log, the catalog and the cache of a bucket; a local store has them in its own folder.
+    /// Folder for the WAL, the catalog and the cache of a bucket; a local store has them in its own folder.
     pub state: Option<PathBuf>,
-    /// Take a bucket from the server that owns it, which is fenced: it writes nothing more.
+    /// Take a bucket from the server that owns it and fence that server: it writes nothing more.
     pub force_ownership: bool,
-    /// How often the owner of a bucket looks whether it still is; who takes the bucket waits for three of these.
+    /// How often the owner of a bucket checks whether it still is; a server that takes the bucket waits for
+    /// three of these.
     pub ownership_heartbeat: Duration,
-    /// How long a server that lost its bucket refuses calls, with the reason, before it ends.
+    /// How long a server that lost its bucket refuses calls, with the reason, before it exits.
     pub lost_grace: Duration,
-    /// Serve a bucket together with other servers that have the same database; `Some`: where they reach this one,
-    /// `host:port`.
+    /// Serve a bucket together with other servers that use the same database; `Some`: the address `host:port`
+    /// at which they reach this one.
     pub shared: Option<String>,
-    /// Bytes of chunks in a bucket that are kept on the local disk; 0: none.
+    /// Bytes of a bucket's chunks that the local disk caches; 0: none.
     pub cache_bytes: u64,
-    /// How often a request to a bucket that failed is made again, within the time of its operation.
+    /// How often a failed request to a bucket is retried, within the timeout of its operation.
     pub store_retries: usize,
-    /// URL of the Postgres database that holds the catalog; `None`: a SQLite file beside the log.
+    /// URL of the Postgres database with the catalog; `None`: a SQLite file next to the WAL.
     pub database: Option<String>,
-    /// Schema of that database that holds our tables; several stores can share a database.
+    /// Schema of that database with our tables; several stores can share a database.
     pub database_schema: String,
     /// Connections to that database.
     pub database_connections: u32,
-    /// Arrow data per chunk: a log segment that reaches it becomes a Parquet file.
+    /// Arrow data per chunk: a WAL segment that reaches it becomes a Parquet file.
     pub chunk_bytes: usize,
     /// Arrow data per Parquet row group.
     pub row_group_bytes: usize,
-    /// Arrow data per message of `do_get`; one row travels whole, whatever its size.
+    /// Arrow data per message of `do_get`; a row is never split, whatever its size.
     pub message_bytes: usize,
-    /// What all open reads together may hold: with many of them, messages become smaller.
+    /// Memory budget of all open reads together: the more reads, the smaller the messages.
     pub read_bytes: usize,
-    /// Largest message that is accepted.
+    /// Largest message that the server accepts.
     pub max_message_bytes: usize,
-    /// Least time between two syncs of a topic's log: 0 syncs whenever the disk is free. More saves the disk work, and
-    /// acknowledgements wait for it.
+    /// Minimum time between two syncs of a topic's WAL: 0 syncs whenever the disk is idle. A larger value
+    /// reduces the load of the disk and delays acknowledgements.
     pub sync_interval: Duration,
-    /// What an acknowledgement stands for.
+    /// The durability that an acknowledgement guarantees.
     pub acknowledge: Acknowledge,
-    /// What has acknowledged rows before a chunk does.
+    /// Where acknowledged rows are until they are in a chunk.
     pub wal: WalPlacement,
     /// Received data of all lanes together that may wait for the disk.
     pub ingest_bytes: usize,
-    /// Chunks that are encoded at the same time.
+    /// Chunks that are encoded concurrently.
     pub chunk_jobs: usize,
-    /// Chunks that are on their way to the store at the same time.
+    /// Chunks that are uploaded to the store concurrently.
     pub upload_jobs: usize,
-    /// An operation on the store that takes longer fails; changes that it belongs to are undone or completed later.
+    /// A store operation that takes longer fails; changes that it belongs to are undone or completed later.
     pub store_timeout: Duration,
-    /// Chunks that queries search at the same time.
+    /// Chunks that queries search concurrently.
     pub query_jobs: usize,
-    /// Closed log segments of one topic that may wait for encoding before its put waits.
+    /// Closed WAL segments of one topic that may wait for encoding before its put waits.
     pub pending_segments: usize,
     /// Memory for Parquet footers.
     pub footer_cache_bytes: usize,
-    /// How long open reads may go on after shutdown was asked for.
+    /// How long open reads may continue after a shutdown request.
     pub shutdown_grace: Duration,
-    /// A sequence whose writer is silent for so long is ended by its policy; `None`: never.
+    /// A sequence whose writer is inactive for this long is ended by its policy; `None`: never.
     pub writer_timeout: Option<Duration>,
-    /// Files that no record names are removed when they are so old.
+    /// Age from which unreferenced files are deleted.
     pub orphan_grace: Duration,
     /// Pause after the first failure of background work; it doubles with each further one, up to a limit.
     pub retry_pause: Duration,
-    /// Events that are kept at least; the oldest are dropped in groups.
+    /// Minimum number of events that are kept; the oldest are dropped in groups.
     pub events_kept: usize,
-    /// What is to go wrong with the store.
+    /// Faults to inject into the store.
     #[cfg(feature = "faults")]
     pub faults: mosaico_storage::objects::faults::Faults,
 }
 
 impl Config {
-    /// The defaults on `store`.
+    /// The defaults, with `store`.
     pub fn new(store: StoreLocation) -> Self {
         Self {
             store,
@@ -123,7 +124,7 @@ impl Config {
         }
     }
 
-    /// The folder of this machine that the server has for itself.
+    /// The folder of this machine that the server uses exclusively.
     pub fn folder(&self) -> Result<&Path> {
         match (&self.store, &self.state) {
             (StoreLocation::Local(root), None) => Ok(root),
@@ -144,7 +145,7 @@ impl Config {
         self.wal == WalPlacement::Replicated
     }
 
-    /// Where the catalog is; `folder` has the file of SQLite.
+    /// The database of the catalog; `folder` contains the SQLite file.
     pub fn database(&self, folder: &Path) -> Database {
         match &self.database {
             Some(url) => Database::Postgres {
@@ -156,12 +157,13 @@ impl Config {
         }
     }
 
-    /// What the store is opened with.
+    /// The options for opening the store.
     pub fn store_options(&self) -> Result<StoreOptions> {
         Ok(StoreOptions { folder: self.folder()?.to_owned(), ..self.read_options() })
     }
 
-    /// What a store that others may use is opened with, to read from it alone; it needs no folder of this machine.
+    /// The options for opening a store that other processes may use, only to read from it; needs no folder of
+    /// this machine.
     pub fn read_options(&self) -> StoreOptions {
         StoreOptions {
             location: self.store.clone(),

@@ -1,4 +1,4 @@
-//! How much room there is on the disks that a server writes to.
+//! Free space on the disks that a server writes to.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use mosaico_storage::objects::location::StoreLocation;
 /// A file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
-    /// What of the server lies there.
+    /// The server's data on it.
     pub mount: &'static str,
-    /// What a process without privileges may still write.
+    /// Bytes that an unprivileged process may still write.
     pub free_bytes: u64,
     pub size_bytes: u64,
 }
@@ -25,7 +25,7 @@ impl Disk {
     }
 }
 
-/// The disk of the log, and that of a store in a folder; this blocks.
+/// The disk of the WAL, and that of a store in a folder; this function blocks.
 pub fn disks(store: &StoreLocation, log: &Path) -> Vec<Disk> {
     let store = match store {
         StoreLocation::Local(folder) => Disk::of("store", folder),

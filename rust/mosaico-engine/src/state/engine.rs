@@ -1,4 +1,4 @@
-//! What all calls of one server share.
+//! State that all calls of one server share.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use super::metrics::Metrics;
 use super::queue::Queue;
 use super::writer_activity::Writers;
 
-/// The inside of a server.
+/// The engine of a server.
 #[derive(Debug)]
 pub struct Engine {
     pub config: Config,
@@ -36,71 +36,73 @@ pub struct Engine {
     /// Other daemons on the same store, if there may be any.
     pub cluster: Option<Cluster>,
     pub layers: Layers,
-    /// Folder of the ingest log.
+    /// Folder of the WAL.
     pub log: PathBuf,
     pub live: Arc<ActiveTopics>,
     pub footers: FooterCache,
     pub creations: Creations,
-    /// One per sequence: creation of topics, finalization, commit and removal exclude each other.
+    /// One per sequence: creation of topics, finalization, commit and removal exclude each other. See
+    /// `reconcile::sequence_lock` for the lock order.
     pub locks: Locks<SequenceId>,
     /// Background work.
     pub queue: Queue,
-    /// Signs of life of writers.
+    /// Activity of writers.
     pub writers: Writers,
     /// Events in the store.
     pub archive: EventArchive,
     /// Permits of the chunker.
     pub chunk_jobs: Semaphore,
-    /// Chunks that are on their way to the store at the same time.
+    /// Permits of chunk uploads.
     pub upload_jobs: Semaphore,
-    /// Permits of queries: chunks that are searched at the same time.
+    /// Permits of queries, one per chunk that is searched.
     pub scans: Semaphore,
-    /// Bytes that may wait for the disk.
+    /// Permits of the ingest budget, one per byte that waits for the disk.
     pub ingest_budget: Arc<Semaphore>,
-    /// Reads in progress.
+    /// Counts the reads in progress.
     pub readers: Arc<()>,
-    /// Shutdown was asked for: connections end.
+    /// Cancelled at a shutdown request: connections end.
     pub closing: CancellationToken,
-    /// Nothing more is begun: shutdown was asked for, or another daemon owns the store.
+    /// Cancelled at a shutdown request, or when another daemon owns the store: no new work begins.
     pub stopping: CancellationToken,
-    /// Reads are cut short.
+    /// Cancelled to interrupt reads.
     pub halting: CancellationToken,
     /// Work that shutdown waits for.
     pub tasks: TaskTracker,
 }
 
 impl Engine {
-    /// How large the messages of a read may be, one of `together`.
+    /// The message sizes of a read, one of `together` concurrent ones.
     pub fn batch_sizer(&self, together: usize) -> Arc<BatchSizer> {
         BatchSizer::new(&self.readers, self.config.read_bytes, self.config.message_bytes, together)
     }
 
-    /// Does `work` in the background until the server stops.
+    /// Runs `work` in the background until the server stops.
     pub fn while_serving(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.stopping.clone();
         self.tasks.spawn(async move { stopping.run_until_cancelled(work).await });
     }
 
-    /// Where the segments of a topic lie.
+    /// The folder of a topic's segments.
     pub fn wal_folder(&self, topic: TopicId) -> PathBuf {
         self.log.join(topic.to_string())
     }
 
-    /// Refuses if another daemon owns the store.
+    /// Fails if another daemon owns the store.
     pub fn check_owner(&self) -> Result<()> {
         Ok(self.store.fence().check()?)
     }
 
-    /// Why work is cut short: the server ends, or lost its store.
+    /// The reason for interrupting work: the server stops, or lost its store.
     pub fn ended(&self) -> Error {
         self.check_owner().err().unwrap_or(Error::ShuttingDown)
     }
 }
 
-/// Creations of sequences. Names are unique, so those of one name take turns.
+/// Creations of sequences. Names are unique, so creations with the same name run one after the other.
 #[derive(Debug, Default)]
 pub struct Creations {
     pub names: Locks<SequenceName>,
-    /// Those that were begun and not answered with success. A start settles what an earlier process left.
+    /// Creations that began and were not answered with success. A start reconciles those of an earlier
+    /// process.
     pub begun: Mutex<HashMap<SequenceId, SequenceName>>,
 }

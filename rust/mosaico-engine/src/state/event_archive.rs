@@ -1,7 +1,7 @@
-//! Events in the store: files of many events each, written behind the catalog, which has them first.
+//! Events in the store: files of many events each, written after the catalog, which has the events first.
 //!
-//! A change and its event are one transaction of the catalog, so an event costs no sync of its own and cannot be
-//! lost or doubled by a crash. The newest file is written again as it grows, until it is full.
+//! A change and its event are one transaction of the catalog, so an event costs no sync of its own and a
+//! crash can neither lose nor duplicate it. The newest file is rewritten as it grows, until it is full.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,17 +17,17 @@ use tokio::sync::Mutex;
 /// Events per file.
 pub const PER_FILE: usize = 1000;
 
-/// What the store has.
+/// The events in the store.
 #[derive(Debug)]
 pub struct EventArchive {
     store: Store,
     catalog: Catalog,
-    /// Events that are kept at least.
+    /// Minimum number of events that are kept.
     keep: usize,
-    /// Other daemons may store and drop events too.
+    /// Whether other daemons may store and drop events too.
     shared: bool,
     files: Mutex<Files>,
-    /// The last event that is not kept any more.
+    /// The last event that was dropped.
     dropped: parking_lot::Mutex<Option<String>>,
 }
 
@@ -35,20 +35,20 @@ pub struct EventArchive {
 struct Files {
     /// First events of all files.
     firsts: BTreeSet<String>,
-    /// The content of the newest.
+    /// The content of the newest file.
     newest: Vec<Event>,
-    /// The ownership epoch of the one that wrote it.
+    /// The ownership epoch of the daemon that wrote it.
     epoch: u32,
     /// The last event before it.
     previous: Option<String>,
     /// The last event in it.
     stored: Option<String>,
-    /// Another daemon stored events meanwhile.
+    /// Whether another daemon stored events meanwhile.
     outdated: bool,
 }
 
 impl EventArchive {
-    /// Reads what the store has, and continues its numbering.
+    /// Loads the state of the files in the store, and continues their numbering.
     pub async fn open(store: Store, catalog: Catalog, keep: usize, shared: bool) -> Result<Self> {
         let (files, dropped) = Default::default();
         let archive = Self { store, catalog, keep, shared, files, dropped };
@@ -57,7 +57,7 @@ impl EventArchive {
         Ok(archive)
     }
 
-    /// No events are stored or dropped here as long as the answer is kept.
+    /// Prevents storing and dropping events here until the returned guard is dropped.
     pub async fn hold(&self) -> impl Sized {
         self.files.lock().await
     }
@@ -82,7 +82,7 @@ impl EventArchive {
         Ok(())
     }
 
-    /// The last event after a cursor that is not kept any more.
+    /// The last dropped event after a cursor, if any.
     pub async fn dropped_after(&self, cursor: &str) -> Result<Option<String>> {
         if self.shared && self.catalog.begins_after(cursor).await? {
             // Another daemon may have dropped events.
@@ -91,8 +91,8 @@ impl EventArchive {
         Ok(self.dropped.lock().clone().filter(|dropped| cursor < dropped.as_str()))
     }
 
-    /// Writes events that the store does not have yet, and drops the oldest files beyond what is kept. Only the leader
-    /// does so: another daemon notes that its view of the files is outdated.
+    /// Writes events that the store does not have yet, and drops the oldest files beyond the number to keep.
+    /// Only the leader does so: any other daemon marks its view of the files as outdated.
     pub async fn store_pending(&self, is_leader: impl Future<Output = Result<bool>>) -> Result<()> {
         let mut files = self.files.lock().await;
         if !is_leader.await? {
@@ -103,7 +103,7 @@ impl EventArchive {
             self.load(&mut files).await?;
         }
         while let Some(newest) = self.catalog.newest_event().await? {
-            // A former owner of the bucket may still write its file again.
+            // A former owner of the bucket may still rewrite its own file.
             let owner_epoch = self.store.fence().epoch();
             let (mut events, previous) = match files.newest.len() < PER_FILE && files.epoch == owner_epoch {
                 true => (files.newest.clone(), files.previous.clone()),
@@ -130,7 +130,7 @@ impl EventArchive {
         while files.firsts.len() > most {
             let mut firsts = files.firsts.iter().cloned();
             let (Some(oldest), Some(next)) = (firsts.next(), firsts.next()) else { break };
-            // First: listeners look here after they have looked for events.
+            // Before the events are dropped: listeners read this after they have looked for events.
             if let Some(last) = self.catalog.last_event_before(&next).await? {
                 *self.dropped.lock() = Some(last);
             }

@@ -1,4 +1,4 @@
-//! Parquet footers in memory. A path is written once, so a footer that was read stays true.
+//! Parquet footers in memory. A path is written once, so a cached footer stays valid.
 
 use std::fmt;
 use std::future::Future;
@@ -12,7 +12,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::chunk_reader::ParquetFile;
 
-/// What a footer takes as a rule; the cache begins with room for so many.
+/// Typical size of a footer, from which the initial capacity follows.
 const USUAL_BYTES: usize = 16 << 10;
 
 #[derive(Debug, Clone)]
@@ -30,12 +30,12 @@ impl Weighter<Path, Entry> for Bytes {
     }
 }
 
-/// The footers that were used lately, bounded in bytes. Readers that need the same footer at once read it once.
+/// A cache of recently used footers, bounded in bytes. Concurrent readers of the same footer load it once.
 pub struct FooterCache(Cache<Path, Entry, Bytes>);
 
 impl FooterCache {
     pub fn new(limit: usize) -> Self {
-        // One shard, so that the bound is that of all footers together: some are larger than others by far.
+        // One shard, so that the bound applies to all footers together: some are much larger than others.
         let options = OptionsBuilder::new()
             .shards(1)
             .estimated_items_capacity(limit / USUAL_BYTES)
@@ -60,7 +60,7 @@ impl FooterCache {
         self.get_or(&path, load).await
     }
 
-    /// If `load` fails, or is dropped, the next one who waits loads.
+    /// If `load` fails, or is dropped, the next waiting reader loads.
     async fn get_or(
         &self,
         path: &Path,
@@ -101,7 +101,7 @@ mod tests {
         ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap()
     }
 
-    /// Counts the loads, and takes a while.
+    /// Counts the loads, with a delay.
     async fn counted(loads: &AtomicUsize, found: Result<ArrowReaderMetadata>) -> Result<ArrowReaderMetadata> {
         loads.fetch_add(1, Ordering::Relaxed);
         yield_now().await;
@@ -137,7 +137,7 @@ mod tests {
         }
         assert_eq!(loads.into_inner(), 20, "one that was just used is there");
         assert!(cache.0.len() >= 3, "{} of 4", cache.0.len());
-        // One that is larger than the whole cache is loaded each time.
+        // A footer larger than the whole cache is loaded each time.
         let (cache, loads) = (FooterCache::new(bytes / 2), AtomicUsize::new(0));
         for _ in 0..2 {
             cache.get_or(&Path::from("large"), counted(&loads, Ok(footer.clone()))).await.unwrap();

@@ -1,10 +1,10 @@
-//! What a request must fulfil before it may change a sequence or a topic.
+//! Preconditions of requests that change a sequence or a topic.
 
 use mosaico_catalog::SequenceRow;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::ErrorCode;
 
-/// Compares keys as UUIDs, so that spellings do not matter.
+/// Compares keys as UUIDs, so that their spelling does not matter.
 pub fn check_key(expected: &str, given: &str, resource: &str) -> Result<()> {
     let parsed = uuid::Uuid::parse_str(given).map_err(|_| {
         Error::Refused(
@@ -19,7 +19,7 @@ pub fn check_key(expected: &str, given: &str, resource: &str) -> Result<()> {
     }
 }
 
-/// Whether the sequence may still change.
+/// Fails if the sequence is finalized.
 pub fn check_unlocked(sequence: &SequenceRow) -> Result<()> {
     match sequence.finalized_ns {
         None => Ok(()),
@@ -27,7 +27,7 @@ pub fn check_unlocked(sequence: &SequenceRow) -> Result<()> {
     }
 }
 
-/// Whether its writer may still add to it.
+/// Fails if the sequence's writer may not add to it any more.
 pub fn check_open(sequence: &SequenceRow) -> Result<()> {
     check_unlocked(sequence)?;
     match sequence.ended_ns {

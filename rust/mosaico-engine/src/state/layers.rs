@@ -1,7 +1,7 @@
-//! Layers: named descriptions that clients keep on the server. Nothing else refers to them.
+//! Layers: named descriptions that clients store on the server. Nothing else refers to them.
 //!
-//! One small record in the store holds them all and is replaced as a whole, so a change happened or did not; the
-//! list in memory is derived from it.
+//! One small record in the store contains all of them and is replaced as a whole, so each change is atomic;
+//! the list in memory is derived from it.
 
 use std::sync::Arc;
 
@@ -15,28 +15,28 @@ use mosaico_wire::action::Layer;
 use object_store::UpdateVersion;
 use tokio::sync::Mutex;
 
-/// The layer that every start makes sure of.
+/// The layer that every start ensures.
 const DEFAULT: &str = "default";
 const DEFAULT_DESCRIPTION: &str = "Default layer, made by the server at start";
 
 const MAX_LAYERS: usize = 1000;
 const MAX_DESCRIPTION_BYTES: usize = 4096;
 
-/// The layers, and the version of the record that has them; `None`: there is none.
+/// The layers, and the version of their record; `None`: there is no record.
 type Known = (Vec<LayerRecord>, Option<UpdateVersion>);
 
 /// All layers of a store.
 #[derive(Debug)]
 pub struct Layers {
     store: Store,
-    /// `None` when it is not known what became of a change.
+    /// `None` while the result of a change is unknown.
     list: Mutex<Option<Known>>,
-    /// Other daemons may change the record.
+    /// The session of the locks, if other daemons may change the record.
     others: Option<Arc<Session>>,
 }
 
 impl Layers {
-    /// Reads the store's record, and makes sure of the default layer, which is stored with the next change.
+    /// Reads the store's record, and adds the default layer if it is missing; the next change stores it.
     pub async fn open(store: Store, others: Option<Arc<Session>>) -> Result<Self> {
         let list = Mutex::new(Some(load(&store).await?));
         Ok(Self { store, list, others })
@@ -67,7 +67,7 @@ impl Layers {
         .await
     }
 
-    /// Gives a layer another name, or the same, and another description.
+    /// Changes the name and the description of a layer; the name may stay the same.
     pub async fn update(&self, from: &LayerName, to: LayerName, description: String) -> Result<()> {
         check_description(&description)?;
         self.change(|list| {
@@ -81,7 +81,7 @@ impl Layers {
         .await
     }
 
-    /// Removes a layer; the default one is back after the next start.
+    /// Removes a layer; the next start adds the default layer again.
     pub async fn delete(&self, name: &LayerName) -> Result<()> {
         self.change(|list| {
             list.remove(find(list, name)?);
@@ -90,7 +90,7 @@ impl Layers {
         .await
     }
 
-    /// Adds those of another store whose names are free.
+    /// Adds those layers of another store whose names are free.
     pub async fn add(&self, others: Vec<LayerRecord>) -> Result<()> {
         self.change(|list| {
             for layer in others {
@@ -113,7 +113,7 @@ impl Layers {
         change(&mut layers)?;
         let owner_epoch = self.store.fence().epoch();
         let record = LayersRecord { layers, owner_epoch };
-        // The write may fail before or after the record was replaced, and this call may be cut short.
+        // The write may fail before or after the record was replaced, and this call may be cancelled.
         *list = None;
         let version = self.store.replace_json(&layers_file(), &record, version.as_ref()).await?;
         *list = Some((record.layers, version));

@@ -1,7 +1,9 @@
-//! A daemon among others that serve the same store: a bucket and a Postgres database.
+//! Membership of a daemon in a cluster: several daemons serve the same store, a bucket and a Postgres
+//! database.
 //!
-//! Daemons keep nothing to themselves but the log of what they receive. They know of each other by the database, where
-//! each gives a sign of life from time to time; locks are the database's, and work that one does for all is leased.
+//! Daemons share all data except the WALs on their disks. They know each other from the database, to which
+//! each sends heartbeats; locks are those of the database, and a lease selects the leader, which runs
+//! singleton work.
 
 use std::sync::Arc;
 
@@ -9,13 +11,13 @@ use mosaico_catalog::{Catalog, LockGuard, Session};
 use mosaico_storage::error::Result;
 use mosaico_types::id::SequenceId;
 
-/// The lease of what one daemon does for all.
+/// The lease of the leader.
 const BACKGROUND: &str = "background";
 
-/// This daemon, as the others know it.
+/// This daemon as a member of the cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    /// `host:port` as other daemons reach it.
+    /// `host:port` at which other daemons reach it.
     address: String,
     session: Arc<Session>,
 }
@@ -25,12 +27,12 @@ impl Cluster {
         Self { address, session }
     }
 
-    /// Its id, for good.
+    /// Its permanent id.
     pub fn id(&self) -> &str {
         self.session.daemon()
     }
 
-    /// Waits for a lock that all daemons know.
+    /// Waits for a lock that excludes all daemons.
     pub async fn lock(&self, name: &str) -> Result<LockGuard> {
         self.session.lock(name).await
     }
@@ -40,25 +42,25 @@ impl Cluster {
         self.session.lock_sequence(id).await
     }
 
-    /// Joins the others.
+    /// Joins the cluster.
     pub async fn join(&self, catalog: &Catalog) -> Result<()> {
         let alone = !catalog.has_others(self.id()).await?;
-        // Writers cannot have told anybody that they are there while nobody was.
+        // Without a running daemon, writers could not send heartbeats.
         catalog.record_all_heartbeats(!alone).await?;
         self.heartbeat().await
     }
 
-    /// Gives a sign of life.
+    /// Sends a heartbeat.
     pub async fn heartbeat(&self) -> Result<()> {
         self.session.heartbeat(&self.address).await
     }
 
-    /// Whether it is this daemon that does what one does for all.
+    /// Whether this daemon is the leader.
     pub async fn is_leader(&self) -> Result<bool> {
         self.session.lease(BACKGROUND).await
     }
 
-    /// Leaves the others to themselves.
+    /// Leaves the cluster.
     pub async fn leave(&self) {
         if let Err(error) = self.session.leave().await {
             tracing::warn!(error = %error.detail(), "the other daemons notice later that this one is gone");

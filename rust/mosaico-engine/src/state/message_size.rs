@@ -1,41 +1,42 @@
-//! How large the messages of a read may be: open reads share a budget.
+//! Sizes of the messages of reads: open reads share a budget.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-/// The first message of a read is small, so that it comes soon; each other one may be twice as large as the one before.
+/// The first message of a read is small, so that it arrives soon; each later one may be twice as large as its
+/// predecessor.
 const FIRST_PIECE_BYTES: usize = 512 << 10;
 
-/// The size of a read's next message: shares what reads may hold among those that are open at the moment.
+/// The size of a read's next message: divides the memory budget of reads among those that are open.
 #[derive(Debug)]
 pub struct BatchSizer {
     readers: Weak<()>,
     all: usize,
     most: usize,
-    /// At least so many will be open soon.
+    /// At least this many reads will be open soon.
     together: usize,
     next: AtomicUsize,
 }
 
 impl BatchSizer {
-    /// For one of `together` reads, which share `all` bytes; `readers` counts those that are open.
+    /// For one of `together` reads, which share `all` bytes; `readers` counts the open ones.
     pub fn new(readers: &Arc<()>, all: usize, most: usize, together: usize) -> Arc<Self> {
         let next = AtomicUsize::new(FIRST_PIECE_BYTES);
         Arc::new(Self { readers: Arc::downgrade(readers), all, most, together, next })
     }
 
-    /// Arrow data of a message that is made now.
+    /// Arrow data of the next message.
     pub fn bytes(&self) -> usize {
-        // A message is in the decoder, in the encoder and on its way at the same time, some of it twice.
+        // A message is in the decoder, in the encoder and in transit at the same time, partly twice.
         const COPIES: usize = 8;
         const LEAST: usize = 64 << 10;
-        // One is the server's own.
+        // One reference is the server's own.
         let open = self.readers.strong_count().saturating_sub(1).max(self.together).max(1);
         let share = (self.all / COPIES / open).clamp(LEAST.min(self.most), self.most);
         share.min(self.next.load(Ordering::Relaxed))
     }
 
-    /// A message was made.
+    /// Records that a message was produced.
     pub fn grow(&self) {
         let next = self.next.load(Ordering::Relaxed);
         self.next.store(next.saturating_mul(2).min(self.most.max(next)), Ordering::Relaxed);
@@ -44,7 +45,7 @@ impl BatchSizer {
 
 #[cfg(test)]
 impl BatchSizer {
-    /// Always the same.
+    /// A constant size.
     pub fn fixed(bytes: usize) -> Arc<Self> {
         let next = AtomicUsize::new(bytes);
         Arc::new(Self { readers: Weak::new(), all: usize::MAX, most: bytes, together: 1, next })

@@ -1,5 +1,5 @@
-//! Everything that a server counts and measures. Labels have few values, known beforehand: nothing is counted per topic,
-//! and nothing costs anything per row.
+//! All metrics of a server. Labels have few values, known in advance: nothing is counted per topic, and
+//! nothing costs time per row.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use super::disk::Disk;
 use super::process;
 use super::queue::Job;
 
-/// The type of the text that [`Metrics::text`] gives.
+/// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What a call is.
+/// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallKind {
-    /// Of Flight; others together.
+    /// The Flight method; all others share one value.
     pub method: &'static str,
-    /// Of `DoAction`; empty elsewhere.
+    /// The action of `DoAction`; empty for other methods.
     pub action: &'static str,
 }
 
@@ -48,7 +48,7 @@ struct OfJob {
     job: &'static str,
 }
 
-/// Rows on their way.
+/// Batches, rows and bytes of one direction.
 #[derive(Debug, Default)]
 pub struct Traffic {
     rows: Counter,
@@ -76,10 +76,10 @@ struct Mount {
     mount: &'static str,
 }
 
-/// States, as opposed to counts: they are read when somebody asks for them.
+/// Gauges, as opposed to counters: they are read at each scrape.
 #[derive(Debug)]
 pub struct Gauges {
-    /// Disks that do not answer are left out.
+    /// Without disks that do not respond.
     pub disks: Vec<Disk>,
     pub wal_bytes: u64,
     /// Received and waiting for the disk.
@@ -87,7 +87,7 @@ pub struct Gauges {
     pub jobs: Vec<Job>,
 }
 
-/// What a server counts and measures.
+/// The metrics of a server.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -198,7 +198,7 @@ impl Metrics {
         let help = "Sizes of these disks";
         ours.register_with_unit("disk_size", help, Unit::Bytes, self.disk_size.clone());
         self.registry = all;
-        // What has not happened yet is 0, not missing.
+        // An event that has not occurred yet has the value 0, not a missing series.
         for method in ["DoPut", "DoGet"] {
             drop(self.active_calls.get_or_create(&Method { method }));
         }
@@ -225,7 +225,7 @@ impl Metrics {
         self.chunk_times.observe(took.as_secs_f64());
     }
 
-    /// Bytes of the log are in the store.
+    /// Counts bytes of the replicated WAL that are in the store.
     pub fn wal_replicated(&self, bytes: u64) {
         self.wal_replicated.inc_by(bytes);
     }
@@ -234,17 +234,17 @@ impl Metrics {
         self.failed_jobs.get_or_create(&OfJob { job: job.name() }).inc();
     }
 
-    /// For the store's operations.
+    /// The metrics of store operations.
     pub fn of_store(&self) -> StoreMetrics {
         StoreMetrics { operations: Timer(self.store.clone()), cache: self.cache.clone() }
     }
 
-    /// For the catalog's statements.
+    /// The timer of catalog statements.
     pub fn catalog_timer(&self) -> Timer {
         Timer(self.catalog.clone())
     }
 
-    /// All of it as OpenMetrics text.
+    /// All metrics as OpenMetrics text.
     pub fn text(&self, now: &Gauges) -> Result<String, std::fmt::Error> {
         self.disk_free.clear();
         self.disk_size.clear();
@@ -267,7 +267,7 @@ impl Metrics {
     }
 }
 
-/// gRPC codes as their specification writes them.
+/// gRPC codes as spelled in their specification.
 pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

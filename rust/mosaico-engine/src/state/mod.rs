@@ -1,4 +1,5 @@
-//! Ground floor: what all calls of one daemon share. Data that keeps itself consistent, and knows nothing above it.
+//! Bottom layer: state that all calls of one daemon share. It keeps itself consistent, and depends on no
+//! layer above.
 
 pub mod active_topic;
 pub mod chunk_reader;

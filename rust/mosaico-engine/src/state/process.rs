@@ -1,6 +1,6 @@
-//! What the operating system says about this process.
+//! Facts of the operating system about this process.
 
-/// Resident memory; `None` where it is not told.
+/// Resident memory; `None` where the system does not report it.
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,7 +1,7 @@
-//! Background work that was asked for: data only. The worker in `background` carries it out.
+//! The queue of background work: data only. The worker in `background` runs the jobs.
 //!
-//! A job only names what is to be done. Whether there is still something to do, the worker reads from the log, the store
-//! and the catalog; a start finds open work there, so the queue itself need not be kept.
+//! A job only names the work. The worker determines from the WAL, the store and the catalog whether there is
+//! still something to do; a start finds open work there, so the queue itself is not persisted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,33 +12,33 @@ use mosaico_types::id::{SequenceId, TopicId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
-/// Something to do.
+/// A background job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Job {
-    /// Make a chunk of a closed log segment.
+    /// Write a closed WAL segment as a chunk.
     Chunk(TopicId, ChunkId),
-    /// Redo changes that the catalog missed.
+    /// Reconcile changes that the catalog missed.
     Reconcile(SequenceId),
-    /// Remove the files of a deleted sequence.
+    /// Delete the files of a deleted sequence.
     RemoveSequence(SequenceId),
-    /// Remove the files of a deleted topic.
+    /// Delete the files of a deleted topic.
     RemoveTopic(SequenceId, TopicId),
-    /// End a sequence whose writer is gone.
+    /// End a sequence whose writer has expired.
     ExpireWriter(SequenceId),
-    /// Remove objects of a log in the store whose rows are in chunks.
+    /// Delete objects of a replicated WAL whose rows are in chunks.
     TrimWal(SequenceId, TopicId),
-    /// Remove objects that no record names.
+    /// Delete unreferenced objects.
     Orphans,
     /// Write events to the store.
     StoreEvents,
 }
 
 impl Job {
-    /// All that [`Self::name`] gives.
+    /// All names that [`Self::name`] returns.
     pub const NAMES: [&str; 7] =
         ["chunk", "reconcile", "remove", "expire_writer", "trim_wal", "orphans", "store_events"];
 
-    /// What people read in events.
+    /// The name of the job in events.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chunk(..) => "chunk",
@@ -52,13 +52,13 @@ impl Job {
     }
 }
 
-/// The jobs that were asked for.
+/// The enqueued jobs.
 #[derive(Debug)]
 pub struct Queue {
     asked: mpsc::UnboundedSender<Job>,
-    /// Taken by the worker, once.
+    /// The worker takes it, once.
     pub inbox: Mutex<Option<mpsc::UnboundedReceiver<Job>>>,
-    /// Each job is in work once; who asks again lets it run again, or lets it try at once.
+    /// At most one run of each job is active; enqueuing it again makes it run again, or retry immediately.
     pub running: Mutex<HashMap<Job, Arc<Notify>>>,
 }
 
@@ -70,19 +70,19 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Asks for a job to be done soon.
+    /// Enqueues a job to run soon.
     pub fn enqueue(&self, job: Job) {
         if self.asked.send(job).is_err() {
             tracing::debug!(?job, "the server ends; the next start finds this work");
         }
     }
 
-    /// What is in work, or waits for its next attempt.
+    /// Jobs that run or wait for their next attempt.
     pub fn open(&self) -> Vec<Job> {
         self.running.lock().keys().copied().collect()
     }
 
-    /// Notes a job as done, unless it was asked for again.
+    /// Marks a job as done, unless it was enqueued again.
     pub fn done(&self, job: Job, again: &Notify) -> bool {
         let mut running = self.running.lock();
         let done = again.notified().now_or_never().is_none();

@@ -51,7 +51,7 @@ fn condition(filter: &serde_json::Value, batch: &RecordBatch) -> RowExpr {
     compile(&batch.schema(), &fields(&values))
 }
 
-/// The rows that a plan leaves, by their place in the file.
+/// The rows that a plan keeps, by their position in the file.
 fn left(footer: &ArrowReaderMetadata, plan: &Plan) -> Vec<usize> {
     let starts: Vec<usize> = (0..footer.metadata().num_row_groups())
         .scan(0, |at, group| {
