@@ -1,26 +1,26 @@
-//! Where things lie below the store's root.
+//! The layout below the store's root.
 //!
 //! ```text
-//! owner.json                                               the server that has the bucket for itself
+//! owner.json                                               the server that owns the bucket exclusively
 //! layers.json                                              all layers
 //! seq/<sequence id>/sequence.json                          creation
-//!                   final.json                             finalization, names the topics
-//!                   ended.json                             left without finalization
+//!                   final.json                             finalization, lists the topics
+//!                   ended.json                             ended without finalization
 //!                   deleted.json                           removal has begun
 //!                   notify/<id>.json                       notification
 //!                   topic/<topic id>/topic.json            creation
 //!                                    schema.arrow          schema snapshot, IPC message of the first put
 //!                                    chunk-<epoch>-<index>.parquet  rows, sorted by time
-//!                                    chunk-<epoch>-<index>.json     what the chunk holds
+//!                                    chunk-<epoch>-<index>.json     metadata of the chunk
 //!                                    resumed.json          the writer resumed after its connection broke
-//!                                    damage.json           damaged segments of its log, and the rows that are lost
+//!                                    damage.json           damaged segments of its WAL, and the lost rows
 //!                                    epoch-<epoch>.json    which daemon received the rows from here on, if several do
-//!                                    uploaded.json         the upload has ended; rows are in the logs of daemons
+//!                                    uploaded.json         the upload has ended; rows are in daemons' WALs
 //!                                    wal/<epoch>-<index>-<row>-<rows>.wal  rows of a segment of the write-ahead log that
 //!                                                          are not in chunks yet, if it is replicated to the store
-//!                                    commit.json           complete upload, names the chunks
+//!                                    commit.json           complete upload, lists the chunks
 //!                                    deleted.json          removal has begun
-//! events/<event id>.json                                   events from that one on
+//! events/<event id>.json                                   events from this one on
 //! ```
 
 use std::fmt::Display;
