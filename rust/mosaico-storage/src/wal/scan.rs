@@ -114,7 +114,7 @@ enum At {
         prefix: Prefix,
         has_end: bool,
     },
-    /// A valid prefix, with fewer bytes than it announces.
+    /// A valid prefix, with fewer bytes after it than its lengths require.
     Torn,
     /// A valid prefix, and data that does not match it.
     Damaged(Prefix),
