@@ -77,8 +77,8 @@ fn not_served<T>(call: &str) -> Answer<T> {
     Err(status_of(Error::Unimplemented(text)))
 }
 
-/// The number of streams that the client reads together. A value that is not a number is ignored: it only affects
-/// the size of messages.
+/// The number of streams that the client reads together. A value that is not a number is ignored: it only
+/// affects the size of messages.
 fn together(request: &Request<Ticket>) -> usize {
     let told = request.metadata().get(TOGETHER_HEADER).and_then(|value| value.to_str().ok());
     told.and_then(|told| told.parse().ok()).unwrap_or(1)

@@ -1,7 +1,8 @@
-//! The catalog has the same tables in SQLite and in Postgres, and `migrations/schema.sql` shows them in one place.
+//! The catalog has the same tables in SQLite and in Postgres, and `migrations/schema.sql` shows them in one
+//! place.
 //!
-//! Both tests look at the databases after the migrations ran. `MOSAICO_WRITE_SCHEMA=1` writes the file instead of
-//! comparing it.
+//! Both tests look at the databases after the migrations ran. `MOSAICO_WRITE_SCHEMA=1` writes the file
+//! instead of comparing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

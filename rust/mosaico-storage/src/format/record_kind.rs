@@ -1,9 +1,9 @@
 //! The only table of record kinds.
 //!
 //! Paths ([`crate::format::paths`]), loading ([`crate::objects::load`]), the garbage collector
-//! ([`crate::format::unreferenced`]), `mosaicod check` and `docs/formats.md` use it. A new kind is one entry here. Code
-//! that handles kinds matches on [`RecordKind`] exhaustively, so the compiler reports a missing kind; the tests of this
-//! folder write and read one record of each kind.
+//! ([`crate::format::unreferenced`]), `mosaicod check` and `docs/formats.md` use it. A new kind is one entry
+//! here. Code that handles kinds matches on [`RecordKind`] exhaustively, so the compiler reports a missing
+//! kind; the tests of this folder write and read one record of each kind.
 
 use RecordKind as Kind;
 

@@ -178,7 +178,8 @@ impl Found {
     }
 
     /// The state according to the records. All [`Self::needed`] files are loaded. A sequence that is not
-    /// finalized and is of an epoch before `open_since` arrived late, see `mosaico-engine/src/access/owner.rs`.
+    /// finalized and is of an epoch before `open_since` arrived late, see
+    /// `mosaico-engine/src/access/owner.rs`.
     fn sequence(&self, id: SequenceId, open_since: u32) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
         let mut records = SequenceRecords::default();

@@ -1,4 +1,5 @@
-//! Format of a segment of the write-ahead log (WAL), version 1. Integers are little-endian, checksums are CRC-32 (IEEE).
+//! Format of a segment of the write-ahead log (WAL), version 1. Integers are little-endian, checksums are
+//! CRC-32 (IEEE).
 //!
 //! ```text
 //! segment := header  frame(schema message)  frame(record batch message)*
