@@ -119,7 +119,7 @@ fn each_step_of_going_on_may_fail() {
                 assert_eq!(go_on(client, &topic, 16, from(20)).await.unwrap()[0], 16);
                 finalized(client, &key, 20).await;
             });
-            // The writer sent again the rows that the first server still has.
+            // The writer has resent the rows that the first server still has on its disk.
             with_server(member(folder.path(), &faults, "a"), async |client| {
                 eventually("it drops its rows", async || files(&folder.path().join("a/log")).is_empty())
                     .await;
@@ -135,7 +135,7 @@ fn who_lost_its_locks_announces_no_change() {
     let (key, topic) =
         crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 12).await);
     with_server(member(folder.path(), &faults, "b"), async |client| {
-        // It has the lock of the sequence and lists the WAL to find where to resume.
+        // The server has the lock of the sequence and lists the WAL to find where to resume.
         faults.add(fault(Operation::List, "/wal", When::Nth(0), Effect::Stall));
         let lose = async {
             eventually("it looks", async || faults.hits() > 0).await;

@@ -212,7 +212,7 @@ async fn nothing_is_sent_without_a_lease() {
         let body = json!({"name": format!("run-{number}"), "user_metadata": {}});
         act(&former.server.client, "sequence_create", body).await
     };
-    // The lease of the last read ends; rows sent by then may be stored.
+    // Until the lease of the last read ends, creations may succeed.
     let mut number = 0;
     while create(number).await.is_ok() {
         number += 1;

@@ -67,7 +67,7 @@ impl Former {
         Put::describe(&self.server.client, command, rows(&[0], 0).schema()).await
     }
 
-    /// Objects in the bucket, except those in the folder of `run` that the new owner abandons.
+    /// Objects in the bucket.
     pub(crate) fn objects(&self) -> Vec<String> {
         files(&self.folder.path().join("bucket"))
     }
@@ -96,7 +96,7 @@ impl Former {
         assert_eq!(self.faults.lift(), 1, "{path}");
         eventually("what was on its way arrives", async || self.faults.under_way() == 0).await;
         let is_late = |object: &String| {
-            // The new owner moves a sequence to a new folder; other objects arrive in the abandoned folder.
+            // A new sequence has its own folder; other objects arrive in the folder that the new owner left.
             let place = object.starts_with(&self.seq) || path == "/sequence.json";
             place && object.contains(path) && !there.contains(object)
         };

@@ -196,7 +196,7 @@ async fn whoever_has_the_store_is_asked() {
     let rebuilt = mosaico_admin::rebuild(settings(&folder), &|_| ()).await.unwrap();
     assert_eq!((rebuilt.sequences, rebuilt.topics), (2, 2));
 
-    // Other servers send no requests to a server that does not listen.
+    // `mosaico_admin` cannot send a rebuild request to a server that does not listen.
     let server = mosaico_server::Server::open(settings(&folder)).await.unwrap();
     let refused = mosaico_admin::rebuild(settings(&folder), &|_| ()).await.unwrap_err();
     assert!(refused.to_string().contains("in use by another server"), "{refused}");

@@ -281,7 +281,7 @@ fn check_reads_it() {
     let found = check();
     assert_eq!((found.log_rows, found.stored_log_rows, found.problems.len()), (8, 4, 1), "{found:?}");
     assert!(found.problems[0].path.ends_with(".wal") && found.problems[0].text.contains("0 of the 4 rows"));
-    // The rows before it, and those on the disk, are still available.
+    // Without the disk, the rows before the damaged object are still available.
     lose_disk(folder.path());
     let lost = Config { force_ownership: true, ..config };
     with_server(lost, async |client| assert_eq!(get(client, "run/t").await, expected(4)));
