@@ -1,4 +1,4 @@
-//! Connections that are counted while they are open.
+//! Counts open connections.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-/// A connection; everything else is as it was.
+/// A counted connection; otherwise transparent.
 #[derive(Debug)]
 pub(crate) struct Counted<IO> {
     io: IO,

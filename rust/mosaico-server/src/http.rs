@@ -1,4 +1,4 @@
-//! What monitors ask over HTTP: whether the server lives, whether it can serve, and its counts.
+//! HTTP endpoints for monitoring: liveness, readiness and metrics.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -25,28 +25,28 @@ use tokio::time::timeout;
 
 use crate::server::Server;
 
-/// How long each part is waited for before the server is not ready.
+/// The time limit of each readiness check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers monitors: `/healthz` (the process answers), `/readyz` (it can serve) and `/metrics` (OpenMetrics text). It
-/// can start before the server, which may have much to recover.
+/// Serves `/healthz` (the process responds), `/readyz` (it can serve) and `/metrics` (OpenMetrics text). It
+/// can start before the server, whose recovery may take long.
 #[derive(Debug, Clone, Default)]
 pub struct Monitor(Arc<Watched>);
 
 #[derive(Debug, Default)]
 struct Watched {
     server: OnceLock<Weak<Engine>>,
-    /// Held by the trial of the disk: one that hangs is not followed by others.
+    /// Locked during the disk check: while one check blocks, no further check starts.
     trying: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Monitor {
-    /// The server that is asked about, from now on.
+    /// Sets the server to report on.
     pub fn watch(&self, server: &Server) {
         self.0.server.get_or_init(|| Arc::downgrade(server.core()));
     }
 
-    /// Answers on `listener` until it is dropped.
+    /// Serves requests on `listener` until it is dropped.
     ///
     /// # Errors
     /// [`Error::Internal`] if the transport fails.
@@ -85,7 +85,7 @@ fn gauges(core: &Engine, disks: Vec<Disk>) -> Gauges {
     Gauges { disks, wal_bytes: core.live.wal_bytes(), ingest_bytes, jobs: core.queue.open() }
 }
 
-/// A disk that hangs must not hold up the counts.
+/// A blocked disk must not delay the metrics.
 async fn rooms(core: &Arc<Engine>) -> Vec<Disk> {
     let (store, log) = (core.config.store.clone(), core.log.clone());
     let asked = trace::spawn_blocking(move || disks(&store, &log));
@@ -102,13 +102,13 @@ async fn ready(State(monitor): State<Monitor>) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
-/// What keeps the server from serving now.
+/// The reasons why the server is not ready.
 async fn obstacles(core: &Arc<Engine>, monitor: &Monitor) -> Vec<String> {
     if let Err(error) = core.check_owner() {
         return vec![format!("ownership: {error}")];
     }
     let layers = layers_file();
-    // Monitors are callers: they do not get the cause.
+    // Monitors are callers: the response omits the cause.
     let log = |error: &Error| tracing::warn!(cause = %error.detail(), "the server is not ready");
     let (catalog, store, disk) = tokio::join!(
         obstacle("catalog", core.catalog.answers().inspect_err(log)),
@@ -129,7 +129,7 @@ async fn obstacle<T, E: Display>(
     }
 }
 
-/// Whether the folder of log and catalog takes a file.
+/// Checks that the folder of WAL and catalog is writable.
 async fn write(core: &Arc<Engine>, monitor: &Monitor) -> io::Result<()> {
     let turn = Arc::clone(&monitor.0.trying).lock_owned().await;
     let scratch = core.store.staging_file();

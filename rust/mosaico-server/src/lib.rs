@@ -1,10 +1,10 @@
 //! The Mosaico daemon as a library: a Flight service on a store, which is a folder or a bucket.
 //!
-//! Owns what arrives on a socket: the Flight and HTTP services, request IDs, connections, peers, and the life of a server.
-//! It installs no signal handlers and no runtime: it runs on the caller's tokio.
+//! Owns everything on a socket: Flight and HTTP services, request IDs, connections, peers; and the server
+//! lifecycle. It installs no signal handlers and no runtime: it runs on the caller's tokio.
 //!
-//! May know: the engine and everything below it. Never belongs here: what a call *does* (that is the engine's), command
-//! lines (the crate `mosaicod`), clients.
+//! May depend on: the engine and everything below it. Never belongs here: the logic of a call (the engine has
+//! it), command lines (the crate `mosaicod`), clients.
 //!
 //! Start with [`Config`] and [`Server`]:
 //!

@@ -1,4 +1,5 @@
-//! Reads of a topic that another daemon records: that one has rows which are not in the store yet, so it is asked.
+//! Reads of a topic that another daemon records: that daemon has rows that are not in the store yet, so this
+//! daemon forwards the read to it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -22,11 +23,11 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
-/// How long the other daemon's answer is waited for before the store is read instead.
+/// The time limit of the other daemon's response; after that, the read uses the store.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// What one stream, and one connection, may have in flight.
+/// Flow-control window of one stream, and of one connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
@@ -54,7 +55,7 @@ impl PeerPool {
     }
 }
 
-/// The daemons that record some of `topics` now, with the addresses where they are reached.
+/// The daemons that record some of `topics` now, with their addresses.
 async fn recorders(core: &Engine, topics: &[&TopicRow]) -> Result<HashMap<TopicId, String>> {
     let open = topics.iter().filter(|topic| topic.committed_ns.is_none());
     let open: Vec<TopicId> = open.map(|topic| topic.id).collect();
@@ -64,7 +65,7 @@ async fn recorders(core: &Engine, topics: &[&TopicRow]) -> Result<HashMap<TopicI
     }
 }
 
-/// Asks another daemon. `None`: it cannot be reached, and what is in the store is all that can be read.
+/// Sends a request to another daemon. `None`: it is unreachable, so only the rows in the store can be read.
 async fn ask<T, R>(
     peers: &PeerPool,
     address: &str,
@@ -92,8 +93,8 @@ async fn ask<T, R>(
     }
 }
 
-/// The messages of a read, from the daemon that records the topic. `None`: it is this one, there is none, or it cannot be
-/// reached.
+/// The messages of a read, from the daemon that records the topic. `None`: this daemon records the topic, no
+/// daemon does, or the recording daemon is unreachable.
 pub(crate) async fn read(
     core: &Engine,
     peers: &PeerPool,
@@ -114,7 +115,7 @@ pub(crate) async fn read(
     Ok(messages.await?.map(passed_on))
 }
 
-/// What the daemons that record `topics` know of them: the `app_metadata` of their endpoints.
+/// Information about `topics` from the daemons that record them: the `app_metadata` of their endpoints.
 pub(crate) async fn infos(
     core: &Engine,
     peers: &PeerPool,
@@ -147,7 +148,7 @@ fn passed_on(mut messages: Streaming<FlightData>) -> BoxStream<'static, Result<F
     messages.boxed()
 }
 
-/// What the other daemon said, or that the connection to it broke.
+/// Converts the other daemon's status, or a broken connection, to an error.
 fn told(status: &Status) -> Error {
     if status.metadata().contains_key(status::ERROR_HEADER) {
         return Error::Refused(status::code(status), status.message().to_owned());

@@ -1,5 +1,5 @@
-//! What every call goes through, whatever it does: it gets a name, its lines in the log carry that name, and its end is
-//! told there.
+//! The layer that every call passes: it assigns a request ID, adds it to the call's log lines, and logs the
+//! end of the call.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -22,10 +22,10 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use ulid::Ulid;
 
-/// Answers that are not streams and take longer are worth a look.
+/// Unary calls that take longer are logged as slow.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// The longest name of a call that is taken over from its sender.
+/// The maximum length of a request ID that is accepted from the client.
 const LONGEST_ID: usize = 128;
 
 const FLIGHT: &str = "/arrow.flight.protocol.FlightService/";
@@ -42,7 +42,8 @@ const METHODS: [&str; 9] = [
 ];
 const OTHER: &str = "other";
 
-/// Streams last as long as their clients like, and so does waiting for an event; a rebuild as long as the store is large.
+/// Whether a long duration is normal: streams and waits for events last as long as the client wants, and the
+/// duration of a rebuild depends on the size of the store.
 fn is_long(kind: CallKind) -> bool {
     ["DoGet", "DoPut", "DoExchange", OTHER].contains(&kind.method)
         || [event::name::EVENT_LIST, maintenance::name::CATALOG_REBUILD].contains(&kind.action)
@@ -56,7 +57,7 @@ pub(crate) struct Call {
     action: OnceLock<&'static str>,
     begun: Instant,
     span: Span,
-    /// Its sender is told its name. Callers of this process have no log where they could look for it.
+    /// Whether the response includes the request ID. In-process callers have no log to look it up in.
     named: bool,
 }
 
@@ -68,13 +69,13 @@ impl Call {
         let id =
             id.unwrap_or_else(|| HeaderValue::try_from(Ulid::new().to_string()).expect("a ULID is text"));
         let shown = id.to_str().unwrap_or_default();
-        // Of the highest level, so that it is there for each line that is.
+        // The highest level, so that every log line of the call has the span.
         let span = tracing::error_span!("call", request = shown, method, action = Empty);
         let named = request.extensions().get::<TcpConnectInfo>().is_some();
         Self { id, method, action: OnceLock::new(), begun: Instant::now(), span, named }
     }
 
-    /// Notes which action it runs.
+    /// Records which action the call runs.
     pub(crate) fn runs(&self, name: &str) {
         let ours = event::name::ALL.into_iter().chain(maintenance::name::ALL);
         let known = action::name::ALL.into_iter().chain(ours).find(|known| *known == name);
@@ -93,17 +94,17 @@ impl Call {
     }
 }
 
-/// Text that does no harm in a log.
+/// Whether the text is safe to log.
 fn is_name(id: &HeaderValue) -> bool {
     (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// Tells the end of a call when it is dropped.
+/// Logs the end of a call when it is dropped.
 #[derive(Debug)]
 struct Running {
     call: Arc<Call>,
     metrics: Arc<Metrics>,
-    /// Not known: the client left before the end.
+    /// `None`: the client disconnected before the end.
     code: Option<Code>,
 }
 
@@ -134,8 +135,7 @@ impl Drop for Running {
     }
 }
 
-/// The answer to a call that failed. What the server itself failed at is logged here, with its cause, which the caller
-/// does not get.
+/// The status of a failed call. Logs server failures with their cause; the status omits the cause.
 pub(crate) fn status_of(error: Error) -> Status {
     match &error {
         Error::Internal(_) => tracing::error!(cause = %error.detail(), "internal error"),
@@ -145,7 +145,7 @@ pub(crate) fn status_of(error: Error) -> Status {
     status::status(error.code(), error.to_string())
 }
 
-/// Whether a failure is the operator's to look at; the others are their callers'.
+/// Whether a failure concerns the operator; all others concern their callers.
 fn is_ours(code: Code) -> bool {
     matches!(
         code,
@@ -170,7 +170,7 @@ impl<S> Layer<S> for CallsLayer {
     }
 }
 
-/// Services whose calls are named and told.
+/// Services whose calls have request IDs and log lines.
 #[derive(Debug, Clone)]
 pub(crate) struct Calls<S> {
     inner: S,
@@ -206,7 +206,7 @@ where
     }
 }
 
-/// The rest of an answer.
+/// The rest of a response.
 struct Answer {
     inner: Body,
     running: Running,

@@ -1,4 +1,4 @@
-//! Opening, serving, ending.
+//! Starting a server, serving, shutdown.
 
 use std::fs::File;
 use std::future::Future;
@@ -31,34 +31,34 @@ use crate::connections::Counted;
 use crate::request_layer::CallsLayer;
 use crate::service::{Service, reflection, transport_refusals};
 
-/// What one stream may have in flight; a lane that waits for the disk holds no more than this.
+/// Flow-control window of one stream; a lane that waits for the disk buffers no more than this.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// Per connection: large, so that lanes that wait do not hold up the others of their connection.
+/// Per connection: large, so that waiting lanes do not block the other lanes of their connection.
 const CONNECTION_WINDOW: u32 = 1 << 30;
 const FRAME_BYTES: u32 = 256 << 10;
-/// A client that vanished without a word is noticed after these two.
+/// The server detects a vanished client after these two periods.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server on a store that it has for itself, or with others.
+/// A server with exclusive or shared access to a store.
 #[derive(Debug)]
 pub struct Server {
     core: Arc<Engine>,
-    /// Held until the server is dropped; tells others where it is reached.
+    /// Locked until the server is dropped; contains the server's address for other processes.
     lock: File,
 }
 
 impl Server {
-    /// Takes the store, and recovers what an earlier process left.
+    /// Opens the store and recovers the state that an earlier process left.
     ///
     /// # Errors
-    /// [`Error::Startup`] if the store cannot be used: not writable, or taken by another server.
+    /// [`Error::Startup`] if the store cannot be used: not writable, or in use by another server.
     pub async fn open(config: Config) -> Result<Self> {
         config.check()?;
         Self::on(StoreAccess::take(&config, AccessMode::Serve).await?, config).await
     }
 
-    /// Recovers what an earlier process left in a store.
+    /// Recovers the state that an earlier process left in a store.
     pub(crate) async fn on(hold: StoreAccess, config: Config) -> Result<Self> {
         let (core, lock) = startup::open(hold, config).await?;
         Ok(Self { core, lock })
@@ -68,38 +68,41 @@ impl Server {
         &self.core
     }
 
-    /// Joins the small chunks of finalized sequences to large ones, sorted by time; reading and recording go on
-    /// meanwhile. The files of the old ones are removed with those that no record names.
+    /// Merges small chunks of finalized sequences into large, time-sorted ones; reading and recording
+    /// continue meanwhile. Garbage collection removes the files of the old chunks with other unreferenced
+    /// files.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalog cannot be
-    /// used; topics that are damaged are in the report.
+    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalog cannot
+    /// be used; damaged topics are in the report.
     pub async fn compact(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
         compact::run(&self.core, progress).await
     }
 
-    /// Makes the catalog anew from the store, a sequence at a time; reading and recording go on meanwhile. One that was
-    /// cut short, by [`Self::shutdown`] too, is simply begun again.
+    /// Rebuilds the catalog from the store, one sequence at a time; reading and recording continue meanwhile.
+    /// An interrupted rebuild, also by [`Self::shutdown`], can simply be restarted.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalog cannot be
-    /// used; [`Error::ShuttingDown`]. Sequences that are damaged are in the report.
+    /// [`Error::Full`], [`Error::StoreUnavailable`] or [`Error::Internal`] if the store or the catalog cannot
+    /// be used; [`Error::ShuttingDown`]. Damaged sequences are in the report.
     pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
         online_rebuild::run(&self.core, progress, &self.core.stopping).await
     }
 
-    /// The Flight service, for a transport of the caller's.
+    /// The Flight service, for a transport that the caller provides.
     pub fn service(&self) -> FlightServiceServer<Service> {
         FlightServiceServer::new(Service::new(Arc::clone(&self.core)))
             .max_decoding_message_size(self.core.config.max_message_bytes)
             .max_encoding_message_size(usize::MAX)
     }
 
-    /// Serves Flight, gRPC health and reflection on TCP connections until `shutdown` is ready. Then puts are cut short (what they stored stays, a later
-    /// put goes on), and reads may go on for the configured grace.
+    /// Serves Flight, gRPC health and reflection on TCP connections until `shutdown` is ready. The server
+    /// then interrupts puts (stored rows are kept, a later put resumes), and lets reads continue for the
+    /// configured grace period.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the transport fails; [`Error::OwnershipLost`] some time after another daemon took the bucket.
+    /// [`Error::Internal`] if the transport fails; [`Error::OwnershipLost`] some time after another daemon
+    /// took the bucket.
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
         let told = listener.local_addr().and_then(|bound| store_access::tell_address(&self.lock, bound));
         told.map_err(|e| Error::internal("writing to the state folder", e))?;
@@ -140,7 +143,7 @@ impl Server {
                 () = &mut asked => {}
                 () = fence.lost() => {
                     say_goodbye(&mut reporter).await;
-                    // Whoever calls meanwhile reads why.
+                    // Calls that arrive meanwhile get the reason as their error.
                     select! {
                         () = asked => {}
                         () = tokio::time::sleep(self.core.config.lost_grace) => lost.store(true, Ordering::Relaxed),
@@ -177,8 +180,9 @@ impl Server {
         if lost.load(Ordering::Relaxed) { self.core.check_owner() } else { Ok(()) }
     }
 
-    /// Ends the server: puts and reads are cut short, chunks that are being written are finished, the store is
-    /// released. Rows that were acknowledged and are not in a chunk yet stay in the log; the next start goes on.
+    /// Shuts the server down: interrupts puts and reads, finishes chunks that are being written, and releases
+    /// the store. Acknowledged rows that are not in a chunk yet stay in the WAL; the next start resumes with
+    /// them.
     pub async fn shutdown(self) {
         startup::shutdown(&self.core).await;
     }
@@ -186,13 +190,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Also without `shutdown` the background work ends.
+        // Without `shutdown`, dropping the server also ends the background work.
         self.core.closing.cancel();
         self.core.stopping.cancel();
     }
 }
 
-/// Tells those who watch the health, and ends their streams, which would hold up the end.
+/// Notifies health watchers and ends their streams, which would otherwise block the shutdown.
 async fn say_goodbye(reporter: &mut HealthReporter) {
     for service in ["", <FlightServiceServer<Service> as NamedService>::NAME] {
         reporter.set_service_status(service, ServingStatus::NotServing).await;

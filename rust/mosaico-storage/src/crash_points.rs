@@ -1,13 +1,15 @@
-//! Where a test may end the process as kill -9 would: before and after each durable step.
+//! Crash points: places before and after each durable step at which a test can end the process as `kill -9`
+//! would.
 //!
-//! `MOSAICO_CRASH_AT=n` ends it at the n-th step it passes. Only builds with the feature `crash-points` know this.
+//! `MOSAICO_CRASH_AT=n` ends the process at the n-th crash point. Only builds with the feature `crash-points`
+//! read it.
 
-/// A step. Nothing at all in other builds.
+/// A crash point; a no-op without the feature.
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn point() {}
 
-/// A step; the process ends here if it is the one that was asked for.
+/// A crash point; ends the process if its number is the requested one.
 #[cfg(feature = "crash-points")]
 pub fn point() {
     use std::sync::LazyLock;

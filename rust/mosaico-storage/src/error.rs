@@ -1,7 +1,8 @@
-//! What can go wrong, in the words that callers read. [`Error::code`] is the one table to the codes that travel.
+//! All errors, with the texts that callers read. [`Error::code`] is the only table that maps them to wire
+//! codes.
 //!
-//! Creating an error has no side effect. An error carries its cause to where it is handled, and is logged there, once:
-//! `calls.rs` for calls, `tasks/` for background work, the program for a start or a command that fails.
+//! Creating an error has no side effect. An error carries its cause to the place that handles it, which logs
+//! it once: `calls.rs` for calls, `tasks/` for background work, the program for a failed start or command.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -14,20 +15,20 @@ use mosaico_wire::query::QueryError;
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A refused request or a failed piece of work. Texts name the offending value and the way out; causes that
-/// only an operator can act on (paths, SQL, library errors) are in [`Self::detail`], which is for the log.
+/// A refused request or a failed operation. The text names the offending value and the remedy; causes that
+/// only an operator can act on (paths, SQL, library errors) are in [`Self::detail`], for the daemon's log.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A name or locator is malformed.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A query that cannot be understood.
+    /// A query is malformed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// A request that cannot be understood.
+    /// A request is malformed.
     #[error("{0}")]
     Invalid(String),
-    /// A request that cannot be served, for the reason that the code names.
+    /// A request cannot be served; the code gives the reason.
     #[error("{1}")]
     Refused(ErrorCode, String),
     /// No such sequence.
@@ -54,7 +55,7 @@ pub enum Error {
     /// The sequence is finalized.
     #[error("sequence `{0}` is locked: finalized data is immutable; write to a new sequence")]
     SequenceLocked(String),
-    /// The sequence was left without being finalized.
+    /// The sequence was abandoned without being finalized.
     #[error(
         "sequence `{0}` was ended without being finalized: its writer left it, or was silent for too long; what it \
          holds can be read; delete it, or write to a new sequence"
@@ -69,72 +70,72 @@ pub enum Error {
     /// Another put is open on the topic.
     #[error("topic `{0}` is being written by another stream; end that one first")]
     TopicBusy(String),
-    /// The same writer opened another put.
+    /// The same writer opened another put on the topic.
     #[error("the stream of topic `{0}` was ended: its writer goes on over another connection")]
     Replaced(String),
-    /// The resource is being removed, or was removed while the call ran.
+    /// The resource is being removed, or was removed during the call.
     #[error("`{0}` was deleted while the call ran")]
     Deleted(String),
-    /// The client's stream broke.
+    /// The client's stream ended abnormally.
     #[error("the stream of topic `{topic}` broke after {durable_rows} durable rows: {cause}")]
     Broken {
         /// Topic locator.
         topic: String,
-        /// Rows that are kept.
+        /// Rows that are durable.
         durable_rows: u64,
-        /// Why, as far as it is known.
+        /// The cause, if known.
         cause: &'static str,
     },
     /// The store's device is full.
     #[error("the store is full: {0}; free space and write again, acknowledged rows are kept")]
     Full(Failure),
-    /// The store does not answer in time, or says that it cannot serve now.
+    /// The store timed out or reported that it is unavailable.
     #[error(
         "the store is not available: {0} failed or took too long; try again later, acknowledged rows are kept"
     )]
     StoreUnavailable(Failure),
-    /// Rows are in the log of another daemon.
+    /// Some rows are only in another daemon's WAL.
     #[error("topic `{topic}` is not complete: {} in the log of the daemon {place}", amount(*rows))]
     Elsewhere {
         /// Topic locator.
         topic: String,
-        /// How many; 0: not known.
+        /// Number of rows; 0 if unknown.
         rows: u64,
-        /// Which daemon, and what to do.
+        /// The daemon that has them, and the remedy.
         place: String,
     },
     /// Another daemon owns the bucket now; the text names it.
     #[error("{0}")]
     OwnershipLost(String),
-    /// The server ends.
+    /// The server is shutting down.
     #[error("the server is shutting down; connect again later")]
     ShuttingDown,
-    /// An action or call that this server does not know.
+    /// This server does not know the action or call.
     #[error("{0}")]
     Unimplemented(String),
     /// The daemon cannot start with this configuration or store.
     #[error("{0}")]
     Startup(String),
-    /// Something in the store has a format that only newer versions of the program know.
+    /// An item in the store has a format that only newer versions of the program can read.
     #[error(
         "this store was written by a newer version: {what} has format version {found}, this daemon reads up to \
          {known}; upgrade mosaicod"
     )]
     NewerFormat {
-        /// What it is, with its path.
+        /// The item, with its path.
         what: String,
         /// Its version.
         found: u32,
         /// The newest version that this program knows.
         known: u32,
     },
-    /// A bug or a broken store; the details are in the server's log.
+    /// A bug or a broken store; the server logs the details.
     #[error("internal error while {0}; the server's log has the details")]
     Internal(Failure),
 }
 
 impl Error {
-    /// What happened, for programs.
+    /// The machine-readable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Name(_) => ErrorCode::BadName,
@@ -168,19 +169,19 @@ impl Error {
         }
     }
 
-    /// What a caller can act on.
+    /// The class of error that a caller can act on.
     pub fn kind(&self) -> ErrorKind {
         self.code().kind()
     }
 
-    /// `what` has the format `found`, of which no version up to `known` can read it.
+    /// `what` has format version `found`; this program reads versions up to `known`.
     pub fn newer(what: impl Into<String>, found: u32, known: u32) -> Self {
         Self::NewerFormat { what: what.into(), found, known }
     }
 
-    /// A failure inside the server. A full device and a store that is not available are told apart.
+    /// A failure inside the server. Distinguishes a full device and an unavailable store.
     pub fn internal(doing: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> Self {
-        // That was logged once, when it was noticed.
+        // The daemon logged this once, when it noticed the loss.
         if let Some(OwnershipLost(text)) = lost_owner(&cause) {
             return Self::OwnershipLost(text);
         }
@@ -201,13 +202,13 @@ impl Error {
         }
     }
 
-    /// The text with the cause behind it: for the log and for operators, not for callers.
+    /// The text followed by its cause: for the daemon's log and for operators, not for callers.
     pub fn detail(&self) -> impl fmt::Display {
         Detail(self)
     }
 }
 
-/// What the server was doing when it failed, which is all that the text shows, and the cause.
+/// What the server was doing when it failed (all that the text shows), and the cause.
 #[derive(Debug, Clone)]
 pub struct Failure {
     doing: String,
@@ -219,7 +220,7 @@ impl Failure {
         Self { doing: doing.into(), cause: Some(Arc::new(cause)) }
     }
 
-    /// The same failure, described by a caller that knows better what was being done.
+    /// The same failure, described by a caller with more context.
     pub fn during(self, doing: impl Into<String>) -> Self {
         Self { doing: doing.into(), ..self }
     }
@@ -231,7 +232,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A failure without a foreign cause.
+/// A failure without an underlying error.
 impl From<String> for Failure {
     fn from(doing: String) -> Self {
         Self { doing, cause: None }
@@ -249,7 +250,7 @@ struct Detail<'a>(&'a Error);
 impl fmt::Display for Detail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            // Its text refers to the log, where this goes.
+            // The error's own text refers to the daemon's log, where this text is written.
             Error::Internal(failure) => write!(f, "internal error while {failure}")?,
             error => write!(f, "{error}")?,
         }
@@ -269,7 +270,7 @@ impl fmt::Display for Detail<'_> {
     }
 }
 
-/// Another daemon owns the bucket; the text says which one, and what to do.
+/// Another daemon owns the bucket; the text names it and gives the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct OwnershipLost(pub String);
@@ -298,7 +299,7 @@ fn lost_owner(error: &(dyn StdError + 'static)) -> Option<OwnershipLost> {
     None
 }
 
-/// The store gave no answer, or one that says no more than that it cannot serve now.
+/// The store did not respond, or responded only that it is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[error("the store does not serve this now{}", .0.as_ref().map(|e| format!(": {e}")).unwrap_or_default())]
 pub struct Unavailable(pub Option<object_store::Error>);
@@ -317,12 +318,12 @@ fn amount(rows: u64) -> String {
     }
 }
 
-/// Foreign errors, as far as this crate tells them apart.
+/// Classes of foreign errors that this crate distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     /// The device is full.
     Full,
-    /// The store cannot serve now.
+    /// The store is unavailable now.
     Unavailable,
     Other,
 }
@@ -339,7 +340,7 @@ fn class(error: &(dyn StdError + 'static)) -> Class {
             if full.contains(&io.kind()) {
                 return Class::Full;
             }
-            // An io::Error may wrap another one without naming it as its source.
+            // An `io::Error` may wrap another error without returning it as its source.
             if let Some(inner) = io.get_ref() {
                 return class(inner);
             }

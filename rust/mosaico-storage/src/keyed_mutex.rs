@@ -1,4 +1,4 @@
-//! One lock per key, for as long as somebody holds it or waits for it.
+//! One lock per key; a lock exists only while a task has it or waits for it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -37,7 +37,7 @@ impl<K: Eq + Hash + Clone> Locks<K> {
         lock.lock_owned().await
     }
 
-    /// Waits until each lock of `keys` that is held now was free.
+    /// Waits until each currently taken lock whose key matches `keys` has been free once.
     pub async fn free(&self, keys: impl Fn(&K) -> bool) {
         let held: Vec<Arc<Lock>> = {
             let locks = self.0.lock();

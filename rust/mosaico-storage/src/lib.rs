@@ -1,14 +1,15 @@
-//! What lies in a store, and how it is read and written: formats, objects and the write-ahead log.
+//! The contents of a store, and how to read and write them: formats, objects and the write-ahead log (WAL).
 //!
-//! Owns the layout of the store, the versions and checksums of its records, Parquet chunks, WAL segments, and the
-//! access to a folder or a bucket within time limits.
+//! Owns the layout of the store, the versions and checksums of its records, Parquet chunks, WAL segments, and
+//! the access to a folder or a bucket within time limits.
 //!
-//! May know: Arrow, Parquet, `object_store`, the wire's names. Never belongs here: SQL, sequences that are open, other
-//! daemons, anything that decides *when* something is written or deleted.
+//! May depend on: Arrow, Parquet, `object_store`, the wire's names. Never belongs here: SQL, open sequences,
+//! other daemons, any decision *when* to write or delete something.
 //!
-//! Floors, from the ground: `error`, `timer`, `crash_points` → `format` → `objects` → `wal`.
+//! Layers, from the bottom: `error`, `timer`, `crash_points` → `format` → `objects` → `wal`.
 
-// A crate of the workspace alone: its functions are documented, most fields say what they are by name and type.
+// An internal crate of the workspace: its functions are documented; the names and types of most fields
+// explain them.
 #![allow(missing_docs)]
 
 pub mod crash_points;

@@ -1,4 +1,4 @@
-//! How long operations take, by operation and outcome.
+//! Durations of operations, by operation and outcome.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-/// Upper bounds of durations in seconds: a sync of a fast disk to a store that hardly answers.
+/// Upper bounds of durations in seconds: from a sync of a fast disk to a store that hardly responds.
 const SECONDS: [f64; 12] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// Histograms of durations, one per label set.
@@ -24,20 +24,20 @@ pub fn times<L: Clone + std::hash::Hash + Eq>() -> Times<L> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-/// Labels of an operation that ended.
+/// Labels of a finished operation.
 pub struct Operation {
     operation: &'static str,
     result: &'static str,
 }
 
-/// Reads of the cache of chunks, in blocks.
+/// Reads of the chunk cache, in blocks.
 #[derive(Debug, Clone, Default)]
 pub struct CacheReads {
     pub hits: Counter,
     pub misses: Counter,
 }
 
-/// Measures operations of one kind of thing.
+/// Measures operations of one kind.
 #[derive(Debug, Clone)]
 pub struct Timer(pub Times<Operation>);
 
@@ -53,7 +53,7 @@ impl Timer {
         Timing { times: self.0.clone(), operation, result: "cancelled", begun: Instant::now() }
     }
 
-    /// Measures an operation; `result` says what its outcome is called.
+    /// Measures an operation; `result` returns the label of its outcome.
     pub async fn time<T>(
         &self,
         operation: &'static str,
@@ -72,7 +72,7 @@ impl Timer {
 pub struct Timing {
     times: Times<Operation>,
     operation: &'static str,
-    /// What the outcome is called; until it is there, the operation counts as cancelled.
+    /// The label of the outcome; until it is set, the operation counts as cancelled.
     result: &'static str,
     begun: Instant,
 }

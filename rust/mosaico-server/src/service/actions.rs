@@ -167,7 +167,7 @@ async fn notifications(
 ) -> Result<Vec<u8>> {
     let subject = subject(&parse::<Named>(action, body)?.name)?;
     let found = match lifecycle::notifications(core, &subject).await {
-        // 0.2 clients ask without knowing whether the resource still exists.
+        // 0.2 clients send this without knowing whether the resource still exists.
         Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => Vec::new(),
         found => found?,
     };

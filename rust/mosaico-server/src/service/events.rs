@@ -1,4 +1,4 @@
-//! `event_list`: what happened, or the wait for what happens next.
+//! `event_list`: returns past events, or waits for the next one.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 use ulid::Ulid;
 
-/// Events per answer.
+/// Maximum number of events per response.
 const MOST: u32 = 1000;
 
-/// The longest wait for an event; clients ask again.
+/// The longest wait for an event; clients repeat the call.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Lists events after the cursor; without any, waits for one as long as the request says.
+/// Lists events after the cursor; if there are none, waits for one as long as the request allows.
 pub(crate) async fn list(core: &Engine, request: EventList) -> Result<EventPage> {
     let sequence = request.sequence.as_deref().map(SequenceName::parse).transpose()?;
     let parse = |after: &String| {
@@ -37,7 +37,7 @@ pub(crate) async fn list(core: &Engine, request: EventList) -> Result<EventPage>
     let mut news = core.catalog.news();
     loop {
         news.mark_unchanged();
-        // Before the events: what comes meanwhile lies behind the cursor.
+        // Read before the events: events that arrive meanwhile are after the cursor.
         let Some(newest) = core.catalog.newest_event().await? else {
             if filter.limit == 0 || !wait(core, &mut news, deadline).await {
                 return Ok(EventPage { events: Vec::new(), cursor: filter.after });
@@ -62,7 +62,7 @@ pub(crate) async fn list(core: &Engine, request: EventList) -> Result<EventPage>
     }
 }
 
-/// Tells that events after a cursor are not kept any more.
+/// An event that reports that events after a cursor are not retained any more.
 async fn gap(core: &Engine, after: &str) -> Result<Option<Event>> {
     let Some(id) = core.archive.dropped_after(after).await? else { return Ok(None) };
     let at_ms = id.parse::<Ulid>().map_or(0, |id| id.timestamp_ms());
@@ -71,7 +71,7 @@ async fn gap(core: &Engine, after: &str) -> Result<Option<Event>> {
     Ok(Some(Event { id, kind: EventKind::Gap, sequence: None, topic: None, at_ns, detail }))
 }
 
-/// Waits for a change; false: it is time to answer.
+/// Waits for a change; false: the deadline has passed.
 async fn wait(core: &Engine, news: &mut tokio::sync::watch::Receiver<()>, deadline: Instant) -> bool {
     select! {
         changed = news.changed() => changed.is_ok(),

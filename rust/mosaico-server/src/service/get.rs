@@ -27,13 +27,13 @@ use super::{Items, check_body, info};
 use crate::peers::{self, PeerPool};
 use crate::request_layer::status_of;
 
-/// Messages that are ready before the client asks for them.
+/// Messages that are prepared before the client requests them.
 const READY_MESSAGES: usize = 1;
 
-/// How often a followed topic is asked whether its first upload has begun.
+/// The interval for checking whether the first upload of a followed topic has begun.
 const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 
-/// The messages for a ticket.
+/// Returns the messages for a ticket.
 pub(crate) async fn messages(
     core: &Arc<Engine>,
     pool: &Arc<PeerPool>,
@@ -51,7 +51,7 @@ pub(crate) async fn messages(
     let encoded =
         if options.follow { None } else { Some(encode(core, pool, &topic, &ticket, options).await?) };
     let (core, pool) = (Arc::clone(core), Arc::clone(pool));
-    // A task of its own: decoding must not hold up the other streams of the connection.
+    // A separate task: decoding must not block the other streams of the connection.
     let work = async move {
         let _reading = reading;
         let mut topic = topic;
@@ -64,7 +64,7 @@ pub(crate) async fn messages(
             },
         };
         let ending = if options.follow { &core.stopping } else { &core.halting };
-        // A message is made when there is room for it, not before.
+        // Prepares a message only when the channel has capacity for it.
         while let Ok(room) = sender.reserve().await {
             let message = select! {
                 message = encoded.next() => message,
@@ -108,13 +108,13 @@ async fn encode(
     });
     let size = core.batch_sizer(options.together);
     let wanted = ReadRequest { window: ticket.window, select: Arc::clone(&select), size };
-    // Rows may only follow a schema that was announced.
+    // The schema must precede all rows.
     let batches = match topic.schema {
         Some(_) if options.follow => follow_topic(core, topic, wanted).await?,
         Some(_) => read_topic(core, topic, &wanted).await?,
         None => stream::empty().boxed(),
     };
-    // arrow-flight's own encoder announces large lists as lists, and measures whole buffers instead of slices.
+    // arrow-flight's own encoder declares large lists as lists, and measures whole buffers instead of slices.
     let first = FlightData { data_header: schema_message(select.schema()).into(), ..Default::default() };
     let metrics = Arc::clone(&core.metrics);
     let rows = batches.map(move |batch| {
@@ -133,7 +133,7 @@ async fn encode(
     Ok(stream::iter([Ok(first)]).chain(rows).boxed())
 }
 
-/// Waits for the topic's schema, which its first upload brings.
+/// Waits for the topic's schema, which its first upload sets.
 async fn encode_later(
     core: &Arc<Engine>,
     pool: &PeerPool,
@@ -157,7 +157,7 @@ fn failing(error: Error) -> Encoded {
 }
 
 async fn status(core: &Engine, topic: &TopicRow, error: Error) -> Status {
-    // Files vanish below a reader only when their topic is deleted.
+    // A reader's files vanish only when the topic is deleted.
     let found = core.catalog.topic_by_id(topic.id).await;
     let gone = found.is_ok_and(|row| row.is_none_or(|row| row.deleting));
     status_of(if gone { Error::Deleted(topic.locator.to_string()) } else { error })

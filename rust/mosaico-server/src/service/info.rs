@@ -64,7 +64,7 @@ pub(crate) async fn describe(
         (topic_schema(&topic)?, vec![topic], system)
     } else {
         let sequence = core.catalog.sequence(&SequenceName::parse(locator)?).await?;
-        // Topics after their sequence: one that has ended gets no more.
+        // Read the topics after their sequence: an ended sequence gets no more topics.
         let topics = core.catalog.topics(sequence.id).await?;
         let metadata = sequence_metadata(&sequence.user_metadata);
         let system = sequence_system(&sequence, &topics);
@@ -112,7 +112,7 @@ pub(crate) fn topic_system(topic: &TopicRow) -> SystemInfo {
     }
 }
 
-/// The schema that readers of a topic get; without fields before its first upload.
+/// The schema that readers of a topic get; it has no fields before the first upload.
 pub(crate) fn topic_schema(topic: &TopicRow) -> Result<Schema> {
     let properties = Properties {
         serialization_format: topic.serialization_format,
@@ -126,12 +126,12 @@ pub(crate) fn topic_schema(topic: &TopicRow) -> Result<Schema> {
     Ok(Schema::new_with_metadata(fields, metadata))
 }
 
-/// Rows and bounds of a topic with what is still in the log.
+/// Rows and bounds of a topic, including rows in the WAL.
 async fn extent(core: &Engine, topic: &TopicRow) -> Result<(u64, Option<(i64, i64)>)> {
     if topic.committed_ns.is_some() {
         return Ok((topic.rows, topic.bounds));
     }
-    // Segments before chunks: a background job moves rows from the former to the latter.
+    // Read segments before chunks: a background job moves rows from segments to chunks.
     let live = core.live.get(topic.id).map(|live| (live.durable().durable_rows, live.indexed()));
     let row = core.catalog.topic_by_id(topic.id).await?;
     let row = row.as_ref().unwrap_or(topic);
@@ -139,7 +139,7 @@ async fn extent(core: &Engine, topic: &TopicRow) -> Result<(u64, Option<(i64, i6
     let Some((durable, segments)) = live else { return Ok((stored, bounds)) };
     let mut durable = durable.saturating_sub(lost_rows(&row.damage));
     if core.cluster.is_some() {
-        // Other daemons may have rows before or after ours.
+        // Other daemons may have rows before or after those of this daemon.
         let chunks: HashSet<ChunkId> =
             core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.id).collect();
         let ours = segments.iter().filter(|(index, _)| !chunks.contains(index));

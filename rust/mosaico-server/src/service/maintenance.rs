@@ -1,4 +1,4 @@
-//! Actions that work on the whole store, and tell how far they are.
+//! Actions that process the whole store and report their progress.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use super::Items;
 use super::actions::{parse, respond};
 use crate::request_layer::status_of;
 
-/// Steps that may wait for a slow client; the others are left out.
+/// Progress messages that are buffered for a slow client; further ones are dropped.
 const WAITING: usize = 4;
 
-/// Makes the catalog anew until the client leaves. What was begun for one sequence is brought to its end.
+/// Rebuilds the catalog until the client disconnects. A sequence whose rebuild has started is finished.
 pub(crate) fn rebuild(core: Arc<Engine>, body: &[u8]) -> Result<Items<ActionResult>> {
     parse::<Nothing>(CATALOG_REBUILD, body)?;
     let (steps, received) = mpsc::channel::<Result<ActionResult, Status>>(WAITING);

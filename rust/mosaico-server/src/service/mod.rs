@@ -1,4 +1,4 @@
-//! The Flight service: what arrives on the wire, checked and handed on.
+//! The Flight service: validates incoming calls and dispatches them.
 
 mod actions;
 mod events;
@@ -34,7 +34,7 @@ use tracing::Instrument;
 use crate::peers::PeerPool;
 use crate::request_layer::{Call, status_of};
 
-/// The value of the response header by which clients recognise this server.
+/// The value of the response header that identifies this server to clients.
 const SERVER: &str = concat!("mosaicolabs/", env!("CARGO_PKG_VERSION"));
 
 /// The Flight service of one [`crate::Server`].
@@ -60,10 +60,10 @@ fn answer<T>(body: T) -> Response<T> {
     response
 }
 
-/// Largest JSON body, command or ticket. Rows travel in streams and are not meant.
+/// Maximum size of a JSON body, command or ticket. Rows are sent in streams and have other limits.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// Refuses a body before anything is made of it.
+/// Refuses an oversized body before it is parsed.
 fn check_body(what: &str, body: &[u8]) -> Result<(), Error> {
     if body.len() <= MAX_BODY_BYTES {
         return Ok(());
@@ -77,7 +77,8 @@ fn not_served<T>(call: &str) -> Answer<T> {
     Err(status_of(Error::Unimplemented(text)))
 }
 
-/// Whatever it is that is no number does not matter: it only makes messages smaller.
+/// The number of streams that the client reads together. A value that is not a number is ignored: it only
+/// affects the size of messages.
 fn together(request: &Request<Ticket>) -> usize {
     let told = request.metadata().get(TOGETHER_HEADER).and_then(|value| value.to_str().ok());
     told.and_then(|told| told.parse().ok()).unwrap_or(1)
@@ -143,10 +144,10 @@ impl FlightService for Service {
             return Ok(answer(maintenance::rebuild(core, &body).map_err(status_of)?));
         }
         let body = if r#type == EVENT_LIST {
-            // Whoever waits for events may leave.
+            // A client may cancel its wait for events.
             actions::run(&core, &r#type, &body).await
         } else {
-            // A client that leaves must not cut a change short.
+            // A client that disconnects must not interrupt a change.
             let action = async move { actions::run(&core, &r#type, &body).await };
             let action = self.engine.tasks.spawn(action.in_current_span());
             let ended = action.await;

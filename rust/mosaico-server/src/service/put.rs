@@ -1,4 +1,4 @@
-//! `DoPut`: checks what arrives and hands it to the log; answers with what is durable.
+//! `DoPut`: validates batches, appends them to the WAL, and acknowledges durable rows.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use tracing::Instrument;
 use super::{Items, check_body};
 use crate::request_layer::status_of;
 
-/// The acknowledgements of a put. They are coalesced: a client that does not read them holds nothing up.
+/// The acknowledgements of a put. They are coalesced: a client that does not read them blocks nothing.
 pub(crate) fn stream(core: &Arc<Engine>, input: Streaming<FlightData>) -> Items<PutResult> {
     let (acks, mut durable) = watch::channel(PutAck::default());
     let mut job = tokio::spawn(store(Arc::clone(core), input, acks).in_current_span());
@@ -48,7 +48,7 @@ pub(crate) fn stream(core: &Arc<Engine>, input: Streaming<FlightData>) -> Items<
     answers
 }
 
-/// How long the rest of a failed put is read and thrown away.
+/// How long the server drains the rest of a failed put.
 const DRAIN: Duration = Duration::from_secs(2);
 
 async fn store(
@@ -62,7 +62,8 @@ async fn store(
     })?;
     let command = command(&first)?;
     let locator = TopicLocator::parse(&command.resource_locator)?;
-    // After a message that it cannot decode, tonic's stream fails for ever without waiting; here it ends.
+    // After a message that it cannot decode, tonic's stream yields errors forever without waiting; this
+    // wrapper ends the stream.
     let input = input.scan(false, |failed, message| {
         let message = (!*failed).then_some(message);
         *failed |= matches!(message, Some(Err(_)));
@@ -76,7 +77,7 @@ async fn store(
         Ok(message) => Ok(FlightData { app_metadata: Bytes::new(), ..message }),
         Err(status) => Err(FlightError::Tonic(Box::new(status))),
     });
-    // The decoder panics on some malformed headers, such as a list type without an item.
+    // The decoder panics on some malformed headers, such as a list type without an item field.
     let mut messages = AssertUnwindSafe(FlightDataDecoder::new(messages)).catch_unwind().map(|message| {
         message.unwrap_or_else(|_| Err(FlightError::DecodeError("the decoder panicked".into())))
     });
@@ -108,15 +109,16 @@ async fn store(
     let mut incoming = Box::pin(incoming);
     let outcome = session.run(&mut incoming).await;
     if outcome.is_err() {
-        // Dropping a stream that the client still writes resets it, and the reset can overtake the error.
+        // Dropping a stream that the client is still writing resets the stream, and the reset can overtake
+        // the error.
         let drain = async move { while incoming.next().await.is_some() {} };
         tokio::spawn(tokio::time::timeout(DRAIN, drain));
     }
     outcome
 }
 
-/// The message with its body as the decoder expects it; the elided one, as it goes into the log, is what it keeps as
-/// `app_metadata`.
+/// Returns the message with its body expanded for the decoder; `app_metadata` keeps the body with elided zero
+/// runs for the WAL.
 fn whole(message: FlightData, limit: usize) -> Result<FlightData, FlightError> {
     let body = zero_runs::unpack(&message.data_body, limit);
     let body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?;
@@ -147,7 +149,7 @@ fn command(first: &FlightData) -> Result<PutCommand> {
         .map_err(|e| bad(format!("the put stream's command is malformed: {e}")))
 }
 
-/// Checks a batch and makes it ready for the log; `None` without rows.
+/// Validates a batch and encodes it for the WAL; `None` without rows.
 fn check(
     topic: &ActiveTopic,
     sent: &SchemaRef,
@@ -190,7 +192,7 @@ fn check(
     Ok(Some(PendingBatch { frame, rows }))
 }
 
-/// What a broken stream or an undecodable message means.
+/// The error for a broken stream or an undecodable message.
 fn failure(locator: &TopicLocator, durable_rows: u64, limit: usize, error: FlightError) -> Error {
     match error {
         FlightError::Tonic(status) if status.code() == Code::OutOfRange => refused(&status, limit),

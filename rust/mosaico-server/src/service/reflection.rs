@@ -1,4 +1,4 @@
-//! What gRPC reflection tells about the Flight service: arrow-flight ships no descriptors, so here they are.
+//! gRPC reflection of the Flight service: arrow-flight ships no descriptors, so this module defines them.
 
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{
@@ -9,7 +9,7 @@ use prost_types::{
 const PACKAGE: &str = "arrow.flight.protocol";
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
 
-/// Name, number and type of a field; `[T]` is repeated, what is not a scalar is a message or the enum.
+/// Name, number and type of a field; `[T]` is repeated; a type that is not a scalar is a message or the enum.
 type Field = (&'static str, i32, &'static str);
 
 const MESSAGES: [(&str, &[Field]); 16] = [
@@ -66,7 +66,7 @@ const MESSAGES: [(&str, &[Field]); 16] = [
     ("PutResult", &[("app_metadata", 1, "bytes")]),
 ];
 
-/// Name, request, answer; `[T]` is a stream.
+/// Name, request, response; `[T]` is a stream.
 const METHODS: [(&str, &str, &str); 10] = [
     ("Handshake", "[HandshakeRequest]", "[HandshakeResponse]"),
     ("ListFlights", "Criteria", "[FlightInfo]"),
@@ -106,7 +106,7 @@ pub(crate) fn descriptors() -> FileDescriptorSet {
     FileDescriptorSet { file: vec![timestamp, flight] }
 }
 
-/// `[T]` taken apart.
+/// Splits `[T]` into `T` and true.
 fn many(of: &str) -> (&str, bool) {
     let inner = of.strip_prefix('[').and_then(|of| of.strip_suffix(']'));
     (inner.unwrap_or(of), inner.is_some())

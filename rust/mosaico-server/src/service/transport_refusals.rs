@@ -1,11 +1,11 @@
-//! Statuses that the gRPC layer makes by itself, in our words and with our codes.
+//! Rewrites statuses that the gRPC layer creates itself to this server's texts and codes.
 
 use mosaico_types::ErrorCode;
 use mosaico_wire::status::{ERROR_HEADER, status};
 use tonic::codegen::http::Response;
 use tonic::{Code, Status};
 
-/// Gives a refusal that came from below the services what callers rely on: no library's text, a machine code.
+/// Replaces a refusal of the layers below the services: adds a machine code and removes the library's text.
 pub(crate) fn complete<B>(mut response: Response<B>, max_message_bytes: usize) -> Response<B> {
     if response.headers().contains_key(ERROR_HEADER) {
         return response;
@@ -29,7 +29,7 @@ pub(crate) fn complete<B>(mut response: Response<B>, max_message_bytes: usize) -
         },
         _ => return response,
     };
-    // Fails only for metadata that is no header, and ours is.
+    // Fails only for metadata that is not a valid header; this server's metadata is valid.
     drop(ours.add_header(response.headers_mut()));
     response
 }

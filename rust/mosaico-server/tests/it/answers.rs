@@ -1,4 +1,4 @@
-//! The bytes of everything that a server answers, by question.
+//! The bytes of all responses of a server, by request.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 pub(crate) type Answers = BTreeMap<String, Vec<u8>>;
 
-/// All about sequences and topics.
+/// The responses about sequences and topics.
 pub(crate) async fn about(client: &Client, sequences: &[String], topics: &[String]) -> Answers {
     let mut found = Answers::new();
     for name in sequences {
@@ -35,7 +35,7 @@ pub(crate) async fn about(client: &Client, sequences: &[String], topics: &[Strin
     found
 }
 
-/// What is about no sequence alone.
+/// The responses that concern no single sequence.
 pub(crate) async fn overall(client: &Client) -> Answers {
     let mut found = Answers::new();
     ask(client, &mut found, "layer_list", json!({})).await;
@@ -71,7 +71,7 @@ async fn ask(client: &Client, found: &mut Answers, action: &str, body: Value) {
     found.insert(format!("{action} {body}"), answer);
 }
 
-/// A topic that nothing was ever put to has no rows to get.
+/// A topic without a put has no rows to get.
 async fn rows_of(client: &Client, ticket: Ticket) -> Vec<u8> {
     let messages = async { encoded(client.clone().do_get(ticket).await?.into_inner()).await };
     messages.await.unwrap_or_else(|status| refusal(&status))

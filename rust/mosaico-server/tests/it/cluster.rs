@@ -1,5 +1,5 @@
-//! Servers that share a bucket and a Postgres database, one of which is lost: another one goes on with what it had in
-//! the store's log. They always run on a Postgres.
+//! Servers that share a bucket and a Postgres database. One server is lost, and another resumes with its rows
+//! in the replicated WAL. These tests always need a Postgres.
 
 use std::fs;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tonic::Status;
 
-/// The server with the state folder `name`. Nobody reaches it: reads are not passed on.
+/// The server with the state folder `name`. It has no address: other servers do not forward reads to it.
 fn member(folder: &Path, faults: &Faults, name: &str) -> Config {
     let mut config = bucket_config(folder, faults);
     config.database = database::postgres();
@@ -33,12 +33,12 @@ fn started() -> Option<(TempDir, Faults)> {
     database::postgres()?;
     let folder = TempDir::new().unwrap();
     let faults = bucket(folder.path());
-    // What is recorded stays in the log.
+    // Recorded rows stay in the WAL.
     faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Stall));
     Some((folder, faults))
 }
 
-/// What a writer sends that goes on; returns all acknowledgements.
+/// Puts as a writer that resumes; returns all acknowledgements.
 async fn go_on(
     client: &Client,
     topic: &str,
@@ -77,7 +77,7 @@ fn code(status: &Status) -> Option<&str> {
 
 #[test]
 fn another_one_goes_on_where_the_writer_knows() {
-    // It may not have heard of the last rows.
+    // The writer may not know the last acknowledgements.
     for heard in [12, 9, 0] {
         let Some((folder, faults)) = started() else { return };
         let (key, topic) =
@@ -113,13 +113,13 @@ fn each_step_of_going_on_may_fail() {
             });
             assert!(told.is_err_and(|status| unavailable(&status)), "{operation:?} {path} {effect:?}");
             faults.lift();
-            // The same one after a crash, or a third one after its loss.
+            // The same server after a crash, or a third one after the second is lost.
             let next = if nth == 0 { "b" } else { "c" };
             with_server(member(folder.path(), &faults, next), async |client| {
                 assert_eq!(go_on(client, &topic, 16, from(20)).await.unwrap()[0], 16);
                 finalized(client, &key, 20).await;
             });
-            // What the first one still has was sent again.
+            // The writer has resent the rows that the first server still has on its disk.
             with_server(member(folder.path(), &faults, "a"), async |client| {
                 eventually("it drops its rows", async || files(&folder.path().join("a/log")).is_empty())
                     .await;
@@ -135,7 +135,7 @@ fn who_lost_its_locks_announces_no_change() {
     let (key, topic) =
         crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 12).await);
     with_server(member(folder.path(), &faults, "b"), async |client| {
-        // It has the lock of the sequence and looks what there is to go on with.
+        // The server has the lock of the sequence and lists the WAL to find where to resume.
         faults.add(fault(Operation::List, "/wal", When::Nth(0), Effect::Stall));
         let lose = async {
             eventually("it looks", async || faults.hits() > 0).await;
@@ -152,7 +152,8 @@ fn who_lost_its_locks_announces_no_change() {
     });
 }
 
-/// Ends the session that the server with the state folder `name` has its locks in, and waits until it has another one.
+/// Ends the database session in which the server with the state folder `name` has its locks, and waits until
+/// the server has a new session.
 async fn lose_session(folder: &Path, name: &str) {
     let owner = fs::read(folder.join(name).join("owner.json")).unwrap();
     let owner: serde_json::Value = serde_json::from_slice(&owner).unwrap();
@@ -210,7 +211,7 @@ fn rows_on_a_disk_are_waited_for() {
         let refused = act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap_err();
         assert_eq!(code(&refused), Some(ErrorCode::RemoteRows.as_str()), "{refused}");
     });
-    // It comes back with another setting, and what it has on its disk.
+    // It restarts with another setting and with the rows on its disk.
     with_server(member(folder.path(), &faults, "a"), async |client| {
         eventually("it stores its rows", async || get(client, "run/t").await.len() == 12).await;
         finalized(client, &key, 12).await;
@@ -224,7 +225,8 @@ fn the_setting_may_change_while_a_topic_is_recorded() {
     let (key, topic) = crash_after(on_disk, async |client| begun(client, 8).await);
     crash_after(member(folder.path(), &faults, "a"), async |client| {
         faults.lift();
-        // Its rows come to the store, so that all that is not in chunks is in the log there.
+        // Its rows are uploaded to the store, so that all rows that are not in chunks are in the replicated
+        // WAL.
         faults.add(fault(Operation::Put, "chunk-00001-0000000", When::Always, Effect::Stall));
         let body = json!({"resource_locator": "run/t", "key": topic, "resume": 1, "acknowledged": 8});
         let command = arrow_flight::FlightDescriptor::new_cmd(body.to_string());
@@ -252,7 +254,7 @@ fn a_sequence_without_writer_and_server_keeps_its_rows() {
         begun(client, 8).await;
     });
     fs::remove_dir_all(folder.path().join("a")).unwrap();
-    // Its signs of life are long ago.
+    // Makes its heartbeats old.
     database::block_on(database::postgres_sql(
         &database::postgres().unwrap(),
         folder.path(),

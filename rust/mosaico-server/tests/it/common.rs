@@ -1,4 +1,4 @@
-//! A server on a temporary folder and the calls that a client makes.
+//! A server on a temporary folder, and the calls of a client.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -65,7 +65,7 @@ impl TestServer {
     }
 }
 
-/// Runs `work` as a client that vanishes: its connection is cut in the middle of what it left open.
+/// Runs `work` as a client that vanishes: cuts its connection while its calls are open.
 pub(crate) async fn vanishing(address: &str, work: impl AsyncFnOnce(Client) + Send + 'static) {
     let address = address.to_owned();
     let client = move || {
@@ -107,7 +107,7 @@ pub(crate) async fn create_topic(client: &Client, locator: &str, key: &str) -> S
     act(client, "topic_create", body).await.unwrap()["key"].as_str().unwrap().to_owned()
 }
 
-/// Rows with the times given and a value that tells their order of arrival.
+/// Rows with the given times and values in the order of arrival.
 pub(crate) fn rows(times: &[i64], first_value: usize) -> RecordBatch {
     let values = (first_value..first_value + times.len()).map(|value| value as f64);
     let times: ArrayRef = Arc::new(Int64Array::from(times.to_vec()));
@@ -123,7 +123,7 @@ pub(crate) fn blobs(times: &[i64], bytes: usize) -> RecordBatch {
     RecordBatch::try_from_iter([("timestamp_ns", times), ("data", blobs)]).unwrap()
 }
 
-/// A put that is open.
+/// An open put.
 pub(crate) struct Put {
     sender: Option<mpsc::Sender<FlightData>>,
     encode: mpsc::Sender<RecordBatch>,
@@ -140,7 +140,7 @@ pub(crate) fn put_messages(
     schema: SchemaRef,
     batches: impl Stream<Item = RecordBatch> + Send + 'static,
 ) -> Pin<Box<dyn Stream<Item = FlightData> + Send>> {
-    // arrow-flight announces large lists as lists.
+    // arrow-flight declares large lists as lists.
     let large_list = |field: &FieldRef| matches!(field.data_type(), DataType::LargeList(_));
     let mut header = schema.fields().iter().any(large_list).then(|| schema_message(&schema));
     let messages = FlightDataEncoderBuilder::new()
@@ -183,7 +183,7 @@ impl Put {
         self.encode.send(batch).await.unwrap();
     }
 
-    /// Sends a batch to a server that may have ended the stream.
+    /// Sends a batch; the server may have ended the stream.
     pub(crate) async fn offer(&mut self, batch: RecordBatch) {
         drop(self.encode.send(batch).await);
     }
@@ -215,7 +215,7 @@ impl Put {
         Ok(last)
     }
 
-    /// The status of a put that the server ends.
+    /// The status of a put that the server ends with an error.
     pub(crate) async fn failed(mut self) -> Status {
         loop {
             match self.answers.message().await {
@@ -298,7 +298,7 @@ pub(crate) async fn names(client: &Client) -> Vec<String> {
     flights.map_ok(name).try_collect().await.unwrap()
 }
 
-/// The code and text of a call that has to fail.
+/// The code and text of a call that must fail.
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code) -> String {
     let status = result.expect_err("the call has to fail");
     assert_eq!(status.code(), code, "{status}");
@@ -306,7 +306,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code)
     status.message().to_owned()
 }
 
-/// Files below `folder`, without those of the catalog and of events, which may be in the making.
+/// Files below `folder`, except those of the catalog and of events, which may be incomplete.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

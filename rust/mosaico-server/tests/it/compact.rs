@@ -1,4 +1,4 @@
-//! Small chunks become large ones: every row stays, in its order, for whoever reads before, meanwhile and after.
+//! Compaction: every row stays, in order, for readers before, during and after it.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,12 +27,12 @@ fn small(folder: &Path) -> Config {
     config
 }
 
-/// Times that go back and forth, and of which some are the same.
+/// Times that are out of order and contain duplicates.
 fn out_of_order() -> Vec<i64> {
     (0..ROWS).map(|row| (row * 37 % 101) as i64).collect()
 }
 
-/// A topic of many chunks that overlap in time. Returns its rows as they are read.
+/// Records a topic with many chunks that overlap in time. Returns its rows in read order.
 async fn record(folder: &Path) -> Vec<(i64, i64)> {
     let server = TestServer::start(small(folder)).await;
     let key = create_sequence(&server.client, "run").await;
@@ -76,7 +76,7 @@ async fn the_rows_and_the_answers_stay() {
     let (mut joined, found, same_window) = ask().await;
     assert_eq!(found, expected);
     assert_eq!(same_window, window);
-    // Files are fewer and smaller.
+    // There are fewer and smaller files.
     for name in ["chunks_number", "total_size_bytes"] {
         info[name].take();
         joined[name].take();
@@ -104,7 +104,8 @@ async fn a_reader_that_began_before_goes_on() {
     let server = loop {
         match Server::open(config.clone()).await {
             Ok(server) => break Arc::new(server),
-            // A process that another test begins has all open files for a moment, the lock among them.
+            // A child process that another test spawns inherits all open files for a moment, including the
+            // lock.
             Err(error) => assert!(error.to_string().contains("in use"), "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

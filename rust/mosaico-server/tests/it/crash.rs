@@ -1,7 +1,8 @@
-//! kill -9 at each durable step, and at any time: what was answered holds, everything else is whole or absent.
+//! `kill -9` at each durable step, and at random times: acknowledged changes persist, all other changes are
+//! complete or absent.
 //!
-//! The server is this test program in a process of its own. `MOSAICO_CRASH_SECONDS` is the time for each of the two
-//! loops, 12 without it; all steps take about a minute.
+//! The server is this test program in a separate process. `MOSAICO_CRASH_SECONDS` is the time for each of the
+//! two loops, by default 12; all steps take about a minute.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -20,10 +21,10 @@ const LOG: &str = "MOSAICO_CRASH_LOG";
 const STEP: &str = "MOSAICO_CRASH_AT";
 const READY: &str = "ready on ";
 
-/// A server that can be killed.
+/// A server process that tests can kill.
 pub(crate) struct Process {
     child: Child,
-    /// Empty if it ended before it was ready.
+    /// Empty if the process ended before it was ready.
     pub(crate) address: String,
 }
 
@@ -32,7 +33,7 @@ impl Process {
         Self::start_with(folder, crash_at, "disk")
     }
 
-    /// With its log in that place.
+    /// Starts a server with its WAL at `log`.
     fn start_with(folder: &Path, crash_at: Option<u64>, log: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -50,7 +51,7 @@ impl Process {
         Self { address: ready.next().unwrap_or_default(), child }
     }
 
-    /// Whether it ends itself in time; it is killed otherwise.
+    /// Whether the process exits within the time limit; kills it otherwise.
     fn dies_within(mut self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         while self.child.try_wait().unwrap().is_none() && Instant::now() < until {
@@ -59,7 +60,7 @@ impl Process {
         self.kill()
     }
 
-    /// Kills it; true: it had ended itself.
+    /// Kills the process; true if it had already exited.
     pub(crate) fn kill(mut self) -> bool {
         let ended = self.child.try_wait().unwrap().is_some();
         self.child.kill().unwrap();
@@ -77,9 +78,9 @@ fn serve() {
         Ok("store") => bucket_config(folder, &bucket(folder)),
         _ => config(folder),
     };
-    // The disk of the one before may be lost.
+    // The disk of the previous server may be lost.
     config.force_ownership = true;
-    // Segments of few rows, so that there is something to do besides the log.
+    // Segments of few rows, so that there is work besides the WAL.
     config.chunk_bytes = 600;
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let server = Server::open(config).await.unwrap();
@@ -94,7 +95,7 @@ fn seconds() -> Duration {
     Duration::from_secs(given.unwrap_or(12))
 }
 
-/// Starts a server that has to come up without help, and compares what it has with what was answered.
+/// Starts a server, which must need no manual repair, and compares its state with the responses.
 async fn check(folder: &Path, model: &Model) {
     let process = Process::start(folder, None);
     assert!(!process.address.is_empty(), "{}: the start failed", model.about);
@@ -103,7 +104,7 @@ async fn check(folder: &Path, model: &Model) {
     assert!(!process.kill(), "the server died by itself");
 }
 
-/// Nothing is left of what is not there, and names can be used again.
+/// Removed resources leave nothing behind, and their names can be used again.
 async fn check_no_orphaned_records(folder: &Path, model: &Model) {
     let process = Process::start(folder, None);
     let client = connect(&process.address).await;
@@ -118,7 +119,7 @@ async fn check_no_orphaned_records(folder: &Path, model: &Model) {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_step() {
     let (started, mut step, mut reached) = (Instant::now(), 1, 0);
-    // A random beginning and stride: runs that do not have time for all steps take different ones.
+    // A random start and stride: runs without the time for all steps take different ones.
     let stride = if seconds() > Duration::from_secs(60) { 1 } else { 7 };
     let offset = u64::from(std::process::id()) % stride;
     loop {
@@ -129,12 +130,12 @@ async fn at_each_step() {
             "" => false,
             address => work(&connect(address).await, &mut model, "").await.is_ok(),
         };
-        // A background step may follow the last answer, and a death takes its time.
+        // A background step may follow the last response, and the exit takes time.
         let patience = Duration::from_millis(if finished { 100 } else { 20_000 });
         let died = process.dies_within(patience);
         assert!(finished || died, "step {}: the work failed and the server lives", step + offset);
         reached += u64::from(died);
-        // The recovery dies too, now and then.
+        // Sometimes recovery crashes too.
         if step % 3 == 0 {
             Process::start(folder.path(), Some(step % 11 + 1)).kill();
         }
@@ -163,7 +164,7 @@ async fn at_each_step_with_the_log_in_the_store() {
         let died = process.dies_within(Duration::from_millis(if finished { 100 } else { 20_000 }));
         assert!(finished || died, "step {step}: the work failed and the server lives");
         reached += u64::from(died);
-        // The recovery dies too, and the disk is lost, now and then.
+        // Sometimes recovery crashes too and the disk is lost.
         let lost = step % 3 != 0 && folder.path().join("state").exists();
         if lost {
             lose_disk(folder.path());

@@ -1,4 +1,5 @@
-//! Damaged segments of the write-ahead log: what was acknowledged is recovered, kept or named; never silently gone.
+//! Damaged WAL segments: acknowledged rows are recovered, quarantined or reported as lost; never lost
+//! silently.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ const HEADER: usize = 36;
 const PREFIX: usize = 56;
 const END: usize = 20;
 
-/// Where the frames of a segment begin, the schema first, and the end of the last one.
+/// The offsets of the frames of a segment, the schema first, and the end of the last one.
 fn frames(segment: &[u8]) -> Vec<usize> {
     let mut at = vec![HEADER];
     loop {
@@ -35,7 +36,7 @@ fn frames(segment: &[u8]) -> Vec<usize> {
     }
 }
 
-/// The folder of a daemon that was killed: one segment with rows in frames of four. Nobody has the catalog open.
+/// The folder of a killed daemon: one segment with rows in frames of four. No process has the catalog open.
 fn killed(rows: usize) -> (TempDir, (String, String)) {
     let folder = TempDir::new().unwrap();
     let process = Process::start(folder.path(), None);
@@ -71,7 +72,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What is kept in quarantine.
+/// The quarantined files.
 fn kept(folder: &Path) -> Vec<Vec<u8>> {
     let Ok(entries) = fs::read_dir(folder.join("damaged")) else { return Vec::new() };
     entries
@@ -96,7 +97,7 @@ fn compact(config: &Config) {
     });
 }
 
-/// What readers are told about the topic.
+/// The topic's metadata as readers get it.
 async fn metadata(client: &Client) -> Value {
     let found = info(client, json!({"resource_locator": "run/t"})).await.unwrap();
     serde_json::from_slice(&found.endpoint[0].app_metadata).unwrap()
@@ -114,7 +115,7 @@ async fn notifications(client: &Client) -> Vec<String> {
     found.iter().map(|one| one["msg"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The rows but those in `lost`.
+/// All rows except those in `lost`.
 fn others(count: usize, lost: std::ops::Range<i64>) -> Vec<(i64, i64)> {
     expected(count).into_iter().filter(|(row, _)| !lost.contains(row)).collect()
 }
@@ -166,7 +167,7 @@ fn damage_is_kept_and_told_and_the_recording_resumes() {
             });
             assert_eq!(kept(folder.path()), std::slice::from_ref(&damaged), "{place}, start {start}");
         }
-        // The catalog is not the only one that knows.
+        // The lost rows are recorded outside the catalog too.
         if start_without_catalog(place) {
             database::remove(folder.path());
         }
@@ -185,28 +186,28 @@ fn damage_is_kept_and_told_and_the_recording_resumes() {
         assert_eq!(after.lost_rows, lost.clone().count() as u64, "{place}");
         compact(&config);
         assert_eq!(checked(&config), Checked { chunks: 1, orphans: 2, ..after }, "{place}: after compaction");
-        // Without lost rows there is nothing left to tell once somebody has looked at the file.
+        // Without lost rows, nothing remains to be reported after an operator has removed the file.
         fs::remove_dir_all(folder.path().join("damaged")).unwrap();
         assert_eq!(checked(&config).problems.len(), usize::from(!lost.is_empty()), "{place}");
     }
 }
 
-/// Half of the places.
+/// True for half of the places.
 fn start_without_catalog(place: &str) -> bool {
     ["schema", "first", "last"].contains(&place)
 }
 
-/// One start for each byte of a segment with two frames, several at a time.
+/// One start for each byte of a segment with two frames, several starts in parallel.
 #[test]
 fn each_flipped_byte_of_a_segment_loses_at_most_its_frame() {
     let (whole, _) = killed(8);
     let bytes = fs::read(segment(whole.path())).unwrap();
     let frames = frames(&bytes);
     assert!(bytes.len() < 1500, "{} starts take too long", bytes.len());
-    // Each start on Postgres fills a schema of its own.
+    // Each start on Postgres creates its own schema.
     let step = if database::url().is_some() { 61 } else { 1 };
     let start = async |at: usize| {
-        // In memory, where syncs cost nothing: nobody cuts the power.
+        // In memory, where syncs are free: this test cuts no power.
         let folder = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         copy(whole.path(), folder.path());
         let damaged = flip(&segment(folder.path()), at, 1 << (at % 8));
@@ -226,7 +227,7 @@ fn each_flipped_byte_of_a_segment_loses_at_most_its_frame() {
     Runtime::new().unwrap().block_on(starts);
 }
 
-/// A start that ends at each of its durable steps, and another one that does not.
+/// A start that crashes at each of its durable steps, and another start without a crash.
 #[test]
 fn a_start_that_is_cut_short_keeps_and_tells_all_the_same() {
     let (whole, _) = killed(12);

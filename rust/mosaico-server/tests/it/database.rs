@@ -1,4 +1,5 @@
-//! The catalog that tests run on: a SQLite file, or below `tests/with_postgres` a schema of a Postgres database.
+//! The catalog database of the tests: a SQLite file, or with `tests/with_postgres` a schema of a Postgres
+//! database.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -6,17 +7,17 @@ use std::process::Command;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-/// What SQLite has.
+/// SQLite's files.
 const FILES: [&str; 3] = ["catalog.db", "catalog.db-wal", "catalog.db-shm"];
 
-/// The database of this run, if it is not SQLite's.
+/// The URL of this run's database, if it is not SQLite.
 pub(crate) fn url() -> Option<String> {
     let chosen = std::env::var("MOSAICO_TEST_CATALOG").is_ok_and(|catalog| catalog == "postgres");
     chosen.then(|| postgres().expect("tests/with_postgres sets it"))
 }
 
-/// The Postgres that `tests/with_services` started, for what only Postgres does. Without it such tests do nothing, but
-/// in CI they fail.
+/// The Postgres that `tests/with_services` started, for Postgres-only tests. Without it these tests do
+/// nothing, except in CI, where they fail.
 pub(crate) fn postgres() -> Option<String> {
     let url = std::env::var("MOSAICO_TEST_POSTGRES").ok();
     if url.is_none() {
@@ -30,14 +31,14 @@ pub(crate) fn postgres() -> Option<String> {
     url
 }
 
-/// The schema that belongs to a folder.
+/// The database schema of a folder.
 pub(crate) fn schema(folder: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     folder.hash(&mut hasher);
     format!("test_{:x}", hasher.finish())
 }
 
-/// Loses the catalog of a store.
+/// Deletes the catalog of a store.
 pub(crate) fn remove(folder: &Path) {
     if url().is_some() {
         block_on(sql(folder, &format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(folder))));
@@ -49,7 +50,7 @@ pub(crate) fn remove(folder: &Path) {
     }
 }
 
-/// Copies the catalog of a store that no server has.
+/// Copies the catalog of a store that no server uses.
 pub(crate) fn back_up(folder: &Path, to: &Path) {
     if let Some(url) = url() {
         let (schema, file) = (format!("--schema={}", schema(folder)), to.join("catalog.sql"));
@@ -61,7 +62,7 @@ pub(crate) fn back_up(folder: &Path, to: &Path) {
     }
 }
 
-/// Puts a copy where there is none.
+/// Restores a copy where no catalog exists.
 pub(crate) fn restore(folder: &Path, from: &Path) {
     if let Some(url) = url() {
         run(Command::new("psql")
@@ -80,7 +81,7 @@ fn run(command: &mut Command) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Runs statements in the catalog of a store.
+/// Runs SQL statements in the catalog of a store.
 pub(crate) async fn sql(folder: &Path, text: &str) {
     if let Some(url) = url() {
         return postgres_sql(&url, folder, text).await;
@@ -92,7 +93,7 @@ pub(crate) async fn sql(folder: &Path, text: &str) {
     connection.close().await.unwrap();
 }
 
-/// Runs statements in the schema of a store.
+/// Runs SQL statements in the schema of a store.
 pub(crate) async fn postgres_sql(url: &str, folder: &Path, text: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let path = AssertSqlSafe(format!("SET search_path = {}", schema(folder)));
@@ -101,7 +102,7 @@ pub(crate) async fn postgres_sql(url: &str, folder: &Path, text: &str) {
     connection.close().await.unwrap();
 }
 
-/// The catalog refuses `change` from now on, such as `INSERT ON sequence`.
+/// Makes the catalog refuse `change` from now on, such as `INSERT ON sequence`.
 pub(crate) async fn refuse(folder: &Path, change: &str) {
     let text = if url().is_some() {
         format!(
@@ -120,7 +121,7 @@ pub(crate) async fn accept(folder: &Path) {
     sql(folder, text).await;
 }
 
-/// Also inside a runtime, on a thread of its own.
+/// Works inside a runtime too: uses a separate thread.
 pub(crate) fn block_on(work: impl Future<Output = ()> + Send) {
     std::thread::scope(|scope| {
         let run = || tokio::runtime::Runtime::new().unwrap().block_on(work);

@@ -1,4 +1,4 @@
-//! What listeners hear.
+//! Events as listeners receive them.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ async fn a_listener_waits_and_holds_nobody_up() {
     let nothing = list(&client, json!({"wait_ms": 200})).await;
     assert_eq!(nothing["events"], json!([]));
     assert!(started.elapsed() >= Duration::from_millis(200));
-    // Listeners that never come back for their answers.
+    // Listeners that never read their responses.
     for _ in 0..50 {
         let client = client.clone();
         let wait = json!({"wait_ms": 60_000, "kinds": ["task_failed"]});
@@ -160,7 +160,7 @@ async fn the_oldest_are_dropped() {
     let mut server = server;
     for round in ["dropped now", "after a loss of the catalog"] {
         let client = server.client.clone();
-        // Whatever is asked for.
+        // For every kind of request.
         for request in
             [json!({"limit": 1}), json!({"kinds": ["topic_created"], "sequence": "other", "wait_ms": 60_000})]
         {
@@ -170,7 +170,7 @@ async fn the_oldest_are_dropped() {
             assert_eq!(gap["kind"], "gap", "{round}");
             assert_eq!((&gap["id"], &gap["detail"]["after"]), (&json!(cursor(2000)), &json!(cursor(1999))));
         }
-        // Who knows all that was dropped misses nothing, nor does who knows nothing.
+        // A listener that received all dropped events misses nothing; nor does one without a cursor.
         for request in [json!({"after": cursor(2000)}), json!({"after": null})] {
             assert_eq!(first(&client, request).await["id"], json!(cursor(2001)), "{round}");
         }

@@ -1,7 +1,7 @@
-//! A store that answers errors, late, slowly or not at all: calls succeed or say so, and nothing is lost, doubled or
-//! left over when it has recovered.
+//! A store that fails, is late or slow, or stalls: calls succeed or return an error, and after its recovery
+//! nothing is lost, duplicated or left over.
 //!
-//! `MOSAICO_FAULT_SECONDS` is the time for the loop over all operations, 12 without it.
+//! `MOSAICO_FAULT_SECONDS` is the time for the loop over all operations, by default 12.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use serde_json::json;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
-/// After which an operation on the store is given up.
+/// The time limit of an operation on the store.
 const LIMIT: Duration = Duration::from_millis(400);
 
 fn impatient(folder: &Path, faults: &Faults) -> Config {
     let mut config = config(folder);
     config.store_timeout = LIMIT;
     config.retry_pause = Duration::from_millis(10);
-    // Segments of few rows, so that there is something to do besides the log.
+    // Segments of few rows, so that there is work besides the WAL.
     config.chunk_bytes = 600;
     config.faults = faults.clone();
     config
@@ -61,8 +61,8 @@ async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
     panic!("never: {what}");
 }
 
-/// Compares what the server has with what was answered: now, after a start, and after one without a catalog. Then
-/// removes what can be removed, and nothing else may be left.
+/// Compares the server's state with the responses: now, after a restart, and after a restart without a
+/// catalog. Then removes everything that can be removed, and checks that no other files remain.
 async fn check(folder: &Path, server: TestServer, faults: &Faults, model: &Model) {
     model.settle(&server.client).await;
     model.check(&server.client).await;
@@ -88,7 +88,7 @@ async fn any_operation_may_fail() {
     let effects = [Effect::Refuse, Effect::LoseAnswer, Effect::Stall, Effect::HoldAnswer];
     let given = std::env::var("MOSAICO_FAULT_SECONDS").ok().map(|text| text.parse().unwrap());
     let (started_at, limit) = (Instant::now(), Duration::from_secs(given.unwrap_or(12)));
-    // A random beginning and stride: runs that do not have time for everything take different operations.
+    // A random start and stride: runs without the time for all operations take different ones.
     let stride = if limit > Duration::from_secs(120) { 1 } else { 11 };
     let (mut nth, mut hit) = (u64::from(std::process::id()) % stride, [0; 4]);
     let mut ended = [false; 4];
@@ -149,7 +149,7 @@ async fn answers_are_right_or_errors() {
     let query = json!({"sequence": {}, "ontology": {"test.value": {"$eq": 100.0}}});
     for effect in [Effect::Refuse, Effect::Stall, Effect::LoseAnswer, Effect::HoldAnswer] {
         faults.add(fault(None, "", When::Always, effect));
-        // The catalog answers.
+        // The catalog still responds.
         assert_eq!(names(&client).await, ["run"]);
         info(&client, json!({"resource_locator": "run"})).await.unwrap();
         // The data is in the store.
@@ -163,7 +163,7 @@ async fn answers_are_right_or_errors() {
         assert_eq!(get(&client, "run/t").await.len(), 200);
         let found = act(&client, "query", query.clone()).await.unwrap();
         assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
-        // What was in doubt is settled when it is asked for.
+        // A read reconciles a change whose outcome is unknown.
         let layers = act(&client, "layer_list", json!({})).await.unwrap();
         match layers["layers"].as_array().unwrap().len() {
             1 => assert!(effect != Effect::LoseAnswer, "{layers}"),
@@ -187,7 +187,7 @@ async fn one_sequence_that_stalls_does_not_keep_the_others() {
     stalled.durable(2).await;
     faults.add(fault(Operation::Put, &id, When::Always, Effect::Stall));
     unavailable(stalled.finish().await);
-    // Creations, chunks, commits and removals of others go on meanwhile.
+    // Creations, chunks, commits and removals of other sequences continue meanwhile.
     let mut model = Model::new("beside a sequence that stalls");
     work(&client, &mut model, "").await.unwrap();
     assert_eq!(get(&client, "stalled/t").await, [(1, 1), (2, 0)], "readable from the log");
@@ -209,7 +209,7 @@ async fn a_write_that_comes_late_changes_nothing_behind_the_back() {
     faults.add(fault(Operation::Put, "sequence.json", When::Nth(0), Effect::Stall));
     let create = json!({"name": "run", "user_metadata": {}});
     unavailable(act(&client, "sequence_create", create.clone()).await);
-    // As long as nobody knows whether it is there, the name is not given out again; others are.
+    // While it is unknown whether the sequence exists, its name cannot be reused; other names can.
     unavailable(act(&client, "sequence_create", create.clone()).await);
     create_sequence(&client, "other").await;
     assert_eq!(faults.lift(), 1);
@@ -231,7 +231,7 @@ async fn a_start_on_a_store_that_is_away_says_so() {
         assert_eq!(error.code(), ErrorCode::StoreUnavailable, "{error}");
         faults.lift();
     }
-    // A rebuild that was cut short is begun anew by the next start.
+    // The next start restarts an interrupted rebuild from the beginning.
     let mut nth = 0;
     loop {
         database::remove(folder.path());
@@ -268,7 +268,7 @@ async fn several_chunks_are_searched_at_once() {
         act(&client, "sequence_finalize", json!({"name": name, "key": key})).await.unwrap();
     }
     server.stop().await;
-    // A new server has read no chunk yet.
+    // A new server has no cached chunk.
     let mut config = impatient(folder.path(), &faults);
     config.store_timeout = Duration::from_secs(30);
     config.query_jobs = 4;

@@ -1,7 +1,8 @@
-//! A bucket that is taken from its owner: the former one is fenced, and nothing of it lands any more.
+//! A bucket that another daemon takes from its owner: the former owner is fenced, and its writes have no
+//! effect any more.
 //!
-//! The bucket is a folder, see `Faults::bucket`. Each daemon has faults of its own, so that one of them alone is slow or
-//! cut off.
+//! The bucket is a folder, see `Faults::bucket`. Each daemon has its own faults, so that a single daemon can
+//! be slow or cut off.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::monitor::{ask, started};
 use crate::online::rebuild;
 use crate::replicated_wal::{bucket, eventually, expected, fault, numbered, unavailable};
 
-/// A daemon of the bucket below `folder`; its state folder is called `name`.
+/// A daemon that uses the bucket below `folder`; its state folder is `name`.
 pub(crate) fn owner(folder: &Path, name: &str, faults: &Faults) -> Config {
     let mut config = config(&folder.join(name));
     config.store = StoreLocation::parse("s3://bucket").unwrap();
@@ -40,7 +41,7 @@ pub(crate) fn by_force(config: Config) -> Config {
     Config { force_ownership: true, ..config }
 }
 
-/// What a daemon says that lost its bucket to the one with the state folder `second`.
+/// Whether the status reports that the daemon with the state folder `second` took the bucket.
 pub(crate) fn is_lost(status: &Status) -> bool {
     let code = status.metadata().get(ERROR_HEADER).and_then(|code| code.to_str().ok());
     status.code() == Code::Unavailable
@@ -62,7 +63,7 @@ async fn acknowledged_rows_pass_to_the_new_owner_and_none_come_after() {
     let (mut sent, mut acknowledged) = (4, 4);
     let opening = by_force(owner(folder.path(), "second", &ours));
     let opening = tokio::spawn(TestServer::start(opening));
-    // The writer goes on as long as it may.
+    // The writer continues as long as it can.
     let lost = loop {
         put.offer(numbered(sent..sent + 4)).await;
         sent += 4;
@@ -76,7 +77,7 @@ async fn acknowledged_rows_pass_to_the_new_owner_and_none_come_after() {
     let found = get(&second.client, "run/t").await;
     assert!(found.len() as u64 >= acknowledged, "{} of {acknowledged} rows", found.len());
     assert_eq!(found, expected(found.len()));
-    // The writer goes on over the new owner, with the rows that it does not know as durable.
+    // The writer resumes on the new owner, with the rows that it does not know to be durable.
     let mut again = Put::open(&second.client, "run/t", &topic, rows(&[0], 0).schema()).await;
     again.durable(found.len() as u64).await;
     again.send(numbered(found.len()..found.len() + 3)).await;
@@ -101,7 +102,7 @@ async fn the_former_owner_refuses_every_call_and_writes_nothing() {
     let key = create_sequence(&client, "run").await;
     create_topic(&client, "run/t", &key).await;
     assert_eq!(ask(monitored, "/readyz").await.0, 200);
-    // After that it has nothing to write, so only the heartbeat can notice.
+    // From here on it has nothing to write, so only the heartbeat can notice the loss.
     let stored = || std::fs::read_dir(folder.path().join("bucket/events")).into_iter().flatten();
     let told = |file: std::io::Result<std::fs::DirEntry>| {
         std::fs::read_to_string(file.unwrap().path()).unwrap_or_default().contains("topic_created")
@@ -150,7 +151,7 @@ async fn nothing_is_acknowledged_without_a_lease() {
     let former = Former::start(1 << 20).await;
     let folder = former.folder.path();
     let mut put = former.resume().await;
-    // It is cut off from the record of the owner, and what it sends takes longer than its lease.
+    // It cannot read the owner record, and its writes take longer than its lease.
     let late = Effect::Delay(Duration::from_millis(500));
     former.faults.add(fault(Operation::Put, "/wal/", When::Always, late));
     former.faults.add(fault(Operation::Get, "owner.json", When::Always, Effect::Refuse));
@@ -168,7 +169,7 @@ async fn nothing_is_acknowledged_without_a_lease() {
         },
         TestServer::start(by_force(owner(folder, "second", &bucket(folder))))
     );
-    // It does not know that the bucket is not its any more.
+    // It does not know yet that it lost the bucket.
     assert_eq!(sent.code(), Code::Unavailable, "{sent}");
     assert!(!is_lost(&sent), "{sent}");
     former.faults.lift();
@@ -196,7 +197,7 @@ async fn the_former_owner_ends_and_says_why() {
     let second = TestServer::start(second).await;
     let ended = serving.await.unwrap().unwrap_err();
     assert!(matches!(&ended, Error::OwnershipLost(text) if text.contains("second")), "{ended}");
-    // Nor does it come back.
+    // It cannot restart either.
     let refused = Server::open(first).await.unwrap_err();
     assert!(matches!(&refused, Error::Startup(text) if text.contains("second")), "{refused}");
     second.stop().await;
@@ -211,7 +212,7 @@ async fn nothing_is_sent_without_a_lease() {
         let body = json!({"name": format!("run-{number}"), "user_metadata": {}});
         act(&former.server.client, "sequence_create", body).await
     };
-    // The lease of the last look ends; what was sent by then may be there.
+    // Until the lease of the last read ends, creations may succeed.
     let mut number = 0;
     while create(number).await.is_ok() {
         number += 1;
@@ -220,7 +221,7 @@ async fn nothing_is_sent_without_a_lease() {
     let refused = create(number + 1).await.unwrap_err();
     assert!(unavailable(&refused), "{refused}");
     assert_eq!(created(), before);
-    // The bucket is still its own.
+    // It still owns the bucket.
     former.faults.lift();
     create_sequence(&former.server.client, "later").await;
     former.server.stop().await;
@@ -242,7 +243,7 @@ async fn a_log_on_the_disk_takes_rows_until_the_bucket_is_known_to_be_lost() {
         put.ack().await
     };
     send(&mut put).await.unwrap();
-    // Cut off from the bucket: its rows are on its disk, as ever.
+    // Cut off from the bucket: its rows stay on its disk as usual.
     theirs.add(fault(Operation::Get, "owner.json", When::Always, Effect::Refuse));
     let second = by_force(owner(folder.path(), "second", &bucket(folder.path())));
     let second = TestServer::start(second).await;
@@ -279,7 +280,7 @@ async fn of_two_who_take_a_bucket_at_the_same_time_one_is_refused() {
     former.server.stop().await;
 }
 
-/// Each write of taking a bucket fails once, and the daemon is started again: with its state folder, or without.
+/// Each write of an ownership change fails once, and the daemon restarts: with its state folder, or without.
 #[tokio::test(flavor = "multi_thread")]
 async fn taking_a_bucket_may_be_cut_short_anywhere() {
     for keeps_its_folder in [true, false] {

@@ -1,4 +1,5 @@
-//! Stores that a newer version of the program wrote to: refused as far as they are newer, and left as they are.
+//! Stores with files of a newer version of the program: the server refuses the newer files and leaves them
+//! unchanged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::database;
 use crate::rebuild::{live, settings, settle};
 use crate::replicated_wal::crash_after;
 
-/// Makes a record one of version 99, with fields that this version does not know and a checksum that is right.
+/// Changes a record to version 99, with unknown fields and a valid checksum.
 fn make_newer(path: &Path) {
     let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     record["format_version"] = json!(99);
@@ -30,14 +31,14 @@ fn make_newer(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// The file of this name in the folder of the first sequence, or in that of its only topic.
+/// The file with this name in the folder of the first sequence, or of its only topic.
 fn find(folder: &Path, name: &str) -> PathBuf {
     let mut found =
         files(folder).into_iter().filter(|file| file.ends_with(name) || file.contains(&format!("/{name}/")));
     folder.join(found.next().unwrap_or_else(|| panic!("no {name}: {:?}", files(folder))))
 }
 
-/// A finalized sequence `old` and, first, the sequence `new`, which is open or finalized too.
+/// Records a finalized sequence `old` and, before it, a sequence `new`, which is open or finalized too.
 async fn record(client: &Client, is_open: bool) {
     for name in ["new", "old"] {
         let key = create_sequence(client, name).await;
@@ -48,7 +49,7 @@ async fn record(client: &Client, is_open: bool) {
             let times: Vec<i64> = (0..60).collect();
             put.send(rows(&times, 1)).await;
             put.durable(60).await;
-            // The end of the server cuts it short; some of it is in chunks by then.
+            // The server's shutdown interrupts the put; some of its rows are in chunks by then.
             std::mem::forget(put);
             continue;
         }
@@ -78,7 +79,7 @@ fn assert_says_it(text: &str) {
     }
 }
 
-/// `name` is a record of the first sequence; `is_read` tells whether a rebuild reads it.
+/// `name` is a record of the first sequence; `is_read`: whether a rebuild reads it.
 fn newer_record(name: &str, is_open: bool, is_read: bool) {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
@@ -93,7 +94,7 @@ fn newer_record(name: &str, is_open: bool, is_read: bool) {
     let runtime = Runtime::new().unwrap();
     let sequences: &[&str] = if is_read { &["old"] } else { &["new", "old"] };
 
-    // Not damage, and nothing to repair.
+    // This is not damage, and there is nothing to repair.
     for repair in [false, true] {
         let found = runtime.block_on(check(folder, repair));
         assert_eq!((found.problems.as_slice(), found.lost_rows), (&[][..], 0), "{name}");
@@ -102,7 +103,7 @@ fn newer_record(name: &str, is_open: bool, is_read: bool) {
         assert_says_it(&found.newer[0].text);
         assert_eq!(found.sequences, 1, "the other one is checked");
     }
-    // A rebuild names it.
+    // A rebuild reports it.
     database::remove(folder);
     let rebuilt = runtime.block_on(async {
         Maintenance::open(settings(folder)).await.unwrap().rebuild(&|_| ()).await.unwrap()
@@ -113,7 +114,7 @@ fn newer_record(name: &str, is_open: bool, is_read: bool) {
         assert_says_it(&problem.text);
         assert!(problem.text.contains(&path), "{problem:?}");
     }
-    // Garbage collection leaves it alone, however old it is.
+    // Garbage collection keeps it, whatever its age.
     runtime.block_on(async {
         let store = Maintenance::open(settings(folder)).await.unwrap();
         let found = store.gc(Duration::ZERO, false, &|_| ()).await.unwrap();
@@ -197,7 +198,7 @@ fn a_newer_chunk_is_refused_when_it_is_opened() {
         record(client, false).await;
         settle(folder).await;
     });
-    // The version stands in the footer, as text; its length stays the same.
+    // The version is in the footer as text; its length stays the same.
     let path = find(folder, "chunk-00000-0000000.parquet");
     let mut bytes = fs::read(&path).unwrap();
     let key = b"mosaico:format_version";
@@ -212,7 +213,7 @@ fn a_newer_chunk_is_refused_when_it_is_opened() {
         assert!(text.contains("format version 7") && text.contains("chunk seq/"), "{text}");
         assert_eq!(get(client, "old/t").await, [(1, 1), (2, 2), (3, 3)]);
     });
-    // Without it nobody knows what the file is.
+    // Without the key, the file's format is unknown.
     bytes[at - 1] = b'N';
     fs::write(&path, &bytes).unwrap();
     live(folder, false, async |client| {
@@ -239,7 +240,7 @@ fn a_newer_catalog_is_refused_and_can_be_rebuilt() {
     let rebuilt =
         runtime.block_on(async { Maintenance::open(settings(folder)).await.unwrap().rebuild(&|_| ()).await });
     if is_shared {
-        // Others may use it.
+        // Another process may use it.
         assert_eq!(rebuilt.unwrap_err().code().as_str(), "newer_format");
         return;
     }
@@ -247,7 +248,7 @@ fn a_newer_catalog_is_refused_and_can_be_rebuilt() {
     live(folder, false, async |client| assert_eq!(names(client).await, ["new", "old"]));
 }
 
-/// A store with something of every format that a daemon alone writes, as a crash leaves it.
+/// Writes a store with a file of every format that a single daemon writes, as a crash leaves it.
 fn write_store(folder: &Path) {
     let begun = Instant::now();
     crash_after(settings(folder), async |client| {
@@ -273,7 +274,7 @@ fn write_store(folder: &Path) {
         put.send(numbers(0..60)).await;
         put.durable(60).await;
         settle(folder).await;
-        // These stay in the log.
+        // These rows stay in the WAL.
         put.send(numbers(60..63)).await;
         put.durable(63).await;
         std::mem::forget(put);
@@ -284,7 +285,7 @@ fn write_store(folder: &Path) {
     });
 }
 
-/// Whether the store has as many events of a kind, however late they come there.
+/// Whether the store has `count` events of a kind, however late they arrive.
 fn has_event(folder: &Path, kind: &str, count: usize) -> bool {
     let Ok(files) = fs::read_dir(folder.join("events")) else { return false };
     let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
@@ -344,7 +345,7 @@ fn stores_of_every_version_are_read() {
             let folder = TempDir::new().unwrap();
             let folder = folder.path();
             copy_folder(store, folder);
-            // The catalog of a fixture is a file.
+            // The catalog of a fixture is a SQLite file.
             let is_file = folder.join("catalog.db").exists();
             if is_file != database::url().is_none() {
                 continue;

@@ -1,5 +1,5 @@
-//! Real messages and files, mutated: whatever comes, the answer is a status of ours and the server goes on.
-//! `PROPTEST_CASES` sets how long it takes.
+//! Mutated real messages and files: for any input, the server responds with one of its own statuses and keeps
+//! running. `PROPTEST_CASES` sets the number of inputs.
 
 use std::fmt::Debug;
 use std::fs;
@@ -24,10 +24,10 @@ use crate::common::*;
 use crate::database;
 use crate::vectors::*;
 
-/// Longest answer to one input.
+/// The time limit of the response to one input.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A change of some bytes.
+/// A mutation of some bytes.
 #[derive(Debug, Clone)]
 enum Edit {
     Set(Index, u8),
@@ -100,7 +100,7 @@ fn texts(cases: &[Value], field: &str) -> Vec<Vec<u8>> {
     found
 }
 
-/// A server with the recorded sequence, and what to run calls on.
+/// A server with the recorded sequence, and a runtime for calls.
 struct Target {
     runtime: Runtime,
     folder: TempDir,
@@ -114,7 +114,7 @@ impl Target {
         let folder = TempDir::new().unwrap();
         let (server, sequence_key) = runtime.block_on(async {
             let server = TestServer::start(config(folder.path())).await;
-            // Finalized: with the key of an open one, an input may well remove it.
+            // Finalized: an input with the key of an open sequence could remove it.
             let key = create_sequence(&server.client, "kept-seq").await;
             let topic = create_topic(&server.client, "kept-seq/t/one", &key).await;
             put(&server.client, "kept-seq/t/one", &topic, &[rows_of("put_mock")]).await.unwrap();
@@ -130,7 +130,7 @@ impl Target {
         self.server.client.clone()
     }
 
-    /// Runs a call to its end. It may be refused, but not with what stands for a bug.
+    /// Runs a call to completion. It may be refused, but not with a code that means a bug.
     fn call<T: Debug>(&self, work: impl Future<Output = Result<T, Status>>) -> Option<T> {
         let outcome = self.runtime.block_on(async { tokio::time::timeout(TIMEOUT, work).await });
         match outcome.expect("no answer") {
@@ -143,7 +143,7 @@ impl Target {
         }
     }
 
-    /// The server answers, and the rows are what they were, also after a restart.
+    /// Checks that the server responds and that the rows are unchanged, also after a restart.
     fn end(self) {
         let Self { runtime, folder, server, .. } = self;
         runtime.block_on(async {
@@ -188,7 +188,7 @@ fn action_bodies() {
         .collect();
     fuzz(1, (select(calls), edits()), |target, ((action, body), edits)| {
         let body = String::from_utf8(body).unwrap();
-        // With a key that opens something, calls get further.
+        // With a valid key, calls get further.
         let body =
             uuid_texts(&body).iter().fold(body.clone(), |body, key| body.replace(key, &target.sequence_key));
         let body = apply(body.into(), &edits);
@@ -241,7 +241,7 @@ fn put_messages_of(target: &Target, messages: Vec<FlightData>) -> Option<()> {
     })
 }
 
-/// IPC messages: whatever is accepted can be read back, by this process and by the next.
+/// IPC messages: this process and the next can read back whatever the server accepts.
 #[test]
 fn arrow_messages() {
     let recordings = ["put_mock", "put_image", "put_ragged", "put_gps"];
@@ -267,7 +267,7 @@ fn arrow_messages() {
     });
 }
 
-/// Files of the store and of the log that went bad: a start either works or says why not.
+/// Damaged files of the store and of the WAL: a start either works or returns the reason.
 #[test]
 fn damaged_files() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -304,7 +304,7 @@ fn damaged_files() {
     }
 }
 
-/// A store as a crash leaves it: one topic complete, one with its rows in the log.
+/// A store as a crash leaves it: one topic is complete, one has its rows in the WAL.
 async fn record_beside_a_log(to: &Path) {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;

@@ -1,4 +1,5 @@
-//! What a former owner of a bucket had sent to it arrives after another daemon has it: it is not taken in.
+//! Late writes: an object that a former owner of a bucket sent arrives after another daemon took the bucket,
+//! and the new owner ignores it.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::fencing::{by_force, is_lost, owner};
 use crate::online::rebuild;
 use crate::replicated_wal::{bucket, eventually, expected, fault, numbered};
 
-/// What a daemon answers about everything.
+/// A daemon's responses about all sequences.
 async fn answers(client: &Client) -> Vec<(String, Vec<(i64, i64)>)> {
     let mut found = Vec::new();
     let mut names = names(client).await;
@@ -36,7 +37,7 @@ pub(crate) struct Former {
     pub(crate) server: TestServer,
     pub(crate) key: String,
     pub(crate) topic: String,
-    /// The folder of the sequence, below that of the bucket.
+    /// The folder of the sequence, below the bucket's folder.
     pub(crate) seq: String,
 }
 
@@ -66,13 +67,13 @@ impl Former {
         Put::describe(&self.server.client, command, rows(&[0], 0).schema()).await
     }
 
-    /// Objects in the bucket, without those of the folder of `run` that the new owner leaves.
+    /// Objects in the bucket.
     pub(crate) fn objects(&self) -> Vec<String> {
         files(&self.folder.path().join("bucket"))
     }
 
-    /// What `call` sends to `path` arrives after another daemon has the bucket. `own` is what that one does before it
-    /// arrives, `goes_on` what it must be able to do after that.
+    /// The object that `call` sends to `path` arrives after another daemon took the bucket. The new owner
+    /// runs `own` before the arrival, and `goes_on`, which must succeed, after it.
     async fn arrives_late(
         self,
         path: &str,
@@ -95,7 +96,7 @@ impl Former {
         assert_eq!(self.faults.lift(), 1, "{path}");
         eventually("what was on its way arrives", async || self.faults.under_way() == 0).await;
         let is_late = |object: &String| {
-            // A sequence gets a folder of its own, all else arrives in the one that the new owner left.
+            // A new sequence has its own folder; other objects arrive in the folder that the new owner left.
             let place = object.starts_with(&self.seq) || path == "/sequence.json";
             place && object.contains(path) && !there.contains(object)
         };
@@ -117,7 +118,7 @@ impl Former {
         self.server.stop().await;
     }
 
-    /// Another put on the new owner, and the end of the sequence.
+    /// Puts rows on the new owner and finalizes the sequence.
     pub(crate) async fn complete(&self, client: &Client) {
         let ack = put(client, "run/t", &self.topic, &[numbered(4..6)]).await.unwrap();
         assert_eq!(ack.durable_rows, 6);
@@ -155,7 +156,7 @@ async fn late_rows_are_not_taken_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_chunk_is_not_taken_in() {
     for path in ["/chunk-00000-0000000.parquet", "/chunk-00000-0000000.json"] {
-        // The put before ends, so its rows become a chunk.
+        // The previous put ends, so its rows become a chunk.
         let call = async |former: &Former| {
             std::mem::forget(former.resume().await);
             None
@@ -199,7 +200,7 @@ async fn a_late_removal_is_not_taken_in() {
         act(&former.server.client, "sequence_delete", json!({"name": "run"})).await.err()
     };
     let former = Former::start(1 << 20).await;
-    // The new owner left a tombstone of its own there.
+    // The new owner wrote its own tombstone there.
     let tombstone = former.folder.path().join("bucket").join(&former.seq).join("deleted.json");
     former.faults.add(fault(Operation::Put, "/deleted.json", When::Nth(0), Effect::Stall));
     let opening = async {

@@ -1,4 +1,4 @@
-//! States: who may do what, when, and what is left.
+//! States of resources: the permitted operations in each state, and what they leave behind.
 
 use crate::common::*;
 use serde_json::json;
@@ -104,7 +104,7 @@ async fn a_broken_stream_is_resumed() {
         std::mem::forget(first);
     })
     .await;
-    // The server notices in its own time.
+    // The server notices after some time.
     let mut second = loop {
         let mut put = Put::open(&client, "run/t", &topic, rows(&[0], 0).schema()).await;
         match put.ack().await {
@@ -146,7 +146,7 @@ async fn removal_leaves_nothing_and_ends_open_puts() {
         assert!(names(&client).await.is_empty());
         assert_eq!(files(folder.path()), Vec::<String>::new());
     }
-    // The same name again holds nothing of the past.
+    // A reused name has nothing of the earlier sequence.
     let key = create_sequence(&client, "run").await;
     let topic = create_topic(&client, "run/done", &key).await;
     put(&client, "run/done", &topic, &[rows(&[7], 7)]).await.unwrap();

@@ -1,4 +1,4 @@
-//! A failure of the server is logged once, where it is handled, with its cause; callers do not get the cause.
+//! The server logs a failure once, where it is handled, with its cause; callers do not get the cause.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
@@ -20,18 +20,18 @@ use tracing_subscriber::{Layer, registry};
 
 use crate::common::*;
 
-/// What the store says in these tests.
+/// The error of the store in these tests.
 const CAUSE: &str = "the store does not serve this now";
-/// What the Parquet reader says about a file without a footer.
+/// The Parquet reader's error for a file without a footer.
 const DAMAGE: &str = "Corrupt footer";
 
 thread_local! {
-    /// What this thread logs, while somebody wants to know.
+    /// The log lines of this thread, while a test collects them.
     static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Collects lines by thread: each test of this file has its runtime on its own. A subscriber for one thread alone would
-/// not do, since tracing keeps for all threads whether a line is wanted.
+/// Collects lines by thread: each test of this file has its own runtime. A thread-local subscriber is not
+/// sufficient, since tracing caches for all threads whether a line is enabled.
 struct Collect;
 
 impl<S: Subscriber> Layer<S> for Collect {
@@ -113,7 +113,7 @@ fn a_call_that_fails_is_logged_once_with_its_cause() {
         assert_eq!(take(CAUSE).len(), 1);
         faults.lift();
 
-        // What a caller did wrong is nothing for the operator.
+        // The daemon's log omits the mistakes of callers.
         refused(info(&client, json!({"resource_locator": "none"})).await, Code::NotFound);
         assert_eq!(take(""), [""; 0]);
         server.stop().await;

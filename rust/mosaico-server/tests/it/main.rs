@@ -1,4 +1,4 @@
-//! The server seen through a Flight client. One binary: linking is what takes time.
+//! Tests of the server through a Flight client. A single binary, since linking dominates the build time.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 

@@ -1,4 +1,4 @@
-//! A catalog that the first version wrote is brought up to date: answers stay, and recording goes on.
+//! Migration of a catalog that the first version wrote: responses stay the same, and recording continues.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::database;
 use crate::rebuild::{Known, Step, answers, live, settings, settle};
 use mosaico_admin::{CheckOptions, Maintenance};
 
-/// Puts the catalog of the first version in the place of the one of today, with the same rows.
+/// Replaces the current catalog by one of the first version with the same rows.
 async fn make_old(folder: &Path) {
     let create = |database: &str| {
         let name = format!("migrations/{database}/0001_init.sql");
@@ -73,7 +73,7 @@ fn a_catalog_of_the_first_version_is_brought_up_to_date() {
 
     live(folder, false, async |client| {
         assert_same(&answers(client, &known).await, &before);
-        // The sequence that was open goes on, and a new one is found by what is in it.
+        // The open sequence continues, and queries find a new sequence by its content.
         for step in [Step::Finalize(1), Step::CreateSequence, Step::CreateTopic(2)] {
             known.make(client, &step).await.unwrap();
         }

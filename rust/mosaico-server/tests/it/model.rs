@@ -1,4 +1,4 @@
-//! What a client did and was answered, and what a server must have then.
+//! A model of a client's calls and their responses, and of the state that a server must have after them.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-/// Rows per batch; the server of these tests makes a segment of each.
+/// Rows per batch; the server in these tests creates a segment for each batch.
 const BATCH: usize = 40;
 
-/// What is known about the outcome of a call.
+/// The known outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Call {
     #[default]
     NotMade,
-    /// Without an answer: it happened as a whole, or not at all.
+    /// No response: the call was applied completely or not at all.
     Open,
     Done,
 }
@@ -32,7 +32,7 @@ impl Call {
     }
 }
 
-/// Makes a call and notes what is known about it.
+/// Makes a call and records its known outcome.
 macro_rules! call {
     ($outcome:expr, $call:expr) => {{
         $outcome = Call::Open;
@@ -63,14 +63,14 @@ struct Sequence {
     topics: Vec<Topic>,
 }
 
-/// All that was done on one store.
+/// All calls on one store.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) about: String,
     sequences: Vec<Sequence>,
 }
 
-/// Makes every kind of change, on sequences of this prefix; ends with the first call that fails.
+/// Makes every kind of change, on sequences with this prefix; ends with the first call that fails.
 pub(crate) async fn work(client: &Client, model: &mut Model, prefix: &str) -> Result<(), Status> {
     let kept = model.sequence(prefix, "kept");
     let key = kept.create(client).await?;
@@ -102,7 +102,7 @@ impl Sequence {
         Ok(answer["key"].as_str().unwrap().to_owned())
     }
 
-    /// Puts rows and waits until they are acknowledged, then ends the upload or leaves it open.
+    /// Puts rows, waits until they are acknowledged, then ends the upload or leaves it open.
     async fn put(
         &mut self,
         client: &Client,
@@ -153,7 +153,7 @@ impl Sequence {
 }
 
 impl Topic {
-    /// Compares with what the server has; tells whether it has the topic, and its chunks.
+    /// Compares the model with the server; returns the number of chunks if the topic exists.
     async fn check(&self, client: &Client, about: &str) -> Option<u64> {
         let about = format!("{about}: {self:?}");
         let found = match act(client, "topic_system_info", json!({"name": self.locator})).await {
@@ -187,7 +187,7 @@ impl Model {
         self.sequences.last_mut().unwrap()
     }
 
-    /// Lets the server bring to an end what is open: every call that would change a sequence does.
+    /// Makes the server finish open changes: every call that would change a sequence does so.
     pub(crate) async fn settle(&self, client: &Client) {
         for sequence in &self.sequences {
             let body = json!({"name": sequence.name, "key": uuid::Uuid::new_v4().to_string()});
@@ -195,7 +195,7 @@ impl Model {
         }
     }
 
-    /// Compares with what the server has.
+    /// Compares the model with the server.
     pub(crate) async fn check(&self, client: &Client) {
         let names = names(client).await;
         let told = told(client).await;
@@ -217,7 +217,7 @@ impl Model {
             assert_eq!(count("sequence_created", name), 1, "{about}");
             for topic in &sequence.topics {
                 if let Some(chunks) = topic.check(client, &self.about).await {
-                    // The background may be at work: the events are older than the number.
+                    // Background work may be in progress: the events are older than the number.
                     assert!(count("chunk_stored", &topic.locator) as u64 <= chunks, "{about}: {told:?}");
                     assert_eq!(count("topic_created", &topic.locator), 1, "{about}");
                 }
@@ -233,7 +233,7 @@ impl Model {
         }
     }
 
-    /// The same of rows alone: the last events are nowhere but in the catalog.
+    /// Compares only the rows: the last events are only in the catalog.
     pub(crate) async fn check_rows(&self, client: &Client) {
         let names = names(client).await;
         for sequence in &self.sequences {
@@ -249,7 +249,7 @@ impl Model {
         }
     }
 
-    /// Removes what can be removed, and uses the names of what is not there again.
+    /// Removes everything that can be removed, and reuses the names of absent resources.
     pub(crate) async fn remove_the_unlocked(&self, client: &Client) {
         for Sequence { name, .. } in &self.sequences {
             if !names(client).await.contains(name) {
@@ -263,7 +263,7 @@ impl Model {
     }
 }
 
-/// How often each kind of event was told, by sequence name or topic locator.
+/// The number of events of each kind, by sequence name or topic locator.
 async fn told(client: &Client) -> HashMap<(String, String), usize> {
     let (mut told, mut cursor) = (HashMap::new(), Value::Null);
     loop {

@@ -1,4 +1,4 @@
-//! What monitors are told over HTTP, from before the server is there until after its end.
+//! The HTTP endpoints for monitoring, from before the server starts until after its shutdown.
 
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ pub(crate) async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-/// The one reason not to be ready.
+/// The only reason why the server is not ready.
 async fn reason(address: SocketAddr) -> String {
     let (status, body) = ask(address, "/readyz").await;
     assert_eq!(status, 503, "{body}");

@@ -1,4 +1,4 @@
-//! The catalog made anew by the server that has it, while others read and write.
+//! A running server rebuilds its catalog while clients read and write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +17,12 @@ const WRITERS: usize = 4;
 
 fn settings(folder: &TempDir) -> Config {
     let mut config = config(folder.path());
-    // Chunks all the time.
+    // Produces chunks continuously.
     config.chunk_bytes = 1000;
     config
 }
 
-/// A finalized sequence with one topic.
+/// Records a finalized sequence with one topic.
 async fn record(client: &Client, name: &str) {
     let key = create_sequence(client, name).await;
     let topic = create_topic(client, &format!("{name}/t"), &key).await;
@@ -33,7 +33,7 @@ async fn record(client: &Client, name: &str) {
     act(client, "sequence_notify_create", notice).await.unwrap();
 }
 
-/// Lets the server make its catalog anew; returns its report.
+/// Makes the server rebuild its catalog; returns its report.
 pub(crate) async fn rebuild(client: &Client) -> Value {
     let action = Action { r#type: "catalog_rebuild".into(), body: "{}".into() };
     let mut steps = client.clone().do_action(action).await.unwrap().into_inner();
@@ -45,7 +45,7 @@ pub(crate) async fn rebuild(client: &Client) -> Value {
     last["rebuilt"].take()
 }
 
-/// Records and reads what it has recorded, over and over.
+/// Records rows and reads them back, in a loop.
 async fn write(client: &Client, name: &str) {
     for round in 0..3 {
         let name = format!("{name}-{round}");
@@ -196,7 +196,7 @@ async fn whoever_has_the_store_is_asked() {
     let rebuilt = mosaico_admin::rebuild(settings(&folder), &|_| ()).await.unwrap();
     assert_eq!((rebuilt.sequences, rebuilt.topics), (2, 2));
 
-    // One that listens nowhere is not asked.
+    // `mosaico_admin` cannot send a rebuild request to a server that does not listen.
     let server = mosaico_server::Server::open(settings(&folder)).await.unwrap();
     let refused = mosaico_admin::rebuild(settings(&folder), &|_| ()).await.unwrap_err();
     assert!(refused.to_string().contains("in use by another server"), "{refused}");

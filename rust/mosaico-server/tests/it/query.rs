@@ -58,7 +58,7 @@ async fn orders_and_pages_are_stable() {
     let answer = query(&client, with(json!({"limit": 2}))).await;
     assert_eq!(answer["items"][1], json!({"sequence": "a", "topics": []}), "also without topics");
     let cursor = answer["cursor"].as_str().unwrap().to_owned();
-    // What comes or goes before the cursor moves nothing behind it.
+    // Sequences that appear or vanish before the cursor do not shift those after it.
     sequence(&client, "A", json!({})).await;
     sequence(&client, "bb", json!({})).await;
     act(&client, "sequence_delete", json!({"name": "a"})).await.unwrap();
@@ -97,7 +97,7 @@ async fn little_is_read_and_it_is_told() {
     let (items, cost) = explained(json!({"test.v": {"$gt": 5}})).await;
     assert_eq!(items, matched);
     let chunks = cost["chunks"]["candidates"].as_u64().unwrap();
-    // A segment is cut after the group of batches that fills it; groups are larger on a slow disk.
+    // A segment ends after the group of batches that fills it; groups are larger on a slow disk.
     assert!(chunks >= 3, "{cost}");
     assert_eq!(
         (&cost["chunks"]["read"], &cost["bytes_read"]),
@@ -129,7 +129,8 @@ async fn little_is_read_and_it_is_told() {
     server.stop().await;
 }
 
-/// Ten sequences with a topic each; the values of the `n`th go from `1000 n` to `1000 n + 90`. That of the fifth is open.
+/// Ten sequences with one topic each; the values of the `n`th range from `1000 n` to `1000 n + 90`. The topic
+/// of the fifth is open.
 async fn decades(client: &Client) -> Put {
     let mut open = None;
     for n in 0..10 {
@@ -163,7 +164,7 @@ async fn the_catalog_proposes_what_may_match() {
         let answer = query(&client, json!({"ontology": condition, "explain": true})).await;
         (answer["items"].as_array().unwrap().len(), answer["explain"]["topics"].as_u64().unwrap())
     };
-    // Beside those that match there is always the one that may get rows.
+    // Besides the matching topics, the catalog always proposes the open one, which may get rows.
     assert_eq!(proposed(json!({"test.v": {"$between": [2_990, 3_010]}})).await, (1, 2));
     assert_eq!(proposed(json!({"test.v": {"$eq": 5_050}})).await, (1, 1));
     assert_eq!(proposed(json!({"test.v": {"$geq": 8_000.5}})).await, (2, 3));
@@ -182,7 +183,7 @@ async fn the_catalog_proposes_what_may_match() {
     open.finish().await.unwrap();
     assert_eq!(proposed(json!({"test.v": {"$eq": 3_010}})).await, (1, 1));
 
-    // More than SQLite takes at once.
+    // More than SQLite accepts in one statement.
     let many: Vec<_> = (0..3_000).map(|i| json!({"test.v": {"$eq": 3_010 + 10_000 * i}})).collect();
     assert_eq!(proposed(json!({"$or": many})).await.0, 1);
     let many: Vec<_> = (0..3_000).map(|i| json!({"sequence": {"name": {"$eq": format!("s{i}")}}})).collect();
@@ -194,7 +195,7 @@ async fn the_catalog_proposes_what_may_match() {
 async fn rows_without_statistics_are_found() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
-    // Held until the server has ended: one that is dropped may look like one that is complete.
+    // Kept until the server has ended: a dropped put may look like a complete one.
     let open = decades(&server.client).await;
     let before = query(&server.client, near_3000()).await["items"].clone();
     server.stop().await;
@@ -203,7 +204,7 @@ async fn rows_without_statistics_are_found() {
     let forget = |file: &std::path::Path, edit: &dyn Fn(&mut Value)| {
         let mut record: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         edit(&mut record);
-        // A record without a checksum, as of earlier versions.
+        // A record without a checksum, as earlier versions wrote it.
         record.as_object_mut().unwrap().remove("record_crc32");
         std::fs::write(file, record.to_string()).unwrap();
     };

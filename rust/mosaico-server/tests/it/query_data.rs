@@ -1,4 +1,4 @@
-//! Random data for queries, and what a condition means for it, told as simply as possible.
+//! Random data for queries, and the simplest possible definition of the meaning of a condition.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) enum Val {
     Struct(Vec<(&'static str, Val)>),
 }
 
-/// One row of every topic.
+/// One row of any topic.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) time: i64,
@@ -110,7 +110,7 @@ impl Row {
         }
     }
 
-    /// Whether a filter object holds; keys begin with the tag.
+    /// Whether a filter object matches; keys begin with the tag.
     pub(crate) fn holds(&self, filter: &Value) -> bool {
         holds(filter, &|key| self.at(key.split_once('.').unwrap().1))
     }
@@ -140,7 +140,7 @@ fn test(operator: &str, constant: &Value, value: &Val) -> bool {
         ("$match", Val::Text(text)) => like(constant.as_str().unwrap(), text),
         (operator, value) => {
             let Some(order) = order(value, constant) else {
-                // NaN and a number.
+                // NaN compared with a number.
                 return operator == "$neq"
                     && matches!(value, Val::Float(f) if f.is_nan())
                     && constant.is_number();
@@ -158,7 +158,7 @@ fn test(operator: &str, constant: &Value, value: &Val) -> bool {
     }
 }
 
-/// `None`: of different types, or NaN.
+/// `None`: the types differ, or a value is NaN.
 fn order(value: &Val, constant: &Value) -> Option<std::cmp::Ordering> {
     match (value, constant) {
         (Val::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
@@ -174,7 +174,7 @@ fn order(value: &Val, constant: &Value) -> Option<std::cmp::Ordering> {
     }
 }
 
-/// A number as its floor and the rest; infinities are beyond all others, which are below 2^127.
+/// A number as its floor and its fraction; infinities are beyond all other numbers, which are below 2^127.
 fn parts(value: &Val) -> Option<(i128, f64)> {
     match value {
         Val::Int(int) => Some((*int, 0.0)),
@@ -240,7 +240,7 @@ pub(crate) fn condition() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A filter over `keys`, nested.
+/// A nested filter over `keys`.
 pub(crate) fn filter(keys: Vec<String>) -> impl Strategy<Value = Value> {
     let leaf = proptest::collection::btree_map(select(keys), condition(), 1..3);
     let leaf = leaf.prop_map(|members| Value::Object(members.into_iter().collect()));
@@ -258,11 +258,11 @@ pub(crate) fn filter(keys: Vec<String>) -> impl Strategy<Value = Value> {
     })
 }
 
-/// The fields of a row, and one that does not exist.
+/// The fields of a row, and a field that does not exist.
 pub(crate) const FIELDS: [&str; 12] =
     ["timestamp_ns", "i", "U", "f", "g", "s", "b", "p", "p.x", "p.Y.z", "l", "missing"];
 
-/// Paths of metadata, and what may lie there.
+/// Paths of metadata, and their possible values.
 pub(crate) const PATHS: [&str; 6] = ["k", "a.b", "d'e\"", "ü.x y", "l.0", "missing.k"];
 
 pub(crate) fn metadata() -> impl Strategy<Value = Value> {
@@ -298,7 +298,7 @@ pub(crate) fn metadata_at(data: &Value, path: &str) -> Val {
             let int = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
             int.map_or_else(|| Val::Float(value.as_f64().unwrap()), Val::Int)
         }
-        // Lists of metadata are no scalars; they only exist.
+        // Lists in metadata are not scalars; a condition can only test their existence.
         _ => Val::Struct(Vec::new()),
     }
 }

@@ -1,4 +1,4 @@
-//! Random queries over random data in random chunks, against the definition.
+//! Random queries over random data in random chunks, compared with the definition.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,7 +17,7 @@ struct Topic {
     tag: &'static str,
     metadata: Value,
     batches: Vec<Vec<Row>>,
-    /// The put stays open: rows lie in the log.
+    /// The put stays open: rows are in the WAL.
     open: bool,
 }
 
@@ -33,7 +33,7 @@ fn values(tag: &'static str) -> impl Strategy<Value = Value> {
     filter(FIELDS.iter().map(|field| format!("{tag}.{field}")).collect())
 }
 
-/// Conditions on rows of one tag, of both, or of one or the other.
+/// Conditions on rows of one tag, of both, or of either.
 fn ontology() -> impl Strategy<Value = Value> {
     let pair = || (values("a"), values("my.tag"));
     prop_oneof![
@@ -44,7 +44,7 @@ fn ontology() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A query object; the meaning of its `ontology` is told by `matches`.
+/// A query object; `matches` defines the meaning of its `ontology`.
 fn query() -> impl Strategy<Value = Value> {
     let meta = || filter(PATHS.iter().map(|path| (*path).to_owned()).collect());
     let section = |value: Option<Value>| value.map_or(Value::Null, |value| json!({"user_metadata": value}));
@@ -73,7 +73,7 @@ fn query() -> impl Strategy<Value = Value> {
 }
 
 type Span = Option<(i64, i64)>;
-/// Topics by index, with the times asked for. A sequence without topics is one topic.
+/// Topics by index, with the requested times. A sequence without topics counts as one topic.
 type Matches = BTreeMap<usize, Span>;
 
 fn joined(a: Span, b: Span) -> Span {
@@ -228,8 +228,8 @@ fn expected(query: &Value, sequences: &Sequences) -> Value {
     json!({"items": sequences.iter().enumerate().filter_map(item).collect::<Vec<_>>()})
 }
 
-/// Queries that found something, and that left something out; topics that the catalog proposed for all queries, and for
-/// the same ones in a form that it cannot narrow.
+/// The number of queries that matched something, and of those that excluded something; the number of topics
+/// that the catalog proposed for all queries, and for the same queries in a form that it cannot narrow.
 #[derive(Debug, Default)]
 struct Seen {
     some: AtomicUsize,
@@ -238,7 +238,7 @@ struct Seen {
     unnarrowed: AtomicUsize,
 }
 
-/// The same question with conditions on rows that the bounds of chunks tell nothing about.
+/// The same query with conditions on rows that the bounds of chunks cannot prune.
 fn unnarrowed(query: &Value) -> Value {
     match query {
         Value::Object(members) => {
@@ -258,7 +258,7 @@ fn unnarrowed(query: &Value) -> Value {
     }
 }
 
-/// The answer, and how many topics the catalog proposed.
+/// The response, and the number of topics that the catalog proposed.
 async fn explained(client: &Client, mut query: Value) -> Result<(Value, usize), TestCaseError> {
     query["explain"] = json!(true);
     let answer = act(client, "query", query.clone()).await;
@@ -288,7 +288,7 @@ async fn check(
         let found = answer["items"].as_array().unwrap().len();
         seen.some.fetch_add(usize::from(found > 0), Relaxed);
         seen.others.fetch_add(usize::from(found < sequences.len()), Relaxed);
-        // The same, page by page.
+        // The same result, page by page.
         let mut paged = Vec::new();
         let mut request = query.clone();
         request["limit"] = json!(1);

@@ -1,4 +1,4 @@
-//! The recorded queries of the reference, on the data set that it had.
+//! The recorded queries of the reference implementation, on its data set.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,7 +100,8 @@ async fn data_set(client: &Client) {
     }
 }
 
-/// What ours answers where the record is wrong, or an error of the reference's: topics, or words of the refusal.
+/// The response of this server where the recorded one is wrong, or where the reference returned an error:
+/// topics, or words of the refusal.
 fn corrected(query: &Value) -> Option<Result<Vec<&'static str>, &'static str>> {
     const QA: [&str; 2] = ["q-one/a/t", "q-two/a/t"];
     const ALICE: [&str; 7] = [
@@ -159,7 +160,7 @@ fn locators(answer: &Value) -> Vec<&str> {
     topics.map(|topic| topic["locator"].as_str().unwrap()).collect()
 }
 
-/// The reference has no order.
+/// The reference returns results in no particular order.
 fn sorted(answer: &Value) -> Value {
     let mut items = answer["items"].as_array().unwrap().clone();
     items.sort_by_key(|item| item["sequence"].to_string());

@@ -1,4 +1,5 @@
-//! Whatever happened on a store: without its catalog, or with one of earlier, it answers the same.
+//! After any history of a store, without its catalog or with an earlier one, a server gives the same
+//! responses.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// One call of a client; numbers choose among what there is.
+/// One call of a client; numbers select among the existing resources.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     CreateSequence,
@@ -48,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a client knows.
+/// The client's knowledge.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     made: usize,
@@ -63,7 +64,7 @@ fn pick(list: &[(String, String)], number: usize) -> Option<(String, String)> {
 }
 
 impl Known {
-    /// Calls that are refused are part of the history.
+    /// Refused calls are part of the history.
     pub(crate) async fn make(&mut self, client: &Client, step: &Step) -> Option<()> {
         self.made += 1;
         let number = self.made;
@@ -90,7 +91,7 @@ impl Known {
                 if finish {
                     drop(put.finish().await);
                 } else {
-                    // A crash or the end of the server cuts it short.
+                    // A crash or the server's shutdown interrupts it.
                     std::mem::forget(put);
                 }
             }
@@ -135,13 +136,13 @@ impl Known {
 
 pub(crate) fn settings(folder: &Path) -> Config {
     let mut config = config(folder);
-    // A chunk of a few rows, so that there are some.
+    // Chunks of few rows, so that there are several.
     config.chunk_bytes = 300;
     config.shutdown_grace = Duration::from_millis(10);
     config
 }
 
-/// A server from its start to its end, or to a crash.
+/// Runs a server from its start to its shutdown, or to a crash.
 pub(crate) fn live<T>(folder: &Path, crash: bool, work: impl AsyncFnOnce(&Client) -> T) -> T {
     let runtime = Runtime::new().unwrap();
     let result = runtime.block_on(async {
@@ -165,7 +166,7 @@ pub(crate) async fn answers(client: &Client, known: &Known) -> Answers {
     found
 }
 
-/// Waits until what the log held is in chunks.
+/// Waits until all rows of the WAL are in chunks.
 pub(crate) async fn settle(folder: &Path) {
     let is_empty = || files(folder).iter().all(|file| !file.starts_with("wal/"));
     for _ in 0..1000 {
@@ -220,7 +221,7 @@ proptest! {
     }
 }
 
-/// Sequences that were created and nothing else.
+/// Sequences that were created and not used.
 fn write_sequences(folder: &Path, count: usize) {
     for number in 0..count {
         let id = format!("01ARZ3NDEKTSV4RRFFQ6{number:06}");
@@ -252,7 +253,7 @@ async fn a_rebuild_that_was_cut_short_goes_on() {
         store.rebuild(&|progress| assert!(progress.done == 0, "cut short")).await
     });
     assert!(cut_short.await.unwrap_err().is_panic());
-    // A server does not go on with what may be of an earlier store.
+    // A server does not resume a rebuild whose state may belong to an earlier store.
     fs::remove_dir_all(folder.path().join("seq/01ARZ3NDEKTSV4RRFFQ6000000")).unwrap();
     let server = TestServer::start(settings(folder.path())).await;
     assert_eq!(names(&server.client).await.len(), 299);
@@ -295,7 +296,7 @@ async fn what_lost_its_record_is_left_alone_until_that_is_back() {
         config.orphan_grace = Duration::ZERO;
         let server = TestServer::start(config.clone()).await;
         assert_eq!(names(&server.client).await, [""; 0]);
-        // Files that no record names are looked for meanwhile, again and again.
+        // Garbage collection runs meanwhile, repeatedly.
         tokio::time::sleep(Duration::from_millis(100)).await;
         server.stop().await;
         assert_eq!(files(folder.path()), kept, "{lost}");

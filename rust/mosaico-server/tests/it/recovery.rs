@@ -1,4 +1,4 @@
-//! What survives a server that ends without a word.
+//! Recovery after a server that ends without a shutdown.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// Runs `work` against a server and drops everything in the middle of it, as a crash would.
+/// Runs `work` on a server and drops everything in the middle of it, as a crash would.
 fn crash_after<T>(folder: &Path, work: impl AsyncFnOnce(&Client) -> T) -> T {
     let runtime = Runtime::new().unwrap();
     let result = runtime.block_on(async {
@@ -40,7 +40,7 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A topic with acknowledged rows in the log; returns the keys of sequence and topic.
+/// A topic with acknowledged rows in the WAL; returns the keys of sequence and topic.
 fn interrupted(folder: &Path) -> (String, String) {
     crash_after(folder, async |client| {
         let key = create_sequence(client, "run").await;
@@ -86,7 +86,7 @@ fn a_torn_tail_is_cut() {
     let [segment] = &segments(folder.path())[..] else { panic!("one segment") };
     let whole = fs::read(segment).unwrap();
     let mut torn = whole.clone();
-    // As much of a frame as a write got to the disk.
+    // The part of a frame that a write stored on the disk.
     let last = whole.windows(4).rposition(|mark| mark == b"\xf7WAL").unwrap();
     torn.extend_from_slice(&whole[last..whole.len() - 10]);
     fs::write(segment, torn).unwrap();
@@ -105,7 +105,7 @@ fn a_chunk_that_was_stored_is_not_doubled() {
         {
         }
     });
-    // The crash came after the record and before the segment was removed.
+    // The crash happened after the record was written and before the segment was removed.
     fs::create_dir_all(segment.parent().unwrap()).unwrap();
     fs::write(segment, kept).unwrap();
     with_server(folder.path(), async |client| assert_eq!(get(client, "run/t").await, expected()));
@@ -122,7 +122,8 @@ fn the_catalog_is_rebuilt_from_the_store() {
             for endpoint in &found.endpoint {
                 rows.push(get_ticket(client, endpoint.ticket.clone().unwrap()).await.unwrap());
             }
-            // The order of metadata in the bytes of a schema has no meaning; the streams' schemas are compared.
+            // The order of metadata in the bytes of a schema has no meaning; the test compares the schemas of
+            // the streams.
             found.schema = Default::default();
             infos.push(found);
             answers.push(act(client, "sequence_system_info", json!({"name": name})).await.unwrap());

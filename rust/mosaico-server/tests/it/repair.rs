@@ -1,4 +1,4 @@
-//! Failures in the middle of a change, while the server lives on: nothing stays half done.
+//! Failures in the middle of a change while the server keeps running: no change stays incomplete.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ async fn started() -> (TempDir, TestServer) {
     (folder, server)
 }
 
-/// The store cannot write any more.
+/// Makes the store fail all writes.
 fn break_store(folder: &Path) {
     fs::rename(folder.join("tmp"), folder.join("tmp-away")).unwrap();
 }
@@ -50,7 +50,7 @@ async fn a_failed_creation_leaves_nothing() {
     database::refuse(folder.path(), "INSERT ON sequence").await;
     refused(act(&client, "sequence_create", create.clone()).await, Code::Internal);
     assert!(names(&client).await.is_empty());
-    // The background cleans up, without anybody asking.
+    // Background work cleans up without any request.
     eventually("the folder is gone", async || files(folder.path()).is_empty()).await;
     refused(act(&client, "sequence_create", create.clone()).await, Code::Internal);
     database::accept(folder.path()).await;
@@ -154,7 +154,8 @@ async fn a_chunk_that_failed_is_made_later_and_the_failure_is_told() {
     };
     eventually("the chunk is there", async || chunks().await == 1).await;
     assert_eq!(get(&client, "run/t").await, [(1, 1), (2, 0)]);
-    // The store was broken when the job failed first: it is told as soon as that is possible, or was not needed.
+    // The store was broken when the job failed first: the event is recorded as soon as that is possible, or
+    // was not needed.
     let found = act(&client, "event_list", json!({"kinds": ["chunk_stored"]})).await.unwrap();
     assert_eq!(found["events"].as_array().unwrap().len(), 1, "{found}");
     put(&client, "run/t", &topic, &[rows(&[3], 3)]).await.unwrap();
@@ -217,7 +218,7 @@ async fn orphans_are_removed_and_nothing_else_is() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, "x").unwrap();
     }
-    // Records that can be read; what is damaged stays for a closer look.
+    // Readable records; garbage collection keeps damaged ones for inspection.
     fs::copy(topic_folder.join("chunk-00000-0000000.json"), &orphans[1]).unwrap();
     fs::copy(topic_folder.join("topic.json"), &orphans[3]).unwrap();
     let mut config = config(folder.path());

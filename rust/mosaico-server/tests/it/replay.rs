@@ -1,4 +1,4 @@
-//! What a Mosaico 0.2.4 daemon was seen to answer, asked of this one.
+//! Replays recorded requests of a Mosaico 0.2.4 daemon and compares this server's responses.
 
 use arrow::array::RecordBatch;
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -14,14 +14,14 @@ use tonic::Status;
 use crate::common::*;
 use crate::vectors::*;
 
-/// A client whose keys stand for the recorded ones.
+/// A client that maps the recorded keys to its own.
 struct Session {
     client: Client,
     keys: Keys,
 }
 
 impl Session {
-    /// Runs a recorded action and compares the whole answer.
+    /// Runs a recorded action and compares the whole response.
     async fn act(&mut self, case: &Value) {
         let action = Action {
             r#type: text(case, "action").to_owned(),
@@ -57,7 +57,7 @@ impl Session {
         answers.try_collect::<Vec<_>>().await.map(drop)
     }
 
-    /// Asks for a flight info and compares every field that clients of 0.2 read.
+    /// Requests a flight info and compares every field that 0.2 clients read.
     async fn info(&self, case: &Value) {
         let descriptor = match case["cmd"].as_str() {
             Some(command) => FlightDescriptor::new_cmd(command.to_owned()),
@@ -74,7 +74,7 @@ impl Session {
         self.client.clone().list_flights(criteria).await?.into_inner().try_collect().await
     }
 
-    /// Reads a recorded ticket: the rows of `put` inside the ticket's window.
+    /// Reads a recorded ticket and expects the rows of `put` inside the ticket's window.
     async fn get(&self, case: &Value, put: Option<&RecordBatch>) {
         let ticket = bytes(text(case, "ticket_hex"));
         let window = mosaico_wire::ticket::Ticket::decode(&ticket).map(|ticket| ticket.window);
@@ -149,7 +149,7 @@ fn check_info(recorded: &Value, found: &FlightInfo) {
         assert!(found.expiration_time.is_none());
         if let Some(metadata) = recorded.get("app_metadata") {
             let mut found: Value = serde_json::from_slice(&found.app_metadata).unwrap();
-            // Ours, ignored by clients of 0.2.
+            // An extension of this server, which 0.2 clients ignore.
             found.as_object_mut().unwrap().remove("rows").unwrap();
             assert_eq!(*metadata, found);
         } else {
@@ -165,7 +165,8 @@ async fn started() -> (TempDir, TestServer, Session) {
     (folder, server, session)
 }
 
-/// An answer to a query with its items and topics sorted: the recorded daemon gives them in no order.
+/// A query response with its items and topics sorted: the recorded daemon returns them in no particular
+/// order.
 fn in_order(answer: &Value) -> Value {
     let mut answer = answer.clone();
     for item in answer["response"]["items"].as_array_mut().unwrap() {
@@ -188,7 +189,8 @@ async fn actions_are_answered_as_recorded() {
     server.stop().await;
 }
 
-/// The recorded uploads to `raw-seq`: the refused ones change nothing, then eight rows, and a schema alone.
+/// The recorded uploads to `raw-seq`: the refused uploads change nothing; then eight rows, and a schema
+/// without rows.
 async fn upload_raw(session: &Session, uploads: &[Value]) {
     let rows = rows_of("put_mock");
     let mut seen = 0;

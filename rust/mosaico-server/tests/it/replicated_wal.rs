@@ -1,7 +1,7 @@
-//! The log in the store: acknowledged rows need neither the server that took them nor its disk.
+//! The replicated WAL: acknowledged rows survive the loss of the server that received them and of its disk.
 //!
-//! The bucket is a folder, see `Faults::bucket`. `MOSAICO_FAULT_SECONDS` is the time for the loop over all operations, 12
-//! without it.
+//! The bucket is a folder, see `Faults::bucket`. `MOSAICO_FAULT_SECONDS` is the time for the loop over all
+//! operations, by default 12.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::{Code, Status};
 
-/// A server of a bucket below `folder`, with its log in it.
+/// A server of a bucket below `folder`, with a replicated WAL.
 pub(crate) fn bucket_config(folder: &Path, faults: &Faults) -> Config {
     let mut config = config(folder);
     config.store = StoreLocation::parse("s3://bucket").unwrap();
@@ -38,7 +38,7 @@ pub(crate) fn bucket(folder: &Path) -> Faults {
     Faults::bucket(&folder.join("bucket")).unwrap()
 }
 
-/// Objects of logs.
+/// The WAL objects in the bucket.
 pub(crate) fn logged(folder: &Path) -> Vec<String> {
     let found = files(&folder.join("bucket"));
     found.into_iter().filter(|name| name.starts_with("seq/") && name.ends_with(".wal")).collect()
@@ -48,7 +48,7 @@ pub(crate) fn lose_disk(folder: &Path) {
     fs::remove_dir_all(folder.join("state")).unwrap();
 }
 
-/// Runs `work` against a server and drops everything in the middle of it, as a crash would.
+/// Runs `work` on a server and drops everything in the middle of it, as a crash would.
 pub(crate) fn crash_after<T>(config: Config, work: impl AsyncFnOnce(&Client) -> T) -> T {
     let runtime = Runtime::new().unwrap();
     let result = runtime.block_on(async {
@@ -98,7 +98,7 @@ pub(crate) fn expected(count: usize) -> Vec<(i64, i64)> {
     (0..count as i64).map(|value| (value, value)).collect()
 }
 
-/// A topic with `count` acknowledged rows, four at a time, in a put that nobody ends.
+/// A topic with `count` acknowledged rows, four at a time, in a put that stays open.
 pub(crate) async fn begun(client: &Client, count: usize) -> (String, String) {
     let key = create_sequence(client, "run").await;
     let topic = create_topic(client, "run/t", &key).await;
@@ -127,12 +127,12 @@ fn rows_survive_the_loss_of_the_disk() {
         let mut config = bucket_config(folder.path(), &faults);
         config.chunk_bytes = chunk_bytes;
         config.store_timeout = Duration::from_secs(60);
-        // Chunks do not come to the store, and do not fail either.
+        // Chunk uploads stall: they neither succeed nor fail.
         faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Stall));
         let keys = crash_after(config.clone(), async |client| begun(client, 16).await);
         lose_disk(folder.path());
         assert_eq!(logged(folder.path()).len(), 4);
-        // The one after is lost as well, before it could do anything about it.
+        // The next server is lost as well, before it could repair anything.
         config.force_ownership = true;
         crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(16)));
         lose_disk(folder.path());
@@ -196,7 +196,7 @@ fn rows_are_acknowledged_when_the_store_has_them() {
             while let Ok(ack) = put.ack().await {
                 assert_eq!(ack.expect("the stream goes on").durable_rows, 3, "{effect:?}");
             }
-            // The writer goes on after the three rows with others than it had sent.
+            // After the three rows, the writer resumes with different rows than it had sent.
             let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
             put.send(rows(&[3, 4], 3)).await;
             put.durable(5).await;
@@ -281,7 +281,7 @@ fn check_reads_it() {
     let found = check();
     assert_eq!((found.log_rows, found.stored_log_rows, found.problems.len()), (8, 4, 1), "{found:?}");
     assert!(found.problems[0].path.ends_with(".wal") && found.problems[0].text.contains("0 of the 4 rows"));
-    // The rows before it, and those that are on the disk, are there all the same.
+    // Without the disk, the rows before the damaged object are still available.
     lose_disk(folder.path());
     let lost = Config { force_ownership: true, ..config };
     with_server(lost, async |client| assert_eq!(get(client, "run/t").await, expected(4)));
@@ -328,7 +328,7 @@ async fn a_folder_has_its_log_anyway() {
     assert!(matches!(&error, Error::Startup(text) if text.contains("buckets")), "{error}");
 }
 
-/// Each operation on the store goes wrong in each way, and the disk is lost after that.
+/// Each operation on the store fails in each way, and then the disk is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_operation_may_fail() {
     let effects = [Effect::Refuse, Effect::LoseAnswer, Effect::Stall, Effect::HoldAnswer];

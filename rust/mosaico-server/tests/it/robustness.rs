@@ -1,4 +1,4 @@
-//! Unusual data, many topics, and what was seen to go wrong elsewhere.
+//! Unusual data, many topics, and regressions for failures that other servers showed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -165,7 +165,8 @@ fn every_type() -> RecordBatch {
     RecordBatch::try_new(Arc::new(schema), columns.into_iter().map(|(_, column)| column).collect()).unwrap()
 }
 
-/// Reads the topic of a column: dictionaries are decoded, everything else is as sent, field metadata included.
+/// Reads the topic of a column: dictionaries are decoded, everything else is as sent, including field
+/// metadata.
 async fn check_column(client: &Client, sent: &RecordBatch) {
     let (name, sent_field) = (sent.schema().field(1).name().clone(), sent.schema().field(1).clone());
     let batches = get_window(client, &format!("run/{name}"), None, None).await.unwrap();
@@ -258,7 +259,7 @@ async fn rows_of_no_bytes_and_batches_of_no_rows() {
     let found = get_window(&client, "run/blobs", None, None).await.unwrap();
     assert_eq!(found[0].columns(), blobs(&[1, 2], 0).columns());
 
-    // Nothing but batches without rows: the topic is complete, has its schema, and no chunk.
+    // Only batches without rows: the topic is complete, and has its schema and no chunk.
     let topic = create_topic(&client, "run/none", &key).await;
     put(&client, "run/none", &topic, &[rows(&[], 0), rows(&[], 0)]).await.unwrap();
     let facts = act(&client, "topic_system_info", json!({"name": "run/none"})).await.unwrap();
@@ -294,7 +295,7 @@ async fn a_thousand_topics_in_a_sequence() {
     server.stop().await;
 }
 
-/// #7 and #10: a name that is used again has nothing of what was there before.
+/// #7 and #10: a reused name has nothing of the earlier resource.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_used_again_starts_empty() {
     let (folder, server, client) = started().await;
@@ -311,7 +312,7 @@ async fn a_name_used_again_starts_empty() {
     put(&client, "run/t", &topic, &[rows(&[1, 2, 3], 0)]).await.unwrap();
     drop(client);
     server.stop().await;
-    // A lost catalog is made again from the store: nothing is forgotten, so nothing can be mixed up.
+    // The server rebuilds a lost catalog from the store: nothing is lost or mixed up.
     database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     let client = server.client.clone();
@@ -325,7 +326,7 @@ async fn a_name_used_again_starts_empty() {
     server.stop().await;
 }
 
-/// #11: who reads during an upload freezes nothing.
+/// #11: a read during an upload blocks nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_during_an_upload_hides_nothing_later() {
     let folder = TempDir::new().unwrap();
@@ -374,7 +375,7 @@ async fn wide_uploads_side_by_side() {
     server.stop().await;
 }
 
-/// #18, #19, #23: compressible rows are stored small, and travel once, in messages of a bounded size.
+/// #18, #19, #23: compressible rows are stored compressed, and are sent once, in messages of bounded size.
 #[tokio::test(flavor = "multi_thread")]
 async fn compressible_rows_stay_small_and_travel_once() {
     const ROWS: usize = 20;
@@ -408,7 +409,7 @@ async fn compressible_rows_stay_small_and_travel_once() {
     server.stop().await;
 }
 
-/// #21, #22: what is small is stored quickly and small.
+/// #21, #22: small uploads are stored quickly and in little space.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_images_cost_little() {
     let (_folder, server, client) = started().await;
@@ -424,7 +425,7 @@ async fn small_images_cost_little() {
     server.stop().await;
 }
 
-/// #24, #25: an info needs the catalog and nothing of the store.
+/// #24, #25: an info needs only the catalog, not the store.
 #[tokio::test(flavor = "multi_thread")]
 async fn infos_read_no_chunk() {
     let (folder, server, client) = started().await;
@@ -444,7 +445,7 @@ async fn infos_read_no_chunk() {
     server.stop().await;
 }
 
-/// A row of 200 MB, and small ones around it.
+/// A row of 200 MB, with small rows around it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_200_mb() {
     let (_folder, server, client) = started().await;

@@ -1,7 +1,8 @@
-//! The catalog has the same tables in SQLite and in Postgres, and `migrations/schema.sql` shows them in one place.
+//! The catalog has the same tables in SQLite and in Postgres, and `migrations/schema.sql` shows them in one
+//! place.
 //!
-//! Both tests look at the databases after the migrations ran. `MOSAICO_WRITE_SCHEMA=1` writes the file instead of
-//! comparing it.
+//! Both tests look at the databases after the migrations ran. `MOSAICO_WRITE_SCHEMA=1` writes the file
+//! instead of comparing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -23,7 +24,7 @@ const HEAD: &str = "\
 -- SQLite does. What else differs is listed with its reason in tests/it/schema.rs.
 ";
 
-/// What only Postgres has: the name of a table, `table.column` or an index, and why.
+/// Items that only Postgres has: the name of a table, `table.column` or an index, and the reason.
 const ONLY_POSTGRES: [(&str, &str); 11] = [
     ("version", "SQLite counts its migrations in `user_version`"),
     ("filling", "SQLite has its mark in `application_id`"),
@@ -38,7 +39,7 @@ const ONLY_POSTGRES: [(&str, &str); 11] = [
     ("schema_snapshot_ipc", "schemas are longer than what a btree index of Postgres holds"),
 ];
 
-/// What is different: an index or a key, what each has, and why.
+/// Items that differ: an index or a key, its definition in each database, and the reason.
 const DIFFERENT: [(&str, &str, &str, &str); 2] = [
     (
         "chunk_column_text",
@@ -59,7 +60,7 @@ struct Table {
 #[derive(Debug, Default)]
 struct Schema {
     tables: BTreeMap<String, Table>,
-    /// What follows `CREATE [UNIQUE] INDEX name`.
+    /// The text after `CREATE [UNIQUE] INDEX name`.
     indices: BTreeMap<String, String>,
 }
 
@@ -132,7 +133,7 @@ async fn of_sqlite(file: &Path) -> Schema {
     schema
 }
 
-/// Also the columns whose texts do not compare by their bytes.
+/// Returns also the text columns that do not compare by bytes.
 async fn of_postgres(url: &str, name: &str) -> (Schema, BTreeSet<String>) {
     let mut database = PgConnection::connect(url).await.unwrap();
     let path = AssertSqlSafe(format!("SET search_path = {name}"));
@@ -199,7 +200,7 @@ async fn of_postgres(url: &str, name: &str) -> (Schema, BTreeSet<String>) {
     (schema, foreign)
 }
 
-/// Everything by name, for a comparison.
+/// All definitions by name, for comparison.
 fn flat(schema: &Schema) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for (name, table) in &schema.tables {
@@ -276,7 +277,7 @@ async fn sqlite_and_postgres_have_the_same_schema() {
     for name in names {
         assert_eq!(ours.get(name), theirs.get(name), "{name} in SQLite, in Postgres");
     }
-    // What is sorted or looked up by its bytes in SQLite has to be in Postgres.
+    // Columns that SQLite sorts or looks up by bytes must compare by bytes in Postgres too.
     for (name, table) in &postgres.tables {
         let keys = table
             .keys

@@ -136,7 +136,7 @@ async fn every_answer_names_the_server() {
 async fn windows_are_half_open() {
     let (folder, server) = started().await;
     server.stop().await;
-    // Small chunks and row groups, so that pruning has something to prune.
+    // Small chunks and row groups, so that there is something to prune.
     let mut config = config(folder.path());
     (config.chunk_bytes, config.row_group_bytes, config.message_bytes) = (4_000, 1_000, 300);
     let server = TestServer::start(config).await;
@@ -179,7 +179,7 @@ async fn rows_that_arrive_out_of_order_are_read_in_order() {
     let client = server.client.clone();
     let key = create_sequence(&client, "run").await;
     let topic = create_topic(&client, "run/t", &key).await;
-    // Times jump back within batches, between batches and between chunks, and repeat.
+    // Times are out of order within batches, between batches and between chunks, and repeat.
     let times: Vec<i64> = (0..2000i64).map(|i| (i * 7919 % 500) - 100).collect();
     let batches: Vec<_> =
         (0..).step_by(40).zip(times.chunks(40)).map(|(first, times)| rows(times, first)).collect();
@@ -318,7 +318,7 @@ async fn malformed_puts_are_refused() {
     }
     assert_eq!(files(folder.path()), before, "nothing was changed");
 
-    // Checks that need rows: what came before stays, the topic stays open.
+    // Checks that need rows: earlier rows stay, the topic stays open.
     let mut put = Put::open(&client, "run/t", &topic, nullable.schema()).await;
     put.send(nullable.slice(0, 1)).await;
     put.send(nullable.clone()).await;
@@ -330,7 +330,7 @@ async fn malformed_puts_are_refused() {
     assert_eq!(other.code(), Code::InvalidArgument);
     assert!(other.message().contains("fixed by its first upload"), "{other}");
 
-    // Messages after the first.
+    // Invalid messages after the first.
     let again = put_messages(descriptor("run/t", &topic), nullable.schema(), nothing());
     let twice = again.chain(put_messages(None, nullable.schema(), nothing()));
     let mut answers = client.clone().do_put(twice).await.unwrap().into_inner();
@@ -375,7 +375,7 @@ async fn bad_requests_are_refused() {
     refused(get_ticket(&client, arrow_flight::Ticket::new("run-1")).await, Code::InvalidArgument);
     let unused = client.clone().list_actions(arrow_flight::Empty {}).await;
     refused(unused, Code::Unimplemented);
-    // 0.2 clients ask for notifications of what is gone.
+    // 0.2 clients request notifications of deleted resources.
     assert_eq!(
         act(&client, "sequence_notify_list", json!({"name": "a"})).await.unwrap(),
         json!({"notifies": []})

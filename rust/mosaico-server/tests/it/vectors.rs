@@ -1,4 +1,4 @@
-//! Recorded exchanges (`tests/vectors`) and their comparison with what this server answers.
+//! Recorded exchanges (`tests/vectors`), and their comparison with this server's responses.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// Whether `found` is what was recorded, with `<...>` for what differs from run to run.
+/// Whether `found` matches the recorded value, where `<...>` stands for parts that differ from run to run.
 pub(crate) fn is_like(recorded: &Value, found: &Value) -> bool {
     match (recorded, found) {
         (Value::String(kind), Value::String(found)) if kind == "<uuid>" => {
@@ -82,7 +82,7 @@ pub(crate) fn machine_code(status: &Status) -> String {
     code.unwrap_or_else(|| panic!("no machine code: {status}")).to_str().unwrap().to_owned()
 }
 
-/// Texts are for users: nothing of SQL, of libraries, of where the store lies.
+/// Texts are for users: they contain no SQL, no library texts, no path of the store.
 pub(crate) fn check_text(message: &str) {
     assert!(!message.is_empty());
     let internals = [
@@ -113,12 +113,12 @@ fn code_name(code: Code) -> String {
     name
 }
 
-/// Our keys in place of the recorded ones.
+/// Maps recorded keys to the keys of this run.
 #[derive(Debug, Default)]
 pub(crate) struct Keys(HashMap<String, String>);
 
 impl Keys {
-    /// Learns the key of an answer.
+    /// Learns the key in a response.
     pub(crate) fn learn(&mut self, case: &Value, answer: &Value) {
         if let Some(recorded) = case["recorded_key"].as_str() {
             let ours = answer["response"]["key"].as_str().unwrap();

@@ -174,7 +174,8 @@ async fn layers_are_kept_in_the_store() {
     assert_eq!(listed(act(&client, "layer_list", json!({})).await.unwrap()), ["bronze", "clean"]);
     server.stop().await;
 
-    // The record in the store is all there is: a lost catalog changes nothing, a start brings the default back.
+    // Only the record in the store counts: after the loss of the catalog, nothing changes, and a start
+    // restores the default.
     database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     let list = act(&server.client, "layer_list", json!({})).await.unwrap();
@@ -199,7 +200,7 @@ async fn health_is_served_and_ends_with_the_server() {
     assert_eq!(serving.status(), tonic_health::ServingStatus::Serving.into());
     drop(client);
     server.stop().await;
-    // A watcher is told, or at least not left hanging.
+    // A watcher gets a notification, or its stream at least ends.
     let rest: Vec<_> = watched.take_while(|answer| std::future::ready(answer.is_ok())).collect().await;
     assert!(rest.len() <= 1);
 }
@@ -264,7 +265,7 @@ async fn messages_above_the_limit_are_refused_with_the_limit() {
     let status = open.failed().await;
     assert_eq!((status.code(), machine_code(&status).as_str()), (Code::ResourceExhausted, "too_large"));
     assert!(status.message().contains("100000"), "{status}");
-    // What was durable stays, and the topic can be written on.
+    // Durable rows stay, and the topic accepts further rows.
     put(&client, "run/t", &topic, &[blobs(&[3], 10)]).await.unwrap();
     assert_eq!(get_window(&client, "run/t", None, None).await.unwrap()[0].num_rows(), 2);
     server.stop().await;
@@ -282,7 +283,7 @@ async fn long_values_are_shortened_in_messages() {
     server.stop().await;
 }
 
-/// What comes in a gRPC frame that is no protobuf, and frames that are none.
+/// gRPC frames whose content is not protobuf, and invalid frames.
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_on_the_wire_is_refused_and_nothing_more() {
     let (folder, server, client) = started().await;
@@ -303,7 +304,7 @@ async fn garbage_on_the_wire_is_refused_and_nothing_more() {
     server.stop().await;
 }
 
-/// Sends bytes as the one message of a call.
+/// Sends bytes as the only message of a call.
 async fn raw_call(address: &str, method: &str, bytes: &[u8]) -> Status {
     let channel = tonic::transport::Endpoint::from_shared(address.to_owned()).unwrap();
     let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
@@ -313,7 +314,7 @@ async fn raw_call(address: &str, method: &str, bytes: &[u8]) -> Status {
     grpc.server_streaming(request, path, raw::Codec).await.map(drop).unwrap_err()
 }
 
-/// A codec that lets bytes through.
+/// A codec that passes bytes through.
 mod raw {
     use bytes::{Buf, BufMut};
     use tonic::Status;

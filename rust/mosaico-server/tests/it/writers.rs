@@ -1,4 +1,4 @@
-//! Writers that vanish, and writers that are only silent.
+//! Writers that vanish, and writers that are only idle.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn a_vanished_writer_that_wanted_deletion_leaves_nothing() {
 async fn a_vanished_writer_that_wanted_a_report_leaves_its_rows() {
     let (folder, server) = started().await;
     let client = server.client.clone();
-    // As 0.2 clients create: they name no policy.
+    // Created as 0.2 clients do: without a policy.
     let key = create_sequence(&client, "run").await;
     let topic = create_topic(&client, "run/t", &key).await;
     create_topic(&client, "run/never-written", &key).await;
@@ -74,7 +74,7 @@ async fn a_vanished_writer_that_wanted_a_report_leaves_its_rows() {
     let found = found["notifies"].as_array().unwrap().clone();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0]["msg"].as_str().unwrap().contains("silent"), "{found:?}");
-    // Nobody writes to it any more.
+    // It has no writer any more.
     let again = json!({"name": "run/u", "sequence_key": key, "serialization_format": "default",
                        "ontology_tag": "t", "user_metadata": {}});
     let text = refused(act(&client, "topic_create", again).await, Code::FailedPrecondition);
@@ -83,7 +83,7 @@ async fn a_vanished_writer_that_wanted_a_report_leaves_its_rows() {
         act(&client, "sequence_finalize", json!({"name": "run", "key": key})).await,
         Code::FailedPrecondition,
     );
-    // It is told once, also to later servers, and can be removed.
+    // The event is reported once, also across restarts, and the sequence can be removed.
     server.stop().await;
     let mut config = config(folder.path());
     config.writer_timeout = Some(Duration::from_millis(100));

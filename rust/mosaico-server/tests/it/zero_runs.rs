@@ -1,4 +1,5 @@
-//! Sparse bodies: understood on the wire and in the log, sent to those who ask for them, refused when malformed.
+//! Zero-run elision: the server accepts it on the wire and in the WAL, sends it to clients that request it,
+//! and refuses malformed bodies.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::common::*;
 
 const ROWS: i64 = 4000;
 
-/// Times from `start`, and a value of 0 but in the last row.
+/// Times from `start`, and a value that is 0 except in the last row.
 fn mostly_zeros(start: i64) -> RecordBatch {
     let times: ArrayRef = Arc::new(Int64Array::from_iter_values(start..start + ROWS));
     let values = (0..ROWS).map(|row| if row == ROWS - 1 { start as f64 } else { 0.0 });
@@ -43,7 +44,7 @@ async fn started(folder: &TempDir) -> (TestServer, String) {
     (server, topic)
 }
 
-/// Puts `messages` after a schema; the stream stays open. Ends when `rows` are durable, or with the error.
+/// Puts `messages` after a schema; the stream stays open. Returns when `rows` are durable, or with the error.
 async fn put_open(
     client: &Client,
     key: &str,

@@ -1,14 +1,14 @@
-//! Checksums of JSON records: the last member of each is the CRC-32 of everything before it, so that a byte that
-//! changed on the disk is noticed, and any JSON reader can still read the record.
+//! Checksums of JSON records: the last member of each record is the CRC-32 of all bytes before it. It reveals
+//! bytes that changed on the disk, and any JSON reader can still read the record.
 
 const LABEL: &[u8] = br#","record_crc32":"#;
 
-/// What the seal of a record says.
+/// The state of a record's checksum.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seal {
     Whole,
     Broken,
-    /// There is none.
+    /// The record has no checksum.
     Missing,
 }
 
@@ -23,12 +23,12 @@ pub fn seal(mut json: Vec<u8>) -> Vec<u8> {
     json
 }
 
-/// Checks it.
+/// Verifies the checksum.
 pub fn check(json: &[u8]) -> Seal {
     let Some(at) = json.windows(LABEL.len()).rposition(|window| window == LABEL) else {
         return Seal::Missing;
     };
-    // The same number, written in the same way.
+    // The same number in the same notation.
     if seal([&json[..at], b"}"].concat()) == json { Seal::Whole } else { Seal::Broken }
 }
 

@@ -22,17 +22,17 @@ use super::schema::{ColumnPresence, TIMESTAMP};
 use crate::format::chunk_id::ChunkId;
 use crate::format::record::FormatError;
 
-/// Small pages, the same rows in every column: readers fetch and decode a few of them at a time.
+/// Small pages with the same rows in every column: readers fetch and decode a few of them at a time.
 const PAGE_ROWS: usize = 4096;
 const PAGE_BYTES: usize = 256 << 10;
 
-/// The format of chunks that is written, and the newest one that is read.
+/// The chunk format version that this program writes, and the newest that it reads.
 pub const CHUNK_VERSION: u32 = 1;
 
-/// The key of the format in the metadata of the file.
+/// The key of the format version in the file's metadata.
 const VERSION_KEY: &str = "mosaico:format_version";
 
-/// Checks by its footer that a chunk of this store can be read on.
+/// Checks in the footer of a chunk that this program can read its format version.
 pub fn check_chunk_version(footer: &ParquetMetaData) -> Result<(), FormatError> {
     let pairs = footer.file_metadata().key_value_metadata();
     let version = pairs.into_iter().flatten().find(|pair| pair.key == VERSION_KEY);
@@ -44,7 +44,7 @@ pub fn check_chunk_version(footer: &ParquetMetaData) -> Result<(), FormatError> 
     }
 }
 
-/// What a chunk says about itself, so that a lone file explains itself.
+/// Metadata inside the chunk file, which makes the file self-describing.
 #[derive(Debug, Clone)]
 pub struct ChunkLabel {
     pub sequence: String,
@@ -53,13 +53,13 @@ pub struct ChunkLabel {
     pub serialization_format: &'static str,
     pub id: ChunkId,
     pub row_start: u64,
-    /// Rows of the topic up to its end, with lost ones.
+    /// Rows of the topic up to the end of the chunk, including lost rows.
     pub row_end: u64,
-    /// Columns without a value need no codec, whose contexts cost more than they save.
+    /// Columns without a value get no codec: codec contexts cost more than they save there.
     pub filled: ColumnPresence,
 }
 
-/// What was written.
+/// The result of a write.
 #[derive(Debug)]
 pub struct WrittenChunk {
     pub bytes: u64,
@@ -104,13 +104,13 @@ where
     Ok(WrittenChunk { bytes, rows, crc32, columns: stats.finish() })
 }
 
-/// Why a chunk was not written.
+/// Why writing a chunk failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChunkError {
-    /// The file.
+    /// A file operation failed.
     #[error("cannot write the chunk file")]
     File(#[source] io::Error),
-    /// The encoder.
+    /// The encoder failed.
     #[error("cannot encode the chunk")]
     Parquet(#[source] parquet::errors::ParquetError),
 }
@@ -152,7 +152,7 @@ fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterPro
     Ok(builder.build())
 }
 
-/// The position of the time column among the leaves.
+/// The position of the time column among the leaf columns.
 fn time_leaf(fields: &Fields) -> Option<i32> {
     let position = fields.iter().position(|field| field.name() == TIMESTAMP)?;
     let before: usize = fields[..position].iter().map(|field| leaves(field.data_type())).sum();
@@ -183,7 +183,7 @@ fn fields_properties(
     builder
 }
 
-/// Settings by leaf type. The path of a leaf below a list follows Parquet's three-level form.
+/// Writer properties by leaf type. The path of a leaf below a list follows Parquet's three-level form.
 fn field_properties(
     builder: WriterPropertiesBuilder,
     field: &Field,
@@ -213,7 +213,7 @@ fn field_properties(
         | DataType::UInt64
         | DataType::Timestamp(..)
         | DataType::Duration(_) => builder.set_column_encoding(leaf(), Encoding::DELTA_BINARY_PACKED),
-        // Texts repeat (frame ids, names); a dictionary that does not pay is dropped by the encoder.
+        // Texts repeat (frame ids, names); the encoder drops a dictionary that does not pay off.
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             builder.set_column_dictionary_enabled(leaf(), true)
         }
@@ -229,7 +229,7 @@ pub fn check_schema(schema: &SchemaRef) -> ParquetResult<()> {
     ArrowWriter::try_new(io::sink(), SchemaRef::clone(schema), None).map(drop)
 }
 
-/// A file that knows the length and checksum of what was written to it.
+/// A file writer that tracks the length and checksum of the written bytes.
 struct Summed {
     file: BufWriter<File>,
     bytes: u64,

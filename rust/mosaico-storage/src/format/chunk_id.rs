@@ -1,5 +1,5 @@
-//! Which chunk of a topic, or which segment of its write-ahead log: a chunk has the id of the segment that it was made
-//! of.
+//! The id of a chunk of a topic, or of a segment of its write-ahead log (WAL): a chunk has the id of the
+//! segment that it was built from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Ids of a topic are in the order of arrival: by writer epoch, then by number within it. Daemons never meet, since each
-/// of them numbers in an epoch of its own.
+/// The ids of a topic sort in the order of arrival: by writer epoch, then by number within the epoch. Ids of
+/// different daemons never collide, since each daemon numbers in its own epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ChunkId {
-    /// The writer epoch; 0 where one daemon has the store for itself.
+    /// The writer epoch; 0 if a single daemon uses the store.
     pub epoch: u32,
     /// The number within the epoch.
     pub index: u32,
 }
 
 impl ChunkId {
-    /// The first one of an epoch.
+    /// The first id of an epoch.
     pub const fn first(epoch: u32) -> Self {
         Self { epoch, index: 0 }
     }
 
-    /// The next one of the same epoch.
+    /// The next id of the same epoch.
     ///
     /// # Errors
-    /// [`Error::Internal`] after 2^32 of them.
+    /// [`Error::Internal`] after 2^32 ids.
     pub fn next(self) -> Result<Self> {
         let index = self.index.checked_add(1);
         let index =
@@ -36,14 +36,15 @@ impl ChunkId {
     }
 }
 
-/// As in file names, which are in the order of arrival up to ten million chunks of an epoch; beyond they are only longer.
+/// The form in file names. It sorts in the order of arrival up to ten million chunks per epoch; beyond that,
+/// names are only longer.
 impl fmt::Display for ChunkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:05}-{:07}", self.epoch, self.index)
     }
 }
 
-/// A text that is no id.
+/// A text that is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no id of a chunk, such as 00000-0000007")]
 pub struct BadChunkId(String);
@@ -55,7 +56,7 @@ impl FromStr for ChunkId {
         let parse = || {
             let (epoch, index) = text.split_once('-')?;
             let id = Self { epoch: epoch.parse().ok()?, index: index.parse().ok()? };
-            // One id has one name.
+            // Each id has exactly one text.
             (id.to_string() == text).then_some(id)
         };
         parse().ok_or_else(|| BadChunkId(text.to_owned()))

@@ -1,30 +1,31 @@
-//! Exact bounds of leaf columns, kept per chunk: queries prune with them.
+//! Exact bounds of leaf columns, stored per chunk: queries prune chunks with them.
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::*;
 use serde::{Deserialize, Serialize};
 
-/// Texts longer than this have no bounds: a record must stay small.
+/// Longer texts have no bounds: a record must stay small.
 const MAX_TEXT_BYTES: usize = 1024;
 
-/// What a chunk's rows hold in one leaf column. Columns inside lists and maps, and binary ones, have none.
+/// Statistics of one leaf column of a chunk. Columns inside lists and maps, and binary columns, have none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnStats {
     /// Names from the top-level column down to the leaf.
     pub path: Vec<String>,
     pub kind: ColumnKind,
     pub nulls: u64,
-    /// Floats only: a value is NaN. Bounds leave NaN out.
+    /// Floats only: whether a value is NaN. Bounds exclude NaN.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_nan: bool,
-    /// Lowest and highest value, as text that reads back exactly; absent without values or when too long.
+    /// Lowest and highest value, as text that parses back exactly; absent if there are no values or a value
+    /// is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<(String, String)>,
 }
 
 impl ColumnStats {
-    /// The bounds as the nearest numbers; none of texts.
+    /// The bounds as the nearest numbers; `None` for texts.
     pub fn numbers(&self) -> Option<(f64, f64)> {
         let number = |text: &str| match self.kind {
             ColumnKind::Int | ColumnKind::Float => text.parse().ok(),
@@ -36,7 +37,7 @@ impl ColumnStats {
     }
 }
 
-/// How bounds compare.
+/// How to compare bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
@@ -61,12 +62,12 @@ impl ColumnKind {
     }
 }
 
-/// Whether a column of this type has bounds, if it lies in no list.
+/// Whether a column of this type has bounds, unless it is inside a list.
 pub fn is_bounded(data_type: &DataType) -> bool {
     Bounds::for_type(data_type).is_some()
 }
 
-/// How many columns of a schema have bounds.
+/// The number of columns of a schema that have bounds.
 pub fn bounded_columns(schema: &Schema) -> usize {
     StatsBuilder::new(schema).leaves.len()
 }
@@ -101,7 +102,7 @@ struct Leaf {
     bounds: Bounds,
 }
 
-/// Gathers the statistics of a chunk batch by batch.
+/// Collects the statistics of a chunk batch by batch.
 #[derive(Debug)]
 pub struct StatsBuilder {
     leaves: Vec<Leaf>,
@@ -143,7 +144,7 @@ fn update_leaves<'a>(
     parent: Option<&NullBuffer>,
     leaves: &mut impl Iterator<Item = &'a mut Leaf>,
 ) {
-    // A child may hold a value below a null struct: such a value does not exist.
+    // A child array may have a value under a null struct; it is ignored.
     let nulls = NullBuffer::union(parent, array.logical_nulls().as_ref());
     if let Some(array) = array.as_struct_opt() {
         for child in array.columns() {
@@ -216,7 +217,7 @@ impl Leaf {
                     _ => float_bounds::<Float64Type>(array, nulls),
                 };
                 self.has_nan |= nan;
-                // Only NaN: the bounds never moved.
+                // If all values are NaN, the bounds keep their initial values.
                 widen(bounds, (lo <= hi).then_some((lo, hi)));
             }
             Bounds::Text { bounds, too_long } => {
@@ -251,7 +252,7 @@ impl Leaf {
     fn finish(self) -> ColumnStats {
         let (kind, bounds) = match self.bounds {
             Bounds::Int(bounds) => (ColumnKind::Int, bounds.map(|(a, b)| (a.to_string(), b.to_string()))),
-            // `{:?}` is the shortest text that reads back as the same number, infinities included.
+            // `{:?}` is the shortest text that parses back to the same number, infinities included.
             Bounds::Float(bounds) => {
                 (ColumnKind::Float, bounds.map(|(a, b)| (format!("{a:?}"), format!("{b:?}"))))
             }

@@ -1,4 +1,4 @@
-//! What is known about damaged segments of a topic's write-ahead log.
+//! The known damage of segments of a topic's write-ahead log (WAL).
 
 use std::ops::Range;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::chunk_id::ChunkId;
 
-/// `damage.json`: replaced each time a segment of the topic is put into quarantine.
+/// `damage.json`: replaced each time a segment of the topic is quarantined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DamageRecord {
     pub segments: Vec<DamagedSegment>,
 }
 
-/// A segment that did not have the bytes that were written.
+/// A segment whose bytes differ from those that were written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DamagedSegment {
     #[serde(flatten)]
     pub id: ChunkId,
-    /// Where the damaged file is kept, below the state folder or in the store.
+    /// The path of the quarantined file, below the state folder or in the store.
     pub kept: String,
     /// Acknowledged rows of the topic that are lost.
     pub lost: Vec<Range<u64>>,
@@ -25,7 +25,7 @@ pub struct DamagedSegment {
 }
 
 impl DamagedSegment {
-    /// Its lost rows.
+    /// The number of its lost rows.
     pub fn rows(&self) -> u64 {
         count(&self.lost)
     }
@@ -36,22 +36,22 @@ pub fn count(ranges: &[Range<u64>]) -> u64 {
     ranges.iter().map(|range| range.end - range.start).sum()
 }
 
-/// Lost rows of a topic.
+/// The number of lost rows of a topic.
 pub fn lost_rows(damage: &[DamagedSegment]) -> u64 {
     damage.iter().map(DamagedSegment::rows).sum()
 }
 
-/// Lost rows of one segment of a topic.
+/// The number of lost rows of one segment of a topic.
 pub fn lost_of(damage: &[DamagedSegment], id: ChunkId) -> u64 {
     damage.iter().filter(|segment| segment.id == id).map(DamagedSegment::rows).sum()
 }
 
-/// Each segment with lost rows, and the rows of the topic up to their end.
+/// Each segment with lost rows, and the topic's row number at the end of the loss.
 pub fn ends(damage: &[DamagedSegment]) -> impl Iterator<Item = (ChunkId, u64)> {
     damage.iter().filter_map(|segment| Some((segment.id, segment.lost.iter().map(|rows| rows.end).max()?)))
 }
 
-/// What of `ranges`, which are in order, is not in `others`.
+/// The parts of the ordered `ranges` that are not in `others`.
 pub fn without(ranges: &[Range<u64>], others: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
     others.fold(ranges.to_vec(), |rest, other| {
         let cut = |range: &Range<u64>| {
@@ -63,7 +63,7 @@ pub fn without(ranges: &[Range<u64>], others: impl Iterator<Item = Range<u64>>) 
     })
 }
 
-/// Ranges of rows for people.
+/// Row ranges in human-readable form.
 pub fn text(ranges: &[Range<u64>]) -> String {
     let text = |range: &Range<u64>| match range.end - range.start {
         1 => range.start.to_string(),

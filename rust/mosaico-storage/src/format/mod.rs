@@ -1,6 +1,6 @@
-//! What lies in a store: paths, records with their versions and checksums, chunks, column statistics.
+//! The contents of a store: paths, records with their versions and checksums, chunks, column statistics.
 //!
-//! Data and its encoding only; no file or object is opened here.
+//! Data and its encoding only; this module opens no file or object.
 
 pub mod checksum;
 pub mod chunk_file;

@@ -1,26 +1,26 @@
-//! Where things lie below the store's root.
+//! The layout below the store's root.
 //!
 //! ```text
-//! owner.json                                               the server that has the bucket for itself
+//! owner.json                                               the server that owns the bucket exclusively
 //! layers.json                                              all layers
 //! seq/<sequence id>/sequence.json                          creation
-//!                   final.json                             finalization, names the topics
-//!                   ended.json                             left without finalization
+//!                   final.json                             finalization, lists the topics
+//!                   ended.json                             ended without finalization
 //!                   deleted.json                           removal has begun
 //!                   notify/<id>.json                       notification
 //!                   topic/<topic id>/topic.json            creation
 //!                                    schema.arrow          schema snapshot, IPC message of the first put
 //!                                    chunk-<epoch>-<index>.parquet  rows, sorted by time
-//!                                    chunk-<epoch>-<index>.json     what the chunk holds
+//!                                    chunk-<epoch>-<index>.json     metadata of the chunk
 //!                                    resumed.json          the writer resumed after its connection broke
-//!                                    damage.json           damaged segments of its log, and the rows that are lost
+//!                                    damage.json           damaged segments of its WAL, and the lost rows
 //!                                    epoch-<epoch>.json    which daemon received the rows from here on, if several do
-//!                                    uploaded.json         the upload has ended; rows are in the logs of daemons
+//!                                    uploaded.json         the upload has ended; rows are in daemons' WALs
 //!                                    wal/<epoch>-<index>-<row>-<rows>.wal  rows of a segment of the write-ahead log that
 //!                                                          are not in chunks yet, if it is replicated to the store
-//!                                    commit.json           complete upload, names the chunks
+//!                                    commit.json           complete upload, lists the chunks
 //!                                    deleted.json          removal has begun
-//! events/<event id>.json                                   events from that one on
+//! events/<event id>.json                                   events from this one on
 //! ```
 
 use std::fmt::Display;
@@ -33,16 +33,16 @@ use ulid::Ulid;
 use crate::format::chunk_id::ChunkId;
 use crate::format::record_kind::{FileName, Level, RecordKind};
 
-/// The folder of the log, beside a store in a folder or in the state folder of a bucket.
+/// The folder of the WAL, beside a store in a folder or in the state folder of a bucket.
 pub const WAL_FOLDER: &str = "wal";
 
-/// The file by which a server locks that folder.
+/// The file that a server locks in that folder.
 pub const LOCK_FILE: &str = "mosaicod.lock";
 
 /// Root of all sequences.
 pub const ROOT: &str = "seq";
 
-/// Folder of the topics in that of their sequence.
+/// The folder of the topics in the folder of their sequence.
 const TOPICS: &str = "topic";
 
 /// The record of all layers.
@@ -50,7 +50,7 @@ pub fn layers_file() -> Path {
     Path::from(RecordKind::Layers.file(RecordKey::Only))
 }
 
-/// Whose bucket it is.
+/// The record that names the owner of the bucket.
 pub fn owner_file() -> Path {
     Path::from(RecordKind::Owner.file(RecordKey::Only))
 }
@@ -58,26 +58,26 @@ pub fn owner_file() -> Path {
 /// Root of the events.
 pub const EVENTS: &str = "events";
 
-/// The record of events that begins with `first`.
+/// The record whose first event is `first`.
 pub fn events_file(first: &str) -> Path {
     Path::from(format!("{EVENTS}/{first}.json"))
 }
 
-/// Which of the records of a kind, in one folder.
+/// Identifies a record among those of its kind in one folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RecordKey {
-    /// There is one.
+    /// The only one.
     Only,
-    /// That of a writer epoch.
+    /// The record of a writer epoch.
     Epoch(u32),
-    /// That of a chunk.
+    /// The record of a chunk.
     Chunk(ChunkId),
-    /// The one with this id.
+    /// The record with this id.
     Id(Ulid),
 }
 
 impl RecordKind {
-    /// The file of a record in the folder of its level. The key is of the form that the kind has.
+    /// The file name of a record in the folder of its level. The key has the form that the kind requires.
     fn file(self, key: RecordKey) -> String {
         match (self.spec().file, key) {
             (FileName::Epoch(prefix), RecordKey::Epoch(epoch)) => format!("{prefix}{epoch:05}.json"),
@@ -90,7 +90,7 @@ impl RecordKind {
         }
     }
 
-    /// The key of a file of this kind; `None`: it is none.
+    /// The key of a file of this kind; `None` if the file is of another kind.
     fn parse(self, file: &str) -> Option<RecordKey> {
         let stem = |prefix: &str| file.strip_prefix(prefix)?.strip_suffix(".json");
         match self.spec().file {
@@ -105,7 +105,7 @@ impl RecordKind {
     }
 }
 
-/// What a file of the store is.
+/// The type of a file of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreFile {
     /// A record.
@@ -114,27 +114,27 @@ pub enum StoreFile {
     Schema,
     /// The rows of a chunk.
     Chunk(ChunkId),
-    /// Rows of the write-ahead log.
+    /// Rows of the replicated write-ahead log.
     Wal(LoggedRows),
-    /// A JSON file in the place of records that is of no kind of this version: a newer version may have it.
+    /// A JSON file at a record's place whose kind this version does not know; a newer version may know it.
     UnknownRecord,
-    /// What others put there.
+    /// A file that this program did not write.
     Foreign,
 }
 
 impl StoreFile {
-    /// Whether a folder with this file and without the record of its creation has lost that one.
+    /// Whether a folder that has this file and no creation record must have lost that record.
     pub fn proves_use(self) -> bool {
         match self {
             Self::Record(kind, _) => kind.spec().proves_use,
             Self::Schema | Self::UnknownRecord => true,
-            // They may have been on their way to a bucket when the folder was removed.
+            // Such a file may still have been in flight to a bucket when the folder was removed.
             Self::Chunk(_) | Self::Wal(_) | Self::Foreign => false,
         }
     }
 }
 
-/// A file of the store and whose it is.
+/// A file of the store and the resource that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Located {
     pub sequence: Option<SequenceId>,
@@ -142,7 +142,7 @@ pub struct Located {
     pub file: StoreFile,
 }
 
-/// What lies at `path`.
+/// The type and owner of the file at `path`.
 pub fn locate(path: &Path) -> Located {
     let path = path.as_ref();
     let (sequence, rest) = match below(ROOT, path) {
@@ -161,7 +161,7 @@ pub fn locate(path: &Path) -> Located {
     Located { sequence, topic, file: file(level, rest) }
 }
 
-/// The id that a path below `folder` goes on with, and the rest of the path.
+/// The id that follows `folder` in a path, and the rest of the path.
 fn below<'a, T: FromStr>(folder: &str, path: &'a str) -> Option<(T, &'a str)> {
     let (id, rest) = path.strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?;
     Some((id.parse().ok()?, rest))
@@ -169,7 +169,7 @@ fn below<'a, T: FromStr>(folder: &str, path: &'a str) -> Option<(T, &'a str)> {
 
 fn file(level: Level, name: &str) -> StoreFile {
     for kind in RecordKind::ALL.iter().filter(|kind| kind.spec().levels.contains(&level)) {
-        // Only as this program writes it: another name of the same record is not that record.
+        // Only the exact name that this program writes: a different spelling is not that record.
         if let Some(key) = kind.parse(name)
             && kind.file(key) == name
         {
@@ -291,22 +291,22 @@ impl TopicPaths {
 /// The schema snapshot of a topic: an IPC message.
 const SCHEMA: &str = "schema.arrow";
 
-/// What the file name of a chunk begins with.
+/// The prefix of chunk file names.
 const CHUNK: &str = "chunk-";
 
-/// Folder of a topic's write-ahead log in the store.
+/// The folder of a topic's replicated WAL.
 const WAL: &str = "wal";
 
-/// Rows of a segment that were synced together, in an object of their own.
+/// Rows of a segment that were synced together, in one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoggedRows {
     pub segment: ChunkId,
-    /// Rows of the topic before them.
+    /// Rows of the topic before these.
     pub row_start: u64,
     pub row_end: u64,
 }
 
-/// The rows of an object in the folder of a topic; `None`: it is not of the log.
+/// The rows of an object in the folder of a topic; `None` if the object is not part of the WAL.
 pub fn parse_logged(path: &Path) -> Option<LoggedRows> {
     match locate(path).file {
         StoreFile::Wal(rows) => Some(rows),

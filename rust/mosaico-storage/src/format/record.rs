@@ -1,9 +1,10 @@
-//! The envelope of all JSON records: the first member is `format_version`, the last one the checksum of all before it
-//! ([`crate::format::checksum`]). Everything between belongs to the kind of the record and its version.
+//! The envelope of all JSON records: the first member is `format_version`, the last one the checksum of all
+//! bytes before it ([`crate::format::checksum`]). The members between them depend on the record's kind and
+//! version.
 //!
-//! The envelope never changes, so that every version of the program can tell a record that is damaged from one that a
-//! newer version wrote. [`read`] is the only way from bytes to a record, [`write`] the only way back: neither the check
-//! nor the version can be forgotten.
+//! The envelope never changes, so that every version of the program can distinguish a damaged record from one
+//! that a newer version wrote. [`read`] is the only way from bytes to a record, [`write`] the only way back:
+//! no caller can skip the checksum or the version.
 
 use object_store::path::Path;
 use serde::de::DeserializeOwned;
@@ -23,7 +24,7 @@ use crate::format::records::{
 pub trait Record: Serialize + DeserializeOwned {
     /// Its row in the table of kinds.
     const KIND: RecordKind;
-    /// The format that is written, and the newest one that is read.
+    /// The format version that this program writes, and the newest that it reads.
     const VERSION: u32 = Self::KIND.version();
 }
 
@@ -37,7 +38,7 @@ macro_rules! records {
         pub fn verify(kind: RecordKind, bytes: &[u8]) -> Result<Seal, FormatError> {
             match (kind.spec().check, kind) {
                 (CheckRule::Earlier, _) => Ok(Seal::Whole),
-                // What it says is that it is there, also if it is damaged.
+                // Only the presence of the record counts, even if it is damaged.
                 (CheckRule::Version, _) => match check_version(kind, bytes) {
                     Err(error @ FormatError::Newer { .. }) => Err(error),
                     _ => Ok(Seal::Whole),
@@ -66,19 +67,19 @@ records! {
     Chunk => ChunkRecord,
 }
 
-/// Why a record, or another file with a version of its own, cannot be used.
+/// Why a record, or another file with a format version, cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// It is whole, and a newer version of the program wrote it.
+    /// It is intact, and a newer version of the program wrote it.
     #[error("it has format version {found}, this daemon reads up to {known}")]
     Newer { found: u32, known: u32 },
-    /// What it says cannot be trusted.
+    /// Its content cannot be trusted.
     #[error("{0}")]
     Damaged(String),
 }
 
 impl FormatError {
-    /// The error of a caller that needs `what`, such as a record, at `path`.
+    /// The error for a caller that needs `what`, such as a record, at `path`.
     pub fn at(self, what: &str, path: &Path) -> Error {
         match self {
             Self::Newer { found, known } => Error::newer(format!("{what} {path}"), found, known),
@@ -99,7 +100,8 @@ struct Envelope<'a, T> {
     record: &'a T,
 }
 
-/// Checks whether a record of a kind can be read on, by what no version changes. Tells whether it has a checksum.
+/// Checks whether this program can read the version of a record of a kind, using only the parts that no
+/// version changes. Returns the state of its checksum.
 pub fn check_version(kind: RecordKind, bytes: &[u8]) -> Result<Seal, FormatError> {
     let seal = checksum::check(bytes);
     if seal == Seal::Broken {
@@ -116,7 +118,7 @@ pub fn check_version(kind: RecordKind, bytes: &[u8]) -> Result<Seal, FormatError
     }
 }
 
-/// Reads a record that is whole and of a version that this program knows.
+/// Reads a record that is intact and of a version that this program knows.
 pub fn read<T: Record>(bytes: &[u8]) -> Result<(T, Seal), FormatError> {
     let seal = check_version(T::KIND, bytes)?;
     match serde_json::from_slice(bytes) {
@@ -125,12 +127,12 @@ pub fn read<T: Record>(bytes: &[u8]) -> Result<(T, Seal), FormatError> {
     }
 }
 
-/// The record at `path`.
+/// Parses the record at `path`.
 pub fn parse<T: Record>(path: &Path, bytes: &[u8]) -> Result<T> {
     read(bytes).map(|(record, _)| record).map_err(|error| error.at("record", path))
 }
 
-/// A record as it is stored: with its version and its checksum.
+/// Serializes a record with its version and checksum.
 pub fn write<T: Record>(record: &T) -> Result<Vec<u8>> {
     let envelope = Envelope { format_version: T::VERSION, record };
     serde_json::to_vec(&envelope).map(seal).map_err(|e| Error::internal("encoding a record", e))

@@ -1,13 +1,13 @@
-//! The one table of record kinds.
+//! The only table of record kinds.
 //!
-//! Paths ([`crate::format::paths`]), loading ([`crate::objects::load`]), the garbage collector ([`crate::format::unreferenced`]), `mosaicod
-//! check` and `docs/formats.md` follow it. A new kind is one entry here; every place that has to handle it matches on
-//! [`RecordKind`] exhaustively, so a forgotten one does not compile, and the tests of this folder write and read one
-//! record of each kind.
+//! Paths ([`crate::format::paths`]), loading ([`crate::objects::load`]), the garbage collector
+//! ([`crate::format::unreferenced`]), `mosaicod check` and `docs/formats.md` use it. A new kind is one entry
+//! here. Code that handles kinds matches on [`RecordKind`] exhaustively, so the compiler reports a missing
+//! kind; the tests of this folder write and read one record of each kind.
 
 use RecordKind as Kind;
 
-/// The folder that a record lies in.
+/// The folder level of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// The root of the store.
@@ -18,20 +18,20 @@ pub enum Level {
     Topic,
 }
 
-/// How the file of a record is named, in the folder of its level.
+/// How the file of a record is named in the folder of its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileName {
-    /// Always like this.
+    /// A fixed name.
     Fixed(&'static str),
-    /// This, then the number of a writer epoch, then `.json`.
+    /// This prefix, the number of a writer epoch, `.json`.
     Epoch(&'static str),
-    /// This, then the id of a chunk, then `.json`.
+    /// This prefix, the id of a chunk, `.json`.
     Chunk(&'static str),
-    /// In this folder: a ULID, then `.json`.
+    /// This folder; in it a ULID and `.json`.
     Id(&'static str),
 }
 
-/// Whether the record changes.
+/// Whether the record is ever replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// Never.
@@ -40,45 +40,46 @@ pub enum Written {
     Replaced,
 }
 
-/// When the record is read to learn what the store says. Records are read in the order of the table.
+/// When the loader reads the record. It reads records in the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadWhen {
-    /// On its own, by what uses the store as a whole.
+    /// Separately, by code that uses the whole store.
     WithStore,
-    /// First: if it is there, nothing else of its folder is read.
+    /// First: if it exists, the loader reads nothing else of its folder.
     First,
     /// Always.
     Always,
-    /// Of a topic without a commit record, which says it too.
+    /// Only if the topic has no commit record, which contains the same facts.
     WhileOpen,
 }
 
-/// What `mosaicod check` does with it.
+/// What `mosaicod check` verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckRule {
     /// Version, checksum and content.
     Content,
-    /// The version. What the record says is that it is there.
+    /// The version only. The record's meaning is its presence.
     Version,
-    /// Nothing: it is read before the check begins.
+    /// Nothing: the record is read before the check begins.
     Earlier,
 }
 
-/// What there is to know about a kind.
+/// The properties of a kind.
 #[derive(Debug)]
 pub struct RecordSpec {
     pub file: FileName,
     pub levels: &'static [Level],
-    /// The format that this version writes, and the newest one that it reads.
+    /// The format version that this program writes, and the newest that it reads.
     pub version: u32,
     pub written: Written,
-    /// The record that names it, as soon as there is that one; `None`: it stands for itself.
+    /// The record kind that references it once that record exists; `None`: it needs no reference.
     pub named_by: Option<RecordKind>,
     pub read: ReadWhen,
-    /// A rebuild of the catalog takes over what it says.
+    /// Whether a rebuild of the catalog imports its content.
     pub in_catalog: bool,
     pub check: CheckRule,
-    /// A folder that has it and lacks the record of its creation has lost that one: a crash leaves no such folder.
+    /// A folder that has this record and no creation record has lost the latter: a crash leaves no such
+    /// folder.
     pub proves_use: bool,
 }
 
@@ -106,14 +107,14 @@ macro_rules! record_kinds {
 }
 
 impl RecordKind {
-    /// Its row of the table.
+    /// Its row in the table.
     pub fn spec(self) -> &'static RecordSpec {
         &TABLE[self as usize]
     }
 }
 
 record_kinds! {
-    /// The server that has the bucket for itself, or those that share it.
+    /// The server that owns the bucket exclusively, or the fact that several servers share it.
     Owner {
         file: FileName::Fixed("owner.json"),
         levels: &[Level::Store],
@@ -137,7 +138,7 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: false,
     }
-    /// Events from the one in its name on.
+    /// Events, starting with the one in its name.
     Events {
         file: FileName::Id("events"),
         levels: &[Level::Store],
@@ -185,7 +186,7 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: true,
     }
-    /// The end of a sequence that is not finalized.
+    /// The end of a sequence without finalization.
     Ended {
         file: FileName::Fixed("ended.json"),
         levels: &[Level::Sequence],
@@ -245,7 +246,7 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: true,
     }
-    /// Damaged segments of the write-ahead log of a topic, and the rows that are lost.
+    /// Damaged WAL segments of a topic, and the lost rows.
     Damage {
         file: FileName::Fixed("damage.json"),
         levels: &[Level::Topic],
@@ -269,7 +270,7 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: true,
     }
-    /// The end of an upload that is not complete yet.
+    /// The end of an upload that is not yet complete.
     Uploaded {
         file: FileName::Fixed("uploaded.json"),
         levels: &[Level::Topic],
@@ -281,7 +282,7 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: true,
     }
-    /// What the chunk beside it holds.
+    /// The metadata of the chunk file beside it.
     Chunk {
         file: FileName::Chunk("chunk-"),
         levels: &[Level::Topic],

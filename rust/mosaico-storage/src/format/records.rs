@@ -1,6 +1,7 @@
-//! The content of the JSON records beside the data. Together they hold everything that the catalog knows.
+//! The content of the JSON records beside the data. Together they contain everything that the catalog
+//! contains.
 //!
-//! Version and checksum are not theirs: [`super::record`] reads and writes them around every record.
+//! [`super::record`] adds and verifies the version and checksum of every record.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,24 +23,24 @@ pub struct SequenceRecord {
     pub key: String,
     pub user_metadata: Value,
     pub created_ns: i64,
-    /// What becomes of it if its writer vanishes.
+    /// What the server does with the sequence if its writer vanishes.
     #[serde(default)]
     pub on_error: OnError,
-    /// The ownership epoch of the bucket in which it was created, or moved.
+    /// The ownership epoch of the bucket in which the sequence was created, or to which it was moved.
     #[serde(default, skip_serializing_if = "is_first")]
     pub owner_epoch: u32,
-    /// Where it lay before the bucket got another owner.
+    /// Its path before the bucket changed owners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<SequenceId>,
 }
 
-/// The first epoch is not written.
+/// The first epoch is omitted.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_first(epoch: &u32) -> bool {
     *epoch == 0
 }
 
-/// `ended.json`: written once, when a sequence is left without being finalized.
+/// `ended.json`: written once, when a sequence ends without being finalized.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndedRecord {
     pub ended_ns: i64,
@@ -72,7 +73,7 @@ pub struct ChunkRecord {
     pub epoch: u32,
     /// Its number in the epoch.
     pub index: u32,
-    /// Rows of the topic that lie in earlier chunks.
+    /// Rows of the topic in earlier chunks.
     pub row_start: u64,
     pub rows: u64,
     /// Size of the Parquet file.
@@ -92,15 +93,15 @@ impl ChunkRecord {
     }
 }
 
-/// `resumed.json`: replaced each time the writer goes on after its connection broke.
+/// `resumed.json`: replaced each time the writer resumes after its connection broke.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResumedRecord {
     pub times: u32,
     pub last_ns: i64,
 }
 
-/// `epoch-<number>.json`: written once, when a daemon begins to receive rows of a topic of which another one received
-/// those before.
+/// `epoch-<number>.json`: written once, when a daemon starts to receive rows of a topic whose earlier rows
+/// another daemon received.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     pub epoch: u32,
@@ -108,20 +109,20 @@ pub struct EpochRecord {
     pub daemon: String,
     /// Rows of the topic in earlier epochs.
     pub row_start: u64,
-    /// Where the writer resumed: rows from `row_start` up to here are in the write-ahead log of earlier epochs in the
-    /// store. `None`: at `row_start`.
+    /// Where the writer resumed: rows from `row_start` up to here are in the replicated WAL of earlier
+    /// epochs. `None`: at `row_start`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_at: Option<u64>,
-    /// Where the daemon has the rows that it acknowledges.
+    /// Where the daemon stores the rows that it acknowledges.
     #[serde(default)]
     pub wal: WalPlacement,
     pub begun_ns: i64,
 }
 
-/// `uploaded.json`: the upload has ended, and cannot be committed before all daemons have stored their rows.
+/// `uploaded.json`: the upload has ended, but cannot be committed until all daemons have stored their rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UploadedRecord {
-    /// Of the topic.
+    /// Rows of the topic.
     pub rows: u64,
     pub ended_ns: i64,
 }
@@ -141,7 +142,7 @@ pub struct CommitRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotificationRecord {
     pub id: NotificationId,
-    /// `None`: about the sequence.
+    /// `None`: the notification is about the sequence.
     pub topic: Option<TopicId>,
     pub notify_type: String,
     pub msg: String,
@@ -153,13 +154,13 @@ pub struct NotificationRecord {
 pub struct LayersRecord {
     /// In the order of creation.
     pub layers: Vec<LayerRecord>,
-    /// The ownership epoch of the bucket: a new owner writes the record again, so that the version that the former one
-    /// knows is gone.
+    /// The ownership epoch of the bucket: a new owner rewrites the record, which invalidates the version that
+    /// the former owner knows.
     #[serde(default, skip_serializing_if = "is_first")]
     pub owner_epoch: u32,
 }
 
-/// One of [`LayersRecord`].
+/// One entry of [`LayersRecord`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerRecord {
     pub name: LayerName,
@@ -167,39 +168,40 @@ pub struct LayerRecord {
     pub created_ns: i64,
 }
 
-/// `events/<id of its first>.json`: what happened, in order. The newest file grows until it is full.
+/// `events/<id of its first>.json`: events in order. The newest file grows until it is full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventsRecord {
-    /// The last event of the file before; `None`: there was none.
+    /// The last event of the previous file; `None` if there is no such file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
     pub events: Vec<Event>,
-    /// The ownership epoch of the bucket: an owner does not write to files of one before.
+    /// The ownership epoch of the bucket: an owner does not write to files of earlier epochs.
     #[serde(default, skip_serializing_if = "is_first")]
     pub owner_epoch: u32,
 }
 
-/// `owner.json` of a bucket: the server that has it for itself, or that several have it together. The same file in the
-/// state folder of a server has its id.
+/// `owner.json` of a bucket: the server that owns it exclusively, or the fact that several share it. The same
+/// file in the state folder of a server contains the server's id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnerRecord {
     pub id: String,
-    /// The bucket, as people write it.
+    /// The URL of the bucket.
     pub store: String,
-    /// The state folder, for people.
+    /// The state folder, for display.
     pub folder: String,
     pub since_ns: i64,
-    /// Several servers have it together: the schema of their database.
+    /// Set if several servers share the bucket: the schema of their database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
-    /// The ownership epoch: how often the bucket was taken from its owner.
+    /// The ownership epoch: how often another daemon took the bucket from its owner.
     #[serde(default)]
     pub epoch: u32,
-    /// Sequences that are not finalized count if they are of this epoch or a later one. Less than `epoch` as long as
-    /// the owner moves those of the one before.
+    /// Sequences that are not finalized count only if they are of this epoch or a later one. It is less than
+    /// `epoch` while the owner moves the sequences of the previous epoch.
     #[serde(default)]
     pub open_since: u32,
-    /// How long who takes the bucket waits before it looks at it, in milliseconds: then the owner of today knows.
+    /// How long a new owner waits before it reads the bucket, in milliseconds: by then the current owner has
+    /// noticed the loss.
     #[serde(default)]
     pub lease_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! Arrow helpers: what a topic's schema must be, and times of a batch.
+//! Arrow helpers: requirements on a topic's schema, and the times of a batch.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ fn bad_schema(text: String) -> Error {
     Error::Refused(ErrorCode::BadSchema, text)
 }
 
-/// Checks what every topic needs and turns the schema into the one that is stored: dictionaries decoded, and
+/// Checks the requirements on a topic's schema and returns the stored schema: dictionaries decoded, and
 /// without schema metadata, which belongs to the transport.
 pub fn stored_schema(schema: &Schema) -> Result<SchemaRef> {
     match schema.fields().iter().filter(|field| field.name() == TIMESTAMP).collect::<Vec<_>>()[..] {
@@ -36,7 +36,7 @@ pub fn stored_schema(schema: &Schema) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(map_fields(schema.fields(), &|field| field))))
 }
 
-/// Parquet has no form for a few types; they are refused before the first row.
+/// Parquet cannot represent a few types; the server refuses them before the first row.
 fn check_storable(column: &str, data_type: &DataType) -> Result<()> {
     match data_type {
         DataType::Union(..)
@@ -84,7 +84,7 @@ fn map_type(data_type: &DataType, change: &dyn Fn(Field) -> Field) -> DataType {
     }
 }
 
-/// Whether rows of `a` may follow rows of `b`: same names, types and nullability; descriptions may differ.
+/// Whether rows of `a` may follow rows of `b`: same names, types and nullability; field metadata may differ.
 pub fn same_shape(a: &Schema, b: &Schema) -> bool {
     let bare =
         |schema: &Schema| map_fields(schema.fields(), &|field| field.with_metadata(Default::default()));
@@ -105,7 +105,7 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, A
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
-/// Reads what [`mosaico_wire::ipc::schema_message`] wrote.
+/// Parses the output of [`mosaico_wire::ipc::schema_message`].
 pub fn parse_schema_message(bytes: &[u8]) -> Result<SchemaRef> {
     let doing = "reading a stored schema";
     // The reader panics on some damaged bytes.
@@ -123,7 +123,7 @@ pub fn times(batch: &RecordBatch) -> Result<&Int64Array> {
         .ok_or_else(|| Error::Internal("looking for the time column of stored rows".into()))
 }
 
-/// Bounds and order of the times of some rows.
+/// The time bounds of some rows, and whether the rows are in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeSpan {
     pub min: i64,
@@ -133,7 +133,7 @@ pub struct TimeSpan {
 }
 
 impl TimeSpan {
-    /// Of `times`; `None` without rows.
+    /// Computes them for `times`; `None` without rows.
     pub fn of(times: &[i64]) -> Option<Self> {
         let (&first, &last) = (times.first()?, times.last()?);
         if times.is_sorted() {
@@ -143,7 +143,7 @@ impl TimeSpan {
         Some(Self { min, max, sorted: false, last })
     }
 
-    /// Of these rows and the ones that arrived after them.
+    /// Combines these rows with the ones that arrived after them.
     pub fn then(self, next: Self) -> Self {
         Self {
             min: self.min.min(next.min),
@@ -154,15 +154,16 @@ impl TimeSpan {
     }
 }
 
-/// Which of the first 64 leaf columns have a value, in the order of Parquet's leaves; of the others nothing is known.
+/// Which of the first 64 leaf columns have a value, in the order of Parquet's leaves; for other leaves this
+/// is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColumnPresence(u64);
 
 impl ColumnPresence {
-    /// Nothing is known.
+    /// Unknown for all leaves.
     pub const UNKNOWN: Self = Self(u64::MAX);
 
-    /// Those of `batch`.
+    /// The leaves of `batch` that have a value.
     pub fn of(batch: &RecordBatch) -> Self {
         let (mut filled, mut leaf) = (0, 0);
         for column in batch.columns() {
@@ -171,7 +172,7 @@ impl ColumnPresence {
         Self(filled)
     }
 
-    /// Those of either.
+    /// The union of both.
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

@@ -1,9 +1,9 @@
-//! Everything that the store says about one sequence, read from its records.
+//! The complete state of one sequence, read from its records.
 
 use super::damage::DamagedSegment;
 use super::records::{ChunkRecord, EpochRecord, NotificationRecord, SequenceRecord, TopicRecord};
 
-/// Everything that the store says about one topic.
+/// The complete state of one topic in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicState {
     pub record: TopicRecord,
@@ -13,11 +13,11 @@ pub struct TopicState {
     pub resumed: u32,
     pub damage: Vec<DamagedSegment>,
     pub parts: Vec<EpochRecord>,
-    /// The rows of an upload that ended and is not committed.
+    /// The number of rows of an upload that ended and is not yet committed.
     pub uploaded: Option<u64>,
 }
 
-/// Everything that the store says about one sequence.
+/// The complete state of one sequence in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SequenceState {
     pub record: SequenceRecord,

@@ -1,11 +1,11 @@
-//! The one garbage collector: which files of a sequence nobody needs.
+//! Garbage collection: decides which files of a sequence are unreferenced.
 //!
-//! [`unreferenced`] decides and does nothing else: no I/O, no clock. The background job and `mosaicod gc` list a
-//! sequence, read its records ([`Store::sequence_files`]), call it, and carry out what it says.
+//! [`unreferenced`] only decides: no I/O, no clock. The background job and `mosaicod gc` list a sequence,
+//! read its records ([`Store::sequence_files`]), call it, and apply its decisions.
 //!
-//! Records decide, never the catalog; but a catalog that names a chunk which would go takes over first what the records
-//! say ([`Decision::chunk`]). What is young is about to be named, and what cannot be read names something that
-//! nobody here knows, so both keep what is near them.
+//! Records decide, never the catalog. When the catalog names a chunk that would go, it first takes over what the
+//! records say ([`Decision::chunk`]). A record may soon reference a young file, and an unreadable record may
+//! reference anything, so both keep the files in their scope.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -36,42 +36,42 @@ impl From<ObjectMeta> for ListedFile {
     }
 }
 
-/// What the records of a sequence name.
+/// The references in the records of a sequence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
-    /// Records that were read and are whole.
+    /// Records that are readable and valid.
     pub usable: BTreeSet<Path>,
-    /// Damaged records and those of newer versions, with what is wrong with them.
+    /// Damaged records and those of newer versions, each with its problem.
     pub unusable: BTreeMap<Path, String>,
-    /// The topics that the final record names; `None`: the sequence is not finalized.
+    /// The topics that the final record lists; `None`: the sequence is not finalized.
     pub topics: Option<BTreeSet<TopicId>>,
-    /// The chunks that the commit records of topics name.
+    /// The chunks that the commit records of topics list.
     pub chunks: BTreeMap<TopicId, BTreeSet<ChunkId>>,
 }
 
-/// What is being changed now.
+/// Changes in progress.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
-    /// The catalog has the sequence: what has no record of its creation is being created or removed.
+    /// The catalog has the sequence: a resource without a creation record is being created or removed.
     pub sequence: bool,
-    /// The same of topics.
+    /// Topics that the catalog has, with the same meaning.
     pub topics: BTreeSet<TopicId>,
-    /// Chunks that are about to be named: their rows are in the write-ahead log of this daemon.
+    /// Chunks that a record will soon reference: their rows are in the WAL of this daemon.
     pub pending: BTreeMap<TopicId, Pending>,
-    /// Other daemons may be about to name what they have sent.
+    /// Other daemons may be about to reference the files that they uploaded.
     pub is_shared: bool,
 }
 
-/// Chunks of a topic that may be about to be named.
+/// Chunks of a topic that a record may soon reference.
 #[derive(Debug, Clone)]
 pub enum Pending {
-    /// Any.
+    /// Any chunk.
     All,
-    /// These.
+    /// These chunks.
     Chunks(BTreeSet<ChunkId>),
 }
 
-/// What to do with a part of a sequence.
+/// A decision about one item of a sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Remove the folder of the sequence.
@@ -80,28 +80,13 @@ pub enum Decision {
     RemoveTopic(TopicId),
     /// Remove one file.
     RemoveFile(Path),
-    /// Leave it as it is, and say why: it needs a closer look.
+    /// Keep the file, for the given reason: an operator has to look at it.
     Keep(Path, String),
 }
 
-impl Decision {
-    /// The chunk of which a file would go. If the catalog names it, another daemon replaced the commit record, such as a
-    /// former owner of the bucket whose write came late: it stays until the catalog names what the record does.
-    pub fn chunk(&self) -> Option<(TopicId, ChunkId)> {
-        let Self::RemoveFile(path) = self else { return None };
-        match locate(path) {
-            Located {
-                topic: Some(topic),
-                file: StoreFile::Chunk(chunk) | StoreFile::Record(_, RecordKey::Chunk(chunk)),
-                ..
-            } => Some((topic, chunk)),
-            _ => None,
-        }
-    }
-}
-
-/// Decides about the files of a sequence: `listing` is all that lies in its folder. A file goes only if it is older than
-/// `grace`, and if no record names it.
+//! Records decide, never the catalog. When the catalog names a chunk that would go, it first takes over what the
+//! records say ([`Decision::chunk`]). A record may soon reference a young file, and an unreadable record may
+//! reference anything, so both keep the files in their scope.
 pub fn unreferenced(
     id: SequenceId,
     listing: &[ListedFile],
@@ -163,7 +148,7 @@ impl Folder<'_> {
         self.files.iter().all(|file| file.is_old)
     }
 
-    /// What cannot be read in it, or is not known: it may name anything.
+    /// Unreadable or unknown records in the folder: they may reference anything.
     fn unreadable(&self) -> Option<Decision> {
         let keep = |file: &&File<'_>| {
             if let Some(error) = self.references.unusable.get(file.path) {
@@ -176,20 +161,20 @@ impl Folder<'_> {
         self.files.iter().find_map(keep)
     }
 
-    /// Of a folder without the record of its creation, or with a tombstone.
+    /// Decides about a folder without a creation record, or with a tombstone.
     fn remains(&self, tombstone: &Path, is_live: bool, remove: Decision) -> Vec<Decision> {
         if self.files.is_empty() || is_live || !self.is_old() {
             return Vec::new();
         }
         if self.has(tombstone) {
-            // The tombstone alone counts: what it buries is not read any more.
+            // Only the tombstone counts: the loader does not read the files below it.
             let unusable = self.references.unusable.get(tombstone);
             return vec![unusable.map_or(remove, |error| Decision::Keep(tombstone.clone(), error.clone()))];
         }
         if let Some(keep) = self.unreadable() {
             return vec![keep];
         }
-        // A crash leaves no such folder: the record was lost, and what it was for must not be.
+        // A crash leaves no such folder: the creation record was lost, so its files must be kept.
         if let Some(file) = self.files.iter().find(|file| file.located.file.proves_use()) {
             let reason = format!("the record of its creation is missing, and it has {}", file.path);
             return vec![Decision::Keep(self.path.clone(), reason)];
@@ -208,7 +193,7 @@ impl Folder<'_> {
             return vec![keep];
         }
         if self.references.topics.as_ref().is_some_and(|named| !named.contains(&topic)) {
-            // Its creation was cut short, or more than that happened to it.
+            // The creation was interrupted, or the folder was damaged.
             let is_used = self.files.iter().any(|file| file.located.file.proves_use());
             let goes = self.is_old() && !is_used && !live.topics.contains(&topic);
             return goes.then_some(Decision::RemoveTopic(topic)).into_iter().collect();
@@ -224,7 +209,7 @@ impl Folder<'_> {
             }
             // Its rows are in chunks.
             StoreFile::Wal(_) => is_committed,
-            // They stand for themselves, or are somebody else's.
+            // They need no reference, or do not belong to this program.
             StoreFile::Record(..) | StoreFile::Schema | StoreFile::UnknownRecord | StoreFile::Foreign => {
                 false
             }
@@ -233,7 +218,7 @@ impl Folder<'_> {
         unreferenced.map(|file| Decision::RemoveFile(file.path.clone())).collect()
     }
 
-    /// The chunks of a topic that a record names or is about to name; `None`: that is not known.
+    /// The chunks of a topic that a record references or is about to reference; `None` if unknown.
     fn named_chunks(&self, paths: TopicPaths, is_committed: bool, live: &Live) -> Option<BTreeSet<ChunkId>> {
         let pending = match live.pending.get(&paths.topic) {
             Some(Pending::All) => return None,
@@ -241,7 +226,7 @@ impl Folder<'_> {
             None => BTreeSet::new(),
         };
         if is_committed {
-            // Chunks that were compacted are read on by whoever began before.
+            // Readers that started before a compaction still read the old chunks.
             let commit = self.files.iter().find(|file| *file.path == paths.committed());
             return self
                 .references
@@ -277,7 +262,7 @@ impl Store {
         for file in &files {
             match locate(&file.path).file {
                 StoreFile::Record(_, RecordKey::Chunk(chunk)) => chunks.push((&file.path, chunk)),
-                // They stand for themselves, whatever they say.
+                // They need no reference, whatever their content.
                 StoreFile::Record(RecordKind::Notification, _) if has(&paths.created()) => {}
                 StoreFile::Record(..) => self.refer(&file.path, &mut references).await?,
                 StoreFile::Chunk(_)
@@ -287,7 +272,8 @@ impl Store {
                 | StoreFile::Foreign => {}
             }
         }
-        // Only what would go has to be read: a record that is named, or names its chunk by being there, stays.
+        // Only records that would be removed have to be read: a referenced record, or one that references its
+        // chunk by its presence, is kept.
         for (path, chunk) in chunks {
             let topic = locate(path).topic;
             let named = topic.and_then(|topic| references.chunks.get(&topic));
@@ -299,7 +285,7 @@ impl Store {
     }
 
     async fn refer(&self, path: &Path, references: &mut References) -> Result<()> {
-        // It may have gone since: then it names nothing.
+        // If the record was removed meanwhile, it references nothing.
         if let Some(bytes) = self.get(path).await? {
             references.add(path, &bytes);
         }
@@ -308,14 +294,14 @@ impl Store {
 }
 
 impl References {
-    /// Adds what a record names.
+    /// Adds the references in a record.
     fn add(&mut self, path: &Path, bytes: &[u8]) {
         let Located { topic, file, .. } = locate(path);
         let StoreFile::Record(kind, _) = file else { return };
         let read = match (kind, topic) {
             (RecordKind::Tombstone, _) => match check_version(kind, bytes) {
                 Err(error @ FormatError::Newer { .. }) => Err(error),
-                // Damaged or not, what it says is that it is there.
+                // Only the presence of the record counts, even if it is damaged.
                 _ => Ok(()),
             },
             (RecordKind::Final, _) => read::<FinalRecord>(bytes)

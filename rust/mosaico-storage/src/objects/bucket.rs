@@ -1,4 +1,4 @@
-//! Buckets of S3 and what speaks like it, of Google Cloud Storage, and of Azure.
+//! Buckets of S3 and S3-compatible services, of Google Cloud Storage, and of Azure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, Result, RetryConfi
 use crate::error::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A request that stalls leaves time for others within the limit of its operation.
+/// A stalled request leaves time for retries within the time limit of its operation.
 const REQUESTS_PER_OPERATION: u32 = 3;
-/// Where S3 is asked for when nobody says so, as its tools do.
+/// The default S3 region, the same as in S3's own tools.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Whose bucket it is.
+/// The provider of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
     /// `s3://`: Amazon S3, MinIO, Ceph, R2 …
@@ -30,7 +30,7 @@ pub enum Provider {
     Azure,
 }
 
-/// A text that is not shown.
+/// A text that `Debug` does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -40,30 +40,30 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A bucket, and how to reach it. Credentials that are not given here come from the provider's chain: its variables
-/// of the environment, then the identity that the machine or the pod has.
+/// A bucket, and how to reach it. Credentials that are not set here come from the provider's chain: its
+/// environment variables, then the identity of the machine or pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// Whose it is.
+    /// The provider.
     pub provider: Provider,
     /// Its name.
     pub name: String,
-    /// Below which objects lie; may be empty.
+    /// The prefix of all objects; may be empty.
     pub prefix: String,
-    /// Address of the service, if it is not the provider's own.
+    /// Address of the service, if not the provider's own.
     pub endpoint: Option<String>,
     /// Region, for S3.
     pub region: Option<String>,
-    /// The bucket is a part of the host name instead of the path, for S3.
+    /// For S3: the bucket is part of the host name instead of the path.
     pub virtual_hosted: bool,
     /// Key id, for S3.
     pub access_key: Option<String>,
-    /// Its secret, for S3.
+    /// The secret key, for S3.
     pub secret_key: Option<Secret>,
 }
 
 impl Bucket {
-    /// A bucket of `provider`, from the part of its URL behind the scheme.
+    /// Parses a bucket of `provider` from the part of its URL after the scheme.
     pub fn parse(provider: Provider, rest: &str) -> Result<Self, Error> {
         let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if name.is_empty() {
@@ -84,7 +84,7 @@ impl Bucket {
         })
     }
 
-    /// As people write it; without secrets. The same text is the same place.
+    /// The URL, without secrets. Equal URLs are the same location.
     pub fn url(&self) -> String {
         let mut url = format!("{}{}", self.provider.scheme(), self.name);
         if !self.prefix.is_empty() {
@@ -96,7 +96,7 @@ impl Bucket {
         }
     }
 
-    /// Opens it; nothing is sent yet.
+    /// Opens the bucket; sends no request yet.
     pub fn open(&self, timeout: Duration, retries: usize) -> Result<Arc<dyn ObjectStore>> {
         let plain = self.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let client = ClientOptions::new()
@@ -150,7 +150,7 @@ impl Bucket {
 }
 
 impl Provider {
-    /// Of URLs.
+    /// The URL scheme.
     pub const fn scheme(self) -> &'static str {
         match self {
             Self::S3 => "s3://",
@@ -159,6 +159,6 @@ impl Provider {
         }
     }
 
-    /// All of them.
+    /// All providers.
     pub const ALL: [Self; 3] = [Self::S3, Self::Google, Self::Azure];
 }

@@ -1,5 +1,6 @@
-//! Parts of chunks that were fetched from a bucket, kept on the local disk: the most recently used ones, bounded in
-//! bytes. Chunks never change, so what is kept stays true; a checksum tells what a crash or the disk has spoilt.
+//! A cache of chunk blocks that were fetched from a bucket, on the local disk: least recently used eviction,
+//! bounded in bytes. Chunks never change, so cached blocks stay valid; a checksum reveals blocks that a crash
+//! or the disk corrupted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -15,11 +16,11 @@ use parking_lot::Mutex;
 use super::deadline::Deadline;
 use crate::timer::CacheReads;
 
-/// What is fetched and kept together.
+/// The size of a block, the unit of fetching and caching.
 const BLOCK: u64 = 512 << 10;
 const SUM_BYTES: usize = 4;
 
-/// The blocks that are kept.
+/// The cached blocks.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
@@ -30,7 +31,7 @@ pub(super) struct Cache {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Size and last use.
+    /// Size and time of last use.
     blocks: HashMap<String, (u64, u64)>,
     /// Names by last use.
     order: BTreeMap<u64, String>,
@@ -54,7 +55,7 @@ impl State {
         self.bytes += bytes;
     }
 
-    /// Takes the block that was not used for the longest time out.
+    /// Removes and returns the least recently used block.
     fn oldest(&mut self) -> Option<String> {
         let (_, name) = self.order.first_key_value()?;
         let name = name.clone();
@@ -64,7 +65,7 @@ impl State {
 }
 
 impl Cache {
-    /// Opens the folder, with what an earlier process left in it.
+    /// Opens the folder, with the blocks that an earlier process cached.
     pub(super) fn open(folder: PathBuf, limit: u64, reads: CacheReads) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let mut state = State::default();
@@ -77,7 +78,8 @@ impl Cache {
         Ok(cache)
     }
 
-    /// Reads `ranges` of the chunk at `path`, which has `size` bytes; what is not here comes from `objects`.
+    /// Reads `ranges` of the chunk at `path`, which has `size` bytes; fetches blocks that are not cached from
+    /// `objects`.
     pub(super) async fn read(
         self: &Arc<Self>,
         objects: &Deadline,
@@ -128,7 +130,7 @@ impl Cache {
         Ok(tokio::task::spawn_blocking(load).await?)
     }
 
-    /// A block that cannot be kept is fetched again when it is needed again.
+    /// If caching a block fails, the next read fetches it again.
     async fn keep(self: &Arc<Self>, path: &Path, new: Vec<(u64, Bytes)>) -> Result<()> {
         let (this, path) = (Arc::clone(self), path.clone());
         let keep = move || {
@@ -169,7 +171,7 @@ fn blocks(range: &Range<u64>) -> Range<u64> {
     range.start / BLOCK..range.end.div_ceil(BLOCK)
 }
 
-/// Neighbours together.
+/// Merges adjacent blocks into ranges.
 fn runs(blocks: &[u64]) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     for &block in blocks {
@@ -181,7 +183,7 @@ fn runs(blocks: &[u64]) -> Vec<Range<u64>> {
     runs
 }
 
-/// The bytes of `range`; without a copy if they lie in one block.
+/// The bytes of `range`; not copied if they are in one block.
 fn assemble(found: &HashMap<u64, Bytes>, range: &Range<u64>) -> Bytes {
     let part = |block: u64| {
         let data = found.get(&block).cloned().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! A store that answers in time: what takes too long fails, and is not forgotten.
+//! A store with a time limit per operation; writes that time out are tracked until they end.
 //!
-//! A write whose caller stopped waiting may still happen. It goes on in the background, and whoever comes to its path
-//! next (to write, read, list or delete) waits for its end first. So an object never changes behind the back of
-//! somebody who was told that a write failed and then looked what became of it.
+//! A timed-out write may still be applied. It keeps running in the background, and the next operation on the
+//! same path (write, read, list or delete) waits for its end first. So an object never changes after a caller
+//! got an error for a write and then checked the outcome.
 
 use std::fmt;
 use std::future::Future;
@@ -30,9 +30,9 @@ use crate::keyed_mutex::Locks;
 pub(super) struct Deadline {
     inner: Arc<dyn ObjectStore>,
     limit: Duration,
-    /// The store is a service: what it does not answer with facts, it may answer later.
+    /// Whether the store is a service: it may still apply a write after an error without a definite outcome.
     remote: bool,
-    /// Held while something is written to the path.
+    /// Locked during a write to the path.
     writes: Arc<Locks<Path>>,
 }
 
@@ -62,23 +62,23 @@ impl Deadline {
         self.within(self.writes.lock(path).map(Ok)).await
     }
 
-    /// Waits for writes to `path` that are on their way.
+    /// Waits for writes to `path` that are in flight.
     async fn written(&self, path: &Path) -> Result<()> {
         self.within(self.writes.free(|held| held == path).map(Ok)).await
     }
 
-    /// Waits for writes below `prefix` that are on their way.
+    /// Waits for writes below `prefix` that are in flight.
     async fn written_below(&self, prefix: Option<&Path>) -> Result<()> {
         let below = |held: &Path| prefix.is_none_or(|prefix| held.prefix_matches(prefix));
         self.within(self.writes.free(below).map(Ok)).await
     }
 
-    /// Waits for all writes that are on their way.
+    /// Waits for all writes that are in flight.
     pub(super) async fn quiet(&self) -> Result<()> {
         self.written_below(None).await
     }
 
-    /// Runs a write to its end, also without its caller.
+    /// Runs a write to completion, even if its caller stops waiting.
     async fn to_the_end<T: Send + 'static>(
         &self,
         turn: OwnedMutexGuard<()>,
@@ -129,7 +129,7 @@ impl ObjectStore for Deadline {
         Ok(Box::new(Upload { deadline: self.clone(), open: Some((upload, turn)) }))
     }
 
-    /// What is read whole is small: it comes at once.
+    /// Objects that are read whole are small, so the limit covers the whole body.
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         self.written(path).await?;
         let head = options.head;
@@ -181,7 +181,7 @@ impl ObjectStore for Deadline {
     }
 }
 
-/// Limits the time to each item; after a late one there is no other.
+/// Limits the time for each item; the stream ends after a late one.
 fn in_time<T: Send + 'static>(
     deadline: Deadline,
     mut items: BoxStream<'static, Result<T>>,
@@ -201,11 +201,11 @@ fn in_time<T: Send + 'static>(
     .boxed()
 }
 
-/// Limits the time to each part.
+/// Limits the time for each part.
 #[derive(Debug)]
 struct Upload {
     deadline: Deadline,
-    /// `None` once it was completed or given up.
+    /// `None` after it was completed or aborted.
     open: Option<(Box<dyn MultipartUpload>, OwnedMutexGuard<()>)>,
 }
 

@@ -1,4 +1,4 @@
-//! Writes to a local folder that survive a power cut: a file and the folders that name it are synced.
+//! Writes to a local folder that survive a power cut: the writer syncs the file and the folders on its path.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::crash_points;
 
-/// Files in the making.
+/// The folder of staging files.
 const SCRATCH: &str = "tmp";
 
 /// A store's root folder.
@@ -20,7 +20,7 @@ pub struct LocalFolder {
 }
 
 impl LocalFolder {
-    /// Opens `root`; files that an earlier process left unfinished are dropped.
+    /// Opens `root`; deletes unfinished files of earlier processes.
     pub fn open(root: &Path) -> io::Result<Self> {
         let scratch = root.join(SCRATCH);
         create_folders(&scratch)?;
@@ -35,18 +35,18 @@ impl LocalFolder {
         Self { root: root.to_owned(), scratch: root.join(SCRATCH) }
     }
 
-    /// Where it lies.
+    /// Its path.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A fresh file name on the store's device, and its path below the root.
+    /// A new file name on the store's device, and its path below the root.
     pub fn staging_file(&self) -> (PathBuf, String) {
         let name = uuid::Uuid::new_v4().to_string();
         (self.scratch.join(&name), format!("{SCRATCH}/{name}"))
     }
 
-    /// Whether there is a file.
+    /// Whether the file exists.
     pub fn has(&self, path: &str) -> bool {
         self.root.join(path).exists()
     }
@@ -77,14 +77,14 @@ impl LocalFolder {
         sync_folder(parent)
     }
 
-    /// Drops scratch files that nobody has written to since `before`.
+    /// Deletes staging files that were not written to since `before`.
     pub fn drop_staging_files(&self, before: SystemTime) -> io::Result<()> {
         for entry in fs::read_dir(&self.scratch)? {
             let entry = entry?;
             match entry.metadata().and_then(|file| file.modified()) {
                 Ok(written) if written < before => discard(&entry.path()),
                 Ok(_) => {}
-                // It was finished meanwhile.
+                // Its writer published it meanwhile.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(e),
             }
@@ -92,19 +92,19 @@ impl LocalFolder {
         Ok(())
     }
 
-    /// Removes the emptied folders below and including `path`.
+    /// Removes the empty folders below and including `path`.
     pub fn remove_folders(&self, path: &str) -> io::Result<()> {
         let target = self.root.join(path);
         match fs::remove_dir_all(&target) {
             Ok(()) => target.parent().map_or(Ok(()), sync_folder),
-            // Its parents may not be there either.
+            // Its parents may be absent too.
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(e),
         }
     }
 }
 
-/// Removes a file that is of no use any more. What cannot be removed now is dropped at the next start.
+/// Removes a file that is not needed any more. If that fails, the next start deletes the file.
 pub fn discard(file: &Path) {
     if let Err(e) = fs::remove_file(file)
         && e.kind() != io::ErrorKind::NotFound

@@ -1,4 +1,5 @@
-//! Faults on request: a store that answers errors, late, slowly or not at all. For tests; switched while a server runs.
+//! Fault injection: a store whose operations fail, finish late or slowly, or stall. For tests; can be
+//! switched while a server runs.
 
 use std::fmt;
 use std::future::Future;
@@ -24,44 +25,44 @@ use tokio::sync::watch;
 
 use crate::error::Unavailable;
 
-/// What is done to the store.
+/// Kinds of operations on the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// A record or a chunk is written.
+    /// Writing a record or a chunk.
     Put,
-    /// An object, or a part of it, is read.
+    /// Reading an object, or a range of it.
     Get,
-    /// Objects are listed.
+    /// Listing objects.
     List,
-    /// An object is deleted.
+    /// Deleting an object.
     Delete,
 }
 
-/// What goes wrong with it.
+/// The effect of a fault.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Effect {
-    /// An error; nothing was done.
+    /// Returns an error; the operation is not applied.
     Refuse,
-    /// An error, although it was done.
+    /// Returns an error, although the operation is applied.
     LoseAnswer,
-    /// Nothing until the fault is lifted; then it is done.
+    /// Blocks until the fault is lifted; then applies the operation.
     Stall,
-    /// It is done; the answer comes when the fault is lifted.
+    /// Applies the operation; returns the response when the fault is lifted.
     HoldAnswer,
-    /// It begins late.
+    /// Starts the operation after this delay.
     Delay(Duration),
-    /// It takes the time that its bytes need at so many per second.
+    /// Takes as long as the operation's bytes need at this many bytes per second.
     Bandwidth(u64),
 }
 
-/// Which operations a fault hits, of those that it is about.
+/// Which of the matching operations a fault affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// All.
     Always,
     /// One, counted from 0.
     Nth(u64),
-    /// Some: this many of a hundred, the same ones each time.
+    /// This percentage of them, the same ones in each run.
     Percent(u64),
 }
 
@@ -70,11 +71,11 @@ pub enum When {
 pub struct Fault {
     /// `None`: every operation.
     pub operation: Option<Operation>,
-    /// A part of the path.
+    /// A substring of the path.
     pub path: String,
-    /// Which ones.
+    /// Which of the matching operations.
     pub when: When,
-    /// What happens.
+    /// The effect.
     pub effect: Effect,
 }
 
@@ -85,18 +86,18 @@ struct Active {
     hits: u64,
 }
 
-/// The faults of one store. Clones are handles of the same.
+/// The faults of one store. Clones share the same faults.
 #[derive(Debug, Clone)]
 pub struct Faults(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    /// What is used instead of the bucket.
+    /// The store that replaces the bucket.
     bucket: Option<Arc<dyn ObjectStore>>,
     active: Mutex<Vec<Active>>,
-    /// Counts the times that all faults were lifted.
+    /// Counts how often all faults were lifted.
     lifted: watch::Sender<u64>,
-    /// Objects on their way to the store, also those that nobody waits for.
+    /// Writes in flight, including those that no caller waits for.
     under_way: AtomicU64,
 }
 
@@ -116,16 +117,17 @@ impl Faults {
         }))
     }
 
-    /// For a server whose bucket is a folder in truth: the same objects as in a bucket, and nobody to ask for them.
+    /// For a server whose bucket is simulated by a folder: the same objects as in a bucket, without network
+    /// requests.
     ///
     /// # Errors
-    /// If there is no such folder.
+    /// If the folder does not exist.
     pub fn bucket(folder: &FilePath) -> Result<Self> {
         let folder = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
         Ok(Self::new(Some(Arc::new(folder))))
     }
 
-    /// What there is instead of `bucket`.
+    /// The replacement for `bucket`.
     pub fn instead(&self, bucket: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
         self.0.bucket.clone().unwrap_or(bucket)
     }
@@ -135,19 +137,19 @@ impl Faults {
         self.0.active.lock().push(Active { fault, seen: 0, hits: 0 });
     }
 
-    /// Ends all faults; what stalled goes on. Returns how many operations were hit.
+    /// Lifts all faults; stalled operations resume. Returns the number of operations that were affected.
     pub fn lift(&self) -> u64 {
         let ended = std::mem::take(&mut *self.0.active.lock());
         self.0.lifted.send_modify(|times| *times += 1);
         ended.iter().map(|active| active.hits).sum()
     }
 
-    /// How many operations were hit by the faults that are active.
+    /// The number of operations that the active faults affected.
     pub fn hits(&self) -> u64 {
         self.0.active.lock().iter().map(|active| active.hits).sum()
     }
 
-    /// Objects on their way to the store, also those that nobody waits for any more.
+    /// Writes in flight, including those that no caller waits for.
     pub fn under_way(&self) -> u64 {
         self.0.under_way.load(Ordering::SeqCst)
     }
@@ -175,7 +177,7 @@ impl Faults {
         hit.collect()
     }
 
-    /// Does `work` with what goes wrong; `bytes` are moved.
+    /// Runs `work` with the active faults; it transfers `bytes` bytes.
     async fn run<T>(
         &self,
         operation: Operation,
@@ -208,7 +210,8 @@ impl Faults {
     }
 }
 
-/// Buckets replace a known version of an object in one step; folders do so here, for all who have one in this process.
+/// Buckets replace a known version of an object atomically; for folders this store does so, among all users
+/// in this process.
 async fn update(
     folder: &dyn ObjectStore,
     path: &Path,
@@ -240,7 +243,7 @@ impl fmt::Display for Faulty {
 
 #[async_trait]
 impl ObjectStore for Faulty {
-    /// What was sent may arrive when nobody waits for it any more.
+    /// A write may be applied after its caller stopped waiting.
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let (inner, faults, path) = (Arc::clone(&self.inner), self.faults.clone(), path.clone());
         let sent = async move {

@@ -1,10 +1,10 @@
-//! The fence of a bucket: a daemon that lost its bucket to another one writes nothing more. The protocol stands in
-//! `mosaico-engine/src/access/owner.rs`; this file is the owner's side of it.
+//! Fencing of a bucket: a daemon that lost its bucket to another daemon stops writing.
+//! `mosaico-engine/src/access/owner.rs` documents the protocol; this file is the owner's side of it.
 //!
-//! Every write passes here. Before it is sent and after it was carried out the ownership must be certain: `owner.json`
-//! was read less than a lease ago and named this daemon, or it is read now. So a write that its caller counts as done
-//! was carried out before another owner looks at the bucket. Writes that are on their way when the bucket is lost are
-//! abandoned; those that arrive all the same are not taken in by the new owner.
+//! Every write passes this fence. Before a write is sent and after it was applied, the daemon must be sure of
+//! its ownership: it read `owner.json` less than a lease ago and found its own name, or it reads it now. So a
+//! write that succeeds for its caller was applied before another owner reads the bucket. When the bucket is
+//! lost, the daemon abandons writes in flight; if they are applied nevertheless, the new owner ignores them.
 
 use std::fmt;
 use std::future::Future;
@@ -33,8 +33,8 @@ use crate::format::paths::owner_file;
 use crate::format::record;
 use crate::format::records::OwnerRecord;
 
-/// A moment by two clocks. Neither is enough: the first one stands still while the machine is suspended, the second one
-/// may be set.
+/// A moment on two clocks. Neither clock is sufficient: the first stops while the machine is suspended, the
+/// second may be set.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     steady: Instant,
@@ -46,56 +46,57 @@ impl Moment {
         Self { steady: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// The longer of both answers; a wall clock that was set back says nothing.
+    /// The larger of both durations; a wall clock that was set back counts as zero.
     fn elapsed(&self) -> Duration {
         self.steady.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }
 }
 
-/// What this daemon claims.
+/// The ownership that this daemon claims.
 #[derive(Debug)]
 struct Claim {
     ours: OwnerRecord,
-    /// How long a look at `owner.json` stands for ownership.
+    /// How long a read of `owner.json` proves the ownership.
     lease: Duration,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// `None`: the store is not a bucket that one daemon has for itself, or not yet claimed.
+    /// `None`: the store is not a bucket with an exclusive owner, or not yet claimed.
     claim: OnceLock<Claim>,
     epoch: AtomicU32,
     open_since: AtomicU32,
-    /// When the last look that found this daemon was begun.
+    /// When the last read that found this daemon was started.
     verified: Mutex<Option<Moment>>,
-    /// Held during a look; who waits for it takes the answer if the look began later than the question.
+    /// Locked during a read; a task that waits for it uses the result if the read started after the task's
+    /// request.
     looking: tokio::sync::Mutex<()>,
     lost: CancellationToken,
     reason: OnceLock<OwnershipLost>,
 }
 
-/// A store that only its owner writes to. Clones share one ownership.
+/// A store that only its owner writes to. Clones share one ownership state.
 #[derive(Debug, Clone)]
 pub struct Fence {
     inner: Arc<dyn ObjectStore>,
-    /// Of a look.
+    /// The time limit of a read of `owner.json`.
     limit: Duration,
     state: Arc<State>,
 }
 
 impl Fence {
-    /// Nothing is refused before [`Self::claim`].
+    /// Allows all writes until [`Self::claim`].
     pub fn new(inner: Arc<dyn ObjectStore>, limit: Duration) -> Self {
         Self { inner, limit, state: Arc::default() }
     }
 
-    /// Takes over the numbers of `owner.json`, see [`OwnerRecord`].
+    /// Sets the epochs from `owner.json`, see [`OwnerRecord`].
     pub fn number(&self, record: &OwnerRecord) {
         self.state.epoch.store(record.epoch, Ordering::Release);
         self.state.open_since.store(record.open_since, Ordering::Release);
     }
 
-    /// From now on `owner.json` has to name this daemon as in `ours`; it did at `since`.
+    /// From now on `owner.json` must name this daemon as in `ours`; it did at `since`.
     pub fn claim(&self, ours: OwnerRecord, heartbeat: Duration, since: Asked) {
         self.number(&ours);
         *self.state.verified.lock() = Some(since.0);
@@ -105,7 +106,7 @@ impl Fence {
         }
     }
 
-    /// The ownership epoch of the store: how often its bucket was taken from its owner.
+    /// The ownership epoch of the store: how often another daemon took its bucket from its owner.
     pub fn epoch(&self) -> u32 {
         self.state.epoch.load(Ordering::Acquire)
     }
@@ -115,7 +116,7 @@ impl Fence {
         self.state.open_since.load(Ordering::Acquire)
     }
 
-    /// Whether another daemon may take the bucket.
+    /// Whether another daemon can take the bucket.
     pub fn is_claimed(&self) -> bool {
         self.state.claim.get().is_some()
     }
@@ -125,7 +126,7 @@ impl Fence {
         self.state.lost.cancelled().await;
     }
 
-    /// Refuses if the bucket is known to be lost.
+    /// Returns an error if the bucket is known to be lost.
     pub fn check(&self) -> std::result::Result<(), OwnershipLost> {
         match self.state.reason.get() {
             Some(reason) => Err(reason.clone()),
@@ -133,8 +134,8 @@ impl Fence {
         }
     }
 
-    /// Makes sure that the bucket was this daemon's at some moment after this call began, or less than a lease before
-    /// its end.
+    /// Ensures that this daemon owned the bucket at some moment after this call began, or less than a lease
+    /// before its end.
     async fn confirm(&self) -> Result<()> {
         self.check()?;
         let Some(claim) = self.state.claim.get() else { return Ok(()) };
@@ -142,7 +143,7 @@ impl Fence {
         if fresh { Ok(()) } else { self.verify().await }
     }
 
-    /// Looks whose the bucket is: the heartbeat.
+    /// Reads the owner of the bucket: the heartbeat.
     pub async fn verify(&self) -> Result<()> {
         let Some(claim) = self.state.claim.get() else { return Ok(()) };
         let asked = Moment::now();
@@ -183,7 +184,7 @@ impl Fence {
         reason.clone()
     }
 
-    /// Carries out a write; what is on its way when the bucket is lost is abandoned.
+    /// Runs a write; abandons it if the bucket is lost while the write is in flight.
     async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.confirm().await?;
         let done = select! {
@@ -193,7 +194,7 @@ impl Fence {
         };
         match &done {
             Ok(_) => self.confirm().await?,
-            // Somebody else wrote there: another owner, or a process of this one before.
+            // Another process wrote there: another owner, or an earlier process of this daemon.
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => self.verify().await?,
             Err(_) => {}
         }
@@ -208,7 +209,7 @@ impl Fence {
     }
 }
 
-/// When a question was sent whose answer names the owner.
+/// When a request was sent whose response names the owner.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked(Moment);
 
@@ -282,7 +283,7 @@ impl ObjectStore for Fence {
 }
 
 impl Fence {
-    /// Ends a stream of removals: with an error if the bucket is lost.
+    /// Ends a stream of deletions: with an error if the bucket is lost.
     fn end(&self) -> BoxStream<'static, Result<Path>> {
         let this = self.clone();
         let end = async move { this.check().err().map(|lost| Err(lost.into())) };
@@ -307,21 +308,21 @@ impl MultipartUpload for Upload {
         self.fence.guard(self.inner.complete()).await
     }
 
-    /// Allowed to everyone: it removes what nobody sees.
+    /// Allowed for every daemon: it removes only parts that no reader sees.
     async fn abort(&mut self) -> Result<()> {
         self.inner.abort().await
     }
 }
 
-/// Heartbeats for which a look at the record stands for ownership.
+/// The number of heartbeats for which a read of the record proves the ownership.
 const LEASE: u32 = 2;
 
-/// How long a look at the record stands for ownership.
+/// How long a read of the record proves the ownership.
 fn lease(heartbeat: Duration) -> Duration {
     heartbeat * LEASE
 }
 
-/// What clients and the log of a daemon read that lost its bucket.
+/// The error text for clients and the daemon's log after the bucket is lost.
 fn lost_text(ours: &OwnerRecord, theirs: Option<&OwnerRecord>) -> String {
     let OwnerRecord { store, folder, epoch, .. } = ours;
     let now = match theirs {

@@ -56,7 +56,7 @@ impl ObjectStore for FolderStore {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let (target, create) = (path.clone(), options.mode == PutMode::Create);
         let write = move |folder: &LocalFolder| {
-            // Nobody else writes to the folder, so what is not there now is not there at the rename.
+            // No other process writes to the folder, so a target that is absent now is absent at the rename.
             if create && folder.has(target.as_ref()) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }

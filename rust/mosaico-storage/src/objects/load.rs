@@ -1,4 +1,4 @@
-//! Reads what the store says about a sequence, for recovery and for rebuilding the catalog.
+//! Reads the state of a sequence from the store, for recovery and for rebuilding the catalog.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path as FilePath;
@@ -23,27 +23,27 @@ use crate::format::records::{
 };
 use crate::format::state::{SequenceState, TopicState};
 
-/// Sequences of a bucket that are read at the same time.
+/// The number of sequences of a bucket that are read concurrently.
 const READERS: usize = 16;
 
-/// What the store says about a sequence; `None` if there is none, if its removal was begun, or if it was created by a
-/// former owner too late to count.
+/// The state of a sequence in the store; `None` if it does not exist, if its removal has begun, or if a
+/// former owner created it too late to count.
 pub type Loaded = (SequenceId, Result<Option<SequenceState>>);
 
 impl Store {
-    /// The ids of all sequences with a folder.
+    /// The ids of all sequences that have a folder.
     pub async fn sequences(&self) -> Result<Vec<SequenceId>> {
         let names = self.list_folders(&ROOT.into()).await?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Everything about a sequence; `None` if there is none, or if its removal was begun.
+    /// The state of a sequence; `None` if it does not exist or its removal has begun.
     pub async fn load_sequence(&self, id: SequenceId) -> Result<Option<SequenceState>> {
         let mut found = self.list(&SequencePaths(id).folder()).await?;
         for path in found.needed(id) {
             match self.get(&path).await? {
                 Some(bytes) => drop(found.contents.insert(path, bytes)),
-                // Rows would be missing.
+                // Without the chunk record, rows would be missing.
                 None if matches!(locate(&path).file, StoreFile::Record(RecordKind::Chunk, _)) => {
                     return Err(Error::Internal(format!("reading {path}").into()));
                 }
@@ -53,8 +53,8 @@ impl Store {
         found.sequence(id, self.fence.open_since())
     }
 
-    /// The same of many sequences, which nobody writes to meanwhile. Files of a folder are read directly: handing each
-    /// of them over to another thread costs more than reading it.
+    /// The states of many sequences that have no writers meanwhile. Reads the files of a folder directly: a
+    /// thread hand-over per file costs more than reading it.
     pub async fn load_sequences(&self, ids: Vec<SequenceId>) -> Result<Vec<Loaded>> {
         if let Kind::Bucket(_) = self.kind {
             let load = |id| async move { (id, self.load_sequence(id).await) };
@@ -66,7 +66,8 @@ impl Store {
         loaded.map_err(|e| Error::internal("reading the store", e))
     }
 
-    /// Refuses a store of which a newer version wrote what belongs to no sequence, before anything of it is changed.
+    /// Refuses a store if a newer version wrote records outside the sequences, before anything in the store
+    /// is changed.
     ///
     /// # Errors
     /// [`Error::NewerFormat`].
@@ -81,7 +82,7 @@ impl Store {
         Ok(())
     }
 
-    /// The record of a kind in the root of the store, the newest if there are several.
+    /// The record of a kind in the root of the store; the newest if there are several.
     async fn newest_of(&self, kind: RecordKind) -> Result<Option<Path>> {
         let folder = match kind.spec().file {
             FileName::Fixed(name) => return Ok(Some(Path::from(name))),
@@ -124,11 +125,11 @@ fn list_files(root: &FilePath, folder: &str, paths: &mut Vec<Path>) -> io::Resul
     Ok(())
 }
 
-/// What lies below the folder of a sequence. Listing it first saves asking the store for each record that is not there.
+/// The files below the folder of a sequence. Listing first saves requests for records that do not exist.
 #[derive(Debug, Default)]
 struct Found {
     files: BTreeMap<Path, Located>,
-    /// The content of those that are needed.
+    /// The content of the needed files.
     contents: HashMap<Path, Bytes>,
 }
 
@@ -145,7 +146,7 @@ impl Found {
         self.files.contains_key(path)
     }
 
-    /// The files that tell everything.
+    /// The files that determine the state of the sequence.
     fn needed(&self, id: SequenceId) -> Vec<Path> {
         let paths = SequencePaths(id);
         if self.has(&paths.deleted()) {
@@ -160,7 +161,7 @@ impl Found {
             let is_complete = topic.is_some_and(|topic| self.has(&topic.committed()));
             let when = match located.file {
                 StoreFile::Record(kind, _) => kind.spec().read,
-                // The commit record says it too.
+                // The commit record contains it too.
                 StoreFile::Schema => ReadWhen::WhileOpen,
                 StoreFile::Chunk(_) | StoreFile::Wal(_) | StoreFile::UnknownRecord | StoreFile::Foreign => {
                     return false;
@@ -176,8 +177,9 @@ impl Found {
         self.files.iter().filter(|(_, located)| is_needed(located)).map(|(path, _)| path.clone()).collect()
     }
 
-    /// What the records say. Everything that is [`Self::needed`] is there. A sequence that is not finalized and of an
-    /// epoch before `open_since` came late, see [`super::owner`].
+    /// The state according to the records. All [`Self::needed`] files are loaded. A sequence that is not
+    /// finalized and is of an epoch before `open_since` arrived late, see
+    /// `mosaico-engine/src/access/owner.rs`.
     fn sequence(&self, id: SequenceId, open_since: u32) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
         let mut records = SequenceRecords::default();
@@ -207,9 +209,9 @@ impl Found {
         Ok(records.state())
     }
 
-    /// Checks that a folder without the record of its creation holds no other records. A crash leaves no such folder,
-    /// since the record is written first and removals leave a tombstone: the record was lost, and what it was for must
-    /// not be.
+    /// Checks that a folder without a creation record contains no other records. A crash leaves no such
+    /// folder, since the creation record is written first and removals leave a tombstone: the record was
+    /// lost, so its files must be kept.
     fn check_no_orphaned_records(&self, folder: &Path) -> Result<()> {
         let mut below = self.files.iter().filter(|(path, _)| path.prefix_matches(folder));
         match below.find(|(_, located)| located.file.proves_use()) {
@@ -221,7 +223,7 @@ impl Found {
     }
 }
 
-/// The records of a sequence as they are read, each in its place.
+/// Collects the records of a sequence as they are read.
 #[derive(Debug, Default)]
 struct SequenceRecords {
     created: Option<SequenceRecord>,
@@ -261,7 +263,7 @@ impl SequenceRecords {
                 if let Err(error @ FormatError::Newer { .. }) = check_version(kind, bytes) {
                     return Err(error.at("record", path));
                 }
-                // Damaged or not, what it says is that it is there.
+                // Only the presence of the record counts, even if it is damaged.
             }
             (RecordKind::Sequence, _) => self.created = Some(parse(path, bytes)?),
             (RecordKind::Final, _) => self.finalized = Some(parse(path, bytes)?),
@@ -286,7 +288,7 @@ impl SequenceRecords {
                 let chunk: ChunkRecord = parse(path, bytes)?;
                 topic.chunks.insert(chunk.id(), chunk);
             }
-            // They are not of a sequence, and their paths are not below one.
+            // They do not belong to a sequence, and their paths are not below one.
             (RecordKind::Owner | RecordKind::Layers | RecordKind::Events, _)
             | (
                 RecordKind::Commit
@@ -309,7 +311,7 @@ impl SequenceRecords {
         if let Some(record) = &finalized {
             topics.retain(|topic| record.topics.contains(&topic.record.id));
         }
-        // A topic's removal may have been cut short before its notifications.
+        // The removal of a topic may have been interrupted before its notifications were removed.
         let known = |id: &TopicId| topics.iter().any(|topic| topic.record.id == *id);
         notifications.retain(|notification| notification.topic.as_ref().is_none_or(known));
         notifications.sort_by_key(|notification| notification.id);
@@ -324,7 +326,7 @@ impl SequenceRecords {
 }
 
 impl TopicRecords {
-    /// Whether nothing says what topic it is.
+    /// Whether no record identifies the topic.
     fn is_of_none(&self) -> bool {
         self.commit.is_none() && self.created.is_none()
     }

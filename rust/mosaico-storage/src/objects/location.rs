@@ -1,11 +1,11 @@
-//! Where a store lies: a folder of this machine, or a bucket of a service.
+//! The location of a store: a folder of this machine, or a bucket of a service.
 
 use std::path::PathBuf;
 
 use super::bucket::{Bucket, Provider};
 use crate::error::{Error, Result};
 
-/// Where sequences are kept.
+/// Where sequences are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocation {
     /// A folder of this machine.
@@ -15,10 +15,10 @@ pub enum StoreLocation {
 }
 
 impl StoreLocation {
-    /// Reads a folder path, or a URL with `file://`, `s3://`, `gs://` or `az://`.
+    /// Parses a folder path, or a URL with `file://`, `s3://`, `gs://` or `az://`.
     ///
     /// # Errors
-    /// [`Error::Startup`] for other schemes, naming what is supported.
+    /// [`Error::Startup`] for other schemes; the text lists the supported ones.
     pub fn parse(text: &str) -> Result<Self> {
         for provider in Provider::ALL {
             if let Some(rest) = text.strip_prefix(provider.scheme()) {

@@ -1,5 +1,5 @@
-//! A store whose operations are counted and measured. It lies below the one that gives up waiting: what that gave up and
-//! cut short is called `cancelled`, and writes are measured to their real end.
+//! A store that counts and times its operations. It is below the store with time limits: operations that time
+//! out there count as `cancelled` here, and writes are timed to their actual end.
 
 use std::fmt;
 use std::ops::Range;
@@ -29,7 +29,7 @@ impl Measured {
     }
 }
 
-/// What an outcome is called.
+/// The label of an outcome.
 fn outcome<T>(result: &Result<T>) -> &'static str {
     match result {
         Ok(_) => "ok",
@@ -39,7 +39,7 @@ fn outcome<T>(result: &Result<T>) -> &'static str {
     }
 }
 
-/// Measures a stream as one operation, from its beginning to its end.
+/// Measures a stream as one operation, from its start to its end.
 fn measured<T: Send + 'static>(
     timer: &Timer,
     operation: &'static str,
@@ -89,7 +89,7 @@ impl ObjectStore for Measured {
         Ok(Box::new(Upload { upload, timer: self.timer.clone() }))
     }
 
-    /// To the beginning of the answer.
+    /// Up to the start of the response body.
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let operation = if options.head { "head" } else { "get" };
         self.timer.time(operation, self.inner.get_opts(path, options), outcome).await

@@ -1,4 +1,4 @@
-//! The store: the truth about sequences, as immutable objects under ids. Start with [`Store`].
+//! The store: the source of truth about sequences, as immutable objects under ids. Start with [`Store`].
 
 mod bucket;
 mod cache;

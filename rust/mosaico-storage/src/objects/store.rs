@@ -1,4 +1,4 @@
-//! The truth about sequences, as immutable objects under ids. Start with [`Store`].
+//! The source of truth about sequences, as immutable objects under ids. Start with [`Store`].
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -29,14 +29,14 @@ use crate::format::record_kind::RecordKind;
 use crate::format::records::DeletedRecord;
 use crate::{crash_points, trace};
 
-/// What is copied at once.
+/// The unit of copying, in bytes.
 const PIECE: usize = 8 << 20;
 
-/// Objects under ids. Writes return when they would survive a power cut, everything returns in time.
+/// Objects under ids. Writes return when they survive a power cut; every operation has a time limit.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) objects: Deadline,
-    /// Files in the making; if the objects are files, these too.
+    /// Staging files; in a local store, the objects too.
     pub(super) folder: Arc<LocalFolder>,
     pub(super) kind: Kind,
     pub(super) fence: Fence,
@@ -53,7 +53,7 @@ pub(super) enum Kind {
 pub struct Chunks(Store);
 
 impl Chunks {
-    /// Reads `ranges` of the file at `path`, which has `bytes` bytes; ranges that lie close together at once.
+    /// Reads `ranges` of the file at `path`, which has `bytes` bytes; merges ranges that are close together.
     pub async fn read(
         &self,
         path: &Path,
@@ -67,10 +67,10 @@ impl Chunks {
     }
 }
 
-/// A finished file on its way to the store. What is left of it is removed when this is dropped.
+/// A finished file that is being moved to the store. Dropping this removes the file if it still exists.
 #[derive(Debug)]
 pub struct StagingFile {
-    /// Where it lies.
+    /// Its path.
     pub file: PathBuf,
     path: Path,
 }
@@ -82,7 +82,7 @@ impl Drop for StagingFile {
 }
 
 impl Store {
-    /// Opens the store; the folder of this machine that it uses exists.
+    /// Opens the store; the local folder that it uses must exist.
     pub fn open(options: &StoreOptions, metrics: &StoreMetrics) -> Result<Self> {
         let failed = |e| Error::internal("opening the store", e);
         let folder =
@@ -112,7 +112,7 @@ impl Store {
         Ok(Self::on(objects, options, folder, kind))
     }
 
-    /// Opens a store that others may use, to read what does not change any more.
+    /// Opens a store that other processes may use, to read data that does not change any more.
     pub fn open_to_read(options: &StoreOptions) -> Result<Self> {
         let failed = |e| Error::internal("opening the store", e);
         let (objects, folder): (Arc<dyn ObjectStore>, _) = match &options.location {
@@ -144,12 +144,12 @@ impl Store {
         Self { objects, folder, kind, fence }
     }
 
-    /// What keeps a former owner of a bucket from writing to it.
+    /// The fence that stops a former owner of a bucket from writing to it.
     pub fn fence(&self) -> &Fence {
         &self.fence
     }
 
-    /// Copies an object of `bytes` bytes to a new local file, piece by piece. Returns its CRC-32.
+    /// Copies an object of `bytes` bytes to a new local file, block by block. Returns its CRC-32.
     pub async fn download(&self, path: &Path, bytes: u64, file: &FilePath) -> Result<u32> {
         let failed = |e: &dyn std::fmt::Display| Error::Invalid(format!("{path} cannot be read: {e}"));
         let target = file.to_owned();
@@ -170,12 +170,12 @@ impl Store {
         Ok(sum.finalize())
     }
 
-    /// Writes a small file to the folder of this machine, durably.
+    /// Writes a small file to the local folder, durably.
     pub fn write_local(&self, name: &str, bytes: Bytes) -> io::Result<()> {
         LocalFolder::write(&self.folder, name, std::iter::once(&bytes))
     }
 
-    /// Copies an object within the store; false: there is none.
+    /// Copies an object within the store; false if it does not exist.
     pub async fn copy(&self, from: &Path, to: &Path) -> Result<bool> {
         match self.objects.copy(from, to).await {
             Ok(()) => Ok(true),
@@ -184,12 +184,12 @@ impl Store {
         }
     }
 
-    /// For readers of Parquet.
+    /// The chunks, for Parquet readers.
     pub fn chunks(&self) -> Chunks {
         Chunks(self.clone())
     }
 
-    /// Waits for writes that nobody waits for any more.
+    /// Waits for writes that no caller waits for any more.
     pub async fn quiet(&self) -> Result<()> {
         self.objects.quiet().await.map_err(|e| Error::internal("waiting for the store", e))
     }
@@ -209,13 +209,13 @@ impl Store {
         moved.map_err(|e| Error::internal("writing to the store", e))
     }
 
-    /// Writes `bytes` to `path`, durably; replaces what was there.
+    /// Writes `bytes` to `path`, durably; replaces an existing object.
     pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
         let written = self.objects.put(path, bytes.into()).await;
         written.map(drop).map_err(|e| Error::internal("writing to the store", e))
     }
 
-    /// Writes a JSON record, durably; replaces what was there.
+    /// Writes a JSON record, durably; replaces an existing one.
     pub async fn put_json<T: Record>(&self, path: &Path, record: &T) -> Result<()> {
         self.put(path, record::write(record)?).await
     }
@@ -230,7 +230,7 @@ impl Store {
         let once = PutOptions::from(PutMode::Create);
         match self.objects.put_opts(path, payload.clone(), once).await {
             Ok(_) => Ok(()),
-            // An attempt of the same write whose answer was lost.
+            // An earlier attempt of the same write succeeded, and its response was lost.
             Err(object_store::Error::AlreadyExists { .. })
                 if self.get(path).await? == Some(payload.into()) =>
             {
@@ -240,12 +240,12 @@ impl Store {
         }
     }
 
-    /// Reads an object; `None` if there is none.
+    /// Reads an object; `None` if it does not exist.
     pub async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
         Ok(self.get_versioned(path).await?.map(|(bytes, _)| bytes))
     }
 
-    /// Reads a JSON record; `None` if there is none.
+    /// Reads a JSON record; `None` if it does not exist.
     ///
     /// # Errors
     /// [`Error::NewerFormat`] if a newer version wrote it.
@@ -253,7 +253,8 @@ impl Store {
         self.get(path).await?.map(|bytes| record::parse(path, &bytes)).transpose()
     }
 
-    /// The names of folders directly below `path`. For recovery only: nothing else derives facts from listings.
+    /// The names of folders directly below `path`. For recovery only: no other code derives facts from
+    /// listings.
     pub async fn list_folders(&self, path: &Path) -> Result<Vec<String>> {
         let listing = self.objects.list_with_delimiter(Some(path)).await;
         let listing = listing.map_err(|e| Error::internal(format!("listing {path}"), e))?;
@@ -267,7 +268,7 @@ impl Store {
         Ok(listing.objects.iter().filter_map(|o| o.location.filename().map(str::to_owned)).collect())
     }
 
-    /// Whether there is an object.
+    /// Whether the object exists.
     pub async fn has(&self, path: &Path) -> Result<bool> {
         match self.objects.head(path).await {
             Ok(_) => Ok(true),
@@ -282,13 +283,13 @@ impl Store {
         found.map_err(|e| Error::internal(format!("listing {path}"), e))
     }
 
-    /// Drops unfinished files that nobody has written to since `before`.
+    /// Deletes staging files that were not written to since `before`.
     pub async fn drop_staging_files(&self, before: SystemTime) -> Result<()> {
         let folder = Arc::clone(&self.folder);
         blocking("dropping unfinished files", move || folder.drop_staging_files(before)).await
     }
 
-    /// Removes one object; none is fine.
+    /// Removes one object; succeeds if it does not exist.
     pub async fn remove(&self, path: &Path) -> Result<()> {
         crash_points::point();
         match self.objects.delete(path).await {
@@ -297,13 +298,13 @@ impl Store {
         }
     }
 
-    /// Whether what is sent may still arrive after it was given up.
+    /// Whether a request may still be applied after it timed out.
     pub fn is_remote(&self) -> bool {
         matches!(self.kind, Kind::Bucket(_))
     }
 
-    /// Removes a sequence that was never answered for and may still arrive: its tombstone stays, for as long as files
-    /// that no record names do.
+    /// Removes a sequence whose creation was never acknowledged and may still arrive: its tombstone stays for
+    /// as long as unreferenced files do.
     pub async fn write_tombstone(&self, id: SequenceId) -> Result<()> {
         let paths = SequencePaths(id);
         let record = DeletedRecord { deleted_ns: now_ns() };
@@ -314,7 +315,8 @@ impl Store {
     /// Removes everything below the folder of an id, its tombstone last.
     ///
     /// # Errors
-    /// [`Error::NewerFormat`] if a newer version began the removal: it may mean something else by it.
+    /// [`Error::NewerFormat`] if a newer version began the removal: the tombstone may have another meaning
+    /// there.
     pub async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
         if let Some(bytes) = self.get(tombstone).await?
             && let Err(error @ FormatError::Newer { .. }) = check_version(RecordKind::Tombstone, &bytes)
@@ -346,7 +348,7 @@ impl Store {
     }
 }
 
-/// Runs blocking file work off the async threads.
+/// Runs blocking file operations off the async threads.
 pub async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

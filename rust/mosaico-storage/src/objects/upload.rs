@@ -1,4 +1,4 @@
-//! Finished files on their way to a bucket: small ones as one object, large ones in parts.
+//! Uploads of finished files to a bucket: small files as one object, large files in parts.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,12 +11,13 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, Result};
 
 use super::deadline::Deadline;
 
-/// The least that S3 takes for all parts but the last: slow links finish each within the limit of an operation.
+/// S3's minimum for all parts but the last: slow links finish each part within the time limit of an
+/// operation.
 const PART_BYTES: u64 = 5 << 20;
-/// Parts on their way at the same time.
+/// The number of parts in flight at the same time.
 const PARALLEL: usize = 2;
 
-/// Writes the file to `path`; when this returns it has arrived as a whole.
+/// Writes the file to `path`; when this returns, the object is complete.
 pub(super) async fn upload(objects: &Deadline, file: &FilePath, path: &Path) -> Result<()> {
     let mut file = File::open(file).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();

@@ -1,4 +1,5 @@
-//! Objects that are replaced only if nobody else changed them meanwhile: reading tells the version, and writing names it.
+//! Conditional replacement of objects: a read returns the version, and a write fails if the version has
+//! changed.
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -9,7 +10,7 @@ use crate::format::record::{self, Record};
 use crate::objects::Store;
 
 impl Store {
-    /// Reads an object, and which version it is.
+    /// Reads an object and its version.
     pub async fn get_versioned(&self, path: &Path) -> Result<Option<(Bytes, UpdateVersion)>> {
         let failed = |e| Error::internal(format!("reading {path}"), e);
         match self.objects.get(path).await {
@@ -23,14 +24,15 @@ impl Store {
         }
     }
 
-    /// Reads a JSON record, and which version it is, for [`Self::replace_json`]; `None` if there is none.
+    /// Reads a JSON record and its version, for [`Self::replace_json`]; `None` if it does not exist.
     pub async fn get_json_versioned<T: Record>(&self, path: &Path) -> Result<Option<(T, UpdateVersion)>> {
         let Some((bytes, version)) = self.get_versioned(path).await? else { return Ok(None) };
         Ok(Some((record::parse(path, &bytes)?, version)))
     }
 
-    /// Writes a JSON record, durably, in the place of the version that the caller knows; `None`: there is none. Others
-    /// do not write to folders, so there it is a plain write. Returns the new version.
+    /// Writes a JSON record, durably, if the current version is the one that the caller knows; `None`: the
+    /// object does not exist. Folders have no other writers, so there it is an unconditional write. Returns
+    /// the new version.
     pub async fn replace_json<T: Record>(
         &self,
         path: &Path,
@@ -45,7 +47,7 @@ impl Store {
         match self.objects.put_opts(path, bytes.clone().into(), mode.into()).await {
             Ok(written) => Ok(Some(written.into())),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                // It may be an attempt of the same write whose answer was lost.
+                // An earlier attempt of the same write may have succeeded, and its response was lost.
                 match self.get_versioned(path).await? {
                     Some((found, version)) if found == bytes => Ok(Some(version)),
                     _ => Err(Error::StoreUnavailable(

@@ -1,4 +1,5 @@
-//! Format of a segment of the write-ahead log (WAL), version 1. Integers are little-endian, checksums are CRC-32 (IEEE).
+//! Format of a segment of the write-ahead log (WAL), version 1. Integers are little-endian, checksums are
+//! CRC-32 (IEEE).
 //!
 //! ```text
 //! segment := header  frame(schema message)  frame(record batch message)*
@@ -10,11 +11,12 @@
 //! end     := "LAW\xf7"  number u32  row_end u64  crc u32
 //! ```
 //!
-//! `message` is an Arrow IPC message without its length prefix, `body` its buffers, `data_crc` the checksum of both.
-//! `encoding` 1 says that runs of zero bytes are elided from the body (see [`mosaico_wire::zero_runs`]), 0 that none are.
-//! `id` ties frames to their segment: random, or made of the path of an object. Checksums of prefix and end include version and id. The number of a
-//! frame in its segment, and the numbers of its rows in the topic, stand before and behind its data: after damage, a reader
-//! finds the next valid frame by its mark (see [`crate::wal::scan`]) and knows which rows are lost.
+//! `message` is an Arrow IPC message without its length prefix, `body` its buffers, `data_crc` the checksum
+//! of both. `encoding` is 1 if runs of zero bytes are elided from the body (see [`mosaico_wire::zero_runs`]),
+//! otherwise 0. `id` links frames to their segment: random, or derived from the path of an object. Checksums
+//! of prefix and end include version and id. The number of a frame in its segment, and the numbers of its
+//! rows in the topic, are stored before and after its data: after damage, a reader finds the next valid frame
+//! by its mark (see [`crate::wal::scan`]) and computes which rows are lost.
 
 use std::io::{self, IoSlice, Write};
 
@@ -42,14 +44,14 @@ const HEAD: usize = 16;
 pub const HEADER: usize = HEAD + 20;
 /// The first bytes of a frame.
 pub const MARK: [u8; 4] = *b"\xf7WAL";
-/// The first bytes of what follows a frame's data.
+/// The first bytes of the trailer after a frame's data.
 pub const END_MARK: [u8; 4] = *b"LAW\xf7";
 /// Bytes of a frame before its message.
 pub const PREFIX: usize = 56;
-/// Bytes of a frame behind its body.
+/// Bytes of a frame after its body.
 pub const END: usize = 20;
 
-/// One IPC message on its way into the log.
+/// An IPC message to be written to the WAL.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub header: Bytes,
@@ -60,17 +62,17 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The frame that begins a segment; `message` is an IPC schema message.
+    /// The first frame of a segment; `message` is an IPC schema message.
     pub fn schema(message: Vec<u8>) -> Self {
         Self { header: message.into(), body: Bytes::new(), sparse: false, rows: 0 }
     }
 
-    /// Bytes in the log.
+    /// Bytes in the WAL.
     pub fn stored_bytes(&self) -> u64 {
         (PREFIX + self.header.len() + self.body.len() + END) as u64
     }
 
-    /// The bytes of the frame in a segment, without copies of its data.
+    /// The bytes of the frame in a segment, without copying its data.
     pub fn pieces(&self, framing: &mut Framing) -> io::Result<[Bytes; 4]> {
         let (prefix, end) = framing.frame(self)?;
         let (prefix, end) = (Bytes::copy_from_slice(&prefix), Bytes::copy_from_slice(&end));
@@ -106,12 +108,13 @@ pub struct Framing {
 }
 
 impl Framing {
-    /// Of a new segment, before which the topic has `row_start` rows.
+    /// For a new segment; the topic has `row_start` rows before it.
     pub fn new(row_start: u64) -> Self {
         Self { id: Uuid::new_v4().as_u64_pair().0, number: 0, row: row_start }
     }
 
-    /// Of the object `path` in a store: the same frames are the same bytes again, so that a write may be repeated.
+    /// For the object `path` in a store: the same frames produce the same bytes, so that a write can be
+    /// repeated.
     pub fn of_object(path: &str, row_start: u64) -> Self {
         let id = u64::from(crc32fast::hash(path.as_bytes())) << 32 | row_start & u64::from(u32::MAX);
         Self { id, number: 0, row: row_start }
@@ -130,7 +133,7 @@ impl Framing {
         out
     }
 
-    /// The next frame has the row `row` of the topic, since those before it are lost.
+    /// The next frame starts at the topic's row `row`, since the rows before it are lost.
     pub fn skip_to(&mut self, row: u64) {
         self.row = row;
     }
@@ -160,7 +163,7 @@ impl Framing {
     }
 }
 
-/// Puts the checksum of the other bytes into the last four.
+/// Writes the checksum of the preceding bytes into the last four.
 fn add_checksum(bytes: &mut [u8], mut sum: crc32fast::Hasher) {
     if let Some((rest, crc)) = bytes.split_last_chunk_mut::<4>() {
         sum.update(rest);
@@ -168,14 +171,14 @@ fn add_checksum(bytes: &mut [u8], mut sum: crc32fast::Hasher) {
     }
 }
 
-/// The bytes before their checksum, which are the last four; `None` if it is not theirs.
+/// The bytes before their checksum, which is the last four bytes; `None` if the checksum is invalid.
 fn without_checksum(bytes: &[u8], mut sum: crc32fast::Hasher) -> Option<&[u8]> {
     let (rest, crc) = bytes.split_last_chunk::<4>()?;
     sum.update(rest);
     (sum.finalize() == u32::from_le_bytes(*crc)).then_some(rest)
 }
 
-/// What the checksums of the frames of a segment begin with.
+/// The initial state of the checksums of a segment's frames.
 fn keyed(id: u64) -> crc32fast::Hasher {
     let mut sum = crc32fast::Hasher::new();
     sum.update(&VERSION.to_le_bytes());
@@ -190,7 +193,7 @@ fn data_crc(message: &[u8], body: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// Takes the next `N` bytes.
+/// Consumes the next `N` bytes.
 fn field<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (field, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
@@ -200,9 +203,9 @@ fn field<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 /// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
-    /// It was not written to its end, and so nothing after it was.
+    /// The header was not completely written, so nothing after it was written.
     Torn,
-    /// Of a format that this program does not know.
+    /// A format version that this program does not know.
     Version(u16),
     Damaged,
     Valid {
@@ -213,7 +216,7 @@ pub enum Header {
 }
 
 impl Header {
-    /// Reads the header at the beginning of `bytes`.
+    /// Parses the header at the start of `bytes`.
     pub fn parse(bytes: &[u8]) -> Self {
         let Some(head) = bytes.get(..HEAD) else { return Self::Torn };
         let known = without_checksum(head, crc32fast::Hasher::new()).filter(|head| head.starts_with(&MAGIC));
@@ -234,7 +237,7 @@ impl Header {
     }
 }
 
-/// What a frame says about itself before its data.
+/// The prefix of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefix {
     pub id: u64,
@@ -250,7 +253,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Reads the prefix at the beginning of `bytes`; `None` if there is no valid one.
+    /// Parses the prefix at the start of `bytes`; `None` if it is invalid.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..PREFIX)?;
         let id = bytes.get(24..)?.first_chunk().map(|id| u64::from_le_bytes(*id))?;
@@ -270,19 +273,19 @@ impl Prefix {
         known.then_some(Self { id, number, message_len, body_len, sparse, row_start, row_end, len, data_crc })
     }
 
-    /// Whether the frame has this data.
+    /// Whether the data matches the frame's checksum.
     pub fn has_data(&self, message: &[u8], body: &[u8]) -> bool {
         data_crc(message, body) == self.data_crc
     }
 
-    /// Whether the frame ends with `end`.
+    /// Whether `end` is the valid end of the frame.
     pub fn has_end(&self, end: &[u8]) -> bool {
         parse_end(end, self.id) == Some((self.number, self.row_end))
     }
 }
 
-/// The number of the frame that ends with `bytes`, and the rows of the topic up to there; `None` if none of the segment
-/// `id` does.
+/// The number of the frame that ends with `bytes`, and the rows of the topic up to there; `None` if no frame
+/// of the segment `id` ends there.
 pub fn parse_end(bytes: &[u8], id: u64) -> Option<(u32, u64)> {
     let mut rest = without_checksum(bytes.get(..END)?, keyed(id))?.strip_prefix(&END_MARK)?;
     Some((u32::from_le_bytes(field(&mut rest)?), u64::from_le_bytes(field(&mut rest)?)))
@@ -295,7 +298,7 @@ pub fn encode(batch: &RecordBatch) -> Result<Frame> {
     Ok(Frame { header: message.header.into(), body: message.body.into(), sparse: message.zero_runs, rows })
 }
 
-/// The batch of a frame.
+/// The batch in a frame.
 pub fn decode(
     message: &[u8],
     body: Buffer,
@@ -313,7 +316,7 @@ pub fn decode(
     RecordBatchDecoder::try_new(&body, batch, SchemaRef::clone(schema), &none, &version)?.read_record_batch()
 }
 
-// What is wrong with a segment or a frame.
+// Descriptions of invalid segments and frames.
 pub const BAD_HEADER: &str = "the header of the segment is not valid";
 pub const BAD_PREFIX: &str = "the frame's lengths do not have their checksum";
 pub const BAD_DATA: &str = "the frame's data does not have its checksum";
@@ -322,7 +325,7 @@ pub const BAD_END: &str = "the end of the frame is not valid";
 /// Why a segment cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Of another format.
+    /// It has another format version.
     #[error(
         "{segment} has format version {found} of the write-ahead log, and this program reads version {VERSION}; nothing \
          was changed: run the version of mosaicod that wrote it until its rows are in chunks, or upgrade"
@@ -333,7 +336,7 @@ pub enum LogError {
         /// Its version.
         found: u16,
     },
-    /// Acknowledged bytes are not what was written.
+    /// Acknowledged bytes differ from the written ones.
     #[error(
         "{segment} is damaged at byte {offset}: {what}; the next start keeps the file below `damaged/` and \
          recovers the frames that are valid"
@@ -341,24 +344,24 @@ pub enum LogError {
     Damaged {
         /// The name of the segment.
         segment: String,
-        /// Where the damaged frame begins.
+        /// The offset of the damaged frame.
         offset: u64,
-        /// What is wrong with it.
+        /// What is wrong with the frame.
         what: String,
     },
-    /// The file.
+    /// Reading the file failed.
     #[error("cannot read {segment}: {cause}")]
     File {
         /// The name of the segment.
         segment: String,
-        /// Why.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
 }
 
 impl LogError {
-    /// What the caller of a request learns.
+    /// The error for the caller of a request.
     pub fn into_error(self, doing: &str) -> Error {
         match self {
             Self::Version { segment, found } if found > VERSION => {
@@ -371,13 +374,13 @@ impl LogError {
     }
 }
 
-/// Rows of a segment, as far as they are durable.
+/// The durable rows of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentRows {
-    /// Rows of the topic in earlier chunks and segments, with those that are lost.
+    /// Rows of the topic in earlier chunks and segments, including lost rows.
     pub row_start: u64,
     pub rows: u64,
-    /// Rows that were acknowledged and cannot be read any more.
+    /// Acknowledged rows that cannot be read any more.
     pub lost: u64,
     pub data_bytes: u64,
     pub times: TimeSpan,

@@ -1,4 +1,4 @@
-//! The write-ahead log: rows that are durable and not yet in a chunk, as segments of frames.
+//! The write-ahead log (WAL): rows that are durable and not yet in a chunk, as segments of frames.
 
 pub mod frame;
 pub mod reader;

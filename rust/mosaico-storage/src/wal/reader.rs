@@ -1,4 +1,4 @@
-//! Reads segments of the write-ahead log (WAL) that this process wrote, or that recovery has found valid.
+//! Reads segments of the write-ahead log (WAL) that this process wrote, or that recovery found valid.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -13,11 +13,11 @@ use crate::wal::frame::{
     BAD_DATA, BAD_END, BAD_HEADER, BAD_PREFIX, END, HEADER, Header, LogError, PREFIX, Prefix, decode,
 };
 
-/// Reads the batches of a segment in the order of arrival, as far as they are durable: whatever is not valid is damage.
+/// Reads the durable batches of a segment in the order of arrival: any invalid frame is damage.
 #[derive(Debug)]
 pub struct BatchReader<R = BufReader<File>> {
     input: R,
-    /// Of the segment, for errors.
+    /// The name of the segment, for errors.
     name: String,
     id: u64,
     offset: u64,
@@ -27,12 +27,12 @@ pub struct BatchReader<R = BufReader<File>> {
 }
 
 impl BatchReader {
-    /// Reads the first `end` bytes of `file`; `name` tells people which segment it is.
+    /// Reads the first `end` bytes of `file`; `name` identifies the segment in errors.
     pub fn new(file: File, end: u64, name: String) -> Result<Self, LogError> {
         Self::over(BufReader::with_capacity(1 << 16, file), end, name)
     }
 
-    /// Goes on at `offset`, where a frame begins; `end` is the length of the part that may be read now.
+    /// Resumes at `offset`, where a frame starts; `end` is the length of the readable part.
     pub fn go_on(&mut self, offset: u64, end: u64) -> Result<(), LogError> {
         if offset != self.offset {
             self.input.seek(SeekFrom::Start(offset)).map_err(|e| self.file(e))?;
@@ -73,7 +73,7 @@ impl<R: Read> BatchReader<R> {
         Ok(reader)
     }
 
-    /// Everything before this offset was read.
+    /// The offset up to which the segment was read.
     pub fn offset(&self) -> u64 {
         self.offset
     }

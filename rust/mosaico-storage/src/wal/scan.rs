@@ -1,9 +1,9 @@
-//! Finds the valid frames of a segment that an earlier process left, whatever happened to its bytes.
+//! Finds the valid frames of a segment that an earlier process wrote, however its bytes were damaged.
 //!
-//! There are three outcomes besides a valid segment. A *torn tail* is a last frame of which bytes are missing: it was not
-//! acknowledged, and is cut off. *Damage* is everything else that is not valid, such as a last frame that has all its bytes
-//! and the wrong checksum: it may have been acknowledged. The search resumes at the next valid frame, and the numbers of the
-//! rows tell which are lost. An *unknown version* is an error.
+//! There are three outcomes besides a valid segment. A *torn tail* is a last frame with missing bytes: it was
+//! not acknowledged, and is truncated. *Damage* is everything else that is invalid, such as a last frame that
+//! has all its bytes and the wrong checksum: it may have been acknowledged. The scan resumes at the next
+//! valid frame, and the row numbers identify the lost rows. An *unknown version* is an error.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ pub struct FrameAt {
     message: Range<usize>,
     body: Range<usize>,
     sparse: bool,
-    /// Of the topic.
+    /// Rows of the topic.
     pub rows: Range<u64>,
 }
 
@@ -37,7 +37,7 @@ impl FrameAt {
         Frame { header, body, sparse: self.sparse, rows }
     }
 
-    /// Its rows.
+    /// The batch in the frame.
     pub fn decode(&self, bytes: &[u8], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let part = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
         let batch = decode(part(&self.message), Buffer::from(part(&self.body)), self.sparse, schema)?;
@@ -48,36 +48,36 @@ impl FrameAt {
     }
 }
 
-/// Bytes that are not what was written.
+/// Bytes that differ from the written ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedBytes {
     pub at: u64,
     pub what: String,
 }
 
-/// What is in a segment.
+/// The content of a segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Bytes of the segment.
+    /// Size of the segment in bytes.
     pub length: u64,
-    /// The bytes after these are a torn tail.
+    /// The bytes after this offset are a torn tail.
     pub whole: u64,
-    /// Rows of the topic before the segment; `None` if the damage took what says so.
+    /// Rows of the topic before the segment; `None` if the damage destroyed this number.
     pub row_start: Option<u64>,
-    /// Rows of the topic up to the end of the segment, as far as anything says so.
+    /// Rows of the topic up to the end of the segment, if any valid bytes contain this number.
     pub row_end: Option<u64>,
     pub frames: Vec<FrameAt>,
     pub damage: Vec<DamagedBytes>,
 }
 
 impl Scan {
-    /// Rows that are readable.
+    /// The number of readable rows.
     pub fn rows(&self) -> u64 {
         self.frames.iter().map(|frame| frame.rows.end - frame.rows.start).sum()
     }
 
-    /// Rows of the topic that were in the segment and cannot be read. `before`, the end of what came before the segment, is
-    /// where it begins if it does not say so itself.
+    /// Rows of the topic that were in the segment and cannot be read. If the segment's own start is lost, it
+    /// starts at `before`, the end of the preceding segment.
     pub fn lost(&self, before: u64) -> Vec<Range<u64>> {
         let (mut lost, mut at) = (Vec::new(), self.row_start.unwrap_or(before));
         for frame in &self.frames {
@@ -90,14 +90,14 @@ impl Scan {
         lost
     }
 
-    /// Takes out a valid frame whose message cannot be decoded.
+    /// Removes a valid frame whose message cannot be decoded.
     pub fn reject(&mut self, at: usize, error: &ArrowError) {
         self.frames.retain(|frame| frame.at != at);
         let what = format!("the batch of the frame cannot be decoded: {error}");
         self.damage.push(DamagedBytes { at: at as u64, what });
     }
 
-    /// Notes that the segment has less than was written, though nothing of it may be a torn tail.
+    /// Records that bytes are missing from a segment that cannot have a torn tail.
     pub fn truncated(&mut self) {
         self.damage.push(DamagedBytes { at: self.whole, what: "bytes are missing".to_owned() });
     }
@@ -107,16 +107,16 @@ impl Scan {
     }
 }
 
-/// What is at an offset.
+/// The content at an offset.
 enum At {
-    /// A frame with valid data; its end may not be valid.
+    /// A frame with valid data; its end may be invalid.
     Frame {
         prefix: Prefix,
         has_end: bool,
     },
-    /// A valid prefix, and not all of the bytes that it tells of.
+    /// A valid prefix, with fewer bytes after it than its lengths require.
     Torn,
-    /// A valid prefix, and other data.
+    /// A valid prefix, and data that does not match it.
     Damaged(Prefix),
     Nothing,
 }
@@ -160,7 +160,7 @@ pub fn scan(bytes: &[u8], name: &str) -> Result<Scan, LogError> {
             offset += prefix.len as usize;
             continue;
         }
-        // Lengths with a valid checksum tell where to look on: what lies in the data of a frame is none.
+        // A valid prefix gives the offset where the scan resumes: the data inside a frame contains no frames.
         let (from, what) = match &found {
             At::Damaged(prefix) => (offset + prefix.len as usize, BAD_DATA),
             _ => (offset + 1, BAD_PREFIX),
@@ -207,13 +207,13 @@ impl Scan {
 
 enum Tail {
     Torn,
-    /// With the rows of the topic up to its end, if anything says so.
+    /// With the rows of the topic up to its end, if known.
     Damaged(Option<u64>),
 }
 
-/// What `bytes` are, in which there is no valid frame; `first` is at their beginning.
+/// Classifies `bytes`, which contain no valid frame; `first` is at their start.
 fn tail(bytes: &[u8], first: &At, id: Option<u64>) -> Tail {
-    // What comes last of a frame is there: it was written to its end.
+    // The end of a frame is present: the frame was written completely.
     let ends = id.into_iter().flat_map(|id| {
         let end = move |at| parse_end(bytes.get(at..)?, id).map(|(_, row_end)| row_end);
         marks(bytes, 0, END_MARK).filter_map(end)
@@ -228,7 +228,7 @@ fn tail(bytes: &[u8], first: &At, id: Option<u64>) -> Tail {
     }
 }
 
-/// Where `mark` is in `bytes`, from `from` on.
+/// The offsets of `mark` in `bytes`, starting at `from`.
 fn marks(bytes: &[u8], from: usize, mark: [u8; 4]) -> impl Iterator<Item = usize> {
     let bytes = bytes.get(from..).unwrap_or_default();
     bytes

@@ -1,4 +1,4 @@
-//! Log segments on disk: appended by one put, read by readers and by the chunker.
+//! WAL segments on disk: one put appends to them; readers and the chunker read them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -21,12 +21,12 @@ use crate::wal::frame::{self, Frame, Framing, HEADER, Header, LogError, SegmentR
 use crate::wal::reader::BatchReader;
 use crate::wal::scan::{self, Scan};
 
-/// The file of segment `index` in a topic's log folder.
+/// The file of segment `index` in a topic's WAL folder.
 pub fn segment_file(folder: &Path, index: ChunkId) -> PathBuf {
     folder.join(format!("{index}.wal"))
 }
 
-/// The indices of the segments in a topic's log folder, for recovery.
+/// The ids of the segments in a topic's WAL folder, for recovery.
 pub fn list_segments(folder: &Path) -> io::Result<Vec<ChunkId>> {
     let mut found = Vec::new();
     for entry in folder.read_dir()? {
@@ -38,19 +38,19 @@ pub fn list_segments(folder: &Path) -> io::Result<Vec<ChunkId>> {
     Ok(found)
 }
 
-/// The end of a segment that is being written.
+/// Appends to a segment.
 #[derive(Debug)]
 pub struct SegmentWriter {
     file: File,
     synced: u64,
-    /// Of what comes next behind `synced`.
+    /// The framing of the next frame, after `synced`.
     framing: Framing,
     acknowledge: Acknowledge,
 }
 
 impl SegmentWriter {
-    /// Creates the file with its schema frame; the name is durable when this returns. The topic has `row_start` rows
-    /// before it.
+    /// Creates the file with its schema frame; the file name is durable when this returns. The topic has
+    /// `row_start` rows before it.
     pub fn create(path: &Path, schema: &Frame, row_start: u64, acknowledge: Acknowledge) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         create_folders(folder)?;
@@ -72,12 +72,13 @@ impl SegmentWriter {
         }
     }
 
-    /// The next frame has the row `row` of the topic, since those before it are lost.
+    /// The next frame starts at the topic's row `row`, since the rows before it are lost.
     pub fn skip_to(&mut self, row: u64) {
         self.framing.skip_to(row);
     }
 
-    /// Appends `frames`; they may be acknowledged when this returns. On failure none of them is in the file.
+    /// Appends `frames`; they may be acknowledged when this returns. On failure the file contains none of
+    /// them.
     pub fn append(&mut self, frames: &[Frame]) -> io::Result<u64> {
         let mut framing = self.framing;
         let written = frames.iter().try_for_each(|frame| frame.write_to(&mut framing, &mut self.file));
@@ -102,15 +103,15 @@ impl SegmentWriter {
     }
 }
 
-/// What an earlier process left in a segment.
+/// The content of a segment that an earlier process wrote.
 #[derive(Debug)]
 pub struct Inspected {
     pub scan: Scan,
-    /// The readable rows, as if none before them were lost; `None` without any.
+    /// The readable rows, as if no rows before them were lost; `None` without any.
     pub rows: Option<SegmentRows>,
 }
 
-/// Reads all frames of the segment `name`, which has rows of this schema.
+/// Reads all frames of the segment `name`, whose rows have this schema.
 pub fn inspect(bytes: &[u8], name: &str, schema: &SchemaRef) -> Result<Inspected, LogError> {
     let mut scan = scan::scan(bytes, name)?;
     let mut rows: Option<SegmentRows> = None;
@@ -128,7 +129,7 @@ pub fn inspect(bytes: &[u8], name: &str, schema: &SchemaRef) -> Result<Inspected
     Ok(Inspected { scan, rows })
 }
 
-/// The same of a file.
+/// Same as [`inspect`], for a file.
 pub fn inspect_file(path: &Path, schema: &SchemaRef) -> Result<Inspected, LogError> {
     let segment = path.display().to_string();
     match std::fs::read(path) {
@@ -137,7 +138,7 @@ pub fn inspect_file(path: &Path, schema: &SchemaRef) -> Result<Inspected, LogErr
     }
 }
 
-/// Checks the format version of a file, and nothing else.
+/// Checks only the format version of a file.
 pub fn read_header(path: &Path) -> Result<(), LogError> {
     let segment = path.display().to_string();
     let mut bytes = Vec::new();
@@ -149,15 +150,15 @@ pub fn read_header(path: &Path) -> Result<(), LogError> {
     }
 }
 
-/// What a batch adds to a segment, after `row_start` rows of the topic; `None` if it is empty.
+/// The rows that a batch adds to a segment, after `row_start` rows of the topic; `None` if it is empty.
 pub fn rows_of(batch: &RecordBatch, row_start: u64) -> Result<Option<SegmentRows>> {
     let Some(times) = TimeSpan::of(times(batch)?.values()) else { return Ok(None) };
     let (rows, data_bytes) = (batch.num_rows() as u64, data_bytes(batch) as u64);
     Ok(Some(SegmentRows { row_start, rows, lost: 0, data_bytes, times, filled: ColumnPresence::of(batch) }))
 }
 
-/// Writes a segment as a whole to a file that is not known yet; returns its end. The topic has `row_start` rows before it,
-/// and each frame comes with the number of rows before that one.
+/// Writes a complete segment to a file that no reader knows yet; returns its end. The topic has `row_start`
+/// rows before it, and each frame has the number of rows before it.
 pub fn write_new(file: &Path, schema: &Schema, row_start: u64, frames: &[(u64, Frame)]) -> Result<u64> {
     let failed = |e: io::Error| Error::internal("writing the ingest log", e);
     match std::fs::remove_file(file) {
@@ -165,7 +166,7 @@ pub fn write_new(file: &Path, schema: &Schema, row_start: u64, frames: &[(u64, F
         _ => {}
     }
     let schema = Frame::schema(schema_message(schema));
-    // What is not known yet needs no syncs but the last one.
+    // A file that no reader knows yet needs only the final sync.
     let mut writer = SegmentWriter::create(file, &schema, row_start, Acknowledge::Written).map_err(failed)?;
     for (row, frame) in frames {
         writer.skip_to(*row);
@@ -175,8 +176,8 @@ pub fn write_new(file: &Path, schema: &Schema, row_start: u64, frames: &[(u64, F
     Ok(writer.synced)
 }
 
-/// Writes the rows of the segment `from` that are before the topic's row `limit` to the new segment `to`, in the order
-/// of arrival; returns its end and what is in it. `known` is what is in `from`.
+/// Copies the rows of the segment `from` that are before the topic's row `limit` to the new segment `to`, in
+/// the order of arrival; returns the end and content of `to`. `known` is the content of `from`.
 pub fn cut(
     (from, name): (&Path, String),
     (end, known): (u64, SegmentRows),
@@ -206,11 +207,11 @@ pub fn cut(
     Ok((write_new(to, schema, row_start, &frames)?, SegmentRows { row_start, lost, ..kept }))
 }
 
-/// Rows of a segment in time order, ties in the order of arrival.
+/// Rows of a segment in time order; rows with equal times are in the order of arrival.
 pub type SortedBatches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-/// Reads the first `end` bytes of a segment in time order. A segment that is in order is streamed; another one is
-/// held in memory while it is read, which its size bounds.
+/// Reads the first `end` bytes of a segment in time order. Streams a segment that is in order; loads any
+/// other segment into memory, which the segment size bounds.
 pub fn read_sorted(
     (file, name): (File, String),
     end: u64,
@@ -226,14 +227,14 @@ pub fn read_sorted(
     sort_batches(batches, piece_bytes)
 }
 
-/// Sorts `batches` together, stably, and hands them out in pieces.
+/// Sorts `batches` together, stably, and yields the rows in batches.
 pub fn sort_batches(batches: Vec<RecordBatch>, piece_bytes: usize) -> Result<SortedBatches> {
     let mut order: Vec<(i64, u32, u32)> = Vec::new();
     for (index, batch) in batches.iter().enumerate() {
         let index = u32::try_from(index).map_err(|e| Error::internal("sorting a log segment", e))?;
         order.extend((0u32..).zip(times(batch)?.values()).map(|(row, &time)| (time, index, row)));
     }
-    // Position in the list is position in arrival, so the tuple order is the stable order.
+    // The list is in the order of arrival, so the tuple order is stable.
     order.sort_unstable();
     let bytes: usize = batches.iter().map(data_bytes).sum();
     let row_bytes = (bytes / order.len().max(1)).max(1);
@@ -251,7 +252,7 @@ pub fn sort_batches(batches: Vec<RecordBatch>, piece_bytes: usize) -> Result<Sor
         let piece = interleave_record_batch(&whole, &picks);
         Some(piece.map_err(|e| Error::internal("sorting a log segment", e)))
     });
-    // Rows differ in size: what came out large is cut again.
+    // Row sizes vary: splits batches that are too large.
     Ok(Box::new(pieces.flat_map(move |piece| match piece {
         Ok(piece) => split(piece, piece_bytes).into_iter().map(Ok).collect(),
         Err(e) => vec![Err(e)],

@@ -1,4 +1,4 @@
-//! Random histories of one sequence, and what must be true of every decision about it.
+//! Random histories of one sequence, and the invariants of every decision about it.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -11,18 +11,19 @@ use crate::format::paths::LoggedRows;
 
 const TOPICS: usize = 3;
 
-/// What happened, at a time of its own.
+/// An operation, with its own time.
 #[derive(Debug, Clone)]
 enum Step {
     CreateTopic(usize),
-    /// A chunk; cut short by a crash before its record.
+    /// A chunk; a crash may interrupt the operation before it writes the record.
     Chunk {
         topic: usize,
         is_superseded: bool,
     },
     Wal(usize),
     Commit(usize),
-    /// New chunks in the place of all, cut short before the commit record names them.
+    /// New chunks that replace all others; a crash may interrupt the operation before the commit record lists
+    /// them.
     Compact {
         topic: usize,
         is_superseded: bool,
@@ -30,15 +31,15 @@ enum Step {
     Finalize,
     BuryTopic(usize),
     BurySequence,
-    /// Some file vanishes: a removal that was cut short, or damage.
+    /// Some file vanishes: an interrupted removal, or damage.
     Lose(Index),
     /// Some record loses a byte.
     Damage(Index),
-    /// Some record is one of a newer version.
+    /// Some record gets a newer version.
     Newer(Index),
     /// A record of a kind that this version does not know.
     Unknown(Option<usize>),
-    /// Not ours.
+    /// A file that this program did not write.
     Foreign(usize),
 }
 
@@ -62,14 +63,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The folder of a sequence, and what its records say of each other.
+/// The folder of a sequence, and the references among its records.
 struct History {
     id: SequenceId,
     topics: Vec<TopicId>,
     files: BTreeMap<Path, (SystemTime, Vec<u8>)>,
     now: SystemTime,
     next_chunk: ChunkId,
-    /// The chunks of the commit record of each topic.
+    /// The chunks in the commit record of each topic.
     committed: BTreeMap<TopicId, BTreeSet<ChunkId>>,
     damaged: BTreeSet<Path>,
     lost: BTreeSet<Path>,
@@ -143,12 +144,12 @@ impl History {
         self.files.contains_key(&SequencePaths(self.id).finalized())
     }
 
-    /// Rows may come.
+    /// Whether the topic still accepts rows.
     fn is_open(&self, paths: TopicPaths) -> bool {
         self.is_there(paths) && !self.committed.contains_key(&paths.topic) && !self.is_final()
     }
 
-    /// Chunks with a record.
+    /// The chunks that have a record.
     fn recorded(&self, paths: TopicPaths) -> BTreeSet<ChunkId> {
         let chunks = self.files.keys().filter(|path| path.prefix_matches(&paths.folder()));
         let chunks = chunks.filter_map(|path| match locate(path).file {
@@ -227,7 +228,7 @@ impl History {
                 }
             }
             Step::Finalize => {
-                // Topics whose creation was cut short are left out.
+                // Excludes topics whose creation was interrupted.
                 let is_used =
                     |paths: TopicPaths| self.is_open(paths) && self.files.contains_key(&paths.schema());
                 if !self.is_final() && !(0..TOPICS).any(|topic| is_used(self.topic(topic))) {
@@ -254,7 +255,7 @@ impl History {
                 }
             }
             Step::Damage(index) => {
-                // Twice would mend it.
+                // Damaging a record twice would repair it.
                 if let Some(path) = self.record(index).filter(|path| !self.damaged.contains(path)) {
                     let (_, bytes) = self.files.get_mut(&path).unwrap();
                     let middle = bytes.len() / 2;
@@ -292,7 +293,7 @@ impl History {
         self.files.iter().map(file).collect()
     }
 
-    /// As [`Store::sequence_files`] reads them, and what nothing depends on too.
+    /// The references as [`Store::sequence_files`] reads them, plus references that no decision depends on.
     fn references(&self) -> References {
         let mut references = References::default();
         for (path, (_, bytes)) in &self.files {
@@ -317,7 +318,7 @@ impl History {
         (decisions, removed)
     }
 
-    /// Whether a removal that this version understands was begun of the file's topic or sequence.
+    /// Whether a removal that this version understands has begun for the file's topic or sequence.
     fn is_buried(&self, path: &Path) -> bool {
         let paths = SequencePaths(self.id);
         let topic = locate(path).topic.map(|topic| paths.topic(topic).deleted());
@@ -329,7 +330,7 @@ impl History {
         tombstones.iter().flatten().any(|path| self.files.contains_key(path) && !is_newer(path))
     }
 
-    /// Whether something in the folder is of no meaning to this version.
+    /// Whether the folder contains something that this version does not understand.
     fn is_unclear(&self, folder: &Path) -> bool {
         let mut below = self.files.keys().filter(|path| path.prefix_matches(folder));
         below.any(|path| self.damaged.contains(path) || locate(path).file == StoreFile::UnknownRecord)
@@ -338,7 +339,7 @@ impl History {
 }
 
 fn live(history: &History, sequence: bool, topics: &[usize], pending: &[usize], is_shared: bool) -> Live {
-    // The newest chunks, as segments are chunked in order.
+    // The newest chunks: the server chunks segments in order.
     let next = history.next_chunk;
     let newest = (next.index.saturating_sub(4)..next.index).map(|index| ChunkId { index, ..next });
     let newest: BTreeSet<ChunkId> = newest.collect();
@@ -381,13 +382,14 @@ proptest! {
             }
             let located = locate(path);
             prop_assert!(!history.damaged.contains(path), "{path} is damaged or newer");
-            // An unknown record of the sequence, or of the topic of the file, may name it.
+            // An unknown record of the sequence, or of the file's topic, may reference the file.
             let mut others = history.files.keys().map(|other| (other, locate(other)));
             let near = others.find(|(_, other)| {
                 other.file == StoreFile::UnknownRecord && other.topic.is_none_or(|topic| Some(topic) == located.topic)
             });
             prop_assert!(near.is_none(), "{path} is near {near:?}");
-            // A folder that lost its record is of none; neither is one that never had it and was not used.
+            // A folder that lost its creation record belongs to no resource; neither does one that never had
+            // a creation record and was not used.
             let has_lost = |path: &Path| history.lost.contains(path) && !history.files.contains_key(path);
             let Some(topic) = located.topic.map(|topic| paths.topic(topic)) else {
                 prop_assert!(decisions == [Decision::RemoveSequence], "{path} stands for itself");

@@ -8,7 +8,8 @@ type Parts = (Vec<u8>, Vec<u8>, u64);
 
 const FIRST: u64 = 1000;
 
-/// A segment, and where each of its frames ends; the first end is that of the header, the second that of the schema.
+/// A segment, and the end of each of its frames; the first end is that of the header, the second that of the
+/// schema.
 fn segment(frames: &[Parts]) -> (Vec<u8>, Vec<usize>) {
     let mut framing = Framing::new(FIRST);
     let mut bytes = framing.header().to_vec();
@@ -59,8 +60,8 @@ fn example() -> Vec<Parts> {
     (1..5).map(|seed| (vec![seed; 20], long(seed), u64::from(seed))).collect()
 }
 
-/// Everything that one flipped byte may do: rows outside the frame that has it are found, those in it are found as they
-/// were or are named as lost.
+/// Checks the effect of one flipped byte: the scan finds all rows outside the affected frame; it finds the
+/// rows inside it unchanged or reports them as lost.
 fn check_flip(frames: &[Parts], at: usize, flip: u8) {
     let (mut bytes, ends) = segment(frames);
     bytes[at] ^= flip;
@@ -75,7 +76,7 @@ fn check_flip(frames: &[Parts], at: usize, flip: u8) {
     let others: Vec<_> =
         all.iter().enumerate().filter(|(i, _)| Some(*i) != hit).map(|(_, rows)| rows.clone()).collect();
     let in_end = hit.is_some_and(|hit| at >= ends[hit + 2] - END);
-    // The data of a frame is valid whatever its end says.
+    // The data of a frame is valid whatever its end contains.
     assert_eq!(found, if in_end { all.clone() } else { others }, "byte {at} ^ {flip}");
     let lost: Vec<_> = hit.filter(|_| !in_end).map(|hit| all[hit].clone()).into_iter().collect();
     assert_eq!(scan.lost(FIRST), lost, "byte {at} ^ {flip}");
@@ -104,7 +105,7 @@ fn each_cut_leaves_the_whole_frames_before_it() {
         let scan = scan(&bytes[..cut], "s").unwrap();
         assert_eq!(scan.damage, [], "{cut}");
         let whole = ends.iter().rfind(|&&end| end <= cut).copied().unwrap_or(0);
-        // Without its header nothing of a segment is known.
+        // Without its header, a segment is unreadable.
         assert_eq!(scan.whole as usize, whole, "{cut}");
         let expected: Vec<_> =
             rows_of(&frames).into_iter().zip(&ends[2..]).filter(|(_, end)| **end <= cut).collect();
@@ -116,7 +117,7 @@ fn each_cut_leaves_the_whole_frames_before_it() {
 fn a_version_of_later_is_refused() {
     let (mut bytes, _) = segment(&example());
     bytes[8..10].copy_from_slice(&7_u16.to_le_bytes());
-    // As long as the checksum is another one, that is damage.
+    // Damage, as long as the checksum differs.
     assert!(!scan(&bytes, "s").unwrap().damage.is_empty());
     let crc = crc32fast::hash(&bytes[..12]);
     bytes[12..16].copy_from_slice(&crc.to_le_bytes());
@@ -147,7 +148,7 @@ fn data_that_is_like_a_frame_is_not_one() {
     let (mut bytes, ends) = segment(&[(vec![1; 9], inner, 3), (vec![2; 9], vec![3; 9], 4)]);
     let clean = scan(&bytes, "s").unwrap();
     assert_eq!((found(&clean), clean.damage.len()), (vec![FIRST..FIRST + 3, FIRST + 3..FIRST + 7], 0));
-    // Lengths that cannot be trusted: the search runs through the frames in the data.
+    // The lengths cannot be trusted, so the scan also searches the frames' data.
     bytes[ends[1] + 12] ^= 1;
     let scan = scan(&bytes, "s").unwrap();
     assert_eq!(found(&scan), std::slice::from_ref(&(FIRST + 3..FIRST + 7)));
@@ -160,11 +161,11 @@ fn lost_rows_at_both_ends_are_known() {
     let (mut bytes, ends) = segment(&frames);
     let all = rows_of(&frames);
     let ranges = [all[0].clone(), all[3].clone()];
-    // The prefixes of the first and the last frame, and with them what tells their rows before the data.
+    // The prefixes of the first and the last frame, and with them the row numbers before the data.
     bytes[ends[1]] ^= 1;
     bytes[ends[4] + 1] ^= 1;
     assert_eq!(scan(&bytes, "s").unwrap().lost(FIRST), ranges);
-    // Header and schema too: then the caller has to know what came before.
+    // Header and schema too: then the caller has to provide the preceding row number.
     bytes[3] ^= 1;
     bytes[ends[0] + 60] ^= 1;
     assert_eq!(scan(&bytes, "s").unwrap().lost(FIRST), ranges);
