@@ -11,7 +11,8 @@
 //! [`Catalog::pending`]; [`Catalog::settle_sequence`] then applies what the store contains. Everything here can be rebuilt
 //! from the store.
 
-// A crate of the workspace alone: its functions are documented, most fields say what they are by name and type.
+// The crate is used only inside this workspace: its functions are documented; names and types explain most
+// fields.
 #![allow(missing_docs)]
 
 mod apply_state;
