@@ -1,10 +1,10 @@
-//! Maintenance of a store that no daemon has open: check and repair, garbage collection, statistics, import, rebuild.
-//! Start with [`Maintenance`].
+//! Maintenance of a store that no daemon has open: check and repair, garbage collection, statistics, import,
+//! rebuild. Start with [`Maintenance`].
 //!
 //! Owns the reports that commands print, and the readers of stores that others wrote.
 //!
-//! May know: the engine, for work that needs one, and everything below it. Never belongs here: Flight, anything that runs
-//! inside a daemon, arguments of commands.
+//! May know: the engine, for work that needs one, and everything below it. Never belongs here: Flight,
+//! anything that runs inside a daemon, arguments of commands.
 
 // The crate is used only inside this workspace: its functions are documented; names and types explain most
 // fields.

@@ -16,7 +16,8 @@ const TABLES: &str = r#"["topic", "chunk_column", "notification", "sequence_meta
 /// SQL that drops indices and saves their definitions for later.
 const PUT_OFF: &str = "CREATE TABLE IF NOT EXISTS put_off (statement TEXT NOT NULL)";
 
-/// SQLite caches more and syncs rarely; the bulk load writes again what a power failure destroys.
+/// SQLite caches more and syncs rarely; a power failure destroys rows that the resumed bulk load writes
+/// again.
 const FAST: [&str; 2] = ["PRAGMA cache_size = -65536", "PRAGMA synchronous = NORMAL"];
 
 /// Settings of connections at all other times.

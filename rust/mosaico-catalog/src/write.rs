@@ -342,7 +342,7 @@ pub(crate) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &C
     Ok(true)
 }
 
-/// Tells whether that is new.
+/// Returns whether the notification is new.
 pub(crate) async fn insert_notification(
     db: &mut Transaction,
     sequence: SequenceId,

@@ -119,7 +119,7 @@ impl EventKind {
 pub struct Event {
     /// Sorts by time: a later event has a greater id.
     pub id: String,
-    /// What it is about.
+    /// Its kind.
     pub kind: EventKind,
     /// Name of the sequence at the time of the event.
     pub sequence: Option<String>,

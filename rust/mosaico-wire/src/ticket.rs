@@ -6,8 +6,8 @@
 //! varint  := u < 251: one byte | fb u16le | fc u32le | fd u64le
 //! ```
 //!
-//! If one bound is missing while the other is given, it travels as `i64::MIN` or `i64::MAX`. Readers of 0.2 ignore what
-//! comes after that, which is where our clients say what they want of the topic:
+//! If only one bound is given, the other is encoded as `i64::MIN` or `i64::MAX`. Readers of 0.2 ignore
+//! trailing bytes; native clients append their selection there:
 //!
 //! ```text
 //! select  := "select:" json of a Selection

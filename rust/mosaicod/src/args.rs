@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a store until SIGINT or SIGTERM.
     Run(RunArgs),
-    /// Show the settings that `run` would have with the same options, and where each comes from.
+    /// Show the settings that `run` would have with the same options, and the source of each.
     Config(RunArgs),
     /// Rebuild the catalog from the store; resumes an interrupted rebuild.
     Rebuild(RebuildArgs),
@@ -102,8 +102,8 @@ pub(crate) struct StatsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), the store of a Mosaico daemon 0.2 to 0.4,
-    /// or with --mapping a folder of plain Parquet files; it is only read.
+    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), the store of a Mosaico daemon
+    /// 0.2 to 0.4, or with --mapping a folder of plain Parquet files; it is only read.
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     #[command(flatten)]
@@ -136,20 +136,21 @@ pub(crate) struct RunArgs {
     /// Address for monitors; without a value all addresses of this machine.
     #[arg(long, value_name = "ADDR", env = "MOSAICO_HTTP_HOST", default_value = "127.0.0.1", num_args = 0..=1, default_missing_value = "0.0.0.0")]
     http_host: String,
-    /// How the log on standard error is written; RUST_LOG says what.
+    /// Format of the log on standard error; RUST_LOG sets the filter.
     #[arg(long, value_name = "FORMAT", env = "MOSAICO_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     store: StoreArgs,
-    /// Serve the bucket together with other daemons that have this option, the same store and the same --database.
+    /// Serve the bucket together with other daemons that have this option, the same store and the same
+    /// --database.
     #[arg(long, env = "MOSAICO_SHARED_STORE")]
     shared: bool,
     /// With --shared: address at which other daemons reach this one; by default the address that it listens
     /// on.
     #[arg(long, value_name = "HOST:PORT", env = "MOSAICO_ADVERTISE", requires = "shared")]
     advertise: Option<String>,
-    /// Arrow bytes per stored chunk. 0: one chunk per upload, whose WAL must fit the disk, and whose rows the memory if
-    /// they are out of order.
+    /// Arrow bytes per stored chunk. 0: one chunk per upload, whose WAL must fit the disk, and whose rows the
+    /// memory if they are out of order.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
     chunk_bytes: usize,
     /// Arrow bytes per Parquet row group.
@@ -168,8 +169,8 @@ pub(crate) struct RunArgs {
     /// What acknowledged rows survive: `synced`, a crash of the machine; `written`, one of the daemon.
     #[arg(long, value_name = "WHAT", env = "MOSAICO_ACKNOWLEDGE", default_value = "synced")]
     acknowledge: AcknowledgeArg,
-    /// Where the write-ahead log of acknowledged rows is: `disk`, on this machine; `replicated`, in the bucket too, so that
-    /// the rows survive the loss of the machine.
+    /// Where the write-ahead log of acknowledged rows is: `disk`, on this machine; `replicated`, in the
+    /// bucket too, so that the rows survive the loss of the machine.
     #[arg(long, value_name = "WHERE", env = "MOSAICO_WAL", default_value = "disk")]
     wal: WalArg,
     /// Received bytes of all lanes together that may wait for the disk.

@@ -1,4 +1,5 @@
-//! The daemon `mosaicod`: arguments, logging, signals. It wires [`mosaico_server`] and decides nothing itself.
+//! The daemon `mosaicod`: arguments, logging, signals. It wires [`mosaico_server`] and decides nothing
+//! itself.
 //!
 //! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
 

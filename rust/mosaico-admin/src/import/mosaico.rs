@@ -162,7 +162,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
             }
         }
     }
-    // Numbers have five digits and grow beyond: the shorter name comes first.
+    // Numbers have at least five digits: sorts the shorter name first.
     found.sort_by_key(|file| (name_of(file).len(), name_of(file)));
     Ok(found)
 }

@@ -119,7 +119,7 @@ proptest! {
         let mut kept = Vec::new();
         for (row, fail_at) in &rows {
             let outcome = buffer.push(|columns| match fail_at {
-                // Fills the columns up to `fail_at`, that one half-way, then fails.
+                // Fills the columns before `fail_at`, then `fail_at` half-way, and fails.
                 0..=4 => {
                     append(columns, row)?;
                     columns[*fail_at..].iter_mut().for_each(|column| column.truncate(column.len() - 1));
