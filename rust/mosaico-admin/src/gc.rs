@@ -1,4 +1,4 @@
-//! Garbage collection by hand: [`unreferenced`] decides, this carries it out, or only counts.
+//! Garbage collection on demand: [`unreferenced`] selects the files; this module deletes or only counts them.
 
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
@@ -15,18 +15,18 @@ use serde::Serialize;
 
 use mosaico_wire::maintenance::{Problem, Progress};
 
-/// What was removed, or would be.
+/// The deleted files, or those that a real run would delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {
     /// Files.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Records that cannot be read; nothing near them is removed. `mosaicod check` tells more.
+    /// Unreadable records; files near them are kept. `mosaicod check` reports the details.
     pub problems: Vec<Problem>,
 }
 
-/// Removes what is older than `grace`.
+/// Deletes unreferenced files older than `grace`.
 pub(crate) async fn run(
     hold: &StoreAccess,
     grace: Duration,
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     Ok(found)
 }
 
-/// No server runs: what is in the write-ahead log of this folder waits for the next one.
+/// No server runs: the rows in this folder's WAL wait for the next start.
 fn live(hold: &StoreAccess, files: &[ListedFile]) -> Live {
     let topics: BTreeSet<TopicId> = files.iter().filter_map(|file| locate(&file.path).topic).collect();
     let waiting = topics.into_iter().filter(|topic| wal_folder(&hold.folder, *topic).is_dir());
@@ -120,7 +120,7 @@ fn wal_folder(root: &FilePath, topic: TopicId) -> std::path::PathBuf {
     root.join(LOG).join(topic.to_string())
 }
 
-/// The logs of topics that are removed go first.
+/// Deletes the WALs of removed topics first.
 async fn remove_logs(root: &FilePath, topics: BTreeSet<TopicId>) -> Result<()> {
     for folder in topics.into_iter().map(|topic| wal_folder(root, topic)) {
         blocking("removing the log of a deleted topic", move || match std::fs::remove_dir_all(folder) {

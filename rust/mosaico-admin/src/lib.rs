@@ -1,12 +1,13 @@
-//! Maintenance of a store that no daemon has open: check and repair, garbage collection, statistics, import, rebuild.
-//! Start with [`Maintenance`].
+//! Maintenance of a store that no daemon has open: check and repair, garbage collection, statistics, import,
+//! rebuild. Start with [`Maintenance`].
 //!
 //! Owns the reports that commands print, and the readers of stores that others wrote.
 //!
-//! May know: the engine, for work that needs one, and everything below it. Never belongs here: Flight, anything that runs
-//! inside a daemon, arguments of commands.
+//! May know: the engine, for work that needs one, and everything below it. Never belongs here: Flight,
+//! anything that runs inside a daemon, arguments of commands.
 
-// A crate of the workspace alone: its functions are documented, most fields say what they are by name and type.
+// The crate is used only inside this workspace: its functions are documented; names and types explain most
+// fields.
 #![allow(missing_docs)]
 
 mod check;
@@ -33,18 +34,19 @@ use mosaico_storage::objects::location::StoreLocation;
 pub use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 pub use stats::Stats;
 
-/// A store that is held as a server would hold it; servers are refused meanwhile.
+/// A store that this process has opened as a server would; servers are refused until it closes.
 #[derive(Debug)]
 pub struct Maintenance {
     hold: StoreAccess,
     config: Config,
 }
 
-/// Makes the catalog of an existing store anew from the store alone. If a server has the store, it does so, and goes on
-/// serving meanwhile.
+/// Rebuilds the catalog of an existing store from the store alone. If a server uses the store, the server
+/// rebuilds the catalog while it keeps serving.
 ///
 /// # Errors
-/// As of [`Maintenance::open`] and [`Maintenance::rebuild`]; [`Error::Startup`] if the server cannot be reached.
+/// As of [`Maintenance::open`] and [`Maintenance::rebuild`]; [`Error::Startup`] if the server cannot be
+/// reached.
 pub async fn rebuild(config: Config, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
     match &store_access::servers(&config).await?[..] {
         [] => Maintenance::open(config).await?.rebuild(progress).await,
@@ -53,7 +55,7 @@ pub async fn rebuild(config: Config, progress: &(dyn Fn(Progress) + Sync)) -> Re
 }
 
 impl Maintenance {
-    /// Takes an existing store.
+    /// Opens an existing store for exclusive access.
     ///
     /// # Errors
     /// [`Error::Startup`] if there is no store, or if a server uses it.
@@ -61,8 +63,8 @@ impl Maintenance {
         Self::existing(config, AccessMode::Change).await
     }
 
-    /// Takes an existing store to look at it: [`Self::stats`], and [`Self::check`] without a repair. Servers that have it
-    /// together may run meanwhile.
+    /// Opens an existing store for read-only access: [`Self::stats`], and [`Self::check`] without a repair.
+    /// Servers that share the store may run at the same time.
     ///
     /// # Errors
     /// As of [`Self::open`].
@@ -81,7 +83,7 @@ impl Maintenance {
                     folder.display()
                 )
             }
-            // Where several have it any folder will do.
+            // Any folder works for a shared store.
             StoreLocation::Bucket(_)
                 if has(LOCK)
                     || config.force_ownership
@@ -99,7 +101,7 @@ impl Maintenance {
         Err(Error::Startup(text))
     }
 
-    /// Takes a store, which is made if it is not there.
+    /// Opens a store for exclusive access; creates a missing one.
     ///
     /// # Errors
     /// [`Error::Startup`] if it cannot be used, or if a server uses it.
@@ -112,7 +114,7 @@ impl Maintenance {
         Ok(Self { hold: StoreAccess::take(&config, purpose).await?, config })
     }
 
-    /// Makes the catalog anew from the store alone. A rebuild that was cut short goes on where it stopped.
+    /// Rebuilds the catalog from the store alone; resumes an interrupted rebuild.
     ///
     /// # Errors
     /// [`Error::Internal`] or [`Error::Full`] if the store cannot be listed or the catalog cannot be written.
@@ -120,10 +122,11 @@ impl Maintenance {
         offline_rebuild::run(&self.hold.database, &self.hold.store, progress).await
     }
 
-    /// Compares records, chunks, log and catalog, see [`CheckOptions`]. Without `repair` nothing is changed.
+    /// Compares records, chunks, WAL and catalog, see [`CheckOptions`]. Without `repair` it changes nothing.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the store cannot be read or mended; what is wrong *in* it is in the report.
+    /// [`Error::Internal`] if the store cannot be read or repaired; the report has the problems *in* the
+    /// store.
     pub async fn check(
         &self,
         options: CheckOptions,
@@ -132,8 +135,8 @@ impl Maintenance {
         check::run(&self.hold, options, progress).await
     }
 
-    /// Removes files that no record names and removals that were cut short, if they are older than `grace`; with
-    /// `dry_run` they are only counted.
+    /// Deletes unreferenced files and finishes interrupted removals, if they are older than `grace`; with
+    /// `dry_run` it only counts them.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store cannot be listed or written.
@@ -146,13 +149,13 @@ impl Maintenance {
         gc::run(&self.hold, grace, dry_run, progress).await
     }
 
-    /// Joins the small chunks of finalized sequences to large ones, see [`Server::compact`]; chunks that are waiting in
-    /// the log are made too.
+    /// Merges small chunks of finalized sequences into large ones, see [`Server::compact`]; also writes
+    /// chunks of the rows in the WAL.
     ///
     /// # Errors
     /// As of [`Server::open`] and [`Server::compact`].
     pub async fn compact(self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Compacted> {
-        // Ending sequences is up to the daemon.
+        // Only the daemon ends sequences.
         let shared = self.address().await?;
         let config = Config { writer_timeout: None, shared, ..self.config };
         let (engine, _lock) = startup::open(self.hold, config).await?;
@@ -161,7 +164,8 @@ impl Maintenance {
         done
     }
 
-    /// Where the daemon of this folder is known to be reached, if several have the store: nobody listens there now.
+    /// The last known address of this folder's daemon, if daemons share the store; no server listens there
+    /// now.
     async fn address(&self) -> Result<Option<String>> {
         let Some(session) = &self.hold.session else { return Ok(None) };
         let unknown = || Some(self.hold.folder.display().to_string());
@@ -171,7 +175,7 @@ impl Maintenance {
         Ok(known?.map(|daemon| daemon.address).or_else(unknown))
     }
 
-    /// Counts and sizes of what the store holds, from its records.
+    /// Counts and sizes of a store's contents, from its records.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store cannot be listed.
@@ -179,11 +183,11 @@ impl Maintenance {
         stats::run(&self.hold.store, progress).await
     }
 
-    /// Takes over sequences that others wrote; they are not changed. The configuration says how chunks are cut.
+    /// Imports foreign sequences; does not change the source. The configuration sets the size of chunks.
     ///
     /// # Errors
-    /// [`Error::Startup`] if the source cannot be used, [`Error::Full`] or [`Error::Internal`] if the store cannot be
-    /// written; sequences that cannot be taken over are in the report.
+    /// [`Error::Startup`] if the source cannot be used, [`Error::Full`] or [`Error::Internal`] if the store
+    /// cannot be written; the report lists sequences that cannot be imported.
     pub async fn import(
         &self,
         options: &ImportOptions,

@@ -1,4 +1,4 @@
-//! A rebuild by the server that has the store.
+//! A rebuild by the server that uses the store.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use mosaico_wire::status;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-/// How long the server is waited for.
+/// Connection timeout, and interval of keep-alive pings.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks the first of these servers (`host:port`) that is reached, and tells its progress.
+/// Requests a rebuild from the first of these servers (`host:port`) that responds, and reports its progress.
 pub(crate) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
     let mut unreachable = Vec::new();
     for address in addresses {

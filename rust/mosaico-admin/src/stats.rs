@@ -1,4 +1,4 @@
-//! How much there is.
+//! Counts the contents of a store.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use mosaico_storage::objects::Store;
 use mosaico_wire::maintenance::{Problem, Progress};
 use serde::Serialize;
 
-/// Sequences that are read at the same time.
+/// Sequences that are read concurrently.
 const READERS: usize = 16;
 
 /// Counts and sizes.
@@ -20,9 +20,9 @@ pub struct Stats {
     pub sequences: u64,
     /// Those that are finalized.
     pub finalized: u64,
-    /// Those that were left without being finalized.
+    /// Sequences that ended without being finalized.
     pub ended: u64,
-    /// Those whose removal was begun.
+    /// Sequences with an unfinished removal.
     pub removals: u64,
     /// All topics.
     pub topics: u64,
@@ -38,7 +38,7 @@ pub struct Stats {
     pub notifications: u64,
     /// By ontology tag.
     pub tags: BTreeMap<String, TagStats>,
-    /// Sequences whose records cannot be read; `mosaicod check` tells more.
+    /// Sequences with unreadable records; `mosaicod check` reports the details.
     pub problems: Vec<Problem>,
 }
 
@@ -53,7 +53,7 @@ pub struct TagStats {
     pub stored_bytes: u64,
 }
 
-/// Counts what a store has.
+/// Counts the contents of a store.
 pub(crate) async fn run(store: &Store, progress: &(dyn Fn(Progress) + Sync)) -> Result<Stats> {
     let ids = store.sequences().await?;
     let total = ids.len() as u64;

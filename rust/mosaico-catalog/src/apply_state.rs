@@ -1,4 +1,5 @@
-//! Facts that are taken over with the event that tells them, and only once however often they are taken over.
+//! Applies facts from the store together with the event that reports them. Repeated application has no
+//! further effect.
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::damage::DamagedSegment;
@@ -21,8 +22,8 @@ use crate::write::{
 use crate::writer_epochs::insert_parts;
 
 impl Catalog {
-    /// Takes over what the store says about a sequence that is known, and forgets the announced changes. Chunks may
-    /// be stored meanwhile: nothing that the catalog knows is taken back, except notifications.
+    /// Applies the store's state of a known sequence and deletes its intents. A daemon may store chunks at
+    /// the same time, so nothing that the catalog knows is removed, except notifications.
     pub async fn settle_sequence(&self, state: &SequenceState) -> Result<()> {
         let id = state.record.id;
         let mut transaction = self.transaction().await?;
@@ -67,7 +68,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Takes over that the chunks of a complete topic are others now.
+    /// Records that compaction replaced the chunks of a complete topic.
     pub async fn chunks_compacted(&self, change: Change, record: &CommitRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         let ids = (record.topic.sequence, record.topic.id);
@@ -75,7 +76,7 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Puts `chunks` in the place of earlier ones, if there are any.
+    /// Replaces earlier chunks, if there are any, by `chunks`.
     async fn join_chunks(
         &self,
         db: &mut Transaction,
@@ -108,14 +109,14 @@ impl Catalog {
         set_committed(db, topic, committed_ns).await.map(drop)
     }
 
-    /// Hides a sequence whose removal the store tells.
+    /// Hides a sequence that has a tombstone in the store.
     pub async fn settle_removal(&self, id: SequenceId) -> Result<()> {
         let mut transaction = self.transaction().await?;
         self.hide_sequence(&mut transaction, id, json!({})).await?;
         self.commit(transaction).await
     }
 
-    /// Hides a topic whose removal the store tells.
+    /// Hides a topic that has a tombstone in the store.
     pub async fn settle_topic_removal(&self, sequence: SequenceId, id: TopicId) -> Result<()> {
         let mut transaction = self.transaction().await?;
         self.hide_topic(&mut transaction, sequence, id).await?;
@@ -165,7 +166,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Damaged segments that were not known are told.
+    /// Stores the damaged segments of a topic and reports those that were not known.
     pub(crate) async fn store_damage(
         &self,
         db: &mut Transaction,

@@ -1,4 +1,5 @@
-//! Conditions on rows as far as the bounds of chunks tell: topics come out that may hold such a row.
+//! Conditions on rows, evaluated on the bounds (zone maps) of chunks: they select the topics that may have
+//! such a row.
 
 use std::collections::BTreeSet;
 
@@ -9,18 +10,19 @@ use serde_json::json;
 use crate::fragments::{NUL, of_expr};
 use crate::sql::{Sql, all, any, in_list};
 
-/// Topics of one tag and schema, as far as they may hold rows that match.
+/// Topics of one tag and schema that may have matching rows, judged by their bounds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kind {
     pub tag: String,
     /// See [`crate::Catalog::kinds`].
     pub schema: i64,
-    /// How many columns of the schema have bounds. Topics with a chunk that has fewer come out, whatever is asked.
+    /// Number of columns of the schema that have bounds. A topic with a chunk that has fewer is always
+    /// selected.
     pub bounded: usize,
     pub overlaps: Expr<Overlap>,
 }
 
-/// Some chunk of the topic has values in a range.
+/// Condition: a chunk of the topic has values in a range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overlap {
     /// Names from the top-level column down to the leaf.
@@ -31,20 +33,20 @@ pub struct Overlap {
 /// A range, both ends inclusive.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Range {
-    /// Of numbers, or of booleans as 0 and 1.
+    /// Range of numbers, or of booleans as 0 and 1.
     Numbers(f64, f64),
-    /// Of texts; `None` is without end.
+    /// Range of texts; `None` is unbounded.
     Texts(Option<String>, Option<String>),
 }
 
 impl Overlap {
-    /// What every topic satisfies.
+    /// The condition that every topic satisfies.
     pub const ANY: Expr<Self> = Expr::All(Vec::new());
-    /// What no topic satisfies.
+    /// The condition that no topic satisfies.
     pub const NONE: Expr<Self> = Expr::Any(Vec::new());
 }
 
-/// `t` is of one of these kinds and may hold rows that match.
+/// Condition: `t` is of one of these kinds and may have matching rows.
 pub(crate) fn has_kind<'a>(kinds: impl Iterator<Item = &'a Kind>) -> Sql {
     let (mut whole_tags, mut ways) = (BTreeSet::new(), Vec::new());
     for Kind { tag, schema, bounded, overlaps } in kinds {
@@ -61,7 +63,7 @@ pub(crate) fn has_kind<'a>(kinds: impl Iterator<Item = &'a Kind>) -> Sql {
     any(ways.into_iter().chain(whole))
 }
 
-/// `t` has one of these tags.
+/// Condition: `t` has one of these tags.
 pub(crate) fn has_tag(tags: BTreeSet<&str>) -> Sql {
     in_list(("t", "ontology_tag"), &Vec::from_iter(tags))
 }
@@ -77,7 +79,7 @@ fn overlaps_range(Overlap { column, range }: &Overlap) -> Sql {
             let known = |bound: &Option<String>| bound.clone().filter(|bound| !bound.contains(NUL));
             let low = known(low).map(|low| Sql::col(("b", "hi")).gte(low));
             let high = known(high).map(|high| Sql::col(("b", "lo")).lte(high));
-            // Texts that are too long have no bounds.
+            // Texts above the length limit have no bounds.
             let is_long = Sql::col(("b", "lo")).is_null();
             Sql::cust("b.kind = 'text'").and(is_long.or(all(high.into_iter().chain(low))))
         }
@@ -90,7 +92,7 @@ fn overlaps_range(Overlap { column, range }: &Overlap) -> Sql {
     Sql::col(("t", "id")).in_subquery(topics)
 }
 
-/// A number moved towards `side` by more than what rounding moves a number.
+/// Moves a number towards `side` by more than the rounding error.
 pub(crate) fn widened(number: f64, side: f64) -> f64 {
     if number.is_infinite() { number } else { number + side * (number.abs() * 1e-14 + f64::MIN_POSITIVE) }
 }

@@ -1,5 +1,5 @@
-//! A catalog that does not have all that the store has yet. It is marked, and filled without what only readers need:
-//! their indices are made at the end, of all rows at once.
+//! Bulk load of a catalog that does not have all contents of the store yet. A mark in the database identifies
+//! it. The load drops the indices that only readers need, and creates them for all rows at once at the end.
 
 use mosaico_storage::error::Result;
 
@@ -7,24 +7,25 @@ use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::sql::{Transaction, query};
 
-/// SQLite's `application_id` of a catalog that is being filled; Postgres has a table for it.
+/// SQLite's `application_id` of a catalog during a bulk load; Postgres has a table instead.
 pub(crate) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
 
-/// Tables that do without indices meanwhile, except for those of what is unique.
+/// Tables without indices during the bulk load, except for unique indices.
 const TABLES: &str = r#"["topic", "chunk_column", "notification", "sequence_metadata", "topic_metadata"]"#;
 
-/// Statements for indices that are put off.
+/// SQL that drops indices and saves their definitions for later.
 const PUT_OFF: &str = "CREATE TABLE IF NOT EXISTS put_off (statement TEXT NOT NULL)";
 
-/// SQLite keeps more in memory and syncs once in a while: what a power cut takes is filled again.
+/// SQLite caches more and syncs rarely; a power failure destroys rows that the resumed bulk load writes
+/// again.
 const FAST: [&str; 2] = ["PRAGMA cache_size = -65536", "PRAGMA synchronous = NORMAL"];
 
-/// What connections have otherwise.
+/// Settings of connections at all other times.
 const SAFE: [&str; 3] =
     ["PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA synchronous = FULL", "PRAGMA cache_size = -2000"];
 
 impl Catalog {
-    /// Prepares for many rows, as long as nobody else has the catalog.
+    /// Begins the bulk load. Requires exclusive access to the catalog.
     pub async fn begin_filling(&self) -> Result<()> {
         let mut transaction = self.transaction().await?;
         put_off_indices(&mut transaction).await.map_err(failed)?;
@@ -32,7 +33,7 @@ impl Catalog {
         self.set(&FAST).await
     }
 
-    /// Notes that the catalog has all that the store has.
+    /// Ends the bulk load: the catalog has all contents of the store.
     pub async fn filled(&self) -> Result<()> {
         let mut transaction = self.transaction().await?;
         make_indices(&mut transaction).await.map_err(failed)?;
@@ -43,7 +44,7 @@ impl Catalog {
         self.set(&SAFE).await
     }
 
-    /// Whether it does not have all that the store has yet.
+    /// Whether the bulk load is incomplete.
     pub async fn is_filling(&self) -> Result<bool> {
         let statement = if self.writer.is_postgres() {
             "SELECT ?::bigint FROM filling LIMIT 1"
@@ -54,7 +55,7 @@ impl Catalog {
         asked.await.map(|row| row.is_some()).map_err(failed)
     }
 
-    /// Sets what only SQLite has, on the one connection that writes.
+    /// Applies SQLite settings on the one connection that writes.
     async fn set(&self, settings: &[&'static str]) -> Result<()> {
         for &setting in settings.iter().filter(|_| !self.writer.is_postgres()) {
             query(setting).execute(&self.writer).await.map_err(failed)?;

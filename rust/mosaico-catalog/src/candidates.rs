@@ -1,5 +1,5 @@
-//! Conditions of queries as SQL that lets through whatever may match, and mostly nothing else. Users' texts are bound,
-//! never pasted; the exact decision is made on the rows that come out.
+//! Conditions of queries as SQL. The SQL selects all rows that may match and few others; the caller evaluates
+//! the exact condition on these rows. Users' texts are bound parameters, never part of the SQL text.
 
 use std::ops::Bound;
 
@@ -11,20 +11,20 @@ use crate::fragments::{NUL, of_expr};
 use crate::metadata::{Owner, indexed_text, is_indexed};
 use crate::sql::{ColumnName, Sql, all, always, any, in_list, never};
 
-/// Longest pattern that is handed to the database; SQLite has a limit of its own.
+/// Longest pattern for the database; SQLite has a limit of its own.
 const MAX_PATTERN_BYTES: usize = 4096;
 
-/// What one query object asks for.
+/// The conditions of one query object.
 #[derive(Debug)]
 pub struct CandidateQuery<'a> {
     pub sequence: Option<&'a Expr<Condition>>,
     pub topic: Option<&'a Expr<Condition>>,
-    /// Conditions on rows: ways to satisfy them. Each needs topics of several kinds in one sequence: one out of each
-    /// list.
+    /// Conditions on rows as alternatives. Each alternative requires topics of several kinds in one sequence:
+    /// one kind out of each list.
     pub rows: Option<Vec<Vec<&'a [Kind]>>>,
 }
 
-/// Sequences `s` that may hold matching topics.
+/// Sequences `s` that may have matching topics.
 pub(crate) fn sequences(select: &Expr<CandidateQuery<'_>>) -> Sql {
     of_expr(select, &|wanted| {
         let topics = match &wanted.rows {
@@ -50,7 +50,7 @@ fn holds_topic(wanted: &CandidateQuery<'_>, kinds: Option<&[Kind]>) -> Sql {
     Sql::col(("s", "id")).in_subquery(topics)
 }
 
-/// Topics `t` that may match; without `by_bounds` as far as their tags tell.
+/// Topics `t` that may match; without `by_bounds`, only tags and columns of the topic's row are evaluated.
 pub(crate) fn topics(wanted: &CandidateQuery<'_>, by_bounds: bool) -> Sql {
     let rows = wanted.rows.as_ref().map(|ways| {
         let kinds = ways.iter().flatten().copied().flatten();
@@ -105,14 +105,14 @@ fn of_text(column: ColumnName, test: &Test) -> Sql {
     }
 }
 
-/// Between both, as far as they are known.
+/// Condition: the column lies between both limits; `None` is unbounded.
 fn within<T: Into<Sql>>(column: ColumnName, low: Option<T>, high: Option<T>) -> Sql {
     let low = low.map(|low| Sql::col(column).gte(low));
     let high = high.map(|high| Sql::col(column).lte(high));
     all(low.into_iter().chain(high))
 }
 
-/// SQLite's `LIKE` takes ASCII capitals and small letters for the same: it lets through more.
+/// SQLite's `LIKE` ignores the case of ASCII letters, so it selects more rows.
 fn contains(text: Sql, pattern: &str) -> Sql {
     let escapes = pattern.chars().rev().take_while(|c| *c == '\\').count();
     if pattern.len() > MAX_PATTERN_BYTES || escapes % 2 == 1 || pattern.contains(NUL) {
@@ -165,7 +165,7 @@ fn of_metadata(table: Owner, path: &str, test: &Test) -> Sql {
     Sql::col(id).in_subquery(owners)
 }
 
-/// A bound as the index has it.
+/// A bound in the form of the index.
 enum Indexed {
     Number(f64),
     Text(String),
@@ -189,7 +189,8 @@ impl From<Indexed> for Sql {
     }
 }
 
-/// Widens a bound towards `side` by what reading a number twice may differ, and shortens texts as the index does.
+/// Widens a bound towards `side` by the difference that parsing a number twice can cause; shortens texts as
+/// the index does.
 fn indexed(bound: &Bound<Scalar>, side: f64) -> Option<Indexed> {
     let (Bound::Included(value) | Bound::Excluded(value)) = bound else { return None };
     Some(match value {

@@ -1,4 +1,4 @@
-//! The catalog as a value: its connections, and what its users share.
+//! The catalog as a value: its connections, and the state that its users share.
 
 use std::sync::Arc;
 
@@ -17,14 +17,15 @@ use crate::sql::{Pool, query};
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pub(crate) readers: Pool,
-    /// SQLite has one writer; waiting for the one connection is fair.
+    /// SQLite has one writer; the queue for its one connection is fair.
     pub(crate) writer: Pool,
-    /// Sequences with a change that failed half-way.
+    /// Sequences with a change that failed half-way: their intents wait for reconciliation.
     pub unsettled: Arc<Unsettled>,
-    /// Signals after each change.
+    /// Sends a signal after each change.
     pub(crate) news: watch::Sender<()>,
     pub(crate) last_event: Arc<Mutex<Ulid>>,
-    /// `Some` if other daemons have the same catalog: changes are announced by whoever holds the lock.
+    /// `Some` if other daemons share the catalog: then the daemon that owns the sequence's lock records
+    /// intents.
     pub(crate) session: Option<Arc<Session>>,
 }
 
@@ -34,30 +35,30 @@ impl Catalog {
         Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event, session: None }
     }
 
-    /// The same catalog, of which other daemons are users too.
+    /// The same catalog, shared with other daemons.
     pub fn shared(self, session: Arc<Session>) -> Self {
         Self { session: Some(session), ..self }
     }
 
-    /// The same, with its statements measured.
+    /// The same catalog, with metrics of its statements.
     pub fn measured(mut self, timer: &Timer) -> Self {
         self.readers.measure(timer, "read");
         self.writer.measure(timer, "write");
         self
     }
 
-    /// Fails if the catalog does not answer.
+    /// Fails if the database does not respond.
     pub async fn answers(&self) -> Result<()> {
         query("SELECT 1").execute(&self.readers).await.map(drop).map_err(failed)
     }
 
-    /// Whether it knows nothing.
+    /// Whether the catalog has no rows.
     pub(crate) async fn is_empty(&self) -> Result<bool> {
         let asked = query("SELECT id FROM sequence UNION ALL SELECT id FROM event LIMIT 1");
         asked.fetch_optional(&self.writer).await.map(|row| row.is_none()).map_err(failed)
     }
 
-    /// Ends the connections.
+    /// Closes the connections.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;

@@ -1,4 +1,4 @@
-//! What errors of the database mean to callers.
+//! Maps database errors to the errors that callers see.
 
 use std::io;
 
@@ -7,7 +7,8 @@ use mosaico_storage::error::{Error, Failure};
 /// The codes of SQLite and Postgres for a full disk.
 const DISK_FULL: [&str; 2] = ["13", "53100"];
 
-/// What Postgres says when it ends, starts or has no connection left; those that begin with 08 say that one broke.
+/// Codes of Postgres while it shuts down, starts or has no connection left; codes that begin with 08 report a
+/// broken connection.
 pub(crate) const AWAY: [&str; 5] = ["53300", "57P01", "57P02", "57P03", "57P05"];
 
 pub(crate) fn failed(e: sqlx::Error) -> Error {

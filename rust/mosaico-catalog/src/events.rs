@@ -1,4 +1,4 @@
-//! Events: added in the transaction of what they tell, so that neither is without the other.
+//! Events. Each event is inserted in the transaction of its change, so neither exists without the other.
 
 use mosaico_storage::error::Result;
 use mosaico_types::id::{SequenceId, TopicId};
@@ -18,7 +18,7 @@ const EVENT: &str = "event (id, kind, sequence, topic, at_ns, detail)";
 const REPLACE_EVENT: &str = "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, sequence = excluded.sequence, \
      topic = excluded.topic, at_ns = excluded.at_ns, detail = excluded.detail";
 
-/// Which events are asked for.
+/// Filter of events.
 #[derive(Debug, Default)]
 pub struct EventFilter {
     pub after: Option<String>,
@@ -28,7 +28,8 @@ pub struct EventFilter {
 }
 
 impl Catalog {
-    /// Adds an event about a sequence or one of its topics. What is not known any more is not told.
+    /// Adds an event about a sequence or one of its topics; skips resources that the catalog does not know
+    /// any more.
     pub(crate) async fn tell(
         &self,
         db: &mut Transaction,
@@ -52,7 +53,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Ids follow the order of the transactions: whoever asks holds the one connection that writes.
+    /// Returns the next id. Ids follow the order of the transactions, since the caller owns the one
+    /// connection that writes.
     fn next_event_id(&self) -> String {
         let mut last = self.last_event.lock();
         let now = Ulid::new();
@@ -60,7 +62,7 @@ impl Catalog {
         last.to_string()
     }
 
-    /// Adds an event that belongs to no change.
+    /// Adds an event about a failure, which belongs to no change.
     pub async fn tell_failure(
         &self,
         sequence: Option<SequenceId>,
@@ -87,7 +89,7 @@ impl Catalog {
         self.commit(transaction).await
     }
 
-    /// Signals after each change; events may have been added.
+    /// Receives a signal after each change; events may have been added.
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
     }
@@ -97,7 +99,7 @@ impl Catalog {
         newest_event(&self.readers).await
     }
 
-    /// Events in their order, not beyond `newest`.
+    /// Events in their order, up to `newest`.
     pub async fn events(&self, filter: &EventFilter, newest: &str) -> Result<Vec<Event>> {
         let kinds = filter.kinds.as_ref().map(|kinds| serde_json::json!(kinds).to_string());
         let rows = query(
@@ -126,7 +128,7 @@ impl Catalog {
         rows.iter().map(event).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Takes events of the store over; what is known of them is replaced.
+    /// Inserts events from the store; replaces events that are known already.
     pub async fn restore_events(&self, events: &[Event]) -> Result<()> {
         let row = |event: &Event| -> Values {
             vec![
@@ -143,12 +145,12 @@ impl Catalog {
         self.commit(transaction).await
     }
 
-    /// Sees to it that new ids are greater than those that were given before.
+    /// Makes new ids greater than all earlier ones.
     pub async fn continue_events(&self) -> Result<()> {
         self.resume_events(&self.readers).await
     }
 
-    /// The same in a change: others may have given ids meanwhile.
+    /// The same inside a change: other daemons may have issued ids since the last one.
     pub(crate) async fn resume_events(&self, place: impl Into<Place<'_>>) -> Result<()> {
         let newest = newest_event(place).await?.and_then(|id| id.parse::<Ulid>().ok());
         let mut last = self.last_event.lock();
@@ -162,13 +164,13 @@ impl Catalog {
         one_text(asked.fetch_all(&self.readers).await)
     }
 
-    /// Whether all events are behind a cursor.
+    /// Whether all events are after a cursor.
     pub async fn begins_after(&self, cursor: &str) -> Result<bool> {
         let oldest = one_text(query("SELECT min(id) FROM event").fetch_all(&self.readers).await)?;
         Ok(oldest.is_none_or(|oldest| cursor < oldest.as_str()))
     }
 
-    /// Forgets events before `first`.
+    /// Deletes events before `first`.
     pub async fn forget_events(&self, first: &str) -> Result<()> {
         query("DELETE FROM event WHERE id < ?").bind(first).execute(&self.writer).await.map_err(failed)?;
         Ok(())

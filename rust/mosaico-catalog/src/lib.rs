@@ -1,17 +1,18 @@
 //! The catalog: what readers ask, derived from the store's records. All SQL of the daemon is here.
 //!
-//! Owns the tables in SQLite or Postgres, their migrations, the events that a change inserts, and the session of locks and
-//! heartbeats of daemons that share a database.
+//! Owns the tables in SQLite or Postgres, their migrations, the events that a change inserts, and the session
+//! of locks and heartbeats of daemons that share a database.
 //!
-//! May know: records and states of the storage crate. Never belongs here: objects of the store, WAL files, Arrow data,
-//! decisions about what a client may do.
+//! May know: records and states of the storage crate. Never belongs here: objects of the store, WAL files,
+//! Arrow data, decisions about what a client may do.
 //!
-//! A change begins with [`Catalog::begin`] (its intent is recorded), goes to the store, and ends with one of the methods that
-//! take the [`Change`]. An intent without an end, after a failure or a crash, is found by [`Catalog::unsettled`] and
-//! [`Catalog::pending`]; [`Catalog::settle_sequence`] then applies what the store contains. Everything here can be rebuilt
-//! from the store.
+//! A change begins with [`Catalog::begin`] (its intent is recorded), goes to the store, and ends with one of
+//! the methods that take the [`Change`]. An intent without an end, after a failure or a crash, is found by
+//! [`Catalog::unsettled`] and [`Catalog::pending`]; [`Catalog::settle_sequence`] then applies what the store
+//! contains. Everything here can be rebuilt from the store.
 
-// A crate of the workspace alone: its functions are documented, most fields say what they are by name and type.
+// The crate is used only inside this workspace: its functions are documented; names and types explain most
+// fields.
 #![allow(missing_docs)]
 
 mod apply_state;

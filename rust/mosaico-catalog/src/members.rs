@@ -1,4 +1,5 @@
-//! What daemons on one store tell each other. Times are those of the database.
+//! Membership: the state that daemons on one store share through the database. Times are those of the
+//! database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +14,14 @@ use crate::read::ids;
 use crate::session::{LockGuard, NODE_TIMEOUT, Session};
 use crate::sql::{Row, query};
 
-/// Silence after which what is left of a daemon without rows is forgotten.
+/// Time since the last heartbeat after which the row of a daemon without writer epochs is deleted.
 const FORGOTTEN: &str = "interval '1 day'";
 
 /// Another daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DaemonRow {
     pub id: String,
-    /// `host:port` as other daemons reach it.
+    /// `host:port` at which other daemons reach it.
     pub address: String,
     pub alive: bool,
 }
@@ -31,7 +32,7 @@ fn lock_name(sequence: SequenceId) -> String {
 }
 
 impl Session {
-    /// Where daemons are reached that have a catalog together and seem to run, who was heard of last first.
+    /// Addresses of daemons that share a catalog and seem to run, the most recent heartbeat first.
     pub async fn running(url: &str, schema: &str) -> Result<Vec<String>> {
         let database = Database::Postgres { url: url.to_owned(), schema: schema.to_owned(), connections: 1 };
         let Some(catalog) = database.open_filled().await? else { return Ok(Vec::new()) };
@@ -43,12 +44,12 @@ impl Session {
         found.map_err(failed)
     }
 
-    /// Waits for the lock of a sequence.
+    /// Waits for the lock of a sequence and acquires it.
     pub async fn lock_sequence(self: &Arc<Self>, sequence: SequenceId) -> Result<LockGuard> {
         self.lock(&lock_name(sequence)).await
     }
 
-    /// Announces a change of a sequence, whose lock is held.
+    /// Records the intent of a change of a sequence; the caller owns the sequence's lock.
     pub(crate) async fn announce(self: &Arc<Self>, sequence: SequenceId) -> Result<Vec<Row>> {
         let statement = query("INSERT INTO pending (sequence_id, daemon) VALUES (?, ?) RETURNING id")
             .bind(sequence.to_string())
@@ -56,7 +57,7 @@ impl Session {
         self.holding(lock_name(sequence), statement).await
     }
 
-    /// A sign of life of this daemon, and of the work that it does for all.
+    /// Records a heartbeat of this daemon and renews its leases.
     pub async fn heartbeat(self: &Arc<Self>, address: &str) -> Result<()> {
         let statement = query(format!(
             "WITH beat AS (INSERT INTO daemon (id, address, seen_at) VALUES (?1, ?2, now()) \
@@ -66,7 +67,7 @@ impl Session {
         self.execute(statement.bind(self.daemon()).bind(address)).await.map(drop)
     }
 
-    /// Says goodbye.
+    /// Marks this daemon as dead and releases its leases.
     pub async fn leave(self: &Arc<Self>) -> Result<()> {
         let statement = query(
             "WITH lease AS (DELETE FROM lease WHERE holder = ?1) \
@@ -75,7 +76,7 @@ impl Session {
         self.execute(statement.bind(self.daemon())).await.map(drop)
     }
 
-    /// Takes work that one daemon does for all, or keeps it; false: another one has it.
+    /// Acquires or renews the lease of exclusive work; false: another daemon has it.
     pub async fn lease(self: &Arc<Self>, name: &str) -> Result<bool> {
         let statement = query(format!(
             "INSERT INTO lease (name, holder, until) VALUES (?1, ?2, now() + {NODE_TIMEOUT}) \
@@ -87,7 +88,7 @@ impl Session {
 }
 
 impl Catalog {
-    /// A daemon.
+    /// A daemon by id.
     pub async fn daemon(&self, id: &str) -> Result<Option<DaemonRow>> {
         let text =
             format!("SELECT id, address, seen_at > now() - {NODE_TIMEOUT} AS alive FROM daemon WHERE id = ?");
@@ -102,7 +103,7 @@ impl Catalog {
         row.map(read).transpose().map_err(failed)
     }
 
-    /// Whether other daemons than `id` run.
+    /// Whether daemons other than `id` run.
     pub async fn has_others(&self, id: &str) -> Result<bool> {
         let text =
             format!("SELECT id FROM daemon WHERE id <> ? AND seen_at > now() - {NODE_TIMEOUT} LIMIT 1");
@@ -110,7 +111,7 @@ impl Catalog {
         Ok(found.is_some())
     }
 
-    /// Forgets daemons that are long gone and left no rows.
+    /// Deletes daemons that stopped long ago and left no rows.
     pub async fn forget_daemons(&self) -> Result<()> {
         let text = format!(
             "DELETE FROM daemon WHERE seen_at < now() - {FORGOTTEN} \
@@ -119,8 +120,8 @@ impl Catalog {
         query(text).execute(&self.writer).await.map(drop).map_err(failed)
     }
 
-    /// Whether changes of a sequence were announced and not taken over; `Some(true)`: by another daemon that runs,
-    /// which brings them to an end itself.
+    /// Whether a sequence has intents that are not reconciled; `Some(true)`: intents of another live daemon,
+    /// which reconciles them itself.
     pub async fn announced(&self, sequence: SequenceId, us: &str) -> Result<Option<bool>> {
         let text = format!(
             "SELECT count(*) AS all_of_them, \
@@ -135,7 +136,7 @@ impl Catalog {
         Ok((all > 0).then_some(theirs > 0))
     }
 
-    /// Sequences with changes of daemons that are gone.
+    /// Sequences with intents of dead daemons.
     pub async fn left_behind(&self) -> Result<Vec<SequenceId>> {
         let text = format!(
             "SELECT DISTINCT p.sequence_id FROM pending p LEFT JOIN daemon d ON d.id = p.daemon \
@@ -144,7 +145,7 @@ impl Catalog {
         ids(query(text).fetch_texts(&self.readers).await)
     }
 
-    /// Notes when something was last heard of writers: sequences and the seconds since then.
+    /// Records the heartbeats of writers: sequences and the seconds since their last activity.
     pub async fn record_heartbeats(&self, signs: &[(SequenceId, Duration)]) -> Result<()> {
         if signs.is_empty() {
             return Ok(());
@@ -166,7 +167,7 @@ impl Catalog {
         .map_err(failed)
     }
 
-    /// All open sequences were heard of now; with `only_new`, those of which nothing is known.
+    /// Records a heartbeat now for all open sequences; with `only_new`, for those without any.
     pub async fn record_all_heartbeats(&self, only_new: bool) -> Result<()> {
         let new = if only_new { " AND heard_at IS NULL" } else { "" };
         let open = "finalized_ns IS NULL AND ended_ns IS NULL AND deleting = 0";
@@ -174,7 +175,7 @@ impl Catalog {
         query(text).execute(&self.writer).await.map(drop).map_err(failed)
     }
 
-    /// How long nothing was heard of the writer of a sequence.
+    /// Time since the last heartbeat of a sequence's writer.
     pub async fn time_since_heartbeat(&self, sequence: SequenceId) -> Result<Duration> {
         let text = "SELECT CAST(extract(epoch FROM now() - coalesce(heard_at, now())) AS DOUBLE PRECISION) \
                     FROM sequence WHERE id = ?";
@@ -184,7 +185,7 @@ impl Catalog {
         Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
     }
 
-    /// Signals what other daemons did since `last`; returns the newest event.
+    /// Signals changes by other daemons since `last`; returns the newest event.
     pub async fn poll_changes(&self, last: Option<String>) -> Result<Option<String>> {
         let newest = self.newest_event().await?;
         if newest != last {
@@ -193,7 +194,7 @@ impl Catalog {
         Ok(newest)
     }
 
-    /// A change that was announced here was brought to an end by another daemon.
+    /// Records that another daemon reconciled an intent of this daemon.
     pub fn settled_elsewhere(&self, sequence: SequenceId) {
         self.unsettled.remove(sequence);
     }

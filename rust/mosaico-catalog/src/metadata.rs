@@ -1,23 +1,23 @@
-//! The index over user metadata: values by dotted path. Queries find candidates in it and look at the metadata itself
-//! for the exact answer.
+//! The index over user metadata: values by dotted path. Queries find candidates in it and evaluate the exact
+//! condition on the metadata itself.
 
 use serde_json::Value;
 
 use crate::sql::Values;
 
-/// Whose metadata.
+/// The kind of resource that has the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Sequence,
     Topic,
 }
 
-/// Texts are indexed up to this length.
+/// Length up to which texts are indexed.
 const INDEXED_CHARS: usize = 200;
-/// Paths above this length are not indexed; Postgres has a limit.
+/// Paths above this length are not indexed; Postgres limits the size of index entries.
 const INDEXED_PATH_BYTES: usize = 500;
 
-/// The value at a path; objects have none.
+/// The value at a path; objects have no value.
 #[derive(Debug, PartialEq)]
 struct Entry {
     path: String,
@@ -26,7 +26,7 @@ struct Entry {
 }
 
 impl Owner {
-    /// The table of values, with its columns.
+    /// The table of values.
     pub(crate) fn table(self) -> &'static str {
         match self {
             Self::Sequence => "sequence_metadata (owner, path, number, text)",
@@ -43,7 +43,7 @@ pub(crate) fn metadata_rows(id: &str, metadata: &Value) -> Vec<Values> {
     entries.into_iter().map(row).collect()
 }
 
-/// The members of objects and of objects in them; arrays end the search, since their items have no names.
+/// Collects the members of objects, recursively; stops at arrays, since their items have no names.
 fn collect(value: &Value, prefix: &str, entries: &mut Vec<Entry>) {
     let Value::Object(members) = value else { return };
     for (name, value) in members {
@@ -62,12 +62,12 @@ fn collect(value: &Value, prefix: &str, entries: &mut Vec<Entry>) {
     }
 }
 
-/// Texts as the index has them: shortened, in a way that keeps their order.
+/// Shortens a text as the index does, in a way that preserves the order of texts.
 pub(crate) fn indexed_text(text: &str) -> String {
     text.chars().take(INDEXED_CHARS).take_while(|c| *c != '\0').collect()
 }
 
-/// Whether the index has all values at a path: there are none of arrays, nor of unusual names.
+/// Whether the index has all values at a path: it has no values of arrays and none at unusual names.
 pub(crate) fn is_indexed(path: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || " .-_/:@+".contains(c);
     let position = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

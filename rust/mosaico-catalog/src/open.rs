@@ -1,4 +1,4 @@
-//! Opening the catalog: connections, and tables brought up to date.
+//! Opens the catalog: connections and schema migrations.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,34 +20,35 @@ use crate::postgres::{postgres_options, unusable};
 /// Migrations of SQLite in order; the number applied is its `user_version`.
 const SQLITE: [&str; 1] = [include_str!("../migrations/sqlite/0001_init.sql")];
 
-/// Migrations of Postgres in order; the table `version` tells the number applied.
+/// Migrations of Postgres in order; the table `version` has the number applied.
 const POSTGRES: [&str; 1] = [include_str!("../migrations/postgres/0001_init.sql")];
 
 /// The name of the SQLite file.
 pub const FILE: &str = "catalog.db";
 
-/// Rows that SQLite's thread has ready before they are taken: switching threads costs more than a row.
+/// Rows that SQLite's thread reads ahead: a thread switch costs more than a row.
 const READ_AHEAD_ROWS: usize = 1024;
 
-/// How long an answer of the database is waited for.
+/// Timeout of a response of the database.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a catalog is.
+/// Location of a catalog.
 #[derive(Debug, Clone)]
 pub enum Database {
     /// A SQLite file.
     File(PathBuf),
-    /// Tables of ours in a schema of a Postgres database.
+    /// Mosaico's tables in a schema of a Postgres database.
     Postgres { url: String, schema: String, connections: u32 },
 }
 
 impl Database {
-    /// Opens or creates it. The flag tells that it is new: the caller fills it and says so by [`Catalog::filled`]. One
-    /// that was not filled to the end is made anew.
+    /// Opens or creates the catalog. The flag is true for a new one: the caller loads it and then calls
+    /// [`Catalog::filled`]. A catalog whose bulk load was interrupted is replaced by a new one.
     ///
     /// # Errors
-    /// [`Error::NewerFormat`] if a newer version made it; [`Error::Startup`] if the schema's name is not plain, the URL is malformed or nobody answers there; the URL's
-    /// password is not repeated.
+    /// [`Error::NewerFormat`] if a newer version created it; [`Error::Startup`] if the schema's name is not
+    /// plain, the URL is malformed or the server does not respond; the error does not contain the URL's
+    /// password.
     pub async fn open(&self) -> Result<(Catalog, bool)> {
         let catalog = self.connect().await?;
         if !catalog.is_filling().await? {
@@ -59,10 +60,11 @@ impl Database {
         Ok((self.anew(catalog).await?, true))
     }
 
-    /// Opens one to be filled: one that was not filled to the end as it is, any other one empty.
+    /// Opens a catalog for a bulk load: keeps the contents of an interrupted bulk load, and clears any other
+    /// catalog.
     ///
     /// # Errors
-    /// As [`Self::open`]; what keeps a catalog from being opened is removed with it. Of a newer version it stays in a
+    /// As [`Self::open`]; a catalog that cannot be opened is deleted first. One of a newer version stays in a
     /// database, where daemons of that version may use it.
     pub async fn open_to_fill(&self) -> Result<Catalog> {
         match self.connect().await {
@@ -77,7 +79,7 @@ impl Database {
         }
     }
 
-    /// Opens one to be looked at; `None` if there is none, or if it was not filled to the end.
+    /// Opens an existing catalog for reading; `None` if there is none, or if its bulk load is incomplete.
     pub async fn open_filled(&self) -> Result<Option<Catalog>> {
         if matches!(self, Self::File(file) if !file.exists()) {
             return Ok(None);
@@ -90,7 +92,7 @@ impl Database {
         Ok(Some(catalog))
     }
 
-    /// Removes all that it has: the next opening makes it anew.
+    /// Deletes the contents; the next [`Self::open`] creates a new catalog.
     pub async fn forget(&self) -> Result<()> {
         match self {
             Self::File(file) => remove(file).map_err(|e| Error::internal("removing a catalog", e)),
@@ -110,7 +112,7 @@ impl Database {
         self.connect().await
     }
 
-    /// Opens or creates it as it is, with its tables brought up to date.
+    /// Connects, creates the catalog if it is missing, and applies migrations.
     async fn connect(&self) -> Result<Catalog> {
         match self {
             Self::File(file) => open_file(file).await,
@@ -123,7 +125,7 @@ impl Database {
     }
 }
 
-/// People read it.
+/// The text for messages to people.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -145,7 +147,7 @@ async fn open_file(file: &Path) -> Result<Catalog> {
     migrate_sqlite(&writer).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(4)
-        // A file does not go away; asking costs as much as a small question.
+        // A file stays available; the test costs as much as a small query.
         .test_before_acquire(false)
         .connect_with(options.read_only(true).row_buffer_size(READ_AHEAD_ROWS))
         .await
@@ -155,7 +157,7 @@ async fn open_file(file: &Path) -> Result<Catalog> {
 
 async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<PgPool> {
     let options = postgres_options(url, schema)?;
-    // A pool tries again for as long as it waits for a connection, also where nobody will ever answer.
+    // A pool retries until its acquire timeout, even if no server exists; one connection fails at once.
     let first = timeout(TIMEOUT, PgConnection::connect_with(&options)).await;
     let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| unusable(&options, &e))?;
     drop(timeout(TIMEOUT, first.close()).await);
@@ -170,14 +172,14 @@ async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<P
 async fn connect_writer(options: &SqliteConnectOptions) -> Result<SqlitePool> {
     SqlitePoolOptions::new()
         .max_connections(1)
-        // SQLite ends a transaction itself when the disk is full; sqlx then believes that it is still open.
+        // SQLite rolls back a transaction itself when the disk is full; sqlx then considers it open.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options.clone())
         .await
         .map_err(opening)
 }
 
-/// Removes the file with those that SQLite keeps beside it; the main one last, so that no log outlives it.
+/// Deletes the file and SQLite's files beside it; the main file last, so that no SQLite WAL survives it.
 fn remove(file: &Path) -> io::Result<()> {
     for ending in ["-wal", "-shm", ""] {
         let mut name = file.as_os_str().to_owned();
@@ -194,7 +196,7 @@ fn opening(e: sqlx::Error) -> Error {
     Error::internal("opening the catalog", e)
 }
 
-/// The migrations that are missing, with the number that each leads to.
+/// The missing migrations, each with the version that it leads to.
 fn missing(
     all: &'static [&'static str],
     applied: i64,
@@ -207,7 +209,7 @@ fn missing(
     Ok(all.iter().enumerate().skip(applied).map(|(index, migration)| (index + 1, *migration)))
 }
 
-/// Applies what is missing.
+/// Applies the missing migrations.
 async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
     let applied: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await.map_err(failed)?;
     for (number, migration) in missing(&SQLITE, applied)? {
@@ -224,7 +226,7 @@ async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
     Ok(())
 }
 
-/// Applies what is missing, in one transaction that only one daemon is in.
+/// Applies the missing migrations in one transaction; a lock excludes other daemons.
 async fn migrate_postgres(pool: &PgPool, schema: &str) -> Result<()> {
     let mut connection = pool.acquire().await.map_err(failed)?;
     let mut transaction = connection.begin().await.map_err(failed)?;

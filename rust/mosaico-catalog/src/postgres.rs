@@ -1,4 +1,4 @@
-//! Connecting to Postgres.
+//! Connections to Postgres.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::database_error::AWAY;
 
-/// How to connect so that only tables of `schema` are meant.
+/// Options of connections that use only tables of `schema`.
 ///
 /// # Errors
 /// [`Error::Startup`] if the schema's name is not plain or the URL is malformed.
@@ -22,7 +22,7 @@ pub(crate) fn postgres_options(url: &str, schema: &str) -> Result<PgConnectOptio
     Ok(options.application_name("mosaicod").options([("search_path", schema)]))
 }
 
-/// Says where the database is, and what to do.
+/// The error for an unusable database: where it is, and how to fix the problem.
 pub(crate) fn unusable(options: &PgConnectOptions, error: &sqlx::Error) -> Error {
     let place = match options.get_socket() {
         Some(folder) => folder.display().to_string(),

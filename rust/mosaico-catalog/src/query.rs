@@ -1,5 +1,5 @@
-//! What the catalog knows about queries: candidates, and the statistics of their chunks. The number of statements
-//! depends on the query, not on the number of sequences, topics or chunks.
+//! Queries: candidates, and the statistics of their chunks. The number of statements depends on the query,
+//! not on the number of sequences, topics or chunks.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ pub struct FoundTopic {
     pub bounds: Option<(i64, i64)>,
 }
 
-/// A chunk with the statistics asked for.
+/// A chunk with the requested statistics.
 #[derive(Debug, Clone)]
 pub struct ChunkStats {
     pub row: ChunkRow,
@@ -50,7 +50,7 @@ pub struct ChunkStats {
 }
 
 impl Catalog {
-    /// The schemas that topics of the tags have: tag, id, IPC schema message.
+    /// The schemas of topics with these tags: tag, id, IPC schema message.
     pub async fn kinds(&self, tags: &[String]) -> Result<Vec<(String, i64, Vec<u8>)>> {
         let rows = query(
             "SELECT v.value AS tag, x.id, x.ipc FROM (SELECT value FROM json_each(?)) v CROSS JOIN schema_snapshot x \
@@ -64,7 +64,7 @@ impl Catalog {
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Sequences that may hold matches, in no order.
+    /// Sequences that may have matches, in no order.
     pub async fn candidate_sequences(
         &self,
         select: &Expr<CandidateQuery<'_>>,
@@ -90,7 +90,8 @@ impl Catalog {
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Topics of sequences, in no order; only those that may match `only`, `by_bounds` of their chunks too.
+    /// Topics of sequences, in no order; only those that may match `only`. `by_bounds` also evaluates the
+    /// bounds of their chunks.
     pub async fn candidate_topics(
         &self,
         sequences: &[SequenceId],
@@ -136,7 +137,8 @@ impl Catalog {
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// The chunks of topics in the order of arrival, with the statistics of columns given as lists of names.
+    /// The chunks of topics in the order of arrival, with the statistics of the requested columns, each a
+    /// list of names.
     pub async fn chunk_stats(
         &self,
         topics: &[TopicId],
@@ -168,7 +170,7 @@ impl Catalog {
     }
 }
 
-/// Of the resource, if it is needed.
+/// The metadata column, if it is needed; else null.
 fn metadata(column: ColumnName, needed: bool) -> Sql {
     if needed { Sql::col(column) } else { Sql::cust("'null'") }
 }

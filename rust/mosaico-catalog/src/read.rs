@@ -1,4 +1,4 @@
-//! Questions to the catalog.
+//! Read access to the catalog.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -26,9 +26,9 @@ pub struct SequenceRow {
     pub created_ns: i64,
     pub finalized_ns: Option<i64>,
     pub deleting: bool,
-    /// What becomes of it if its writer vanishes.
+    /// What the daemon does with the sequence if its writer vanishes.
     pub on_error: OnError,
-    /// It was left without being finalized.
+    /// When the sequence ended without being finalized.
     pub ended_ns: Option<i64>,
 }
 
@@ -50,24 +50,24 @@ pub struct TopicRow {
     pub rows: u64,
     pub stored_bytes: u64,
     pub data_bytes: u64,
-    /// How often the writer went on after its connection broke.
+    /// Number of times that the writer resumed after its connection broke.
     pub resumed: u32,
     /// Segments of its write-ahead log that were damaged.
     pub damage: Vec<DamagedSegment>,
-    /// Its sequence was left without being finalized.
+    /// The sequence ended without being finalized.
     pub sequence_ended: bool,
     /// Lowest and highest time; `None` without rows.
     pub bounds: Option<(i64, i64)>,
 }
 
-/// A chunk, as far as readers need it.
+/// The columns of a chunk that readers need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkRow {
     pub id: ChunkId,
-    /// Rows of the topic before it, as its daemon counted.
+    /// Rows of the topic before this chunk, as counted by its daemon.
     pub row_start: u64,
     pub rows: u64,
-    /// Rows that were lost in the segment that it was made of; 0 where nobody asks.
+    /// Rows lost in the chunk's WAL segment; 0 where the caller does not need it.
     pub lost: u64,
     pub bytes: u64,
     pub data_bytes: u64,
@@ -76,7 +76,7 @@ pub struct ChunkRow {
 }
 
 impl ChunkRow {
-    /// Rows of the topic up to its end.
+    /// Rows of the topic up to the end of this chunk.
     pub fn row_end(&self) -> u64 {
         self.row_start + self.rows + self.lost
     }
@@ -149,19 +149,19 @@ impl Catalog {
         .transpose()
     }
 
-    /// Sequences that somebody may still be writing.
+    /// Sequences that are neither finalized nor ended.
     pub async fn open_sequences(&self) -> Result<Vec<SequenceId>> {
         let found =
             query("SELECT id FROM sequence WHERE finalized_ns IS NULL AND ended_ns IS NULL AND deleting = 0");
         ids(found.fetch_texts(&self.readers).await)
     }
 
-    /// Sequences whose removal was begun.
+    /// Sequences whose removal is incomplete.
     pub async fn deleting_sequences(&self) -> Result<Vec<SequenceId>> {
         ids(query("SELECT id FROM sequence WHERE deleting = 1").fetch_texts(&self.readers).await)
     }
 
-    /// Topics whose removal was begun, with their sequence.
+    /// Topics whose removal is incomplete, with their sequence.
     pub async fn deleting_topics(&self) -> Result<Vec<TopicRow>> {
         let rows = query(topic_query!("WHERE t.deleting = 1")).fetch_all(&self.readers).await;
         rows.map_err(failed)?.iter().map(topic_row).collect()
@@ -270,7 +270,7 @@ impl Catalog {
         rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Sequences with changes that were begun and not taken over.
+    /// Sequences with intents that are not reconciled.
     pub async fn pending(&self) -> Result<Vec<SequenceId>> {
         ids(query("SELECT DISTINCT sequence_id FROM pending").fetch_texts(&self.readers).await)
     }
@@ -284,13 +284,13 @@ where
     found.map_err(failed)?.into_iter().map(parse).collect()
 }
 
-/// A column of numbers that are not negative.
+/// Reads a column of non-negative numbers.
 pub(crate) fn count<T: TryFrom<i64>>(row: &Row, column: &str) -> Result<T, sqlx::Error> {
     let value: i64 = row.try_get(column)?;
     T::try_from(value).map_err(|_| sqlx::Error::Decode(format!("column {column} holds {value}").into()))
 }
 
-/// Reads a text column into a type that checks it.
+/// Reads a text column into a type that validates it.
 pub(crate) fn text<T>(
     row: &Row,
     column: &str,
@@ -372,7 +372,7 @@ pub(crate) fn chunk_row(row: &Row) -> Result<ChunkRow, sqlx::Error> {
     })
 }
 
-/// The statistics that are joined to a chunk, if there are any.
+/// The statistics that the query joined to a chunk, if there are any.
 pub(crate) fn column_stats(row: &Row) -> Result<Option<ColumnStats>, sqlx::Error> {
     if row.try_get::<Option<&str>>("path")?.is_none() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Filling a new catalog from the store, many sequences in one transaction.
+//! Bulk load of a new catalog from the store, many sequences in one transaction.
 
 use std::collections::HashSet;
 use std::iter;
@@ -17,13 +17,14 @@ use crate::sql::query;
 use crate::write::clear_pending;
 
 impl Catalog {
-    /// All sequences that are known, whatever their state.
+    /// All known sequences, in any state.
     pub async fn sequence_ids(&self) -> Result<HashSet<SequenceId>> {
         let found = query("SELECT id FROM sequence").fetch_texts(&self.readers).await;
         Ok(ids(found)?.into_iter().collect())
     }
 
-    /// Takes sequences of the store over. Returns those that are left out, since an older one has their name.
+    /// Inserts sequences from the store. Returns those that it skips because an older sequence has their
+    /// name.
     pub async fn restore_sequences(&self, states: &[SequenceState]) -> Result<Vec<SequenceId>> {
         let names: Vec<&str> = states.iter().map(|state| state.record.name.as_str()).collect();
         let mut transaction = self.transaction().await?;
@@ -40,7 +41,7 @@ impl Catalog {
         Ok(left_out.into_iter().map(|state| state.record.id).collect())
     }
 
-    /// Takes a sequence over that came into the store as a whole, and forgets the changes that were announced for it.
+    /// Inserts a sequence that was imported into the store as a whole, and deletes its intents.
     pub async fn adopt(&self, state: &SequenceState) -> Result<()> {
         let id = state.record.id;
         let mut transaction = self.transaction().await?;
@@ -56,7 +57,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Notes removals that the store has begun; the next start finishes them.
+    /// Records removals that have begun in the store; the next start finishes them.
     pub async fn announce_removals(&self, sequences: &[SequenceId]) -> Result<()> {
         if sequences.is_empty() {
             return Ok(());

@@ -1,4 +1,5 @@
-//! The rows of one sequence made anew from its records, in one step: others read the old ones or the new ones.
+//! Replaces the rows of one sequence by its records in one transaction: readers see either the old rows or
+//! the new ones.
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::state::SequenceState;
@@ -10,9 +11,10 @@ use crate::database_error::failed;
 use crate::rows::insert_states;
 use crate::sql::{Row, Transaction, query};
 
-/// What the catalog knows of a sequence and the store does not. Only where several daemons share a catalog.
+/// Facts about a sequence that are in the catalog and not in the store. They exist only where daemons share a
+/// catalog.
 struct Kept {
-    /// The last sign of life of the writer.
+    /// The last heartbeat of the writer.
     heard_at: Option<String>,
     parts: Vec<KeptPart>,
 }
@@ -29,15 +31,16 @@ struct KeptPart {
 }
 
 impl Catalog {
-    /// Whether a sequence has a row, however damaged.
+    /// Whether a sequence has a row, even a damaged one.
     pub async fn has_sequence(&self, id: SequenceId) -> Result<bool> {
         let found = query("SELECT id FROM sequence WHERE id = ?").bind(id.to_string());
         found.fetch_optional(&self.readers).await.map(|row| row.is_some()).map_err(failed)
     }
 
-    /// Puts what the store says about a sequence in the place of all that is known of it. The caller holds its lock, and
-    /// nobody notes chunks of it meanwhile. Where daemons share the catalog, a change of what is known is announced: then
-    /// the lock was not lost. False: another sequence has its name, and nothing was changed.
+    /// Replaces all rows of a sequence by the store's state. The caller owns its lock, and no daemon adds
+    /// chunks of it at the same time. If daemons share the catalog and the rows change, an intent is
+    /// recorded, which proves that the lock is still owned. False: another sequence has its name, and nothing
+    /// changes.
     pub async fn replace_sequence(&self, state: &SequenceState) -> Result<bool> {
         let change = match self.session {
             Some(_) if self.has_sequence(state.record.id).await? => Some(self.begin(state.record.id).await?),
@@ -74,7 +77,8 @@ impl Catalog {
     }
 }
 
-/// Also what damage has put elsewhere: rows of its topics and notifications are found by their ids, too.
+/// Deletes the rows of a sequence, including rows that damage attached to another sequence: topics and
+/// notifications are also found by their ids.
 async fn take_out(db: &mut Transaction, state: &SequenceState) -> Result<(), sqlx::Error> {
     let topics = json!(state.topics.iter().map(|topic| topic.record.id.to_string()).collect::<Vec<_>>());
     let notifications = json!(state.notifications.iter().map(|n| n.id.to_string()).collect::<Vec<_>>());
@@ -123,7 +127,8 @@ impl Kept {
             .await?;
         for part in self.parts {
             let topic = state.topics.iter().find(|topic| topic.record.id.to_string() == part.topic);
-            // The records of open topics tell which parts there are; those of complete ones are read no more.
+            // The records of an open topic list its writer epochs; those of a complete topic are not read any
+            // more.
             let is_one = topic.is_some_and(|topic| {
                 topic.committed_ns.is_some()
                     || topic.parts.iter().any(|known| i64::from(known.epoch) == part.number)

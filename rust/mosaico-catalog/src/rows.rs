@@ -1,4 +1,4 @@
-//! Rows of tables, many by one statement: of a new sequence, or of all of them.
+//! Inserts rows, many by one statement: of one new sequence, or of all.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::metadata::{Owner, metadata_rows};
 use crate::sql::{Parameter, Transaction, Values, query};
 use crate::writer_epochs::insert_parts;
 
-/// Values per statement; databases have a limit.
+/// Parameters per statement; databases have a limit.
 const VALUES: usize = 4000;
 
 const SEQUENCE: &str =
@@ -28,12 +28,12 @@ const CHUNK: &str =
 const COLUMN: &str = "chunk_column (topic_id, epoch, idx, path, kind, nulls, has_nan, lo, hi, low, high)";
 const NOTIFICATION: &str = "notification (id, sequence_id, topic_id, notify_type, msg, created_ns)";
 
-/// Adds rows to a table that is given with its columns.
+/// Inserts rows into `table`, given with its columns.
 pub(crate) async fn insert_rows(db: &mut Transaction, table: &str, rows: Vec<Values>) -> Result<()> {
     put_rows(db, table, rows, "").await
 }
 
-/// The same; `conflict` says what becomes of rows that are there.
+/// The same; `conflict` is the SQL for rows that exist.
 pub(crate) async fn put_rows(
     db: &mut Transaction,
     table: &str,
@@ -43,7 +43,7 @@ pub(crate) async fn put_rows(
     let Some(width) = rows.first().map(Vec::len) else { return Ok(()) };
     let places = vec!["?"; width].join(", ");
     let mut rows = rows.into_iter().peekable();
-    // Postgres takes longer to read a list of parameters than to add the rows.
+    // Postgres takes longer to parse a list of parameters than to insert the rows.
     while db.is_postgres() && rows.peek().is_some() {
         let mut columns: Vec<Values> = vec![Vec::new(); width];
         for row in rows.by_ref().take(VALUES) {
@@ -92,7 +92,7 @@ pub(crate) async fn insert_columns(db: &mut Transaction, topic: TopicId, chunk: 
     insert_rows(db, COLUMN, rows).await
 }
 
-/// Adds all that is known of sequences which are not there.
+/// Inserts all facts about sequences that have no rows.
 pub(crate) async fn insert_states(db: &mut Transaction, states: &[&SequenceState]) -> Result<()> {
     let topics = || states.iter().flat_map(|state| &state.topics);
     let chunks = || topics().flat_map(|topic| topic.chunks.iter().map(|chunk| (topic.record.id, chunk)));
@@ -132,7 +132,7 @@ pub(crate) async fn insert_states(db: &mut Transaction, states: &[&SequenceState
     Ok(())
 }
 
-/// The ids of schemas; new ones are added.
+/// The ids of schemas; inserts new ones.
 async fn schemas<'a>(
     db: &mut Transaction,
     wanted: impl Iterator<Item = &'a [u8]>,
@@ -146,7 +146,7 @@ async fn schemas<'a>(
     Ok(ids)
 }
 
-/// The id of a schema, which is added if it is new.
+/// The id of a schema; inserts a new one.
 pub(crate) async fn schema_id(db: &mut Transaction, schema: &[u8]) -> Result<i64> {
     query("INSERT INTO schema_snapshot (ipc) VALUES (?) ON CONFLICT DO NOTHING")
         .bind(schema)
@@ -173,7 +173,7 @@ fn sequence_row(record: &SequenceRecord, finalized_ns: Option<i64>, ended_ns: Op
 fn topic_row(topic: &TopicState, schema_id: Option<i64>) -> Values {
     let TopicState { record, chunks, .. } = topic;
     let sum = |of: fn(&ChunkRecord) -> u64| chunks.iter().map(of).sum::<u64>().cast_signed();
-    // Columns whose bounds are known of every chunk.
+    // Columns that have bounds in every chunk.
     let bounded =
         topic.committed_ns.and_then(|_| chunks.iter().map(|chunk| chunk.columns.len() as i64).min());
     vec![
@@ -199,7 +199,7 @@ fn topic_row(topic: &TopicState, schema_id: Option<i64>) -> Values {
     ]
 }
 
-/// What a topic's row has in the column `damage`.
+/// The value of the column `damage` of a topic's row.
 pub(super) fn damage_json(damage: &[DamagedSegment]) -> Option<String> {
     (!damage.is_empty()).then(|| serde_json::json!(damage).to_string())
 }
@@ -248,7 +248,7 @@ fn notification_row(sequence: SequenceId, record: &NotificationRecord) -> Values
     ]
 }
 
-/// Postgres has no texts with the character NUL; unknown bounds let everything through.
+/// Postgres does not store the character NUL in texts; unknown bounds match everything.
 pub fn storable_bounds(column: &ColumnStats) -> Option<&(String, String)> {
     column.bounds.as_ref().filter(|(lo, hi)| !lo.contains(NUL) && !hi.contains(NUL))
 }

@@ -1,8 +1,9 @@
-//! The database session that holds a daemon's locks, if several daemons share a store.
+//! The database session that owns a daemon's locks, if several daemons share a store.
 //!
-//! Locks are advisory locks of Postgres. They end with the session, so a daemon that is gone holds up nobody. All of them
-//! are in one session: whoever holds one never waits for a connection to get the next. Changes are announced over
-//! that session, too, so a daemon that lost its locks without noticing cannot announce any.
+//! Locks are Postgres advisory locks. They end with the session, so a dead daemon blocks no other. One
+//! session owns all locks, so a daemon that owns a lock never waits for a connection to acquire the next.
+//! Intents are recorded over the same session, so a daemon that lost its locks without noticing cannot record
+//! one.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,50 +22,50 @@ use crate::database_error::failed;
 use crate::postgres::{postgres_options, unusable};
 use crate::sql::{Row, Statement, query};
 
-/// Silence after which a daemon is taken for gone, and its lease for free.
+/// Time since the last heartbeat after which a daemon is considered dead and its leases expire.
 pub(crate) const NODE_TIMEOUT: &str = "interval '10 seconds'";
 
-/// How long an answer of the database is waited for.
+/// Timeout of a response of the database.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest pause between two looks whether a lock is free.
+/// The longest pause between two attempts to acquire a lock.
 const LONGEST_PAUSE: Duration = Duration::from_millis(60);
 
-/// Pauses between two looks whether a lock is free. Jitter, up to as much again, keeps daemons that wait for the same
-/// lock out of step.
+/// Pauses between two attempts to acquire a lock. Jitter of up to the same length desynchronizes daemons that
+/// wait for the same lock.
 const LOCK_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(4))
     .with_max_delay(LONGEST_PAUSE)
     .with_jitter()
     .without_max_times();
 
-/// How long the session of an earlier process may take to end, and its daemon to be taken for gone.
+/// Limit of the wait until the session of an earlier process ends and its daemon is considered dead.
 const EARLIER: Duration = Duration::from_secs(12);
 
-/// The lock that all daemons have together, and commands that change the store alone.
+/// The lock of the store: daemons acquire it shared, commands that change the store acquire it exclusively.
 const STORE: &str = "store";
 
-/// With whom a session has the store.
+/// How a session shares the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// With the daemons that serve it.
+    /// Shared with the daemons that serve it.
     WithOthers,
-    /// With nobody.
+    /// Exclusive.
     Alone,
 }
 
-/// Somebody else has the store: daemons at these addresses, or a command.
+/// The store is in use: by daemons at these addresses, or by a command.
 #[derive(Debug)]
 pub struct StoreBusy(pub Vec<String>);
 
-/// Why there is no session.
+/// Why the session was refused.
 #[derive(Debug)]
 enum Refusal {
     Database(SqlError),
     /// Another process has the daemon's id.
     SameDaemon,
     StoreBusy(StoreBusy),
-    /// Daemons are not taken for gone yet.
+    /// The leases of other daemons have not expired yet.
     LeaseExpiring(StoreBusy),
 }
 
@@ -74,7 +75,7 @@ impl From<SqlError> for Refusal {
     }
 }
 
-/// The session, connected when it is needed.
+/// The session; it connects on first use.
 #[derive(Debug)]
 pub struct Session {
     /// The daemon's id.
@@ -94,7 +95,7 @@ struct Held {
     names: HashMap<String, usize>,
 }
 
-/// A lock that is held, as long as the session lives.
+/// A lock; valid as long as the session lives.
 #[derive(Debug)]
 pub struct LockGuard {
     session: Arc<Session>,
@@ -121,7 +122,7 @@ impl Drop for LockGuard {
 }
 
 impl Session {
-    /// Connects for the daemon `daemon`, or for a command with its id.
+    /// Opens the session of the daemon `daemon`, or of a command with its id.
     ///
     /// # Errors
     /// [`Error::Startup`] if the database cannot be used, or another process has this id.
@@ -156,7 +157,7 @@ impl Session {
         &self.daemon
     }
 
-    /// Waits for a lock.
+    /// Waits for a lock and acquires it.
     pub async fn lock(self: &Arc<Self>, name: &str) -> Result<LockGuard> {
         let mut pauses = LOCK_BACKOFF.build();
         loop {
@@ -170,7 +171,8 @@ impl Session {
     async fn try_lock(self: &Arc<Self>, name: &str) -> Result<Option<LockGuard>> {
         let (session, name) = (Arc::clone(self), name.to_owned());
         let statement = self.locking("SELECT pg_try_advisory_lock(hashtextextended(?, 0))", &name);
-        // The lock is noted before anybody else is at the connection, and given back if the caller is gone.
+        // The lock is noted before another task gets the connection, and released if the caller was
+        // cancelled.
         self.run(statement, None, move |rows| {
             let granted: bool = rows.first().ok_or(SqlError::RowNotFound)?.try_get(0)?;
             Ok(granted.then(|| {
@@ -200,7 +202,7 @@ impl Session {
         query(text).bind(format!("mosaicod/{}/{name}", self.schema))
     }
 
-    /// Runs a statement while the lock `name` is held.
+    /// Runs a statement, provided that this session owns the lock `name`.
     pub(crate) async fn holding(self: &Arc<Self>, name: String, statement: Statement) -> Result<Vec<Row>> {
         self.run(statement, Some(name), Ok).await
     }
@@ -210,7 +212,8 @@ impl Session {
         self.run(statement, None, Ok).await
     }
 
-    /// In a task of its own: a caller that leaves does not leave an answer half-read.
+    /// Runs the statement in a task of its own, so that a cancelled caller does not leave a half-read
+    /// response on the connection.
     async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         statement: Statement,
@@ -253,7 +256,7 @@ impl Session {
         Ok(())
     }
 
-    /// Connects, and makes sure that this daemon is there once, and that it may have the store.
+    /// Connects, and checks that no other process has this daemon's id and that it may use the store.
     async fn connected(&self) -> Result<PgConnection, Refusal> {
         let begin = Instant::now();
         let mut connection = within(PgConnection::connect_with(&self.options)).await?;
@@ -283,7 +286,7 @@ impl Session {
         if self.share == Share::WithOthers {
             return Ok(None);
         }
-        // Their sessions have ended; what they sent to the store may still be on its way.
+        // Their sessions have ended; their last writes to the store may still be in flight.
         let others = self.others(connection).await?;
         Ok((!others.0.is_empty()).then_some(Refusal::LeaseExpiring(others)))
     }
@@ -293,7 +296,7 @@ impl Session {
         rows.first().ok_or(SqlError::RowNotFound)?.try_get(0)
     }
 
-    /// The daemons that run, but for this one.
+    /// The live daemons except this one.
     async fn others(&self, connection: &mut PgConnection) -> Result<StoreBusy, SqlError> {
         let known = query("SELECT to_regclass('daemon')::text").fetch_all(&mut *connection);
         let known = within(known).await?;
@@ -314,7 +317,7 @@ impl Session {
         held.names.clear();
     }
 
-    /// Ends the session.
+    /// Closes the session.
     pub async fn close(&self) {
         let mut open = self.connection.lock().await;
         if let Some(connection) = open.take() {

@@ -1,5 +1,5 @@
-//! Statements for SQLite and Postgres. They are written once, with `?` or `?1` for parameters and `json_each(?)` for
-//! a parameter that is a list; what Postgres spells differently is put right here, and nowhere else.
+//! Statements for SQLite and Postgres. Each is written once, with `?` or `?1` for parameters and
+//! `json_each(?)` for a list parameter; this module alone translates it to Postgres.
 
 use mosaico_storage::timer::Timer;
 use sea_query::{ExprTrait, SelectStatement, SqliteQueryBuilder, Value};
@@ -18,14 +18,14 @@ pub(crate) enum Connections {
     Postgres(PgPool),
 }
 
-/// Connections whose statements may be measured.
+/// Connections with optional metrics of their statements.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     pub(crate) connections: Connections,
     measure: Measure,
 }
 
-/// A transaction; undone unless it is committed.
+/// A transaction; rolled back unless it is committed.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     open: Open,
@@ -38,7 +38,7 @@ enum Open {
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
-/// Where a statement runs.
+/// Where a statement runs: a pool or a transaction.
 pub(crate) struct Place<'a> {
     at: At<'a>,
     measure: Measure,
@@ -51,7 +51,7 @@ enum At<'a> {
     Postgres(&'a mut PgConnection),
 }
 
-/// What statements are measured as, if they are.
+/// The metrics of statements, if enabled.
 #[derive(Debug, Clone, Default)]
 struct Measure(Option<(Timer, &'static str)>);
 
@@ -65,7 +65,7 @@ impl Measure {
     }
 }
 
-/// Advisory lock that makes changes by several daemons take turns, as SQLite's one writer does.
+/// Advisory lock that serializes changes by several daemons, as SQLite's one writer does.
 const CHANGES: &str = "SELECT pg_advisory_xact_lock(7293015)";
 
 impl Pool {
@@ -77,7 +77,7 @@ impl Pool {
         matches!(self.connections, Connections::Postgres(_))
     }
 
-    /// Begins a change; changes come one after the other.
+    /// Begins a change; changes are serialized.
     pub(crate) async fn begin(&self) -> Result<Transaction> {
         let open = async {
             match &self.connections {
@@ -158,7 +158,7 @@ impl<'a> From<&'a mut PgConnection> for Place<'a> {
 /// The values of a row.
 pub(crate) type Values = Vec<Parameter>;
 
-/// A parameter. Postgres wants to know the type also of what is missing.
+/// A parameter. Postgres requires the type of nulls too.
 #[derive(Debug, Clone)]
 pub(crate) enum Parameter {
     Integer(Option<i64>),
@@ -217,7 +217,7 @@ parameters! {
     &[u8] => |value| Self::Bytes(value.to_owned());
 }
 
-/// A condition or another expression of a statement that is composed at run time.
+/// An expression of a statement that is composed at run time.
 pub(crate) type Sql = sea_query::Expr;
 
 /// Table and column.
@@ -231,17 +231,18 @@ pub(crate) fn never() -> Sql {
     Sql::cust("FALSE")
 }
 
-/// All of them.
+/// Conjunction.
 pub(crate) fn all(conditions: impl IntoIterator<Item = Sql>) -> Sql {
     conditions.into_iter().reduce(Sql::and).unwrap_or_else(always)
 }
 
-/// At least one of them.
+/// Disjunction.
 pub(crate) fn any(conditions: impl IntoIterator<Item = Sql>) -> Sql {
     conditions.into_iter().reduce(Sql::or).unwrap_or_else(never)
 }
 
-/// Whether `items` has the value of a column. One parameter, so that the text of the statement stays the same.
+/// Whether `items` contains the value of a column. The list is one parameter, so the text of the statement is
+/// always the same.
 pub(crate) fn in_list<T: ToString>(column: ColumnName, items: &[T]) -> Sql {
     Sql::cust_with_exprs("? IN (SELECT value FROM json_each(?))", [Sql::col(column), Sql::val(list(items))])
 }
@@ -252,7 +253,7 @@ pub(crate) fn list<T: ToString>(items: &[T]) -> String {
     json!(items).to_string()
 }
 
-/// A statement; values are bound, never pasted.
+/// A statement; values are bound parameters, never part of the text.
 #[derive(Debug)]
 pub(crate) struct Statement {
     text: String,
@@ -265,7 +266,7 @@ pub(crate) fn query(text: impl Into<String>) -> Statement {
 }
 
 impl Statement {
-    /// One that was composed at run time; SQLite's spelling is that of all statements here.
+    /// A statement composed at run time, in SQLite's spelling as all statements here.
     pub(crate) fn composed(select: &SelectStatement) -> Result<Self> {
         let (text, values) = select.build(SqliteQueryBuilder);
         let parameter = |value| match value {
@@ -277,13 +278,13 @@ impl Statement {
         Ok(Self { text, parameters: values.into_iter().map(parameter).collect::<Result<_>>()? })
     }
 
-    /// The value of the next parameter of the text.
+    /// Binds the next parameter of the text.
     pub(crate) fn bind(mut self, value: impl Into<Parameter>) -> Self {
         self.parameters.push(value.into());
         self
     }
 
-    /// Runs it; the number of rows that were changed.
+    /// Runs the statement; returns the number of changed rows.
     pub(crate) async fn execute<'a>(self, place: impl Into<Place<'a>>) -> Result<u64> {
         let Place { at, measure } = place.into();
         let done = async {
@@ -337,7 +338,7 @@ impl Statement {
             Parameter::Real(value) => query.bind(value),
             Parameter::Text(value) => query.bind(value),
             Parameter::Bytes(value) => query.bind(value),
-            // It has no arrays; lists are JSON.
+            // SQLite has no arrays; lists are JSON.
             Parameter::Integers(values) => query.bind(json!(values).to_string()),
             Parameter::Reals(values) => query.bind(json!(values).to_string()),
             Parameter::Texts(values) => query.bind(json!(values).to_string()),
@@ -366,7 +367,7 @@ fn postgres_rows(rows: Vec<PgRow>) -> Vec<Row> {
     rows.into_iter().map(Row::Postgres).collect()
 }
 
-/// A row of an answer.
+/// A row of a result.
 pub(crate) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
@@ -392,7 +393,7 @@ impl<T: sqlx::ColumnIndex<SqliteRow> + sqlx::ColumnIndex<PgRow>> Column for T {}
 
 const LIST: &str = "json_each(";
 
-/// Numbered parameters, and lists as Postgres reads them.
+/// Translates to numbered parameters and Postgres's list syntax.
 fn in_postgres(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 32);
     let mut rest = text;

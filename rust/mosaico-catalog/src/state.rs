@@ -1,4 +1,4 @@
-//! Everything that the catalog knows about a sequence, in the form that the store's records have.
+//! All facts that the catalog has about a sequence, in the form of the store's records.
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
@@ -11,7 +11,7 @@ use crate::read::{ChunkRow, TopicRow, chunk_row, column_stats, count, text};
 use crate::sql::{Row, query};
 
 impl Catalog {
-    /// What is wrong with the file itself; empty if nothing is. A database server looks after its own.
+    /// Problems of the database file itself; empty if there are none. A database server checks its own files.
     pub async fn integrity(&self) -> Result<Vec<String>> {
         if self.readers.is_postgres() {
             return Ok(Vec::new());
@@ -20,14 +20,14 @@ impl Catalog {
         Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
-    /// All about a sequence; `None` if it is not known, or being removed.
+    /// All facts about a sequence; `None` if it is unknown or being removed.
     pub async fn state(&self, id: SequenceId) -> Result<Option<SequenceState>> {
         let Some(row) = self.sequence_by_id(id).await?.filter(|row| !row.deleting) else { return Ok(None) };
         let mut topics = Vec::new();
         for topic in self.topics(id).await? {
             let (parts, uploaded) = match topic.committed_ns {
                 None => self.part_records(&topic).await?,
-                // They matter while a topic is recorded.
+                // Only the record of an open topic has them.
                 Some(_) => (Vec::new(), None),
             };
             topics.push(TopicState {
@@ -115,7 +115,7 @@ impl From<&TopicRow> for TopicRecord {
     }
 }
 
-/// A chunk with one of its columns, or with none if it has none.
+/// A chunk with one of its columns, or without one if it has no columns.
 fn chunk_record(row: &Row) -> Result<ChunkRecord, sqlx::Error> {
     let ChunkRow { id, row_start, rows, bytes, data_bytes, ts_min, ts_max, .. } = chunk_row(row)?;
     Ok(ChunkRecord {

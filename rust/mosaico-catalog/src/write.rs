@@ -25,7 +25,7 @@ impl Catalog {
         Ok(transaction)
     }
 
-    /// Ends a transaction.
+    /// Commits a transaction.
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<()> {
         crash_points::point();
         transaction.commit().await.map_err(failed)?;
@@ -41,7 +41,8 @@ impl Catalog {
             .await
             .map_err(failed)?;
         if announced == 0 && self.session.is_some() {
-            // Another daemon took this one for gone and settled the sequence. The store is asked once more.
+            // Another daemon considered this one dead and reconciled the sequence. The store is read once
+            // more.
             return Err(Error::StoreUnavailable("changing a sequence".into()));
         }
         self.commit(transaction).await?;
@@ -49,7 +50,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Announces a change of a sequence's records.
+    /// Records the intent of a change of a sequence's records.
     pub async fn begin(&self, sequence: SequenceId) -> Result<Change> {
         crash_points::point();
         let rows = match &self.session {
@@ -66,7 +67,7 @@ impl Catalog {
         Ok(Change::new(row, sequence, &self.unsettled))
     }
 
-    /// Takes over a created sequence.
+    /// Applies the creation of a sequence.
     pub async fn sequence_created(&self, change: Change, record: &SequenceRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         insert_sequence(&mut transaction, record).await?;
@@ -74,14 +75,14 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Takes over a finalization.
+    /// Applies the finalization of a sequence.
     pub async fn sequence_finalized(&self, change: Change, id: SequenceId, at_ns: i64) -> Result<()> {
         let mut transaction = self.transaction().await?;
         self.finalize(&mut transaction, id, at_ns).await?;
         self.finish(transaction, change).await
     }
 
-    /// Takes over the end of a sequence that is not finalized, with the notification about it.
+    /// Applies the end of a sequence that is not finalized, with its notification.
     pub async fn sequence_ended(
         &self,
         change: Change,
@@ -97,7 +98,7 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Takes over a created topic.
+    /// Applies the creation of a topic.
     pub async fn topic_created(&self, change: Change, record: &TopicRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         insert_topic(&mut transaction, record).await?;
@@ -107,14 +108,14 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Takes over a schema snapshot.
+    /// Applies a schema snapshot.
     pub async fn topic_schema(&self, change: Change, id: TopicId, schema: &[u8]) -> Result<()> {
         let mut transaction = self.transaction().await?;
         set_schema(&mut transaction, id, schema).await?;
         self.finish(transaction, change).await
     }
 
-    /// Takes over a completed upload.
+    /// Applies a completed upload.
     pub async fn topic_committed(
         &self,
         change: Change,
@@ -127,14 +128,14 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Takes over how often a writer went on.
+    /// Applies the number of times that a writer resumed.
     pub async fn topic_resumed(&self, change: Change, id: TopicId, times: u32) -> Result<()> {
         let mut transaction = self.transaction().await?;
         set_resumed(&mut transaction, id, times).await?;
         self.finish(transaction, change).await
     }
 
-    /// Takes over which segments of a topic's write-ahead log are damaged, with the notification of it.
+    /// Applies the list of damaged WAL segments of a topic, with its notification.
     pub async fn topic_damaged(
         &self,
         change: Change,
@@ -150,8 +151,8 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Takes over a chunk. It needs no announcement if nobody but this daemon has to know: its log segment is one.
-    /// Doing it twice changes nothing.
+    /// Applies a chunk. It needs no intent if only this daemon has to know of it: its WAL segment serves as
+    /// one. Idempotent.
     pub async fn chunk_stored(
         &self,
         change: Option<Change>,
@@ -167,7 +168,7 @@ impl Catalog {
         }
     }
 
-    /// Takes over a notification.
+    /// Applies a notification.
     pub async fn notified(
         &self,
         change: Change,
@@ -179,7 +180,7 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Takes over the removal of notifications.
+    /// Applies the removal of notifications.
     pub async fn notifications_purged(
         &self,
         change: Change,
@@ -210,7 +211,7 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
-    /// Forgets a sequence whose files are gone, with the changes that were announced for it.
+    /// Deletes a sequence whose files are deleted, and its intents.
     pub async fn forget_sequence(&self, id: SequenceId) -> Result<()> {
         let mut transaction = self.transaction().await?;
         delete_sequence(&mut transaction, id).await?;
@@ -220,7 +221,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Forgets a topic whose files are gone.
+    /// Deletes a topic whose files are deleted.
     pub async fn forget_topic(&self, id: TopicId) -> Result<()> {
         let mut transaction = self.transaction().await?;
         query("DELETE FROM topic WHERE id = ?")
@@ -232,13 +233,13 @@ impl Catalog {
     }
 }
 
-/// Tells whether that is new.
+/// Returns whether the row changed.
 pub(crate) async fn set_finalized(db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<bool> {
     set_once(db, "UPDATE sequence SET finalized_ns = ? WHERE id = ? AND finalized_ns IS NULL", id, at_ns)
         .await
 }
 
-/// Tells whether that is new.
+/// Returns whether the row changed.
 pub(crate) async fn set_ended(db: &mut Transaction, id: SequenceId, at_ns: i64) -> Result<bool> {
     set_once(db, "UPDATE sequence SET ended_ns = ? WHERE id = ? AND ended_ns IS NULL", id, at_ns).await
 }
@@ -278,7 +279,7 @@ pub(crate) async fn set_schema(db: &mut Transaction, id: TopicId, schema: &[u8])
     Ok(())
 }
 
-/// Tells whether that is new.
+/// Returns whether the row changed.
 pub(crate) async fn set_committed(db: &mut Transaction, id: TopicId, at_ns: i64) -> Result<bool> {
     let statement = "UPDATE topic SET committed_ns = ?, bounded = ( \
              SELECT coalesce(min(n), 0) FROM ( \
@@ -300,7 +301,7 @@ pub(crate) async fn set_resumed(db: &mut Transaction, id: TopicId, times: u32) -
     Ok(())
 }
 
-/// Tells whether that is new.
+/// Returns whether the chunk is new.
 pub(crate) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &ChunkRecord) -> Result<bool> {
     let inserted = query(
         "INSERT INTO chunk (topic_id, epoch, idx, row_start, row_count, bytes, data_bytes, ts_min, ts_max, crc32) \
@@ -341,7 +342,7 @@ pub(crate) async fn insert_chunk(db: &mut Transaction, topic: TopicId, chunk: &C
     Ok(true)
 }
 
-/// Tells whether that is new.
+/// Returns whether the notification is new.
 pub(crate) async fn insert_notification(
     db: &mut Transaction,
     sequence: SequenceId,

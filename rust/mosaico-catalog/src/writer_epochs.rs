@@ -1,4 +1,4 @@
-//! Parts of topics: which daemon received which rows. Only where several daemons share a catalog.
+//! Writer epochs of topics: which daemon received which rows. They exist only where daemons share a catalog.
 
 use std::collections::HashMap;
 
@@ -15,40 +15,40 @@ use crate::read::{TopicRow, count, text};
 use crate::session::NODE_TIMEOUT;
 use crate::sql::{Row, Transaction, query};
 
-/// Rows of a topic that one daemon received, from one put or several.
+/// A writer epoch: rows of a topic that one daemon received, from one put or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochRow {
     pub number: u32,
     /// The id of the daemon.
     pub daemon: String,
-    /// Rows of the topic in earlier parts.
+    /// Rows of the topic in earlier epochs.
     pub row_start: u64,
-    /// Where its writer went on; rows before come from the log of earlier parts in the store.
+    /// Row at which the writer resumed; earlier rows come from the replicated WAL of earlier epochs.
     pub resumed_at: u64,
-    /// What the daemon acknowledged is in the store.
+    /// The store has all rows that the daemon acknowledged.
     pub wal_in_store: bool,
-    /// Rows of the topic, if this was its last part.
+    /// Rows of the topic, if this was its last epoch.
     pub row_end: Option<u64>,
-    /// Not 0: the daemon may have rows in its log.
+    /// Not 0: the daemon may have rows in its WAL.
     pub busy: i64,
 }
 
-/// What other daemons made of a topic that is live here.
+/// State that other daemons gave a topic that is active here.
 #[derive(Debug)]
 pub struct Fate {
     pub topic: TopicId,
-    /// The last part and its daemon.
+    /// The last epoch and its daemon.
     pub last: Option<(u32, String)>,
 }
 
 impl Catalog {
-    /// The parts of a topic, in order.
+    /// The writer epochs of a topic, in order.
     pub async fn parts(&self, topic: TopicId) -> Result<Vec<EpochRow>> {
         if self.session.is_none() { Ok(Vec::new()) } else { self.part_rows(topic).await }
     }
 
-    /// The parts of a topic as the store's records have them, when they began apart; and its rows, if its upload has
-    /// ended.
+    /// The epoch records of a topic, if its epochs have records of their own, and its row count, if its
+    /// upload has ended.
     pub async fn part_records(&self, topic: &TopicRow) -> Result<(Vec<EpochRecord>, Option<u64>)> {
         if !self.readers.is_postgres() {
             return Ok((Vec::new(), None));
@@ -90,21 +90,21 @@ impl Catalog {
         rows.iter().map(part).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Takes over that a part was begun.
+    /// Applies the begin of a writer epoch.
     pub async fn part_begun(&self, change: Change, topic: TopicId, part: &EpochRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
         insert_part(&mut transaction, topic, part).await?;
         self.finish(transaction, change).await
     }
 
-    /// Takes over that the upload ended with this many rows; `None`: that it goes on.
+    /// Applies the end of the upload with this many rows; `None`: the upload continues.
     pub async fn upload_ended(&self, change: Change, topic: TopicId, rows: Option<u64>) -> Result<()> {
         let mut transaction = self.transaction().await?;
         set_uploaded(&mut transaction, topic, rows).await?;
         self.finish(transaction, change).await
     }
 
-    /// Those of `topics` that another daemon than `us` records now, and where that one is reached.
+    /// The `topics` that a daemon other than `us` records now, and its address.
     pub async fn recorders(&self, topics: &[TopicId], us: &str) -> Result<HashMap<TopicId, String>> {
         let ids: Vec<String> = topics.iter().map(ToString::to_string).collect();
         let rows = query(format!(
@@ -122,7 +122,7 @@ impl Catalog {
         rows.iter().map(place).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Notes that the log of its daemon gets rows of a part.
+    /// Records that the daemon's WAL receives rows of an epoch.
     pub async fn part_used(&self, topic: TopicId, number: u32) -> Result<()> {
         query("UPDATE writer_epoch SET busy = busy + 1 WHERE topic_id = ? AND epoch = ?")
             .bind(topic.to_string())
@@ -133,7 +133,7 @@ impl Catalog {
             .map_err(failed)
     }
 
-    /// Parts of which the log of a daemon may have rows, with the count of their puts.
+    /// Epochs that may have rows in a daemon's WAL, with the number of their puts.
     pub async fn busy_parts(&self, daemon: &str) -> Result<Vec<(TopicId, u32, i64)>> {
         let rows = query("SELECT topic_id, epoch, busy FROM writer_epoch WHERE daemon = ? AND busy > 0")
             .bind(daemon)
@@ -147,7 +147,7 @@ impl Catalog {
         rows.iter().map(part).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Notes that all rows of a part are in chunks, unless a put came since `busy` was read.
+    /// Records that chunks have all rows of an epoch, unless a put began since the caller read `busy`.
     pub async fn part_done(&self, topic: TopicId, number: u32, busy: i64) -> Result<()> {
         query("UPDATE writer_epoch SET busy = 0 WHERE topic_id = ? AND epoch = ? AND busy = ?")
             .bind(topic.to_string())
@@ -159,7 +159,7 @@ impl Catalog {
             .map_err(failed)
     }
 
-    /// What became of `topics`; those that are missing were deleted.
+    /// The state of `topics`; deleted topics are missing.
     pub async fn topic_states(&self, topics: &[TopicId]) -> Result<Vec<Fate>> {
         let ids: Vec<String> = topics.iter().map(ToString::to_string).collect();
         let rows = query(
@@ -212,7 +212,7 @@ pub(crate) async fn set_uploaded(db: &mut Transaction, topic: TopicId, rows: Opt
     .map_err(failed)
 }
 
-/// Takes over which daemons received the rows of an open topic.
+/// Inserts which daemons received the rows of an open topic.
 pub(crate) async fn insert_parts(db: &mut Transaction, topic: &TopicState) -> Result<()> {
     for part in &topic.parts {
         insert_part(db, topic.record.id, part).await?;

@@ -1,4 +1,4 @@
-//! Topics as columns: one as the daemon sends it, or several merged by time.
+//! Reads topics as columns: one topic as the daemon sends it, or several merged by time.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -20,27 +20,28 @@ use crate::merge::{Merge, Run};
 use crate::read_ahead::{ReadAhead, batch_bytes};
 use crate::stream::TopicStream;
 
-/// A merged batch is handed out when it has so many rows or bytes.
+/// A merged batch is complete when it has this many rows or this many bytes.
 const MERGED_ROWS: usize = 64 << 10;
 const MERGED_BYTES: usize = 4 << 20;
 
-/// How long followed topics are waited for at once.
+/// Longest single wait for rows of followed topics.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// What is to be read.
+/// The topics to read, and how.
 #[derive(Debug, Clone)]
 pub struct ReadPlan {
     /// Locators of the topics, `sequence/topic`.
     pub topics: Vec<String>,
-    /// The times wanted.
+    /// The time window.
     pub window: TimeWindow,
-    /// Columns and conditions. Of one topic, columns are named as they are stored; of merged ones below their tag.
+    /// Columns and conditions. Columns of one topic have their stored names; those of merged topics have
+    /// their tag as prefix.
     pub selection: Selection,
-    /// Merge the topics and tell them apart by a column, even if it is only one.
+    /// Merge the topics and identify them in a column, even if there is only one topic.
     pub merged: bool,
-    /// Go on with what is recorded meanwhile; a row waits so long for earlier ones of silent topics.
+    /// Follow topics while they are recorded; a row waits this long for earlier rows of silent topics.
     pub follow: Option<Duration>,
-    /// The budget for batches that wait.
+    /// The budget of batches that are read ahead.
     pub read_ahead: ReadAhead,
 }
 
@@ -61,10 +62,10 @@ impl Batches {
         }
     }
 
-    /// The next batch (never empty), or `None` at the end. A call that is dropped loses nothing.
+    /// The next batch (never empty), or `None` at the end. Cancel-safe.
     ///
     /// # Errors
-    /// Whatever ended a stream early, again at every later call.
+    /// The error that ended a stream early; every later call returns it again.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         match &mut self.0 {
             Source::One(stream) => stream.next().await,
@@ -77,7 +78,8 @@ impl Client {
     /// Opens the topics of `plan` as columns.
     ///
     /// # Errors
-    /// The server's refusal, columns or conditions that fit none of the topics, or topics that cannot be merged.
+    /// The server's refusal, columns or conditions that fit none of the topics, or topics that cannot be
+    /// merged.
     pub async fn batches(&self, plan: &ReadPlan) -> Result<Batches> {
         let infos = plan.topics.iter().map(|topic| self.info(topic, plan.window));
         let infos = try_join_all(infos).await?;
@@ -117,7 +119,7 @@ impl Client {
     }
 }
 
-/// What the catalog tells about a topic.
+/// The catalog's facts about a topic.
 struct Topic {
     name: String,
     tag: String,
@@ -149,12 +151,12 @@ impl Topic {
         Err(Error::new(ErrorKind::FailedPrecondition, message))
     }
 
-    /// The part of a merged column's path that lies below the topic's tag.
+    /// The part of a merged column's path after the topic's tag.
     fn below<'a>(&self, column: &'a str) -> Option<&'a str> {
         column.strip_prefix(self.tag.as_str())?.strip_prefix('.')
     }
 
-    /// What `column` of the merged topics means here.
+    /// The columns of this topic that `column` of the merged topics names.
     fn columns(&self, column: &str) -> Vec<String> {
         let fields = self.schema.fields();
         if column == self.tag {
@@ -167,7 +169,7 @@ impl Topic {
     }
 }
 
-/// A condition has to be about the topics.
+/// Checks that the condition names columns of the topics.
 fn check_condition(selection: &Selection, topics: &[Topic]) -> Result<()> {
     let conditions = selection.conditions().map_err(SelectError::from)?;
     let mut strange = None;
@@ -191,7 +193,7 @@ fn tags(topics: &[Topic]) -> String {
     format!("the tags {}", tags.join(", "))
 }
 
-/// The columns of merged topics, sorted by topic; each has to mean something for one of them.
+/// The columns of merged topics, sorted by topic; each has to name a column of at least one topic.
 fn split(columns: &[String], selection: &Selection, topics: &[Topic]) -> Result<Vec<Selection>> {
     let mut found = vec![Vec::new(); topics.len()];
     for column in columns {
@@ -210,7 +212,7 @@ fn split(columns: &[String], selection: &Selection, topics: &[Topic]) -> Result<
 }
 
 fn unknown(column: &str, topics: &[Topic]) -> Error {
-    // The topic's own words say which fields its class has.
+    // The topic's own error lists the fields of its class.
     if let Some((topic, path)) = topics.iter().find_map(|topic| Some((topic, topic.below(column)?)))
         && let Err(error) = Projection::new(&topic.schema, &[path.to_owned()])
     {
@@ -226,12 +228,12 @@ fn unknown(column: &str, topics: &[Topic]) -> Error {
     Error::new(ErrorKind::InvalidInput, message)
 }
 
-/// Topics in time order, gathered into batches.
+/// Topics in time order, collected into batches.
 struct Merged {
     merge: Merge,
     layout: Layout,
     live: bool,
-    /// Where the current batch of each topic lies in what is gathered.
+    /// Index of each topic's current batch among the collected batches.
     open: Vec<Option<usize>>,
     gathered: Gathered,
 }

@@ -30,7 +30,7 @@ pub(crate) async fn action<T: DeserializeOwned>(
     }
 }
 
-/// The catalog's answer about a sequence or topic.
+/// The catalog's facts about a sequence or topic.
 pub(crate) async fn info(flight: &mut Flight, command: &InfoCommand) -> Result<Info> {
     let command = serde_json::to_vec(command).expect("plain fields are JSON");
     let answer = flight.get_flight_info(FlightDescriptor::new_cmd(command)).await?;

@@ -1,3 +1,5 @@
+//! The client: one connection for control calls, a pool for data.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,10 +35,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and waits until the server answers.
+    /// Connects and waits until the server responds.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Deadline`] if it does not within `timeout`.
+    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Deadline`] if it does not respond within `timeout`.
     pub async fn connect(target: Target, timeout: Duration) -> Result<Self> {
         let pool = Pool::new(target.clone(), timeout);
         let greet = async {
@@ -52,12 +54,12 @@ impl Client {
         Ok(Self { control, pool: Arc::new(pool), target, server })
     }
 
-    /// Where the daemon is.
+    /// Address of the daemon.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// `mosaicolabs/<version>` for our daemon, `None` for others: those send no acknowledgements.
+    /// `mosaicolabs/<version>` for a native daemon, `None` for others, which send no acknowledgements.
     pub fn server(&self) -> Option<&str> {
         self.server.as_deref()
     }
@@ -65,15 +67,16 @@ impl Client {
     /// Runs an action; an answer without content is `None`.
     ///
     /// # Errors
-    /// The server's refusal, or an answer that cannot be understood.
+    /// The server's refusal, or an answer that cannot be parsed.
     pub async fn action<T: DeserializeOwned>(&self, name: &str, body: &impl Serialize) -> Result<Option<T>> {
         calls::action(&mut self.control.clone(), name, body).await
     }
 
-    /// Runs an action of an open recording; a server that went away is waited for up to `reconnect_timeout`.
+    /// Runs an action of an open recording; if the server is away, waits for it for up to
+    /// `reconnect_timeout`.
     ///
     /// # Errors
-    /// The server's refusal, an answer that cannot be understood, or that the server did not come back.
+    /// The server's refusal, an answer that cannot be parsed, or that the server did not return in time.
     pub async fn recording_action(
         &self,
         name: &str,
@@ -84,7 +87,7 @@ impl Client {
             .await
     }
 
-    /// A daemon in this process that ended does not come back.
+    /// The reconnect timeout; zero for a daemon in this process, which does not restart.
     fn reconnect_timeout(&self, asked: Duration) -> Duration {
         match self.target {
             Target::Tcp(_) => asked,
@@ -105,17 +108,17 @@ impl Client {
         Ok(names)
     }
 
-    /// The catalog's answer about a sequence or topic; `window` goes into the tickets.
+    /// The catalog's facts about a sequence or topic; `window` is part of the tickets.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], or what else the server says.
+    /// [`ErrorKind::NotFound`], or another refusal by the server.
     pub async fn info(&self, locator: &str, window: TimeWindow) -> Result<Info> {
         let mut command = InfoCommand::new(locator, window);
         command.system_info = self.server.is_some();
         calls::info(&mut self.control.clone(), &command).await
     }
 
-    /// Opens the lane of a topic that `topic_create` just registered.
+    /// Opens the lane of a topic that `topic_create` has just created.
     ///
     /// # Errors
     /// If no connection can be opened, or a column of `schema` cannot be built row by row.
@@ -126,7 +129,7 @@ impl Client {
         Lane::open(lease, put, schema, config, self.server.is_some())
     }
 
-    /// Opens the stream behind a ticket.
+    /// Opens the stream of a ticket.
     ///
     /// # Errors
     /// The server's refusal.
@@ -134,10 +137,10 @@ impl Client {
         TopicStream::open(self.pool.get().await?, ticket, read_ahead, self.options(false), |_| Ok(None)).await
     }
 
-    /// Opens the stream behind a ticket; it sends new rows until the topic is complete.
+    /// Opens the stream of a ticket; the server sends new rows until the topic is complete.
     ///
     /// # Errors
-    /// The server's refusal; [`ErrorKind::Unimplemented`] of a server that is not ours.
+    /// The server's refusal; [`ErrorKind::Unimplemented`] for a server that is not native.
     pub async fn follow(&self, ticket: Vec<u8>, read_ahead: ReadAhead) -> Result<TopicStream> {
         self.check_follow()?;
         TopicStream::open(self.pool.get().await?, ticket, read_ahead, self.options(true), |_| Ok(None)).await
@@ -155,8 +158,8 @@ impl Client {
         Err(Error::new(ErrorKind::Unimplemented, message))
     }
 
-    /// Opens the stream behind a ticket of a topic with this ontology tag, restricted to `selection`: by the server if
-    /// it is ours, else on this side.
+    /// Opens the stream of a ticket of a topic with this ontology tag, restricted to `selection`. A native
+    /// server evaluates the selection; otherwise the client does.
     ///
     /// # Errors
     /// The server's refusal, or a selection that does not fit the topic.

@@ -1,3 +1,5 @@
+//! Connections to the daemon: addresses, channels, and the pool for data.
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,33 +16,33 @@ use tonic::transport::{Endpoint, Uri};
 use crate::error::{Error, Result, root_cause};
 use crate::request_id::Named;
 
-/// A Flight client over one of our channels.
+/// A Flight client over a channel of this crate.
 pub(crate) type Flight = FlightServiceClient<Named>;
 
-/// Bytes a peer may send on one stream before we read them.
+/// HTTP/2 window of a stream: bytes that the peer may send before this side reads them.
 const STREAM_WINDOW: u32 = 1 << 19;
 
-/// The window of a whole connection must never be what stops a stream: streams that wait for their turn in
-/// a merge would then starve the one that the merge waits for. HTTP/2's maximum leaves it to the streams.
+/// HTTP/2 window of a connection: the maximum. It must never block a stream, otherwise streams that wait for
+/// their turn in a merge would starve the stream that the merge needs.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
-/// A server that vanished without a word is noticed after these two.
+/// A server that vanished is detected after these two durations.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Long-lived calls on one connection; servers refuse more than 100 to 200.
+/// Maximum of long-lived calls on one connection; servers refuse more than 100 to 200.
 const STREAMS_PER_CONNECTION: usize = 64;
 
 /// Opens in-process connections to a daemon in the same process.
 pub trait Connector: Send + Sync {
-    /// Our end of a new connection.
+    /// The client's end of a new connection.
     ///
     /// # Errors
-    /// If the daemon is gone.
+    /// If the daemon has ended.
     fn open(&self) -> io::Result<DuplexStream>;
 }
 
-/// Where the daemon is.
+/// Location of the daemon.
 #[derive(Clone)]
 pub enum Target {
     /// Over TCP.
@@ -49,8 +51,8 @@ pub enum Target {
     InProcess(Arc<dyn Connector>),
 }
 
-/// Where daemons listen that serve the same store. Connections go to the current one; when it is not reachable, to the
-/// next one that is, which is the current one then.
+/// Addresses of daemons that serve the same store. The client connects to the current one; if that is
+/// unreachable, the next reachable one becomes the current one.
 #[derive(Debug, Clone)]
 pub struct Addresses {
     all: Arc<[(String, u16)]>,
@@ -58,10 +60,10 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Hosts (names or addresses) and ports, the first one to begin with.
+    /// Hosts (names or addresses) and ports; the first one is the current one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] if there are none, or one is no host.
+    /// [`ErrorKind::InvalidInput`] if the list is empty, or an entry is not a host.
     pub fn new(all: impl IntoIterator<Item = (String, u16)>) -> Result<Self> {
         let all: Arc<[(String, u16)]> = all.into_iter().collect();
         if all.is_empty() {
@@ -106,7 +108,7 @@ impl std::fmt::Display for Addresses {
 }
 
 fn endpoint(host: &str, port: u16) -> Result<Endpoint> {
-    // An IPv6 address stands in brackets in a URI.
+    // A URI has brackets around an IPv6 address.
     let uri = if host.contains(':') && !host.starts_with('[') {
         format!("http://[{host}]:{port}")
     } else {
@@ -170,7 +172,8 @@ impl Target {
     }
 }
 
-/// Connections for data. Topics get one of their own as long as there are few; then the least busy one.
+/// Connections for data. Each topic gets a connection of its own up to a limit; further topics use the least
+/// busy one.
 pub(crate) struct Pool {
     target: Target,
     timeout: Duration,
@@ -184,7 +187,7 @@ struct Pooled {
     calls: Arc<()>,
 }
 
-/// A pooled connection in use; dropping it makes room for another call.
+/// A pooled connection in use; dropping it releases its place.
 pub(crate) struct Lease {
     pub(crate) flight: Flight,
     _call: Arc<()>,
@@ -217,7 +220,7 @@ impl Pool {
         Ok(lease)
     }
 
-    /// The least busy connection, unless a new one is due.
+    /// The least busy connection, unless the pool has to open a new one.
     fn idle(&self) -> Option<Lease> {
         let open = self.open.lock();
         let least = open.iter().min_by_key(|pooled| pooled.load())?;
@@ -230,7 +233,7 @@ impl Pool {
     }
 }
 
-/// Messages may be as large as one row; how many are in flight is bounded elsewhere.
+/// Messages may be as large as one row; other limits bound the number in flight.
 fn flight(channel: Named) -> Flight {
     Flight::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX)
 }

@@ -1,3 +1,5 @@
+//! Errors of this crate, and how gRPC statuses become errors.
+
 use std::fmt;
 
 use mosaico_select::SelectError;
@@ -7,16 +9,16 @@ use mosaico_wire::REQUEST_ID_HEADER;
 /// The result of every call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failed call: what a caller can act on, and a message with the offending value.
+/// A failed call: a kind for the caller's handling, and a message with the offending value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// What a handler can act on.
+    /// Kind, for the caller's handling.
     pub kind: ErrorKind,
-    /// What happened, for programs.
+    /// Stable code, for programs.
     pub code: ErrorCode,
-    /// What happened, with the offending value and the way out.
+    /// Text for people, with the offending value and the remedy.
     pub message: String,
-    /// The name of the call in the log of a server of ours.
+    /// The request ID in the log of a native server.
     pub request_id: Option<String>,
 }
 
@@ -26,7 +28,7 @@ impl Error {
         Self::with_code(kind.code(), message)
     }
 
-    /// An error of which more is known than its kind.
+    /// An error with a code that is more specific than its kind.
     pub fn with_code(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { kind: code.kind(), code, message: message.into(), request_id: None }
     }
@@ -51,7 +53,7 @@ impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
         let request_id = status.metadata().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
         let request_id = request_id.map(str::to_owned);
-        // A status with a source was made on this side, out of a transport that broke.
+        // A status with a source was created on this side, from a broken transport.
         if let Some(source) = std::error::Error::source(&status) {
             let message = format!("the connection broke: {}", root_cause(source));
             return Self { request_id, ..Self::new(ErrorKind::Unavailable, message) };
@@ -94,7 +96,7 @@ impl From<arrow::error::ArrowError> for Error {
     }
 }
 
-/// The innermost cause; the outer ones only say that something failed.
+/// The innermost cause; the outer ones only report that something failed.
 pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

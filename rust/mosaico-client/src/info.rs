@@ -1,9 +1,9 @@
-//! What a daemon answers about a sequence or a topic.
+//! A daemon's facts about a sequence or a topic.
 
 use arrow::datatypes::Schema;
 use mosaico_wire::metadata::{EndpointMetadata, SystemInfo};
 
-/// Where to read one topic.
+/// Endpoint of one topic.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// `sequence/topic`.
@@ -14,13 +14,13 @@ pub struct Endpoint {
     pub metadata: EndpointMetadata,
 }
 
-/// The catalog's answer about a sequence or topic; no data moved.
+/// The catalog's facts about a sequence or topic, without its data.
 #[derive(Debug, Clone)]
 pub struct Info {
     /// The stored schema (no fields for a sequence) with the resource's metadata.
     pub schema: Schema,
     /// One per topic, in the server's order.
     pub endpoints: Vec<Endpoint>,
-    /// Size and state; `None` from servers that are not ours.
+    /// Size and state; `None` from servers that are not native.
     pub system: Option<SystemInfo>,
 }

@@ -1,3 +1,5 @@
+//! Heartbeats that keep the sequence of a silent writer open.
+
 use std::time::Duration;
 
 use mosaico_types::ErrorKind;
@@ -9,16 +11,16 @@ use tokio::time::{sleep, timeout};
 use crate::client::Client;
 use crate::error::{Error, Result};
 
-/// Signs of life per time-out: one that is lost or late does no harm.
+/// Heartbeats per timeout: a lost or late one has no effect.
 const PER_TIMEOUT: u32 = 3;
 
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// Pause before a sign that did not arrive is sent again, and the time for its answer.
+/// Pause before a failed heartbeat is repeated, and the timeout of its answer.
 const RETRY: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Tells the daemon that the writer of a sequence is still there, from time to time, until this is dropped.
+/// Sends heartbeats for the writer of a sequence until it is dropped.
 #[derive(Debug)]
 pub struct KeepAlive(AbortHandle);
 
@@ -29,8 +31,8 @@ impl Drop for KeepAlive {
 }
 
 impl Client {
-    /// Keeps the sequence that `key` opens from being ended while its writer is silent. `None`: this daemon does not
-    /// end sequences. Called on a tokio runtime.
+    /// Prevents the daemon from ending the sequence of `key` while its writer is silent. `None`: this daemon
+    /// does not end sequences. Call it on a tokio runtime.
     pub fn keep_alive(&self, sequence: String, key: String) -> Option<KeepAlive> {
         self.server()?;
         let work = tell(self.clone(), SequenceKey { name: sequence, key });
@@ -49,7 +51,7 @@ async fn tell(client: Client, body: SequenceKey) {
                 None => return,
             },
             Err(error) if error.kind.is_retryable() => sleep(RETRY).await,
-            // The sequence was ended or removed; the writer's next call says so.
+            // The sequence was ended or removed; the writer's next call returns the error.
             Err(_) => return,
         }
     }

@@ -1,3 +1,5 @@
+//! Lanes: one topic being written.
+
 mod backpressure;
 mod batch;
 mod budget;
@@ -24,31 +26,32 @@ use crate::rows::RowBuffer;
 pub use budget::LaneBudget;
 pub use spill::SpillConfig;
 
-/// When batches are cut, and how much may wait to be sent.
+/// Limits of a lane: when it cuts batches, and how much it may queue.
 #[derive(Debug, Clone)]
 pub struct LaneConfig {
-    /// A batch is cut when it holds this many bytes; 0 sends every row alone.
+    /// A batch is cut when it has this many bytes; 0 sends every row alone.
     pub max_batch_bytes: usize,
-    /// A batch is cut when it holds this many rows.
+    /// A batch is cut when it has this many rows.
     pub max_batch_records: usize,
     /// A batch is cut when its first row is this old.
     pub max_batch_age: Duration,
-    /// What may wait, together with the other lanes of the same recording.
+    /// The byte budget, shared with the other lanes of the same recording.
     pub budget: LaneBudget,
-    /// How long a server that went away is waited for. Only servers that acknowledge can be gone on with.
+    /// How long the lane waits for a server that is away. Only with servers that acknowledge can an upload
+    /// resume.
     pub reconnect_timeout: Duration,
 }
 
-/// What became of the rows so far; `pushed >= sent >= durable`.
+/// Progress of the rows; `pushed >= sent >= durable`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LaneStats {
     /// Rows accepted.
     pub pushed: u64,
-    /// Rows handed to the network.
+    /// Rows passed to the network.
     pub sent: u64,
-    /// Rows that the server acknowledged as durable; never more than 0 on a server without acknowledgements.
+    /// Rows that the server acknowledged as durable; always 0 on a server without acknowledgements.
     pub durable: u64,
-    /// Bytes in memory that wait to be sent, or to be acknowledged.
+    /// Bytes in memory that are not sent or not acknowledged yet.
     pub queued_bytes: usize,
 }
 
@@ -57,7 +60,7 @@ struct Progress {
     sent: u64,
     durable: u64,
     queued_bytes: usize,
-    /// The put ended: cleanly, or by this error.
+    /// The result of the put, once it has ended.
     ended: Option<Result<()>>,
 }
 
@@ -80,10 +83,10 @@ struct Shared {
     progress: watch::Sender<Progress>,
 }
 
-/// One topic being written: rows are buffered, cut into batches and sent in the background.
+/// One topic being written: the lane buffers rows, cuts them into batches and sends these in the background.
 ///
-/// `push` returns once a row is buffered, [`Lane::flush`] once all rows are durable, [`Lane::close`] once
-/// the topic is complete. Dropping an unclosed lane breaks the stream: the server keeps what it has.
+/// `push` returns once a row is buffered, [`Lane::flush`] once all rows are durable, [`Lane::close`] once the
+/// topic is complete. Dropping an unclosed lane breaks the stream; the server keeps the rows that it has.
 pub struct Lane {
     shared: Arc<Shared>,
     put: tokio::task::AbortHandle,
@@ -119,11 +122,11 @@ impl Lane {
         Ok(Self { shared, put, clock })
     }
 
-    /// Appends one row through `append` (see [`RowBuffer::push`]) and cuts a batch if a limit is met.
-    /// Returns whether the queue is over its limit: then [`Lane::room`] is to be awaited.
+    /// Appends one row through `append` (see [`RowBuffer::push`]) and cuts a batch if a limit is reached.
+    /// Returns whether the queue is over its limit; then the caller has to await [`Lane::room`].
     ///
     /// # Errors
-    /// What ended the lane before, or what `append` says; neither harms the rows around it.
+    /// The error that ended the lane before, or the error of `append`; neither affects other rows.
     pub fn push<E: From<Error>>(
         &self,
         append: impl FnOnce(&mut [Column]) -> Result<(), E>,
@@ -133,7 +136,7 @@ impl Lane {
         open.rows.push(append)?;
         open.pushed += 1;
         let share = shared.config.budget.share();
-        // Half of a share is being filled while the other half is on its way.
+        // One half of the share fills while the other half is being sent.
         let full = open.rows.rows() >= shared.config.max_batch_records
             || open.rows.bytes() >= shared.config.max_batch_bytes.min(share / 2);
         if full {
@@ -145,10 +148,10 @@ impl Lane {
         Ok(false)
     }
 
-    /// What is being filled.
+    /// The open batch.
     ///
     /// # Errors
-    /// What ended the lane before.
+    /// The error that ended the lane before.
     fn accepting(&self) -> Result<MutexGuard<'_, Open>> {
         let open = self.shared.open.lock();
         if open.accepting && self.shared.progress.borrow().ended.is_none() {
@@ -161,7 +164,7 @@ impl Lane {
     /// Waits until every row pushed so far is durable; on a server without acknowledgements, sent.
     ///
     /// # Errors
-    /// What ended the lane, with the rows that are not stored.
+    /// The error that ended the lane, with the rows that are not stored.
     pub async fn flush(&self) -> Result<()> {
         let shared = &*self.shared;
         let pushed = {
@@ -175,7 +178,8 @@ impl Lane {
         self.wait(done).await
     }
 
-    /// Sends the rest and ends the upload, without waiting: several lanes can end side by side.
+    /// Sends the remaining rows and ends the upload, without waiting, so that several lanes can end
+    /// concurrently.
     pub fn end(&self) {
         let mut open = self.shared.open.lock();
         self.shared.cut(&mut open);
@@ -184,10 +188,10 @@ impl Lane {
         self.clock.abort();
     }
 
-    /// Sends the rest and waits until the server has stored and locked the topic.
+    /// Sends the remaining rows and waits until the server has stored and locked the topic.
     ///
     /// # Errors
-    /// What ended the lane, with the rows that are not stored.
+    /// The error that ended the lane, with the rows that are not stored.
     pub async fn close(&self) -> Result<()> {
         self.end();
         self.wait(|_| false).await
@@ -207,7 +211,7 @@ impl Lane {
         });
     }
 
-    /// What became of the rows so far.
+    /// Progress of the rows.
     pub fn stats(&self) -> LaneStats {
         let pushed = self.shared.open.lock().pushed;
         let progress = self.shared.progress.borrow();
@@ -219,13 +223,13 @@ impl Lane {
         }
     }
 
-    /// What happened to the connection since the last call, for a log.
+    /// Connection events since the last call, for a log.
     pub fn take_notices(&self) -> Vec<String> {
         self.shared.noticed.store(false, Ordering::Release);
         std::mem::take(&mut self.shared.notices.lock())
     }
 
-    /// Whether [`Self::take_notices`] has some; costs nothing.
+    /// Whether [`Self::take_notices`] would return any; free of cost.
     pub fn has_notices(&self) -> bool {
         self.shared.noticed.load(Ordering::Acquire)
     }
@@ -264,7 +268,7 @@ impl Drop for Lane {
 }
 
 impl Shared {
-    /// Queues the open rows; returns the bytes that wait now.
+    /// Queues the rows of the open batch; returns the queued bytes.
     fn cut(&self, open: &mut Open) -> usize {
         open.first_row = None;
         if open.rows.rows() > 0 && open.accepting {

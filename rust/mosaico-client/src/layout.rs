@@ -1,4 +1,4 @@
-//! How merged topics look as columns: the time, the topic, and one struct for each class of messages.
+//! The columns of merged topics: the time, the topic, and one struct for each ontology class.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) use mosaico_select::{RECORDING, TIMESTAMP};
 
 const TOPIC: &str = "topic";
 
-/// Runs that are shorter than this on average are gathered row by row.
+/// Runs below this average length are gathered row by row.
 const SHORT_RUN: usize = 8;
 
 /// A topic to be merged.
@@ -35,13 +35,13 @@ struct Class {
     fields: Fields,
 }
 
-/// The schema of merged batches, and how to make them.
+/// The schema of merged batches, and how to build them.
 #[derive(Debug)]
 pub(crate) struct Layout {
     schema: SchemaRef,
     names: ArrayRef,
     classes: Vec<Class>,
-    /// Of each topic; `None` if nothing but times is wanted of it.
+    /// The class of each topic; `None` if only its times are requested.
     class_of: Vec<Option<usize>>,
     recording: bool,
 }
@@ -88,7 +88,7 @@ impl Layout {
         &self.schema
     }
 
-    /// One batch of `runs`, each some rows of a piece.
+    /// One batch of `runs`, each a range of rows of a piece.
     pub(crate) fn batch(&self, pieces: &[Piece], runs: &[(usize, Range<usize>)]) -> Result<RecordBatch> {
         let rows = runs.iter().map(|(_, rows)| rows.len()).sum();
         let mut times: Vec<i64> = Vec::with_capacity(rows);
@@ -135,7 +135,7 @@ impl Class {
         Ok(Self { tag: member.tag.clone(), fields })
     }
 
-    /// Adds columns that another topic of the class has.
+    /// Adds the columns of another topic of the class.
     fn unite(&mut self, other: &Fields, member: &Member) -> Result<()> {
         if self.fields == *other {
             return Ok(());
@@ -175,7 +175,7 @@ impl Class {
         Ok(Arc::new(StructArray::try_new(self.fields.clone(), columns, None)?))
     }
 
-    /// One row without the class. Fields that cannot be null get a value below the null, so that only the struct
+    /// One row without the class. Non-nullable fields get a filler value below the null, so only the struct
     /// has a validity bitmap.
     fn absent(&self) -> ArrayRef {
         let columns = self.fields.iter().map(|field| filler(field)).collect();
@@ -187,7 +187,7 @@ impl Class {
     }
 }
 
-/// A value that is never looked at.
+/// A value that no reader sees.
 fn filler(field: &Field) -> ArrayRef {
     match field.data_type() {
         DataType::Struct(fields) if !field.is_nullable() => {
@@ -203,7 +203,8 @@ fn filler(field: &Field) -> ArrayRef {
     }
 }
 
-/// The rows of `runs` out of the columns that `column` gives; `absent` is one row where it gives none.
+/// Gathers the rows of `runs` from the columns that `column` returns; uses `absent`, one row, where it
+/// returns none.
 fn gather(
     pieces: &[Piece],
     runs: &[(usize, Range<usize>)],

@@ -1,8 +1,8 @@
-//! The async client of Mosaico daemons, ours and 0.2 ones; no Python here.
+//! The async client of Mosaico daemons, native and 0.2; no Python here.
 //!
-//! Start with [`Client`] (connections and control calls), [`Lane`] (one topic being written: buffer,
-//! batches, background sending, acknowledgements) and [`Merge`] (topics being read, in time order).
-//! Rows enter through [`RowBuffer`], a set of [`columns::Column`] builders that can undo a bad row.
+//! Start with [`Client`] (connections and control calls), [`Lane`] (one topic being written: buffer, batches,
+//! background sending, acknowledgements) and [`Merge`] (topics being read, in time order). Rows enter through
+//! [`RowBuffer`], a set of [`columns::Column`] builders that can undo a bad row.
 
 mod batches;
 mod calls;

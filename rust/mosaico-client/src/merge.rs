@@ -1,3 +1,5 @@
+//! Merges topics by time.
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::poll_fn;
@@ -13,7 +15,7 @@ use mosaico_types::ErrorKind;
 use crate::error::{Error, Result};
 use crate::stream::TopicStream;
 
-/// What the merge asks of its caller.
+/// The next step of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The next message is this row of the topic's current batch.
@@ -25,7 +27,7 @@ pub enum Step {
         /// Its time.
         timestamp_ns: i64,
     },
-    /// [`Merge::refill`] has to run first.
+    /// The caller has to run [`Merge::refill`] first.
     Refill,
     /// Every topic is exhausted.
     End,
@@ -41,7 +43,7 @@ pub enum Run {
         /// Rows in its current batch.
         rows: Range<usize>,
     },
-    /// [`Merge::refill`] has to run first.
+    /// The caller has to run [`Merge::refill`] first.
     Refill,
     /// Every topic is exhausted.
     End,
@@ -52,7 +54,7 @@ struct Cursor {
     batch: Option<RecordBatch>,
     times: ScalarBuffer<i64>,
     row: usize,
-    /// When the batch came.
+    /// When the batch arrived.
     arrived: Instant,
 }
 
@@ -72,7 +74,7 @@ pub struct Merge {
     heads: BinaryHeap<Reverse<(i64, usize)>>,
     current: Option<usize>,
     starved: Vec<usize>,
-    /// How long a row waits for earlier ones of topics that have none now; `None`: for ever.
+    /// How long a row waits for earlier rows of topics without a batch; `None`: without limit.
     lateness: Option<Duration>,
 }
 
@@ -89,8 +91,8 @@ impl Merge {
         }
     }
 
-    /// Merges streams that go on while they are read. A row is handed out `lateness` after it came, whatever the
-    /// others do; an earlier row that comes after that is handed out late.
+    /// Merges streams that continue while they are read. A row is returned `lateness` after its arrival even
+    /// if other topics have none; an earlier row that arrives after that is returned late.
     pub fn live(streams: Vec<TopicStream>, lateness: Duration) -> Self {
         Self { lateness: Some(lateness), ..Self::new(streams) }
     }
@@ -106,12 +108,12 @@ impl Merge {
         self.cursors[topic].batch.as_ref()
     }
 
-    /// The topics that [`Merge::refill`] will fetch a batch for.
+    /// The topics for which [`Merge::refill`] will fetch a batch.
     pub fn starved(&self) -> &[usize] {
         &self.starved
     }
 
-    /// What comes next, without consuming it.
+    /// The next step, without consuming it.
     #[inline]
     pub fn peek(&mut self) -> Step {
         if !self.starved.is_empty() && self.due().is_none_or(|due| Instant::now() < due) {
@@ -136,7 +138,7 @@ impl Merge {
         }
     }
 
-    /// What comes next of one topic before any other is due, without consuming it; at most `limit` rows.
+    /// The next rows of one topic before any other is due, without consuming them; at most `limit` rows.
     pub fn peek_run(&mut self, limit: usize) -> Run {
         match self.peek() {
             Step::Refill => Run::Refill,
@@ -153,13 +155,13 @@ impl Merge {
         }
     }
 
-    /// Consumes the row that [`Merge::peek`] showed last.
+    /// Consumes the row that [`Merge::peek`] returned last.
     #[inline]
     pub fn advance(&mut self) {
         self.advance_by(1);
     }
 
-    /// Consumes the first `rows` of what [`Merge::peek_run`] showed last.
+    /// Consumes the first `rows` of the run that [`Merge::peek_run`] returned last.
     #[inline]
     pub fn advance_by(&mut self, rows: usize) {
         let Some(topic) = self.current else { return };
@@ -171,7 +173,7 @@ impl Merge {
         }
     }
 
-    /// When the next row is handed out even though topics ran dry; `None`: not before they have rows again.
+    /// When the next row is due even though topics have no batch; `None`: not before they have one.
     fn due(&self) -> Option<Instant> {
         let lateness = self.lateness?;
         let next = self.heads.peek().map(|&Reverse(head)| head);
@@ -183,11 +185,11 @@ impl Merge {
         Some(self.cursors[topic].arrived + lateness)
     }
 
-    /// Waits until a topic that ran dry has a batch, for `patience` at most or until the next row is due, then takes
-    /// what all of them have.
+    /// Waits until a topic without rows has a batch, for `patience` at most or until the next row is due,
+    /// then takes the available batches of all topics.
     ///
     /// # Errors
-    /// A stream's error; the same topic is asked again by the next call.
+    /// A stream's error; the next call polls the same topic again.
     pub async fn refill_live(&mut self, patience: Duration) -> Result<()> {
         let limit = Instant::now() + patience;
         let limit = self.due().map_or(limit, |due| due.min(limit));
@@ -221,10 +223,10 @@ impl Merge {
         outcome
     }
 
-    /// Fetches a batch for every topic that ran dry.
+    /// Fetches a batch for every topic without rows.
     ///
     /// # Errors
-    /// The first stream's error; the same topic is asked again by the next call.
+    /// The first stream's error; the next call polls the same topic again.
     pub async fn refill(&mut self) -> Result<()> {
         while let Some(&topic) = self.starved.last() {
             let cursor = &mut self.cursors[topic];
@@ -238,7 +240,7 @@ impl Merge {
         Ok(())
     }
 
-    /// Makes a batch the topic's current one; `None`: there are no more.
+    /// Makes a batch the topic's current one; `None`: the topic has ended.
     fn place(&mut self, topic: usize, batch: Option<RecordBatch>) -> Result<()> {
         let cursor = &mut self.cursors[topic];
         let Some(batch) = batch else {
@@ -253,7 +255,7 @@ impl Merge {
     }
 }
 
-/// How many times at the beginning pass, if those that do come first: runs are short as a rule.
+/// The number of leading times that pass, if all passing times come first. Optimized for short runs.
 fn leading(times: &[i64], passes: impl Fn(i64) -> bool) -> usize {
     let (mut from, mut step) = (0, 1);
     while from + step <= times.len() && passes(times[from + step - 1]) {
@@ -286,7 +288,7 @@ mod tests {
     use super::*;
     use crate::read_ahead::ReadAhead;
 
-    /// A topic whose batches are `lengths` long and whose times are `times`.
+    /// A topic with the times `times`, in batches of `lengths` rows.
     fn topic(times: &[i64], lengths: &[usize], read_ahead: &ReadAhead) -> TopicStream {
         let field = Field::new("timestamp_ns", DataType::Int64, false);
         let schema = Arc::new(Schema::new(vec![field]));
@@ -349,8 +351,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Any topics in any batches come out sorted, ties by topic, each row once; even a budget of one
-        /// byte does not stop the merge.
+        /// Topics in batches of any lengths are merged in order, ties by topic, each row once; even a budget
+        /// of one byte does not stop the merge.
         #[test]
         fn merges_like_a_sort(
             mut topics in proptest::collection::vec(proptest::collection::vec(-20_i64..20, 0..40), 0..8),

@@ -1,18 +1,18 @@
-//! How often, and for how long, this crate tries again to reach a daemon that went away.
+//! Retries of connections to a daemon that is away: how often, and for how long.
 
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// With its jitter a pause takes up to twice as long, so that the clients of a daemon that restarts do not all come back
-/// at once.
+/// Jitter makes a pause up to twice as long, so that the clients of a restarting daemon do not all return at
+/// once.
 const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(30))
     .with_max_delay(Duration::from_millis(500))
     .with_jitter()
     .without_max_times();
 
-/// Attempts to reach a daemon again, from the moment when it was lost until the reconnect timeout is over.
+/// Attempts to reach a daemon again, from its loss until the reconnect timeout is over.
 #[derive(Debug)]
 pub(crate) struct Reconnect {
     lost: Instant,
@@ -21,19 +21,19 @@ pub(crate) struct Reconnect {
 }
 
 impl Reconnect {
-    /// With a `timeout` of zero there is no further attempt.
+    /// A `timeout` of zero allows no further attempt.
     pub(crate) fn new(timeout: Duration) -> Self {
         Self { lost: Instant::now(), timeout, pauses: BACKOFF.build() }
     }
 
-    /// Pauses before the next attempt. Returns the time that is left for it; `None` if the timeout is over.
+    /// Pauses before the next attempt. Returns the time that remains for it; `None` if the timeout is over.
     pub(crate) async fn pause(&mut self) -> Option<Duration> {
         let left = self.left()?;
         tokio::time::sleep(self.pauses.next().unwrap_or(left).min(left)).await;
         Some(self.left().unwrap_or_default())
     }
 
-    /// Since the daemon was lost.
+    /// Time since the daemon was lost.
     pub(crate) fn elapsed(&self) -> Duration {
         self.lost.elapsed()
     }

@@ -1,7 +1,7 @@
-//! Control calls of an open recording, which outlive a restart of the daemon.
+//! Control calls of an open recording; they survive a restart of the daemon.
 //!
-//! A call whose answer was lost may have been carried out. Only the holder of a recording's key can change it, so a
-//! refusal of the second attempt that says so much is the answer to the first.
+//! A call whose answer was lost may have been executed. Only the owner of a recording's key can change it, so
+//! a refusal of the second attempt that implies success of the first is treated as success.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::connection::Flight;
 use crate::error::{Error, Result};
 use crate::reconnect::Reconnect;
 
-/// Runs an action; waits up to `reconnect_timeout` for a server that went away.
+/// Runs an action; if the server is away, waits for it for up to `reconnect_timeout`.
 pub(crate) async fn action(
     flight: &mut Flight,
     name: &str,
@@ -59,7 +59,7 @@ async fn carried_out(flight: &mut Flight, action: &str, body: &Value, refusal: &
             Ok(info.is_some_and(|info: SequenceSystemInfo| info.is_locked))
         }
         (name::SEQUENCE_ABORT | name::SEQUENCE_DELETE | name::TOPIC_DELETE, ErrorKind::NotFound) => Ok(true),
-        // The key of the topic that the first attempt created is lost; an empty one takes its place.
+        // The key of the topic that the first attempt created is lost; an empty one replaces it.
         (name::TOPIC_CREATE, ErrorKind::AlreadyExists) => {
             calls::action::<Value>(flight, name::TOPIC_DELETE, &named()).await?;
             Err(Error::new(ErrorKind::Unavailable, "the answer to the first attempt was lost"))

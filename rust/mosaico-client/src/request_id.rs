@@ -1,4 +1,5 @@
-//! Calls get their name on this side, so that an error has it also when the daemon was not reached, or died in the call.
+//! Request IDs are assigned by the client, so that an error has one also when the daemon was unreachable or
+//! died during the call.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,12 +19,12 @@ use tonic::transport::Channel;
 use tower::Service;
 use ulid::Ulid;
 
-/// A connection whose calls are named, if its daemon names them in its log: Mosaico's does not, and one in this process
-/// has no log of its own.
+/// A channel that adds request IDs, if its daemon logs them: Mosaico's daemon does not, and one in this
+/// process has no log of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     channel: Channel,
-    /// It named a call.
+    /// The daemon returned a request ID.
     names: Arc<AtomicBool>,
 }
 
@@ -64,7 +65,7 @@ impl Service<Request<Body>> for Named {
     }
 }
 
-/// Says which call it was, unless the daemon does.
+/// Adds the request ID to a status, unless the daemon did.
 fn named(mut status: Status, id: Option<&str>) -> Status {
     let is_new = !status.metadata().contains_key(REQUEST_ID_HEADER);
     if let Some(id) = id.filter(|_| is_new).and_then(|id| MetadataValue::try_from(id).ok()) {

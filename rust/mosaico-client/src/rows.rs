@@ -1,3 +1,5 @@
+//! Rows under construction.
+
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions, make_array};
@@ -39,10 +41,11 @@ impl RowBuffer {
         if self.rows == 0 { 0 } else { self.columns.iter().map(Column::bytes).sum() }
     }
 
-    /// Appends one row through `append`, which fills every column once; if it fails, nothing stays.
+    /// Appends one row through `append`, which fills every column once; if it fails, the row is rolled back
+    /// completely.
     ///
     /// # Errors
-    /// What `append` returns.
+    /// The error of `append`.
     pub fn push<E>(&mut self, append: impl FnOnce(&mut [Column]) -> Result<(), E>) -> Result<(), E> {
         let outcome = append(&mut self.columns);
         match outcome {
@@ -68,7 +71,8 @@ impl RowBuffer {
     }
 }
 
-/// Rows cut from a [`RowBuffer`], not yet a batch: the (small) rest of the work is done off the pushing thread.
+/// Rows cut from a [`RowBuffer`], not yet a batch: the (small) rest of the work does not run on the pushing
+/// thread.
 #[derive(Debug)]
 pub struct RawRows {
     schema: SchemaRef,

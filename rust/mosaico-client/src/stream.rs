@@ -1,3 +1,5 @@
+//! The stream of one topic, read ahead in the background.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,21 +24,21 @@ use crate::read_ahead::{ReadAhead, batch_bytes};
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
 const QUEUED_BATCHES: usize = 64;
 
-/// Nothing that gRPC carries is larger.
+/// gRPC carries no larger message.
 const LARGEST_BODY: usize = i32::MAX as usize;
 
 struct Queued {
     batch: RecordBatch,
-    /// Given back when the consumer takes the batch.
+    /// Released when the consumer takes the batch.
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// What is asked of a server besides the ticket; 0.2 servers are asked for nothing.
+/// Requested properties of a stream besides the ticket; 0.2 servers receive none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
-    /// New rows, until the topic is complete.
+    /// Also new rows, until the topic is complete.
     pub(crate) follow: bool,
-    /// Daemons of ours know more headers.
+    /// The daemon is native and supports more headers.
     pub(crate) ours: bool,
 }
 
@@ -46,12 +48,12 @@ pub struct TopicStream {
     queue: mpsc::Receiver<Result<Queued>>,
     starving: Arc<Notify>,
     task: JoinHandle<()>,
-    /// What ended the stream early; it is never taken for the end of the data later on.
+    /// The error that ended the stream early; later calls never treat it as the end of the data.
     failed: Option<Error>,
 }
 
 impl TopicStream {
-    /// `choose` makes what is picked out of the batches on this side, once their schema is known.
+    /// `choose` builds the selection that the client evaluates, once the schema is known.
     pub(crate) async fn open(
         mut lease: Lease,
         ticket: Vec<u8>,
@@ -127,12 +129,12 @@ impl TopicStream {
     /// The next batch (never empty), or `None` at the end.
     ///
     /// # Errors
-    /// Whatever ended the stream early, again at every later call.
+    /// The error that ended the stream early; every later call returns it again.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// As [`Self::next`], for those who wait for several streams.
+    /// As [`Self::next`], for callers that wait for several streams.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<RecordBatch>>> {
         if let Some(error) = &self.failed {
             return Poll::Ready(Err(error.clone()));
@@ -154,7 +156,7 @@ impl Drop for TopicStream {
     }
 }
 
-/// The message with its body as the decoder expects it.
+/// Restores the body of a message to the form that the decoder expects.
 fn whole(mut message: FlightData) -> Result<FlightData, FlightError> {
     if message.app_metadata == ipc::ZERO_RUNS {
         let body = zero_runs::unpack(&message.data_body, LARGEST_BODY);
@@ -168,7 +170,7 @@ fn malformed(what: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("the server sent something else than a topic: {what}"))
 }
 
-/// Waits for room in the shared budget, unless the consumer waits for just this topic.
+/// Waits for the shared budget, unless the consumer waits for this topic.
 async fn admit(batch: RecordBatch, read_ahead: &ReadAhead, starving: &Notify) -> Queued {
     let room = tokio::select! {
         room = read_ahead.acquire(batch_bytes(&batch)) => Some(room),

@@ -15,7 +15,7 @@ use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 use crate::errors::to_py_err;
 use crate::runtime::wait;
 
-/// Shared with the streams that were handed out.
+/// Shared with the streams that were returned.
 type Shared = Arc<Mutex<Option<Batches>>>;
 
 /// Topics being read as columns.
@@ -33,7 +33,7 @@ impl PyBatches {
 
 #[pymethods]
 impl PyBatches {
-    /// The next batch as pyarrow's, or None at the end.
+    /// The next batch as a pyarrow batch, or None at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match next(py, &self.batches)? {
             Some(batch) => PyRecordBatch::new(batch).into_pyarrow(py).map(Some),
@@ -58,13 +58,13 @@ impl PyBatches {
         to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, field)), requested_schema)
     }
 
-    /// Ends the calls behind it.
+    /// Ends the calls of the reader.
     fn close(&self) {
         drop(self.batches.lock().take());
     }
 }
 
-/// The batches are taken out meanwhile: two threads cannot share them.
+/// The batches are taken out during the call: two threads cannot share them.
 fn next(py: Python<'_>, shared: &Shared) -> PyResult<Option<RecordBatch>> {
     let mut batches = shared.lock().take().ok_or_else(|| {
         let message = "the batches are closed, or another thread is reading them";
@@ -75,7 +75,7 @@ fn next(py: Python<'_>, shared: &Shared) -> PyResult<Option<RecordBatch>> {
     outcome
 }
 
-/// What other libraries pull from, in whatever thread and with or without the GIL.
+/// The Arrow stream for other libraries, which call it in any thread, with or without the GIL.
 struct Reader(Shared);
 
 impl Iterator for Reader {

@@ -29,7 +29,7 @@ type PyEndpoint =
 #[pyclass(frozen, name = "Client", module = "mosaicolabs._native")]
 pub(crate) struct PyClient {
     client: Mutex<Option<Client>>,
-    /// Keeps the daemon in this process running as long as someone is connected to it.
+    /// Keeps the daemon in this process running while a client is connected to it.
     embedded: Mutex<Option<Arc<Embedded>>>,
 }
 
@@ -63,7 +63,7 @@ impl PyClient {
         Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(Some(server)) })
     }
 
-    /// `mosaicolabs/<version>` if the daemon is ours.
+    /// `mosaicolabs/<version>` if the daemon is native.
     fn server(&self) -> PyResult<Option<String>> {
         Ok(self.open()?.server().map(str::to_owned))
     }
@@ -75,7 +75,7 @@ impl PyClient {
         Ok(answer.map(|answer| answer.to_string()))
     }
 
-    /// As `action`, for an open recording: a daemon that went away is waited for.
+    /// As `action`, for an open recording: if the daemon is away, waits for it.
     fn recording_action(
         &self,
         py: Python<'_>,
@@ -90,7 +90,7 @@ impl PyClient {
         Ok(answer.map(|answer| answer.to_string()))
     }
 
-    /// Signs of life for a sequence that is being written; nothing to do for daemons that need none.
+    /// Sends heartbeats for a sequence that is being written; a no-op for daemons that need none.
     fn keep_alive(&self, sequence: String, key: String) -> PyResult<PyKeepAlive> {
         let client = self.open()?;
         let _runtime = runtime()?.enter();
@@ -101,9 +101,9 @@ impl PyClient {
         wait(py, self.open()?.sequences())
     }
 
-    /// `(schema metadata, [endpoint], system info | None)`. An endpoint is `(locator, ticket, (min, max) | None,
-    /// rows | None, resumed | None, [(daemon, rows | None, running)])`, with the rows elsewhere at its end; the info is
-    /// `(total_size_bytes, created_datetime, is_locked, chunks_number | None)`.
+    /// `(schema metadata, [endpoint], system info | None)`. An endpoint is `(locator, ticket, (min, max) |
+    /// None, rows | None, resumed | None, [(daemon, rows | None, running)])`; its last item lists rows on
+    /// other daemons. The info is `(total_size_bytes, created_datetime, is_locked, chunks_number | None)`.
     #[pyo3(signature = (locator, start, end))]
     fn info(&self, py: Python<'_>, locator: &str, start: Option<i64>, end: Option<i64>) -> PyResult<PyInfo> {
         let info = wait(py, self.open()?.info(locator, TimeWindow { start, end }))?;
@@ -167,8 +167,9 @@ impl PyClient {
         Ok(PyStream::new(Merge::new(streams), schemas))
     }
 
-    /// As `read`, but topics go on while they are recorded. With `sequence` the topics that it gets later join:
-    /// `bind(locator, tag | None)` gives their names and decode plans; `locators` are those of `tickets`.
+    /// As `read`, but follows topics while they are recorded. With `sequence`, topics that are created later
+    /// join: `bind(locator, tag | None)` returns their names and decode plans; `locators` are those of
+    /// `tickets`.
     #[pyo3(signature = (locators, tickets, read_ahead_bytes, lateness_s, window, sequence, bind))]
     #[expect(clippy::too_many_arguments, reason = "arguments of one Python call")]
     fn follow(
@@ -194,7 +195,8 @@ impl PyClient {
         Ok(PyStream::live(Merge::live(streams, lateness), schemas, watch))
     }
 
-    /// Topics as columns; `columns` and `condition` (JSON) as in `ReadPlan`. With `lateness_s` they are followed.
+    /// Reads topics as columns; `columns` and `condition` (JSON) as in `ReadPlan`. With `lateness_s` they are
+    /// followed.
     #[pyo3(signature = (locators, window, *, columns, condition, merged, lateness_s, read_ahead_bytes))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
     fn batches(

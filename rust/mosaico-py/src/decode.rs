@@ -1,7 +1,8 @@
-//! Rows to Python objects: one [`Reader`] per column of a batch, compiled from the class's decode plan.
+//! Decodes rows to Python objects: one [`Reader`] per column of a batch, compiled from the class's decode
+//! plan.
 //!
-//! Models are built without validation: the schema on the wire already guarantees what it would check. Which
-//! classes that is true for is decided in `mosaicolabs/models/_plan.py`.
+//! Models are built without validation: the schema on the wire already guarantees its result.
+//! `mosaicolabs/models/_plan.py` decides for which classes that is true.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray, types};
 use arrow::array::{
@@ -17,7 +18,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 use pyo3::{ffi, intern};
 use std::sync::Arc;
 
-/// How the values of one field become Python objects; mirrors `_plan.py`.
+/// How to convert the values of one field to Python objects; mirrors `_plan.py`.
 #[derive(Debug)]
 pub(crate) enum Plan {
     Leaf,
@@ -67,7 +68,7 @@ impl ModelPlan {
         Ok(Self { class, fields, fields_set })
     }
 
-    /// An instance whose fields are `dict`.
+    /// Builds an instance with the fields `dict`.
     pub(crate) fn build<'py>(
         &self,
         py: Python<'py>,
@@ -102,7 +103,7 @@ fn set_slot<'py>(
     if status == 0 { Ok(()) } else { Err(PyErr::fetch(instance.py())) }
 }
 
-/// One column of a batch, ready to hand out its rows.
+/// One column of a batch, ready to return its rows.
 pub(crate) struct Reader {
     nulls: Option<NullBuffer>,
     values: Values,
@@ -145,7 +146,7 @@ enum Values {
         inner: Box<Reader>,
         convert: Py<PyAny>,
     },
-    /// Types beyond the usual ones are read through pyarrow, value by value.
+    /// Less common types are read through pyarrow, value by value.
     Other(Py<PyAny>),
 }
 
@@ -170,7 +171,7 @@ impl Reader {
         Self { nulls: None, values: Values::Absent }
     }
 
-    /// A reader of `array` by `plan`.
+    /// A reader of `array` according to `plan`.
     pub(crate) fn new(py: Python<'_>, plan: &Plan, array: &ArrayRef, field: &Arc<Field>) -> PyResult<Self> {
         if let DataType::Dictionary(_, value_type) = array.data_type() {
             let plain = arrow::compute::cast(array, value_type)
@@ -197,7 +198,7 @@ impl Reader {
         Ok(Self { nulls, values })
     }
 
-    /// Readers for a model's fields; fields without a column read as None.
+    /// Readers for a model's fields; a field without a column is None.
     fn children(py: Python<'_>, model: &ModelPlan, array: &StructArray) -> PyResult<Vec<Self>> {
         let child = |(_, name, plan): &(Py<PyString>, String, Plan)| match array.fields().find(name) {
             Some((index, field)) => Self::new(py, plan, array.column(index), field),

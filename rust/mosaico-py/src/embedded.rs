@@ -20,7 +20,7 @@ use crate::runtime::{runtime, wait};
 /// Bytes in flight per direction of one in-process connection.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Daemons that run in this process, so that a second client of the same folder joins the first.
+/// Daemons of this process, so that a second client of the same folder shares the first one's daemon.
 static RUNNING: Mutex<Option<HashMap<PathBuf, Weak<Embedded>>>> = Mutex::new(None);
 
 /// A running daemon; [`Embedded::shutdown`] ends it once the last client closes.
@@ -41,7 +41,7 @@ impl Connector for Pipes {
     }
 }
 
-/// Starts the daemon on `path`, or joins the one that this process runs there already.
+/// Starts the daemon on `path`, or returns the one that already runs there in this process.
 pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<Arc<Embedded>> {
     let path = std::path::absolute(&path).map_err(|cause| {
         to_py_err(Error::new(ErrorKind::InvalidInput, format!("`{}` is no path: {cause}", path.display())))
@@ -76,7 +76,7 @@ impl Embedded {
         Arc::clone(&self.connector) as Arc<dyn Connector>
     }
 
-    /// Ends the daemon and waits until everything it holds is stored and the folder is free.
+    /// Ends the daemon and waits until all of its rows are stored and the folder is released.
     pub(crate) async fn shutdown(self) -> Result<(), Error> {
         drop(self.stop.lock().take());
         let task = self.task.lock().take();

@@ -1,4 +1,4 @@
-//! Rows into columns: walks the fields of Python objects straight into the column builders.
+//! Encodes rows into columns: reads the fields of Python objects directly into the column builders.
 
 use mosaico_client::Error;
 use mosaico_client::columns::{Column, ColumnError, Values};
@@ -30,7 +30,7 @@ impl Plan {
     }
 }
 
-/// A value that does not encode, with the way to it.
+/// A value that cannot be encoded, with its path.
 #[derive(Debug)]
 pub(crate) struct EncodeError {
     path: String,
@@ -62,7 +62,7 @@ impl EncodeError {
         let cause = match self.cause {
             Cause::Core(error) => return to_py_err(error),
             Cause::Column(error) => error.to_string(),
-            // Interrupts and the like are not the message's fault.
+            // Interrupts and similar exceptions are not caused by the message.
             Cause::Python(error) if !error.is_instance_of::<pyo3::exceptions::PyException>(py) => {
                 return error;
             }
@@ -91,7 +91,7 @@ impl From<PyErr> for EncodeError {
     }
 }
 
-/// Where the children of a struct are looked up: the instance's dictionary, then its attributes.
+/// Looks up the children of a struct: in the instance's dictionary, then among its attributes.
 pub(crate) struct Fields<'a, 'py> {
     object: &'a Bound<'py, PyAny>,
     dict: Option<Bound<'py, PyDict>>,
@@ -185,7 +185,7 @@ fn append_bytes(column: &mut Column, value: &Bound<'_, PyAny>) -> Result<(), Enc
         if let Ok(text) = value.cast::<PyString>() {
             return Ok(column.push_bytes(text.to_str()?.as_bytes())?);
         }
-        // Enumerations that are not strings themselves stand for their value.
+        // Enumerations that are not strings themselves are encoded as their value.
         let inner = value.getattr(intern!(value.py(), "value")).ok();
         return match inner.as_ref().and_then(|inner| inner.cast::<PyString>().ok()) {
             Some(text) => Ok(column.push_bytes(text.to_str()?.as_bytes())?),
@@ -198,7 +198,7 @@ fn append_bytes(column: &mut Column, value: &Bound<'_, PyAny>) -> Result<(), Enc
     if let Ok(bytes) = value.cast::<PyByteArray>() {
         return Ok(column.push_bytes(&bytes.to_vec())?);
     }
-    // memoryview, numpy arrays and what else exports its memory.
+    // memoryview, numpy arrays and other objects with the buffer protocol.
     if value.is_instance_of::<PyString>() || value.extract::<i64>().is_ok() {
         return Err(wrong_type("bytes", value));
     }

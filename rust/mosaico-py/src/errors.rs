@@ -1,7 +1,7 @@
-//! All mapping of core errors to Python exceptions.
+//! The only mapping of core errors to Python exceptions.
 //!
-//! The classes live in `mosaicolabs/exceptions.py`, because most have a second, builtin base. To add a
-//! kind: add it to `mosaico_types::ErrorKind` and to `class_name` here. A code is added to
+//! The classes are in `mosaicolabs/exceptions.py`, because most have a second, builtin base. To add a kind:
+//! add it to `mosaico_types::ErrorKind` and to `class_name` here. To add a code: add it to
 //! `mosaico_types::ErrorCode` and to its class's `codes` there.
 
 use mosaico_client::Error;

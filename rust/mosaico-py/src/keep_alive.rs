@@ -2,7 +2,7 @@ use mosaico_client::KeepAlive;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 
-/// Keeps a sequence from being ended while its writer is silent, until it is stopped.
+/// Keeps the sequence of a silent writer open until it is stopped.
 #[pyclass(frozen, name = "KeepAlive", module = "mosaicolabs._native")]
 pub(crate) struct PyKeepAlive(pub(crate) Mutex<Option<KeepAlive>>);
 

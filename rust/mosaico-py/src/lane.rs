@@ -12,10 +12,10 @@ use crate::encode::{EncodeError, Fields, Plan, append_fields};
 use crate::errors::to_py_err;
 use crate::runtime::{refuse_after_fork, wait};
 
-/// Columns of the envelope, which stand before those of the data class.
+/// Columns of the envelope, which precede those of the data class.
 const ENVELOPE: usize = 2;
 
-/// What the lanes of one recording may hold together.
+/// The byte budget of one recording's lanes.
 #[pyclass(frozen, name = "LaneBudget", module = "mosaicolabs._native")]
 pub(crate) struct PyLaneBudget(pub(crate) LaneBudget);
 
@@ -91,7 +91,7 @@ impl PyLane {
     fn push_batch(&self, py: Python<'_>, columns: AnyRecordBatch) -> PyResult<bool> {
         refuse_after_fork()?;
         let reader = columns.into_reader()?;
-        // Some streams are Python code, and all of them may wait.
+        // Some streams are Python code, and all of them may block.
         let batches = py.detach(|| reader.collect::<Result<Vec<_>, _>>()).map_err(|cause| {
             let message = format!("topic `{}`: the columns cannot be read: {cause}", self.topic);
             to_py_err(Error::new(ErrorKind::InvalidInput, message))

@@ -1,4 +1,4 @@
-//! A sequence that is followed while it is recorded: topics join, and at some time it ends.
+//! Follows a sequence while it is recorded, until it ends; finds topics that are created later.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::action::{Named, NotifyList, SequenceSystemInfo, name};
 use pyo3::prelude::*;
 
-/// How often new topics are looked for.
+/// Interval of the search for new topics.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The same while there is nothing else to read: they may join, or the sequence end.
+/// The same while there is nothing else to read: new topics may appear, or the sequence may end.
 const SHORT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a new topic may take to send its schema; one that has none yet is asked again later.
+/// How long a new topic may take to send its schema; one without a schema is polled again later.
 const SCHEMA_PATIENCE: Duration = Duration::from_millis(200);
 
-/// A sequence whose topics are not all known yet.
+/// A sequence that may get further topics.
 pub(crate) struct Watch {
     client: Client,
     sequence: String,
@@ -46,7 +46,7 @@ impl Watch {
         self.looked.elapsed() >= PAUSE
     }
 
-    /// Opens the topics that are new, each with its locator; tells also whether no other will join any more.
+    /// Opens the new topics, each with its locator; also returns whether no other can appear any more.
     pub(crate) async fn look(&mut self) -> Result<(Vec<(String, TopicStream)>, bool), Error> {
         self.looked = Instant::now();
         let mut info = self.client.info(&self.sequence, self.window).await?;
@@ -71,7 +71,7 @@ impl Watch {
                     self.known.insert(topic.locator.clone());
                     found.push((topic.locator, stream));
                 }
-                // It was deleted between the two calls, as an aborted recording does.
+                // The sequence was deleted between the two calls, as an aborted recording is.
                 Ok(Err(error)) if error.kind == ErrorKind::NotFound => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {}
@@ -80,7 +80,7 @@ impl Watch {
         Ok((found, ended))
     }
 
-    /// Whether the sequence is finalized, or its recording failed, as far as a Mosaico 0.2 server tells.
+    /// Whether the sequence is finalized, or its recording failed, as far as a Mosaico 0.2 server reveals it.
     async fn seems_ended(&self) -> Result<bool, Error> {
         let named = Named { name: self.sequence.clone() };
         let info: Option<SequenceSystemInfo> = self.client.action(name::SEQUENCE_SYSTEM_INFO, &named).await?;

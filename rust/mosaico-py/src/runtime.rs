@@ -11,16 +11,16 @@ use tokio::runtime::Runtime;
 
 use crate::errors::to_py_err;
 
-/// Threads for file work. Each keeps freed memory for itself, so there are few.
+/// Threads for file work. Each retains freed memory, so there are few.
 const BLOCKING_THREADS: usize = 8;
 
-/// How long Ctrl-C may go unnoticed.
+/// Maximum delay until Ctrl-C is noticed.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
 
-/// When the interpreter wants to be gone.
+/// The deadline of waits while the interpreter exits.
 static DEADLINE: OnceLock<Instant> = OnceLock::new();
 
 /// Called by Python in the child of a fork, where the runtime's threads do not exist.
@@ -31,7 +31,7 @@ pub(crate) fn after_fork_in_child() {
     }
 }
 
-/// Called by Python when the interpreter ends: whatever waits later than that gives up.
+/// Python calls this when the interpreter exits: waits past the deadline fail.
 #[pyfunction]
 pub(crate) fn finish_within(seconds: u32) {
     DEADLINE.get_or_init(|| Instant::now() + Duration::from_secs(seconds.into()));

@@ -17,7 +17,7 @@ use crate::errors::to_py_err;
 use crate::live::Watch;
 use crate::runtime::wait;
 
-/// What is needed to hand out a topic's rows.
+/// The data for decoding a topic's rows.
 struct Topic {
     name: Py<PyString>,
     plan: Plan,
@@ -38,16 +38,16 @@ struct State {
     watch: Option<Watch>,
 }
 
-/// What a look for new topics found.
+/// The result of a search for new topics.
 enum Joined {
     Some,
-    /// None now; some may come.
+    /// None yet; some may appear.
     None,
-    /// None now nor later.
+    /// None now or later.
     End,
 }
 
-/// How long a followed stream waits for rows before it looks for new topics.
+/// How long a followed stream waits for rows before it searches for new topics.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Topics being read, merged by time.
@@ -62,7 +62,7 @@ impl PyStream {
         Self::with(merge, schemas, false, None)
     }
 
-    /// A stream of topics that go on while they are read; `watch` finds those that join.
+    /// A stream of topics that continue while they are read; `watch` finds new ones.
     pub(crate) fn live(merge: Merge, schemas: Vec<SchemaRef>, watch: Option<Watch>) -> Self {
         Self::with(merge, schemas, true, watch)
     }
@@ -73,7 +73,7 @@ impl PyStream {
         Self { state: Mutex::new(Some(state)), schemas }
     }
 
-    /// Runs `read` on the state, which is taken out meanwhile: two threads cannot share a stream.
+    /// Runs `read` on the state, which is taken out during the call: two threads cannot share a stream.
     fn with_state<T>(&self, read: impl FnOnce(&mut State) -> PyResult<T>) -> PyResult<T> {
         let mut state = self.state.lock().take().ok_or_else(|| {
             let message = "the stream is closed, or another thread is reading it";
@@ -92,7 +92,7 @@ impl PyStream {
         self.schemas.iter().map(tag).collect()
     }
 
-    /// Gives the topics their names and decode plans: `message` for the envelope, one per topic for the data.
+    /// Sets the names and decode plans of the topics: `message` for the envelope, one per topic for the data.
     fn bind(
         &self,
         message: &Bound<'_, PyAny>,
@@ -118,7 +118,7 @@ impl PyStream {
         self.with_state(|state| Ok(state.peek(py)?.map(|(_, _, timestamp_ns)| timestamp_ns)))
     }
 
-    /// Ends the calls behind the stream.
+    /// Ends the calls of the stream.
     fn close(&self) {
         drop(self.state.lock().take());
     }
@@ -167,7 +167,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes in the topics that are new.
+    /// Adds the new topics.
     fn join(&mut self, py: Python<'_>) -> PyResult<Joined> {
         let Some(watch) = &mut self.watch else { return Ok(Joined::End) };
         let (found, ended) = wait(py, watch.look())?;

@@ -1,4 +1,4 @@
-//! A test made ready for one type of values: what it accepts, and what bounds alone tell about it.
+//! A test compiled for one type of values: evaluates a value, or the bounds of values.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -8,12 +8,12 @@ use mosaico_wire::query::{Number, Scalar, Test};
 
 use crate::pattern::Pattern;
 
-/// What is known about rows without looking at each of them.
+/// The result of evaluating a condition on rows without reading each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// No row matches.
     None,
-    /// Rows have to be looked at.
+    /// The rows have to be read.
     Maybe,
     /// At least one row matches.
     Some,
@@ -22,12 +22,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Of rows of which only some have a value.
+    /// The verdict if other rows without a value are added.
     pub fn with_others(self) -> Self {
         if self == Self::All { Self::Some } else { self }
     }
 
-    /// Both have to hold for a row.
+    /// Conjunction: a row has to satisfy both.
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::None, _) | (_, Self::None) => Self::None,
@@ -36,7 +36,7 @@ impl Verdict {
         }
     }
 
-    /// One has to hold for a row.
+    /// Disjunction: a row has to satisfy one.
     pub fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::All, _) | (_, Self::All) => Self::All,
@@ -46,7 +46,7 @@ impl Verdict {
         }
     }
 
-    /// The row must not satisfy it.
+    /// Negation.
     #[must_use]
     pub fn negated(self) -> Self {
         match self {
@@ -57,7 +57,7 @@ impl Verdict {
     }
 }
 
-/// A test for values of type `T`; values that do not compare (NaN) are accepted by `Differs` only.
+/// A test for values of type `T`; only `Differs` accepts values without an order (NaN).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Check<T> {
     /// No value.
@@ -66,9 +66,9 @@ pub enum Check<T> {
     Always,
     /// Between two bounds.
     Within(Bound<T>, Bound<T>),
-    /// Any other value.
+    /// Any other value than this.
     Differs(T),
-    /// One of these, which are sorted.
+    /// One of these sorted values.
     OneOf(Vec<T>),
 }
 
@@ -107,7 +107,7 @@ impl<T> Check<T> {
         }
     }
 
-    /// What is known about values of which the lowest and highest are given; `attained`: both of them occur.
+    /// The verdict on values with this minimum and maximum; `attained`: both of them occur.
     pub fn verdict<V>(&self, low: &V, high: &V, attained: bool) -> Verdict
     where
         V: PartialOrd + ?Sized,
@@ -151,7 +151,7 @@ impl<T> Check<T> {
             Test::Differs(value) => read(value).map_or(Self::Never, Self::Differs),
             Test::OneOf(values) => Self::OneOf(values.iter().filter_map(read).collect()),
             Test::Exists => Self::Always,
-            // The caller turns `Missing` into the complement of `Exists`, and patterns need texts.
+            // The caller converts `Missing` to the complement of `Exists`, and patterns require texts.
             Test::Contains(_) | Test::Missing => Self::Never,
         }
     }
@@ -172,7 +172,7 @@ pub enum LeafCheck {
     Pattern(Pattern),
     /// Any value but null.
     Exists,
-    /// Nothing is accepted.
+    /// No value.
     Never,
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn texts(test: &Test) -> Check<String> {
     Check::from_test(test, |value| if let Scalar::Text(value) = value { Some(value.clone()) } else { None })
 }
 
-/// A test for integers; `text` reads constants that are texts (times as ISO text).
+/// A test for integers; `text` parses constants that are texts (times as ISO text).
 pub(crate) fn ints(test: &Test, text: &dyn Fn(&str) -> Option<i128>) -> Check<i128> {
     let number = |value: &Scalar| match value {
         Scalar::Number(value) => Some(*value),
@@ -217,7 +217,7 @@ pub(crate) fn ints(test: &Test, text: &dyn Fn(&str) -> Option<i128>) -> Check<i1
         },
         Test::OneOf(values) => {
             let mut found: Vec<i128> = values.iter().filter_map(exact).collect();
-            // Texts that were read as times are not in the order of numbers.
+            // Texts that were parsed as times are not in numeric order.
             found.sort_unstable();
             Check::OneOf(found)
         }
@@ -225,7 +225,7 @@ pub(crate) fn ints(test: &Test, text: &dyn Fn(&str) -> Option<i128>) -> Check<i1
     }
 }
 
-/// The integer beside a number; floats beyond 128 bits saturate, which is beyond all columns too.
+/// The integer next to a number; floats beyond 128 bits saturate, which is beyond all columns too.
 fn whole(number: Number, round: fn(f64) -> f64) -> i128 {
     match number {
         Number::Int(value) => value,
@@ -233,7 +233,7 @@ fn whole(number: Number, round: fn(f64) -> f64) -> i128 {
     }
 }
 
-/// A test for floats. An integer that no float equals lies between two of them.
+/// A test for floats. An integer without an equal float lies between two floats.
 pub(crate) fn floats(test: &Test) -> Check<f64> {
     fn near(value: &Scalar) -> Option<(f64, Ordering)> {
         let Scalar::Number(number) = value else { return None };
@@ -263,7 +263,7 @@ pub(crate) fn floats(test: &Test) -> Check<f64> {
         }),
     };
     match test {
-        // Also keeps NaN out when both bounds are there: it is neither above nor below.
+        // If both bounds exist, this also excludes NaN, which is neither above nor below.
         Test::Within(from, to) => match low(from).zip(high(to)) {
             Some((from, to)) => Check::Within(from, to),
             None => Check::Never,

@@ -1,4 +1,4 @@
-//! Fields of a topic's schema, found by their dotted path, and tests run over their values.
+//! Finds fields of a topic's schema by their dotted path, and runs tests on their values.
 
 use std::ops::Range;
 
@@ -13,25 +13,26 @@ use mosaico_wire::query::Test;
 use crate::check::{Check, LeafCheck, bools, floats, ints, texts};
 use crate::pattern::Pattern;
 
-/// Where a field of a topic lies.
+/// A field of a topic's schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Names from the top-level column down. Below a list come the fields of its items.
+    /// Names from the top-level column down; the fields of a list's items follow the list.
     pub path: Vec<String>,
     /// Type of the field.
     pub data_type: DataType,
-    /// The Parquet leaves that have to be read for it.
+    /// The Parquet leaves of the field.
     pub leaves: Range<usize>,
-    /// A list lies on the way: rows have any number of values.
+    /// The path contains a list: a row has any number of values.
     pub repeated: bool,
 }
 
-/// Finds the field that a dotted path means. Names may contain dots themselves; a whole name comes before a struct.
+/// Finds the field of a dotted path. Names may contain dots themselves; a complete name takes precedence over
+/// a struct.
 pub fn find(schema: &Schema, path: &str) -> Option<Column> {
     let mut names = Vec::new();
     let (data_type, leaf, repeated) = find_in(schema.fields(), path, 0, false, &mut names)?;
     let leaves = if repeated || is_list(&data_type) {
-        // Lists and maps are read whole: the reader does not take maps apart.
+        // Lists and maps are read completely: the reader cannot project maps.
         let root = schema.fields().iter().position(|field| field.name() == &names[0])?;
         let first = schema.fields()[..root].iter().map(|field| leaves(field.data_type())).sum();
         first..first + leaves(schema.field(root).data_type())
@@ -70,7 +71,7 @@ fn find_in(
     Some(found)
 }
 
-/// The fields below a type, and whether a list lies between.
+/// The fields below a type, and whether a list is in between.
 fn children(data_type: &DataType) -> Option<(&Fields, bool)> {
     match data_type {
         DataType::Struct(fields) => Some((fields, false)),
@@ -82,7 +83,7 @@ fn children(data_type: &DataType) -> Option<(&Fields, bool)> {
     }
 }
 
-/// The type of the values that comparisons see: that of a list's items.
+/// The type of the compared values: for a list, that of its items.
 fn value_type(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
@@ -92,7 +93,7 @@ fn value_type(data_type: &DataType) -> &DataType {
     }
 }
 
-/// Whether values of this type are any number of items.
+/// Whether the type is a list.
 pub fn is_list(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -112,12 +113,12 @@ pub(crate) fn leaves(data_type: &DataType) -> usize {
 }
 
 impl Column {
-    /// The type of the values that comparisons see.
+    /// The type of the compared values.
     pub fn value_type(&self) -> &DataType {
         value_type(&self.data_type)
     }
 
-    /// Makes a test ready for this column.
+    /// Compiles a test for this column.
     pub fn check(&self, test: &Test) -> LeafCheck {
         use DataType::*;
         if *test == Test::Exists {
@@ -140,7 +141,7 @@ impl Column {
         }
     }
 
-    /// The rows of a batch that pass. The batch may be a projection that has this column.
+    /// The rows of a batch that pass. The batch may be a projection that includes this column.
     pub fn matching(&self, batch: &RecordBatch, check: &LeafCheck) -> BooleanBuffer {
         let nothing = || BooleanBuffer::new_unset(batch.num_rows());
         let Some((first, rest)) = self.path.split_first() else { return nothing() };
@@ -148,7 +149,7 @@ impl Column {
     }
 }
 
-/// A time that was written as text: ISO, or a plain number in the column's unit.
+/// Parses a time constant: ISO text, or a plain number in the column's unit.
 fn time_of(data_type: &DataType, text: &str) -> Option<i128> {
     use DataType::*;
     fn read<T: Parser>(text: &str) -> Option<i128>
@@ -220,7 +221,7 @@ fn offsets<O: OffsetSizeTrait>(list: &arrow::array::GenericListArray<O>) -> Vec<
     list.value_offsets().windows(2).map(|w| (w[0].as_usize(), w[1].as_usize())).collect()
 }
 
-/// Rows of which any item passes.
+/// Rows with any item that passes.
 fn any_item(
     items: &ArrayRef,
     rows: Vec<(usize, usize)>,
@@ -278,7 +279,7 @@ macro_rules! integer_type {
     }};
 }
 
-/// The integer in a row of an integer-like array.
+/// The integer at a row of an integer-like array.
 pub fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
     macro_rules! value {
         ($type:ty) => {
@@ -291,7 +292,7 @@ pub fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
     integer_type!(array.data_type(), value, None)
 }
 
-/// The float in a row of a float array.
+/// The float at a row of a float array.
 pub fn float(array: &ArrayRef, row: usize) -> Option<f64> {
     if array.is_null(row) {
         return None;
@@ -304,7 +305,7 @@ pub fn float(array: &ArrayRef, row: usize) -> Option<f64> {
     }
 }
 
-/// The text in a row of a text array.
+/// The text at a row of a text array.
 pub fn text(array: &ArrayRef, row: usize) -> Option<&str> {
     if array.is_null(row) {
         return None;
@@ -317,7 +318,7 @@ pub fn text(array: &ArrayRef, row: usize) -> Option<&str> {
     }
 }
 
-/// Leaf values that pass; what null slots hold does not matter.
+/// Leaf values that pass; the values of null slots are irrelevant.
 fn values(array: &ArrayRef, check: &LeafCheck) -> BooleanBuffer {
     let nothing = || BooleanBuffer::new_unset(array.len());
     match check {

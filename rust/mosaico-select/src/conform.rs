@@ -1,4 +1,4 @@
-//! Columns that somebody has, made the columns of a topic: matched by name, and cast where nothing is lost.
+//! Converts given columns to those of a topic: matches them by name, and casts without loss.
 
 mod exact;
 mod lists;
@@ -16,11 +16,11 @@ use exact::plain;
 pub use mismatch::Mismatch;
 use mismatch::{Result, What};
 
-/// A column that was given: its name below the struct that is looked at, and its values.
+/// A given column: its name below the current struct, and its values.
 type Given<'a> = (&'a str, &'a ArrayRef);
 
-/// The rows of `batch` with exactly `schema`. Columns that are missing are null where they may be; `a.b` names the
-/// field `b` of the struct `a`, which is null where all of its fields that are given are.
+/// Converts the rows of `batch` to exactly `schema`. Missing columns are null if they are nullable; `a.b`
+/// names the field `b` of the struct `a`, which is null where all of its given fields are null.
 ///
 /// # Errors
 /// The first column that does not fit, and its row.
@@ -39,7 +39,7 @@ pub fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
-/// Times of any unit as the numbers that topics hold; what is no time stays what it is.
+/// Converts times of any unit to the numbers of topics; keeps other types.
 ///
 /// # Errors
 /// The first time that is too far from the epoch, and its row.
@@ -49,7 +49,7 @@ pub fn nanoseconds(column: &ArrayRef) -> Result<ArrayRef> {
     Ok(arrow::compute::cast(&times, &DataType::Int64)?)
 }
 
-/// The columns of a batch or struct. Rows that `outer` has no value for need none.
+/// The columns of a batch or struct. Rows that are null in `outer` need no values.
 fn members(
     fields: &Fields,
     given: &[Given<'_>],
@@ -95,7 +95,7 @@ fn below<'a>(field: &Field, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(field.name().as_str())?.strip_prefix('.')
 }
 
-/// Null where all of the columns are.
+/// Null where all of the columns are null.
 fn all_null(parts: &[Given<'_>]) -> Option<NullBuffer> {
     let valid = parts.iter().map(|(_, array)| array.logical_nulls().map(NullBuffer::into_inner));
     let valid = valid.reduce(|a, b| Some(&a? | &b?)).flatten();
@@ -112,7 +112,7 @@ fn structure(
     Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, rows)?))
 }
 
-/// One column that was given whole.
+/// Converts one column that was given as a whole.
 fn column(field: &Field, given: &ArrayRef, outer: Option<&NullBuffer>) -> Result<ArrayRef> {
     let given = plain(given)?;
     let array = match (field.data_type(), given.data_type()) {

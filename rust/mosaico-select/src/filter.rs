@@ -1,4 +1,4 @@
-//! Conditions on the rows of one topic: made ready for its schema, judged by what is known, run over batches.
+//! Conditions on the rows of one topic: compiled for its schema, evaluated on statistics or on batches.
 
 use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
@@ -8,28 +8,28 @@ use mosaico_wire::query::{Expr, Test, ValueCondition};
 use crate::check::{LeafCheck, Verdict};
 use crate::columns::{Column, find};
 
-/// A test of a field, by its path below the tag.
+/// A test of a field, given by its path below the tag.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldTest {
     /// Dotted.
     pub path: String,
-    /// What has to hold.
+    /// The test.
     pub test: Test,
 }
 
-/// A test that is ready for one schema; `None`: the schema has no such field.
+/// A test compiled for one schema; without a column if the schema has no such field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowTest {
-    /// Where the field lies.
+    /// The field's column.
     pub column: Option<Column>,
-    /// What it has to pass.
+    /// The test of its values.
     pub check: LeafCheck,
 }
 
-/// Conditions on rows that are ready for one schema.
+/// Conditions on rows, compiled for one schema.
 pub type RowExpr = Expr<RowTest>;
 
-/// Makes conditions ready for a schema.
+/// Compiles conditions for a schema.
 pub fn compile(schema: &Schema, fields: &Expr<FieldTest>) -> RowExpr {
     let each = |children: &[Expr<FieldTest>]| children.iter().map(|child| compile(schema, child)).collect();
     match fields {
@@ -61,7 +61,7 @@ pub fn matching(expr: &RowExpr, batch: &RecordBatch) -> BooleanBuffer {
     }
 }
 
-/// What `judge` knows about the fields, put together.
+/// Combines the verdicts of `judge` on single fields.
 pub fn verdict(expr: &RowExpr, judge: &impl Fn(&Column, &LeafCheck) -> Verdict) -> Verdict {
     match expr {
         Expr::All(children) => {
@@ -76,7 +76,7 @@ pub fn verdict(expr: &RowExpr, judge: &impl Fn(&Column, &LeafCheck) -> Verdict) 
     }
 }
 
-/// What conditions say about the rows of topics with one tag: the fields of other tags are missing there.
+/// The conditions on rows of topics with one tag: fields of other tags are missing there.
 pub fn below_tag(values: &Expr<ValueCondition>, tag: &str) -> Expr<FieldTest> {
     let each =
         |children: &[Expr<ValueCondition>]| children.iter().map(|child| below_tag(child, tag)).collect();

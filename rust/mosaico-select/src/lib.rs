@@ -1,7 +1,8 @@
-//! Columns and rows picked out of the batches of a topic, and how conditions on values are compared; no I/O.
+//! Selects columns and rows from the batches of a topic, and defines the comparison of values; no I/O.
 //!
-//! Start with [`Select`]: the columns that are wanted and the rows that match, ready for one schema. The daemon runs it
-//! while it reads files ([`Projection::leaves`], [`verdict`] over statistics), the client where a daemon cannot.
+//! Start with [`Select`]: the requested columns and the condition on rows, compiled for one schema. The
+//! daemon evaluates it while it reads files ([`Projection::leaves`], [`verdict`] over statistics); the client
+//! evaluates it if a daemon cannot.
 
 mod check;
 mod columns;

@@ -2,5 +2,5 @@
 
 /// The index column of every topic.
 pub const TIMESTAMP: &str = "timestamp_ns";
-/// The column that tells when a row was recorded.
+/// The column with the time at which a row was recorded.
 pub const RECORDING: &str = "recording_timestamp_ns";

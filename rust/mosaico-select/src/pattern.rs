@@ -1,4 +1,5 @@
-//! SQL `LIKE` as `$match` means it: the pattern may begin and end anywhere in the text, case matters.
+//! SQL `LIKE` with the semantics of `$match`: the pattern may begin and end anywhere in the text, and is
+//! case-sensitive.
 
 /// One step of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +11,7 @@ enum Step {
     Run,
 }
 
-/// A compiled pattern: `_` is any character, `%` any run of them, `\` takes the next character literally.
+/// A compiled pattern: `_` matches any character, `%` any run of them, `\` escapes the next character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Form);
 
@@ -30,11 +31,11 @@ impl Pattern {
             let step = match c {
                 '%' => Step::Run,
                 '_' => Step::One,
-                // At the end there is nothing to escape.
+                // A backslash at the end stands for itself.
                 '\\' => Step::Char(chars.next().unwrap_or('\\')),
                 c => Step::Char(c),
             };
-            // Adjacent runs are one.
+            // Adjacent runs are equivalent to one.
             if step != Step::Run || steps.last() != Some(&Step::Run) {
                 steps.push(step);
             }
@@ -50,7 +51,7 @@ impl Pattern {
         Self(Form::Steps(steps))
     }
 
-    /// Whether a text contains it.
+    /// Whether a text contains the pattern.
     pub fn accepts(&self, text: &str) -> bool {
         match &self.0 {
             Form::Plain(plain) => text.contains(plain.as_str()),
@@ -59,7 +60,7 @@ impl Pattern {
     }
 }
 
-/// Greedy matching that goes back to the last run only: no pattern is exponential.
+/// Greedy matching that backtracks to the last run only: no pattern takes exponential time.
 fn like(steps: &[Step], text: &str) -> bool {
     let (mut step, mut rest) = (0, text.chars());
     let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
@@ -117,7 +118,7 @@ mod tests {
         assert!(!Pattern::new(&slow).accepts(&"a".repeat(10_000)));
     }
 
-    /// The definition, tried out at every place.
+    /// The definition, applied at every position.
     fn naive(pattern: &[char], text: &[char]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),

@@ -1,4 +1,4 @@
-//! Some columns of a schema, down to the fields of structs.
+//! Projection: some columns of a schema, down to the fields of structs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ pub enum ColumnError {
     Unknown {
         /// The dotted path.
         column: String,
-        /// What there is instead.
+        /// The columns that exist.
         known: String,
     },
-    /// Lists are read whole.
+    /// A list can only be selected as a whole.
     #[error("column `{column}` lies inside the list `{list}`; select that one")]
     InList {
         /// The dotted path.
@@ -31,7 +31,7 @@ pub enum ColumnError {
     },
 }
 
-/// What is wanted of a field.
+/// The selected part of a field.
 #[derive(Debug)]
 enum Wanted {
     Whole,
@@ -50,7 +50,7 @@ impl Wanted {
     }
 }
 
-/// Some columns of a schema, in its order, with the time always among them.
+/// Some columns of a schema, in its order; the time is always included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Projection {
     schema: SchemaRef,
@@ -64,10 +64,10 @@ impl Projection {
         Self { schema: Arc::new(schema.clone()), leaves: (0..count).collect() }
     }
 
-    /// The columns and fields of structs that dotted `paths` name.
+    /// Selects the columns and fields of structs that the dotted `paths` name.
     ///
     /// # Errors
-    /// A path that names nothing, or a part of a list.
+    /// A path without a column, or one into a list.
     pub fn new(schema: &Schema, paths: &[String]) -> Result<Self, ColumnError> {
         let mut wanted = Wanted::Fields(BTreeMap::new());
         wanted.add(&[TIMESTAMP.to_owned()]);
@@ -97,12 +97,12 @@ impl Projection {
         &self.schema
     }
 
-    /// The Parquet leaves that hold it.
+    /// The Parquet leaves of the projection.
     pub fn leaves(&self) -> &[usize] {
         &self.leaves
     }
 
-    /// The columns of a batch, which may itself be a projection that has them.
+    /// The selected columns of a batch, which may itself be a projection that includes them.
     ///
     /// # Errors
     /// The batch lacks a column.

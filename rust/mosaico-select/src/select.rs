@@ -20,25 +20,25 @@ pub enum SelectError {
     Where(#[from] QueryError),
 }
 
-/// A selection that is ready for the schema of one topic.
+/// A selection compiled for the schema of one topic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Select {
-    /// The columns that are handed out.
+    /// The columns to return.
     pub projection: Projection,
-    /// What the rows have to satisfy.
+    /// The condition on rows.
     pub filter: Option<RowExpr>,
 }
 
 impl Select {
-    /// Everything.
+    /// Selects everything.
     pub fn all(schema: &Schema) -> Self {
         Self { projection: Projection::all(schema), filter: None }
     }
 
-    /// Makes `selection` ready for a topic of this tag and schema.
+    /// Compiles `selection` for a topic of this tag and schema.
     ///
     /// # Errors
-    /// The schema has no such column, or the condition cannot be understood.
+    /// The schema has no such column, or the condition cannot be parsed.
     pub fn new(selection: &Selection, tag: &str, schema: &Schema) -> Result<Self, SelectError> {
         let projection = match &selection.columns {
             Some(paths) => Projection::new(schema, paths)?,
@@ -51,17 +51,17 @@ impl Select {
         Ok(Self { projection, filter })
     }
 
-    /// Whether no row can match, whatever it holds.
+    /// Whether no row of any contents can match.
     pub fn is_nothing(&self) -> bool {
         self.filter.as_ref().is_some_and(|filter| verdict(filter, &|_, _| Verdict::Maybe) == Verdict::None)
     }
 
-    /// The schema of what is selected.
+    /// The schema of the selected columns.
     pub fn schema(&self) -> &SchemaRef {
         self.projection.schema()
     }
 
-    /// What is selected of a whole batch.
+    /// The selected rows and columns of a complete batch.
     ///
     /// # Errors
     /// The batch has another schema.

@@ -1,9 +1,9 @@
-//! Sizes of slices, and cutting by size.
+//! Sizes of slices, and splitting by size.
 
 use arrow::array::{Array, AsArray, FixedSizeListArray, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow::datatypes::{ArrowNativeType, DataType};
 
-/// Bytes of the rows of a batch, also when it is a slice of larger buffers.
+/// Bytes of the rows of a batch; also correct for a slice of larger buffers.
 pub fn data_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| array_bytes(column)).sum()
 }
@@ -55,7 +55,7 @@ fn fixed_list_bytes(list: &FixedSizeListArray) -> usize {
     array_bytes(&list.values().slice(list.value_offset(0).try_into().unwrap_or(0), width * list.len()))
 }
 
-/// Cuts `batch` into slices of at most about `limit` bytes, one row at least.
+/// Splits `batch` into slices of at most about `limit` bytes and at least one row.
 pub fn split(batch: RecordBatch, limit: usize) -> Vec<RecordBatch> {
     let mut out = Vec::new();
     split_into(batch, limit, &mut out);
@@ -67,7 +67,7 @@ fn split_into(batch: RecordBatch, limit: usize, out: &mut Vec<RecordBatch>) {
     if rows == 0 {
         return;
     }
-    // A little over the limit is better than a tiny rest.
+    // A slice a little over the limit is better than a tiny rest.
     if rows == 1 || bytes <= limit + limit / 4 {
         out.push(batch);
         return;

@@ -1,9 +1,9 @@
 use std::fmt;
 
-/// What went wrong, as far as a caller can act on it. [`ErrorCode`] says what happened.
+/// The kind of an error, for the caller's handling. [`ErrorCode`] is more specific.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// What is named does not exist.
+    /// The named resource does not exist.
     NotFound,
     /// The name is taken.
     AlreadyExists,
@@ -13,24 +13,24 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The resource is not in the state that the call needs (locked, still being written ...).
     FailedPrecondition,
-    /// The operation was cut short by the other side.
+    /// The other side interrupted the operation.
     Cancelled,
-    /// A limit of disk, memory or message size was met.
+    /// A limit of disk, memory or message size was reached.
     ResourceExhausted,
     /// The server cannot be reached, or went away.
     Unavailable,
-    /// Nothing happened in time.
+    /// The timeout expired.
     Deadline,
     /// The peer does not know this call.
     Unimplemented,
     /// The object was closed before the call.
     Closed,
-    /// A bug or a broken store: worth a report.
+    /// A bug or a damaged store: worth a report.
     Internal,
 }
 
 impl ErrorKind {
-    /// The code of an error about which no more is known than its kind.
+    /// The code of an error for which only the kind is known.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::NotFound => ErrorCode::NotFound,
@@ -70,10 +70,10 @@ impl ErrorKind {
     ];
 }
 
-/// What happened, for programs: the stable machine code of an error; codes are only ever added.
+/// The stable machine code of an error, for programs; codes are only ever added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// Something that is named does not exist.
+    /// A named resource does not exist.
     NotFound,
     /// No such sequence.
     SequenceNotFound,
@@ -91,23 +91,23 @@ pub enum ErrorCode {
     LayerExists,
     /// A request or value is malformed.
     InvalidInput,
-    /// A name, locator or tag outside of what is allowed.
+    /// A name, locator or tag that is not allowed.
     BadName,
     /// A key that is not a UUID.
     BadKey,
-    /// A ticket that no server gave out.
+    /// A ticket that no server issued.
     BadTicket,
-    /// A descriptor that is no command, or a malformed one.
+    /// A descriptor that is not a command, or a malformed one.
     BadDescriptor,
     /// A schema that cannot be stored, or differs from the topic's.
     BadSchema,
-    /// A query that cannot be understood.
+    /// A query that cannot be parsed.
     BadQuery,
     /// A row that cannot be stored, such as one without time.
     BadRow,
     /// A message that cannot be decoded.
     BadMessage,
-    /// A well-formed message in the wrong place of a stream.
+    /// A well-formed message at the wrong position of a stream.
     UnexpectedMessage,
     /// Not allowed.
     PermissionDenied,
@@ -117,7 +117,7 @@ pub enum ErrorCode {
     FailedPrecondition,
     /// The sequence is finalized.
     SequenceLocked,
-    /// The sequence was left without being finalized; nobody writes to it any more.
+    /// The sequence ended without being finalized; it has no writer any more.
     SequenceEnded,
     /// The upload of the topic is complete.
     TopicLocked,
@@ -125,46 +125,46 @@ pub enum ErrorCode {
     TopicUnlocked,
     /// Another stream writes the topic.
     TopicBusy,
-    /// What is asked for was written by a newer version of the daemon.
+    /// A newer version of the daemon wrote the requested data.
     NewerFormat,
-    /// Cut short by the other side.
+    /// The other side interrupted the operation.
     Cancelled,
     /// The resource was deleted while the call ran.
     Deleted,
-    /// The stream was ended because its writer opened another one.
+    /// The stream was ended because its writer opened a new one.
     StreamReplaced,
     /// The client's stream broke off.
     StreamBroken,
-    /// A limit was met.
+    /// A limit was reached.
     ResourceExhausted,
     /// The store's device is full.
     StoreFull,
     /// A message or body is larger than the limit.
     TooLarge,
-    /// A limit of count was met.
+    /// A limit of count was reached.
     TooMany,
     /// The server cannot be reached.
     Unavailable,
-    /// The server's store does not answer, or cannot serve now.
+    /// The server's store does not respond, or is temporarily unable to serve.
     StoreUnavailable,
-    /// Rows of a topic are in the log of another daemon, which has to store them first.
+    /// Rows of a topic are in the WAL of another daemon, which has to store them first.
     RemoteRows,
-    /// Another daemon owns the bucket of the server now; this one refuses every call.
+    /// Another daemon owns the server's bucket now; this one refuses every call.
     OwnershipLost,
-    /// The server ends.
+    /// The server is shutting down.
     ShuttingDown,
-    /// Nothing happened in time.
+    /// The timeout expired.
     Deadline,
     /// The peer does not know this call.
     Unimplemented,
     /// The object was closed before the call.
     Closed,
-    /// A bug or a broken store.
+    /// A bug or a damaged store.
     Internal,
 }
 
 impl ErrorCode {
-    /// The code as it travels.
+    /// The code on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
@@ -214,7 +214,7 @@ impl ErrorCode {
         }
     }
 
-    /// What a caller can act on.
+    /// The kind, for the caller's handling.
     pub const fn kind(self) -> ErrorKind {
         match self {
             Self::NotFound | Self::SequenceNotFound | Self::TopicNotFound | Self::LayerNotFound => {
@@ -307,7 +307,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// Reads a code as it travels; `None` if this version does not know it.
+    /// Parses a code from the wire; `None` if this version does not know it.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == text)
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// The storage profile a client asks for with a topic; spelled in lower case on the wire.
+/// The storage profile that a client requests for a topic; spelled in lower case on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SerializationFormat {

@@ -1,4 +1,4 @@
-//! Identity of what lies in the store. Data and records are found by id, never by a name that a user chose.
+//! Ids of resources in the store. Data and records are found by id, never by a name that a user chose.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,7 +72,8 @@ impl From<Ulid> for NotificationId {
 }
 
 impl NotificationId {
-    /// The id of the notification about the end of a sequence: there is one, also if it is written twice.
+    /// The id of the notification about the end of a sequence. It is deterministic, so writing the
+    /// notification twice has no effect.
     pub fn of_end(sequence: SequenceId) -> Self {
         Self(sequence.0)
     }

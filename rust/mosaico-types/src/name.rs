@@ -1,15 +1,15 @@
-//! What names may be. Everything that is not described here is refused with a [`NameError`]; nothing is repaired
-//! in silence, and no name ever becomes part of a path in the store.
+//! Rules for names. Everything else is refused with a [`NameError`]; nothing is repaired silently, and no
+//! name ever becomes part of a path in the store.
 //!
 //! | Name | Allowed | Also accepted as input |
 //! | --- | --- | --- |
 //! | sequence | 1 to 1024 of `A-Z a-z 0-9 - _`, the first a letter or digit | one leading `/`, dropped |
 //! | topic | the same and `/` between segments, none of them empty | one leading `/`, dropped; doubled and trailing `/`, collapsed |
-//! | locator | `sequence/topic`: up to the first `/` the sequence, behind it the topic | one leading `/`, dropped |
+//! | locator | `sequence/topic`: the sequence up to the first `/`, the topic after it | one leading `/`, dropped |
 //! | layer | as a sequence, without a leading `/` | |
 //! | ontology tag | 1 to 1024 bytes of any text without control characters | |
 //!
-//! Case matters everywhere.
+//! Names are case-sensitive.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub enum NameError {
     /// Two leading slashes, or an empty path segment.
     #[error("Malformed {kind} name '{name}': expected at most one leading `/` and no empty segments")]
     Malformed {
-        /// What was to be named.
+        /// The kind of name.
         kind: &'static str,
         /// The name as given.
         name: String,
@@ -32,7 +32,7 @@ pub enum NameError {
     /// The first character is not alphanumeric.
     #[error("{kind} name '{name}' does not begin with a letter or a number")]
     BadStart {
-        /// What was to be named.
+        /// The kind of name.
         kind: &'static str,
         /// The name as given.
         name: String,
@@ -40,19 +40,19 @@ pub enum NameError {
     /// A character outside the allowed set.
     #[error("{kind} name contains invalid characters: {character:?} in '{name}'; allowed are {allowed}")]
     BadCharacter {
-        /// What was to be named.
+        /// The kind of name.
         kind: &'static str,
         /// The name as given.
         name: String,
         /// The first offending character.
         character: char,
-        /// What is allowed, in words.
+        /// The allowed characters, in words.
         allowed: &'static str,
     },
     /// Longer than [`MAX_NAME_BYTES`].
     #[error("{kind} name of {bytes} bytes is too long; at most {MAX_NAME_BYTES} are allowed")]
     TooLong {
-        /// What was to be named.
+        /// The kind of name.
         kind: &'static str,
         /// Length as given.
         bytes: usize,
@@ -288,7 +288,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever was accepted has only characters that can do no harm in a URL, a path or SQL.
+        /// Accepted names have only characters that are harmless in a URL, a path or SQL.
         #[test]
         fn accepted_names_are_tame(text in "[a-c/_. \\-\\\\\u{e9}\n%'\";:0]{0,12}") {
             let tame = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);

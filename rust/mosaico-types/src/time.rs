@@ -84,7 +84,8 @@ pub fn parse_utc(text: &str) -> Option<i64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
-// Howard Hinnant's algorithms for the proleptic Gregorian calendar (chrono-compatible low-level date algorithms).
+// Howard Hinnant's algorithms for the proleptic Gregorian calendar (chrono-compatible low-level date
+// algorithms).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

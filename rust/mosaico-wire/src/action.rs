@@ -92,7 +92,8 @@ pub struct SequenceCreate {
     pub name: String,
     /// Any JSON; clients send an object.
     pub user_metadata: Value,
-    /// What becomes of the sequence if its writer vanishes. 0.2 clients do not say, 0.2 servers do not ask.
+    /// What the daemon does with the sequence if its writer vanishes. 0.2 clients do not send it, and 0.2
+    /// servers ignore it.
     #[serde(default)]
     pub on_error: OnError,
 }
@@ -198,11 +199,11 @@ pub struct LayerCreate {
 /// Body of `layer_update`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerUpdate {
-    /// The layer to change.
+    /// The current name of the layer.
     pub prev_name: String,
-    /// Its name from now on; may be the same.
+    /// The new name; may be the same.
     pub curr_name: String,
-    /// Its description from now on.
+    /// The new description.
     pub curr_description: String,
 }
 
@@ -222,21 +223,21 @@ pub struct Layer {
     pub description: String,
 }
 
-/// An answer that could not be understood.
+/// An answer that could not be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// Not JSON, or not of the expected shape.
     #[error("the answer to `{action}` is malformed: {cause}")]
     Malformed {
-        /// The action asked for.
+        /// The requested action.
         action: String,
-        /// What the parser said.
+        /// The parser's error.
         cause: serde_json::Error,
     },
-    /// Another action's answer, or none.
+    /// The answer names another action, or none.
     #[error("the answer to `{action}` names `{found}`")]
     Foreign {
-        /// The action asked for.
+        /// The requested action.
         action: String,
         /// The action found.
         found: String,

@@ -10,12 +10,12 @@ pub struct PutCommand {
     pub resource_locator: String,
     /// The key that `topic_create` returned.
     pub key: String,
-    /// Set by a writer that goes on after its connection broke: how often that happened so far. The stream that
-    /// it left behind is ended, and the first answer says after which row to go on.
+    /// Set by a writer that resumes after its connection broke: the number of times so far. The daemon ends
+    /// the writer's earlier stream, and its first answer contains the row after which to resume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<u32>,
-    /// Rows of the topic that its writer has an acknowledgement of, with `resume`: another daemon on the same store can
-    /// go on after them.
+    /// With `resume`: rows of the topic that were acknowledged to the writer. Another daemon on the same
+    /// store can resume after them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<u64>,
 }
@@ -31,7 +31,7 @@ pub struct InfoCommand {
     /// First nanosecond past the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp_ns_end: Option<i64>,
-    /// Asks for a [`SystemInfo`](crate::metadata::SystemInfo) in the same answer.
+    /// Requests a [`SystemInfo`](crate::metadata::SystemInfo) in the same answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub system_info: bool,
 }
@@ -47,14 +47,14 @@ impl InfoCommand {
         }
     }
 
-    /// The window asked for.
+    /// The requested window.
     pub fn window(&self) -> TimeWindow {
         TimeWindow { start: self.timestamp_ns_start, end: self.timestamp_ns_end }
     }
 }
 
-/// `app_metadata` of a put answer: what of this topic survives a crash of the daemon, counted from the
-/// topic's first row.
+/// `app_metadata` of a put answer: the rows and bytes of this topic that survive a crash of the daemon,
+/// counted from the topic's first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PutAck {
     /// Durable rows.

@@ -1,4 +1,5 @@
-//! What happened on a server: the actions `event_list`, `sequence_keep_alive` and `sequence_end`, which are ours alone.
+//! Events of a server: the actions `event_list`, `sequence_keep_alive` and `sequence_end`, which only native
+//! daemons have.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,22 +8,22 @@ use serde_json::Value;
 pub mod name {
     /// Lists events, or waits for the next: [`super::EventList`] → [`super::EventPage`].
     pub const EVENT_LIST: &str = "event_list";
-    /// The writer of a sequence is still there: `SequenceKey` → [`super::KeepAlive`].
+    /// Heartbeat of the writer of a sequence: `SequenceKey` → [`super::KeepAlive`].
     pub const SEQUENCE_KEEP_ALIVE: &str = "sequence_keep_alive";
-    /// The writer of a sequence leaves it as it is, unlocked: `SequenceKey`.
+    /// Ends a sequence without finalizing it; it stays as it is, unlocked: `SequenceKey`.
     pub const SEQUENCE_END: &str = "sequence_end";
-    /// Every action of ours, for tables and tests.
+    /// Every native action, for tables and tests.
     pub const ALL: [&str; 3] = [EVENT_LIST, SEQUENCE_KEEP_ALIVE, SEQUENCE_END];
 }
 
-/// What becomes of a sequence whose writer fails or vanishes.
+/// What the daemon does with a sequence whose writer fails or vanishes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
-    /// What was received is kept, readable and unlocked, with a notification.
+    /// Keeps the received data, readable and unlocked, with a notification.
     #[default]
     Report,
-    /// The sequence is removed.
+    /// Removes the sequence.
     Delete,
 }
 
@@ -41,7 +42,7 @@ impl OnError {
     }
 }
 
-/// What an event is about.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
@@ -49,7 +50,7 @@ pub enum EventKind {
     SequenceCreated,
     /// A sequence is complete and locked.
     SequenceFinalized,
-    /// A sequence ended without being finalized; what it holds stays, unlocked.
+    /// A sequence ended without being finalized; its contents stay, unlocked.
     SequenceEnded,
     /// A sequence was removed.
     SequenceDeleted,
@@ -59,16 +60,16 @@ pub enum EventKind {
     TopicCommitted,
     /// A topic was removed.
     TopicDeleted,
-    /// Rows lie in a Parquet file now.
+    /// A Parquet file of rows was stored.
     ChunkStored,
     /// A notification of an error was added.
     Error,
-    /// Background work failed and will be tried again.
+    /// A background job failed and will be retried.
     TaskFailed,
-    /// A damaged segment of the write-ahead log was put into quarantine; rows may be lost.
+    /// A damaged WAL segment was put into quarantine; rows may be lost.
     DataDamaged,
-    /// Events after the cursor, up to this one's id, are not kept any more. Not stored: part of the answer, whatever
-    /// kinds are asked for.
+    /// Events after the cursor, up to this one's id, are not kept any more. Not stored; it is part of the
+    /// answer for any requested kinds.
     Gap,
 }
 
@@ -113,20 +114,20 @@ impl EventKind {
     }
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Sorts by time: a later event has a greater id.
     pub id: String,
-    /// What it is about.
+    /// Its kind.
     pub kind: EventKind,
-    /// Name of the sequence, as it was then.
+    /// Name of the sequence at the time of the event.
     pub sequence: Option<String>,
     /// Path of the topic in its sequence.
     pub topic: Option<String>,
-    /// When, in nanoseconds since 1970.
+    /// Time, in nanoseconds since 1970.
     pub at_ns: i64,
-    /// More, by kind.
+    /// Details, by kind.
     pub detail: Value,
 }
 
@@ -134,9 +135,9 @@ pub struct Event {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventList {
-    /// Only what came after this cursor; without one all that is kept.
+    /// Only events after this cursor; without it, all that are kept.
     pub after: Option<String>,
-    /// At most so many; 0 asks for the newest cursor alone.
+    /// Maximum number of events; 0 requests only the newest cursor.
     pub limit: Option<u32>,
     /// How long to wait for the first event.
     pub wait_ms: u64,
@@ -151,14 +152,14 @@ pub struct EventList {
 pub struct EventPage {
     /// Oldest first.
     pub events: Vec<Event>,
-    /// For the next `after`; also moves on when nothing matched.
+    /// For the next `after`; advances even if no event matched.
     pub cursor: Option<String>,
 }
 
 /// Answer of `sequence_keep_alive`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeepAlive {
-    /// A writer that says nothing for so long is taken for gone; `None`: never.
+    /// A writer without a heartbeat for this long is considered dead; `None`: never.
     pub writer_timeout_ms: Option<u64>,
 }
 

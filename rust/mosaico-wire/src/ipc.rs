@@ -1,4 +1,4 @@
-//! Arrow IPC messages, as far as arrow-flight does not make them.
+//! Arrow IPC messages that arrow-flight does not encode as needed.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -7,7 +7,7 @@ use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, I
 
 use crate::zero_runs;
 
-/// The header of the message that carries `schema`, exactly: arrow-flight's encoder announces large lists as lists.
+/// The header of the message for exactly `schema`: arrow-flight's encoder declares large lists as lists.
 pub fn schema_message(schema: &Schema) -> Vec<u8> {
     let mut tracker = DictionaryTracker::new(false);
     IpcDataGenerator::default()
@@ -15,8 +15,8 @@ pub fn schema_message(schema: &Schema) -> Vec<u8> {
         .ipc_message
 }
 
-/// `app_metadata` of a message whose body is without its [runs of zeros](zero_runs). Only ends that ask for it, or are
-/// known to be ours, get one.
+/// `app_metadata` of a message whose body is without its [runs of zeros](zero_runs). Sent only to peers that
+/// request it or are known to be native.
 pub const ZERO_RUNS: &[u8] = b"zero-runs";
 
 /// A message that carries rows.
@@ -24,16 +24,17 @@ pub const ZERO_RUNS: &[u8] = b"zero-runs";
 pub struct BatchMessage {
     /// The flatbuffer that describes the body.
     pub header: Vec<u8>,
-    /// Buffers of the columns, or those without their [runs of zeros](zero_runs).
+    /// Buffers of the columns, possibly without their [runs of zeros](zero_runs).
     pub body: Vec<u8>,
     /// Whether runs of zeros are elided from the body.
     pub zero_runs: bool,
 }
 
-/// The message that carries `batch`, which has no dictionaries; with `elide`, runs of zeros are elided where it pays.
+/// The message for `batch`, which has no dictionaries; with `elide`, runs of zeros are elided if that saves
+/// enough.
 ///
 /// # Errors
-/// What Arrow cannot encode.
+/// Batches that Arrow cannot encode.
 pub fn batch_message(batch: &RecordBatch, elide: bool) -> Result<BatchMessage, ArrowError> {
     let mut tracker = DictionaryTracker::new(false);
     let mut context = IpcWriteContext::default();
@@ -48,7 +49,7 @@ pub fn batch_message(batch: &RecordBatch, elide: bool) -> Result<BatchMessage, A
 }
 
 impl BatchMessage {
-    /// What `app_metadata` says of it.
+    /// Its `app_metadata`.
     pub fn mark(&self) -> &'static [u8] {
         if self.zero_runs { ZERO_RUNS } else { &[] }
     }

@@ -1,9 +1,9 @@
-//! What travels between clients and daemons, with one encoder and one decoder for both ends.
+//! The wire format between clients and daemons, with one encoder and one decoder for both ends.
 //!
-//! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`], [`query`]); what is ours
-//! alone is additive and ignorable: events and keep-alive ([`event`]), maintenance ([`maintenance`]), acknowledgements
-//! on the put stream ([`command::PutAck`]), the error code header ([`status`]), the server header ([`SERVER_HEADER`])
-//! and the request id ([`REQUEST_ID_HEADER`]).
+//! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`], [`query`]). Native
+//! extensions are additive and can be ignored: events and keep-alive ([`event`]), maintenance
+//! ([`maintenance`]), acknowledgements on the put stream ([`command::PutAck`]), the error code header
+//! ([`status`]), the server header ([`SERVER_HEADER`]) and the request ID ([`REQUEST_ID_HEADER`]).
 
 pub mod action;
 pub mod command;
@@ -17,23 +17,24 @@ pub mod status;
 pub mod ticket;
 pub mod zero_runs;
 
-/// Response header by which our client recognises our daemon; the value is `mosaicolabs/<version>`.
+/// Response header that identifies a native daemon to a native client; the value is `mosaicolabs/<version>`.
 pub const SERVER_HEADER: &str = "mosaico-server";
-/// Header that names a call: of a request, if its sender names it, and of every answer of our daemon. Its log has the
-/// same name.
+/// Header with the request ID: of a request, if its sender sets one, and of every answer of a native daemon.
+/// The daemon's log has the same ID.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 /// Header of a `do_get` that stays open and sends new rows until the topic is complete.
 pub const FOLLOW_HEADER: &str = "mosaico-follow";
 
-/// Header of a `do_get` whose answers may have bodies without their runs of zeros, marked by [`ipc::ZERO_RUNS`].
+/// Header of a `do_get`: messages may have bodies without their runs of zeros, marked by [`ipc::ZERO_RUNS`].
 pub const ZERO_RUNS_HEADER: &str = "mosaico-zero-runs";
-/// Header of a `do_get`: how many topics are read together with this one. Their messages share what reads may hold.
+/// Header of a `do_get`: the number of topics that are read together with this one. Their messages share the
+/// memory budget of reads.
 pub const TOGETHER_HEADER: &str = "mosaico-together";
-/// Header of a `do_get` that another daemon passes on: it is answered from what this one has.
+/// Header of a `do_get` that another daemon forwards: this daemon answers it from its own data.
 pub const FORWARDED_HEADER: &str = "mosaico-forwarded";
 
 /// Response header of `do_put`: the daemon will acknowledge durable rows on the put stream.
 pub const ACKS_HEADER: &str = "mosaico-acks";
 
-/// The port that daemons listen on unless told otherwise.
+/// The default port of daemons.
 pub const DEFAULT_PORT: u16 = 6726;

@@ -1,11 +1,11 @@
-//! Work on a whole store that its server does: the action `catalog_rebuild`, which is ours alone.
+//! Maintenance of a whole store by its server: the action `catalog_rebuild`, which only native daemons have.
 
 use serde::{Deserialize, Serialize};
 
 /// Action names.
 pub mod name {
-    /// Makes the catalog anew from the store: [`crate::action::Nothing`] → any number of [`super::RebuildStep`], of
-    /// which the last is the report.
+    /// Rebuilds the catalog from the store: [`crate::action::Nothing`] → any number of
+    /// [`super::RebuildStep`], of which the last is the report.
     pub const CATALOG_REBUILD: &str = "catalog_rebuild";
     /// Every action of this kind, for tables and tests.
     pub const ALL: [&str; 1] = [CATALOG_REBUILD];
@@ -15,13 +15,13 @@ pub mod name {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RebuildStep {
-    /// How far it is.
+    /// The progress.
     Progress(Progress),
-    /// What it found.
+    /// The report.
     Rebuilt(Rebuilt),
 }
 
-/// How far a piece of work is.
+/// Progress of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Sequences that are done.
@@ -30,30 +30,30 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Something that is wrong in a store.
+/// A problem of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The object, or the folder of a sequence.
     pub path: String,
-    /// What is wrong, and what follows from it.
+    /// The problem and its consequences.
     pub text: String,
-    /// It was put right.
+    /// The problem was repaired.
     pub repaired: bool,
 }
 
-/// What a rebuild found.
+/// The report of a rebuild.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rebuilt {
     /// Sequences in the catalog.
     pub sequences: u64,
-    /// Topics that this run took over.
+    /// Topics that this run added.
     pub topics: u64,
-    /// Sequences of an earlier run that was cut short; they were not read again.
+    /// Sequences of an earlier, interrupted run; they were not read again.
     pub resumed: u64,
-    /// Removals that were cut short; the next start finishes them.
+    /// Interrupted removals; the next start finishes them.
     pub removals: u64,
-    /// Sequences that the catalog of a running server had and the store does not have.
+    /// Sequences that were in the catalog of a running server and not in the store.
     pub taken_out: u64,
-    /// Sequences that are left out, or as they were. Their files stay as they are.
+    /// Sequences that were left out or not changed. Their files stay as they are.
     pub problems: Vec<Problem>,
 }

@@ -15,7 +15,7 @@ pub const PROPERTIES: &str = "mosaico:properties";
 /// Scheme of the endpoint locations that carry a topic's locator.
 pub const LOCATION_SCHEME: &str = "mosaico:";
 
-/// What a topic's messages are. 0.2 clients build it strictly: exactly these keys.
+/// Type of a topic's messages. 0.2 clients build it strictly: exactly these keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Properties {
     /// Storage profile.
@@ -45,19 +45,20 @@ pub fn topic_metadata(user_metadata: &Value, properties: &Properties) -> HashMap
     ])
 }
 
-/// Rows of a topic that cannot be read now: they were acknowledged by another daemon and are not in the store yet.
+/// Rows of a topic that cannot be read now: another daemon acknowledged them, and the store does not have
+/// them yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteRows {
-    /// `host:port` of that daemon; its id, if nobody knows its address any more.
+    /// `host:port` of that daemon; its id, if its address is unknown.
     pub daemon: String,
-    /// How many; absent if only that daemon knows.
+    /// Number of rows; absent if only that daemon knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Whether it runs, so that they are on their way.
+    /// Whether that daemon runs and will store them.
     pub running: bool,
 }
 
-/// `app_metadata` of an endpoint. Readers ignore keys they do not know; all but `timestamp` are ours.
+/// `app_metadata` of an endpoint. Readers ignore unknown keys; all but `timestamp` are native extensions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EndpointMetadata {
     /// Bounds of the stored data; `None` without rows.
@@ -65,15 +66,16 @@ pub struct EndpointMetadata {
     /// Stored rows; absent on Mosaico's own servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// How often the writer went on after its connection broke; absent if never.
+    /// Number of times that the writer resumed after its connection broke; absent if 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<u32>,
-    /// What is not among `rows` yet; absent if nothing is missing.
+    /// Rows that are not counted in `rows` yet; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remote_rows: Vec<RemoteRows>,
 }
 
-/// `app_metadata` of an info, if its command asks for it: what the action `*_system_info` answers, and the state.
+/// `app_metadata` of an info, if its command requests it: the answer of the action `*_system_info`, and the
+/// state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemInfo {
     /// Stored bytes.
@@ -85,7 +87,7 @@ pub struct SystemInfo {
     /// Stored chunks; topics only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunks_number: Option<u64>,
-    /// Whether nobody writes it any more: it is locked, or was left unlocked.
+    /// Whether the resource has no writer any more: it is locked, or ended unlocked.
     pub is_ended: bool,
 }
 

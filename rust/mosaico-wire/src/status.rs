@@ -1,6 +1,6 @@
 //! Errors on the wire: one table between [`ErrorCode`] and gRPC, used by both ends.
 //!
-//! The stable machine code travels in the trailer `mosaico-error-code`, because many codes share one of gRPC.
+//! The trailer `mosaico-error-code` carries the stable machine code, because many codes share one of gRPC.
 
 use mosaico_types::{ErrorCode, ErrorKind};
 use tonic::metadata::MetadataValue;
@@ -27,12 +27,12 @@ pub const fn grpc_code(code: ErrorCode) -> Code {
     }
 }
 
-/// Longest message in bytes: it travels in a header, and clients refuse large ones.
+/// Longest message in bytes: a header carries it, and clients refuse large headers.
 const MAX_MESSAGE_BYTES: usize = 2048;
 const ELLIPSIS: &str = " [...] ";
 
-/// A status for `code` with its machine code attached. The middle of a message that is too long is left out: what
-/// was wrong stands at its beginning, what to do next at its end.
+/// A status for `code` with its machine code attached. A message that is too long loses its middle: its
+/// beginning has the problem, its end the remedy.
 pub fn status(code: ErrorCode, message: impl Into<String>) -> Status {
     let mut status = Status::new(grpc_code(code), shorten(message.into()));
     status.metadata_mut().insert(ERROR_HEADER, MetadataValue::from_static(code.as_str()));
@@ -49,7 +49,8 @@ fn shorten(message: String) -> String {
     [&message[..head], ELLIPSIS, &message[tail..]].concat()
 }
 
-/// What a status says: its machine code if it has one that is known here, else what its gRPC code stands for.
+/// The code of a status: its machine code if this version knows it, else the code that its gRPC code stands
+/// for.
 pub fn code(status: &Status) -> ErrorCode {
     let code = status.metadata().get(ERROR_HEADER).and_then(|value| value.to_str().ok());
     code.and_then(ErrorCode::parse).unwrap_or_else(|| kind(status.code()).code())

@@ -6,8 +6,8 @@
 //! varint  := u < 251: one byte | fb u16le | fc u32le | fd u64le
 //! ```
 //!
-//! If one bound is missing while the other is given, it travels as `i64::MIN` or `i64::MAX`. Readers of 0.2 ignore what
-//! comes after that, which is where our clients say what they want of the topic:
+//! If only one bound is given, the other is encoded as `i64::MIN` or `i64::MAX`. Readers of 0.2 ignore
+//! trailing bytes; native clients append their selection there:
 //!
 //! ```text
 //! select  := "select:" json of a Selection
@@ -19,18 +19,18 @@ use crate::select::Selection;
 
 const SELECT: &[u8] = b"select:";
 
-/// What a ticket asks for.
+/// The contents of a ticket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ticket {
     /// Topic locator, `sequence/topic`.
     pub locator: String,
-    /// The rows wanted.
+    /// The requested rows.
     pub window: TimeWindow,
     /// Columns and conditions; the default is everything.
     pub selection: Selection,
 }
 
-/// A ticket that could not be read.
+/// A ticket that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
     /// Bytes are missing.
@@ -42,7 +42,7 @@ pub enum TicketError {
     /// The locator is not text.
     #[error("the ticket's locator is not UTF-8")]
     NotText,
-    /// The selection is not one.
+    /// The selection is malformed.
     #[error("the ticket's selection is malformed: {0}")]
     BadSelection(String),
 }
@@ -72,7 +72,7 @@ impl Ticket {
         out
     }
 
-    /// Reads a ticket; trailing bytes that are no selection are ignored, as the reference does.
+    /// Decodes a ticket; ignores trailing bytes that are not a selection, as the reference does.
     ///
     /// # Errors
     /// [`TicketError`] for anything that no encoder writes.
@@ -97,7 +97,7 @@ impl Ticket {
     }
 }
 
-/// What is put behind a ticket to get only `selection`.
+/// The suffix that restricts a ticket to `selection`.
 pub fn selected(selection: &Selection) -> Vec<u8> {
     let json = serde_json::to_vec(selection).expect("plain fields are JSON");
     [SELECT, &json].concat()

@@ -1,29 +1,30 @@
-//! Zero-run elision: bodies of messages without their long runs of zeros. What a recording leaves empty, such as headers
-//! and covariances, is most of the bytes of many topics. Why not LZ4: `docs/design/007-zero-run-elision.md`.
+//! Zero-run elision: message bodies without their long runs of zeros. Empty fields of a recording, such as
+//! headers and covariances, are most of the bytes of many topics. Why not LZ4:
+//! `docs/design/007-zero-run-elision.md`.
 //!
 //! ```text
 //! elided := body_len u64le  count u32le  (start u64le  len u64le)*count  the bytes of these ranges
 //! ```
 //!
-//! The ranges ascend and do not touch; what lies between them is zero.
+//! The ranges ascend and do not touch; the bytes between them are zero.
 
-/// Zeros are looked for in blocks of this size.
+/// Block size of the search for zeros.
 const BLOCK: usize = 256;
 const HEAD: usize = 12;
 const RANGE: usize = 16;
 
-/// An elided body that could not be read.
+/// An elided body that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ZeroRunsError {
     /// Bytes are missing or left over, or ranges do not ascend.
     #[error("the body without its runs of zeros is malformed")]
     Malformed,
-    /// It stands for more bytes than the reader takes.
+    /// The full body is larger than the reader's limit.
     #[error("the body without its runs of zeros stands for {0} bytes")]
     TooLarge(u64),
 }
 
-/// `body` without its runs of zeros; `None` if it saves less than an eighth.
+/// `body` without its runs of zeros; `None` if that saves less than an eighth.
 pub fn pack(body: &[u8]) -> Option<Vec<u8>> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     let mut kept = 0;
@@ -52,10 +53,10 @@ pub fn pack(body: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The body that `elided` stands for, of at most `limit` bytes.
+/// The full body of `elided`, of at most `limit` bytes.
 ///
 /// # Errors
-/// [`ZeroRunsError`] for anything that [`pack`] does not write; nothing is allocated then.
+/// [`ZeroRunsError`] for anything that [`pack`] does not write; then nothing is allocated.
 pub fn unpack(elided: &[u8], limit: usize) -> Result<Vec<u8>, ZeroRunsError> {
     let (head, rest) = elided.split_at_checked(HEAD).ok_or(ZeroRunsError::Malformed)?;
     let (total, count) = head.split_at(8);
@@ -100,7 +101,7 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 fn is_zero(block: &[u8]) -> bool {
-    // Most blocks are told by their beginning.
+    // The first bytes decide most blocks.
     let (first, rest) = block.split_at(block.len().min(16));
     all_zero(first) && all_zero(rest)
 }

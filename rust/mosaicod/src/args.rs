@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a store until SIGINT or SIGTERM.
     Run(RunArgs),
-    /// Show the settings that `run` would have with the same options, and where each comes from.
+    /// Show the settings that `run` would have with the same options, and the source of each.
     Config(RunArgs),
     /// Rebuild the catalog from the store; resumes an interrupted rebuild.
     Rebuild(RebuildArgs),
@@ -31,16 +31,16 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Merge small chunks of finalized sequences into large, time-sorted ones.
     Compact(CompactArgs),
-    /// Count what a store holds.
+    /// Count the contents of a store.
     Stats(StatsArgs),
     /// Import the sequences of another store that this store does not have yet.
     Import(ImportArgs),
 }
 
-/// How a command that ends tells what it found.
+/// Output of a command that ends with a report.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// The report as one JSON object.
+    /// Print the report as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -60,7 +60,7 @@ pub(crate) struct CheckArgs {
     /// Read every chunk too: checksum, rows, order, statistics.
     #[arg(long)]
     pub(crate) deep: bool,
-    /// Write anew what is damaged and told elsewhere; damaged files are kept below `damaged/`.
+    /// Rewrite damaged records that have an intact copy; damaged files are kept below `damaged/`.
     #[arg(long)]
     pub(crate) repair: bool,
     #[command(flatten)]
@@ -71,10 +71,10 @@ pub(crate) struct CheckArgs {
 pub(crate) struct GcArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Age at which files are removed.
+    /// Age at which files are deleted.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", default_value_t = Seconds(defaults().orphan_grace))]
     pub(crate) orphan_grace: Seconds,
-    /// Only tell what would be removed.
+    /// Only list the deletions.
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub(crate) struct GcArgs {
 pub(crate) struct CompactArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Arrow bytes per chunk; what has many smaller ones is joined. 0: all of a topic to one.
+    /// Arrow bytes per chunk; many smaller chunks are merged. 0: all chunks of a topic into one.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
     pub(crate) chunk_bytes: usize,
     #[command(flatten)]
@@ -102,20 +102,20 @@ pub(crate) struct StatsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), the store of a Mosaico daemon 0.2 to 0.4,
-    /// or with --mapping a folder of plain Parquet files; it is only read.
+    /// Another store (a folder, or a URL with file://, s3://, gs:// or az://), the store of a Mosaico daemon
+    /// 0.2 to 0.4, or with --mapping a folder of plain Parquet files; it is only read.
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// A store of Mosaico does not say which sequences are complete: take all of them for it. Without this they are
-    /// only listed.
+    /// Stores of Mosaico do not record which sequences are complete: treat all as complete. Without this
+    /// option they are only listed.
     #[arg(long)]
     pub(crate) assume_finalized: bool,
-    /// A TOML file that says which columns of plain Parquet files become which topics.
+    /// A TOML file that maps columns of plain Parquet files to topics.
     #[arg(long, value_name = "FILE", conflicts_with = "assume_finalized")]
     pub(crate) mapping: Option<PathBuf>,
-    /// Only tell what would be imported.
+    /// Only list the imports.
     #[arg(long, requires = "mapping")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -130,63 +130,66 @@ pub(crate) struct RunArgs {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 6726)]
     pub(crate) port: u16,
-    /// Port for monitors: /metrics, /healthz and /readyz over HTTP; 0 picks a free one. Without it there is none.
+    /// Port for monitors: /metrics, /healthz and /readyz over HTTP; 0 picks a free one. Disabled by default.
     #[arg(long, value_name = "PORT", env = "MOSAICO_HTTP_PORT")]
     http_port: Option<u16>,
     /// Address for monitors; without a value all addresses of this machine.
     #[arg(long, value_name = "ADDR", env = "MOSAICO_HTTP_HOST", default_value = "127.0.0.1", num_args = 0..=1, default_missing_value = "0.0.0.0")]
     http_host: String,
-    /// How the log on standard error is written; RUST_LOG says what.
+    /// Format of the log on standard error; RUST_LOG sets the filter.
     #[arg(long, value_name = "FORMAT", env = "MOSAICO_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     store: StoreArgs,
-    /// Serve the bucket together with other daemons that have this option, the same store and the same --database.
+    /// Serve the bucket together with other daemons that have this option, the same store and the same
+    /// --database.
     #[arg(long, env = "MOSAICO_SHARED_STORE")]
     shared: bool,
-    /// With --shared: where the other daemons reach this one; by default the address that it listens on.
+    /// With --shared: address at which other daemons reach this one; by default the address that it listens
+    /// on.
     #[arg(long, value_name = "HOST:PORT", env = "MOSAICO_ADVERTISE", requires = "shared")]
     advertise: Option<String>,
-    /// Arrow bytes per stored chunk. 0: one chunk per upload, whose WAL must fit the disk, and whose rows the memory if
-    /// they are out of order.
+    /// Arrow bytes per stored chunk. 0: one chunk per upload, whose WAL must fit the disk, and whose rows the
+    /// memory if they are out of order.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
     chunk_bytes: usize,
     /// Arrow bytes per Parquet row group.
     #[arg(long, value_name = "BYTES", default_value_t = defaults().row_group_bytes)]
     row_group_bytes: usize,
-    /// Largest message that is accepted.
+    /// Largest accepted message.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().max_message_bytes)]
     max_message_bytes: usize,
-    /// Arrow bytes per message that is sent.
+    /// Arrow bytes per sent message.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().message_bytes)]
     message_bytes: usize,
-    /// Least time between two syncs of a topic's WAL; a longer time saves disk work, and acknowledgements wait for it.
+    /// Minimum time between two syncs of a topic's WAL; a longer time saves disk work and delays
+    /// acknowledgements.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_SYNC_INTERVAL", default_value_t = Seconds(defaults().sync_interval))]
     sync_interval: Seconds,
     /// What acknowledged rows survive: `synced`, a crash of the machine; `written`, one of the daemon.
     #[arg(long, value_name = "WHAT", env = "MOSAICO_ACKNOWLEDGE", default_value = "synced")]
     acknowledge: AcknowledgeArg,
-    /// Where the write-ahead log of acknowledged rows is: `disk`, on this machine; `replicated`, in the bucket too, so that
-    /// the rows survive the loss of the machine.
+    /// Where the write-ahead log of acknowledged rows is: `disk`, on this machine; `replicated`, in the
+    /// bucket too, so that the rows survive the loss of the machine.
     #[arg(long, value_name = "WHERE", env = "MOSAICO_WAL", default_value = "disk")]
     wal: WalArg,
     /// Received bytes of all lanes together that may wait for the disk.
     #[arg(long, value_name = "BYTES", default_value_t = defaults().ingest_bytes)]
     ingest_bytes: usize,
-    /// Chunks that are encoded at the same time.
+    /// Chunks that are encoded concurrently.
     #[arg(long, value_name = "N", default_value_t = defaults().chunk_jobs)]
     chunk_jobs: usize,
-    /// Chunks that queries search at the same time.
+    /// Chunks that queries search concurrently.
     #[arg(long, value_name = "N", env = "MOSAICO_MAX_CONCURRENT_CHUNK_QUERIES", default_value_t = defaults().query_jobs)]
     query_jobs: usize,
-    /// Time without a heartbeat after which the writer of an open sequence counts as gone; its sequence is ended by its
-    /// policy: removed, or kept as it is with a notification. 0: never.
+    /// Time without a heartbeat after which the writer of an open sequence is considered dead; its sequence
+    /// ends by its policy: removed, or kept as it is with a notification. 0: never.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_WRITER_TIMEOUT", default_value_t = Seconds(defaults().writer_timeout.unwrap_or_default()))]
     writer_timeout: Seconds,
-    /// Age at which files that no record names are removed.
+    /// Age at which unreferenced files are deleted.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", default_value_t = Seconds(defaults().orphan_grace))]
     orphan_grace: Seconds,
-    /// Events that are kept at least.
+    /// Minimum number of events that are kept.
     #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT", default_value_t = defaults().events_kept)]
     events_kept: usize,
 }
@@ -212,12 +215,13 @@ enum WalArg {
 }
 
 impl RunArgs {
-    /// Where monitors ask.
+    /// The address for monitors.
     pub(crate) fn http(&self) -> Option<(&str, u16)> {
         Some((&self.http_host, self.http_port?))
     }
 
-    /// Where other daemons on the store reach this one, which listens at `bound`; `None`: there are no others.
+    /// The address at which other daemons on the store reach this one, which listens at `bound`; `None`: the
+    /// store is not shared.
     pub(crate) fn advertised(&self, bound: SocketAddr) -> Result<Option<String>, Error> {
         match &self.advertise {
             _ if !self.shared => Ok(None),
@@ -229,7 +233,7 @@ impl RunArgs {
         }
     }
 
-    /// The server's configuration, and the store as people read it.
+    /// The server's configuration, and the store's location for messages to people.
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
         let (config, shown) = self.store.config()?;
         let config = Config {

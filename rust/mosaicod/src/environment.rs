@@ -1,4 +1,4 @@
-//! The environment, and behind it the file `.env` of the working directory.
+//! The environment, with the file `.env` of the working directory as a fallback.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -9,17 +9,18 @@ use mosaico_server::Error;
 
 const FILE: &str = ".env";
 
-/// Variables; those of the process come first.
+/// Variables; those of the process take precedence.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     file: HashMap<String, String>,
 }
 
 impl Environment {
-    /// Reads `.env` in `folder`, if there is one.
+    /// Reads `.env` in `folder`, if it exists.
     ///
     /// # Errors
-    /// [`Error::Startup`] if it cannot be read or understood; its lines are not repeated, they may hold secrets.
+    /// [`Error::Startup`] if it cannot be read or parsed; the error does not contain its lines, which may
+    /// have secrets.
     pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let mut file = HashMap::new();
@@ -47,7 +48,7 @@ impl Environment {
         Ok(Self { file })
     }
 
-    /// The value of a variable, and where it stands; an empty one counts as not set.
+    /// The value of a variable, and its source; an empty value counts as not set.
     pub(crate) fn get(&self, name: &str) -> Option<(OsString, &'static str)> {
         let own = std::env::var_os(name).map(|value| (value, "environment"));
         let found = own.or_else(|| Some((self.file.get(name)?.into(), FILE)));

@@ -1,4 +1,4 @@
-//! The configuration file: TOML, each key named like the option that it stands for.
+//! The configuration file: TOML; each key has the name of its option.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::path::Path;
 use mosaico_server::Error;
 use toml::de::{DeTable, DeValue};
 
-/// Names that are less alike are not what somebody meant.
+/// Minimum similarity of a suggested name.
 const ALIKE: f64 = 0.7;
 
-/// Values by the names of their options.
+/// Values by option name.
 pub(crate) type Values = BTreeMap<String, String>;
 
 /// Reads a file whose keys are among `options`.
 ///
 /// # Errors
-/// [`Error::Startup`] if it cannot be read, is no TOML, or has a key or value that no option has. Lines are not
-/// repeated, they may hold secrets.
+/// [`Error::Startup`] if it cannot be read, is not TOML, or has a key or value that no option has. The error
+/// does not contain its lines, which may have secrets.
 pub(crate) fn read(path: &Path, options: &[&str]) -> Result<Values, Error> {
     let refused = |what: String| Error::Startup(format!("cannot use the file {}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))?;
@@ -46,7 +46,7 @@ pub(crate) fn read(path: &Path, options: &[&str]) -> Result<Values, Error> {
     Ok(values)
 }
 
-/// Whether TOML takes the text for a number or a boolean.
+/// Whether the text is a number or a boolean in TOML.
 pub(crate) fn is_plain(text: &str) -> bool {
     let line = format!("x = {text}");
     let table = DeTable::parse(&line);
@@ -58,7 +58,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
     })
 }
 
-/// The one of `known` that somebody may have meant by `key`.
+/// The name in `known` that is most similar to `key`.
 pub(crate) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let alike = |name: &&str| strsim::jaro_winkler(key, name);
     let nearest = known.iter().copied().max_by(|a, b| alike(a).total_cmp(&alike(b)));

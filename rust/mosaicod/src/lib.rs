@@ -1,4 +1,5 @@
-//! The daemon `mosaicod`: arguments, logging, signals. It wires [`mosaico_server`] and decides nothing itself.
+//! The daemon `mosaicod`: arguments, logging, signals. It wires [`mosaico_server`] and decides nothing
+//! itself.
 //!
 //! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
 
@@ -24,11 +25,11 @@ use args::{Command, LogFormat};
 use environment::Environment;
 use settings::{Settings, Stop};
 
-/// Threads for file work. Each keeps freed memory for itself, so there are few.
+/// Threads for file work. Each retains freed memory, so there are few.
 const BLOCKING_THREADS: usize = 8;
 
-/// Runs the program with `args`, the first of which is its name. Returns the exit code: 0 after a graceful end, 1 for
-/// a start or a command that failed and for a store with problems, 2 for arguments that cannot be understood.
+/// Runs the program with `args`, the first of which is its name. Returns the exit code: 0 after a graceful
+/// end, 1 for a failed start or command and for a store with problems, 2 for invalid arguments.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let environment = match Environment::read(Path::new("")) {
         Ok(environment) => environment,
@@ -63,10 +64,10 @@ fn failed(error: &Error) -> u8 {
     1
 }
 
-/// Says why there is nothing to run.
+/// Reports why the program does not run.
 fn stopped(stop: Stop) -> u8 {
     match stop {
-        // Help and version are not errors, and clap knows where each text belongs.
+        // Help and version are not errors, and clap selects the right stream for each text.
         Stop::Usage(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
             if error.print().is_ok() { code } else { 1 }
@@ -88,13 +89,13 @@ fn start_logging(format: LogFormat, environment: &Environment) -> Result<(), Err
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        // It would report a log that cannot be written (a full disk) on the same log, and panic.
+        // Otherwise it would report a log write error (a full disk) on the same log, and panic.
         .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => logging.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => logging.json().flatten_event(true).with_span_list(false).try_init(),
     };
-    // A program that embeds this one may log already; its choice stands.
+    // A program that embeds this one may have set up logging already; its choice stays.
     if let Err(e) = started {
         tracing::debug!(cause = %e, "logging is set up already");
     }

@@ -1,4 +1,4 @@
-//! The file that says what is in plain Parquet files: TOML.
+//! The mapping of plain Parquet files: TOML.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use crate::file::nearest;
 
-/// The field in which `toml` hides a date from those who do not know of any.
+/// The field in which `toml` wraps a date for deserializers without dates.
 const DATE: &str = "$__toml_private_datetime";
 
-/// Reads the file; files that it names lie beside it.
+/// Reads the file; resolves the files that it names against its folder.
 ///
 /// # Errors
-/// [`Error::Startup`] with the line that is wrong.
+/// [`Error::Startup`] with the invalid line.
 pub(crate) fn read(path: &Path) -> Result<Mapping, Error> {
     let refused = |what: String| Error::Startup(format!("cannot use the file {}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))?;
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path) -> Result<Mapping, Error> {
     Ok(mapping.beside(path.parent().unwrap_or(Path::new(""))))
 }
 
-/// Metadata is JSON, which has no dates; they become texts.
+/// Metadata is JSON, which has no dates; converts them to texts.
 fn plain(value: &mut Value) {
     match value {
         Value::Object(fields) => match fields.remove(DATE) {
@@ -41,7 +41,7 @@ fn plain(value: &mut Value) {
     }
 }
 
-/// What somebody may have meant, where serde says "unknown field `a`, expected one of `b`, `c`".
+/// A suggestion for serde's error "unknown field `a`, expected one of `b`, `c`".
 fn meant(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
     let unknown = names.next().filter(|_| message.starts_with("unknown "));

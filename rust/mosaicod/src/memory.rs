@@ -1,11 +1,12 @@
-//! The allocator's settings. glibc keeps what was freed, per thread and without limit; a daemon that promises
-//! bounded memory gives it back.
+//! The allocator's settings. glibc retains freed memory per thread and without limit; a daemon that promises
+//! bounded memory has to return it.
 
-/// Buffers of messages and row groups: above this they come from the system and go back to it at once.
+/// Threshold for buffers of messages and row groups: larger ones are allocated from the system and returned
+/// to it at once.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE: i32 = 8 << 20;
 
-/// Sets the process's allocator up; elsewhere than on glibc its defaults stay.
+/// Configures the process's allocator; without glibc, its defaults stay.
 pub(crate) fn return_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: `mallopt` takes two integers and only changes settings; no other thread runs yet.

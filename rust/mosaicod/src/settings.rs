@@ -1,8 +1,8 @@
-//! Settings and where they come from: the command line, the environment, a file, the defaults, in this order.
+//! Settings and their sources: the command line, the environment, a file, the defaults, in this order.
 //!
-//! The options that clap knows are the one list of settings. Each may stand in the file under its long name, and each
-//! secret (an option whose variable is not shown) may stand in a file of its own, which `--NAME-file` names. An option
-//! gives way to one that excludes it and comes from a better place.
+//! The options of clap are the one list of settings. The file may contain each under its long name; each
+//! secret (an option with a hidden variable) may be in a file of its own, which `--NAME-file` names. If two
+//! options exclude each other, the one from the source with higher precedence wins.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -22,12 +22,12 @@ use crate::file;
 const CONFIG: &str = "config";
 const TWIN: &str = "-file";
 
-/// Why there is nothing to run.
+/// Why the program does not run.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// In clap's words, also help and version.
+    /// An error of clap; also help and version.
     Usage(clap::Error),
-    /// A value that is not from the command line, and from where.
+    /// An invalid value that is not from the command line, with its source.
     Refused(String),
     /// A file that cannot be used.
     Startup(Error),
@@ -39,7 +39,7 @@ impl From<Error> for Stop {
     }
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Origin {
     CommandLine,
@@ -67,7 +67,7 @@ impl fmt::Display for Origin {
 
 type Chosen = BTreeMap<String, (OsString, Origin)>;
 
-/// What is to be run, and the settings that it was told.
+/// The command to run, and its settings.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) cli: Cli,
@@ -84,7 +84,7 @@ impl Settings {
         let full = with_files(Cli::command());
         let bare = without_variables(full.clone());
         let given = bare.clone().try_get_matches_from(&args).map_err(|error| match error.kind() {
-            // Help tells the variables too.
+            // The help lists the variables too.
             ErrorKind::DisplayHelp => {
                 Stop::Usage(full.clone().try_get_matches_from(&args).err().unwrap_or(error))
             }
@@ -116,14 +116,14 @@ impl Settings {
     }
 }
 
-/// As a file for `--config`, with the origin of each value; what is secret is hidden.
+/// Formats the settings as a file for `--config`, with the source of each value; hides secrets.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shown.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
-/// Adds the option for the configuration file, and the twins of secrets.
+/// Adds the option for the configuration file, and the `-file` options of secrets.
 fn with_files(command: Command) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     names.iter().fold(command, |command, name| {
@@ -161,7 +161,7 @@ fn without_variables(command: Command) -> Command {
     })
 }
 
-/// What can be configured of a command.
+/// The options of a command that can be configured.
 fn options(command: &Command) -> impl Iterator<Item = (&str, &Arg)> {
     let options = command.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg)));
     options.filter(|(long, _)| !["help", "version"].contains(long))
@@ -208,7 +208,7 @@ fn choose(
     Ok(chosen)
 }
 
-/// Adds what one place says of options that better places leave open.
+/// Adds the values of one source for options that have no value yet.
 fn add(command: &Command, chosen: &mut Chosen, mut place: impl FnMut(&Arg) -> Option<(OsString, Origin)>) {
     let mut found = Chosen::new();
     for (long, arg) in options(command) {
@@ -230,7 +230,7 @@ fn exclude(command: &Command, one: &str, other: &str) -> bool {
     names(one, other) || names(other, one)
 }
 
-/// Puts the content of secrets' files in the place of their names.
+/// Replaces the names of secrets' files by their contents.
 fn read_secrets(command: &Command, chosen: &mut Chosen) -> Result<(), Error> {
     for (option, _) in options(command).filter(|(_, arg)| arg.is_hide_env_values_set()) {
         let Some((path, origin)) = chosen.remove(&format!("{option}{TWIN}")) else { continue };
@@ -249,7 +249,7 @@ fn read_secrets(command: &Command, chosen: &mut Chosen) -> Result<(), Error> {
     Ok(())
 }
 
-/// An option as it would be written on the command line.
+/// An option in the form of the command line.
 fn on_line(arg: &Arg, value: &OsStr) -> Result<Option<OsString>, String> {
     let long = arg.get_long().unwrap_or_default();
     if matches!(arg.get_action(), ArgAction::SetTrue) {
@@ -271,7 +271,7 @@ fn refused(chosen: &Chosen, option: &str, what: &str) -> Stop {
     }
 }
 
-/// What clap says of a value that did not stand on its command line, with the place where it does.
+/// Adds the source of a value to clap's error, if it is not the command line.
 fn explain(chosen: &Chosen, error: clap::Error) -> Stop {
     let named = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(text)) => text.trim_start_matches("--").split([' ', '=', '[']).next(),
@@ -305,7 +305,7 @@ fn show(command: &Command, matches: &ArgMatches, chosen: &Chosen) -> Vec<String>
     options(command).filter_map(line).collect()
 }
 
-/// Numbers and booleans as such, the rest as text, which TOML writes as JSON does.
+/// Formats numbers and booleans as such, other values as text, which TOML writes as JSON does.
 fn in_toml(text: &str) -> String {
     if file::is_plain(text) { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }

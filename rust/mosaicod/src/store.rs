@@ -1,4 +1,4 @@
-//! Where the store is, and how to reach it.
+//! Location of the store, and access to it.
 
 use std::path::PathBuf;
 
@@ -19,10 +19,10 @@ pub(crate) struct StoreArgs {
     /// Store as a bucket of S3.
     #[arg(long, value_name = "NAME", env = "MOSAICO_STORE_BUCKET", conflicts_with_all = ["local_store", "store"])]
     store_bucket: Option<String>,
-    /// Access key of the bucket (S3); without it those of the AWS environment are tried.
+    /// Access key of the bucket (S3); by default the keys of the AWS environment.
     #[arg(long, value_name = "KEY", env = "MOSAICO_STORE_ACCESS_KEY")]
     store_access_key: Option<String>,
-    /// Secret key of the bucket (S3). Everyone can see arguments: better use the variable or the file.
+    /// Secret key of the bucket (S3). Arguments are visible to everyone: prefer the variable or the file.
     #[arg(long, value_name = "KEY", env = "MOSAICO_STORE_SECRET_KEY", hide_env_values = true)]
     store_secret_key: Option<String>,
     /// Address of the bucket's service, if it is not the provider's own.
@@ -34,11 +34,12 @@ pub(crate) struct StoreArgs {
     /// The bucket is part of the host name instead of the path (S3).
     #[arg(long, env = "MOSAICO_STORE_VIRTUAL_HOSTED")]
     store_virtual_hosted: bool,
-    /// Folder on this machine for what a bucket does not have yet (acknowledged rows!), catalog and cache; needed with
-    /// a bucket, and only there.
+    /// Folder on this machine for data that is not in the bucket yet (acknowledged rows!), catalog and cache;
+    /// required with a bucket, and only there.
     #[arg(long, value_name = "DIR", env = "MOSAICO_STATE_DIR")]
     state_dir: Option<PathBuf>,
-    /// Take the bucket from the daemon that owns it, which is fenced; needed if its state folder is lost.
+    /// Take the bucket over from the daemon that owns it, which is fenced; required if its state folder is
+    /// lost.
     #[arg(long)]
     force_ownership: bool,
     /// Postgres database of the catalog, postgres://USER:PASSWORD@HOST/DATABASE; by default a SQLite file.
@@ -53,19 +54,19 @@ pub(crate) struct StoreArgs {
     /// Time after which an operation on the store fails, with all its retries.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_STORE_TIMEOUT", default_value_t = Seconds(defaults().store_timeout))]
     store_timeout: Seconds,
-    /// How often a request to a bucket that failed is made again, with growing pauses.
+    /// Number of retries of a failed request to a bucket, with growing pauses.
     #[arg(long, value_name = "N", env = "MOSAICO_STORE_RETRIES", default_value_t = defaults().store_retries)]
     store_retries: usize,
-    /// Bytes of a bucket's chunks that are kept on this machine after they were read; 0: none.
+    /// Bytes of a bucket's chunks that are cached on this machine after a read; 0: none.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_CACHE_SIZE_IN_BYTES", default_value_t = defaults().cache_bytes)]
     cache_bytes: u64,
-    /// Chunks that are on their way to the store at the same time.
+    /// Chunks that are uploaded to the store concurrently.
     #[arg(long, value_name = "N", default_value_t = defaults().upload_jobs)]
     upload_jobs: usize,
 }
 
 impl StoreArgs {
-    /// The configuration of whoever works on the store, and the store as people read it.
+    /// The configuration for access to the store, and the store's location for messages to people.
     pub(crate) fn config(&self) -> Result<(Config, String), Error> {
         let (location, shown) = self.location()?;
         let mut config = Config::new(location);
@@ -81,7 +82,7 @@ impl StoreArgs {
         Ok((config, shown))
     }
 
-    /// Another store, which is reached by the same settings.
+    /// Another store, accessed with the same settings.
     pub(crate) fn source(&self, url: &str) -> Result<StoreLocation, Error> {
         self.with_settings(StoreLocation::parse(url)?)
     }

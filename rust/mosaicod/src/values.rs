@@ -1,4 +1,4 @@
-//! Values of options: defaults, and how people write times and sizes.
+//! Values of options: defaults, and the notation of times and sizes.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use mosaico_server::{Config, StoreLocation};
 
-/// The values of settings that nobody sets.
+/// The default values of settings.
 pub(crate) fn defaults() -> &'static Config {
     static DEFAULTS: LazyLock<Config> = LazyLock::new(|| Config::new(StoreLocation::Local(PathBuf::new())));
     &DEFAULTS
 }
 
-/// A limit in bytes; 0 is none.
+/// A limit in bytes; 0 is unlimited.
 pub(crate) fn bytes_or_all(bytes: usize) -> usize {
     if bytes == 0 { usize::MAX } else { bytes }
 }
 
-/// A time as people write it.
+/// A time in the notation for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seconds(pub Duration);
 

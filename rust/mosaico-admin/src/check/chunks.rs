@@ -1,4 +1,4 @@
-//! The Parquet files of a topic against their records.
+//! Checks the Parquet files of a topic against their records.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -34,7 +34,7 @@ pub(super) async fn check(
     let mut row_start = 0;
     let mut part = None;
     for chunk in &topic.chunks {
-        // What comes before may be in the log of another daemon.
+        // Another daemon's WAL may have the earlier rows.
         if let Some(begun) = topic.parts.iter().find(|begun| begun.epoch == chunk.epoch)
             && part != Some(begun.epoch)
         {
@@ -91,7 +91,7 @@ fn read(bytes: Bytes, record: &ChunkRecord, schema: Option<&SchemaRef>) -> Resul
     read_rows(builder, record, schema).map_err(Wrong::Damaged)
 }
 
-/// The text says what is wrong with the rows.
+/// The error text describes the problem of the rows.
 fn read_rows(
     builder: ParquetRecordBatchReaderBuilder<Bytes>,
     record: &ChunkRecord,
@@ -123,7 +123,7 @@ fn read_rows(
     if !span.sorted {
         return Err("the rows of the file are not in the order of time".to_owned());
     }
-    // A record that was written anew has them in another order.
+    // A rewritten record may list the columns in another order.
     let (mut found, mut told) = (stats.finish(), record.columns.clone());
     found.sort_by(|a, b| a.path.cmp(&b.path));
     told.sort_by(|a, b| a.path.cmp(&b.path));

@@ -1,7 +1,8 @@
-//! Records, chunks and catalog against each other.
+//! Cross-checks records, chunks and the catalog.
 //!
-//! Records have checksums, chunks too, and what one of them tells another one tells again. What is damaged and told
-//! elsewhere can be written anew; the damaged file is kept below `damaged/`. Rows are never changed, nothing is deleted.
+//! Records and chunks have checksums, and every record is redundant to another one or to the catalog. The
+//! check can rewrite a damaged record from the intact copy; it moves the damaged file below `damaged/`. It
+//! never changes rows and never deletes anything.
 
 mod chunks;
 mod records;
@@ -28,10 +29,10 @@ use object_store::path::Path;
 use records::Wrong;
 use report::{Check, CheckOptions, Checked};
 
-/// How often a sequence is looked at that others change meanwhile.
+/// Number of attempts to read a sequence that daemons change at the same time.
 const LOOKS: u32 = 5;
 
-/// Checks a store that the caller holds.
+/// Checks a store; the caller has access to it.
 pub(crate) async fn run(
     hold: &StoreAccess,
     options: CheckOptions,
@@ -69,10 +70,10 @@ pub(crate) async fn run(
         catalog.close().await;
     }
     if check.stale && options.repair {
-        // Not what an earlier rebuild began: records were written anew since.
+        // Discards the progress of an earlier rebuild: records have been rewritten since.
         hold.database.forget().await?;
         let rebuilt = rebuild::run(&hold.database, store, progress).await?;
-        // What a newer version wrote is left out of the catalog too, and was noted.
+        // Records of a newer version are left out of the catalog too, and are reported already.
         let is_newer = |problem: &Problem| {
             check.found.newer.iter().any(|newer| newer.path.starts_with(problem.path.as_str()))
         };
@@ -116,13 +117,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Notes what is wrong with the catalog.
+    /// Reports a problem of the catalog, which makes it stale.
     fn stale(&mut self, text: impl Into<String>) {
         self.stale = true;
         self.found.add(CATALOG, text);
     }
 
-    /// Records that belong to no sequence.
+    /// Checks the records that belong to no sequence.
     async fn shared_records(&mut self) -> Result<()> {
         let mut paths = vec![layers_file()];
         let events = self.store.list_files(&EVENTS.into()).await?;
@@ -168,7 +169,7 @@ impl Check<'_> {
         }
     }
 
-    /// Checks one sequence; returns what is true of it.
+    /// Checks one sequence; returns its state, as far as it can be determined.
     async fn sequence(&mut self, id: SequenceId) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
         let mut looks = 0;
@@ -204,7 +205,8 @@ impl Check<'_> {
             }
         };
         if self.newer(&read) {
-            // What belongs together cannot be told, and what looks damaged may be what a newer version made of it.
+            // The records of a sequence cannot be told apart from those of a newer version: an apparent
+            // damage may be a change by that version.
             self.unread.extend(sizes.keys().filter_map(|path| locate(path).topic));
             return Ok(None);
         }
@@ -227,7 +229,7 @@ impl Check<'_> {
         Ok(Some(state))
     }
 
-    /// Notes records of a newer version; tells whether there are any.
+    /// Reports records of a newer version; returns whether there are any.
     fn newer(&mut self, read: &records::Read) -> bool {
         for (path, text) in &read.newer {
             self.found.newer(path, text);
@@ -235,7 +237,8 @@ impl Check<'_> {
         !read.newer.is_empty()
     }
 
-    /// Whether nobody changed the sequence since it was `known`; notifications come and go also when it is finalized.
+    /// Whether no daemon changed the sequence since the caller read `known`; notifications also change after
+    /// finalization.
     async fn rests(&self, id: SequenceId, known: Option<&SequenceState>) -> Result<bool> {
         let Some(catalog) = &self.catalog else { return Ok(true) };
         Ok(!catalog.pending().await?.contains(&id) && self.known(id).await?.as_ref() == known)
@@ -245,7 +248,7 @@ impl Check<'_> {
         match &self.catalog {
             Some(catalog) => {
                 let mut known = catalog.state(id).await?;
-                // The catalog has only what counts now.
+                // The catalog does not store the owner epoch; the current one applies.
                 known.iter_mut().for_each(|known| known.record.owner_epoch = self.store.fence().epoch());
                 Ok(known)
             }
@@ -253,7 +256,7 @@ impl Check<'_> {
         }
     }
 
-    /// Damaged and missing records, and what they can be written anew from.
+    /// Reports damaged and missing records; with `--repair`, rewrites those that have an intact copy.
     async fn records(
         &mut self,
         read: &records::Read,
@@ -294,7 +297,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The catalog against records that are whole.
+    /// Compares the catalog with intact records.
     async fn compare(
         &mut self,
         id: SequenceId,
@@ -302,7 +305,7 @@ impl Check<'_> {
         known: Option<&SequenceState>,
     ) -> Result<()> {
         let Some(catalog) = &self.catalog else { return Ok(()) };
-        // A change that was cut short is taken over by the next start.
+        // The next start reconciles an interrupted change.
         if catalog.pending().await?.contains(&id) {
             return Ok(());
         }
@@ -316,8 +319,8 @@ impl Check<'_> {
     }
 }
 
-/// Columns, notifications and topics in one order: the catalog has none for them. Bounds that it cannot store are
-/// left out, and so are times that it does not know.
+/// Normalizes a state for the comparison: sorts columns, notifications and topics, which have no order in the
+/// catalog, and removes bounds and times that the catalog does not store.
 fn in_order(state: &SequenceState) -> SequenceState {
     let mut state = state.clone();
     (state.record.owner_epoch, state.record.moved_from) = (0, None);

@@ -1,4 +1,4 @@
-//! The records of one sequence, as far as they are whole.
+//! The intact records of one sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,14 +20,14 @@ use mosaico_storage::objects::Store;
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
 use object_store::path::Path;
 
-/// What is wrong with a record.
+/// A problem of a record.
 #[derive(Debug)]
 pub(crate) enum Wrong {
-    /// A newer version wrote it: it is not damaged, and nobody here knows what it says.
+    /// A newer version wrote the record: it is not damaged, but this version cannot interpret it.
     Newer { found: u32, known: u32 },
-    /// What it says cannot be trusted.
+    /// The contents cannot be trusted.
     Damaged(String),
-    /// It can be read, and nothing proves that it is what was written.
+    /// The record can be parsed, but has no checksum that proves its contents.
     Unsealed,
 }
 
@@ -40,7 +40,7 @@ impl From<FormatError> for Wrong {
     }
 }
 
-/// Checks a record; what it says is not looked at.
+/// Validates a record; ignores its contents.
 pub(super) fn check(kind: RecordKind, bytes: &[u8]) -> Result<(), Wrong> {
     match verify(kind, bytes)? {
         Seal::Missing => Err(Wrong::Unsealed),
@@ -52,18 +52,18 @@ pub(super) fn check(kind: RecordKind, bytes: &[u8]) -> Result<(), Wrong> {
 #[derive(Debug, Default)]
 pub(super) struct Read {
     whole: BTreeMap<Path, Bytes>,
-    /// With what is wrong.
+    /// Damaged records with their problems.
     pub damaged: BTreeMap<Path, String>,
-    /// Among the whole ones.
+    /// Intact records without a checksum.
     pub unsealed: BTreeMap<Path, Bytes>,
-    /// Those of a newer version, with what is to be said about them.
+    /// Records of a newer version, with a description.
     pub newer: BTreeMap<Path, String>,
-    /// Files of rows, which are not read here.
+    /// Files of rows; this module does not read them.
     rows: BTreeSet<Path>,
 }
 
 impl Read {
-    /// Reads them; what others put there is left alone.
+    /// Reads the records; ignores foreign files.
     pub(super) async fn all(store: &Store, paths: impl Iterator<Item = &Path>) -> Result<Self> {
         let mut found = Self::default();
         for path in paths {
@@ -106,7 +106,7 @@ impl Read {
         Ok(found)
     }
 
-    /// Schemas have no checksum; another record or the catalog tells them too.
+    /// Schemas have no checksum; this compares them with another record or the catalog.
     pub(super) fn compare_schemas(&mut self, id: SequenceId, known: Option<&SequenceState>) {
         let paths = SequencePaths(id);
         for topic in self.topic_ids(&paths) {
@@ -130,7 +130,7 @@ impl Read {
         !self.damaged.is_empty()
     }
 
-    /// Whether a record of rows is there.
+    /// Whether a chunk record exists.
     pub(super) fn holds_rows(&self) -> bool {
         self.whole.keys().any(|path| matches!(locate(path).file, StoreFile::Record(RecordKind::Chunk, _)))
     }
@@ -139,13 +139,13 @@ impl Read {
         read(self.whole.get(path)?).ok().map(|(record, _)| record)
     }
 
-    /// Whether a record was written, as far as one can tell.
+    /// Whether a record is missing or damaged.
     fn is_lost(&self, path: &Path) -> bool {
         !self.whole.contains_key(path)
     }
 
-    /// What is true of the sequence: what whole records say, and for the others what is `known` to the catalog.
-    /// `None` if nothing tells what it is.
+    /// The state of the sequence from its intact records, and from the catalog's state `known` for the
+    /// others. `None` if neither identifies the sequence.
     pub(super) fn state(&self, id: SequenceId, known: Option<&SequenceState>) -> Option<SequenceState> {
         let paths = SequencePaths(id);
         let record = self.get::<SequenceRecord>(&paths.created());
@@ -180,7 +180,7 @@ impl Read {
         paths.filter_map(part).filter(|id| !removed(id)).collect()
     }
 
-    /// `left_ns` is when its sequence was finalized or ended.
+    /// `left_ns` is the time when its sequence was finalized or ended.
     fn topic(
         &self,
         paths: TopicPaths,
@@ -213,8 +213,8 @@ impl Read {
             Some(commit) => commit.chunks,
             None => self.chunks(paths, known),
         };
-        // The record was there, as in every finalized sequence. When it was written is not known exactly, and what it
-        // named has to be.
+        // The commit record existed, as in every finalized sequence. Its exact time is unknown, and all
+        // chunks that it named have to exist.
         let was_there = is_final || self.damaged.contains_key(&paths.committed());
         let complete = was_there && self.names_all_rows(paths, &chunks);
         let committed_ns = told.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
@@ -225,7 +225,7 @@ impl Read {
         Some(TopicState { record, schema, committed_ns, chunks, resumed, damage, parts, uploaded })
     }
 
-    /// Which daemons received the rows of an open topic, and how many it has if its upload has ended.
+    /// Which daemons received the rows of an open topic, and its number of rows if its upload has ended.
     fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<EpochRecord>, Option<u64>) {
         let mut parts: BTreeMap<u32, EpochRecord> = known
             .map(|known| known.parts.iter().map(|part| (part.epoch, part.clone())).collect())
@@ -243,7 +243,7 @@ impl Read {
 
     fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {
         let named: BTreeSet<ChunkId> = chunks.iter().map(ChunkRecord::id).collect();
-        // Those before the first were joined to these.
+        // Compaction merged chunks before the first into these.
         let first = named.first().copied().unwrap_or(ChunkId::first(0));
         let below = paths.folder();
         let index = |path: &Path| match locate(path).file {
@@ -296,8 +296,8 @@ impl Read {
     }
 }
 
-/// Chunks that were joined stay for a while beside those that they became. Each set begins at the first row: of those with
-/// most rows, the newest.
+/// Compacted chunks stay for a while beside the chunks that replace them. Each set begins at the first row:
+/// returns the newest one of those with most rows.
 fn newest_whole(chunks: Vec<ChunkRecord>) -> Vec<ChunkRecord> {
     let mut sets: Vec<Vec<ChunkRecord>> = Vec::new();
     for chunk in chunks {
@@ -310,7 +310,7 @@ fn newest_whole(chunks: Vec<ChunkRecord>) -> Vec<ChunkRecord> {
     sets.into_iter().max_by_key(rows).unwrap_or_default()
 }
 
-/// Files of chunks that the state does not name.
+/// Counts the chunk files that the state does not reference.
 pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a Path>) -> u64 {
     let folders = SequencePaths(state.record.id);
     let named: BTreeSet<Path> = state
@@ -328,12 +328,12 @@ pub(super) fn orphans<'a>(state: &SequenceState, paths: impl Iterator<Item = &'a
     paths.filter(is_orphan).count() as u64
 }
 
-/// Whether a record says something about parts, which nobody needs to know of a complete topic.
+/// Whether a record describes writer epochs, which a complete topic does not need.
 fn is_of_parts(path: &Path) -> bool {
     matches!(locate(path).file, StoreFile::Record(RecordKind::Epoch | RecordKind::Uploaded, _))
 }
 
-/// The folder of a topic that has this record, if that makes it complete.
+/// The folder of the topic that this record completes, if it does.
 fn folder_of_complete(path: &Path) -> Option<Path> {
     let is_commit = matches!(locate(path).file, StoreFile::Record(RecordKind::Commit, _));
     is_commit.then(|| path.parts().take(path.parts().count() - 1).collect())

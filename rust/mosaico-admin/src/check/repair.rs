@@ -1,4 +1,4 @@
-//! Records written anew; what was there before is kept.
+//! Rewrites records, and keeps the previous files.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use mosaico_storage::objects::Store;
 use object_store::path::Path;
 use ulid::Ulid;
 
-/// Where damaged files are kept.
+/// The folder for damaged files.
 const DAMAGED: &str = "damaged";
 
-/// The small files that a sequence of this state has.
+/// The records that a sequence in this state has.
 pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>> {
     let paths = SequencePaths(state.record.id);
     let mut files = BTreeMap::from([(paths.created(), write(&state.record)?)]);
@@ -69,7 +69,7 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
     Ok(files)
 }
 
-/// What the catalog knows of a record that belongs to no sequence; `None`: there is nothing to write.
+/// The contents of a record that belongs to no sequence, from the catalog; `None`: the catalog has none.
 pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Option<Vec<u8>>> {
     let first = path.filename().and_then(|name| name.strip_suffix(".json"));
     let (Some(catalog), Some(first), true) = (catalog, first, path.parts().count() > 1) else {
@@ -84,12 +84,12 @@ pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Opt
         .events(&EventFilter { after: after.clone(), limit, ..EventFilter::default() }, &newest)
         .await?;
     let Some(first) = events.first() else { return Ok(None) };
-    // If what was before it is not kept any more, whoever listens from there has missed something.
+    // If the preceding events are not kept any more, a client that resumes from there has missed some.
     let previous = catalog.last_event_before(&first.id).await?.or(after);
     write(&EventsRecord { previous, events, owner_epoch: 0 }).map(Some)
 }
 
-/// Puts `instead` at `path`, or nothing; what is there is kept first.
+/// Replaces the file at `path` by `instead`, or deletes it; keeps a copy of the file first.
 pub(crate) async fn replace(store: &Store, path: &Path, instead: Option<Vec<u8>>) -> Result<()> {
     if let Some(bytes) = store.get(path).await? {
         store.put(&Path::from(format!("{DAMAGED}/{path}")), bytes.to_vec()).await?;

@@ -1,4 +1,4 @@
-//! What a check looks at, and what it found.
+//! Options and report of a check.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use mosaico_types::id::TopicId;
 use mosaico_wire::maintenance::Problem;
 use serde::Serialize;
 
-/// What is looked at, and what is done about it.
+/// Scope of a check, and whether it repairs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckOptions {
     /// Read every chunk: checksum, rows, order, statistics.
     pub deep: bool,
-    /// Write anew what is damaged and told elsewhere.
+    /// Rewrite damaged records that have an intact copy.
     pub repair: bool,
 }
 
-/// What a check found.
+/// The report of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Checked {
     /// Sequences of the store.
@@ -30,17 +30,18 @@ pub struct Checked {
     pub rows: u64,
     /// Rows that were acknowledged and are not in a chunk yet.
     pub log_rows: u64,
-    /// Rows of logs in the store; they may be on the disk too, or in a chunk since.
+    /// Rows in the replicated WAL; they may also be on the local disk, or meanwhile in a chunk.
     pub stored_log_rows: u64,
     /// Rows of chunks that are missing or damaged. All others can be read.
     pub lost_rows: u64,
-    /// Files that no record names, which `mosaicod gc` removes.
+    /// Unreferenced files; `mosaicod gc` deletes them.
     pub orphans: u64,
-    /// Sequences that were not looked at, since daemons are recording them.
+    /// Sequences that were skipped because daemons are recording them.
     pub in_progress: u64,
-    /// Records of a newer version. They are not damaged; their sequences were not looked at, and are left as they are.
+    /// Records of a newer version. They are not damaged; the check skips their sequences and does not change
+    /// them.
     pub newer: Vec<Problem>,
-    /// What is wrong.
+    /// The problems found.
     pub problems: Vec<Problem>,
 }
 
@@ -54,19 +55,19 @@ impl Checked {
     }
 }
 
-/// What is looked at together.
+/// The inputs and the state of a check.
 pub(crate) struct Check<'a> {
     pub(crate) store: &'a Store,
     /// `None` if it is missing or cannot be read.
     pub(crate) catalog: Option<Catalog>,
     pub(crate) options: CheckOptions,
     pub(crate) found: Checked,
-    /// The catalog has to be made anew.
+    /// The catalog has to be rebuilt.
     pub(crate) stale: bool,
     /// The state folder.
     pub(crate) folder: &'a std::path::Path,
-    /// Topics of sequences that a newer version wrote.
+    /// Topics of sequences with records of a newer version.
     pub(crate) unread: BTreeSet<TopicId>,
-    /// Daemons are changing the store meanwhile, but not what is finalized.
+    /// Daemons may change the store at the same time, except for finalized sequences.
     pub(crate) beside: bool,
 }

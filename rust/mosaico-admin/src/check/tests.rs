@@ -1,4 +1,4 @@
-//! What one place knows of records, all of them know: the table of kinds, loading, the catalog, check and repair.
+//! Consistency of all places that handle records: the table of kinds, loading, the catalog, check and repair.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,8 @@ fn damaged(epoch: u32, index: u32) -> DamagedSegment {
     DamagedSegment { id: ChunkId { epoch, index }, kept, lost: vec![3..5, 9..u64::MAX], found_ns: 8 }
 }
 
-/// A sequence with a topic of `rows` that is complete, and one that is open unless it is finalized.
+/// A sequence with a complete topic of `rows`, and another topic that is open unless the sequence is
+/// finalized.
 fn state(is_final: bool) -> SequenceState {
     let id = SequenceId::generate();
     let mut ids = [TopicId::generate(), TopicId::generate()];
@@ -143,7 +144,7 @@ fn repair_writes_every_kind_of_a_sequence() {
         })
         .collect();
     let is_of_sequence = |kind: &&RecordKind| {
-        // A removal is not repaired: it is finished.
+        // A removal is not repaired: the next start finishes it.
         !kind.spec().levels.contains(&Level::Store) && **kind != RecordKind::Tombstone
     };
     assert_eq!(written, RecordKind::ALL.iter().filter(is_of_sequence).copied().collect());
@@ -159,7 +160,8 @@ async fn what_is_written_is_loaded_checked_and_known_to_the_catalog() {
         let id = state.record.id;
         assert_eq!(store.load_sequence(id).await.unwrap().as_ref(), Some(&state));
         assert_eq!(read(&store, &state).await.state(id, None).as_ref(), Some(&state));
-        // SQLite belongs to one daemon, and only several of them have epochs; tests/it/cluster.rs rebuilds those.
+        // A SQLite catalog belongs to one daemon, and writer epochs exist only with several;
+        // tests/it/cluster.rs rebuilds those.
         for topic in &mut state.topics {
             (topic.parts, topic.uploaded) = (Vec::new(), None);
         }
@@ -184,7 +186,7 @@ async fn every_record_that_is_damaged_or_newer_is_noticed() {
         store.put(&path, damaged).await.unwrap();
         let found = read(&store, &state).await;
         assert!(found.damaged.contains_key(&path) && found.newer.is_empty(), "{path}");
-        // Of a complete topic the commit record is enough.
+        // A complete topic needs only its commit record.
         let is_needed = locate(&path).topic != Some(complete)
             || matches!(kind, RecordKind::Commit | RecordKind::Resumed | RecordKind::Damage);
         let loaded = store.load_sequence(state.record.id).await;

@@ -1,4 +1,4 @@
-//! Rows that are durable and not in a chunk yet, on the disk and in the store.
+//! Checks the WAL: durable rows that are not in a chunk yet, on the local disk and in the store.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use object_store::path::Path as ObjectPath;
 
 use crate::check::{Check, Checked};
 
-/// Checks the log; `topics` are those that the store has.
+/// Checks the WAL on the local disk; `topics` are those of the store.
 pub(crate) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked) -> Result<()> {
     let failed = |e| Error::internal("reading the ingest log", e);
     let log = root.join(LOG);
@@ -62,7 +62,7 @@ pub(crate) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked
     Ok(())
 }
 
-/// Checks the log of an open topic in the store. Rows may be on the disk too, or in a chunk since.
+/// Checks the replicated WAL of an open topic. Its rows may also be on a local disk, or meanwhile in a chunk.
 pub(crate) async fn check_stored(
     check: &mut Check<'_>,
     topic: &TopicState,
@@ -91,7 +91,7 @@ pub(crate) async fn check_stored(
     Ok(())
 }
 
-/// Notes a segment or an object whose rows cannot be read at all.
+/// Reports a segment or an object whose rows are all unreadable.
 fn unreadable(found: &mut Checked, path: impl ToString, error: LogError) {
     let text = error.to_string();
     match error.into_error("reading the ingest log") {
@@ -112,7 +112,7 @@ fn damaged(first: &DamagedBytes, lost: &[Range<u64>], valid: u64) -> String {
     )
 }
 
-/// Segments that are in quarantine: as long as rows are lost, or the damaged file is there.
+/// Reports segments in quarantine: as long as rows are lost, or the damaged file exists.
 pub(crate) async fn check_quarantine(
     check: &mut Check<'_>,
     damage: &[DamagedSegment],

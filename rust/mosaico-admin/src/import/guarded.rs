@@ -1,4 +1,4 @@
-//! A guard around readers of files that others wrote.
+//! A guard around readers of foreign files.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mosaico_storage::error::{Error, Result};
 
-/// Reads what may be damaged: the reader panics on some of it.
+/// Runs a reader on a file that may be damaged, and converts its panics to errors.
 pub(super) fn guarded<T, E: Display>(
     file: &Path,
     read: impl FnOnce() -> std::result::Result<T, E>,

@@ -1,8 +1,8 @@
-//! Taking over what was written by others.
+//! Import of foreign data.
 //!
-//! The source is only read. A sequence is written under a tombstone, which goes when everything is there and was
-//! compared: it appears as a whole, and what a crash leaves is a removal to be finished. An import that was cut short
-//! goes on with the sequences that are not there yet.
+//! The import only reads the source. It writes a sequence under a tombstone, which it deletes after all files
+//! are written and compared: the sequence appears atomically, and a crash leaves a removal that the next
+//! start finishes. An interrupted import resumes with the sequences that are still missing.
 
 mod guarded;
 mod mosaico;
@@ -31,40 +31,40 @@ pub use plain::{mapping, plan_import};
 use sequence::Written;
 use source::SourceSequence;
 
-/// What is imported, and how.
+/// Source and options of an import.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
-    /// Another store of ours, the folder of the store of a `mosaicod` 0.2 to 0.4, or one of plain Parquet files.
+    /// Another native store, the store folder of a `mosaicod` 0.2 to 0.4, or a folder of plain Parquet files.
     pub source: StoreLocation,
-    /// A store of Mosaico does not say which sequences are finalized: take all of them for it. Without this they are
-    /// only reported. Stores of ours say it.
+    /// Stores of Mosaico do not record which sequences are finalized: treat all as finalized. Without this
+    /// option they are only reported. Native stores record it.
     pub assume_finalized: bool,
-    /// What is in plain Parquet files.
+    /// The mapping of plain Parquet files.
     pub mapping: Option<Mapping>,
 }
 
-/// What an import did.
+/// The report of an import.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Imported {
-    /// Sequences that are in the store now and were not before.
+    /// Sequences that the import added to the store.
     pub sequences: Vec<String>,
     /// Their topics.
     pub topics: u64,
     /// Their rows.
     pub rows: u64,
-    /// Sequences that the store has already.
+    /// Sequences that the store had before.
     pub present: Vec<String>,
-    /// Sequences that are still being recorded, or of which nothing tells whether they are complete.
+    /// Sequences that are still being recorded, or that may be incomplete.
     pub undecided: Vec<String>,
-    /// Plain Parquet files that the mapping does not name.
+    /// Plain Parquet files that the mapping does not match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// What was not taken over. Nothing of these sequences is in the store.
+    /// Sequences that were not imported. The store has nothing of them.
     pub problems: Vec<Problem>,
 }
 
 impl Imported {
-    /// Notes what became of a sequence; a target that cannot be written to ends everything.
+    /// Records the outcome of a sequence; fails if the target is not writable.
     fn note(&mut self, name: String, path: String, written: Result<Written>) -> Result<()> {
         match written {
             Ok(written) => {
@@ -84,7 +84,7 @@ impl Imported {
     }
 }
 
-/// An import on its way.
+/// A running import.
 struct Import<'a> {
     target: &'a Store,
     catalog: &'a Catalog,
@@ -92,7 +92,7 @@ struct Import<'a> {
     progress: &'a (dyn Fn(Progress) + Sync),
 }
 
-/// Imports into the store that is held.
+/// Imports into a store to which the caller has exclusive access.
 pub(crate) async fn run(
     target: &StoreAccess,
     catalog: &Catalog,
@@ -122,7 +122,7 @@ pub(crate) async fn run(
 }
 
 impl Import<'_> {
-    /// Takes over sequences that an import before this one completed in the store, and then was cut short.
+    /// Adds sequences to the catalog that an earlier, interrupted import completed in the store.
     async fn finish_begun(&self) -> Result<()> {
         for id in self.catalog.pending().await? {
             let known = self.catalog.sequence_by_id(id).await?.is_some();
@@ -219,7 +219,7 @@ impl Import<'_> {
     }
 }
 
-/// Refuses a source inside the target, and the other way round.
+/// Refuses a source inside the target, and a target inside the source.
 fn check_apart(source: &Path, target: &Path) -> Result<()> {
     let real = |path: &Path| {
         path.canonicalize().map_err(|e| Error::Startup(format!("cannot read {}: {e}", path.display())))

@@ -53,7 +53,7 @@ struct Bounds {
     max: i64,
 }
 
-/// All sequences by name, and what is no sequence that can be taken over.
+/// All sequences by name, and the problems of folders that cannot be imported.
 pub(super) fn scan(root: &Path) -> Result<(Vec<SourceSequence>, Vec<Problem>)> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for folder in folders(root).map_err(|e| unreadable(root, &e))? {
@@ -122,7 +122,7 @@ fn add_topics(parent: &Path, prefix: &str, topics: &mut Vec<SourceTopic>) -> Res
     Ok(())
 }
 
-/// The file that describes a topic, and what it says.
+/// The file that describes a topic, with its contents.
 fn describe(folder: &Path) -> Result<Option<(PathBuf, TopicJson)>> {
     for name in ["metadata.json", "manifest.json"] {
         let file = folder.join(name);
@@ -162,7 +162,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
             }
         }
     }
-    // Numbers have five digits and grow beyond: the shorter name comes first.
+    // Numbers have at least five digits: sorts the shorter name first.
     found.sort_by_key(|file| (name_of(file).len(), name_of(file)));
     Ok(found)
 }

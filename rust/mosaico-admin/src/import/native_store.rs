@@ -1,5 +1,5 @@
-//! Sequences of another store of ours, in a folder or a bucket, which may be in use: what is locked there does not change.
-//! Ids and keys stay the same, files are copied byte by byte.
+//! Sequences of another native store, in a folder or a bucket. The store may be in use, since locked
+//! sequences do not change. The import keeps ids and keys, and copies files byte by byte.
 
 use mosaico_catalog::Catalog;
 use mosaico_engine::state::layers::Layers;
@@ -15,19 +15,19 @@ use object_store::path::Path;
 use super::sequence::{Written, as_a_whole};
 use crate::check::repair::expected;
 
-/// Whether nothing of it will change, and all of its rows are in chunks.
+/// Whether the sequence is immutable and chunks have all of its rows.
 pub(super) fn is_complete(state: &SequenceState) -> bool {
     let is_left = state.finalized_ns.is_some() || state.ended_ns.is_some();
     is_left && state.topics.iter().all(|topic| topic.committed_ns.is_some() || topic.schema.is_none())
 }
 
-/// What another store says about a sequence; `None` if it is being removed there.
+/// The state of a sequence in another store; `None` if that store is removing it.
 pub(super) async fn load(source: &Store, id: SequenceId) -> Result<Option<SequenceState>> {
-    // Whatever keeps it from being read, it is this sequence's trouble.
+    // Any read error is reported as a problem of this sequence.
     source.load_sequence(id).await.map_err(|error| Error::Invalid(error.detail().to_string()))
 }
 
-/// Copies a sequence; on failure nothing of it stays.
+/// Copies a sequence; deletes its files on failure.
 pub(super) async fn copy(
     source: &Store,
     target: &Store,

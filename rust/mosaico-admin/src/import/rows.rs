@@ -1,4 +1,4 @@
-//! Rows of foreign Parquet files, cut into chunks.
+//! Reads rows of foreign Parquet files and cuts them into chunks.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use super::guarded::{guarded, unreadable};
 use super::plain::column_mapping::{FileRecipe, Recipe};
 
-/// Decoded at once, about.
+/// Approximate Arrow bytes per decoded batch.
 const BATCH_BYTES: u64 = 4 << 20;
 
 /// The rows of one file.
@@ -28,12 +28,12 @@ pub(super) struct Rows {
     reader: ParquetRecordBatchReader,
     schema: SchemaRef,
     recipe: Option<FileRecipe>,
-    /// Rows that were read.
+    /// Rows read so far.
     read: u64,
 }
 
 impl Rows {
-    /// Opens a file, whose columns become those of a topic by `recipe`, or are those.
+    /// Opens a file; `recipe` maps its columns to those of a topic, `None` keeps them.
     pub(super) fn open(file: PathBuf, recipe: Option<&Recipe>) -> Result<Self> {
         let failed = |e: &dyn Display| unreadable(&file, e);
         let opened = File::open(&file).map_err(|e| failed(&e))?;
@@ -58,12 +58,12 @@ impl Rows {
         Ok(Self { file, reader, schema, recipe, read: 0 })
     }
 
-    /// The columns as they are stored.
+    /// The schema for storage.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Checks that these rows may be in one topic with those of `schema`, and gives them exactly that one.
+    /// Checks that these rows fit into a topic with `schema`, and converts them to exactly that schema.
     pub(super) fn with_schema(mut self, schema: &SchemaRef) -> Result<Self> {
         if !same_shape(&self.schema, schema) {
             let file = self.file.display();
@@ -75,7 +75,7 @@ impl Rows {
         Ok(self)
     }
 
-    /// The next rows, of about `bytes` together; none at the end.
+    /// The next rows, about `bytes` in total; empty at the end.
     pub(super) fn next(&mut self, bytes: usize) -> Result<Vec<RecordBatch>> {
         let (mut taken, mut size) = (Vec::new(), 0);
         while size < bytes {
@@ -97,7 +97,7 @@ impl Rows {
     }
 }
 
-/// Writes rows to `scratch` in time order, reads them back and compares.
+/// Writes rows to `scratch` in time order, reads them back and compares them.
 pub(super) fn write(
     scratch: &Path,
     schema: &SchemaRef,

@@ -1,4 +1,4 @@
-//! One sequence that appears as a whole.
+//! Writes one sequence that appears atomically.
 
 use std::mem::take;
 use std::path::PathBuf;
@@ -28,14 +28,14 @@ use super::plain::column_mapping::Recipe;
 use super::rows::{self, Rows};
 use super::source::{SourceSequence, SourceTopic};
 
-/// What was written.
+/// The outcome of a write.
 #[derive(Debug)]
 pub(super) struct Written {
     pub topics: u64,
     pub rows: u64,
 }
 
-/// Copies a sequence; on failure nothing of it stays.
+/// Copies a sequence; deletes its files on failure.
 pub(super) async fn write(
     store: &Store,
     catalog: &Catalog,
@@ -46,7 +46,7 @@ pub(super) async fn write(
     as_a_whole(store, catalog, id, write_below(store, config, id, source)).await
 }
 
-/// Lets `write` write the files of a new sequence, which is hidden until all of them are there.
+/// Runs `write` to write the files of a new sequence, which stays hidden until all files exist.
 pub(super) async fn as_a_whole(
     store: &Store,
     catalog: &Catalog,
@@ -63,7 +63,7 @@ pub(super) async fn as_a_whole(
             return Err(error);
         }
     };
-    // If this is cut short, the next start looks at the sequence and takes it over.
+    // After an interruption here, the next start reconciles the sequence.
     drop(catalog.begin(id).await?);
     store.remove(&paths.deleted()).await?;
     catalog.adopt(&state).await?;
@@ -160,12 +160,12 @@ async fn write_topic(
     })
 }
 
-/// What every topic has: the source does not tell more about one that never had a row.
+/// The columns of every topic: the source has no other schema for a topic without rows.
 fn without_rows() -> SchemaRef {
     SchemaRef::new(Schema::new(vec![Field::new(TIMESTAMP, DataType::Int64, false)]))
 }
 
-/// A topic that is being copied.
+/// The copy of one topic.
 struct Copy<'a> {
     store: &'a Store,
     config: &'a Config,
@@ -174,7 +174,7 @@ struct Copy<'a> {
     schema: Option<SchemaRef>,
     chunks: Vec<ChunkRecord>,
     rows: u64,
-    /// Rows of the next chunk.
+    /// Buffered rows of the next chunk.
     waiting: Vec<RecordBatch>,
     waiting_bytes: usize,
 }
@@ -204,7 +204,7 @@ impl Copy<'_> {
         }
     }
 
-    /// Makes a chunk of the rows that wait for it.
+    /// Writes the buffered rows as a chunk.
     async fn chunk(&mut self) -> Result<()> {
         let (Some(schema), batches) = (&self.schema, take(&mut self.waiting)) else { return Ok(()) };
         let id = match self.chunks.last() {
@@ -263,7 +263,7 @@ impl Copy<'_> {
     }
 }
 
-/// Decoding and encoding, off the async threads.
+/// Runs decoding and encoding on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

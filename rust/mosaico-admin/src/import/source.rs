@@ -1,4 +1,4 @@
-//! What is imported, wherever it comes from.
+//! The common form of all import sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,13 +30,13 @@ pub(super) struct SourceTopic {
     pub created_ns: i64,
     /// Parquet files in the order of arrival.
     pub files: Vec<PathBuf>,
-    /// How their columns become those of the topic; `None`: they are those.
+    /// The mapping of their columns to those of the topic; `None`: the columns are the same.
     pub recipe: Option<Arc<Recipe>>,
-    /// Lowest and highest time, where the source tells.
+    /// Lowest and highest time, if the source records it.
     pub bounds: Option<(i64, i64)>,
 }
 
-/// When a file was written: the nearest thing to a time of creation that such a store has.
+/// Modification time of a file: the best available creation time in such a store.
 pub(super) fn age(file: &Path) -> i64 {
     let written = fs::metadata(file).and_then(|file| file.modified()).ok();
     let since = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

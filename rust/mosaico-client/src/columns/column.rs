@@ -1,4 +1,5 @@
-//! A column under construction, and its values: lists and structs have columns as values, so both are one file.
+//! A column under construction, and its values. Lists and structs have columns as values, so both are in one
+//! file.
 
 use super::error::ColumnError;
 use arrow::array::{ArrayData, ArrayDataBuilder, BooleanBufferBuilder};
@@ -77,7 +78,7 @@ impl Column {
         self.len == 0
     }
 
-    /// The values; whoever appends one here calls [`Column::mark_valid`] afterwards.
+    /// The values; a caller that appends a value here calls [`Column::mark_valid`] afterwards.
     pub fn values_mut(&mut self) -> &mut Values {
         &mut self.values
     }
@@ -176,7 +177,7 @@ impl Column {
         self.len += 1;
     }
 
-    /// Cuts the column back to `len` rows, whatever half-appended values there are.
+    /// Truncates the column to `len` rows, and removes half-appended values.
     pub fn truncate(&mut self, len: usize) {
         match &mut self.values {
             Values::Fixed(fixed) => fixed.buffer.truncate(len * fixed.kind.width()),
@@ -207,7 +208,7 @@ impl Column {
         self.len = len;
     }
 
-    /// Bytes held, without validity.
+    /// Bytes of the values, without validity.
     pub fn bytes(&self) -> usize {
         match &self.values {
             Values::Fixed(fixed) => fixed.buffer.len(),

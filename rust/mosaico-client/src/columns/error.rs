@@ -1,4 +1,4 @@
-//! Why a value does not fit into its column.
+//! Reasons why a value does not fit into its column.
 
 /// Why a value does not fit into its column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,13 +22,13 @@ pub enum ColumnError {
         /// The column's Arrow type.
         data_type: &'static str,
     },
-    /// No null may stand here.
+    /// The column is not nullable.
     #[error("a value is required, None was given")]
     Null,
     /// A fixed-size list or binary of another length.
     #[error("{expected} items are required, {found} were given")]
     Length {
-        /// Items that the type asks for.
+        /// Number of items that the type requires.
         expected: usize,
         /// Items given.
         found: usize,

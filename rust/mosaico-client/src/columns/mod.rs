@@ -1,7 +1,7 @@
-//! Column builders that grow by one row at a time and can be cut back to an earlier length.
+//! Column builders that grow by one row at a time and can be truncated to an earlier length.
 //!
-//! Arrow's own builders cannot undo an append; these can, so that a row that fails half-way leaves no
-//! trace and its neighbours stay intact.
+//! Arrow's own builders cannot undo an append. These builders can, so a row that fails half-way is rolled
+//! back completely and does not affect its neighbours.
 
 mod column;
 mod error;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Lane;
 use crate::error::Result;
 
-/// Rows go to disk, where that is allowed, when they found no room in memory for so long.
+/// Rows are spilled to disk, if allowed, after they waited this long for memory.
 const SPILL_AFTER: Duration = Duration::from_millis(100);
 
 impl Lane {
     /// Waits until the queue is below its limit.
     ///
     /// # Errors
-    /// What ended the lane.
+    /// The error that ended the lane.
     pub async fn room(&self) -> Result<()> {
         let budget = &self.shared.config.budget;
         let room = || self.wait(|progress| progress.queued_bytes <= budget.share() / 2);

@@ -1,4 +1,4 @@
-//! Rows that come as columns take the same way as others.
+//! Pushing columns: their rows take the same path as single rows.
 
 use std::sync::Arc;
 
@@ -10,14 +10,15 @@ use super::Lane;
 use crate::error::{Error, Result};
 
 impl Lane {
-    /// Appends the rows of all `batches` behind those pushed before, as they are named: columns that are missing are
-    /// null, others are cast where nothing is lost. Waits, piece by piece, while the queue is over its limit.
+    /// Appends the rows of all `batches` after those pushed before, matched by column name: missing columns
+    /// are null, others are cast without loss. Waits piece by piece while the queue is over its limit.
     ///
-    /// All columns are checked before the first row is taken. Nothing of `batches` is referred to afterwards.
+    /// All columns are checked before the first row is accepted. The lane keeps no reference to `batches`.
     ///
     /// # Errors
-    /// The column that does not fit, and its row, counted over all batches; then no row was taken. Or what ended the
-    /// lane, with the rows that are not stored. If the future is dropped, some rows may have been taken.
+    /// The column that does not fit, and its row, counted over all batches; then no row was accepted. Or the
+    /// error that ended the lane, with the rows that are not stored. If the future is dropped, some rows may
+    /// have been accepted.
     pub async fn push_batches(&self, batches: &[RecordBatch]) -> Result<()> {
         let schema = Arc::clone(self.accepting()?.rows.schema());
         let mut first_row = 0;
@@ -63,8 +64,8 @@ impl Lane {
     }
 }
 
-/// The same rows in memory of their own: a slice would keep all of its batch alive until it is acknowledged, and
-/// whoever lent the columns may change them.
+/// A copy of the rows: a slice would keep its whole batch in memory until it is acknowledged, and the owner
+/// of the columns may change them.
 fn copied(batch: &RecordBatch) -> Result<RecordBatch> {
     let column = |array: &Arc<dyn Array>| {
         let data = array.to_data();

@@ -1,12 +1,12 @@
-//! The bytes that the lanes of a recording may hold.
+//! The byte budget of a recording's lanes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::spill::SpillConfig;
 
-/// Bytes that the lanes of one recording may hold: each lane has an equal share, so that memory is bounded
-/// whatever their number, and a slow lane never takes the room of another.
+/// The byte budget of one recording's lanes. Each lane has an equal share, so memory is bounded for any
+/// number of lanes, and a slow lane never uses the share of another.
 #[derive(Debug, Clone)]
 pub struct LaneBudget {
     bytes: usize,
@@ -15,12 +15,12 @@ pub struct LaneBudget {
 }
 
 impl LaneBudget {
-    /// A budget of `bytes` in memory, and of what `spill` says on disk, for all lanes that are opened with it.
+    /// A budget of `bytes` in memory, and of `spill` on disk, for all lanes that are opened with it.
     pub fn new(bytes: usize, spill: Option<SpillConfig>) -> Self {
         Self { bytes, lanes: Arc::new(AtomicUsize::new(0)), spill }
     }
 
-    /// What one lane may hold now.
+    /// The current share of one lane.
     pub(super) fn share(&self) -> usize {
         self.bytes / self.lanes.load(Ordering::Relaxed).max(1)
     }

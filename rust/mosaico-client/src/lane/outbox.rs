@@ -1,4 +1,5 @@
-//! What one lane has cut and is not known to be stored: in order, in memory or spilled to disk.
+//! The resend buffer of one lane: batches that were cut and are not acknowledged, in order, in memory or
+//! spilled to disk.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::rows::RawRows;
 
 #[derive(Debug)]
 enum Form {
-    /// Taken out only to be made a batch.
+    /// `None` only while the rows are converted to a batch.
     Raw(Option<RawRows>),
     Batch(RecordBatch),
     Disk(Spilled),
@@ -26,9 +27,9 @@ struct Entry {
     /// Counted from the topic's first row.
     first_row: u64,
     rows: usize,
-    /// Rows at the beginning that are stored already.
+    /// Leading rows that are stored already.
     stored: usize,
-    /// What it takes in memory.
+    /// Its size in memory.
     bytes: usize,
     form: Form,
 }
@@ -55,22 +56,22 @@ impl Entry {
 #[derive(Debug, Default)]
 struct State {
     entries: VecDeque<Entry>,
-    /// How many entries the current stream has taken.
+    /// Number of entries that the current stream has taken.
     taken: usize,
     /// Rows cut so far.
     rows: u64,
     /// Bytes in memory.
     bytes: usize,
-    /// Nothing more will come.
+    /// The lane appends no more rows.
     closed: bool,
     /// The stream that may take entries.
     stream: u64,
 }
 
-/// The batches of a lane between the cut and the acknowledgement.
+/// The batches of a lane from the cut until the acknowledgement.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    /// Entries are kept until they are acknowledged, not only until they are sent.
+    /// Keep entries until they are acknowledged, not only until they are sent.
     keep: bool,
     state: Mutex<State>,
     changed: Notify,
@@ -78,14 +79,14 @@ pub(super) struct Outbox {
     file: tokio::sync::Mutex<Option<Arc<SpillFile>>>,
 }
 
-/// What a stream sends next.
+/// The next step of a stream.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Rows, and how many of the topic are sent with them.
+    /// Rows, and the number of the topic's rows that are sent with them.
     Rows(RecordBatch, u64),
     /// The upload is complete.
     End,
-    /// Another stream took over: this one must neither send nor end.
+    /// Another stream replaced this one, which must neither send nor end.
     Stale,
 }
 
@@ -106,7 +107,7 @@ impl Outbox {
         self.append(rows, bytes, Form::Raw(Some(raw)))
     }
 
-    /// Appends rows that are columns already, of `bytes`.
+    /// Appends rows that are columns already; `bytes` is their size.
     pub(super) fn push_batch(&self, batch: RecordBatch, bytes: usize) -> usize {
         self.append(batch.num_rows(), bytes, Form::Batch(batch))
     }
@@ -121,7 +122,7 @@ impl Outbox {
         state.bytes
     }
 
-    /// Nothing more will come.
+    /// Marks the end of the rows.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_waiters();
@@ -132,7 +133,7 @@ impl Outbox {
         self.state.lock().bytes
     }
 
-    /// Begins a stream, the only one that may take entries from now on.
+    /// Begins a stream; from now on, only this one may take entries.
     pub(super) fn begin(&self) -> u64 {
         let mut state = self.state.lock();
         state.stream += 1;
@@ -140,7 +141,7 @@ impl Outbox {
         state.stream
     }
 
-    /// Forgets the topic's first `rows` rows, which are stored.
+    /// Removes the topic's first `rows` rows, which are stored.
     pub(super) fn acknowledge(&self, rows: u64) {
         let mut state = self.state.lock();
         while state.entries.front().is_some_and(|entry| entry.end_row() <= rows) {
@@ -148,10 +149,11 @@ impl Outbox {
         }
     }
 
-    /// The current stream starts again after the topic's first `rows` rows; returns how many it sends again.
+    /// Resets the current stream to the position after the topic's first `rows` rows; returns the number of
+    /// rows to resend.
     ///
     /// # Errors
-    /// The server does not have what it acknowledged, or has more than was sent.
+    /// The server lacks rows that it acknowledged, or has more rows than were sent.
     pub(super) fn rewind(&self, rows: u64) -> Result<u64> {
         self.acknowledge(rows);
         let mut state = self.state.lock();
@@ -173,7 +175,7 @@ impl Outbox {
         Ok(sent.map_or(0, |sent| sent.saturating_sub(rows)))
     }
 
-    /// What `stream` sends next; waits for it.
+    /// Waits for the next step of `stream`.
     ///
     /// # Errors
     /// If rows do not form a batch, or cannot be read back from disk.
@@ -202,7 +204,7 @@ impl Outbox {
         if state.stream != stream {
             return Look::Ready(Ok(Next::Stale));
         }
-        // Whoever asks for more has handed over what it took before.
+        // The caller has sent the entries that it took before.
         while !self.keep && state.taken > 0 {
             state.forget_first();
         }
@@ -215,7 +217,7 @@ impl Outbox {
         }
     }
 
-    /// Takes an entry from disk; `None` if the state changed meanwhile.
+    /// Takes an entry from disk; `None` if the state changed in the meantime.
     fn take(&self, stream: u64) -> Result<Option<Next>> {
         let (spilled, first_row) = {
             let state = self.state.lock();
@@ -237,10 +239,11 @@ impl Outbox {
         }
     }
 
-    /// Moves what no stream has taken yet to disk, as far as there is room; returns whether anything moved.
+    /// Moves entries that no stream has taken yet to disk, within the disk budget; returns whether it moved
+    /// any.
     ///
     /// # Errors
-    /// If the disk refuses. The rows stay in memory.
+    /// If the disk fails. The rows stay in memory.
     pub(super) async fn spill(self: &Arc<Self>) -> Result<bool> {
         let Some(config) = self.spill.clone() else { return Ok(false) };
         // One at a time: entries go to disk in order.

@@ -1,5 +1,5 @@
-//! The put call of a lane: sends what the outbox holds, takes acknowledgements, and goes on over a new connection
-//! when one breaks.
+//! The put call of a lane: sends the entries of the outbox, processes acknowledgements, and resumes over a
+//! new connection when one breaks.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use super::outbox::Next;
 use crate::connection::Lease;
 use crate::error::{Error, Result};
 
-/// Batches are cut into messages of about this size; one row is the least.
+/// Approximate size of a message; it has at least one row.
 const MESSAGE_BYTES: usize = 1 << 20;
 
-/// Runs the upload to its end in the background and leaves the outcome in the progress.
+/// Runs the upload to its end in the background and stores the outcome in the progress.
 pub(super) fn spawn(
     lease: Lease,
     command: PutCommand,
@@ -36,7 +36,7 @@ pub(super) fn spawn(
     tokio::spawn(async move {
         let outcome = match task.await {
             Ok(outcome) => outcome,
-            // The lane was aborted, and says so itself.
+            // The lane was aborted, and reports it itself.
             Err(end) if end.is_cancelled() => return,
             Err(end) => Err(Error::new(ErrorKind::Internal, format!("the upload ended: {end}"))),
         };
@@ -48,7 +48,7 @@ pub(super) fn spawn(
 impl Shared {
     fn end(&self, outcome: Result<()>) {
         let outcome = match outcome {
-            // A clean end that the writer did not ask for is no success.
+            // A clean end that the writer did not request is an error.
             Ok(()) if self.open.lock().accepting => Err(Error::new(
                 ErrorKind::Unavailable,
                 "the server ended the upload before the writer closed it",
@@ -69,7 +69,7 @@ pub(super) struct Upload {
 /// An open put call.
 pub(super) struct Call {
     answers: Streaming<PutResult>,
-    /// Why nothing more can be sent.
+    /// The error that prevents further sending.
     failed: Fuse<oneshot::Receiver<Error>>,
 }
 
@@ -82,7 +82,7 @@ impl Call {
                 Ok(error) = &mut self.failed => return Err(error),
             };
             let Some(answer) = answer else { return Ok(None) };
-            // Answers without our JSON come from servers that do not acknowledge.
+            // Answers without native JSON come from servers that do not acknowledge.
             if let Ok(ack) = serde_json::from_slice(&answer.app_metadata) {
                 return Ok(Some(ack));
             }
@@ -110,14 +110,14 @@ impl Upload {
         outcome
     }
 
-    /// Opens a put call. Rows follow the schema at once, since servers that do not acknowledge answer nothing before
-    /// they have all of them; or, with `started`, when it says so.
+    /// Opens a put call. Rows follow the schema at once, since servers without acknowledgements answer
+    /// nothing before they have all rows; with `started`, rows follow its signal.
     pub(super) async fn open(&mut self, started: Option<oneshot::Receiver<()>>) -> Result<Call> {
         let stream = self.shared.outbox.begin();
         let (fail, failed) = oneshot::channel();
         let mut failed = failed.fuse();
         let batches = batches(Arc::clone(&self.shared), stream, started);
-        // Only our daemons acknowledge, and they understand it.
+        // Only native daemons acknowledge, and they support zero-run elision.
         let elide = self.shared.acknowledged;
         let command = serde_json::to_vec(&self.command).expect("plain fields are JSON");
         let first = FlightData {
@@ -134,7 +134,7 @@ impl Upload {
         Ok(Call { answers, failed })
     }
 
-    /// Takes acknowledgements until the upload ends.
+    /// Processes acknowledgements until the upload ends.
     async fn follow(&self, mut call: Call) -> Result<()> {
         while let Some(ack) = call.next().await? {
             self.acknowledged(ack);
@@ -151,7 +151,7 @@ impl Upload {
     }
 }
 
-/// What the outbox has for `stream`; rows count as sent when the next are asked for.
+/// The outbox's batches for `stream`; a batch counts as sent when the next one is requested.
 fn batches(
     shared: Arc<Shared>,
     stream: u64,
@@ -161,7 +161,7 @@ fn batches(
         match started.take() {
             Some(started) => {
                 if started.await.is_err() {
-                    // Never started: the call is about to be dropped.
+                    // The start signal was dropped: the call is about to be dropped, too.
                     std::future::pending::<()>().await;
                 }
             }
@@ -179,7 +179,7 @@ fn batches(
     })
 }
 
-/// The messages of a batch.
+/// Encodes a batch as messages.
 fn messages(batch: Result<RecordBatch>, elide: bool) -> impl Stream<Item = Result<FlightData>> {
     let (pieces, failed) = match batch {
         Ok(batch) => (pieces(&batch), None),
@@ -197,7 +197,7 @@ fn messages(batch: Result<RecordBatch>, elide: bool) -> impl Stream<Item = Resul
     futures::stream::iter(pieces.into_iter().map(message).chain(failed))
 }
 
-/// Slices of about a message each, of one row at least.
+/// Slices of about one message each, of at least one row.
 fn pieces(batch: &RecordBatch) -> Vec<RecordBatch> {
     let count = batch.get_array_memory_size().div_ceil(MESSAGE_BYTES).clamp(1, batch.num_rows().max(1));
     let rows = batch.num_rows().div_ceil(count).max(1);
@@ -205,7 +205,8 @@ fn pieces(batch: &RecordBatch) -> Vec<RecordBatch> {
     starts.map(|start| batch.slice(start, rows.min(batch.num_rows() - start))).collect()
 }
 
-/// The messages up to an error, which goes another way: a stream that ends would complete the topic.
+/// Yields messages up to an error and passes the error through `fail`: a stream that ends would complete the
+/// topic.
 fn until_failure(
     messages: impl Stream<Item = Result<FlightData>>,
     fail: oneshot::Sender<Error>,
@@ -219,7 +220,7 @@ fn until_failure(
             match message {
                 Ok(message) => message,
                 Err((error, fail)) => {
-                    // Nobody listens only if the call is over.
+                    // The receiver is gone only if the call is over.
                     _ = fail.map(|fail| fail.send(error));
                     std::future::pending().await
                 }

@@ -1,4 +1,4 @@
-//! How an upload resumes over a new connection after one broke.
+//! Resumes an upload over a new connection after one broke.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::reconnect::Reconnect;
 
 impl Upload {
-    /// Opens a call that goes on where the server stands; `None` if it has everything already.
+    /// Opens a call that resumes at the server's position; `None` if the server has all rows already.
     pub(super) async fn resume(
         &mut self,
         mut error: Error,
@@ -49,7 +49,8 @@ impl Upload {
         )))
     }
 
-    /// The first answer of a resumed call says what is stored; returns how many rows are sent again.
+    /// Reads the server's position from the first answer of a resumed call; returns the number of rows to
+    /// resend.
     async fn reopen(&mut self) -> Result<(Call, u64)> {
         let (start, started) = oneshot::channel();
         self.command.acknowledged = Some(self.shared.progress.borrow().durable);
@@ -62,7 +63,7 @@ impl Upload {
         })?;
         let again = self.shared.outbox.rewind(ack.durable_rows)?;
         self.acknowledged(ack);
-        // The stream is gone if the call broke; then its answers say so.
+        // The stream is gone if the call broke; then its answers carry the error.
         _ = start.send(());
         Ok((call, again))
     }

@@ -1,4 +1,4 @@
-//! Batches on disk that found no room in memory.
+//! Batches that are spilled to disk when the memory budget is used up.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -14,12 +14,12 @@ use mosaico_types::ErrorKind;
 
 use crate::error::{Error, Result};
 
-/// Where the lanes of a recording may put what finds no room in memory, and how much.
+/// Folder and disk budget for the spilled batches of a recording's lanes.
 #[derive(Debug, Clone)]
 pub struct SpillConfig {
     /// An existing folder.
     pub folder: PathBuf,
-    /// Bytes for all lanes together.
+    /// Byte budget of all lanes together.
     pub bytes: u64,
     used: Arc<AtomicU64>,
 }
@@ -31,7 +31,7 @@ impl SpillConfig {
     }
 }
 
-/// The spill file of one lane. It has no name, so nothing is left of it when the process ends.
+/// The spill file of one lane. It has no name, so the operating system removes it when the process ends.
 #[derive(Debug)]
 pub(super) struct SpillFile {
     config: SpillConfig,
@@ -53,7 +53,7 @@ impl SpillFile {
         Ok(Arc::new(Self { config: config.clone(), file, end: AtomicU64::new(0) }))
     }
 
-    /// Appends a batch; `None` if there is no room. One caller at a time.
+    /// Appends a batch; `None` if the budget is used up. One caller at a time.
     pub(super) fn append(self: &Arc<Self>, batch: &RecordBatch) -> Result<Option<Spilled>> {
         let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
         writer.write(batch)?;

@@ -1,3 +1,5 @@
+//! Tests of merged columns.
+
 use arrow::array::Float64Array;
 use arrow::compute::concat_batches;
 use proptest::prelude::*;
@@ -26,7 +28,7 @@ fn member(name: &str, tag: &str) -> Member {
 }
 
 proptest! {
-    /// However rows are cut into runs, gathering them at once equals gathering them one by one.
+    /// For any runs, gathering all rows at once equals gathering them one by one.
     #[test]
     fn runs_are_gathered_like_rows(
         tags in proptest::collection::vec(prop_oneof![Just("a"), Just("b")], 1..4),
@@ -48,7 +50,7 @@ proptest! {
             .map(|run| layout.batch(&pieces, &[run]).unwrap())
             .collect();
         prop_assert_eq!(&found, &concat_batches(layout.schema(), &singly).unwrap());
-        // And single rows are what they were.
+        // Single rows keep their values.
         let at = |piece: usize, row: usize| piece as i64 * 100 + row as i64;
         let expected: Vec<i64> =
             runs.iter().flat_map(|(piece, rows)| rows.clone().map(|row| at(*piece, row))).collect();

@@ -1,3 +1,5 @@
+//! Tests of the row buffer.
+
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -110,14 +112,14 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 proptest! {
-    /// Rows that fail half-way, wherever, leave no trace; the others come back as they went in.
+    /// Rows that fail at any point are rolled back completely; the others keep their values.
     #[test]
     fn failed_rows_leave_no_trace(rows in proptest::collection::vec((row(), 0..9_usize), 0..40)) {
         let mut buffer = RowBuffer::new(schema()).unwrap();
         let mut kept = Vec::new();
         for (row, fail_at) in &rows {
             let outcome = buffer.push(|columns| match fail_at {
-                // Fills the columns up to `fail_at`, the one there half-way, then fails.
+                // Fills the columns before `fail_at`, then `fail_at` half-way, and fails.
                 0..=4 => {
                     append(columns, row)?;
                     columns[*fail_at..].iter_mut().for_each(|column| column.truncate(column.len() - 1));

@@ -15,7 +15,7 @@ fn test(json: &str) -> Result<Test, QueryError> {
     }
 }
 
-/// The meaning of a test, for a value that is not NaN.
+/// The reference semantics of a test, for a value that is not NaN.
 fn accepts(test: &Test, value: Number) -> bool {
     let value = ScalarRef::Number(value);
     let order = |constant: &Scalar| value.compare(&constant.view());

@@ -8,7 +8,7 @@ use arrow::util::display::array_value_to_string;
 
 use super::mismatch::{Mismatch, Result, What};
 
-/// The values themselves, where they are encoded.
+/// Decodes dictionary and run-end encoded values.
 pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     match array.data_type() {
         DataType::Dictionary(_, values) => Ok(cast(array, values)?),
@@ -17,10 +17,10 @@ pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     }
 }
 
-/// The same values as another type of their kind; a value that would not come back as it was is refused.
+/// Casts values to another type of the same kind; refuses a value that would change.
 ///
 /// # Errors
-/// The types are not of a kind, or the first value that would be lost, and its row.
+/// The types are of different kinds, or the first value that would change, and its row.
 pub fn exactly(given: &ArrayRef, expected: &DataType) -> Result<ArrayRef> {
     let found = given.data_type();
     if found == expected {
@@ -33,7 +33,7 @@ pub fn exactly(given: &ArrayRef, expected: &DataType) -> Result<ArrayRef> {
     if is_text(expected) {
         return Ok(array);
     }
-    // What does not fit is null now.
+    // Values that do not fit are null in the cast array.
     let back = cast(&array, found)?;
     let same = not_distinct(given, &back)?;
     match same.values().iter().position(|same| !same) {

@@ -11,10 +11,10 @@ use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef};
 
 use super::mismatch::{Mismatch, Result, What};
 
-/// Makes the items of a list those of a field; the caller knows how, whatever their type.
+/// Converts the items of a list to those of a field, for any type.
 pub(super) type Conform<'a> = &'a dyn Fn(&Field, &ArrayRef, Option<&NullBuffer>) -> Result<ArrayRef>;
 
-/// Lists of any form as lists of `item`.
+/// Converts lists of any form to lists of `item`.
 pub(super) fn list<O: OffsetSizeTrait>(
     item: &FieldRef,
     given: &ArrayRef,
@@ -35,7 +35,7 @@ pub(super) fn list<O: OffsetSizeTrait>(
     Ok(Arc::new(GenericListArray::<O>::try_new(Arc::clone(item), offsets, values, nulls)?))
 }
 
-/// Lists of any form as lists of `size` items each.
+/// Converts lists of any form to lists of `size` items each.
 pub(super) fn fixed(
     item: &FieldRef,
     size: i32,
@@ -72,7 +72,7 @@ pub(super) fn fixed(
     Ok(Arc::new(FixedSizeListArray::try_new_with_length(Arc::clone(item), size, values, nulls, given.len())?))
 }
 
-/// All forms of lists as one.
+/// Converts all forms of lists to one.
 fn variable(given: &ArrayRef, expected: &DataType) -> Result<LargeListArray> {
     let item = match given.data_type() {
         DataType::List(item)
@@ -87,7 +87,7 @@ fn variable(given: &ArrayRef, expected: &DataType) -> Result<LargeListArray> {
     Ok(cast(given, &DataType::LargeList(Arc::clone(item)))?.as_list::<i64>().clone())
 }
 
-/// The items of `lists` without those of null lists, and where each list ends.
+/// The items of `lists` without those of null lists, and the end of each list.
 fn items(lists: &LargeListArray, nulls: Option<&NullBuffer>) -> Result<(ArrayRef, Vec<usize>)> {
     let is_valid = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
     let offsets = lists.value_offsets();

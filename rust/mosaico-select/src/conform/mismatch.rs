@@ -3,10 +3,10 @@ use std::fmt;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-/// What a step of conforming gives.
+/// The result of a conversion step.
 pub(super) type Result<T> = std::result::Result<T, Mismatch>;
 
-/// Why a column is not one of the topic's.
+/// Why a column does not fit the topic.
 #[derive(Debug)]
 pub struct Mismatch {
     /// Names from the outside in.
@@ -34,12 +34,12 @@ impl Mismatch {
         Self { path: Vec::new(), row: None, what }
     }
 
-    /// For a reason of somebody else.
+    /// A mismatch with an error text from another library.
     pub fn because(text: impl Into<String>) -> Self {
         Self::new(What::Text(text.into()))
     }
 
-    /// In this row.
+    /// Adds the row.
     #[must_use]
     pub fn at(self, row: usize) -> Self {
         Self { row: Some(row), ..self }
@@ -50,13 +50,13 @@ impl Mismatch {
         self.path.join(".")
     }
 
-    /// In a row counted otherwise.
+    /// Converts the row to another numbering.
     #[must_use]
     pub fn map_row(self, row: impl FnOnce(usize) -> usize) -> Self {
         Self { row: self.row.map(row), ..self }
     }
 
-    /// In the column or field `parent`, or below it.
+    /// Adds the column or field `parent` to the path.
     #[must_use]
     pub fn below(mut self, parent: &str) -> Self {
         self.path.insert(0, parent.to_owned());

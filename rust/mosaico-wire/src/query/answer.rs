@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What was found. 0.2 clients know `items`; the other keys come only when they were asked for.
+/// The matches. 0.2 clients know `items`; the other keys are present only on request.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct QueryAnswer {
-    /// Sequences in the order asked for.
+    /// Sequences in the requested order.
     pub items: Vec<QueryItem>,
-    /// With a `limit`: where the next page begins, null on the last one.
+    /// With a `limit`: the cursor of the next page, null on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Option<String>>,
-    /// How the answer was found.
+    /// Statistics of the search, with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
 }
@@ -34,32 +34,34 @@ pub struct QueryTopic {
     pub timestamp_range: Option<(i64, i64)>,
 }
 
-/// What was looked at.
+/// Statistics of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explain {
-    /// Sequences that the catalog proposed.
+    /// Candidate sequences from the catalog.
     pub sequences: u64,
-    /// Topics that the catalog proposed.
+    /// Candidate topics from the catalog.
     pub topics: u64,
-    /// Chunks of topics whose values were asked for; rows still in the log of a recording count as chunks.
+    /// Chunks of topics with a condition on values; rows that are only in the WAL of a recording count as
+    /// chunks.
     pub chunks: Counts,
     /// Row groups of chunks that were opened.
     pub row_groups: Counts,
-    /// Pages of the columns asked for, in row groups that were read.
+    /// Pages of the requested columns, in row groups that were read.
     pub pages: Counts,
-    /// Rows that were decoded and looked at.
+    /// Rows that were decoded and evaluated.
     pub rows_scanned: u64,
-    /// Bytes that were fetched from the store or the log.
+    /// Bytes that were read from the store or the WAL.
     pub bytes_read: u64,
 }
 
-/// What became of the candidates. A search ends at the first match, so the sum may be less than all of them.
+/// Candidates by outcome. A search ends at the first match, so the sum may be less than the number of
+/// candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// What might hold matching rows.
+    /// Units that may contain matching rows.
     pub candidates: u64,
-    /// Decided by statistics alone.
+    /// Units that statistics alone decided.
     pub pruned_by_statistics: u64,
-    /// Read.
+    /// Units that were read.
     pub read: u64,
 }

@@ -1,4 +1,5 @@
-//! JSON as it was written: keys keep their order, and one that occurs twice is an error instead of being lost.
+//! JSON that preserves its input: keys keep their order, and a duplicate key is an error instead of being
+//! dropped.
 
 use std::fmt;
 
@@ -16,10 +17,10 @@ pub(super) enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Longest part of a value that an error repeats.
+/// Longest excerpt of a value in an error.
 const SHOWN_CHARS: usize = 60;
 
-/// For error texts: the value, or what it is.
+/// For error texts: the value, or its type.
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

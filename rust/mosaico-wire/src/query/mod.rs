@@ -1,6 +1,6 @@
 //! The language of the action `query`: JSON in, a typed tree out. `docs/queries.md` describes it for people.
 //!
-//! Start with [`Query::parse`]. What a condition means for a value is told at [`Test`].
+//! Start with [`Query::parse`]. [`Test`] defines the meaning of a condition on a value.
 
 mod answer;
 mod json;

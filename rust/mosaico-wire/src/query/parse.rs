@@ -1,4 +1,4 @@
-//! From JSON to the typed tree. Whatever is not understood is refused by name, never skipped.
+//! Parses JSON to the typed tree. Unknown input is refused by name, never skipped.
 
 use std::num::NonZeroUsize;
 use std::ops::Bound;
@@ -77,7 +77,7 @@ impl Query {
     }
 }
 
-/// Reads a condition on values that stands alone: the section `ontology` without the question for times.
+/// Reads a standalone condition on values: the section `ontology` without the request for times.
 ///
 /// # Errors
 /// [`QueryError`], with the place, the value that was wrong and what is allowed.
@@ -173,7 +173,7 @@ fn select(place: &str, entries: Entries) -> Result<Expr<Sections>> {
         all.insert(0, Expr::Is(sections));
     }
     Ok(match all.len() {
-        // No filter finds nothing, as with 0.2.
+        // A query without a filter matches nothing, as in 0.2.
         0 => Expr::Any(all),
         _ => joined(all),
     })
@@ -206,7 +206,7 @@ fn connective<L>(
     Ok(if key == "$and" { Expr::All(children) } else { Expr::Any(children) })
 }
 
-/// What one key of a filter object means.
+/// Parses one key of a filter object.
 type Leaf<'a, L> = &'a dyn Fn(&str, &str, Json) -> Result<Option<Expr<L>>>;
 
 /// A filter object; `None` if it is empty.
@@ -370,7 +370,7 @@ fn one_of(place: &str, json: Json) -> Result<Test> {
     Ok(Test::OneOf(values))
 }
 
-/// Checks that all constants of a test are accepted by `good`.
+/// Checks that `good` accepts all constants of a test.
 fn constants(test: &Test, good: impl Fn(&Scalar) -> bool) -> bool {
     match test {
         Test::Within(low, high) => [low, high].iter().all(|bound| match bound {

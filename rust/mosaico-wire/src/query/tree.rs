@@ -19,19 +19,19 @@ pub struct QueryError {
 /// A whole query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// What to find.
+    /// The condition on results.
     pub select: Expr<Sections>,
     /// Order of the sequences; ties, and an empty list, by name.
     pub order: Vec<OrderBy>,
     /// Sequences per page.
     pub limit: Option<NonZeroUsize>,
-    /// Where the page begins, from an earlier answer.
+    /// Start of the page, from an earlier answer.
     pub cursor: Option<String>,
-    /// Whether the answer tells how it was found.
+    /// Whether the answer includes statistics of the search.
     pub explain: bool,
 }
 
-/// A boolean expression over leaves `L`. `All` of nothing holds, `Any` of nothing does not.
+/// A boolean expression over leaves `L`. An empty `All` is true, an empty `Any` is false.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr<L> {
     /// One leaf.
@@ -56,16 +56,16 @@ impl<L> Expr<L> {
         }
     }
 
-    /// The same expression over other leaves.
+    /// The same expression with mapped leaves.
     pub fn map<'a, M>(&'a self, leaf: &mut impl FnMut(&'a L) -> M) -> Expr<M> {
         let Ok(mapped) = self.try_map(&mut |found| Ok::<M, Infallible>(leaf(found)));
         mapped
     }
 
-    /// The same expression over other leaves, or the first error on the way.
+    /// The same expression with mapped leaves, or the first error.
     ///
     /// # Errors
-    /// What `leaf` returns.
+    /// The error of `leaf`.
     pub fn try_map<'a, M, E>(&'a self, leaf: &mut impl FnMut(&'a L) -> Result<M, E>) -> Result<Expr<M>, E> {
         Ok(match self {
             Self::Is(found) => Expr::Is(leaf(found)?),
@@ -79,7 +79,7 @@ impl<L> Expr<L> {
         })
     }
 
-    /// Whether the expression holds when `holds` tells which leaves do.
+    /// Evaluates the expression; `holds` evaluates a leaf.
     pub fn holds(&self, holds: &impl Fn(&L) -> bool) -> bool {
         match self {
             Self::Is(leaf) => holds(leaf),
@@ -90,7 +90,7 @@ impl<L> Expr<L> {
     }
 }
 
-/// The sections of one query object; all that are present have to hold.
+/// The sections of one query object; all that are present have to be true.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sections {
     /// About sequences.
@@ -99,23 +99,23 @@ pub struct Sections {
     pub topic: Option<Expr<Condition>>,
     /// About rows of topics.
     pub values: Option<Expr<ValueCondition>>,
-    /// Whether the answer tells the times of the matching rows.
+    /// Whether the answer includes the times of the matching rows.
     pub ranges: bool,
 }
 
 /// A condition on a sequence or topic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// What is looked at.
+    /// The property to test.
     pub field: Field,
-    /// What has to hold.
+    /// The test.
     pub test: Test,
 }
 
 /// A property of a sequence or topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field {
-    /// Sequence name, or topic path without leading `/`; patterns see topic paths with it.
+    /// Sequence name, or topic path without leading `/`; patterns match topic paths with it.
     Name,
     /// Creation time in ns.
     CreatedNs,
@@ -130,14 +130,14 @@ pub enum Field {
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueCondition {
-    /// `<tag>.<field path>`. Both may contain dots, so only the stored topics tell where the tag ends.
+    /// `<tag>.<field path>`. Both may contain dots, so only the stored topics determine where the tag ends.
     pub key: String,
-    /// What has to hold.
+    /// The test.
     pub test: Test,
 }
 
-/// What has to hold for a value. A value of another type than the constant (number, text, bool) fails each
-/// comparison; so does a value that is missing or null. NaN differs from everything and is otherwise never accepted.
+/// A test of a value. A value of another type than the constant (number, text, bool) fails each comparison;
+/// so does a missing or null value. NaN differs from everything and passes no other test.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
     /// Between two bounds of one type; `$eq`, `$lt`, `$leq`, `$gt`, `$geq`, `$between`.
@@ -157,7 +157,7 @@ pub enum Test {
 /// One key of the order of sequences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderBy {
-    /// What is compared: name, creation time or metadata.
+    /// The sort key: name, creation time or metadata.
     pub field: Field,
     /// Greatest first.
     pub descending: bool,

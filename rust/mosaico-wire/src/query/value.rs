@@ -1,4 +1,4 @@
-//! Constants of queries, compared exactly: integers and floats meet without rounding.
+//! Constants of queries, with exact comparison: integers and floats compare without rounding.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 pub enum Number {
     /// Any 64-bit integer, signed or not.
     Int(i128),
-    /// A number that was written with a fraction or an exponent, or beyond 64 bits.
+    /// A number with a fraction or an exponent, or beyond 64 bits.
     Float(f64),
 }
 
@@ -30,7 +30,7 @@ impl PartialEq for Number {
 }
 
 fn int_to_float(int: i128, float: f64) -> Ordering {
-    // Saturates far outside of what 64 bits hold.
+    // Saturates far outside the range of 64 bits.
     let whole = float.trunc() as i128;
     int.cmp(&whole).then_with(|| 0.0.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal))
 }
@@ -57,7 +57,7 @@ impl Scalar {
     }
 }
 
-/// A value that is compared with constants.
+/// A value to compare with constants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ScalarRef<'a> {
     /// `true` or `false`.

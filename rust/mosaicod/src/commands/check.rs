@@ -6,7 +6,7 @@ use mosaico_server::Error;
 use super::output;
 use crate::args::CheckArgs;
 
-/// Compares everything with everything.
+/// Cross-checks records, chunks, WAL and catalog.
 pub(super) async fn run(args: &CheckArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let options = CheckOptions { deep: args.deep, repair: args.repair };

@@ -7,7 +7,7 @@ use super::output;
 use crate::args::CompactArgs;
 use crate::values::bytes_or_all;
 
-/// Joins small chunks.
+/// Merges small chunks.
 pub(super) async fn run(args: &CompactArgs) -> Result<u8, Error> {
     let (mut config, shown) = args.store.config()?;
     config.chunk_bytes = bytes_or_all(args.chunk_bytes);

@@ -6,7 +6,7 @@ use mosaico_server::Error;
 use super::output;
 use crate::args::GcArgs;
 
-/// Removes what nobody needs.
+/// Deletes unreferenced files.
 pub(super) async fn run(args: &GcArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let store = Maintenance::open(config).await?;

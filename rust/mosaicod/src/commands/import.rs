@@ -8,7 +8,7 @@ use super::output;
 use crate::args::ImportArgs;
 use crate::mapping;
 
-/// Takes over another store, or plain Parquet files.
+/// Imports another store, or plain Parquet files.
 pub(super) async fn run(args: &ImportArgs) -> Result<u8, Error> {
     let mapping = args.mapping.as_deref().map(mapping::read).transpose()?;
     let source = args.store.source(&args.source)?;

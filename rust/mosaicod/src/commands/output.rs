@@ -1,4 +1,4 @@
-//! What people and programs read.
+//! Output for people and programs.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use mosaico_server::Error;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-/// Between two lines of progress, on a terminal and in a log.
+/// Pauses between two lines of progress: on a terminal, and in a log.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-/// Shows how far a piece of work is, now and then.
+/// Prints the progress of a job from time to time.
 pub(super) fn progress(what: &'static str) -> impl Fn(Progress) + Sync {
     let terminal = io::stderr().is_terminal();
     let pause = if terminal { PAUSES.0 } else { PAUSES.1 };
@@ -26,7 +26,7 @@ pub(super) fn progress(what: &'static str) -> impl Fn(Progress) + Sync {
         *next = now + pause;
         let rate = done as f64 / started.elapsed().as_secs_f64();
         let (before, after) = if terminal { ("\r", "   ") } else { ("", "\n") };
-        // Nobody may be reading any more; the work goes on.
+        // The reader may have closed the stream; the job continues.
         drop(write!(
             io::stderr(),
             "{before}{what}: {done} of {total} sequences, {rate:.0} per second{after}"
@@ -56,7 +56,7 @@ pub(super) fn report<T: Serialize>(
     Ok(u8::from(problems.iter().any(|problem| !problem.repaired)))
 }
 
-/// Whoever started the daemon may wait for this line, or may have closed the pipe: both are fine.
+/// The process that started the daemon may wait for this line, or may have closed the pipe: both are fine.
 pub(super) fn announce(line: &str) {
     let mut out = io::stdout().lock();
     if let Err(e) = writeln!(out, "{line}").and_then(|()| out.flush()) {

@@ -7,7 +7,7 @@ use mosaico_server::Error;
 use super::output;
 use crate::args::RebuildArgs;
 
-/// Makes the catalog anew.
+/// Rebuilds the catalog.
 pub(super) async fn run(args: &RebuildArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let started = Instant::now();

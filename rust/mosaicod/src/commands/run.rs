@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::announce;
 use crate::args::RunArgs;
 
-/// Serves until a signal comes.
+/// Serves until a signal arrives.
 pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     let (mut config, store) = args.config()?;
     let mut terminate = listen_for(SignalKind::terminate())?;

@@ -6,7 +6,7 @@ use mosaico_server::Error;
 use super::output;
 use crate::args::StatsArgs;
 
-/// Counts.
+/// Counts the contents of a store.
 pub(super) async fn run(args: &StatsArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let found = Maintenance::look(config).await?.stats(&output::progress("stats")).await?;

@@ -74,7 +74,7 @@ fn every_option_may_stand_in_the_file() {
             Some(value) => value.get_name().to_owned(),
             None => "3".into(),
         };
-        // A twin names a file that is there.
+        // A `-file` option names an existing file.
         let value = if option.ends_with(TWIN) { secret.path().display().to_string() } else { value };
         let needed = if option == "advertise" { "shared = true\n" } else { "" };
         let text = shown(&[], "", &format!("{needed}{option} = {value:?}"));

@@ -1,4 +1,4 @@
-//! How the columns of files become those of a topic.
+//! Maps the columns of files to those of a topic.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::mapping::{Change, Source, TopicMapping};
 use super::pattern::Pattern;
 use super::values::{changed, constant, repeated, values};
 
-/// For all files of a topic.
+/// The mapping for all files of a topic.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     schema: SchemaRef,
@@ -26,11 +26,11 @@ impl Recipe {
         Ok(Self { schema, columns, ignored })
     }
 
-    /// For a file with these columns.
+    /// The mapping for a file with these columns.
     pub(crate) fn for_file(&self, file: &Schema) -> Result<FileRecipe> {
         let mut taken: Vec<(String, Source)> = self.columns.clone();
         let named = self.columns.iter().filter_map(|(_, source)| match source {
-            // What is not there is told by the projection.
+            // The projection reports missing columns.
             Source::Column(source) => find(file, &source.column).map(|column| column.path),
             Source::Constant(_) => None,
         });
@@ -59,7 +59,7 @@ impl Recipe {
         self.checked(file, taken, unmapped)
     }
 
-    /// Whether the topic has such a column, and nothing else is mapped to it.
+    /// Whether the topic has such a column and nothing else is mapped to it.
     fn has_room_for(&self, name: &str) -> bool {
         find(&self.schema, name).is_some()
             && !self.columns.iter().any(|(target, _)| lies_in(target, name) || lies_in(name, target))
@@ -92,7 +92,7 @@ impl Recipe {
             steps.push(Step { target, source, from, data_type });
         }
         let recipe = FileRecipe { schema: Arc::clone(&self.schema), projection, steps, unmapped };
-        // Whatever does not depend on values is told by no rows.
+        // An empty batch reveals all errors that do not depend on values.
         recipe.rows(&RecordBatch::new_empty(Arc::clone(recipe.projection.schema())), 0)?;
         Ok(recipe)
     }
@@ -103,12 +103,12 @@ fn by_name(name: &str) -> (String, Source) {
     (name.to_owned(), Source::Column(source))
 }
 
-/// Whether the dotted name is that of `outer`, or of something in it.
+/// Whether the dotted name is `outer` or a field inside it.
 fn lies_in(inner: &str, outer: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Where the parts of a column lie; a list is one, whatever is in it.
+/// Paths of the leaves of a column; a list is one leaf, whatever its items are.
 fn leaves_of(field: &Field, outer: &[String]) -> Vec<Vec<String>> {
     let path = [outer, &[field.name().clone()]].concat();
     match field.data_type() {
@@ -117,13 +117,13 @@ fn leaves_of(field: &Field, outer: &[String]) -> Vec<Vec<String>> {
     }
 }
 
-/// For one file.
+/// The mapping for one file.
 #[derive(Debug)]
 pub(crate) struct FileRecipe {
     schema: SchemaRef,
     projection: Projection,
     steps: Vec<Step>,
-    /// Columns of the file that nothing takes.
+    /// Columns of the file that the topic does not use.
     pub unmapped: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ struct Step {
     target: String,
     source: Source,
     from: From,
-    /// Of the target.
+    /// Type of the target column.
     data_type: DataType,
 }
 
@@ -143,22 +143,22 @@ enum From {
 }
 
 impl FileRecipe {
-    /// Of the topic.
+    /// The schema of the topic.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// The Parquet leaves that it reads.
+    /// The Parquet leaves that the mapping reads.
     pub(crate) fn leaves(&self) -> &[usize] {
         self.projection.leaves()
     }
 
-    /// What goes where, in words.
+    /// The target columns with a description of their sources.
     pub(crate) fn columns(&self) -> impl Iterator<Item = (String, String)> + '_ {
         self.steps.iter().map(|step| (step.target.clone(), step.source.to_string()))
     }
 
-    /// Rows of the topic, from rows of the file of which the first has this number.
+    /// Converts rows of the file to rows of the topic; `first_row` is the number of the batch's first row.
     pub(crate) fn rows(&self, batch: &RecordBatch, first_row: u64) -> Result<RecordBatch> {
         self.converted(batch).map_err(|mismatch| {
             let column = mismatch.column();

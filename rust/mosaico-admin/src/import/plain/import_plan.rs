@@ -1,4 +1,4 @@
-//! What an import would write, for people who want to see it first.
+//! A preview of an import for people.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use mosaico_wire::maintenance::Problem;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What an import of plain Parquet files would write.
+/// The result of an import of plain Parquet files, before it runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImportPlan {
     /// By name.
     pub sequences: Vec<PlannedSequence>,
-    /// Parquet files of the folder that the mapping does not name.
+    /// Parquet files of the folder that the mapping does not match.
     pub left_out: Vec<String>,
-    /// Sequences that would not be taken over.
+    /// Sequences that the import would skip.
     pub problems: Vec<Problem>,
 }
 
@@ -37,10 +37,10 @@ pub struct PlannedTopic {
     pub ontology_tag: String,
     /// Its metadata.
     pub metadata: Map<String, Value>,
-    /// Where its rows come from, in this order.
+    /// The files of its rows, in this order.
     pub files: Vec<String>,
-    /// In all files.
+    /// Rows in all files.
     pub rows: u64,
-    /// What is taken for each of its columns, by the first of the files.
+    /// The source of each column in the first file.
     pub columns: BTreeMap<String, String>,
 }

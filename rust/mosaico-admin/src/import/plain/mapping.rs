@@ -1,4 +1,4 @@
-//! What somebody says about plain Parquet files.
+//! The mapping of plain Parquet files.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,13 +19,13 @@ pub struct Mapping {
     pub sequences: Vec<SequenceMapping>,
 }
 
-/// One sequence, or one for each name that the wildcards of its files make.
+/// One sequence, or one for each value of the wildcards in its name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceMapping {
-    /// With `{wildcards}` of the files.
+    /// May contain `{wildcards}` of the files.
     pub name: String,
-    /// Texts may have wildcards too.
+    /// Texts may contain wildcards too.
     #[serde(default)]
     pub metadata: Map<String, Value>,
     /// At least one.
@@ -33,34 +33,35 @@ pub struct SequenceMapping {
     pub topics: Vec<TopicMapping>,
 }
 
-/// One topic, or one for each name that the wildcards of its files make.
+/// One topic, or one for each value of the wildcards in its name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopicMapping {
-    /// With `{wildcards}` of the files.
+    /// May contain `{wildcards}` of the files.
     pub name: String,
-    /// Paths below the source: `*` is a part of a name, `**` also of folders, `{name}` a part that gets a name.
+    /// Paths below the source: `*` matches within a name, `**` across folders, and `{name}` matches within a
+    /// name and captures the match.
     pub files: String,
     /// The class of its rows.
     pub ontology_tag: String,
-    /// Texts may have wildcards too.
+    /// Texts may contain wildcards too.
     #[serde(default)]
     pub metadata: Map<String, Value>,
-    /// A file with the Arrow schema of a class that is not one of the package.
+    /// A file with the Arrow schema of a class that is not in the package.
     #[serde(default)]
     pub schema: Option<PathBuf>,
-    /// Of a class that is not one of the package.
+    /// Storage profile of a class that is not in the package.
     #[serde(default)]
     pub serialization_format: SerializationFormat,
-    /// Columns and fields of the topic, and where they come from. Others are taken by their name.
+    /// Sources of columns and fields of the topic. Columns without an entry are matched by name.
     #[serde(default)]
     pub columns: BTreeMap<String, Source>,
-    /// Columns of the files that are not taken over; `*` is any part of a name.
+    /// Columns of the files that are not imported; `*` matches within a name.
     #[serde(default)]
     pub ignore: Vec<String>,
 }
 
-/// Where a column of the topic comes from.
+/// The source of a column of the topic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// A column of the files.
@@ -72,29 +73,29 @@ pub enum Source {
 /// A column of the files, or a field of one: `pose.x`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnSource {
-    /// Its name.
+    /// Name of the column.
     pub column: String,
-    /// What becomes of its values.
+    /// Conversion of the values.
     pub change: Change,
 }
 
-/// What becomes of values.
+/// A conversion of values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// They stay what they are.
+    /// No conversion.
     None,
-    /// Numbers are times since the epoch, of this unit.
+    /// Numbers are times since the epoch in this unit.
     Time(Unit),
     /// `value * scale + offset`, rounded to the type of the column.
     Linear {
-        /// The factor.
+        /// Factor.
         scale: f64,
-        /// What is added.
+        /// Offset.
         offset: f64,
     },
 }
 
-/// Of times that are numbers.
+/// The unit of numeric times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Unit {
     /// Seconds.
@@ -189,7 +190,7 @@ impl<'de> Deserialize<'de> for Source {
 }
 
 impl Mapping {
-    /// Takes the files of schemas from `folder`, where they are not absolute.
+    /// Resolves relative paths of schema files against `folder`.
     #[must_use]
     pub fn beside(mut self, folder: &Path) -> Self {
         let topics = self.sequences.iter_mut().flat_map(|sequence| &mut sequence.topics);
@@ -214,7 +215,7 @@ impl fmt::Display for Source {
 }
 
 impl Unit {
-    /// How many there are in a second.
+    /// Number of units per second.
     pub fn per_second(self) -> i64 {
         match self {
             Self::Second => 1,

@@ -1,4 +1,4 @@
-//! A folder of plain Parquet files, and a [`Mapping`] that says what is in them.
+//! Import of a folder of plain Parquet files, described by a [`Mapping`].
 
 pub(super) mod column_mapping;
 pub(super) mod import_plan;
@@ -17,15 +17,15 @@ use import_plan::ImportPlan;
 use mapping::Mapping;
 pub(super) use plan::plan;
 
-/// Looks at the files of `source`, of which only the descriptions are read, and tells what an import would do.
+/// Previews an import. It reads only the footers of the files in `source`.
 ///
 /// # Errors
-/// [`Error::Startup`] if the mapping cannot be used, or names files that are not there.
+/// [`Error::Startup`] if the mapping cannot be used, or names missing files.
 pub fn plan_import(source: &StoreLocation, mapping: &Mapping) -> Result<ImportPlan> {
     Ok(plan(folder(source)?, mapping)?.told())
 }
 
-/// Where the files lie.
+/// The folder of the files.
 pub(super) fn folder(source: &StoreLocation) -> Result<&Path> {
     match source {
         StoreLocation::Local(folder) => Ok(folder),

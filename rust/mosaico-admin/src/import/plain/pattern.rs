@@ -1,15 +1,15 @@
-//! Paths of files with wildcards, and names made of what these stand for.
+//! File path patterns with wildcards, and names composed of the captured parts.
 
 use std::collections::BTreeMap;
 
 use mosaico_storage::error::{Error, Result};
 use regex::Regex;
 
-/// What the named wildcards of a pattern stand for.
+/// The captured values of a pattern's named wildcards.
 pub(super) type Parts = BTreeMap<String, String>;
 
-/// `drives/{robot}/imu-*.parquet`: `*` is any part of a name, `**` of a path, and `{robot}` a part of a name that is
-/// not empty, and that is known by that name.
+/// `drives/{robot}/imu-*.parquet`: `*` matches within a name, `**` within a path, and `{robot}` captures a
+/// non-empty part of a name.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     regex: Regex,
@@ -29,7 +29,7 @@ impl Pattern {
                     regex += "([^/]+)";
                 }
                 Piece::Text(text) => {
-                    // A folder's `**/` may be none at all.
+                    // `**/` also matches no folder at all.
                     let folders = text.replace("**/", "\0").replace("**", "\x01").replace('*', "\x02");
                     regex += &regex::escape(&folders)
                         .replace('\0', "(?:.*/)?")
@@ -42,7 +42,7 @@ impl Pattern {
         Ok(Self { regex, names })
     }
 
-    /// What its wildcards stand for, if the path is like it.
+    /// The captured values, if the path matches.
     pub(super) fn parts(&self, path: &str) -> Option<Parts> {
         let found = self.regex.captures(path)?;
         let part = |index: usize| found.get(index + 1).map(|part| part.as_str().to_owned());
@@ -54,12 +54,12 @@ impl Pattern {
     }
 }
 
-/// A text with the wildcards of a pattern in it.
+/// A text that contains wildcards of a pattern.
 #[derive(Debug, Clone)]
 pub(super) struct Template(String);
 
 impl Template {
-    /// Checks that it has wildcards of `pattern` only.
+    /// Parses the text; refuses wildcards that `pattern` does not have.
     pub(super) fn parse(text: &str, pattern: &Pattern) -> Result<Self> {
         for piece in pieces(text)? {
             match piece {

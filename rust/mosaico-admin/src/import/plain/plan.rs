@@ -1,4 +1,4 @@
-//! Which files become which topics of which sequences; whatever can be told without reading rows is told here.
+//! Assigns files to topics of sequences, and finds all problems that do not require reading rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ use crate::import::source::{SourceSequence, SourceTopic, age};
 
 type Metadata = Map<String, Value>;
 
-/// What is to be imported.
+/// The planned import.
 #[derive(Debug)]
 pub(crate) struct Plan {
     root: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 
 #[derive(Debug)]
 struct Sequence {
-    /// The entry of the mapping that it is made by.
+    /// Index of its entry in the mapping.
     entry: usize,
     metadata: Metadata,
     topics: Vec<Topic>,
@@ -45,13 +45,13 @@ struct Topic {
     ontology: Ontology,
     recipe: Arc<Recipe>,
     metadata: Metadata,
-    /// Below the root.
+    /// Paths below the root.
     files: Vec<String>,
     rows: u64,
     columns: BTreeMap<String, String>,
 }
 
-/// An entry of the mapping, ready for paths.
+/// A topic entry of the mapping, with its patterns compiled.
 struct TopicRule {
     pattern: Pattern,
     sequence: Template,
@@ -124,7 +124,7 @@ fn files_below(root: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// What the paths of files tell.
+/// The names that follow from the paths of files.
 #[derive(Default)]
 struct Finding {
     sequences: BTreeMap<SequenceName, Sequence>,
@@ -193,7 +193,7 @@ fn refused(what: &str) -> Error {
     Error::Startup(format!("the mapping {what}"))
 }
 
-/// Metadata with the wildcards of its texts filled in.
+/// Metadata with the wildcards in its texts replaced.
 fn filled(metadata: &Metadata, pattern: &Pattern, parts: &Parts) -> Result<Metadata> {
     let value = |(key, value): (&String, &Value)| {
         let value = match value {
@@ -206,7 +206,7 @@ fn filled(metadata: &Metadata, pattern: &Pattern, parts: &Parts) -> Result<Metad
 }
 
 impl Plan {
-    /// Leaves only sequences of which all files can be taken over, as far as their descriptions tell.
+    /// Drops sequences with files that cannot be imported, as far as their footers show.
     fn look_into_files(&mut self) {
         let (root, problems) = (&self.root, &mut self.problems);
         self.sequences.retain(|name, sequence| match sequence.look(root) {
@@ -222,7 +222,7 @@ impl Plan {
         });
     }
 
-    /// What it comes to.
+    /// The preview of the plan.
     pub(crate) fn told(self) -> ImportPlan {
         let topic = |topic: Topic| PlannedTopic {
             name: topic.path.to_string(),
@@ -244,7 +244,7 @@ impl Plan {
         }
     }
 
-    /// The sequences that can be written, what cannot, and the files that nobody asked for.
+    /// The sequences to write, the problems, and the files that the mapping does not match.
     pub(crate) fn into_sources(self) -> (Vec<SourceSequence>, Vec<Problem>, Vec<String>) {
         let root = self.root;
         let source = |(name, sequence): (SequenceName, Sequence)| {
@@ -263,7 +263,7 @@ impl Plan {
 
 impl Sequence {
     fn look(&mut self, root: &Path) -> Result<()> {
-        // A column of a file that several topics read is left over if none of them takes it.
+        // A column of a file that several topics read is unmapped if none of them uses it.
         let mut unmapped: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for topic in &mut self.topics {
             for path in &topic.files {

@@ -1,4 +1,4 @@
-//! Values of a file's column as those of a topic's.
+//! Converts values of a file's column to those of a topic's column.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ type Result<T> = std::result::Result<T, Mismatch>;
 
 const NS: i64 = 1_000_000_000;
 
-/// The column of a batch, or the field of a struct: null where the struct is.
+/// The column of a batch, or the field of a struct: null where the struct is null.
 pub(super) fn values(batch: &RecordBatch, path: &[String]) -> Result<ArrayRef> {
     let missing = || Mismatch::because(format!("the rows have no column `{}`", path.join(".")));
     let (first, rest) = path.split_first().ok_or_else(missing)?;
@@ -36,7 +36,7 @@ pub(super) fn values(batch: &RecordBatch, path: &[String]) -> Result<ArrayRef> {
     }
 }
 
-/// What becomes of values that are meant for a column of the type `target`.
+/// Applies `change` to values for a column of the type `target`.
 pub(super) fn changed(array: ArrayRef, change: Change, target: &DataType) -> Result<ArrayRef> {
     match change {
         Change::Linear { scale, offset } => linear(&array, scale, offset, target),
@@ -66,7 +66,7 @@ fn linear(array: &ArrayRef, scale: f64, offset: f64, target: &DataType) -> Resul
     }
 }
 
-/// The nearest values of a type of floating-point numbers; other types are left to those who compare.
+/// Rounds to the nearest values of a floating-point type; leaves other types to the comparison.
 fn rounded(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     match target {
         DataType::Float16 | DataType::Float32 | DataType::Float64 => Ok(cast(array, target)?),
@@ -74,12 +74,12 @@ fn rounded(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     }
 }
 
-/// Numbers of a unit as nanoseconds; fractions are rounded to the nearest.
+/// Converts numbers of a unit to nanoseconds; rounds fractions to the nearest.
 fn from_unit(array: &ArrayRef, unit: Unit) -> Result<Int64Array> {
     let per_unit = NS / unit.per_second();
     if array.data_type().is_floating() {
         let array = exactly(array, &DataType::Float64)?;
-        // The whole part and the rest are exact, so only the last product is rounded.
+        // The whole part and the remainder are exact, so only the last product is rounded.
         let time = |value: f64| {
             let (whole, rest) = (value.trunc(), value.fract());
             let is_near = whole.abs() < i64::MAX as f64;
@@ -113,7 +113,7 @@ where
     array.iter().enumerate().map(one).collect()
 }
 
-/// `Time` of the package: whole seconds, rounded down, and the nanoseconds after them.
+/// Whether the type is the package's `Time`: whole seconds, rounded down, and the remaining nanoseconds.
 fn is_stamp(target: &DataType) -> bool {
     let names = |name: &String| name == "sec" || name == "nanosec";
     matches!(target, DataType::Struct(fields) if fields.len() == 2 && fields.iter().all(|f| names(f.name())))
@@ -131,7 +131,7 @@ fn as_time(times: Int64Array, target: &DataType) -> Result<ArrayRef> {
     Ok(Arc::new(StructArray::try_new(fields.into(), vec![Arc::new(sec), Arc::new(nanosec)], nulls)?))
 }
 
-/// One row of a constant, rounded to the type of its column where that has floating-point numbers.
+/// One row of a constant, rounded to the column's type if that is floating-point.
 pub(super) fn constant(constant: &Constant, target: &DataType) -> Result<ArrayRef> {
     let one: ArrayRef = match constant {
         Constant::Boolean(value) => return Ok(Arc::new(BooleanArray::from(vec![*value]))),
@@ -157,7 +157,7 @@ fn list(items: ArrayRef, target: &DataType) -> Result<ArrayRef> {
     Ok(Arc::new(ListArray::try_new(field, offsets, items, None)?))
 }
 
-/// The one row of `one`, again and again.
+/// Repeats the one row of `one`.
 pub(super) fn repeated(one: &ArrayRef, rows: usize) -> Result<ArrayRef> {
     Ok(take(one, &UInt32Array::from_value(0, rows), None)?)
 }

@@ -1,3 +1,5 @@
+//! Tests of the resend buffer.
+
 use std::sync::Arc;
 
 use arrow::array::{AsArray, Int64Array, RecordBatch};
@@ -12,7 +14,7 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]))
 }
 
-/// Cuts rows that hold their own number.
+/// Cuts rows whose value is their own number.
 fn cut(buffer: &mut RowBuffer, rows: std::ops::Range<u64>) -> RawRows {
     for row in rows {
         let append = |columns: &mut [Column]| {
@@ -40,7 +42,7 @@ async fn ready(outbox: &Arc<Outbox>, stream: u64) -> Option<Next> {
 enum Step {
     Push(u64),
     Send,
-    /// The server stores part of what was sent.
+    /// The server stores a fraction of the sent rows.
     Store(f64),
     Spill,
     Break,
@@ -59,7 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A server that takes rows in order, acknowledges late and loses the connection gets every row once.
+    /// A server that receives rows in order, acknowledges late and loses the connection gets every row once.
     #[test]
     fn every_row_arrives_once(steps in proptest::collection::vec(step(), 0..60), spill in any::<bool>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -91,7 +93,7 @@ proptest! {
                     Step::Break => {
                         let old = std::mem::replace(&mut stream, outbox.begin());
                         prop_assert!(matches!(ready(&outbox, old).await, Some(Next::Stale)));
-                        // What was on the way may or may not have been stored.
+                        // Rows in flight may or may not have been stored.
                         sent = known + (sent - known) / 2;
                         known = sent;
                         stored.truncate(sent as usize);
