@@ -13,6 +13,8 @@ from harness.script import Script
 
 from mosaicolabs import CompressedImage, ImageFormat, Message, MosaicoClient
 
+pytestmark = pytest.mark.alone
+
 MB = 1_000_000
 TOPICS, ROWS, ROW_BYTES = 64, 80, 100_000
 TOTAL = TOPICS * ROWS * ROW_BYTES

@@ -84,9 +84,25 @@ pub enum Decision {
     Keep(Path, String),
 }
 
-//! Records decide, never the catalog. When the catalog names a chunk that would go, it first takes over what the
-//! records say ([`Decision::chunk`]). A record may soon reference a young file, and an unreadable record may
-//! reference anything, so both keep the files in their scope.
+impl Decision {
+    /// The chunk that loses a file. If the catalog names this chunk, another daemon replaced the commit record, for
+    /// example a former owner of the bucket whose write came late. The chunk stays until the catalog agrees with the
+    /// record.
+    pub fn chunk(&self) -> Option<(TopicId, ChunkId)> {
+        let Self::RemoveFile(path) = self else { return None };
+        match locate(path) {
+            Located {
+                topic: Some(topic),
+                file: StoreFile::Chunk(chunk) | StoreFile::Record(_, RecordKey::Chunk(chunk)),
+                ..
+            } => Some((topic, chunk)),
+            _ => None,
+        }
+    }
+}
+
+/// Decides about the files of a sequence: `listing` contains all files in its folder. A file is removed only
+/// if it is older than `grace` and unreferenced.
 pub fn unreferenced(
     id: SequenceId,
     listing: &[ListedFile],
