@@ -10,7 +10,7 @@
 //!    only, so of two daemons that take the bucket at the same time one is refused. Taking it adds 1 to the
 //!    epoch.
 //! 2. The owner reads the record every heartbeat. A read that names the owner grants a lease of [`LEASE`]
-//!    heartbeats, counted from the moment the read was sent. [`super::fence`] requires a lease before each
+//!    heartbeats, counted from the moment the read was sent. [`mosaico_storage::objects::fence`] requires a lease before each
 //!    write, and again after the write and before anything relies on it; without a lease it reads the record
 //!    first.
 //! 3. A daemon that takes the bucket replaces the record, waits for [`WAIT`] heartbeats of the former owner
