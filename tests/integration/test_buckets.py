@@ -234,7 +234,7 @@ def test_contradicting_settings_are_refused(
         (("--store", url, *other), half, "belong together"),
         (("--store", f"s3://none-{bucket}", *other), settings, "does the bucket exist"),
         (("--local-store", tmp_path / "local", "--state-dir", tmp_path / "other"), {}, "for buckets"),
-        (("--local-store", tmp_path / "local"), {"MOSAICO_LOG": "store"}, "for buckets"),
+        (("--local-store", tmp_path / "local"), {"MOSAICO_WAL": "replicated"}, "for buckets"),
     ]
     for arguments, environment, text in cases:
         ended = run_mosaicod("run", "--port", 0, *arguments, **environment)

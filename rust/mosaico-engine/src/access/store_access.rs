@@ -60,7 +60,7 @@ impl StoreAccess {
         let metrics = Arc::new(Metrics::new(config.ingest_bytes));
         let store = Store::open(&config.store_options()?, &metrics.of_store())?;
         if purpose == AccessMode::Serve {
-            store.check_shared_versions().await?;
+            store.check_shared_versions().await.map_err(|error| unreadable(&config.store, error))?;
         }
         let database = config.database(&folder);
         let (mut session, mut beside) = (None, false);
@@ -126,6 +126,18 @@ async fn join(
 
 fn unusable(folder: &Path, error: &io::Error) -> Error {
     Error::Startup(format!("cannot use the store folder {}: {error}", folder.display()))
+}
+
+/// The first request to a bucket that does not exist fails: this says what to check.
+fn unreadable(store: &StoreLocation, error: Error) -> Error {
+    match (store, &error) {
+        (StoreLocation::Bucket(bucket), Error::Internal(_)) => Error::Startup(format!(
+            "cannot read {}: {}; does the bucket exist, and may its keys read there?",
+            bucket.url(),
+            error.detail()
+        )),
+        _ => error,
+    }
 }
 
 /// Creates the folder if needed and locks it.

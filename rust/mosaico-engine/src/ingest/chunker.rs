@@ -164,8 +164,8 @@ fn encode(
     };
     let file =
         std::fs::File::open(topic.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
-    let batches =
-        read_sorted((file, topic.segment_name(index)), segment.end, segment.rows.times.sorted, piece_bytes)?;
+    let (name, sorted) = (topic.segment_name(index), segment.rows.times.sorted);
+    let batches = read_sorted((file, name), segment.end, segment.row_end(), sorted, piece_bytes)?;
     let written = write_chunk(scratch, &topic.schema, &label, row_group_bytes, batches)?;
     if written.rows == segment.rows.rows {
         Ok(written)

@@ -259,7 +259,12 @@ pub async fn yield_to_successor(core: &Engine, cluster: &Cluster, topic: &Arc<Ac
 
 /// Whether the writer sent rows of a segment, or all after `row_end`, to another daemon again.
 pub fn is_superseded(parts: &[EpochRow], segment: ChunkId, row_end: u64) -> bool {
-    parts.iter().any(|next| Some(next.number) == segment.epoch.checked_add(1) && next.row_start < row_end)
+    next_epoch(parts, segment.epoch).is_some_and(|row_start| row_start < row_end)
+}
+
+/// The first row of the writer epoch after `epoch`: from there on, another daemon received the rows again.
+pub fn next_epoch(parts: &[EpochRow], epoch: u32) -> Option<u64> {
+    parts.iter().find(|next| Some(next.number) == epoch.checked_add(1)).map(|next| next.row_start)
 }
 
 /// Applies changes of other daemons to the topics that are active here: releases those that they took over or

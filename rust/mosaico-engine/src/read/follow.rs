@@ -27,7 +27,7 @@ use mosaico_types::TimeWindow;
 
 use super::chunk;
 use super::request::{BatchStream, ReadRequest, picked, trim};
-use super::topic::{Seen, snapshot};
+use super::topic::{Seen, SeenSegment, snapshot};
 use crate::state::active_topic::SegmentView;
 use crate::state::engine::Engine;
 
@@ -94,7 +94,7 @@ struct Growing {
 impl Growing {
     /// The segment of `view`, of which the rows up to `row` were read.
     fn from_start(view: SegmentView, row: u64) -> Result<Self> {
-        let SegmentView { index, name, file, segment } = view;
+        let SegmentView { index, name, file, segment, .. } = view;
         let mut reader = BatchReader::new(file, segment.end, name).map_err(failed)?;
         let begin = reader.offset();
         reader.go_on(begin, begin).map_err(failed)?;
@@ -109,10 +109,10 @@ impl Tail {
         let wanted = ReadRequest { window: TimeWindow::ALL, ..wanted.clone() };
         let (read, logged) = (seen.indices, BTreeMap::new());
         let mut tail = Self { core, topic, wanted, read, segment: None, logged, looked: Instant::now() };
-        for (index, segment) in &seen.segments {
-            tail.note(*index, segment.row_end(), segment.rows.times.max);
+        for SeenSegment { index, segment, row_end } in &seen.segments {
+            tail.note(*index, *row_end, segment.rows.times.max);
         }
-        if let Some((index, segment)) = seen.segments.last() {
+        if let Some(SeenSegment { index, segment, .. }) = seen.segments.last() {
             let live = tail.core.live.get(tail.topic.id);
             let Some(view) = live.map(|live| live.view(*index)).transpose()?.flatten() else {
                 return Ok(None);

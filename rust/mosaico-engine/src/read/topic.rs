@@ -16,7 +16,7 @@ use mosaico_types::TimeWindow;
 use super::chunk;
 use super::merge::{Source, merge};
 use super::request::{BatchStream, ReadRequest, picked, trimmed};
-use crate::ingest::handover::{is_superseded, yield_to_successor};
+use crate::ingest::handover::next_epoch;
 use crate::state::active_topic::{Segment, SegmentView};
 use crate::state::engine::Engine;
 
@@ -44,7 +44,22 @@ pub struct Seen {
     /// Its segments and chunks.
     pub indices: BTreeSet<ChunkId>,
     /// Segments among them, the last of which may grow.
-    pub segments: Vec<(ChunkId, Segment)>,
+    pub segments: Vec<SeenSegment>,
+}
+
+/// A segment of a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenSegment {
+    pub index: ChunkId,
+    pub segment: Segment,
+    /// The end of the rows that the snapshot has of it.
+    pub row_end: u64,
+}
+
+impl From<&SegmentView> for SeenSegment {
+    fn from(view: &SegmentView) -> Self {
+        Self { index: view.index, segment: view.segment, row_end: view.row_end }
+    }
 }
 
 /// The rows that are durable now.
@@ -56,7 +71,7 @@ pub async fn snapshot(
     let (views, chunks) = durable(core, topic).await?;
     let mut seen = Seen {
         indices: views.iter().map(|view| view.index).collect(),
-        segments: views.iter().map(|view| (view.index, view.segment)).collect(),
+        segments: views.iter().map(SeenSegment::from).collect(),
     };
     let window = wanted.window;
     let mut sources = Vec::new();
@@ -69,8 +84,8 @@ pub async fn snapshot(
         return Ok((stream::empty().boxed(), seen));
     }
     for view in views {
-        let span = view.segment.rows.times;
-        if window.overlaps(span.min, span.max) {
+        let rows = view.segment.rows;
+        if rows.row_start < view.row_end && window.overlaps(rows.times.min, rows.times.max) {
             sources.push(segment_source(view, wanted.clone()));
         }
     }
@@ -79,19 +94,20 @@ pub async fn snapshot(
 
 /// Segments and chunks; the caller takes rows that are in both from the segments.
 async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<(Vec<SegmentView>, Vec<ChunkRow>)> {
-    loop {
-        // Segments first: a segment that becomes a chunk meanwhile is then in both lists, never in neither.
-        let live = core.live.get(topic.id);
-        let views = live.as_ref().map_or_else(|| Ok(Vec::new()), |live| live.views())?;
-        let chunks = core.catalog.chunks(topic.id).await?;
-        let (Some(cluster), Some(live)) = (&core.cluster, live) else { return Ok((views, chunks)) };
-        // Rows that the writer sent again to another daemon may be in a chunk of that daemon.
+    // Segments first: a segment that becomes a chunk meanwhile is then in both lists, never in neither.
+    let live = core.live.get(topic.id);
+    let mut views = live.map_or_else(|| Ok(Vec::new()), |live| live.views())?;
+    let chunks = core.catalog.chunks(topic.id).await?;
+    if core.cluster.is_some() && !views.is_empty() {
+        // Rows that the writer sent again to another daemon may be in a chunk of that daemon. Epochs last: a chunk
+        // of a daemon in the list above has its epoch in this list. The chunker cuts the segments; a read
+        // only leaves their rows out.
         let parts = core.catalog.parts(topic.id).await?;
-        if !views.iter().any(|view| is_superseded(&parts, view.index, view.segment.row_end())) {
-            return Ok((views, chunks));
+        for view in &mut views {
+            view.row_end = view.row_end.min(next_epoch(&parts, view.index.epoch).unwrap_or(u64::MAX));
         }
-        yield_to_successor(core, cluster, &live).await?;
     }
+    Ok((views, chunks))
 }
 
 fn chunk_source(core: &Arc<Engine>, topic: &TopicRow, chunk: ChunkRow, wanted: ReadRequest) -> Source {
@@ -103,10 +119,10 @@ fn chunk_source(core: &Arc<Engine>, topic: &TopicRow, chunk: ChunkRow, wanted: R
 }
 
 fn segment_source(view: SegmentView, ReadRequest { window, select, size }: ReadRequest) -> Source {
-    let SegmentView { index, name, file, segment } = view;
+    let SegmentView { index, name, file, segment, row_end } = view;
     let span = segment.rows.times;
     let open = async move {
-        let work = move || read_sorted((file, name), segment.end, span.sorted, size.bytes());
+        let work = move || read_sorted((file, name), segment.end, row_end, span.sorted, size.bytes());
         let batches =
             trace::spawn_blocking(work).await.map_err(|e| Error::internal("reading the ingest log", e))??;
         let batches = blocking_stream(batches);

@@ -49,6 +49,8 @@ pub struct SegmentView {
     pub name: String,
     pub file: File,
     pub segment: Segment,
+    /// Readers stop before this row of the topic: another daemon received the later rows again.
+    pub row_end: u64,
 }
 
 #[derive(Debug)]
@@ -235,8 +237,7 @@ impl ActiveTopic {
     pub fn view(&self, index: ChunkId) -> Result<Option<SegmentView>> {
         let state = self.state.lock();
         let Some(&segment) = state.segments.get(&index) else { return Ok(None) };
-        let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
-        Ok(Some(SegmentView { index, name: self.segment_name(index), file, segment }))
+        Ok(Some(self.opened(index, segment)?))
     }
 
     /// Marks a segment as complete.
@@ -289,12 +290,13 @@ impl ActiveTopic {
     /// Opens all segments for reading, in arrival order.
     pub fn views(&self) -> Result<Vec<SegmentView>> {
         let state = self.state.lock();
-        let open = |(&index, &segment): (&ChunkId, &Segment)| {
-            let file =
-                File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
-            Ok(SegmentView { index, name: self.segment_name(index), file, segment })
-        };
-        state.segments.iter().map(open).collect()
+        state.segments.iter().map(|(&index, &segment)| self.opened(index, segment)).collect()
+    }
+
+    fn opened(&self, index: ChunkId, segment: Segment) -> Result<SegmentView> {
+        let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+        let (name, row_end) = (self.segment_name(index), segment.row_end());
+        Ok(SegmentView { index, name, file, segment, row_end })
     }
 
     /// The indices of the segments, whose rows are not yet in chunks.

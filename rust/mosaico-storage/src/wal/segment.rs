@@ -210,21 +210,29 @@ pub fn cut(
 /// Rows of a segment in time order; rows with equal times are in the order of arrival.
 pub type SortedBatches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-/// Reads the first `end` bytes of a segment in time order. Streams a segment that is in order; loads any
-/// other segment into memory, which the segment size bounds.
+/// Reads the first `end` bytes of a segment in time order, without the topic's rows from `row_end` on. Streams a
+/// segment that is in order; loads any other segment into memory, which the segment size bounds.
 pub fn read_sorted(
     (file, name): (File, String),
     end: u64,
+    row_end: u64,
     sorted: bool,
     piece_bytes: usize,
 ) -> Result<SortedBatches> {
     let failed = |e: LogError| e.into_error("reading the ingest log");
-    let reader = BatchReader::new(file, end, name).map_err(failed)?;
+    let mut reader = BatchReader::new(file, end, name).map_err(failed)?;
+    let batches = std::iter::from_fn(move || {
+        let batch = match reader.next()? {
+            Ok(batch) => batch,
+            Err(e) => return Some(Err(failed(e))),
+        };
+        let left = row_end.checked_sub(reader.row_start()).filter(|left| *left > 0)?;
+        Some(Ok(batch.slice(0, usize::try_from(left).unwrap_or(usize::MAX).min(batch.num_rows()))))
+    });
     if sorted {
-        return Ok(Box::new(reader.map(move |batch| batch.map_err(failed))));
+        return Ok(Box::new(batches));
     }
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    sort_batches(batches, piece_bytes)
+    sort_batches(batches.collect::<Result<Vec<_>>>()?, piece_bytes)
 }
 
 /// Sorts `batches` together, stably, and yields the rows in batches.
@@ -282,6 +290,32 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_read_leaves_out_the_rows_from_a_limit_on(
+            rows in proptest::collection::vec(proptest::collection::vec(-5i64..5, 1..20), 1..5),
+            row_start in 0u64..10,
+            read in 0usize..100,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, batches) = (folder.path().join("s.wal"), batches(&rows));
+            let mut row = row_start;
+            let mut frames = Vec::new();
+            for batch in &batches {
+                frames.push((row, frame::encode(batch).unwrap()));
+                row += batch.num_rows() as u64;
+            }
+            let end = write_new(&path, batches[0].schema_ref(), row_start, &frames).unwrap();
+            let mut expected: Vec<(i64, i64)> = rows.concat().into_iter().zip(0..).take(read).collect();
+            expected.sort_unstable();
+            let segment = (File::open(&path).unwrap(), "s".to_owned());
+            let found = read_sorted(segment, end, row_start + read as u64, false, 100).unwrap();
+            let columns = |batch: Result<RecordBatch>| {
+                let column = |at| batch.as_ref().unwrap().column(at).as_primitive::<Int64Type>().values().to_vec();
+                column(0).into_iter().zip(column(1))
+            };
+            prop_assert_eq!(found.flat_map(columns).collect::<Vec<_>>(), expected);
+        }
+
         #[test]
         fn sorting_is_stable_and_keeps_every_row(
             rows in proptest::collection::vec(proptest::collection::vec(-5i64..5, 0..20), 0..5),
