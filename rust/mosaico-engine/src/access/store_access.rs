@@ -131,11 +131,13 @@ fn unusable(folder: &Path, error: &io::Error) -> Error {
 /// The first request to a bucket that does not exist fails: this says what to check.
 fn unreadable(store: &StoreLocation, error: Error) -> Error {
     match (store, &error) {
-        (StoreLocation::Bucket(bucket), Error::Internal(_)) => Error::Startup(format!(
-            "cannot read {}: {}; does the bucket exist, and may its keys read there?",
-            bucket.url(),
-            error.detail()
-        )),
+        (StoreLocation::Bucket(bucket), Error::Internal(_) | Error::StoreUnavailable(_)) => {
+            Error::Startup(format!(
+                "cannot read {}: {}; does the bucket exist, and may its keys read there?",
+                bucket.url(),
+                error.detail()
+            ))
+        }
         _ => error,
     }
 }
