@@ -17,12 +17,21 @@ impl Lane {
         let budget = &self.shared.config.budget;
         let room = || self.wait(|progress| progress.queued_bytes <= budget.share() / 2);
         if budget.spill.is_some() {
-            while tokio::time::timeout(SPILL_AFTER, room()).await.is_err() {
+            loop {
+                // Before the attempt: rows in a stream that breaks meanwhile can be spilled by the next one.
+                let mut released = std::pin::pin!(self.shared.outbox.released());
+                released.as_mut().enable();
+                if let Ok(ended) = tokio::time::timeout(SPILL_AFTER, room()).await {
+                    return ended;
+                }
                 let spilled = self.shared.outbox.spill().await;
                 self.shared.count_queued();
                 match spilled {
                     Ok(true) => {}
-                    Ok(false) => break,
+                    Ok(false) => tokio::select! {
+                        ended = room() => return ended,
+                        () = released => {}
+                    },
                     Err(error) => {
                         self.shared.notice(error.message);
                         break;

@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use mosaico_types::ErrorKind;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::spill::{SpillConfig, SpillFile, Spilled};
 use crate::error::{Error, Result};
@@ -60,6 +61,8 @@ struct State {
     taken: usize,
     /// Rows cut so far.
     rows: u64,
+    /// Rows that streams have taken so far.
+    sent: u64,
     /// Bytes in memory.
     bytes: usize,
     /// The lane appends no more rows.
@@ -75,6 +78,8 @@ pub(super) struct Outbox {
     keep: bool,
     state: Mutex<State>,
     changed: Notify,
+    /// Entries that the current stream had taken may be spilled again.
+    released: Notify,
     spill: Option<SpillConfig>,
     file: tokio::sync::Mutex<Option<Arc<SpillFile>>>,
 }
@@ -96,6 +101,7 @@ impl Outbox {
             keep,
             state: Mutex::default(),
             changed: Notify::new(),
+            released: Notify::new(),
             spill,
             file: tokio::sync::Mutex::default(),
         }
@@ -141,6 +147,22 @@ impl Outbox {
         state.stream
     }
 
+    /// Ends the current stream, because its connection broke: what it has taken waits again, and may be
+    /// spilled.
+    pub(super) fn release(&self) {
+        let mut state = self.state.lock();
+        state.stream += 1;
+        state.taken = 0;
+        drop(state);
+        self.changed.notify_waiters();
+        self.released.notify_waiters();
+    }
+
+    /// Completes at the next [`Self::release`] after this call.
+    pub(super) fn released(&self) -> Notified<'_> {
+        self.released.notified()
+    }
+
     /// Removes the topic's first `rows` rows, which are stored.
     pub(super) fn acknowledge(&self, rows: u64) {
         let mut state = self.state.lock();
@@ -157,7 +179,6 @@ impl Outbox {
     pub(super) fn rewind(&self, rows: u64) -> Result<u64> {
         self.acknowledge(rows);
         let mut state = self.state.lock();
-        let sent = state.taken.checked_sub(1).and_then(|last| state.entries.get(last)).map(Entry::end_row);
         state.taken = 0;
         let all = state.rows;
         let first = state.entries.front_mut();
@@ -172,7 +193,7 @@ impl Outbox {
         if let Some(entry) = first {
             entry.stored = usize::try_from(rows - entry.first_row).unwrap_or(entry.rows);
         }
-        Ok(sent.map_or(0, |sent| sent.saturating_sub(rows)))
+        Ok(state.sent.saturating_sub(rows))
     }
 
     /// Waits for the next step of `stream`.
@@ -232,7 +253,8 @@ impl Outbox {
         match state.entries.get(taken) {
             Some(entry) if state.stream == stream && entry.first_row == first_row => {
                 let next = Next::Rows(batch.slice(entry.stored, entry.rows - entry.stored), entry.end_row());
-                state.taken += 1;
+                let end = entry.end_row();
+                state.take_to(end);
                 Ok(Some(next))
             }
             _ => Ok(None),
@@ -298,9 +320,15 @@ impl State {
         let taken = self.taken;
         let Some(entry) = self.entries.get_mut(taken) else { return Ok(Next::End) };
         let batch = entry.batch()?;
-        let next = Next::Rows(batch.slice(entry.stored, entry.rows - entry.stored), entry.end_row());
-        self.taken += 1;
+        let end = entry.end_row();
+        let next = Next::Rows(batch.slice(entry.stored, entry.rows - entry.stored), end);
+        self.take_to(end);
         Ok(next)
+    }
+
+    fn take_to(&mut self, end_row: u64) {
+        self.taken += 1;
+        self.sent = self.sent.max(end_row);
     }
 
     fn forget_first(&mut self) {

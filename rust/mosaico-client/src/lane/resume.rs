@@ -21,6 +21,7 @@ impl Upload {
     ) -> Result<Option<Call>> {
         self.shared.notice(format!("{error}; trying to go on for {} s", reconnect_timeout.as_secs_f64()));
         *self.command.resume.get_or_insert(0) += 1;
+        self.shared.outbox.release();
         let mut reconnect = Reconnect::new(reconnect_timeout);
         while let Some(left) = reconnect.pause().await {
             match tokio::time::timeout(left, self.reopen()).await {

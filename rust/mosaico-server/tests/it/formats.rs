@@ -325,7 +325,11 @@ fn copy_folder(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         match entry.file_type().unwrap().is_dir() {
             true => copy_folder(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
+            // A thread of the crashed server may still remove its temporary file.
+            false => match fs::copy(entry.path(), target) {
+                Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            },
         }
     }
 }

@@ -168,7 +168,7 @@ fn what_the_disk_lost_of_a_segment_comes_from_the_store() {
     let config = bucket_config(folder.path(), &faults);
     faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
     let keys = crash_after(config.clone(), async |client| begun(client, 12).await);
-    let log = folder.path().join("state/log");
+    let log = folder.path().join("state/wal");
     let topic = fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
     let segment = fs::OpenOptions::new().write(true).open(topic.join("00000-0000000.wal")).unwrap();
     segment.set_len(segment.metadata().unwrap().len() - 10).unwrap();

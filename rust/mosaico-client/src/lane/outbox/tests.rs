@@ -91,6 +91,11 @@ proptest! {
                     }
                     Step::Spill => _ = outbox.spill().await.unwrap(),
                     Step::Break => {
+                        // A break may be noticed before the next stream begins.
+                        if pushed % 2 == 0 {
+                            outbox.release();
+                            outbox.spill().await.unwrap();
+                        }
                         let old = std::mem::replace(&mut stream, outbox.begin());
                         prop_assert!(matches!(ready(&outbox, old).await, Some(Next::Stale)));
                         // Rows in flight may or may not have been stored.
@@ -125,6 +130,26 @@ async fn a_server_that_lost_rows_is_not_gone_on_with() {
     assert!(outbox.rewind(5).is_err());
     assert!(outbox.rewind(11).is_err());
     assert_eq!(outbox.rewind(10).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn rows_in_a_broken_stream_can_be_spilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = Arc::new(Outbox::new(true, Some(SpillConfig::new(folder.path().to_owned(), 1 << 16))));
+    let mut buffer = RowBuffer::new(schema()).unwrap();
+    outbox.push(cut(&mut buffer, 0..10));
+    let stream = outbox.begin();
+    ready(&outbox, stream).await.expect("rows");
+    assert!(!outbox.spill().await.unwrap(), "the stream has the rows");
+    let released = outbox.released();
+    outbox.release();
+    released.await;
+    assert!(outbox.spill().await.unwrap());
+    assert_eq!(outbox.bytes(), 0);
+    let stream = outbox.begin();
+    assert_eq!(outbox.rewind(4).unwrap(), 6);
+    let Some(Next::Rows(batch, 10)) = ready(&outbox, stream).await else { panic!("rows") };
+    assert_eq!(values(&batch), [4, 5, 6, 7, 8, 9]);
 }
 
 #[tokio::test]
