@@ -121,7 +121,7 @@ fn each_step_of_going_on_may_fail() {
             });
             // The writer has resent the rows that the first server still has on its disk.
             with_server(member(folder.path(), &faults, "a"), async |client| {
-                eventually("it drops its rows", async || files(&folder.path().join("a/log")).is_empty())
+                eventually("it drops its rows", async || files(&folder.path().join("a/wal")).is_empty())
                     .await;
                 assert_eq!(get(client, "run/t").await, expected(20));
             });
