@@ -6,11 +6,12 @@ mod budget;
 mod outbox;
 mod put;
 mod resume;
+mod shared;
 mod spill;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::datatypes::SchemaRef;
 use mosaico_types::ErrorKind;
@@ -24,64 +25,9 @@ use crate::connection::Lease;
 use crate::error::{Error, Result};
 use crate::rows::RowBuffer;
 pub use budget::LaneBudget;
+pub use shared::{LaneConfig, LaneStats};
+use shared::{Open, Progress, Shared};
 pub use spill::SpillConfig;
-
-/// Limits of a lane: when it cuts batches, and how much it may queue.
-#[derive(Debug, Clone)]
-pub struct LaneConfig {
-    /// A batch is cut when it has this many bytes; 0 sends every row alone.
-    pub max_batch_bytes: usize,
-    /// A batch is cut when it has this many rows.
-    pub max_batch_records: usize,
-    /// A batch is cut when its first row is this old.
-    pub max_batch_age: Duration,
-    /// The byte budget, shared with the other lanes of the same recording.
-    pub budget: LaneBudget,
-    /// How long the lane waits for a server that is away. Only with servers that acknowledge can an upload
-    /// resume.
-    pub reconnect_timeout: Duration,
-}
-
-/// Progress of the rows; `pushed >= sent >= durable`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LaneStats {
-    /// Rows accepted.
-    pub pushed: u64,
-    /// Rows passed to the network.
-    pub sent: u64,
-    /// Rows that the server acknowledged as durable; always 0 on a server without acknowledgements.
-    pub durable: u64,
-    /// Bytes in memory that are not sent or not acknowledged yet.
-    pub queued_bytes: usize,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Progress {
-    sent: u64,
-    durable: u64,
-    queued_bytes: usize,
-    /// The result of the put, once it has ended.
-    ended: Option<Result<()>>,
-}
-
-struct Open {
-    rows: RowBuffer,
-    pushed: u64,
-    first_row: Option<Instant>,
-    /// The writer has not ended the upload.
-    accepting: bool,
-}
-
-struct Shared {
-    topic: String,
-    config: LaneConfig,
-    acknowledged: bool,
-    open: Mutex<Open>,
-    outbox: Arc<Outbox>,
-    notices: Mutex<Vec<String>>,
-    noticed: AtomicBool,
-    progress: watch::Sender<Progress>,
-}
 
 /// One topic being written: the lane buffers rows, cuts them into batches and sends these in the background.
 ///
@@ -264,51 +210,6 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.shared.config.budget.lanes.fetch_sub(1, Ordering::Relaxed);
         self.abort();
-    }
-}
-
-impl Shared {
-    /// Queues the rows of the open batch; returns the queued bytes.
-    fn cut(&self, open: &mut Open) -> usize {
-        open.first_row = None;
-        if open.rows.rows() > 0 && open.accepting {
-            self.outbox.push(open.rows.take());
-            self.count_queued();
-        }
-        self.outbox.bytes()
-    }
-
-    fn count_queued(&self) {
-        self.progress.send_modify(|progress| progress.queued_bytes = self.outbox.bytes());
-    }
-
-    fn notice(&self, text: impl Into<String>) {
-        self.notices.lock().push(text.into());
-        self.noticed.store(true, Ordering::Release);
-    }
-
-    fn closed(&self) -> Error {
-        let message = format!("topic `{}` is closed; open a new writer to continue", self.topic);
-        Error::new(ErrorKind::Closed, message)
-    }
-
-    fn describe(&self, error: Error, stats: LaneStats) -> Error {
-        if error.kind == ErrorKind::Closed {
-            return error;
-        }
-        let LaneStats { pushed, durable, .. } = stats;
-        if self.acknowledged && durable >= pushed {
-            return error.context(format_args!(
-                "topic `{}`: all {pushed} pushed rows are stored, later ones are not accepted",
-                self.topic
-            ));
-        }
-        let lost = if self.acknowledged {
-            format!("rows {durable}..{pushed} ({} of {pushed})", pushed - durable)
-        } else {
-            format!("some of the {pushed} pushed rows")
-        };
-        error.context(format_args!("topic `{}`: {lost} are not known to be stored", self.topic))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns active topics, locks of sequences, acknowledgements, chunks in progress, reads, queries and
 //! background work.
 //!
-//! May depend on: storage and catalog. Does not belong here: Flight, HTTP, command lines, maintenance of a
+//! May know: storage and catalog. Never belongs here: Flight, HTTP, command lines, maintenance of a
 //! store that no daemon has open.
 //!
 //! Layers, bottom up; a layer depends only on those below it:

@@ -3,7 +3,7 @@
 //! Owns everything on a socket: Flight and HTTP services, request IDs, connections, peers; and the server
 //! lifecycle. It installs no signal handlers and no runtime: it runs on the caller's tokio.
 //!
-//! May depend on: the engine and everything below it. Never belongs here: the logic of a call (the engine has
+//! May know: the engine and everything below it. Never belongs here: the logic of a call (the engine has
 //! it), command lines (the crate `mosaicod`), clients.
 //!
 //! Start with [`Config`] and [`Server`]:

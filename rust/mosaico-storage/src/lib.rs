@@ -3,7 +3,7 @@
 //! Owns the layout of the store, the versions and checksums of its records, Parquet chunks, WAL segments, and
 //! the access to a folder or a bucket within time limits.
 //!
-//! May depend on: Arrow, Parquet, `object_store`, the wire's names. Never belongs here: SQL, open sequences,
+//! May know: Arrow, Parquet, `object_store`, the wire's names. Never belongs here: SQL, open sequences,
 //! other daemons, any decision *when* to write or delete something.
 //!
 //! Layers, from the bottom: `error`, `timer`, `crash_points` → `format` → `objects` → `wal`.

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tonic::Streaming;
 
-use super::Shared;
 use super::outbox::Next;
+use super::shared::Shared;
 use crate::connection::Lease;
 use crate::error::{Error, Result};
 

@@ -18,7 +18,8 @@ use mosaico_wire::metadata::SystemInfo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{check_body, events, info};
+use super::call::check_body;
+use super::{events, info};
 
 /// Runs an action and returns the body of its one answer.
 pub(crate) async fn run(core: &Arc<Engine>, action: &str, body: &[u8]) -> Result<Vec<u8>> {

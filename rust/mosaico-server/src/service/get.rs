@@ -23,7 +23,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::Instrument;
 
-use super::{Items, check_body, info};
+use super::call::{Items, check_body};
+use super::info;
 use crate::peers::{self, PeerPool};
 use crate::request_layer::status_of;
 

@@ -20,7 +20,7 @@ use mosaico_wire::metadata::{
 use mosaico_wire::select::Selection;
 use mosaico_wire::ticket;
 
-use super::check_body;
+use super::call::check_body;
 use crate::peers::{self, PeerPool};
 
 /// All sequences by name.

@@ -15,8 +15,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::Instrument;
 
-use super::Items;
 use super::actions::{parse, respond};
+use super::call::Items;
 use crate::request_layer::status_of;
 
 /// Progress messages that are buffered for a slow client; further ones are dropped.

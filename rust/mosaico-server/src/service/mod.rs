@@ -1,6 +1,7 @@
 //! The Flight service: validates incoming calls and dispatches them.
 
 mod actions;
+mod call;
 mod events;
 pub(crate) mod get;
 mod info;
@@ -17,11 +18,10 @@ use arrow_flight::{
     HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket,
 };
 use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::Error;
-use mosaico_types::ErrorCode;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::{
@@ -31,6 +31,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
+use self::call::Items;
 use crate::peers::PeerPool;
 use crate::request_layer::{Call, status_of};
 
@@ -51,26 +52,13 @@ impl Service {
     }
 }
 
-type Answer<T> = Result<Response<T>, Status>;
-type Items<T> = BoxStream<'static, Result<T, Status>>;
-
 fn answer<T>(body: T) -> Response<T> {
     let mut response = Response::new(body);
     response.metadata_mut().insert(SERVER_HEADER, MetadataValue::from_static(SERVER));
     response
 }
 
-/// Maximum size of a JSON body, command or ticket. Rows are sent in streams and have other limits.
-const MAX_BODY_BYTES: usize = 4 << 20;
-
-/// Refuses an oversized body before it is parsed.
-fn check_body(what: &str, body: &[u8]) -> Result<(), Error> {
-    if body.len() <= MAX_BODY_BYTES {
-        return Ok(());
-    }
-    let text = format!("{what} has {} bytes; at most {MAX_BODY_BYTES} are allowed", body.len());
-    Err(Error::Refused(ErrorCode::TooLarge, text))
-}
+type Answer<T> = Result<Response<T>, Status>;
 
 fn not_served<T>(call: &str) -> Answer<T> {
     let text = format!("{call} is not served; use the calls of the Mosaico protocol");

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 
-use super::{Items, check_body};
+use super::call::{Items, check_body};
 use crate::request_layer::status_of;
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them blocks nothing.

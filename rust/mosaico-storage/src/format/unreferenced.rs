@@ -1,7 +1,7 @@
 //! Garbage collection: decides which files of a sequence are unreferenced.
 //!
 //! [`unreferenced`] only decides: no I/O, no clock. The background job and `mosaicod gc` list a sequence,
-//! read its records ([`Store::sequence_files`]), call it, and apply its decisions.
+//! read its records ([`crate::objects::Store::sequence_files`]), call it, and apply its decisions.
 //!
 //! Records decide, never the catalog. When the catalog names a chunk that would go, it first takes over what the
 //! records say ([`Decision::chunk`]). A record may soon reference a young file, and an unreadable record may
@@ -14,13 +14,11 @@ use mosaico_types::id::{SequenceId, TopicId};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use crate::error::Result;
 use crate::format::chunk_id::ChunkId;
 use crate::format::paths::{Located, RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
 use crate::format::record::{FormatError, check_version, read};
 use crate::format::record_kind::RecordKind;
 use crate::format::records::{CommitRecord, FinalRecord};
-use crate::objects::Store;
 
 /// A file in the folder of a sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,56 +260,9 @@ impl Folder<'_> {
     }
 }
 
-impl Store {
-    /// Lists the files of a sequence, and reads the records that decide about them.
-    pub async fn sequence_files(&self, id: SequenceId) -> Result<(Vec<ListedFile>, References)> {
-        let paths = SequencePaths(id);
-        let objects = self.objects_below(&paths.folder()).await?;
-        let files: Vec<ListedFile> = objects.into_iter().map(ListedFile::from).collect();
-        let mut references = References::default();
-        let has = |path: &Path| files.iter().any(|file| file.path == *path);
-        if has(&paths.deleted()) {
-            self.refer(&paths.deleted(), &mut references).await?;
-            return Ok((files, references));
-        }
-        let mut chunks = Vec::new();
-        for file in &files {
-            match locate(&file.path).file {
-                StoreFile::Record(_, RecordKey::Chunk(chunk)) => chunks.push((&file.path, chunk)),
-                // They need no reference, whatever their content.
-                StoreFile::Record(RecordKind::Notification, _) if has(&paths.created()) => {}
-                StoreFile::Record(..) => self.refer(&file.path, &mut references).await?,
-                StoreFile::Chunk(_)
-                | StoreFile::Wal(_)
-                | StoreFile::Schema
-                | StoreFile::UnknownRecord
-                | StoreFile::Foreign => {}
-            }
-        }
-        // Only records that would be removed have to be read: a referenced record, or one that references its
-        // chunk by its presence, is kept.
-        for (path, chunk) in chunks {
-            let topic = locate(path).topic;
-            let named = topic.and_then(|topic| references.chunks.get(&topic));
-            if named.is_some_and(|named| !named.contains(&chunk)) {
-                self.refer(path, &mut references).await?;
-            }
-        }
-        Ok((files, references))
-    }
-
-    async fn refer(&self, path: &Path, references: &mut References) -> Result<()> {
-        // If the record was removed meanwhile, it references nothing.
-        if let Some(bytes) = self.get(path).await? {
-            references.add(path, &bytes);
-        }
-        Ok(())
-    }
-}
-
 impl References {
     /// Adds the references in a record.
-    fn add(&mut self, path: &Path, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, path: &Path, bytes: &[u8]) {
         let Located { topic, file, .. } = locate(path);
         let StoreFile::Record(kind, _) = file else { return };
         let read = match (kind, topic) {

@@ -12,6 +12,7 @@ mod load;
 pub mod location;
 mod measured;
 mod options;
+mod sequence_files;
 mod store;
 mod upload;
 pub mod versions;
