@@ -1,4 +1,4 @@
-"""G15: starting with a large catalog, and making it anew from the store."""
+"""G15: starting with a large catalog, and rebuilding it from the store."""
 
 import json
 import sqlite3

@@ -139,8 +139,7 @@ def test_reconnect_timeout_ends_the_recording(daemon: Daemon, remote: MosaicoCli
         topic.flush()
     assert 0.9 < time.monotonic() - start < 10
     daemon.restart()
-    with daemon.connect() as other:
-        assert replay(other, "s") == [("/t", 1, 1)]
+    assert replay(remote, "s") == [("/t", 1, 1)]
 
 
 def test_messages_beyond_the_memory_limit_are_spilled(

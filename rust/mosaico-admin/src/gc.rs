@@ -38,7 +38,7 @@ pub(crate) async fn run(
     let mut found = Collected::default();
     let ids = store.sequences().await?;
     let total = ids.len() as u64;
-    // One that was not filled is made anew.
+    // An incomplete one is rebuilt.
     let catalog = hold.database.open_filled().await?;
     for (done, id) in (1..).zip(ids) {
         let (files, references) = store.sequence_files(id).await?;

@@ -96,6 +96,19 @@ impl From<arrow::error::ArrowError> for Error {
     }
 }
 
+/// Whether the connection was refused, so that the request was not sent.
+pub(crate) fn is_refused(error: &tonic::Status) -> bool {
+    let mut cause = Some(error as &dyn std::error::Error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// The innermost cause; the outer ones only report that something failed.
 pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;

@@ -58,5 +58,5 @@ async fn tell(client: Client, body: SequenceKey) {
 }
 
 fn late<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Deadline, "the daemon did not answer a sign of life"))
+    Err(Error::new(ErrorKind::Deadline, "the daemon did not answer a heartbeat"))
 }

@@ -185,13 +185,13 @@ impl Merge {
         Some(self.cursors[topic].arrived + lateness)
     }
 
-    /// Waits until a topic without rows has a batch, for `patience` at most or until the next row is due,
+    /// Waits until a topic without rows has a batch, for `timeout` at most or until the next row is due,
     /// then takes the available batches of all topics.
     ///
     /// # Errors
     /// A stream's error; the next call polls the same topic again.
-    pub async fn refill_live(&mut self, patience: Duration) -> Result<()> {
-        let limit = Instant::now() + patience;
+    pub async fn refill_live(&mut self, timeout: Duration) -> Result<()> {
+        let limit = Instant::now() + timeout;
         let limit = self.due().map_or(limit, |due| due.min(limit));
         let mut starved = std::mem::take(&mut self.starved);
         let came = poll_fn(|context| {

@@ -41,7 +41,7 @@ pub(crate) async fn action(
                 error
             } else {
                 error.context(format_args!(
-                    "the server did not come back within {} s",
+                    "the daemon did not return within {} s",
                     reconnect_timeout.as_secs_f64()
                 ))
             });

@@ -18,7 +18,7 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 
 use crate::connection::Lease;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_refused};
 use crate::read_ahead::{ReadAhead, batch_bytes};
 
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
@@ -61,19 +61,27 @@ impl TopicStream {
         options: Options,
         choose: impl FnOnce(&Schema) -> Result<Option<Select>>,
     ) -> Result<Self> {
-        let mut request = Request::new(Ticket { ticket: ticket.into() });
         let together = read_ahead.topics();
         let asked = [
             (FOLLOW_HEADER, options.follow.then_some(1)),
             (ZERO_RUNS_HEADER, options.ours.then_some(1)),
             (TOGETHER_HEADER, options.ours.then_some(together)),
         ];
-        for (header, asked) in asked {
-            if let Some(number) = asked {
-                request.metadata_mut().insert(header, MetadataValue::from(number));
+        let ticket = bytes::Bytes::from(ticket);
+        let request = || {
+            let mut request = Request::new(Ticket { ticket: ticket.clone() });
+            for (header, asked) in asked {
+                if let Some(number) = asked {
+                    request.metadata_mut().insert(header, MetadataValue::from(number));
+                }
             }
-        }
-        let response = lease.flight.do_get(request).await?;
+            request
+        };
+        let response = match lease.flight.do_get(request()).await {
+            // A channel may report an earlier failed attempt to connect, though the daemon is back since then.
+            Err(status) if is_refused(&status) => lease.flight.do_get(request()).await?,
+            answer => answer?,
+        };
         let mut messages = FlightDataDecoder::new(response.into_inner().map(|message| whole(message?)));
         let schema = match messages.try_next().await?.map(|message| message.payload) {
             Some(DecodedPayload::Schema(schema)) => schema,

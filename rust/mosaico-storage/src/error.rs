@@ -71,7 +71,7 @@ pub enum Error {
     #[error("topic `{0}` is being written by another stream; end that one first")]
     TopicBusy(String),
     /// The same writer opened another put on the topic.
-    #[error("the stream of topic `{0}` was ended: its writer goes on over another connection")]
+    #[error("the stream of topic `{0}` was ended: its writer resumed over another connection")]
     Replaced(String),
     /// The resource is being removed, or was removed during the call.
     #[error("`{0}` was deleted while the call ran")]

@@ -92,7 +92,7 @@ impl Check<'_> {
                     catalog.integrity().await.unwrap_or_else(|error| vec![error.detail().to_string()]);
                 if damage.is_empty() {
                     if rebuild::is_older(&catalog, self.store).await.unwrap_or(false) {
-                        self.stale("the catalog is older than the store; the next start makes it anew");
+                        self.stale("the catalog is older than the store; the next start rebuilds it");
                     }
                     self.catalog = Some(catalog);
                 } else {
@@ -281,10 +281,8 @@ impl Check<'_> {
         for (path, text) in wrong {
             let instead = expected.get(path);
             let meaning = match instead {
-                Some(_) => {
-                    "nothing is lost: what it says is told elsewhere too, and `--repair` writes it anew"
-                }
-                None => "what it says is told nowhere else",
+                Some(_) => "nothing is lost: other records contain the same, and `--repair` rewrites it",
+                None => "no other record contains the same",
             };
             self.found.add(path, format!("{text}; {meaning}"));
             if let Some(bytes) = instead

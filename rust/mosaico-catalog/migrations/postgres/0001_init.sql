@@ -16,7 +16,7 @@ CREATE TABLE sequence (
     -- What becomes of it if its writer is gone, and when that was done.
     on_error      TEXT NOT NULL DEFAULT 'report',
     ended_ns      BIGINT,
-    -- The last sign of life of the writer, told by any daemon.
+    -- The last heartbeat of the writer, at any daemon.
     heard_at      TIMESTAMPTZ
 );
 

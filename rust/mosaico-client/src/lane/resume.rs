@@ -19,7 +19,7 @@ impl Upload {
         mut error: Error,
         reconnect_timeout: Duration,
     ) -> Result<Option<Call>> {
-        self.shared.notice(format!("{error}; trying to go on for {} s", reconnect_timeout.as_secs_f64()));
+        self.shared.notice(format!("{error}; retrying for {} s", reconnect_timeout.as_secs_f64()));
         *self.command.resume.get_or_insert(0) += 1;
         self.shared.outbox.release();
         let mut reconnect = Reconnect::new(reconnect_timeout);
@@ -28,7 +28,7 @@ impl Upload {
                 Ok(Ok((call, again))) => {
                     let seconds = reconnect.elapsed().as_secs_f64();
                     self.shared.notice(format!(
-                        "the upload goes on after {seconds:.1} s; {again} rows are sent again, none is lost"
+                        "the upload resumed after {seconds:.1} s; {again} rows are sent again, none is lost"
                     ));
                     return Ok(Some(call));
                 }

@@ -148,7 +148,7 @@ async fn lock(folder: &Path) -> Result<File> {
     create_folders(folder).map_err(failed)?;
     let path = folder.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    let patience = Instant::now() + LOCK_TIMEOUT;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => {
@@ -156,7 +156,7 @@ async fn lock(folder: &Path) -> Result<File> {
                 file.set_len(0).map_err(failed)?;
                 return Ok(file);
             }
-            Err(TryLockError::WouldBlock) if Instant::now() < patience => sleep(LOCK_LOOK).await,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOCK_LOOK).await,
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::Startup(format!(
                     "the store folder {} is in use by another server; stop that one or choose another folder",

@@ -42,7 +42,7 @@ async fn beat(core: &Engine) {
     loop {
         ticks.tick().await;
         if let Err(error) = cluster.heartbeat().await {
-            tracing::warn!(error = %error.detail(), "the other daemons get no sign of life");
+            tracing::warn!(error = %error.detail(), "the heartbeat to the other daemons failed");
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) async fn tell(core: &Engine, job: Job, id: NotificationId, error: &Er
     match try_to_tell(core, job, id, error).await {
         Ok(()) => true,
         Err(cause) => {
-            tracing::warn!(?job, cause = %cause.detail(), "a failure of background work cannot be told yet");
+            tracing::warn!(?job, cause = %cause.detail(), "a failure of background work cannot be reported yet");
             false
         }
     }

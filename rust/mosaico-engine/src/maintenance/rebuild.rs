@@ -33,13 +33,13 @@ pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
 pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog> {
     let (mut catalog, mut is_new) = database.open().await.map_err(|error| match error {
         error @ Error::Internal(_) => Error::Startup(format!(
-            "the catalog {database} cannot be opened; `mosaicod rebuild` makes it anew from the store ({})",
+            "the catalog {database} cannot be opened; `mosaicod rebuild` rebuilds it from the store ({})",
             error.detail()
         )),
         other => other,
     })?;
     if !is_new && is_older(&catalog, store).await? {
-        tracing::warn!("the catalog is older than the store and is made anew");
+        tracing::warn!("the catalog is older than the store and is rebuilt");
         catalog.close().await;
         database.forget().await?;
         (catalog, is_new) = database.open().await?;

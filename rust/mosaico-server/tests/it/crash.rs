@@ -52,8 +52,8 @@ impl Process {
     }
 
     /// Whether the process exits within the time limit; kills it otherwise.
-    fn dies_within(mut self, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
+    fn dies_within(mut self, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
         while self.child.try_wait().unwrap().is_none() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -131,8 +131,8 @@ async fn at_each_step() {
             address => work(&connect(address).await, &mut model, "").await.is_ok(),
         };
         // A background step may follow the last response, and the exit takes time.
-        let patience = Duration::from_millis(if finished { 100 } else { 20_000 });
-        let died = process.dies_within(patience);
+        let timeout = Duration::from_millis(if finished { 100 } else { 20_000 });
+        let died = process.dies_within(timeout);
         assert!(finished || died, "step {}: the work failed and the server lives", step + offset);
         reached += u64::from(died);
         // Sometimes recovery crashes too.

@@ -246,7 +246,7 @@ async fn a_rebuild_that_was_cut_short_goes_on() {
     assert!(cut_short.await.unwrap_err().is_panic());
     let rebuilt = rebuild(folder.path()).await;
     assert_eq!((rebuilt.sequences, rebuilt.resumed), (300, 256));
-    assert_eq!(rebuild(folder.path()).await.resumed, 0, "a complete one is made anew");
+    assert_eq!(rebuild(folder.path()).await.resumed, 0, "a complete one is rebuilt");
     let path = folder.path().to_owned();
     let cut_short = tokio::spawn(async move {
         let store = Maintenance::open(settings(&path)).await.unwrap();
