@@ -4,10 +4,10 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from mosaicolabs import _native
+from mosaicolabs._closing import Closing
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.addresses import addresses_of, place_of
 from mosaicolabs._protocol.metadata import user_metadata_of
@@ -42,7 +42,7 @@ __all__ = ["MosaicoClient"]
 logger = logging.getLogger(__name__)
 
 
-class MosaicoClient:
+class MosaicoClient(Closing):
     """A client of one daemon; usable as a context manager.
 
     Handlers of finalized sequences are cached, since those never change; everything else is requested from
@@ -393,17 +393,6 @@ class MosaicoClient:
             self._sequence_handlers.pop(key).close()
         for key in [key for key in self._topic_handlers if key.startswith(prefix)]:
             self._topic_handlers.pop(key).close()
-
-    def __enter__(self) -> "MosaicoClient":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):

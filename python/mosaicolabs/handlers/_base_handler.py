@@ -1,13 +1,11 @@
 """What the handlers of sequences and topics share: facts, and the one live streamer."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from typing_extensions import Self
-
 from mosaicolabs import _native
+from mosaicolabs._closing import Closing
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
 from mosaicolabs._streams.open import FollowOptions, Window, follow_stream, open_stream
 from mosaicolabs._streams.progress import Source, watched
@@ -18,7 +16,7 @@ ModelT = TypeVar("ModelT", bound=PlatformBase)
 StreamerT = TypeVar("StreamerT", bound=HandlerStreamer)
 
 
-class BaseHandler(ABC, Generic[ModelT, StreamerT]):
+class BaseHandler(Closing, Generic[ModelT, StreamerT]):
     """Facts about something stored, and the factory of its streamers.
 
     A snapshot: it reads no rows by itself and does not follow later changes. Usable as a context manager.
@@ -85,17 +83,6 @@ class BaseHandler(ABC, Generic[ModelT, StreamerT]):
     @abstractmethod
     def _summary(self) -> str:
         """Its size, length and state in one line."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self._summary()}>"

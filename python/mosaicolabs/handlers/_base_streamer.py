@@ -1,19 +1,19 @@
 """What streamers share: reading as columns, closing, and the native stream of those that handlers open."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any, NoReturn
 
 import pyarrow as pa
 from typing_extensions import Self
 
+from mosaicolabs._closing import Closing
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 
 
-class BaseStreamer(ABC):
+class BaseStreamer(Closing):
     """A replay that can be read message by message or, instead, as columns."""
 
     _batches: Batches | None = None
@@ -50,17 +50,6 @@ class BaseStreamer(ABC):
 
     def _refuse_after_messages(self) -> NoReturn:
         raise RuntimeError("the streamer was read message by message already; get another one for batches")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class HandlerStreamer(BaseStreamer):

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
 from mosaicolabs import _native
+from mosaicolabs._closing import Closing
 from mosaicolabs._streams.dataframes import to_pandas, to_polars
 from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
@@ -40,7 +40,7 @@ class BatchSource(Protocol):
         """Closes the streams behind it."""
 
 
-class Batches:
+class Batches(Closing):
     """Rows as columns, batch by batch in time order; runs once, forward.
 
     Iterating yields `pyarrow.RecordBatch`, each of about a megabyte and never empty. Any library that takes
@@ -110,17 +110,6 @@ class Batches:
         if self._source is None:
             raise ClosedError("the batches are closed; request new ones")
         return self._source
-
-    def __enter__(self) -> "Batches":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import glob
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar
 
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores
 from typing_extensions import Self
 
+from mosaicolabs._closing import Closing
 from mosaicolabs.helpers.patterns import select_names
 from mosaicolabs.logging_config import get_logger
 
@@ -34,7 +34,7 @@ class LoaderErrorPolicy(Enum):
     """Raise the error instead."""
 
 
-class ROSLoader:
+class ROSLoader(Closing):
     """A bag as an iterable of `(ROSMessage, None)`, or `(ROSMessage without data, error)`.
 
     The bag is opened at first use, also after `close`.
@@ -140,14 +140,6 @@ class ROSLoader:
     def __enter__(self) -> Self:
         self._open()
         return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> Bag:
         if self._bag is None:

@@ -1,11 +1,11 @@
 """Frames of H.264 and HEVC streams, decoded by FFmpeg through PyAV (`mosaicolabs[video]`)."""
 
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from PIL import Image as PillowImage
-from typing_extensions import Self, overload
+from typing_extensions import overload
 
+from mosaicolabs._closing import Closing
 from mosaicolabs.logging_config import get_logger
 from mosaicolabs.models.sensors._format import ImageFormat
 
@@ -22,7 +22,7 @@ class _Decoder(NamedTuple):
     codec: "VideoCodecContext"
 
 
-class StatefulDecodingSession:
+class StatefulDecodingSession(Closing):
     """Decodes the packets of video streams, which depend on the packets before them.
 
     Pass the packets of a stream in order, from a key frame on; a `context`, such as the topic, identifies
@@ -116,17 +116,6 @@ class StatefulDecodingSession:
         if len(whole) < len(frames):
             _logger.error("a packet of '%s' gives a damaged frame", context)
         return whole
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _picture(frame: "VideoFrame") -> PillowImage.Image:
