@@ -94,6 +94,23 @@ fn another_one_goes_on_where_the_writer_knows() {
 }
 
 #[test]
+fn a_read_leaves_out_what_the_writer_sent_again() {
+    let Some((folder, stalled)) = started() else { return };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        // It stores no chunk, so its segments have the rows until it looks for the other one.
+        let first = TestServer::start(member(folder.path(), &stalled, "a")).await;
+        let (key, topic) = begun(&first.client, 12).await;
+        let second = TestServer::start(member(folder.path(), &bucket(folder.path()), "b")).await;
+        go_on(&second.client, &topic, 9, from(20)).await.unwrap();
+        finalized(&second.client, &key, 20).await;
+        assert_eq!(get(&first.client, "run/t").await, expected(20));
+        stalled.lift();
+        second.stop().await;
+        first.stop().await;
+    });
+}
+
+#[test]
 fn each_step_of_going_on_may_fail() {
     let steps = [
         (Operation::List, "/wal", 0),
