@@ -1,4 +1,4 @@
-"""Checks the words of the documentation, and with `--code` those of comments, docstrings and messages.
+"""Checks the words of the documentation, and those of comments, docstrings and messages in the sources.
 
 `docs/glossary.md` defines the terms. Each rule has a phrase to avoid, a better one, a sentence that it finds
 and one that it accepts; `tests/unit/test_prose.py` tries them all. Code in Markdown is skipped, except for
@@ -41,7 +41,7 @@ _MACHINE = r"(?:answer|catalog|client|code|command|daemon|database|file|header|r
 EVERYWHERE = [
     # Terms of the glossary.
     Rule(r"catalogu\w*", "catalog", "a catalogue in Postgres", "a catalog in Postgres"),
-    Rule(r"(?:ingest|store(?:'s)?) log", "WAL, replicated WAL", "the ingest log", "the write-ahead log"),
+    Rule(r"(?:ingest|store(?:'s)?) log", "WAL, replicated WAL", "the WAL", "the write-ahead log"),
     Rule(r"log in the (?:store|bucket)", "replicated WAL", "read the log in the bucket", "read the WAL"),
     Rule(r"signs? of life", "heartbeat", "give a sign of life", "send a heartbeat"),
     Rule(r"taken for (?:gone|dead)", "considered dead", "It is taken for gone.", "It is considered dead."),
@@ -237,12 +237,10 @@ def source_findings(text: str, ending: str) -> list[Finding]:
 
 def main() -> int:
     """Prints what is to be changed, and how."""
-    parser = argparse.ArgumentParser(description="Checks the words of documentation and comments.")
-    parser.add_argument("--code", action="store_true", help="check Rust and Python sources instead of pages")
+    parser = argparse.ArgumentParser(description="Checks the words of pages, comments and messages.")
     parser.add_argument("path", nargs="*", type=Path, help="check these files only")
     arguments = parser.parse_args()
-    patterns = SOURCES if arguments.code else PAGES
-    paths = arguments.path or sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    paths = arguments.path or sorted(path for pattern in [*PAGES, *SOURCES] for path in ROOT.glob(pattern))
     count = 0
     for path in paths:
         text = path.read_text(encoding="utf-8")

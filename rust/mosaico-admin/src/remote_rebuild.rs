@@ -44,8 +44,8 @@ async fn rebuild_over(
     let body = serde_json::to_vec(&Nothing {}).map_err(|e| Error::internal("asking for a rebuild", e))?;
     let action = Action { r#type: CATALOG_REBUILD.to_owned(), body: body.into() };
     let mut flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    let mut answers = flight.do_action(action).await.map_err(|e| told(address, &e))?.into_inner();
-    while let Some(answer) = answers.message().await.map_err(|e| told(address, &e))? {
+    let mut answers = flight.do_action(action).await.map_err(|e| to_error(address, &e))?.into_inner();
+    while let Some(answer) = answers.message().await.map_err(|e| to_error(address, &e))? {
         let step = decode_answer(CATALOG_REBUILD, &answer.body);
         match step.map_err(|e| Error::Startup(format!("the server at {address}: {e}")))? {
             Some(RebuildStep::Progress(done)) => progress(done),
@@ -58,7 +58,7 @@ async fn rebuild_over(
     )))
 }
 
-fn told(address: &str, status: &Status) -> Error {
+fn to_error(address: &str, status: &Status) -> Error {
     match status::code(status) {
         ErrorCode::Unimplemented => Error::Startup(format!(
             "the store is in use by the server at {address}, an older one that does not rebuild; stop it first"

@@ -24,7 +24,7 @@ use crate::writer_epochs::insert_parts;
 impl Catalog {
     /// Applies the store's state of a known sequence and deletes its intents. A daemon may store chunks at
     /// the same time, so nothing that the catalog knows is removed, except notifications.
-    pub async fn settle_sequence(&self, state: &SequenceState) -> Result<()> {
+    pub async fn apply_sequence(&self, state: &SequenceState) -> Result<()> {
         let id = state.record.id;
         let mut transaction = self.transaction().await?;
         for topic in &state.topics {
@@ -64,7 +64,7 @@ impl Catalog {
         }
         clear_pending(&mut transaction, id).await?;
         self.commit(transaction).await?;
-        self.unsettled.remove(id);
+        self.pending_intents.remove(id);
         Ok(())
     }
 
@@ -110,14 +110,14 @@ impl Catalog {
     }
 
     /// Hides a sequence that has a tombstone in the store.
-    pub async fn settle_removal(&self, id: SequenceId) -> Result<()> {
+    pub async fn apply_removal(&self, id: SequenceId) -> Result<()> {
         let mut transaction = self.transaction().await?;
         self.hide_sequence(&mut transaction, id, json!({})).await?;
         self.commit(transaction).await
     }
 
     /// Hides a topic that has a tombstone in the store.
-    pub async fn settle_topic_removal(&self, sequence: SequenceId, id: TopicId) -> Result<()> {
+    pub async fn apply_topic_removal(&self, sequence: SequenceId, id: TopicId) -> Result<()> {
         let mut transaction = self.transaction().await?;
         self.hide_topic(&mut transaction, sequence, id).await?;
         self.commit(transaction).await

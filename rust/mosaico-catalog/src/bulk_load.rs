@@ -104,7 +104,7 @@ mod tests {
             query(all).fetch_texts(&catalog.writer).await.expect("an answer")
         };
         let all = indices().await;
-        for _ in ["first", "after it was cut short"] {
+        for _ in ["first", "after an interruption"] {
             catalog.begin_filling().await.expect("a change");
             assert_eq!(indices().await, [""; 0]);
         }

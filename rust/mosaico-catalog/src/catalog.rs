@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use ulid::Ulid;
 
 use crate::database_error::failed;
-use crate::intents::Unsettled;
+use crate::intents::PendingIntents;
 use crate::session::Session;
 use crate::sql::{Pool, query};
 
@@ -20,7 +20,7 @@ pub struct Catalog {
     /// SQLite has one writer; the queue for its one connection is fair.
     pub(crate) writer: Pool,
     /// Sequences with a change that failed half-way: their intents wait for reconciliation.
-    pub unsettled: Arc<Unsettled>,
+    pub pending_intents: Arc<PendingIntents>,
     /// Sends a signal after each change.
     pub(crate) news: watch::Sender<()>,
     pub(crate) last_event: Arc<Mutex<Ulid>>,
@@ -31,8 +31,8 @@ pub struct Catalog {
 
 impl Catalog {
     pub(crate) fn new(readers: Pool, writer: Pool) -> Self {
-        let (unsettled, last_event) = Default::default();
-        Self { readers, writer, unsettled, news: watch::Sender::new(()), last_event, session: None }
+        let (pending_intents, last_event) = Default::default();
+        Self { readers, writer, pending_intents, news: watch::Sender::new(()), last_event, session: None }
     }
 
     /// The same catalog, shared with other daemons.

@@ -10,10 +10,10 @@
 //! 3. A catalog call (`sequence_created`, `topic_schema` …) applies the change and deletes the intent's row
 //!    in one transaction, and marks the [`Change`] as done.
 //!
-//! If step 2 or 3 fails, or the call is cancelled, the dropped [`Change`] adds the sequence to [`Unsettled`],
+//! If step 2 or 3 fails, or the call is cancelled, the dropped [`Change`] adds the sequence to [`PendingIntents`],
 //! and its row stays. It is then unknown whether the store has the change. The next task that locks the
 //! sequence, or the background, reads the store's records and makes the catalog agree with them
-//! (`reconcile::settle`); only then is the sequence used. After a crash the row alone remains: the next start
+//! (`reconcile::sequence`); only then is the sequence used. After a crash the row alone remains: the next start
 //! reconciles it or, among several daemons, the others do once they consider the daemon dead. A live daemon
 //! reconciles its own intents, because its writes may still reach the store.
 //!
@@ -35,12 +35,12 @@ pub struct Change {
     pub row: i64,
     sequence: SequenceId,
     /// `None` once the catalog has applied it.
-    open: Option<Arc<Unsettled>>,
+    open: Option<Arc<PendingIntents>>,
 }
 
 impl Change {
-    pub fn new(row: i64, sequence: SequenceId, unsettled: &Arc<Unsettled>) -> Self {
-        Self { row, sequence, open: Some(Arc::clone(unsettled)) }
+    pub fn new(row: i64, sequence: SequenceId, pending_intents: &Arc<PendingIntents>) -> Self {
+        Self { row, sequence, open: Some(Arc::clone(pending_intents)) }
     }
 
     pub fn done(mut self) {
@@ -50,8 +50,8 @@ impl Change {
 
 impl Drop for Change {
     fn drop(&mut self) {
-        if let Some(unsettled) = self.open.take() {
-            unsettled.add(self.sequence);
+        if let Some(pending_intents) = self.open.take() {
+            pending_intents.add(self.sequence);
         }
     }
 }
@@ -59,12 +59,12 @@ impl Drop for Change {
 /// Sequences whose records in the store may be ahead of the catalog. The database has their intents in table
 /// `pending`.
 #[derive(Debug, Default)]
-pub struct Unsettled {
+pub struct PendingIntents {
     sequences: Mutex<HashSet<SequenceId>>,
     added: Notify,
 }
 
-impl Unsettled {
+impl PendingIntents {
     /// Marks a sequence as having a change that the catalog has not applied.
     pub fn add(&self, sequence: SequenceId) {
         self.sequences.lock().insert(sequence);

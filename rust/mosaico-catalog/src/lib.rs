@@ -8,7 +8,7 @@
 //!
 //! A change begins with [`Catalog::begin`] (its intent is recorded), goes to the store, and ends with one of
 //! the methods that take the [`Change`]. An intent without an end, after a failure or a crash, is found by
-//! [`Catalog::unsettled`] and [`Catalog::pending`]; [`Catalog::settle_sequence`] then applies what the store
+//! [`Catalog::pending_intents`] and [`Catalog::pending`]; [`Catalog::apply_sequence`] then applies what the store
 //! contains. Everything here can be rebuilt from the store.
 
 // The crate is used only inside this workspace: its functions are documented; names and types explain most

@@ -54,7 +54,7 @@ impl Session {
         let statement = query("INSERT INTO pending (sequence_id, daemon) VALUES (?, ?) RETURNING id")
             .bind(sequence.to_string())
             .bind(self.daemon());
-        self.holding(lock_name(sequence), statement).await
+        self.run_with_lock(lock_name(sequence), statement).await
     }
 
     /// Records a heartbeat of this daemon and renews its leases.
@@ -195,7 +195,7 @@ impl Catalog {
     }
 
     /// Records that another daemon reconciled an intent of this daemon.
-    pub fn settled_elsewhere(&self, sequence: SequenceId) {
-        self.unsettled.remove(sequence);
+    pub fn forget_intent(&self, sequence: SequenceId) {
+        self.pending_intents.remove(sequence);
     }
 }

@@ -57,7 +57,7 @@ impl Database {
         if catalog.is_empty().await? {
             return Ok((catalog, true));
         }
-        Ok((self.anew(catalog).await?, true))
+        Ok((self.recreate(catalog).await?, true))
     }
 
     /// Opens a catalog for a bulk load: keeps the contents of an interrupted bulk load, and clears any other
@@ -69,7 +69,7 @@ impl Database {
     pub async fn open_to_fill(&self) -> Result<Catalog> {
         match self.connect().await {
             Ok(catalog) if catalog.is_filling().await? => Ok(catalog),
-            Ok(catalog) => self.anew(catalog).await,
+            Ok(catalog) => self.recreate(catalog).await,
             Err(error @ Error::Startup(_)) => Err(error),
             Err(error @ Error::NewerFormat { .. }) if matches!(self, Self::Postgres { .. }) => Err(error),
             Err(_) => {
@@ -106,7 +106,7 @@ impl Database {
         }
     }
 
-    async fn anew(&self, catalog: Catalog) -> Result<Catalog> {
+    async fn recreate(&self, catalog: Catalog) -> Result<Catalog> {
         catalog.close().await;
         self.forget().await?;
         self.connect().await
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_not_filled_to_the_end_is_made_anew() {
+    async fn an_interrupted_bulk_load_is_recreated() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::File(folder.path().join(FILE));
         let known = async |catalog: &Catalog| catalog.pending().await.expect("an answer").len();
@@ -302,7 +302,7 @@ mod tests {
         catalog.close().await;
         assert!(database.open_filled().await.expect("an answer").is_none());
         let catalog = database.open_to_fill().await.expect("a catalog");
-        assert_eq!(known(&catalog).await, 1, "filling goes on");
+        assert_eq!(known(&catalog).await, 1, "the bulk load resumes");
         catalog.close().await;
         let (catalog, is_new) = database.open().await.expect("a catalog");
         assert!(is_new && known(&catalog).await == 0);
@@ -313,12 +313,12 @@ mod tests {
         assert!(!is_new && known(&catalog).await == 1);
         catalog.close().await;
         let catalog = database.open_to_fill().await.expect("a catalog");
-        assert_eq!(known(&catalog).await, 0, "one that was filled is made anew");
+        assert_eq!(known(&catalog).await, 0, "a catalog that was loaded is rebuilt");
         catalog.close().await;
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_told_apart_and_passes() {
+    async fn a_full_disk_is_recognised_and_passes() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::File(folder.path().join(FILE));
         let (catalog, _) = database.open().await.expect("a catalog");

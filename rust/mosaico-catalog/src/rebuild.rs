@@ -53,7 +53,7 @@ impl Catalog {
         }
         clear_pending(&mut transaction, id).await?;
         self.commit(transaction).await?;
-        self.unsettled.remove(id);
+        self.pending_intents.remove(id);
         Ok(())
     }
 

@@ -16,10 +16,10 @@ use crate::sql::{Row, Transaction, query};
 struct Kept {
     /// The last heartbeat of the writer.
     heard_at: Option<String>,
-    parts: Vec<KeptPart>,
+    epochs: Vec<KeptEpoch>,
 }
 
-struct KeptPart {
+struct KeptEpoch {
     topic: String,
     number: i64,
     daemon: String,
@@ -97,12 +97,12 @@ async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error>
         query("SELECT CAST(heard_at AS TEXT) FROM sequence WHERE id = ?").bind(id.to_string());
     let heard_at =
         record_heartbeats.fetch_optional(&mut *db).await?.map(|row| row.try_get(0)).transpose()?.flatten();
-    let parts = query(
+    let epochs = query(
         "SELECT p.topic_id, p.epoch, p.daemon, p.row_start, p.resumed_at, p.wal_in_store, p.row_end, p.busy FROM writer_epoch p \
          JOIN topic t ON t.id = p.topic_id WHERE t.sequence_id = ?",
     );
-    let part = |row: &Row| {
-        Ok(KeptPart {
+    let epoch = |row: &Row| {
+        Ok(KeptEpoch {
             topic: row.try_get("topic_id")?,
             number: row.try_get("epoch")?,
             daemon: row.try_get("daemon")?,
@@ -113,9 +113,9 @@ async fn keep(db: &mut Transaction, id: SequenceId) -> Result<Kept, sqlx::Error>
             busy: row.try_get("busy")?,
         })
     };
-    let rows = parts.bind(id.to_string()).fetch_all(db).await?;
-    let parts = rows.iter().map(part).collect::<Result<_, sqlx::Error>>()?;
-    Ok(Kept { heard_at, parts })
+    let rows = epochs.bind(id.to_string()).fetch_all(db).await?;
+    let epochs = rows.iter().map(epoch).collect::<Result<_, sqlx::Error>>()?;
+    Ok(Kept { heard_at, epochs })
 }
 
 impl Kept {
@@ -125,13 +125,13 @@ impl Kept {
             .bind(state.record.id.to_string())
             .execute(&mut *db)
             .await?;
-        for part in self.parts {
-            let topic = state.topics.iter().find(|topic| topic.record.id.to_string() == part.topic);
+        for epoch in self.epochs {
+            let topic = state.topics.iter().find(|topic| topic.record.id.to_string() == epoch.topic);
             // The records of an open topic list its writer epochs; those of a complete topic are not read any
             // more.
             let is_one = topic.is_some_and(|topic| {
                 topic.committed_ns.is_some()
-                    || topic.parts.iter().any(|known| i64::from(known.epoch) == part.number)
+                    || topic.epochs.iter().any(|known| i64::from(known.epoch) == epoch.number)
             });
             if !is_one {
                 continue;
@@ -140,14 +140,14 @@ impl Kept {
                 "INSERT INTO writer_epoch (topic_id, epoch, daemon, row_start, resumed_at, wal_in_store, row_end, busy) \
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id, epoch) DO UPDATE SET busy = excluded.busy",
             )
-            .bind(part.topic)
-            .bind(part.number)
-            .bind(part.daemon)
-            .bind(part.row_start)
-            .bind(part.resumed_at)
-            .bind(part.wal_in_store)
-            .bind(part.row_end)
-            .bind(part.busy)
+            .bind(epoch.topic)
+            .bind(epoch.number)
+            .bind(epoch.daemon)
+            .bind(epoch.row_start)
+            .bind(epoch.resumed_at)
+            .bind(epoch.wal_in_store)
+            .bind(epoch.row_end)
+            .bind(epoch.busy)
             .execute(&mut *db)
             .await?;
         }

@@ -79,7 +79,7 @@ pub(crate) async fn insert_topic(db: &mut Transaction, record: &TopicRecord) -> 
         chunks: Vec::new(),
         resumed: 0,
         damage: Vec::new(),
-        parts: Vec::new(),
+        epochs: Vec::new(),
         uploaded: None,
     };
     insert_rows(db, TOPIC, vec![topic_row(&new, None)]).await?;

@@ -203,7 +203,11 @@ impl Session {
     }
 
     /// Runs a statement, provided that this session owns the lock `name`.
-    pub(crate) async fn holding(self: &Arc<Self>, name: String, statement: Statement) -> Result<Vec<Row>> {
+    pub(crate) async fn run_with_lock(
+        self: &Arc<Self>,
+        name: String,
+        statement: Statement,
+    ) -> Result<Vec<Row>> {
         self.run(statement, Some(name), Ok).await
     }
 

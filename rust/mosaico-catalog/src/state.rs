@@ -25,8 +25,8 @@ impl Catalog {
         let Some(row) = self.sequence_by_id(id).await?.filter(|row| !row.deleting) else { return Ok(None) };
         let mut topics = Vec::new();
         for topic in self.topics(id).await? {
-            let (parts, uploaded) = match topic.committed_ns {
-                None => self.part_records(&topic).await?,
+            let (epochs, uploaded) = match topic.committed_ns {
+                None => self.epoch_records(&topic).await?,
                 // Only the record of an open topic has them.
                 Some(_) => (Vec::new(), None),
             };
@@ -36,7 +36,7 @@ impl Catalog {
                 chunks: self.chunk_records(topic.id).await?,
                 resumed: topic.resumed,
                 damage: topic.damage.clone(),
-                parts,
+                epochs,
                 uploaded,
                 record: TopicRecord::from(&topic),
             });

@@ -64,7 +64,7 @@ impl Catalog {
         crash_points::point();
         let row =
             rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("id")).map_err(failed)?;
-        Ok(Change::new(row, sequence, &self.unsettled))
+        Ok(Change::new(row, sequence, &self.pending_intents))
     }
 
     /// Applies the creation of a sequence.
@@ -217,7 +217,7 @@ impl Catalog {
         delete_sequence(&mut transaction, id).await?;
         clear_pending(&mut transaction, id).await?;
         self.commit(transaction).await?;
-        self.unsettled.remove(id);
+        self.pending_intents.remove(id);
         Ok(())
     }
 

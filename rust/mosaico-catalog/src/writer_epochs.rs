@@ -43,17 +43,17 @@ pub struct Fate {
 
 impl Catalog {
     /// The writer epochs of a topic, in order.
-    pub async fn parts(&self, topic: TopicId) -> Result<Vec<EpochRow>> {
-        if self.session.is_none() { Ok(Vec::new()) } else { self.part_rows(topic).await }
+    pub async fn epochs(&self, topic: TopicId) -> Result<Vec<EpochRow>> {
+        if self.session.is_none() { Ok(Vec::new()) } else { self.epoch_rows(topic).await }
     }
 
     /// The epoch records of a topic, if its epochs have records of their own, and its row count, if its
     /// upload has ended.
-    pub async fn part_records(&self, topic: &TopicRow) -> Result<(Vec<EpochRecord>, Option<u64>)> {
+    pub async fn epoch_records(&self, topic: &TopicRow) -> Result<(Vec<EpochRecord>, Option<u64>)> {
         if !self.readers.is_postgres() {
             return Ok((Vec::new(), None));
         }
-        let rows = self.part_rows(topic.id).await?;
+        let rows = self.epoch_rows(topic.id).await?;
         let uploaded = rows.last().and_then(|last| last.row_end);
         let begun_ns = topic.created_ns;
         let record = |EpochRow { number, daemon, row_start, resumed_at, wal_in_store, .. }| EpochRecord {
@@ -67,7 +67,7 @@ impl Catalog {
         Ok((rows.into_iter().map(record).collect(), uploaded))
     }
 
-    async fn part_rows(&self, topic: TopicId) -> Result<Vec<EpochRow>> {
+    async fn epoch_rows(&self, topic: TopicId) -> Result<Vec<EpochRow>> {
         let rows = query(
             "SELECT epoch, daemon, row_start, coalesce(resumed_at, row_start) AS resumed_at, wal_in_store, row_end, busy \
              FROM writer_epoch WHERE topic_id = ? ORDER BY epoch",
@@ -76,7 +76,7 @@ impl Catalog {
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        let part = |row: &Row| {
+        let epoch = |row: &Row| {
             Ok(EpochRow {
                 number: count(row, "epoch")?,
                 daemon: row.try_get("daemon")?,
@@ -87,13 +87,13 @@ impl Catalog {
                 busy: row.try_get("busy")?,
             })
         };
-        rows.iter().map(part).collect::<Result<_, sqlx::Error>>().map_err(failed)
+        rows.iter().map(epoch).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
     /// Applies the begin of a writer epoch.
-    pub async fn part_begun(&self, change: Change, topic: TopicId, part: &EpochRecord) -> Result<()> {
+    pub async fn epoch_begun(&self, change: Change, topic: TopicId, epoch: &EpochRecord) -> Result<()> {
         let mut transaction = self.transaction().await?;
-        insert_part(&mut transaction, topic, part).await?;
+        insert_epoch(&mut transaction, topic, epoch).await?;
         self.finish(transaction, change).await
     }
 
@@ -123,7 +123,7 @@ impl Catalog {
     }
 
     /// Records that the daemon's WAL receives rows of an epoch.
-    pub async fn part_used(&self, topic: TopicId, number: u32) -> Result<()> {
+    pub async fn epoch_used(&self, topic: TopicId, number: u32) -> Result<()> {
         query("UPDATE writer_epoch SET busy = busy + 1 WHERE topic_id = ? AND epoch = ?")
             .bind(topic.to_string())
             .bind(number)
@@ -140,15 +140,15 @@ impl Catalog {
             .fetch_all(&self.readers)
             .await
             .map_err(failed)?;
-        let part = |row: &Row| {
+        let epoch = |row: &Row| {
             let topic = text(row, "topic_id", |id| id.parse().ok())?;
             Ok((topic, count(row, "epoch")?, row.try_get("busy")?))
         };
-        rows.iter().map(part).collect::<Result<_, sqlx::Error>>().map_err(failed)
+        rows.iter().map(epoch).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
     /// Records that chunks have all rows of an epoch, unless a put began since the caller read `busy`.
-    pub async fn part_done(&self, topic: TopicId, number: u32, busy: i64) -> Result<()> {
+    pub async fn epoch_ended(&self, topic: TopicId, number: u32, busy: i64) -> Result<()> {
         query("UPDATE writer_epoch SET busy = 0 WHERE topic_id = ? AND epoch = ? AND busy = ?")
             .bind(topic.to_string())
             .bind(number)
@@ -182,17 +182,17 @@ impl Catalog {
     }
 }
 
-pub(crate) async fn insert_part(db: &mut Transaction, topic: TopicId, part: &EpochRecord) -> Result<()> {
+pub(crate) async fn insert_epoch(db: &mut Transaction, topic: TopicId, epoch: &EpochRecord) -> Result<()> {
     query(
         "INSERT INTO writer_epoch (topic_id, epoch, daemon, row_start, resumed_at, wal_in_store) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING",
     )
     .bind(topic.to_string())
-    .bind(part.epoch)
-    .bind(&part.daemon)
-    .bind(part.row_start.cast_signed())
-    .bind(part.resumed_at.map(u64::cast_signed))
-    .bind(i64::from(part.wal == WalPlacement::Replicated))
+    .bind(epoch.epoch)
+    .bind(&epoch.daemon)
+    .bind(epoch.row_start.cast_signed())
+    .bind(epoch.resumed_at.map(u64::cast_signed))
+    .bind(i64::from(epoch.wal == WalPlacement::Replicated))
     .execute(db)
     .await
     .map(drop)
@@ -214,11 +214,11 @@ pub(crate) async fn set_uploaded(db: &mut Transaction, topic: TopicId, rows: Opt
 
 /// Inserts which daemons received the rows of an open topic.
 pub(crate) async fn insert_parts(db: &mut Transaction, topic: &TopicState) -> Result<()> {
-    for part in &topic.parts {
-        insert_part(db, topic.record.id, part).await?;
+    for epoch in &topic.epochs {
+        insert_epoch(db, topic.record.id, epoch).await?;
     }
     match topic.uploaded {
-        Some(rows) if !topic.parts.is_empty() => set_uploaded(db, topic.record.id, Some(rows)).await,
+        Some(rows) if !topic.epochs.is_empty() => set_uploaded(db, topic.record.id, Some(rows)).await,
         _ => Ok(()),
     }
 }

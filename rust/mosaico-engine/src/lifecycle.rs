@@ -48,7 +48,7 @@ pub async fn create_sequence(
     on_error: OnError,
 ) -> Result<String> {
     let _one = sequence_lock::lock_name(core, &name).await?;
-    sequence_lock::settle_name(core, &name).await?;
+    sequence_lock::reconcile_name(core, &name).await?;
     if core.catalog.find_sequence(&name).await?.is_some() {
         return Err(Error::SequenceExists(name.to_string()));
     }
@@ -97,7 +97,7 @@ pub async fn finalize_sequence(core: &Engine, name: &SequenceName, key: &str) ->
 
 /// Commits a topic whose upload ended while other daemons still had rows of it in their WALs.
 async fn commit_uploaded(core: &Engine, topic: &mut TopicRow) -> Result<()> {
-    let parts = core.catalog.parts(topic.id).await?;
+    let parts = core.catalog.epochs(topic.id).await?;
     let ended = parts.last().is_some_and(|last| last.row_end.is_some());
     let Some(schema) = topic.schema.clone().filter(|_| ended) else { return Ok(()) };
     check_complete(core, topic).await?;

@@ -88,7 +88,7 @@ pub async fn shutdown(core: &Engine) {
         tracing::warn!(error = %error.detail(), "the last events stay in the catalog and are stored after the next start");
     }
     if let Err(error) = core.store.quiet().await {
-        tracing::warn!(error = %error.detail(), "writes to the store are given up");
+        tracing::warn!(error = %error.detail(), "writes to the store are cancelled");
     }
     if let Some(cluster) = &core.cluster {
         cluster.leave().await;

@@ -81,7 +81,7 @@ async fn ask<T, R>(
     let flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
     match timeout(TIMEOUT, call(flight, request)).await {
         Ok(Ok(answer)) => Ok(Some(answer.into_inner())),
-        Ok(Err(status)) if status.metadata().contains_key(status::ERROR_HEADER) => Err(told(&status)),
+        Ok(Err(status)) if status.metadata().contains_key(status::ERROR_HEADER) => Err(to_error(&status)),
         Ok(Err(status)) => {
             tracing::warn!(%address, %status, "another daemon is not reached; the store is read");
             Ok(None)
@@ -141,7 +141,7 @@ pub(crate) async fn infos(
 
 fn passed_on(mut messages: Streaming<FlightData>) -> BoxStream<'static, Result<FlightData>> {
     let messages = try_stream! {
-        while let Some(message) = messages.message().await.map_err(|status| told(&status))? {
+        while let Some(message) = messages.message().await.map_err(|status| to_error(&status))? {
             yield message;
         }
     };
@@ -149,7 +149,7 @@ fn passed_on(mut messages: Streaming<FlightData>) -> BoxStream<'static, Result<F
 }
 
 /// Converts the other daemon's status, or a broken connection, to an error.
-fn told(status: &Status) -> Error {
+fn to_error(status: &Status) -> Error {
     if status.metadata().contains_key(status::ERROR_HEADER) {
         return Error::Refused(status::code(status), status.message().to_owned());
     }

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_taken_over_if_they_do_no_harm() {
+    fn harmless_request_ids_are_adopted() {
         let path = "/arrow.flight.protocol.FlightService/DoGet";
         assert_eq!(begin(Some(b"trace-7/1"), path).id, "trace-7/1");
         let long = [b'x'; LONGEST_ID + 1];

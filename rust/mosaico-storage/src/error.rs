@@ -364,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_device_is_told_apart() {
+    fn a_full_device_is_recognised() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(Error::internal("writing", full).kind(), ErrorKind::ResourceExhausted);
         let wrapped = io::Error::other(io::Error::from(io::ErrorKind::StorageFull));

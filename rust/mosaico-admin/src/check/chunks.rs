@@ -32,13 +32,13 @@ pub(super) async fn check(
     let schema = topic.schema.as_deref().map(parse_schema_message).transpose()?;
     let lost: Vec<Range<u64>> = topic.damage.iter().flat_map(|segment| segment.lost.clone()).collect();
     let mut row_start = 0;
-    let mut part = None;
+    let mut current = None;
     for chunk in &topic.chunks {
         // Another daemon's WAL may have the earlier rows.
-        if let Some(begun) = topic.parts.iter().find(|begun| begun.epoch == chunk.epoch)
-            && part != Some(begun.epoch)
+        if let Some(epoch) = topic.epochs.iter().find(|epoch| epoch.epoch == chunk.epoch)
+            && current != Some(epoch.epoch)
         {
-            (part, row_start) = (Some(begun.epoch), begun.row_start);
+            (current, row_start) = (Some(epoch.epoch), epoch.row_start);
         }
         check.found.chunks += 1;
         let rows = format!("rows {}..{} of `{locator}`", chunk.row_start, chunk.row_start + chunk.rows);
@@ -64,7 +64,7 @@ pub(super) async fn check(
             Some(_) => None,
         };
         match wrong {
-            None | Some(Wrong::Unsealed) => check.found.rows += chunk.rows,
+            None | Some(Wrong::NoChecksum) => check.found.rows += chunk.rows,
             Some(Wrong::Newer { found, known }) => {
                 check.found.newer(path, Error::newer("the chunk", found, known).to_string());
             }

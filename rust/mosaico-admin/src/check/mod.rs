@@ -18,7 +18,7 @@ use mosaico_catalog::{FILE as CATALOG, storable_bounds};
 use mosaico_engine::access::store_access::StoreAccess;
 use mosaico_engine::maintenance::rebuild;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::checksum::seal;
+use mosaico_storage::format::checksum::add_checksum;
 use mosaico_storage::format::paths::{EVENTS, SequencePaths, StoreFile, layers_file, locate};
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::state::SequenceState;
@@ -140,7 +140,7 @@ impl Check<'_> {
                 Err(Wrong::Newer { found, known }) => {
                     self.found.newer(&path, Error::newer("the record", found, known).to_string());
                 }
-                Err(Wrong::Unsealed) => self.unsealed(&path, &bytes).await?,
+                Err(Wrong::NoChecksum) => self.missing_checksum(&path, &bytes).await?,
                 Err(Wrong::Damaged(text)) => {
                     self.found.add(&path, format!("{text}; {meaning}"));
                     if self.options.repair {
@@ -154,10 +154,10 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn unsealed(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
+    async fn missing_checksum(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
         self.found.add(path, "the record has no checksum; nothing is lost, and `--repair` adds one");
         if self.options.repair {
-            repair::replace(self.store, path, Some(seal(bytes.to_vec()))).await?;
+            repair::replace(self.store, path, Some(add_checksum(bytes.to_vec()))).await?;
             self.repaired();
         }
         Ok(())
@@ -205,7 +205,7 @@ impl Check<'_> {
             }
         };
         if self.newer(&read) {
-            // The records of a sequence cannot be told apart from those of a newer version: an apparent
+            // The records of a sequence look like those of a newer version: an apparent
             // damage may be a change by that version.
             self.unread.extend(sizes.keys().filter_map(|path| locate(path).topic));
             return Ok(None);
@@ -263,8 +263,8 @@ impl Check<'_> {
         state: Option<&SequenceState>,
         paths: &SequencePaths,
     ) -> Result<()> {
-        for (path, bytes) in &read.unsealed {
-            self.unsealed(path, bytes).await?;
+        for (path, bytes) in &read.missing_checksum {
+            self.missing_checksum(path, bytes).await?;
         }
         let expected = state.map(repair::expected).transpose()?.unwrap_or_default();
         let mut wrong: BTreeMap<&Path, String> =
@@ -328,9 +328,9 @@ fn in_order(state: &SequenceState) -> SequenceState {
             column.bounds = storable_bounds(column).cloned();
         }
     }
-    state.topics.iter_mut().flat_map(|topic| &mut topic.parts).for_each(|part| {
-        part.begun_ns = 0;
-        part.resumed_at = part.resumed_at.filter(|at| *at != part.row_start);
+    state.topics.iter_mut().flat_map(|topic| &mut topic.epochs).for_each(|epoch| {
+        epoch.begun_ns = 0;
+        epoch.resumed_at = epoch.resumed_at.filter(|at| *at != epoch.row_start);
     });
     state.notifications.sort_by_key(|notification| notification.id);
     state.topics.sort_by_key(|topic| topic.record.id);

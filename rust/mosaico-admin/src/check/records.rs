@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::checksum::Seal;
+use mosaico_storage::format::checksum::Checksum;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::damage::DamageRecord;
 use mosaico_storage::format::paths::{RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
@@ -28,7 +28,7 @@ pub(crate) enum Wrong {
     /// The contents cannot be trusted.
     Damaged(String),
     /// The record can be parsed, but has no checksum that proves its contents.
-    Unsealed,
+    NoChecksum,
 }
 
 impl From<FormatError> for Wrong {
@@ -43,8 +43,8 @@ impl From<FormatError> for Wrong {
 /// Validates a record; ignores its contents.
 pub(super) fn check(kind: RecordKind, bytes: &[u8]) -> Result<(), Wrong> {
     match verify(kind, bytes)? {
-        Seal::Missing => Err(Wrong::Unsealed),
-        Seal::Whole | Seal::Broken => Ok(()),
+        Checksum::Missing => Err(Wrong::NoChecksum),
+        Checksum::Valid | Checksum::Invalid => Ok(()),
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Read {
     /// Damaged records with their problems.
     pub damaged: BTreeMap<Path, String>,
     /// Intact records without a checksum.
-    pub unsealed: BTreeMap<Path, Bytes>,
+    pub missing_checksum: BTreeMap<Path, Bytes>,
     /// Records of a newer version, with a description.
     pub newer: BTreeMap<Path, String>,
     /// Files of rows; this module does not read them.
@@ -91,7 +91,7 @@ impl Read {
                     found.newer.insert(path.clone(), text);
                     continue;
                 }
-                Err(Wrong::Unsealed) => drop(found.unsealed.insert(path.clone(), bytes.clone())),
+                Err(Wrong::NoChecksum) => drop(found.missing_checksum.insert(path.clone(), bytes.clone())),
                 Err(Wrong::Damaged(text)) => {
                     found.damaged.insert(path.clone(), text);
                     continue;
@@ -218,27 +218,27 @@ impl Read {
         let was_there = is_final || self.damaged.contains_key(&paths.committed());
         let complete = was_there && self.names_all_rows(paths, &chunks);
         let committed_ns = told.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
-        let (parts, uploaded) = match committed_ns {
+        let (epochs, uploaded) = match committed_ns {
             Some(_) => (Vec::new(), None),
-            None => self.parts(paths, known),
+            None => self.epochs(paths, known),
         };
-        Some(TopicState { record, schema, committed_ns, chunks, resumed, damage, parts, uploaded })
+        Some(TopicState { record, schema, committed_ns, chunks, resumed, damage, epochs, uploaded })
     }
 
     /// Which daemons received the rows of an open topic, and its number of rows if its upload has ended.
-    fn parts(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<EpochRecord>, Option<u64>) {
-        let mut parts: BTreeMap<u32, EpochRecord> = known
-            .map(|known| known.parts.iter().map(|part| (part.epoch, part.clone())).collect())
+    fn epochs(&self, paths: TopicPaths, known: Option<&TopicState>) -> (Vec<EpochRecord>, Option<u64>) {
+        let mut epochs: BTreeMap<u32, EpochRecord> = known
+            .map(|known| known.epochs.iter().map(|epoch| (epoch.epoch, epoch.clone())).collect())
             .unwrap_or_default();
         let below = paths.folder();
         for path in self.whole.keys().filter(|path| is_of_parts(path) && path.prefix_matches(&below)) {
-            if let Some(part) = self.get::<EpochRecord>(path) {
-                parts.insert(part.epoch, part);
+            if let Some(epoch) = self.get::<EpochRecord>(path) {
+                epochs.insert(epoch.epoch, epoch);
             }
         }
         let uploaded = self.get::<UploadedRecord>(&paths.uploaded()).map(|uploaded| uploaded.rows);
         let uploaded = uploaded.or_else(|| known.and_then(|known| known.uploaded));
-        (parts.into_values().collect(), uploaded)
+        (epochs.into_values().collect(), uploaded)
     }
 
     fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {

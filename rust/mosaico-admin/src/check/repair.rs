@@ -50,8 +50,8 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
             let record = DamageRecord { segments: topic.damage.clone() };
             files.insert(paths.damage(), write(&record)?);
         }
-        for part in &topic.parts {
-            files.insert(paths.epoch(part.epoch), write(part)?);
+        for epoch in &topic.epochs {
+            files.insert(paths.epoch(epoch.epoch), write(epoch)?);
         }
         if let Some(rows) = topic.uploaded {
             let ended_ns = topic.record.created_ns;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mosaico_catalog::{Database, FILE};
 use mosaico_engine::state::config::Config;
-use mosaico_storage::format::checksum::seal;
+use mosaico_storage::format::checksum::add_checksum;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::column_stats::{ColumnKind, ColumnStats};
 use mosaico_storage::format::damage::DamagedSegment;
@@ -66,7 +66,7 @@ fn state(is_final: bool) -> SequenceState {
         chunks: vec![chunk(0, 70_000, 0), chunk(1, 0, 10)],
         resumed: 2,
         damage: vec![damaged(0, 70_000)],
-        parts: Vec::new(),
+        epochs: Vec::new(),
         uploaded: None,
     };
     let epoch = |epoch: u32, row_start, resumed_at, wal| EpochRecord {
@@ -84,7 +84,7 @@ fn state(is_final: bool) -> SequenceState {
         chunks: vec![chunk(0, 0, 0), chunk(0, 70_000, 10), chunk(1, 0, 20)],
         resumed: 0,
         damage: vec![damaged(0, 70_000), damaged(1, 0)],
-        parts: vec![
+        epochs: vec![
             epoch(0, 0, None, WalPlacement::default()),
             epoch(1, 20, Some(25), WalPlacement::Replicated),
         ],
@@ -163,7 +163,7 @@ async fn what_is_written_is_loaded_checked_and_known_to_the_catalog() {
         // A SQLite catalog belongs to one daemon, and writer epochs exist only with several;
         // tests/it/cluster.rs rebuilds those.
         for topic in &mut state.topics {
-            (topic.parts, topic.uploaded) = (Vec::new(), None);
+            (topic.epochs, topic.uploaded) = (Vec::new(), None);
         }
         let (catalog, _) = Database::File(folder.path().join(FILE)).open().await.unwrap();
         catalog.restore_sequences(&[state.clone()]).await.unwrap();
@@ -182,7 +182,8 @@ async fn every_record_that_is_damaged_or_newer_is_noticed() {
         assert_eq!(kind.spec().check, CheckRule::Content, "{path}");
         let mut damaged = bytes.clone();
         damaged[bytes.len() / 2] ^= 1;
-        let newer = seal(format!(r#"{{"format_version":{},"x":1}}"#, kind.version() + 1).into_bytes());
+        let newer =
+            add_checksum(format!(r#"{{"format_version":{},"x":1}}"#, kind.version() + 1).into_bytes());
         store.put(&path, damaged).await.unwrap();
         let found = read(&store, &state).await;
         assert!(found.damaged.contains_key(&path) && found.newer.is_empty(), "{path}");

@@ -18,7 +18,7 @@ use crate::check::{Check, Checked};
 
 /// Checks the WAL on the local disk; `topics` are those of the store.
 pub(crate) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked) -> Result<()> {
-    let failed = |e| Error::internal("reading the ingest log", e);
+    let failed = |e| Error::internal("reading the WAL", e);
     let log = root.join(LOG);
     if !log.is_dir() {
         return Ok(());
@@ -41,7 +41,7 @@ pub(crate) fn check(root: &Path, topics: &BTreeSet<TopicId>, found: &mut Checked
                     if scan.length > scan.whole {
                         let bytes = scan.length - scan.whole;
                         let text = format!(
-                            "the last {bytes} bytes are not a whole frame: a write that a crash cut short, and that was \
+                            "the last {bytes} bytes are not a whole frame: a write that a crash interrupted, and that was \
                              not acknowledged; the next start cuts them off"
                         );
                         found.add(path, text);
@@ -94,7 +94,7 @@ pub(crate) async fn check_stored(
 /// Reports a segment or an object whose rows are all unreadable.
 fn unreadable(found: &mut Checked, path: impl ToString, error: LogError) {
     let text = error.to_string();
-    match error.into_error("reading the ingest log") {
+    match error.into_error("reading the WAL") {
         newer @ Error::NewerFormat { .. } => found.newer(path, newer.to_string()),
         _ => found.add(path, text),
     }

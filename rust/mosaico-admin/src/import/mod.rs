@@ -101,7 +101,7 @@ pub(crate) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Imported> {
     let import = Import { target: &target.store, catalog, config, progress };
-    import.finish_begun().await?;
+    import.finish_interrupted().await?;
     if let Some(mapping) = &options.mapping {
         let folder = plain::folder(&options.source)?;
         check_apart(folder, &target.folder)?;
@@ -123,7 +123,7 @@ pub(crate) async fn run(
 
 impl Import<'_> {
     /// Adds sequences to the catalog that an earlier, interrupted import completed in the store.
-    async fn finish_begun(&self) -> Result<()> {
+    async fn finish_interrupted(&self) -> Result<()> {
         for id in self.catalog.pending().await? {
             let known = self.catalog.sequence_by_id(id).await?.is_some();
             match self.target.load_sequence(id).await? {

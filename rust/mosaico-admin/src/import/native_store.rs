@@ -4,7 +4,7 @@
 use mosaico_catalog::Catalog;
 use mosaico_engine::state::layers::Layers;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::checksum::{self, Seal};
+use mosaico_storage::format::checksum::{self, Checksum};
 use mosaico_storage::format::paths::{SequencePaths, layers_file};
 use mosaico_storage::format::records::{ChunkRecord, LayersRecord};
 use mosaico_storage::format::state::SequenceState;
@@ -46,7 +46,7 @@ async fn copy_below(source: &Store, target: &Store, state: SequenceState) -> Res
     }
     for (path, told) in expected(&state)? {
         let read = source.get(&path).await.map_err(|error| Error::Invalid(error.detail().to_string()))?;
-        let whole = read.filter(|bytes| checksum::check(bytes) == Seal::Whole);
+        let whole = read.filter(|bytes| checksum::check(bytes) == Checksum::Valid);
         target.put(&path, whole.map_or(told, |bytes| bytes.to_vec())).await?;
     }
     Ok(state)

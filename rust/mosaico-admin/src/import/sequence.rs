@@ -155,7 +155,7 @@ async fn write_topic(
         chunks,
         resumed: 0,
         damage: Vec::new(),
-        parts: Vec::new(),
+        epochs: Vec::new(),
         uploaded: None,
     })
 }

@@ -120,7 +120,7 @@ impl TakingOver {
             Some((theirs, version)) if theirs.id == record.id && theirs.epoch == record.epoch => {
                 replace(store, &record, &version, &bucket).await?;
             }
-            _ => return Err(Error::Startup(taken_meanwhile(&bucket))),
+            _ => return Err(Error::Startup(contended(&bucket))),
         }
         store.fence().number(&record);
         Ok(())
@@ -131,7 +131,7 @@ async fn replace(store: &Store, record: &OwnerRecord, known: &UpdateVersion, buc
     match store.replace_json(&owner_file(), record, Some(known)).await {
         Ok(_) => Ok(()),
         Err(Error::StoreUnavailable(_)) if !is_ours(store, record).await? => {
-            Err(Error::Startup(taken_meanwhile(bucket)))
+            Err(Error::Startup(contended(bucket)))
         }
         Err(error) => Err(error),
     }
@@ -142,7 +142,7 @@ async fn is_ours(store: &Store, record: &OwnerRecord) -> Result<bool> {
     Ok(theirs.is_some_and(|theirs| theirs.id == record.id && theirs.epoch == record.epoch))
 }
 
-fn taken_meanwhile(bucket: &str) -> String {
+fn contended(bucket: &str) -> String {
     format!("another daemon takes {bucket} at the same time; stop it first, or leave the bucket to it")
 }
 

@@ -29,13 +29,13 @@ pub fn start(core: &Arc<Engine>) {
         return;
     }
     let [first, second, third, fourth] = std::array::from_fn(|_| Arc::clone(core));
-    core.while_serving(async move { beat(&first).await });
+    core.while_serving(async move { send_heartbeats(&first).await });
     core.while_serving(async move { poll_peers(&second).await });
     core.while_serving(async move { clean_up(&third).await });
     core.while_serving(async move { watch_topics(&fourth).await });
 }
 
-async fn beat(core: &Engine) {
+async fn send_heartbeats(core: &Engine) {
     let Some(cluster) = &core.cluster else { return };
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -70,8 +70,8 @@ async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Res
     }
     if is_outdated {
         tracing::warn!(sequence = %id, "the catalog takes over what another daemon changed in the store");
-        // Files of chunks that were joined go the next time: whoever reads them now goes on.
-        if let Err(error) = reconcile::settle(core, id).await {
+        // Files of compacted chunks are deleted in the next run: their readers of now continue.
+        if let Err(error) = reconcile::sequence(core, id).await {
             tracing::error!(sequence = %id, error = %error.detail(), "files of chunks are left as they are");
         }
     }

@@ -44,8 +44,8 @@ async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
                 Some(job) => take(core, job),
                 None => return,
             },
-            () = core.catalog.unsettled.added() => {
-                core.catalog.unsettled.all().into_iter().for_each(|id| take(core, Job::Reconcile(id)));
+            () = core.catalog.pending_intents.added() => {
+                core.catalog.pending_intents.all().into_iter().for_each(|id| take(core, Job::Reconcile(id)));
             }
             _ = orphans.tick() => take(core, Job::Orphans),
             _ = writers.tick(), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {

@@ -31,7 +31,7 @@ pub async fn silent(core: &Engine) -> Result<Vec<SequenceId>> {
         }
     }
     if core.cluster.is_some() {
-        core.catalog.record_heartbeats(&core.writers.heard()).await?;
+        core.catalog.record_heartbeats(&core.writers.inactivity()).await?;
         if !sequence_lock::is_leader(core).await? {
             return Ok(Vec::new());
         }
@@ -85,11 +85,12 @@ pub async fn end(core: &Engine, id: SequenceId) -> Result<()> {
                 tracing::warn!(sequence = %sequence.name, error = %error.detail(), "a sequence without a writer waits for rows");
                 return Ok(());
             }
-            uploaded |= core.catalog.parts(topic.id).await?.last().is_some_and(|last| last.row_end.is_some());
+            uploaded |=
+                core.catalog.epochs(topic.id).await?.last().is_some_and(|last| last.row_end.is_some());
         }
     }
     let silence = lasting.as_secs();
-    let text = format!("the writer was silent for {silence} s and is taken for gone");
+    let text = format!("the writer sent no heartbeat for {silence} s and is considered dead");
     match sequence.on_error {
         // Its writer could not finalize it, because another daemon had rows of it.
         OnError::Delete if uploaded => report(core, &sequence, text).await,

@@ -122,8 +122,8 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
         if core.catalog.topic_by_id(topic.id()).await?.is_none_or(|row| row.deleting) {
             return Ok(Made::Done);
         }
-        let parts = core.catalog.parts(topic.id()).await?;
-        if is_superseded(&parts, index, segment.row_end()) {
+        let epochs = core.catalog.epochs(topic.id()).await?;
+        if is_superseded(&epochs, index, segment.row_end()) {
             return Ok(Made::Again);
         }
         change = Some(core.catalog.begin(sequence).await?);
@@ -162,8 +162,7 @@ fn encode(
         row_end: segment.row_end(),
         filled: segment.rows.filled,
     };
-    let file =
-        std::fs::File::open(topic.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+    let file = std::fs::File::open(topic.file(index)).map_err(|e| Error::internal("opening the WAL", e))?;
     let (name, sorted) = (topic.segment_name(index), segment.rows.times.sorted);
     let batches = read_sorted((file, name), segment.end, segment.row_end(), sorted, piece_bytes)?;
     let written = write_chunk(scratch, &topic.schema, &label, row_group_bytes, batches)?;

@@ -21,7 +21,7 @@ use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::PutCommand;
 use mosaico_wire::metadata::RemoteRows;
 
-use super::replicated_wal::{catch_up, end_of_parts};
+use super::replicated_wal::{catch_up, end_of_epochs};
 use crate::reconcile;
 use crate::state::active_topic::ActiveTopic;
 use crate::state::engine::Engine;
@@ -36,8 +36,8 @@ pub async fn enter(
     row: &TopicRow,
     command: &PutCommand,
 ) -> Result<EpochRow> {
-    let parts = core.catalog.parts(row.id).await?;
-    let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
+    let epochs = core.catalog.epochs(row.id).await?;
+    let Some(last) = epochs.last() else { return begin(core, cluster, row, 0, 0..0).await };
     if last.row_end.is_some() {
         // The writer did not receive the answer to the end of its upload.
         let change = core.catalog.begin(row.sequence_id).await?;
@@ -45,7 +45,7 @@ pub async fn enter(
         core.catalog.upload_ended(change, row.id, None).await?;
     }
     if last.daemon == cluster.id() {
-        let here = core.live.get(row.id).and_then(|live| live.last_of_part(last.number));
+        let here = core.live.get(row.id).and_then(|live| live.last_of_epoch(last.number));
         let here = here.map_or(0, |(_, row_end)| row_end);
         let of_part = |(id, _): &(ChunkId, u64)| id.epoch == last.number;
         let here = damage::ends(&row.damage).filter(of_part).map(|(_, end)| end).fold(here, u64::max);
@@ -57,33 +57,33 @@ pub async fn enter(
         }
         // The daemon was restarted with another WAL setting, which the epoch's record contains; or its disk
         // lost rows that the store has.
-        return succeed(core, cluster, row, &parts, here, Some(acknowledged)).await;
+        return begin_next_epoch(core, cluster, row, &epochs, here, Some(acknowledged)).await;
     }
     match command.resume.and(command.acknowledged) {
-        Some(acknowledged) => succeed(core, cluster, row, &parts, 0, Some(acknowledged)).await,
-        None => Err(elsewhere(core, &row.locator, &last.daemon, None).await?),
+        Some(acknowledged) => begin_next_epoch(core, cluster, row, &epochs, 0, Some(acknowledged)).await,
+        None => Err(at_other_daemon(core, &row.locator, &last.daemon, None).await?),
     }
 }
 
 /// Begins the next writer epoch. It takes over the rows of the previous epoch that the store has and that are
 /// not in chunks, up to row `acknowledged`; `None`: all of them. The first `here` rows are in chunks or in
 /// the WAL of this daemon. Without these rows in the store, the new epoch begins after the acknowledged rows.
-async fn succeed(
+async fn begin_next_epoch(
     core: &Engine,
     cluster: &Cluster,
     row: &TopicRow,
-    parts: &[EpochRow],
+    epochs: &[EpochRow],
     here: u64,
     acknowledged: Option<u64>,
 ) -> Result<EpochRow> {
-    let Some(last) = parts.last() else { return begin(core, cluster, row, 0, 0..0).await };
+    let Some(last) = epochs.last() else { return begin(core, cluster, row, 0, 0..0).await };
     let chunks = core.catalog.chunks(row.id).await?;
     let stored = chunks.iter().map(ChunkRow::row_end).max().unwrap_or(0);
     let from = stored.max(last.row_start).max(here);
     let known = acknowledged.map(|rows| rows.max(from).max(last.resumed_at));
     let found = match known {
         Some(to) if to == from => to,
-        _ => end_of_parts(core, row, parts, &chunks, from).await?,
+        _ => end_of_epochs(core, row, epochs, &chunks, from).await?,
     };
     let to = known.unwrap_or(found);
     let row_start = if found < to { to } else { from };
@@ -101,19 +101,19 @@ pub async fn adopt(core: &Engine, cluster: &Cluster, row: &TopicRow) -> Result<(
     if missing_rows(core, row).await?.is_empty() {
         return Ok(());
     }
-    let parts = core.catalog.parts(row.id).await?;
-    let (Some(last), Some(schema)) = (parts.last(), &row.schema) else { return Ok(()) };
-    let part = if last.daemon == cluster.id() {
+    let epochs = core.catalog.epochs(row.id).await?;
+    let (Some(last), Some(schema)) = (epochs.last(), &row.schema) else { return Ok(()) };
+    let epoch = if last.daemon == cluster.id() {
         last.clone()
     } else if last.wal_in_store && core.catalog.daemon(&last.daemon).await?.is_none_or(|last| !last.alive) {
-        succeed(core, cluster, row, &parts, 0, None).await?
+        begin_next_epoch(core, cluster, row, &epochs, 0, None).await?
     } else {
         return Ok(());
     };
     let (schema, folder) = (parse_schema_message(schema)?, core.wal_folder(row.id));
     let create = || ActiveTopic::new(row.clone(), schema, folder, BTreeMap::new());
     let Some(writer) = core.live.open(row.id, create) else { return Ok(()) };
-    catch_up(core, writer.topic(), &part).await
+    catch_up(core, writer.topic(), &epoch).await
 }
 
 async fn begin(
@@ -134,7 +134,7 @@ async fn begin(
     };
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).epoch(number), &record).await?;
-    core.catalog.part_begun(change, row.id, &record).await?;
+    core.catalog.epoch_begun(change, row.id, &record).await?;
     let wal_in_store = core.config.replicates_wal();
     Ok(EpochRow {
         number,
@@ -157,7 +157,7 @@ pub struct Missing {
 
 /// Rows that are not in chunks. The end of the last epoch is only known once its upload has ended, or if its
 /// daemon has no more rows.
-fn missing(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> Vec<Missing> {
+fn missing(epochs: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> Vec<Missing> {
     let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
     for chunk in chunks {
         *stored.entry(chunk.id.epoch).or_default() += chunk.rows;
@@ -166,45 +166,45 @@ fn missing(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -
     for segment in damage {
         *stored.entry(segment.id.epoch).or_default() += segment.rows();
     }
-    let ends = parts.iter().skip(1).map(|next| Some(next.row_start));
-    let ends = ends.chain(parts.last().map(|last| last.row_end));
-    let missing = parts.iter().zip(ends).filter_map(|(part, end)| {
-        let stored = stored.get(&part.number).copied().unwrap_or(0);
+    let ends = epochs.iter().skip(1).map(|next| Some(next.row_start));
+    let ends = ends.chain(epochs.last().map(|last| last.row_end));
+    let missing = epochs.iter().zip(ends).filter_map(|(epoch, end)| {
+        let stored = stored.get(&epoch.number).copied().unwrap_or(0);
         let rows = match end {
-            Some(end) => Some((end - part.row_start).saturating_sub(stored)),
-            None if part.busy > 0 => None,
-            None => Some((part.resumed_at - part.row_start).saturating_sub(stored)),
+            Some(end) => Some((end - epoch.row_start).saturating_sub(stored)),
+            None if epoch.busy > 0 => None,
+            None => Some((epoch.resumed_at - epoch.row_start).saturating_sub(stored)),
         };
-        (rows != Some(0)).then(|| Missing { daemon: part.daemon.clone(), rows })
+        (rows != Some(0)).then(|| Missing { daemon: epoch.daemon.clone(), rows })
     });
     missing.collect()
 }
 
 /// Whether all epochs before the last one are in chunks.
-pub fn earlier_are_stored(parts: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> bool {
-    let last = parts.last().map(|last| last.number);
-    let settled = parts.iter().map(|part| match Some(part.number) == last {
-        true => EpochRow { busy: 0, row_end: None, ..part.clone() },
-        false => part.clone(),
+pub fn earlier_are_stored(epochs: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) -> bool {
+    let last = epochs.last().map(|last| last.number);
+    let closed = epochs.iter().map(|epoch| match Some(epoch.number) == last {
+        true => EpochRow { busy: 0, row_end: None, ..epoch.clone() },
+        false => epoch.clone(),
     });
-    missing(&settled.collect::<Vec<_>>(), chunks, damage).is_empty()
+    missing(&closed.collect::<Vec<_>>(), chunks, damage).is_empty()
 }
 
 /// Rows of a topic that are not in chunks, including those in the WALs of other daemons.
 pub async fn missing_rows(core: &Engine, row: &TopicRow) -> Result<Vec<Missing>> {
-    let parts = core.catalog.parts(row.id).await?;
-    if parts.is_empty() {
+    let epochs = core.catalog.epochs(row.id).await?;
+    if epochs.is_empty() {
         return Ok(Vec::new());
     }
     let chunks = core.catalog.chunks(row.id).await?;
     let row = core.catalog.topic_by_id(row.id).await?;
-    Ok(missing(&parts, &chunks, row.as_ref().map_or(&[], |row| &row.damage)))
+    Ok(missing(&epochs, &chunks, row.as_ref().map_or(&[], |row| &row.damage)))
 }
 
 /// Refuses an operation that needs all rows of a topic while some are missing.
 pub async fn check_complete(core: &Engine, row: &TopicRow) -> Result<()> {
     match missing_rows(core, row).await?.first() {
-        Some(Missing { daemon, rows }) => Err(elsewhere(core, &row.locator, daemon, *rows).await?),
+        Some(Missing { daemon, rows }) => Err(at_other_daemon(core, &row.locator, daemon, *rows).await?),
         None => Ok(()),
     }
 }
@@ -224,7 +224,12 @@ pub async fn remote_rows(core: &Engine, row: &TopicRow) -> Result<Vec<RemoteRows
     Ok(found)
 }
 
-async fn elsewhere(core: &Engine, topic: &TopicLocator, daemon: &str, rows: Option<u64>) -> Result<Error> {
+async fn at_other_daemon(
+    core: &Engine,
+    topic: &TopicLocator,
+    daemon: &str,
+    rows: Option<u64>,
+) -> Result<Error> {
     let known = core.catalog.daemon(daemon).await?;
     let place = match &known {
         Some(known) if known.alive => format!("at {}, which is storing them", known.address),
@@ -245,26 +250,26 @@ pub async fn uploaded(core: &Engine, row: &TopicRow, rows: u64) -> Result<()> {
 
 /// Ends the put if another daemon has a later epoch, and cuts off the rows that the writer sent again.
 pub async fn yield_to_successor(core: &Engine, cluster: &Cluster, topic: &Arc<ActiveTopic>) -> Result<()> {
-    let parts = core.catalog.parts(topic.id()).await?;
-    if parts.last().is_some_and(|last| last.daemon != cluster.id()) {
+    let epochs = core.catalog.epochs(topic.id()).await?;
+    if epochs.last().is_some_and(|last| last.daemon != cluster.id()) {
         topic.end_writer().await;
     }
-    for (part, next) in parts.iter().zip(parts.iter().skip(1)) {
-        if part.daemon == cluster.id() {
-            topic.cut(part.number, next.row_start).await?;
+    for (epoch, next) in epochs.iter().zip(epochs.iter().skip(1)) {
+        if epoch.daemon == cluster.id() {
+            topic.cut(epoch.number, next.row_start).await?;
         }
     }
     Ok(())
 }
 
 /// Whether the writer sent rows of a segment, or all after `row_end`, to another daemon again.
-pub fn is_superseded(parts: &[EpochRow], segment: ChunkId, row_end: u64) -> bool {
-    next_epoch(parts, segment.epoch).is_some_and(|row_start| row_start < row_end)
+pub fn is_superseded(epochs: &[EpochRow], segment: ChunkId, row_end: u64) -> bool {
+    next_epoch(epochs, segment.epoch).is_some_and(|row_start| row_start < row_end)
 }
 
 /// The first row of the writer epoch after `epoch`: from there on, another daemon received the rows again.
-pub fn next_epoch(parts: &[EpochRow], epoch: u32) -> Option<u64> {
-    parts.iter().find(|next| Some(next.number) == epoch.checked_add(1)).map(|next| next.row_start)
+pub fn next_epoch(epochs: &[EpochRow], epoch: u32) -> Option<u64> {
+    epochs.iter().find(|next| Some(next.number) == epoch.checked_add(1)).map(|next| next.row_start)
 }
 
 /// Applies changes of other daemons to the topics that are active here: releases those that they took over or
@@ -275,7 +280,7 @@ pub async fn follow_others(core: &Arc<Engine>, cluster: &Cluster) -> Result<()> 
     for (topic, number, count) in busy {
         let open = live.iter().find(|live| live.id() == topic);
         if open.is_none_or(|open| !open.is_written() && open.indices().iter().all(|id| id.epoch != number)) {
-            core.catalog.part_done(topic, number, count).await?;
+            core.catalog.epoch_ended(topic, number, count).await?;
         }
     }
     if live.is_empty() {
@@ -309,27 +314,27 @@ mod tests {
 
     use super::*;
 
-    fn part(number: u32, row_start: u64, row_end: Option<u64>, busy: i64) -> EpochRow {
+    fn epoch(number: u32, row_start: u64, row_end: Option<u64>, busy: i64) -> EpochRow {
         let (daemon, resumed_at) = (format!("d{number}"), row_start);
         EpochRow { number, daemon, row_start, resumed_at, wal_in_store: false, row_end, busy }
     }
 
-    fn chunk(part: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
-        let id = ChunkId { epoch: part, index: at };
+    fn chunk(epoch: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
+        let id = ChunkId { epoch, index: at };
         ChunkRow { id, row_start, rows, lost: 0, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
     }
 
     #[test]
     fn rows_are_missing_until_each_part_reaches_the_next() {
-        let parts = [part(0, 0, None, 1), part(1, 100, Some(130), 0)];
+        let epochs = [epoch(0, 0, None, 1), epoch(1, 100, Some(130), 0)];
         let tail = chunk(1, 0, 100, 30);
-        let some = missing(&parts, &[chunk(0, 0, 0, 60), tail], &[]);
+        let some = missing(&epochs, &[chunk(0, 0, 0, 60), tail], &[]);
         assert_eq!(some, [Missing { daemon: "d0".into(), rows: Some(40) }]);
-        assert!(missing(&parts, &[chunk(0, 0, 0, 60), chunk(0, 1, 60, 40), tail], &[]).is_empty());
-        let open = [part(0, 0, None, 3)];
+        assert!(missing(&epochs, &[chunk(0, 0, 0, 60), chunk(0, 1, 60, 40), tail], &[]).is_empty());
+        let open = [epoch(0, 0, None, 3)];
         assert_eq!(missing(&open, &[], &[]), [Missing { daemon: "d0".into(), rows: None }]);
-        assert!(missing(&[part(0, 0, None, 0)], &[], &[]).is_empty());
-        let behind = [EpochRow { resumed_at: 10, ..part(0, 0, None, 0) }];
+        assert!(missing(&[epoch(0, 0, None, 0)], &[], &[]).is_empty());
+        let behind = [EpochRow { resumed_at: 10, ..epoch(0, 0, None, 0) }];
         assert_eq!(
             missing(&behind, &[chunk(0, 0, 0, 4)], &[]),
             [Missing { daemon: "d0".into(), rows: Some(6) }]
@@ -341,15 +346,15 @@ mod tests {
             lost: std::iter::once(60..95).collect(),
             found_ns: 0,
         };
-        let rest = missing(&parts, &[chunk(0, 0, 0, 60), tail], &[lost]);
+        let rest = missing(&epochs, &[chunk(0, 0, 0, 60), tail], &[lost]);
         assert_eq!(rest, [Missing { daemon: "d0".into(), rows: Some(5) }]);
     }
 
     #[test]
-    fn a_part_is_cut_where_the_next_one_begins() {
-        let parts = [part(0, 0, None, 1), part(1, 100, None, 1)];
-        assert!(is_superseded(&parts, ChunkId::first(0), 101));
-        assert!(!is_superseded(&parts, ChunkId::first(0), 100));
-        assert!(!is_superseded(&parts, ChunkId::first(1), 1_000));
+    fn an_epoch_ends_where_the_next_one_begins() {
+        let epochs = [epoch(0, 0, None, 1), epoch(1, 100, None, 1)];
+        assert!(is_superseded(&epochs, ChunkId::first(0), 101));
+        assert!(!is_superseded(&epochs, ChunkId::first(0), 100));
+        assert!(!is_superseded(&epochs, ChunkId::first(1), 1_000));
     }
 }

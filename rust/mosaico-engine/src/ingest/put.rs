@@ -28,7 +28,7 @@ use tracing::Instrument;
 
 use super::commit::commit;
 use super::handover::{self, earlier_are_stored, uploaded};
-use super::replicated_wal::{self, catch_up, last_of_part};
+use super::replicated_wal::{self, catch_up, last_of_epoch};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{self, ActiveTopic, WriterGuard};
 use crate::state::engine::Engine;
@@ -91,7 +91,7 @@ pub struct PutSession {
     segment: Option<OpenSegment>,
     next_index: ChunkId,
     /// The writer epoch of this put, if several daemons may share the store.
-    part: Option<u32>,
+    epoch: Option<u32>,
     acks: watch::Sender<PutAck>,
 }
 
@@ -126,7 +126,7 @@ pub async fn begin(
         save_resumed(core, &row, times).await?;
     }
     // The epoch precedes the schema: readers wait for the schema and then know which daemon has the rows.
-    let part = match &core.cluster {
+    let epoch = match &core.cluster {
         Some(cluster) => Some(handover::enter(core, cluster, &row, command).await?),
         None => None,
     };
@@ -151,7 +151,7 @@ pub async fn begin(
     let create = || ActiveTopic::new(row, stored, folder, Default::default());
     let writer = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()))?;
     let topic = Arc::clone(writer.topic());
-    let next_index = match &part {
+    let next_index = match &epoch {
         None => {
             // Segments before chunks: a background job moves rows from segments to chunks.
             let last_segment = topic.last_index();
@@ -164,10 +164,10 @@ pub async fn begin(
                 None => ChunkId::first(0),
             }
         }
-        Some(part) => {
-            core.catalog.part_used(id, part.number).await?;
-            catch_up(core, &topic, part).await?;
-            go_on(core, &topic, part).await?
+        Some(epoch) => {
+            core.catalog.epoch_used(id, epoch.number).await?;
+            catch_up(core, &topic, epoch).await?;
+            resume_epoch(core, &topic, epoch).await?
         }
     };
     for index in topic.take_failed() {
@@ -182,26 +182,26 @@ pub async fn begin(
         schema: Frame::schema(message),
         segment: None,
         next_index,
-        part: part.map(|part| part.number),
+        epoch: epoch.map(|epoch| epoch.number),
         acks,
     })
 }
 
 /// Returns the next index of an epoch to which no other put appends, and corrects the durable counts.
-async fn go_on(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Result<ChunkId> {
+async fn resume_epoch(core: &Engine, topic: &ActiveTopic, epoch: &EpochRow) -> Result<ChunkId> {
     // Segments before chunks, as above.
-    let segment = topic.last_of_part(part.number);
+    let segment = topic.last_of_epoch(epoch.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
     let row = core.catalog.topic_by_id(topic.id()).await?;
     let damage = row.map(|row| row.damage).unwrap_or_default();
-    let last = last_of_part(segment, &chunks, &damage, part.number);
+    let last = last_of_epoch(segment, &chunks, &damage, epoch.number);
     let durable_bytes = chunks.iter().map(|chunk| chunk.data_bytes).sum::<u64>()
         + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
-    let durable_rows = last.map_or(part.row_start, |(_, row_end)| row_end);
+    let durable_rows = last.map_or(epoch.row_start, |(_, row_end)| row_end);
     topic.set_durable(PutAck { durable_rows, durable_bytes });
     match last {
         Some((last, _)) => last.next(),
-        None => Ok(ChunkId::first(part.number)),
+        None => Ok(ChunkId::first(epoch.number)),
     }
 }
 
@@ -490,13 +490,13 @@ impl PutSession {
             () = topic.cancel.cancelled() => return Err(gone()),
         };
         let now = core.catalog.topic_by_id(row.id).await?.filter(|row| !row.deleting).ok_or_else(gone)?;
-        let parts = core.catalog.parts(row.id).await?;
-        if let Some(last) = parts.last() {
-            if Some(last.number) != self.part {
+        let epochs = core.catalog.epochs(row.id).await?;
+        if let Some(last) = epochs.last() {
+            if Some(last.number) != self.epoch {
                 return Err(replaced());
             }
             let chunks = core.catalog.chunks(row.id).await?;
-            if !earlier_are_stored(&parts, &chunks, &now.damage) {
+            if !earlier_are_stored(&epochs, &chunks, &now.damage) {
                 return uploaded(core, row, topic.durable().durable_rows).await;
             }
         }

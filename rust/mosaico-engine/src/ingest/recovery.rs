@@ -43,9 +43,9 @@ pub async fn recover(core: &Arc<Engine>) -> Result<()> {
     }
     for id in core.catalog.pending().await? {
         // One damaged sequence must not prevent the start; the background retries.
-        if let Err(error) = reconcile::settle(core, id).await {
+        if let Err(error) = reconcile::sequence(core, id).await {
             tracing::error!(sequence = %id, error = %error.detail(), "a change of a sequence is not taken over");
-            core.catalog.unsettled.add(id);
+            core.catalog.pending_intents.add(id);
         }
     }
     for id in core.catalog.deleting_sequences().await? {
@@ -61,7 +61,7 @@ pub async fn recover(core: &Arc<Engine>) -> Result<()> {
 /// Topics that have a WAL folder.
 async fn logged_topics(core: &Engine) -> Result<Vec<TopicId>> {
     let folder = core.log.clone();
-    let topics = blocking("listing the ingest log", move || {
+    let topics = blocking("listing the WAL", move || {
         let names = folder.read_dir()?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect::<io::Result<Vec<String>>>()
     });
@@ -80,8 +80,8 @@ async fn check_versions(core: &Engine) -> Result<()> {
             };
             Ok(list_segments(&folder)?.into_iter().find_map(unknown))
         };
-        if let Some(error) = blocking("reading the ingest log", find).await? {
-            return Err(error.into_error("reading the ingest log"));
+        if let Some(error) = blocking("reading the WAL", find).await? {
+            return Err(error.into_error("reading the WAL"));
         }
     }
     Ok(())
@@ -119,16 +119,17 @@ async fn recover_topic(core: &Arc<Engine>, id: TopicId) -> Result<()> {
     // Includes chunks that the catalog had missed.
     let row = core.catalog.topic_by_id(id).await?.unwrap_or(row);
     let mut segments: BTreeMap<ChunkId, Segment> = BTreeMap::new();
-    let (parts, chunks) = (core.catalog.parts(id).await?, core.catalog.chunks(id).await?);
+    let (epochs, chunks) = (core.catalog.epochs(id).await?, core.catalog.chunks(id).await?);
     for index in waiting {
         // The segment starts after the previous rows of its epoch, which are in a chunk or a segment, or
         // lost.
-        let part = parts.iter().find(|part| part.number == index.epoch);
-        let is_before = |other: ChunkId| other < index && part.is_none_or(|part| part.number == other.epoch);
+        let epoch = epochs.iter().find(|epoch| epoch.number == index.epoch);
+        let is_before =
+            |other: ChunkId| other < index && epoch.is_none_or(|epoch| epoch.number == other.epoch);
         let stored = chunks.iter().map(|chunk| (chunk.id, chunk.row_end())).chain(ends(&row.damage));
         let logged = segments.iter().map(|(other, segment)| (*other, segment.row_end()));
         let ends = stored.chain(logged).filter(|(other, _)| is_before(*other)).map(|(_, end)| end);
-        let before = ends.max().unwrap_or(part.map_or(0, |part| part.row_start));
+        let before = ends.max().unwrap_or(epoch.map_or(0, |epoch| epoch.row_start));
         if let Some(segment) = recover_segment(core, &row, &schema, index, before).await? {
             segments.insert(index, segment);
         }
@@ -199,7 +200,7 @@ async fn stored_chunks(core: &Engine, row: &TopicRow) -> Result<HashSet<ChunkId>
     let mut stored: HashSet<ChunkId> =
         core.catalog.chunks(row.id).await?.iter().map(|chunk| chunk.id).collect();
     let folder = core.wal_folder(row.id);
-    let segments = blocking("listing the ingest log", move || list_segments(&folder)).await?;
+    let segments = blocking("listing the WAL", move || list_segments(&folder)).await?;
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
         let path = SequencePaths(row.sequence_id).topic(row.id).chunk_record(index);
         if let Some(record) = core.store.get_json::<ChunkRecord>(&path).await? {

@@ -94,14 +94,14 @@ fn last_chunks(chunks: &[ChunkRow]) -> BTreeMap<u32, ChunkId> {
 
 /// Objects with rows that are not in chunks. The writer sent an epoch's rows again beyond the row at which it
 /// resumed at another daemon.
-fn waiting(objects: Vec<LoggedRows>, parts: &[EpochRow], chunks: &[ChunkRow]) -> Vec<Piece> {
+fn waiting(objects: Vec<LoggedRows>, epochs: &[EpochRow], chunks: &[ChunkRow]) -> Vec<Piece> {
     let last = last_chunks(chunks);
     let piece = |object: LoggedRows| {
-        let part = object.segment.epoch;
-        let later = parts.iter().filter(|later| later.number > part);
+        let epoch = object.segment.epoch;
+        let later = epochs.iter().filter(|later| later.number > epoch);
         let limit = later.map(|later| later.resumed_at).min().unwrap_or(u64::MAX);
         let rows = object.row_start..object.row_end.min(limit);
-        let is_waiting = last.get(&part).is_none_or(|last| object.segment > *last);
+        let is_waiting = last.get(&epoch).is_none_or(|last| object.segment > *last);
         (is_waiting && !rows.is_empty()).then_some(Piece { object, rows })
     };
     objects.into_iter().filter_map(piece).collect()
@@ -128,43 +128,43 @@ fn end_of(pieces: &[Piece], from: u64) -> u64 {
 }
 
 /// The end of the rows from `from` on that earlier epochs have in the store.
-pub async fn end_of_parts(
+pub async fn end_of_epochs(
     core: &Engine,
     topic: &TopicRow,
-    parts: &[EpochRow],
+    epochs: &[EpochRow],
     chunks: &[ChunkRow],
     from: u64,
 ) -> Result<u64> {
-    let waiting = waiting(list(core, topic).await?, parts, chunks);
+    let waiting = waiting(list(core, topic).await?, epochs, chunks);
     Ok(end_of(&plan(&waiting, from, u64::MAX), from))
 }
 
 /// Restores the rows of an epoch that earlier daemons received; resumes where an earlier attempt stopped. The
 /// caller holds the lock of the sequence.
-pub async fn catch_up(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Result<()> {
+pub async fn catch_up(core: &Engine, topic: &ActiveTopic, epoch: &EpochRow) -> Result<()> {
     // Segments before chunks: a background job moves rows from segments to chunks.
-    let segment = topic.last_of_part(part.number);
+    let segment = topic.last_of_epoch(epoch.number);
     let chunks = core.catalog.chunks(topic.id()).await?;
     // The caller's row may be older.
     let row = core.catalog.topic_by_id(topic.id()).await?.unwrap_or_else(|| topic.row.clone());
-    let last = last_of_part(segment, &chunks, &row.damage, part.number);
+    let last = last_of_epoch(segment, &chunks, &row.damage, epoch.number);
     let (mut next, from) = match last {
         Some((id, end)) => (id.next()?, end),
-        None => (ChunkId::first(part.number), part.row_start),
+        None => (ChunkId::first(epoch.number), epoch.row_start),
     };
-    if from >= part.resumed_at {
+    if from >= epoch.resumed_at {
         return Ok(());
     }
-    let parts = core.catalog.parts(topic.id()).await?;
-    let waiting = waiting(list(core, &topic.row).await?, &parts, &chunks);
-    let pieces = plan(&waiting, from, part.resumed_at);
+    let epochs = core.catalog.epochs(topic.id()).await?;
+    let waiting = waiting(list(core, &topic.row).await?, &epochs, &chunks);
+    let pieces = plan(&waiting, from, epoch.resumed_at);
     let found = end_of(&pieces, from);
-    if found < part.resumed_at {
+    if found < epoch.resumed_at {
         let text =
             format!("looking for the rows from {found} on of topic `{}` in the store", topic.row.locator);
         return Err(Error::Internal(text.into()));
     }
-    tracing::info!(topic = %topic.row.locator, rows = found - from, "going on with rows from the store's log");
+    tracing::info!(topic = %topic.row.locator, rows = found - from, "resuming after rows of the replicated WAL");
     for segment in pieces.chunk_by(|a, b| a.object.segment == b.object.segment) {
         restore(core, topic, next, segment).await?;
         core.queue.enqueue(Job::Chunk(topic.id(), next));
@@ -175,14 +175,14 @@ pub async fn catch_up(core: &Engine, topic: &ActiveTopic, part: &EpochRow) -> Re
 
 /// The last segment or chunk of an epoch, even if all its rows are lost, and the number of the topic's rows
 /// up to its end; `segment` is the last one in the local WAL.
-pub fn last_of_part(
+pub fn last_of_epoch(
     segment: Option<(ChunkId, u64)>,
     chunks: &[ChunkRow],
     damage: &[DamagedSegment],
-    part: u32,
+    epoch: u32,
 ) -> Option<(ChunkId, u64)> {
     let known = chunks.iter().map(|chunk| (chunk.id, chunk.row_end())).chain(damage::ends(damage));
-    known.filter(|(id, _)| id.epoch == part).chain(segment).max()
+    known.filter(|(id, _)| id.epoch == epoch).chain(segment).max()
 }
 
 /// Rows of the topic from objects in the store.
@@ -197,7 +197,7 @@ pub struct Restored {
 
 /// Reads the rows of all valid objects from the store.
 async fn read(core: &Engine, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece]) -> Result<Restored> {
-    let doing = "reading the log in the store";
+    let doing = "reading the replicated WAL";
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
     let get = |piece: Piece| async move {
         let path = paths.wal_object(piece.object);
@@ -219,7 +219,7 @@ async fn read(core: &Engine, topic: &TopicRow, schema: &SchemaRef, pieces: &[Pie
 impl Restored {
     /// Adds the rows of an object.
     fn add(&mut self, piece: &Piece, path: Path, bytes: Bytes, schema: &SchemaRef) -> Result<()> {
-        let failed = |e: LogError| e.into_error("reading the log in the store");
+        let failed = |e: LogError| e.into_error("reading the replicated WAL");
         let Inspected { mut scan, .. } =
             inspect(&bytes, &format!("object {path}"), schema).map_err(failed)?;
         // An object is written as a whole, with exactly the rows in its name.
@@ -234,7 +234,7 @@ impl Restored {
             if from >= to {
                 continue;
             }
-            let failed = |e| Error::internal("reading the log in the store", e);
+            let failed = |e| Error::internal("reading the replicated WAL", e);
             let batch = frame.decode(&bytes, schema).map_err(failed)?;
             let offset = |row: u64| {
                 usize::try_from(row - frame.rows.start).map_err(|e| Error::internal("cutting the log", e))
@@ -262,15 +262,15 @@ pub async fn replicas(
     rows: Range<u64>,
 ) -> Result<Vec<(u64, Frame)>> {
     let objects = list(core, topic).await?;
-    let (parts, chunks) = (core.catalog.parts(topic.id).await?, core.catalog.chunks(topic.id).await?);
-    let pieces = plan(&waiting(objects, &parts, &chunks), rows.start, rows.end);
+    let (epochs, chunks) = (core.catalog.epochs(topic.id).await?, core.catalog.chunks(topic.id).await?);
+    let pieces = plan(&waiting(objects, &epochs, &chunks), rows.start, rows.end);
     Ok(read(core, topic, schema, &pieces).await?.frames)
 }
 
 /// Writes a segment from rows in the store. Damaged objects are quarantined, and their rows are lost. The
 /// caller holds the lock of the sequence.
 async fn restore(core: &Engine, topic: &ActiveTopic, id: ChunkId, pieces: &[Piece]) -> Result<()> {
-    let doing = "reading the log in the store";
+    let doing = "reading the replicated WAL";
     let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(()) };
     let range = first.rows.start..last.rows.end;
     // Chunks in progress and segments being read share this memory budget.
@@ -291,7 +291,7 @@ async fn restore(core: &Engine, topic: &ActiveTopic, id: ChunkId, pieces: &[Piec
         crash_points::point();
         fs::rename(&new, &file)
             .and_then(|()| file.parent().map_or(Ok(()), sync_folder))
-            .map_err(|e| Error::internal("writing the ingest log", e))?;
+            .map_err(|e| Error::internal("writing the WAL", e))?;
         crash_points::point();
         Ok(end)
     };
@@ -327,7 +327,7 @@ pub async fn recover(core: &Engine) -> Result<()> {
             ) => Err(error),
             // A damaged WAL must not prevent the start.
             Err(error) => {
-                tracing::error!(topic = %locator, error = %error.detail(), "a log in the store is left aside");
+                tracing::error!(topic = %locator, error = %error.detail(), "a replicated WAL is skipped");
                 core.live.set_unrecovered(id, &error);
                 Ok(())
             }
@@ -364,7 +364,7 @@ async fn recover_topic(core: &Engine, row: TopicRow) -> Result<()> {
     let pieces = plan(&waiting, from, u64::MAX);
     let found = end_of(&pieces, from);
     if let Some(lost) = waiting.iter().map(|piece| piece.rows.start).filter(|&start| start > found).min() {
-        tracing::error!(topic = %topic.row.locator, rows = lost - found, "rows before those in the store's log are lost");
+        tracing::error!(topic = %topic.row.locator, rows = lost - found, "rows before those of the replicated WAL are lost");
     }
     for segment in pieces.chunk_by(|a, b| a.object.segment == b.object.segment) {
         let Some(id) = segment.first().map(|piece| piece.object.segment) else { continue };
@@ -437,17 +437,17 @@ mod tests {
         fn rows_are_taken_from_the_put_that_acknowledged_them(puts in puts(), chunked in 0usize..8) {
             // Each acknowledged row with the segment that has it.
             let mut rows: Vec<ChunkId> = Vec::new();
-            let (mut objects, mut parts, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
-            let (mut part, mut segment, mut stored) = (0, ChunkId::first(0), 0);
+            let (mut objects, mut epochs, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut epoch, mut segment, mut stored) = (0, ChunkId::first(0), 0);
             for (at, put) in puts.iter().enumerate() {
                 if let Some(unheard) = put.elsewhere {
-                    part += 1;
-                    segment = ChunkId::first(part);
+                    epoch += 1;
+                    segment = ChunkId::first(epoch);
                     let resumed_at = (rows.len() as u64).saturating_sub(unheard).max(stored);
                     rows.truncate(resumed_at as usize);
-                    let daemon = part.to_string();
+                    let daemon = epoch.to_string();
                     let (row_start, row_end, wal_in_store, busy) = (stored, None, true, 1);
-                    parts.push(EpochRow { number: part, daemon, row_start, resumed_at, wal_in_store, row_end, busy });
+                    epochs.push(EpochRow { number: epoch, daemon, row_start, resumed_at, wal_in_store, row_end, busy });
                 }
                 let first = rows.len() as u64;
                 for count in &put.groups {
@@ -468,13 +468,13 @@ mod tests {
                 segment = segment.next().unwrap();
             }
             let durable = rows.len() as u64;
-            let waiting = waiting(objects, &parts, &chunks);
+            let waiting = waiting(objects, &epochs, &chunks);
             // Without the durable count, unacknowledged rows may be restored too, but no abandoned ones.
             let all = plan(&waiting, stored, u64::MAX);
             prop_assert!(end_of(&all, stored) >= durable);
             let beyond = all.iter().filter(|piece| piece.rows.end > durable);
             let last_chunk = chunks.last().map(|chunk| chunk.id);
-            let is_last = |id: ChunkId| id.epoch == part && last_chunk.is_none_or(|last| id > last);
+            let is_last = |id: ChunkId| id.epoch == epoch && last_chunk.is_none_or(|last| id > last);
             let left_behind = beyond.map(|piece| piece.object.segment).find(|id| !is_last(*id));
             prop_assert_eq!(left_behind, None);
             let pieces = plan(&waiting, stored, durable);

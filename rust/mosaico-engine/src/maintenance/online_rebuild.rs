@@ -144,7 +144,7 @@ async fn refresh(core: &Arc<Engine>, id: SequenceId) -> Result<Found> {
         }),
         Ok(None) if core.catalog.has_sequence(id).await? => {
             drop(still);
-            core.catalog.settle_removal(id).await?;
+            core.catalog.apply_removal(id).await?;
             reconcile::finish_sequence_removal(core, id).await?;
             Ok(Found::TakenOut)
         }

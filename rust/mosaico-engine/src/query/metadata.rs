@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_told_apart() {
+    fn types_are_distinguished() {
         let data =
             || json!({"i": 3, "f": 42.5, "t": "10", "b": true, "l": ["x"], "n": null, "big": u64::MAX});
         for (filter, expected) in [

@@ -226,9 +226,9 @@ impl Scanner {
         let (view, expr) = (Arc::clone(view), Arc::clone(expr));
         let end = view.segment.end;
         let work = move || {
-            let failed = |e: LogError| e.into_error("searching the ingest log");
+            let failed = |e: LogError| e.into_error("searching the WAL");
             let file = view.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
-            let file = file.map_err(|e| Error::internal("searching the ingest log", e))?;
+            let file = file.map_err(|e| Error::internal("searching the WAL", e))?;
             let (mut found, mut rows) = (None, 0);
             for batch in BatchReader::new(file, view.segment.end, view.name.clone()).map_err(failed)? {
                 let batch = batch.map_err(failed)?;

@@ -97,7 +97,7 @@ impl Growing {
         let SegmentView { index, name, file, segment, .. } = view;
         let mut reader = BatchReader::new(file, segment.end, name).map_err(failed)?;
         let begin = reader.offset();
-        reader.go_on(begin, begin).map_err(failed)?;
+        reader.resume_at(begin, begin).map_err(failed)?;
         Ok(Self { index, reader, row: row.max(segment.rows.row_start), cut: segment.cut })
     }
 }
@@ -118,7 +118,7 @@ impl Tail {
                 return Ok(None);
             };
             let mut reader = BatchReader::new(view.file, segment.end, view.name).map_err(failed)?;
-            reader.go_on(segment.end, segment.end).map_err(failed)?;
+            reader.resume_at(segment.end, segment.end).map_err(failed)?;
             let row = segment.row_end();
             tail.segment = Some(Growing { index: *index, reader, row, cut: segment.cut });
         }
@@ -181,7 +181,7 @@ impl Tail {
             Some(segment) => (segment.end, segment.closed),
             // The segment is in a chunk now, so nothing was appended since; the open file still has all its
             // rows.
-            None => (reader.file_bytes().map_err(|e| Error::internal("reading the ingest log", e))?, true),
+            None => (reader.file_bytes().map_err(|e| Error::internal("reading the WAL", e))?, true),
         };
         let from = reader.offset();
         if end <= from {
@@ -190,7 +190,7 @@ impl Tail {
         }
         let piece_bytes = self.wanted.size.bytes();
         let work = move || -> Result<_, LogError> {
-            reader.go_on(from, end)?;
+            reader.resume_at(from, end)?;
             let (mut batches, mut bytes) = (Vec::new(), 0);
             while bytes < piece_bytes
                 && let Some(batch) = reader.next().transpose()?
@@ -202,7 +202,7 @@ impl Tail {
         };
         let (reader, batches) = trace::spawn_blocking(work)
             .await
-            .map_err(|e| Error::internal("reading the ingest log", e))?
+            .map_err(|e| Error::internal("reading the WAL", e))?
             .map_err(failed)?;
         let mut new = Vec::new();
         for (at, batch) in batches {
@@ -313,7 +313,7 @@ fn after(mut batches: BatchStream, mut known: u64, latest: i64, topic: String) -
             }
             // Otherwise the rows read before are not the first ones in time: it is unknown which they are.
             if !checked && times(&batch)?.value(0) < latest {
-                let text = format!("following `{topic}`, which another daemon goes on with out of order,");
+                let text = format!("following `{topic}`, which another daemon resumes out of order,");
                 Err(Error::StoreUnavailable(text.into()))?;
             }
             checked = true;
@@ -331,5 +331,5 @@ fn in_order(batch: RecordBatch, piece_bytes: usize) -> Result<Vec<RecordBatch>> 
 }
 
 fn failed(e: LogError) -> Error {
-    e.into_error("reading the ingest log")
+    e.into_error("reading the WAL")
 }

@@ -102,9 +102,9 @@ async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<(Vec<SegmentVie
         // Rows that the writer sent again to another daemon may be in a chunk of that daemon. Epochs last: a chunk
         // of a daemon in the list above has its epoch in this list. The chunker cuts the segments; a read
         // only leaves their rows out.
-        let parts = core.catalog.parts(topic.id).await?;
+        let epochs = core.catalog.epochs(topic.id).await?;
         for view in &mut views {
-            view.row_end = view.row_end.min(next_epoch(&parts, view.index.epoch).unwrap_or(u64::MAX));
+            view.row_end = view.row_end.min(next_epoch(&epochs, view.index.epoch).unwrap_or(u64::MAX));
         }
     }
     Ok((views, chunks))
@@ -124,7 +124,7 @@ fn segment_source(view: SegmentView, ReadRequest { window, select, size }: ReadR
     let open = async move {
         let work = move || read_sorted((file, name), segment.end, row_end, span.sorted, size.bytes());
         let batches =
-            trace::spawn_blocking(work).await.map_err(|e| Error::internal("reading the ingest log", e))??;
+            trace::spawn_blocking(work).await.map_err(|e| Error::internal("reading the WAL", e))??;
         let batches = blocking_stream(batches);
         let chosen = batches.map(move |batch| batch.and_then(|batch| picked(&batch, &select)));
         Ok(trimmed(chosen.boxed(), window))
@@ -140,7 +140,7 @@ fn blocking_stream(batches: SortedBatches) -> BatchStream {
         match trace::spawn_blocking(work).await {
             Ok(next) => next,
             Err(e) => {
-                let error = Error::internal("reading the ingest log", e);
+                let error = Error::internal("reading the WAL", e);
                 Some((Err(error), Box::new(std::iter::empty()) as SortedBatches))
             }
         }

@@ -16,14 +16,14 @@ use crate::state::engine::Engine;
 
 /// Reconciles the pending intents of a sequence with the store; the caller holds the sequence lock. Removes a
 /// sequence or topic whose creation the client got no answer to: no client has its key.
-pub async fn settle(core: &Engine, id: SequenceId) -> Result<()> {
+pub async fn sequence(core: &Engine, id: SequenceId) -> Result<()> {
     let known = core.catalog.sequence_by_id(id).await?;
     let state = core.store.load_sequence(id).await?;
     match (known, state) {
-        (Some(known), Some(state)) if !known.deleting => settle_known(core, state).await,
+        (Some(known), Some(state)) if !known.deleting => reconcile_known(core, state).await,
         (None, Some(state)) if is_in_use(&state) => core.catalog.adopt(&state).await,
         (known, _) => {
-            core.catalog.settle_removal(id).await?;
+            core.catalog.apply_removal(id).await?;
             match known {
                 None if core.store.is_remote() => core.store.write_tombstone(id).await?,
                 _ => finish_sequence_removal(core, id).await?,
@@ -34,7 +34,7 @@ pub async fn settle(core: &Engine, id: SequenceId) -> Result<()> {
     }
 }
 
-async fn settle_known(core: &Engine, mut state: SequenceState) -> Result<()> {
+async fn reconcile_known(core: &Engine, mut state: SequenceState) -> Result<()> {
     let id = state.record.id;
     let known: HashSet<TopicId> = core.catalog.topics(id).await?.iter().map(|topic| topic.id).collect();
     let (kept, unknown): (Vec<_>, Vec<_>) =
@@ -45,16 +45,16 @@ async fn settle_known(core: &Engine, mut state: SequenceState) -> Result<()> {
             // A client used the topic's key, so its creation was answered: this is not the remainder of a
             // failed creation.
             let text =
-                format!("settling topic {}, which only `mosaicod rebuild` takes over", topic.record.id);
+                format!("reconciling topic {}, which only `mosaicod rebuild` can import", topic.record.id);
             return Err(Error::Internal(text.into()));
         }
         finish_topic_removal(core, id, topic.record.id).await?;
     }
     for &topic in known.iter().filter(|id| !state.topics.iter().any(|topic| topic.record.id == **id)) {
-        core.catalog.settle_topic_removal(id, topic).await?;
+        core.catalog.apply_topic_removal(id, topic).await?;
         finish_topic_removal(core, id, topic).await?;
     }
-    core.catalog.settle_sequence(&state).await
+    core.catalog.apply_sequence(&state).await
 }
 
 /// Deletes the files of a sequence that is marked as deleted, then removes it from the catalog.

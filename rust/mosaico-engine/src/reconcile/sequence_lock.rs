@@ -68,8 +68,8 @@ pub async fn lock_name(core: &Engine, name: &SequenceName) -> Result<NameLock> {
 pub async fn lock(core: &Engine, id: SequenceId) -> Result<SequenceLock> {
     let here = core.locks.lock(&id).await;
     let Some(cluster) = &core.cluster else {
-        if core.catalog.unsettled.contains(id) {
-            reconcile::settle(core, id).await?;
+        if core.catalog.pending_intents.contains(id) {
+            reconcile::sequence(core, id).await?;
         }
         return Ok(SequenceLock { _everywhere: None, _here: here });
     };
@@ -77,8 +77,8 @@ pub async fn lock(core: &Engine, id: SequenceId) -> Result<SequenceLock> {
     loop {
         let turn = cluster.lock_sequence(id).await?;
         match core.catalog.announced(id, cluster.id()).await? {
-            None => core.catalog.settled_elsewhere(id),
-            Some(false) => reconcile::settle(core, id).await?,
+            None => core.catalog.forget_intent(id),
+            Some(false) => reconcile::sequence(core, id).await?,
             // Writes of that daemon may still reach the store. It waits for them before it reconciles; this
             // daemon cannot.
             Some(true) if begin.elapsed() < TIMEOUT => {
@@ -108,7 +108,7 @@ pub async fn locked(core: &Engine, name: &SequenceName) -> Result<(SequenceLock,
 }
 
 /// Finishes removals and unanswered creations that still occupy the name. The caller holds the name lock.
-pub async fn settle_name(core: &Engine, wanted: &SequenceName) -> Result<()> {
+pub async fn reconcile_name(core: &Engine, wanted: &SequenceName) -> Result<()> {
     let begun: Vec<SequenceId> = {
         let begun = core.creations.begun.lock();
         begun.iter().filter(|(_, name)| *name == wanted).map(|(&id, _)| id).collect()

@@ -138,17 +138,17 @@ impl ActiveTopic {
 
     /// The highest segment index of a writer epoch, and the number of the topic's rows up to the end of that
     /// segment.
-    pub fn last_of_part(&self, part: u32) -> Option<(ChunkId, u64)> {
+    pub fn last_of_epoch(&self, epoch: u32) -> Option<(ChunkId, u64)> {
         let state = self.state.lock();
-        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| index.epoch == part)?;
+        let (&index, segment) = state.segments.iter().rev().find(|&(&index, _)| index.epoch == epoch)?;
         Some((index, segment.row_end()))
     }
 
     /// Cuts off the rows of a writer epoch from the topic's row `limit` on, because another daemon received
     /// them again. The epoch has no writer any more.
-    pub async fn cut(self: &Arc<Self>, part: u32, limit: u64) -> Result<()> {
+    pub async fn cut(self: &Arc<Self>, epoch: u32, limit: u64) -> Result<()> {
         let _one = self.cutting.lock().await;
-        for index in self.indices().into_iter().filter(|&index| index.epoch == part) {
+        for index in self.indices().into_iter().filter(|&index| index.epoch == epoch) {
             let Some(segment) = self.segment(index) else { continue };
             let row_start = segment.rows.row_start;
             if segment.row_end() <= limit {
@@ -166,13 +166,13 @@ impl ActiveTopic {
                 segment::cut((&from, name), known, &file, &topic.schema, limit).map(|kept| (file, kept))
             };
             let cut = tokio::task::spawn_blocking(work).await;
-            let (file, (end, rows)) = cut.map_err(|e| Error::internal("cutting the ingest log", e))??;
+            let (file, (end, rows)) = cut.map_err(|e| Error::internal("truncating the WAL", e))??;
             let mut state = self.state.lock();
             // Under the lock, so that a task that sees a segment can open its file.
             if let Some(known) = state.segments.get_mut(&index).filter(|known| **known == segment) {
                 std::fs::rename(&file, self.file(index))
                     .and_then(|()| sync_folder(&self.folder))
-                    .map_err(|e| Error::internal("cutting the ingest log", e))?;
+                    .map_err(|e| Error::internal("truncating the WAL", e))?;
                 *known = Segment { end, rows, closed: true, cut: true };
             }
         }
@@ -294,7 +294,7 @@ impl ActiveTopic {
     }
 
     fn opened(&self, index: ChunkId, segment: Segment) -> Result<SegmentView> {
-        let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the ingest log", e))?;
+        let file = File::open(self.file(index)).map_err(|e| Error::internal("opening the WAL", e))?;
         let (name, row_end) = (self.segment_name(index), segment.row_end());
         Ok(SegmentView { index, name, file, segment, row_end })
     }

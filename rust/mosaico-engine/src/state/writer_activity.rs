@@ -32,7 +32,7 @@ impl Writers {
     }
 
     /// All writers, and how long each has been inactive.
-    pub fn heard(&self) -> Vec<(SequenceId, Duration)> {
+    pub fn inactivity(&self) -> Vec<(SequenceId, Duration)> {
         self.0.lock().iter().map(|(&id, at)| (id, at.elapsed())).collect()
     }
 }

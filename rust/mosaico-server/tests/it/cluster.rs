@@ -39,7 +39,7 @@ fn started() -> Option<(TempDir, Faults)> {
 }
 
 /// Puts as a writer that resumes; returns all acknowledgements.
-async fn go_on(
+async fn resume(
     client: &Client,
     topic: &str,
     acknowledged: u64,
@@ -76,16 +76,17 @@ fn code(status: &Status) -> Option<&str> {
 }
 
 #[test]
-fn another_one_goes_on_where_the_writer_knows() {
+fn another_daemon_resumes_where_the_writer_knows() {
     // The writer may not know the last acknowledgements.
     for heard in [12, 9, 0] {
         let Some((folder, faults)) = started() else { return };
-        let (key, topic) =
-            crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 12).await);
+        let (key, topic) = crash_after(member(folder.path(), &faults, "a"), async |client| {
+            begin_recording(client, 12).await
+        });
         fs::remove_dir_all(folder.path().join("a")).unwrap();
         faults.lift();
         with_server(member(folder.path(), &faults, "b"), async |client| {
-            let told = go_on(client, &topic, heard, from(20)).await.unwrap();
+            let told = resume(client, &topic, heard, from(20)).await.unwrap();
             assert_eq!((told[0], told.last()), (heard, Some(&20)));
             finalized(client, &key, 20).await;
             eventually("nothing of the log is left", async || logged(folder.path()).is_empty()).await;
@@ -99,9 +100,9 @@ fn a_read_leaves_out_what_the_writer_sent_again() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         // It stores no chunk, so its segments have the rows until it looks for the other one.
         let first = TestServer::start(member(folder.path(), &stalled, "a")).await;
-        let (key, topic) = begun(&first.client, 12).await;
+        let (key, topic) = begin_recording(&first.client, 12).await;
         let second = TestServer::start(member(folder.path(), &bucket(folder.path()), "b")).await;
-        go_on(&second.client, &topic, 9, from(20)).await.unwrap();
+        resume(&second.client, &topic, 9, from(20)).await.unwrap();
         finalized(&second.client, &key, 20).await;
         assert_eq!(get(&first.client, "run/t").await, expected(20));
         stalled.lift();
@@ -122,18 +123,19 @@ fn each_step_of_going_on_may_fail() {
     for (operation, path, nth) in steps {
         for effect in [Effect::Refuse, Effect::LoseAnswer] {
             let Some((folder, faults)) = started() else { return };
-            let (key, topic) =
-                crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 16).await);
+            let (key, topic) = crash_after(member(folder.path(), &faults, "a"), async |client| {
+                begin_recording(client, 16).await
+            });
             let told = crash_after(member(folder.path(), &faults, "b"), async |client| {
                 faults.add(fault(operation, path, When::Nth(nth), effect));
-                go_on(client, &topic, 16, from(20)).await.map(drop)
+                resume(client, &topic, 16, from(20)).await.map(drop)
             });
             assert!(told.is_err_and(|status| unavailable(&status)), "{operation:?} {path} {effect:?}");
             faults.lift();
             // The same server after a crash, or a third one after the second is lost.
             let next = if nth == 0 { "b" } else { "c" };
             with_server(member(folder.path(), &faults, next), async |client| {
-                assert_eq!(go_on(client, &topic, 16, from(20)).await.unwrap()[0], 16);
+                assert_eq!(resume(client, &topic, 16, from(20)).await.unwrap()[0], 16);
                 finalized(client, &key, 20).await;
             });
             // The writer has resent the rows that the first server still has on its disk.
@@ -150,7 +152,7 @@ fn each_step_of_going_on_may_fail() {
 fn who_lost_its_locks_announces_no_change() {
     let Some((folder, faults)) = started() else { return };
     let (key, topic) =
-        crash_after(member(folder.path(), &faults, "a"), async |client| begun(client, 12).await);
+        crash_after(member(folder.path(), &faults, "a"), async |client| begin_recording(client, 12).await);
     with_server(member(folder.path(), &faults, "b"), async |client| {
         // The server has the lock of the sequence and lists the WAL to find where to resume.
         faults.add(fault(Operation::List, "/wal", When::Nth(0), Effect::Stall));
@@ -159,12 +161,12 @@ fn who_lost_its_locks_announces_no_change() {
             lose_session(folder.path(), "b").await;
             faults.lift();
         };
-        let (told, ()) = tokio::join!(go_on(client, &topic, 12, from(20)), lose);
+        let (told, ()) = tokio::join!(resume(client, &topic, 12, from(20)), lose);
         assert!(told.is_err_and(|status| unavailable(&status)));
         let parts =
             files(&folder.path().join("bucket")).into_iter().filter(|name| name.contains("epoch-00001"));
         assert_eq!(parts.count(), 0);
-        assert_eq!(go_on(client, &topic, 12, from(20)).await.unwrap()[0], 12);
+        assert_eq!(resume(client, &topic, 12, from(20)).await.unwrap()[0], 12);
         finalized(client, &key, 20).await;
     });
 }
@@ -194,7 +196,7 @@ async fn lose_session(folder: &Path, name: &str) {
 fn one_after_the_other_may_be_lost() {
     let Some((folder, faults)) = started() else { return };
     let (key, topic) =
-        crash_after(member(folder.path(), &faults, "0"), async |client| begun(client, 8).await);
+        crash_after(member(folder.path(), &faults, "0"), async |client| begin_recording(client, 8).await);
     let mut heard = 8;
     for name in ["1", "2", "3"] {
         heard = crash_after(member(folder.path(), &faults, name), async |client| {
@@ -212,7 +214,7 @@ fn one_after_the_other_may_be_lost() {
     }
     faults.lift();
     with_server(member(folder.path(), &faults, "last"), async |client| {
-        go_on(client, &topic, heard, from(30)).await.unwrap();
+        resume(client, &topic, heard, from(30)).await.unwrap();
         finalized(client, &key, 30).await;
     });
 }
@@ -221,10 +223,10 @@ fn one_after_the_other_may_be_lost() {
 fn rows_on_a_disk_are_waited_for() {
     let Some((folder, faults)) = started() else { return };
     let on_disk = |name| Config { wal: WalPlacement::Disk, ..member(folder.path(), &faults, name) };
-    let (key, topic) = crash_after(on_disk("a"), async |client| begun(client, 8).await);
+    let (key, topic) = crash_after(on_disk("a"), async |client| begin_recording(client, 8).await);
     faults.lift();
     with_server(member(folder.path(), &faults, "b"), async |client| {
-        assert_eq!(go_on(client, &topic, 8, from(12)).await.unwrap()[0], 8);
+        assert_eq!(resume(client, &topic, 8, from(12)).await.unwrap()[0], 8);
         let refused = act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap_err();
         assert_eq!(code(&refused), Some(ErrorCode::RemoteRows.as_str()), "{refused}");
     });
@@ -239,7 +241,7 @@ fn rows_on_a_disk_are_waited_for() {
 fn the_setting_may_change_while_a_topic_is_recorded() {
     let Some((folder, faults)) = started() else { return };
     let on_disk = Config { wal: WalPlacement::Disk, ..member(folder.path(), &faults, "a") };
-    let (key, topic) = crash_after(on_disk, async |client| begun(client, 8).await);
+    let (key, topic) = crash_after(on_disk, async |client| begin_recording(client, 8).await);
     crash_after(member(folder.path(), &faults, "a"), async |client| {
         faults.lift();
         // Its rows are uploaded to the store, so that all rows that are not in chunks are in the replicated
@@ -259,7 +261,7 @@ fn the_setting_may_change_while_a_topic_is_recorded() {
     fs::remove_dir_all(folder.path().join("a")).unwrap();
     faults.lift();
     with_server(member(folder.path(), &faults, "b"), async |client| {
-        go_on(client, &topic, 12, from(13)).await.unwrap();
+        resume(client, &topic, 12, from(13)).await.unwrap();
         finalized(client, &key, 13).await;
     });
 }
@@ -268,7 +270,7 @@ fn the_setting_may_change_while_a_topic_is_recorded() {
 fn a_sequence_without_writer_and_server_keeps_its_rows() {
     let Some((folder, faults)) = started() else { return };
     crash_after(member(folder.path(), &faults, "a"), async |client| {
-        begun(client, 8).await;
+        begin_recording(client, 8).await;
     });
     fs::remove_dir_all(folder.path().join("a")).unwrap();
     // Makes its heartbeats old.

@@ -196,7 +196,7 @@ impl Put {
     /// Waits until `rows` rows are durable.
     pub(crate) async fn durable(&mut self, rows: u64) {
         loop {
-            let ack = self.ack().await.unwrap().expect("the stream goes on");
+            let ack = self.ack().await.unwrap().expect("the stream continues");
             assert!(ack.durable_rows <= rows, "{ack:?}");
             if ack.durable_rows == rows {
                 return;

@@ -84,7 +84,7 @@ async fn the_rows_and_the_answers_stay() {
     assert_eq!(joined, info);
     let checked = check(folder.path()).await;
     assert_eq!((checked.problems, checked.rows, checked.chunks), (vec![], ROWS as u64, 1));
-    assert_eq!(checked.orphans, before as u64, "whoever reads them goes on");
+    assert_eq!(checked.orphans, before as u64, "their readers continue");
     let again = Maintenance::open(config(folder.path())).await.unwrap().compact(&|_| ()).await.unwrap();
     assert_eq!(again.topics, 0, "there is no more to do");
     let gone = Maintenance::open(config(folder.path())).await.unwrap();
@@ -96,7 +96,7 @@ async fn the_rows_and_the_answers_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_began_before_goes_on() {
+async fn a_reader_that_began_before_continues() {
     let folder = TempDir::new().unwrap();
     let expected = record(folder.path()).await;
     let mut config = config(folder.path());

@@ -8,7 +8,7 @@ use crate::common::*;
 use crate::crash::Process;
 use crate::database;
 use crate::replicated_wal::{
-    begun, bucket, bucket_config, crash_after, eventually, expected, fault, logged, lose_disk,
+    begin_recording, bucket, bucket_config, crash_after, eventually, expected, fault, logged, lose_disk,
 };
 use crate::replicated_wal::{numbered, with_server};
 use futures::StreamExt;
@@ -40,8 +40,9 @@ fn frames(segment: &[u8]) -> Vec<usize> {
 fn killed(rows: usize) -> (TempDir, (String, String)) {
     let folder = TempDir::new().unwrap();
     let process = Process::start(folder.path(), None);
-    let keys =
-        Runtime::new().unwrap().block_on(async { begun(&connect(&process.address).await, rows).await });
+    let keys = Runtime::new()
+        .unwrap()
+        .block_on(async { begin_recording(&connect(&process.address).await, rows).await });
     assert!(!process.kill(), "the server died by itself");
     (folder, keys)
 }
@@ -121,7 +122,7 @@ fn others(count: usize, lost: std::ops::Range<i64>) -> Vec<(i64, i64)> {
 }
 
 #[test]
-fn damage_is_kept_and_told_and_the_recording_resumes() {
+fn damage_is_quarantined_and_reported_and_the_recording_resumes() {
     for place in ["magic", "version", "schema", "first", "lengths", "last", "end"] {
         let (folder, (key, topic)) = killed(12);
         let config = config(folder.path());
@@ -229,7 +230,7 @@ fn each_flipped_byte_of_a_segment_loses_at_most_its_frame() {
 
 /// A start that crashes at each of its durable steps, and another start without a crash.
 #[test]
-fn a_start_that_is_cut_short_keeps_and_tells_all_the_same() {
+fn an_interrupted_start_quarantines_and_reports_the_same() {
     let (whole, _) = killed(12);
     let at = frames(&fs::read(segment(whole.path())).unwrap());
     for step in 1.. {
@@ -256,7 +257,7 @@ fn a_start_that_is_cut_short_keeps_and_tells_all_the_same() {
 fn a_segment_of_which_no_row_is_left_is_named() {
     let folder = TempDir::new().unwrap();
     let config = config(folder.path());
-    let keys = crash_after(config.clone(), async |client| begun(client, 4).await);
+    let keys = crash_after(config.clone(), async |client| begin_recording(client, 4).await);
     let file = segment(folder.path());
     let at = frames(&fs::read(&file).unwrap());
     let damaged = flip(&file, at[1] + PREFIX + 5, 1);
@@ -290,7 +291,7 @@ fn a_segment_of_which_no_row_is_left_is_named() {
 fn joined_chunks_are_not_those_of_a_segment_that_is_lost() {
     let folder = TempDir::new().unwrap();
     let config = config(folder.path());
-    let (key, topic) = crash_after(config.clone(), async |client| begun(client, 4).await);
+    let (key, topic) = crash_after(config.clone(), async |client| begin_recording(client, 4).await);
     for first in [4, 8, 12, 16] {
         crash_after(config.clone(), async |client| {
             let is_chunk = async || files(&folder.path().join("wal")).is_empty();
@@ -346,7 +347,7 @@ fn an_unknown_version_is_refused_and_nothing_is_changed() {
 fn readers_learn_where_a_segment_is_damaged() {
     let folder = TempDir::new().unwrap();
     with_server(config(folder.path()), async |client| {
-        begun(client, 12).await;
+        begin_recording(client, 12).await;
         let file = segment(folder.path());
         let at = frames(&fs::read(&file).unwrap());
         flip(&file, at[3] - END - 3, 1);
@@ -366,7 +367,7 @@ fn killed_with_replicas() -> (TempDir, Config) {
     let faults = bucket(folder.path());
     let config = bucket_config(folder.path(), &faults);
     faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
-    crash_after(config.clone(), async |client| begun(client, 12).await);
+    crash_after(config.clone(), async |client| begin_recording(client, 12).await);
     faults.lift();
     (folder, config)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::Code;
 
-fn told(page: &Value) -> Vec<(String, String, String)> {
+fn summaries(page: &Value) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let event = |event: &Value| (text(&event["kind"]), text(&event["sequence"]), text(&event["topic"]));
     page["events"].as_array().unwrap().iter().map(event).collect()
@@ -31,7 +31,7 @@ async fn record(client: &Client, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_is_told_in_order_and_once() {
+async fn each_event_is_listed_once_and_in_order() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
     let client = server.client.clone();
@@ -56,7 +56,7 @@ async fn everything_is_told_in_order_and_once() {
     ];
     let expected: Vec<_> =
         expected.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
-    assert_eq!(told(&all), expected);
+    assert_eq!(summaries(&all), expected);
     let chunk = &all["events"][2]["detail"];
     assert_eq!((&chunk["rows"], &chunk["timestamp_ns_min"]), (&json!(2), &json!(3)));
     assert_eq!(all["events"][4]["detail"], json!({"message": "m"}));
@@ -69,11 +69,11 @@ async fn everything_is_told_in_order_and_once() {
         if page["events"].as_array().unwrap().is_empty() {
             break;
         }
-        paged.extend(told(&page));
+        paged.extend(summaries(&page));
     }
     assert_eq!(paged, expected);
     let some = list(&client, json!({"kinds": ["topic_created", "error"], "sequence": "run"})).await;
-    assert_eq!(told(&some), [expected[1].clone(), expected[4].clone()]);
+    assert_eq!(summaries(&some), [expected[1].clone(), expected[4].clone()]);
     assert_eq!(some["cursor"], all["cursor"], "what did not match is behind the cursor too");
     let newest = list(&client, json!({"limit": 0})).await;
     assert_eq!(newest, json!({"events": [], "cursor": all["cursor"]}));
@@ -106,7 +106,7 @@ async fn a_listener_waits_and_holds_nobody_up() {
     record(&client, "run").await;
     let recorded = Instant::now();
     let (page, heard) = waiting.await.unwrap();
-    assert_eq!(told(&page), [("sequence_finalized".into(), "run".into(), "-".into())]);
+    assert_eq!(summaries(&page), [("sequence_finalized".into(), "run".into(), "-".into())]);
     assert!(heard < recorded + Duration::from_secs(2), "{:?}", heard - recorded);
     server.stop().await;
 }
@@ -123,7 +123,7 @@ async fn they_survive_the_loss_of_the_catalog() {
     assert_eq!(list(&server.client, json!({})).await, before);
     record(&server.client, "again").await;
     let after = list(&server.client, json!({"after": before["cursor"]})).await;
-    assert_eq!(told(&after).len(), 6, "{after}");
+    assert_eq!(summaries(&after).len(), 6, "{after}");
     server.stop().await;
 }
 

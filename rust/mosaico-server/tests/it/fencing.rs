@@ -282,7 +282,7 @@ async fn of_two_who_take_a_bucket_at_the_same_time_one_is_refused() {
 
 /// Each write of an ownership change fails once, and the daemon restarts: with its state folder, or without.
 #[tokio::test(flavor = "multi_thread")]
-async fn taking_a_bucket_may_be_cut_short_anywhere() {
+async fn taking_a_bucket_may_be_interrupted_anywhere() {
     for keeps_its_folder in [true, false] {
         let (mut nth, mut cut_short) = (0, true);
         while cut_short {

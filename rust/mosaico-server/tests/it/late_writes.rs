@@ -128,7 +128,7 @@ impl Former {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_creation_is_not_taken_in() {
+async fn a_late_creation_is_not_applied() {
     let call = async |former: &Former| {
         let body = json!({"name": "same", "user_metadata": {}});
         act(&former.server.client, "sequence_create", body).await.err()
@@ -141,7 +141,7 @@ async fn a_late_creation_is_not_taken_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn late_rows_are_not_taken_in() {
+async fn late_rows_are_not_applied() {
     let call = async |former: &Former| {
         let mut put = former.resume().await;
         put.send(rows(&[100, 101], 100)).await;
@@ -154,7 +154,7 @@ async fn late_rows_are_not_taken_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_chunk_is_not_taken_in() {
+async fn a_late_chunk_is_not_applied() {
     for path in ["/chunk-00000-0000000.parquet", "/chunk-00000-0000000.json"] {
         // The previous put ends, so its rows become a chunk.
         let call = async |former: &Former| {
@@ -169,7 +169,7 @@ async fn a_late_chunk_is_not_taken_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_commit_is_not_taken_in() {
+async fn a_late_commit_is_not_applied() {
     let call = async |former: &Former| former.resume().await.finish().await.err();
     let former = Former::start(1 << 20).await;
     former
@@ -183,7 +183,7 @@ async fn a_late_commit_is_not_taken_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_finalization_is_not_taken_in() {
+async fn a_late_finalization_is_not_applied() {
     let finalize = async |client: &Client, former: &Former| {
         act(client, "sequence_finalize", json!({"name": "run", "key": former.key})).await
     };
@@ -195,7 +195,7 @@ async fn a_late_finalization_is_not_taken_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_removal_is_not_taken_in() {
+async fn a_late_removal_is_not_applied() {
     let call = async |former: &Former| {
         act(&former.server.client, "sequence_delete", json!({"name": "run"})).await.err()
     };

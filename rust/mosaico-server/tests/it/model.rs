@@ -198,9 +198,9 @@ impl Model {
     /// Compares the model with the server.
     pub(crate) async fn check(&self, client: &Client) {
         let names = names(client).await;
-        let told = told(client).await;
+        let events = count_events(client).await;
         let count =
-            |kind: &str, name: &str| told.get(&(kind.to_owned(), name.to_owned())).copied().unwrap_or(0);
+            |kind: &str, name: &str| events.get(&(kind.to_owned(), name.to_owned())).copied().unwrap_or(0);
         for sequence in &self.sequences {
             let (name, about) = (&sequence.name, format!("{}: {sequence:?}", self.about));
             let listed = names.contains(name);
@@ -218,7 +218,7 @@ impl Model {
             for topic in &sequence.topics {
                 if let Some(chunks) = topic.check(client, &self.about).await {
                     // Background work may be in progress: the events are older than the number.
-                    assert!(count("chunk_stored", &topic.locator) as u64 <= chunks, "{about}: {told:?}");
+                    assert!(count("chunk_stored", &topic.locator) as u64 <= chunks, "{about}: {events:?}");
                     assert_eq!(count("topic_created", &topic.locator), 1, "{about}");
                 }
             }
@@ -264,13 +264,13 @@ impl Model {
 }
 
 /// The number of events of each kind, by sequence name or topic locator.
-async fn told(client: &Client) -> HashMap<(String, String), usize> {
-    let (mut told, mut cursor) = (HashMap::new(), Value::Null);
+async fn count_events(client: &Client) -> HashMap<(String, String), usize> {
+    let (mut counts, mut cursor) = (HashMap::new(), Value::Null);
     loop {
         let page = act(client, "event_list", json!({"after": cursor})).await.unwrap();
         let events = page["events"].as_array().unwrap();
         if events.is_empty() {
-            return told;
+            return counts;
         }
         for event in events {
             let text = |field: &str| event[field].as_str().unwrap_or_default();
@@ -278,7 +278,7 @@ async fn told(client: &Client) -> HashMap<(String, String), usize> {
                 "" => text("sequence").to_owned(),
                 topic => format!("{}/{topic}", text("sequence")),
             };
-            *told.entry((text("kind").to_owned(), about)).or_default() += 1;
+            *counts.entry((text("kind").to_owned(), about)).or_default() += 1;
         }
         cursor = page["cursor"].clone();
     }

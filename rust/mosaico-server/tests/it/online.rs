@@ -181,7 +181,7 @@ async fn what_is_damaged_or_has_a_name_that_is_taken_stays_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_the_store_is_asked() {
+async fn the_daemon_that_has_the_store_rebuilds_it() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(settings(&folder)).await;
     for name in ["a", "b"] {

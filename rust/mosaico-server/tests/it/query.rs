@@ -78,7 +78,7 @@ async fn orders_and_pages_are_stable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn little_is_read_and_it_is_told() {
+async fn little_is_read_and_explain_reports_it() {
     let folder = TempDir::new().unwrap();
     let mut config = config(folder.path());
     (config.chunk_bytes, config.row_group_bytes) = (4 << 20, 2 << 20);
@@ -332,7 +332,7 @@ async fn a_query_ends_with_its_client_and_with_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_catalog_that_is_made_anew_answers_the_same() {
+async fn a_rebuilt_catalog_answers_the_same() {
     let folder = TempDir::new().unwrap();
     let server = TestServer::start(config(folder.path())).await;
     for name in ["a", "b"] {

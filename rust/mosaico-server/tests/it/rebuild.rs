@@ -234,14 +234,14 @@ fn write_sequences(folder: &Path, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuild_that_was_cut_short_goes_on() {
+async fn an_interrupted_rebuild_resumes() {
     let folder = TempDir::new().unwrap();
     write_sequences(folder.path(), 300);
     fs::write(folder.path().join("mosaicod.lock"), "").unwrap();
     let path = folder.path().to_owned();
     let cut_short = tokio::spawn(async move {
         let store = Maintenance::open(settings(&path)).await.unwrap();
-        store.rebuild(&|progress| assert!(progress.done == 0, "cut short")).await
+        store.rebuild(&|progress| assert!(progress.done == 0, "interrupted")).await
     });
     assert!(cut_short.await.unwrap_err().is_panic());
     let rebuilt = rebuild(folder.path()).await;
@@ -250,7 +250,7 @@ async fn a_rebuild_that_was_cut_short_goes_on() {
     let path = folder.path().to_owned();
     let cut_short = tokio::spawn(async move {
         let store = Maintenance::open(settings(&path)).await.unwrap();
-        store.rebuild(&|progress| assert!(progress.done == 0, "cut short")).await
+        store.rebuild(&|progress| assert!(progress.done == 0, "interrupted")).await
     });
     assert!(cut_short.await.unwrap_err().is_panic());
     // A server does not resume a rebuild whose state may belong to an earlier store.

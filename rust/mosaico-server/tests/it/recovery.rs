@@ -60,7 +60,7 @@ fn expected() -> Vec<(i64, i64)> {
 }
 
 #[test]
-fn acknowledged_rows_survive_and_the_recording_goes_on() {
+fn acknowledged_rows_survive_and_the_recording_resumes() {
     let folder = TempDir::new().unwrap();
     let (key, topic) = interrupted(folder.path());
     with_server(folder.path(), async |client| {
@@ -80,7 +80,7 @@ fn acknowledged_rows_survive_and_the_recording_goes_on() {
 }
 
 #[test]
-fn a_torn_tail_is_cut() {
+fn a_torn_tail_is_truncated() {
     let folder = TempDir::new().unwrap();
     interrupted(folder.path());
     let [segment] = &segments(folder.path())[..] else { panic!("one segment") };
@@ -157,7 +157,7 @@ fn the_catalog_is_rebuilt_from_the_store() {
 }
 
 #[test]
-fn a_removal_that_was_cut_short_is_finished() {
+fn an_interrupted_removal_is_finished() {
     let folder = TempDir::new().unwrap();
     with_server(folder.path(), async |client| {
         let key = create_sequence(client, "run").await;

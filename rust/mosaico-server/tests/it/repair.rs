@@ -23,7 +23,7 @@ fn break_store(folder: &Path) {
     fs::rename(folder.join("tmp"), folder.join("tmp-away")).unwrap();
 }
 
-fn mend_store(folder: &Path) {
+fn restore_store(folder: &Path) {
     fs::rename(folder.join("tmp-away"), folder.join("tmp")).unwrap();
 }
 
@@ -128,7 +128,7 @@ async fn a_store_that_fails_for_a_while() {
     refused(act(&client, "topic_create", new_topic("run/t", &key)).await, Code::Internal);
     let create = json!({"name": "other", "user_metadata": {}});
     refused(act(&client, "sequence_create", create.clone()).await, Code::Internal);
-    mend_store(folder.path());
+    restore_store(folder.path());
     act(&client, "sequence_create", create).await.unwrap();
     create_topic(&client, "run/t", &key).await;
     assert_eq!(names(&client).await, ["run", "other"]);
@@ -136,7 +136,7 @@ async fn a_store_that_fails_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chunk_that_failed_is_made_later_and_the_failure_is_told() {
+async fn a_failed_chunk_is_retried_and_the_failure_is_reported() {
     let (folder, server) = started().await;
     let client = server.client.clone();
     let key = create_sequence(&client, "run").await;
@@ -147,7 +147,7 @@ async fn a_chunk_that_failed_is_made_later_and_the_failure_is_told() {
     break_store(folder.path());
     assert_eq!(writer.finish().await.unwrap_err().code(), Code::Internal);
     assert_eq!(get(&client, "run/t").await, [(1, 1), (2, 0)], "readable from the log");
-    mend_store(folder.path());
+    restore_store(folder.path());
     let chunks = async || {
         let found = act(&client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
         found["chunks_number"].as_u64().unwrap()

@@ -99,7 +99,7 @@ pub(crate) fn expected(count: usize) -> Vec<(i64, i64)> {
 }
 
 /// A topic with `count` acknowledged rows, four at a time, in a put that stays open.
-pub(crate) async fn begun(client: &Client, count: usize) -> (String, String) {
+pub(crate) async fn begin_recording(client: &Client, count: usize) -> (String, String) {
     let key = create_sequence(client, "run").await;
     let topic = create_topic(client, "run/t", &key).await;
     let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
@@ -129,7 +129,7 @@ fn rows_survive_the_loss_of_the_disk() {
         config.store_timeout = Duration::from_secs(60);
         // Chunk uploads stall: they neither succeed nor fail.
         faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Stall));
-        let keys = crash_after(config.clone(), async |client| begun(client, 16).await);
+        let keys = crash_after(config.clone(), async |client| begin_recording(client, 16).await);
         lose_disk(folder.path());
         assert_eq!(logged(folder.path()).len(), 4);
         // The next server is lost as well, before it could repair anything.
@@ -153,7 +153,7 @@ fn a_restart_doubles_nothing() {
     let faults = bucket(folder.path());
     let config = bucket_config(folder.path(), &faults);
     faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
-    let keys = crash_after(config.clone(), async |client| begun(client, 8).await);
+    let keys = crash_after(config.clone(), async |client| begin_recording(client, 8).await);
     for _ in 0..2 {
         crash_after(config.clone(), async |client| assert_eq!(get(client, "run/t").await, expected(8)));
     }
@@ -167,7 +167,7 @@ fn what_the_disk_lost_of_a_segment_comes_from_the_store() {
     let faults = bucket(folder.path());
     let config = bucket_config(folder.path(), &faults);
     faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
-    let keys = crash_after(config.clone(), async |client| begun(client, 12).await);
+    let keys = crash_after(config.clone(), async |client| begin_recording(client, 12).await);
     let log = folder.path().join("state/wal");
     let topic = fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
     let segment = fs::OpenOptions::new().write(true).open(topic.join("00000-0000000.wal")).unwrap();
@@ -194,7 +194,7 @@ fn rows_are_acknowledged_when_the_store_has_them() {
             faults.add(fault(Operation::Put, "/wal/", When::Nth(0), effect));
             put.send(numbered(3..9)).await;
             while let Ok(ack) = put.ack().await {
-                assert_eq!(ack.expect("the stream goes on").durable_rows, 3, "{effect:?}");
+                assert_eq!(ack.expect("the stream continues").durable_rows, 3, "{effect:?}");
             }
             // After the three rows, the writer resumes with different rows than it had sent.
             let mut put = Put::open(client, "run/t", &topic, rows(&[0], 0).schema()).await;
@@ -222,7 +222,7 @@ fn objects_go_with_their_chunks() {
     config.chunk_bytes = 100;
     with_server(config.clone(), async |client| {
         faults.add(fault(Operation::Delete, "/wal/", When::Nth(0), Effect::Refuse));
-        let (key, topic) = begun(client, 40).await;
+        let (key, topic) = begin_recording(client, 40).await;
         eventually("only the open segment is left", async || logged(folder.path()).len() <= 1).await;
         assert_eq!(faults.lift(), 1);
         act(client, "sequence_delete", json!({"name": "run"})).await.unwrap();
@@ -241,7 +241,7 @@ fn chunks_are_recorded_in_order() {
     config.store_timeout = Duration::from_secs(60);
     faults.add(fault(Operation::Put, "chunk-00000-0000000", When::Always, Effect::Stall));
     let keys = crash_after(config.clone(), async |client| {
-        let keys = begun(client, 12).await;
+        let keys = begin_recording(client, 12).await;
         let stored =
             |name: &str| files(&folder.path().join("bucket")).iter().any(|file| file.ends_with(name));
         eventually("later ones are in the store", async || stored("chunk-00000-0000002.parquet")).await;
@@ -261,7 +261,7 @@ fn check_reads_it() {
     let faults = bucket(folder.path());
     let config = bucket_config(folder.path(), &faults);
     faults.add(fault(Operation::Put, "chunk-", When::Always, Effect::Refuse));
-    crash_after(config.clone(), async |client| begun(client, 8).await);
+    crash_after(config.clone(), async |client| begin_recording(client, 8).await);
     let check = || {
         Runtime::new().unwrap().block_on(async {
             let store = Maintenance::open(config.clone()).await.unwrap();
@@ -294,7 +294,7 @@ fn rests_of_a_complete_topic_are_collected() {
     let mut config = bucket_config(folder.path(), &faults);
     faults.add(fault(Operation::Delete, "/wal/", When::Always, Effect::Refuse));
     crash_after(config.clone(), async |client| {
-        let keys = begun(client, 4).await;
+        let keys = begin_recording(client, 4).await;
         eventually("the put ends", async || {
             act(client, "topic_system_info", json!({"name": "run/t"})).await.is_ok()
         })

@@ -23,7 +23,7 @@ async fn create(client: &Client, name: &str, on_error: &str) -> String {
     act(client, "sequence_create", body).await.unwrap()["key"].as_str().unwrap().to_owned()
 }
 
-async fn heard(client: &Client, kind: &str) -> Value {
+async fn first_event(client: &Client, kind: &str) -> Value {
     let page = act(client, "event_list", json!({"kinds": [kind], "wait_ms": 10_000})).await.unwrap();
     page["events"][0].clone()
 }
@@ -35,7 +35,7 @@ async fn a_vanished_writer_that_wanted_deletion_leaves_nothing() {
     let key = create(&client, "run", "delete").await;
     let topic = create_topic(&client, "run/t", &key).await;
     put(&client, "run/t", &topic, &[rows(&[1], 1)]).await.unwrap();
-    let event = heard(&client, "sequence_deleted").await;
+    let event = first_event(&client, "sequence_deleted").await;
     assert!(event["detail"]["message"].as_str().unwrap().contains("silent"), "{event}");
     for _ in 0..100 {
         if files(folder.path()).is_empty() {
@@ -64,7 +64,7 @@ async fn a_vanished_writer_that_wanted_a_report_leaves_its_rows() {
         std::mem::forget(put);
     })
     .await;
-    heard(&client, "sequence_ended").await;
+    first_event(&client, "sequence_ended").await;
     assert_eq!(get(&client, "run/t").await, [(1, 1), (2, 0)]);
     let found = act(&client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
     assert_eq!((&found["is_locked"], &found["chunks_number"]), (&json!(true), &json!(1)));

@@ -5,15 +5,15 @@ const LABEL: &[u8] = br#","record_crc32":"#;
 
 /// The state of a record's checksum.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Seal {
-    Whole,
-    Broken,
+pub enum Checksum {
+    Valid,
+    Invalid,
     /// The record has no checksum.
     Missing,
 }
 
 /// Adds the checksum to a JSON object that has members.
-pub fn seal(mut json: Vec<u8>) -> Vec<u8> {
+pub fn add_checksum(mut json: Vec<u8>) -> Vec<u8> {
     if json.pop_if(|last| *last == b'}').is_some() {
         let sum = crc32fast::hash(&json);
         json.extend_from_slice(LABEL);
@@ -24,12 +24,12 @@ pub fn seal(mut json: Vec<u8>) -> Vec<u8> {
 }
 
 /// Verifies the checksum.
-pub fn check(json: &[u8]) -> Seal {
+pub fn check(json: &[u8]) -> Checksum {
     let Some(at) = json.windows(LABEL.len()).rposition(|window| window == LABEL) else {
-        return Seal::Missing;
+        return Checksum::Missing;
     };
     // The same number in the same notation.
-    if seal([&json[..at], b"}"].concat()) == json { Seal::Whole } else { Seal::Broken }
+    if add_checksum([&json[..at], b"}"].concat()) == json { Checksum::Valid } else { Checksum::Invalid }
 }
 
 #[cfg(test)]
@@ -38,15 +38,16 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        let sealed = seal(br#"{"format_version":1,"chunks":[{"bytes":3,"crc32":77,"rows":5}]}"#.to_vec());
-        assert_eq!(check(&sealed), Seal::Whole);
-        let value: serde_json::Value = serde_json::from_slice(&sealed).expect("JSON");
+        let protected =
+            add_checksum(br#"{"format_version":1,"chunks":[{"bytes":3,"crc32":77,"rows":5}]}"#.to_vec());
+        assert_eq!(check(&protected), Checksum::Valid);
+        let value: serde_json::Value = serde_json::from_slice(&protected).expect("JSON");
         assert_eq!(value["format_version"], 1);
-        for at in 0..sealed.len() * 8 {
-            let mut flipped = sealed.clone();
+        for at in 0..protected.len() * 8 {
+            let mut flipped = protected.clone();
             flipped[at / 8] ^= 1 << (at % 8);
-            assert_ne!(check(&flipped), Seal::Whole, "{}", String::from_utf8_lossy(&flipped));
+            assert_ne!(check(&flipped), Checksum::Valid, "{}", String::from_utf8_lossy(&flipped));
         }
-        assert_eq!(check(br#"{"chunks":[{"bytes":3,"crc32":77,"rows":5}]}"#), Seal::Missing);
+        assert_eq!(check(br#"{"chunks":[{"bytes":3,"crc32":77,"rows":5}]}"#), Checksum::Missing);
     }
 }

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_rows_are_taken_out_of_ranges() {
+    fn known_rows_are_subtracted_from_ranges() {
         let all = [0..10, 20..30];
         assert_eq!(without(&all, [].into_iter()), all);
         assert_eq!(without(&all, [0..10, 22..25].into_iter()), [20..22, 25..30]);

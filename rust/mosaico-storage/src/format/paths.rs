@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_told_apart() {
+    fn other_files_are_recognised() {
         let sequence = SequencePaths(SequenceId::generate());
         let topic = sequence.topic(TopicId::generate());
         let id = ChunkId { epoch: 2, index: 70_000 };

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::format::checksum::{self, Seal, seal};
+use crate::format::checksum::{self, Checksum, add_checksum};
 use crate::format::damage::DamageRecord;
 use crate::format::record_kind::{CheckRule, RecordKind};
 use crate::format::records::{
@@ -35,15 +35,15 @@ macro_rules! records {
         })*
 
         /// Checks a record of a kind as `mosaicod check` does.
-        pub fn verify(kind: RecordKind, bytes: &[u8]) -> Result<Seal, FormatError> {
+        pub fn verify(kind: RecordKind, bytes: &[u8]) -> Result<Checksum, FormatError> {
             match (kind.spec().check, kind) {
-                (CheckRule::Earlier, _) => Ok(Seal::Whole),
+                (CheckRule::Earlier, _) => Ok(Checksum::Valid),
                 // Only the presence of the record counts, even if it is damaged.
                 (CheckRule::Version, _) => match check_version(kind, bytes) {
                     Err(error @ FormatError::Newer { .. }) => Err(error),
-                    _ => Ok(Seal::Whole),
+                    _ => Ok(Checksum::Valid),
                 },
-                $((CheckRule::Content, RecordKind::$kind) => read::<$record>(bytes).map(|(_, seal)| seal),)*
+                $((CheckRule::Content, RecordKind::$kind) => read::<$record>(bytes).map(|(_, checksum)| checksum),)*
             }
         }
     };
@@ -102,9 +102,9 @@ struct Envelope<'a, T> {
 
 /// Checks whether this program can read the version of a record of a kind, using only the parts that no
 /// version changes. Returns the state of its checksum.
-pub fn check_version(kind: RecordKind, bytes: &[u8]) -> Result<Seal, FormatError> {
-    let seal = checksum::check(bytes);
-    if seal == Seal::Broken {
+pub fn check_version(kind: RecordKind, bytes: &[u8]) -> Result<Checksum, FormatError> {
+    let found = checksum::check(bytes);
+    if found == Checksum::Invalid {
         return Err(FormatError::Damaged("the record does not have its checksum".to_owned()));
     }
     let known = kind.version();
@@ -113,16 +113,16 @@ pub fn check_version(kind: RecordKind, bytes: &[u8]) -> Result<Seal, FormatError
             Err(FormatError::Damaged("the record has format version 0, which there never was".to_owned()))
         }
         Ok(Version { format_version: found }) if found > known => Err(FormatError::Newer { found, known }),
-        Ok(_) => Ok(seal),
+        Ok(_) => Ok(found),
         Err(e) => Err(FormatError::Damaged(format!("the record cannot be read: {e}"))),
     }
 }
 
 /// Reads a record that is intact and of a version that this program knows.
-pub fn read<T: Record>(bytes: &[u8]) -> Result<(T, Seal), FormatError> {
-    let seal = check_version(T::KIND, bytes)?;
+pub fn read<T: Record>(bytes: &[u8]) -> Result<(T, Checksum), FormatError> {
+    let checksum = check_version(T::KIND, bytes)?;
     match serde_json::from_slice(bytes) {
-        Ok(record) => Ok((record, seal)),
+        Ok(record) => Ok((record, checksum)),
         Err(e) => Err(FormatError::Damaged(format!("the record cannot be read: {e}"))),
     }
 }
@@ -135,7 +135,7 @@ pub fn parse<T: Record>(path: &Path, bytes: &[u8]) -> Result<T> {
 /// Serializes a record with its version and checksum.
 pub fn write<T: Record>(record: &T) -> Result<Vec<u8>> {
     let envelope = Envelope { format_version: T::VERSION, record };
-    serde_json::to_vec(&envelope).map(seal).map_err(|e| Error::internal("encoding a record", e))
+    serde_json::to_vec(&envelope).map(add_checksum).map_err(|e| Error::internal("encoding a record", e))
 }
 
 #[cfg(test)]
@@ -144,8 +144,8 @@ mod tests {
 
     use super::*;
 
-    fn sealed(value: &Value) -> Vec<u8> {
-        seal(serde_json::to_vec(value).unwrap())
+    fn with_checksum(value: &Value) -> Vec<u8> {
+        add_checksum(serde_json::to_vec(value).unwrap())
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
         let record = EndedRecord { ended_ns: 7 };
         let bytes = write(&record).unwrap();
         assert!(bytes.starts_with(br#"{"format_version":1,"ended_ns":7,"record_crc32":"#), "{bytes:?}");
-        assert_eq!(read::<EndedRecord>(&bytes), Ok((record, Seal::Whole)));
+        assert_eq!(read::<EndedRecord>(&bytes), Ok((record, Checksum::Valid)));
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         for fields in [json!({}), json!({"ended_ns": {"other": "shape"}}), json!({"ended_ns": 1})] {
             let mut fields = fields;
             fields["format_version"] = json!(7);
-            assert_eq!(read::<EndedRecord>(&sealed(&fields)), Err(error.clone()), "{fields}");
+            assert_eq!(read::<EndedRecord>(&with_checksum(&fields)), Err(error.clone()), "{fields}");
             // Also if that version has no checksum.
             assert_eq!(read::<EndedRecord>(&serde_json::to_vec(&fields).unwrap()), Err(error.clone()));
         }
@@ -187,7 +187,7 @@ mod tests {
     fn without_a_version_a_record_is_damaged() {
         for fields in [json!({"ended_ns": 1}), json!({"format_version": 0, "ended_ns": 1})] {
             assert!(
-                matches!(read::<EndedRecord>(&sealed(&fields)), Err(FormatError::Damaged(_))),
+                matches!(read::<EndedRecord>(&with_checksum(&fields)), Err(FormatError::Damaged(_))),
                 "{fields}"
             );
         }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn every_kind_refuses_a_newer_version() {
         for kind in RecordKind::ALL {
-            let newer = sealed(&json!({"format_version": kind.version() + 1}));
+            let newer = with_checksum(&json!({"format_version": kind.version() + 1}));
             let error = FormatError::Newer { found: kind.version() + 1, known: kind.version() };
             assert_eq!(check_version(*kind, &newer), Err(error.clone()), "{kind:?}");
             if kind.spec().check != CheckRule::Earlier {

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_without_a_value_are_told() {
+    fn columns_without_a_value_are_reported() {
         let times: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
         let some: ArrayRef = Arc::new(Float64Array::from(vec![None, Some(1.0)]));
         let none: ArrayRef = Arc::new(Float64Array::from(vec![None, None]));

@@ -12,7 +12,7 @@ pub struct TopicState {
     pub chunks: Vec<ChunkRecord>,
     pub resumed: u32,
     pub damage: Vec<DamagedSegment>,
-    pub parts: Vec<EpochRecord>,
+    pub epochs: Vec<EpochRecord>,
     /// The number of rows of an upload that ended and is not yet committed.
     pub uploaded: Option<u64>,
 }

@@ -43,12 +43,12 @@ impl Deadline {
 
     async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         match timeout(self.limit, work).await {
-            Ok(done) => done.map_err(|e| self.told(e)),
+            Ok(done) => done.map_err(|e| self.map_error(e)),
             Err(_) => Err(Unavailable(None).into()),
         }
     }
 
-    fn told(&self, error: Error) -> Error {
+    fn map_error(&self, error: Error) -> Error {
         match error {
             Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::Precondition { .. } => error,
             Error::Generic { ref source, .. } if source.is::<OwnershipLost>() => error,
@@ -189,7 +189,7 @@ fn in_time<T: Send + 'static>(
     async_stream::stream! {
         loop {
             match timeout(deadline.limit, items.next()).await {
-                Ok(Some(item)) => yield item.map_err(|e| deadline.told(e)),
+                Ok(Some(item)) => yield item.map_err(|e| deadline.map_error(e)),
                 Ok(None) => break,
                 Err(_) => {
                     yield Err(Unavailable(None).into());

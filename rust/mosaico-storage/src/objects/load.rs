@@ -240,7 +240,7 @@ struct TopicRecords {
     schema: Option<Vec<u8>>,
     resumed: u32,
     damage: Vec<DamagedSegment>,
-    parts: BTreeMap<u32, EpochRecord>,
+    epochs: BTreeMap<u32, EpochRecord>,
     uploaded: Option<u64>,
     chunks: BTreeMap<ChunkId, ChunkRecord>,
 }
@@ -278,8 +278,8 @@ impl SequenceRecords {
                 topic.damage = parse::<DamageRecord>(path, bytes)?.segments;
             }
             (RecordKind::Epoch, Some(topic)) => {
-                let part: EpochRecord = parse(path, bytes)?;
-                topic.parts.insert(part.epoch, part);
+                let epoch: EpochRecord = parse(path, bytes)?;
+                topic.epochs.insert(epoch.epoch, epoch);
             }
             (RecordKind::Uploaded, Some(topic)) => {
                 topic.uploaded = Some(parse::<UploadedRecord>(path, bytes)?.rows);
@@ -332,7 +332,7 @@ impl TopicRecords {
     }
 
     fn state(self) -> Option<TopicState> {
-        let Self { commit, created, schema, resumed, damage, parts, uploaded, chunks } = self;
+        let Self { commit, created, schema, resumed, damage, epochs, uploaded, chunks } = self;
         if let Some(commit) = commit {
             return Some(TopicState {
                 record: commit.topic,
@@ -341,7 +341,7 @@ impl TopicRecords {
                 chunks: commit.chunks,
                 resumed,
                 damage,
-                parts: Vec::new(),
+                epochs: Vec::new(),
                 uploaded: None,
             });
         }
@@ -352,7 +352,7 @@ impl TopicRecords {
             chunks: chunks.into_values().collect(),
             resumed,
             damage,
-            parts: parts.into_values().collect(),
+            epochs: epochs.into_values().collect(),
             uploaded,
         })
     }

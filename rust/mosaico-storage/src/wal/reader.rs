@@ -33,7 +33,7 @@ impl BatchReader {
     }
 
     /// Resumes at `offset`, where a frame starts; `end` is the length of the readable part.
-    pub fn go_on(&mut self, offset: u64, end: u64) -> Result<(), LogError> {
+    pub fn resume_at(&mut self, offset: u64, end: u64) -> Result<(), LogError> {
         if offset != self.offset {
             self.input.seek(SeekFrom::Start(offset)).map_err(|e| self.file(e))?;
         }

@@ -160,7 +160,7 @@ pub fn rows_of(batch: &RecordBatch, row_start: u64) -> Result<Option<SegmentRows
 /// Writes a complete segment to a file that no reader knows yet; returns its end. The topic has `row_start`
 /// rows before it, and each frame has the number of rows before it.
 pub fn write_new(file: &Path, schema: &Schema, row_start: u64, frames: &[(u64, Frame)]) -> Result<u64> {
-    let failed = |e: io::Error| Error::internal("writing the ingest log", e);
+    let failed = |e: io::Error| Error::internal("writing the WAL", e);
     match std::fs::remove_file(file) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
         _ => {}
@@ -185,7 +185,7 @@ pub fn cut(
     schema: &Schema,
     limit: u64,
 ) -> Result<(u64, SegmentRows)> {
-    let doing = "cutting the ingest log";
+    let doing = "truncating the WAL";
     let file = File::open(from).map_err(|e| Error::internal(doing, e))?;
     let mut reader = BatchReader::new(file, end, name).map_err(|e| e.into_error(doing))?;
     let (mut frames, mut kept): (Vec<(u64, Frame)>, Option<SegmentRows>) = (Vec::new(), None);
@@ -219,7 +219,7 @@ pub fn read_sorted(
     sorted: bool,
     piece_bytes: usize,
 ) -> Result<SortedBatches> {
-    let failed = |e: LogError| e.into_error("reading the ingest log");
+    let failed = |e: LogError| e.into_error("reading the WAL");
     let mut reader = BatchReader::new(file, end, name).map_err(failed)?;
     let batches = std::iter::from_fn(move || {
         let batch = match reader.next()? {

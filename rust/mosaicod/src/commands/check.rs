@@ -16,9 +16,8 @@ pub(super) async fn run(args: &CheckArgs) -> Result<u8, Error> {
     let repaired = found.problems.iter().filter(|problem| problem.repaired).count();
     let read = if args.deep { "read" } else { "not read; --deep does" };
     let mut text = format!(
-        "{shown}: {} sequences, {} topics, {} chunks ({read}) with {} rows, {} rows in the log, {} in the \
-         store's log, {} files that no \
-         record names; {} problems, {repaired} repaired; {} rows lost",
+        "{shown}: {} sequences, {} topics, {} chunks ({read}) with {} rows, {} rows in the WAL, {} in the \
+         replicated WAL, {} unreferenced files; {} problems, {repaired} repaired; {} rows lost",
         found.sequences,
         found.topics,
         found.chunks,

@@ -19,11 +19,11 @@ pub(super) async fn run(args: &ImportArgs) -> Result<u8, Error> {
     let options = ImportOptions { source, assume_finalized: args.assume_finalized, mapping };
     let store = Maintenance::create(config).await?;
     let found = store.import(&options, &output::progress("import")).await?;
-    let code = output::report(args.output.json, &found, &told(&shown, &found), &found.problems)?;
+    let code = output::report(args.output.json, &found, &summary(&shown, &found), &found.problems)?;
     Ok(code.max(u8::from(!found.undecided.is_empty())))
 }
 
-fn told(store: &str, found: &Imported) -> String {
+fn summary(store: &str, found: &Imported) -> String {
     let mut text = format!(
         "{store}: {} sequences with {} topics and {} rows imported, {} are there already, {} problems",
         found.sequences.len(),

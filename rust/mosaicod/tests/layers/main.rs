@@ -1,5 +1,5 @@
 //! The structure of the workspace, read from its sources: which crate may know which, which floor of a crate lies on
-//! which, and no circle of files anywhere. Whoever adds an import that climbs is stopped here.
+//! which, and no circle of files anywhere. An import that climbs fails here.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

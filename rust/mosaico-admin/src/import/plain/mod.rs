@@ -22,7 +22,7 @@ pub(super) use plan::plan;
 /// # Errors
 /// [`Error::Startup`] if the mapping cannot be used, or names missing files.
 pub fn plan_import(source: &StoreLocation, mapping: &Mapping) -> Result<ImportPlan> {
-    Ok(plan(folder(source)?, mapping)?.told())
+    Ok(plan(folder(source)?, mapping)?.preview())
 }
 
 /// The folder of the files.

@@ -223,7 +223,7 @@ impl Plan {
     }
 
     /// The preview of the plan.
-    pub(crate) fn told(self) -> ImportPlan {
+    pub(crate) fn preview(self) -> ImportPlan {
         let topic = |topic: Topic| PlannedTopic {
             name: topic.path.to_string(),
             ontology_tag: topic.ontology.tag.to_string(),

@@ -6,7 +6,7 @@ use proptest::sample::Index;
 use super::super::record::write;
 use super::super::records::{ChunkRecord, DeletedRecord, EndedRecord, SequenceRecord, TopicRecord};
 use super::*;
-use crate::format::checksum::seal;
+use crate::format::checksum::add_checksum;
 use crate::format::paths::LoggedRows;
 
 const TOPICS: usize = 3;
@@ -265,7 +265,7 @@ impl History {
             }
             Step::Newer(index) => {
                 if let Some(path) = self.record(index) {
-                    let newer = seal(br#"{"format_version":99,"chunks":"elsewhere"}"#.to_vec());
+                    let newer = add_checksum(br#"{"format_version":99,"chunks":"elsewhere"}"#.to_vec());
                     self.put(path.clone(), newer);
                     self.damaged.insert(path);
                 }
@@ -275,7 +275,7 @@ impl History {
                     Some(topic) => self.topic(*topic).folder(),
                     None => SequencePaths(self.id).folder(),
                 };
-                self.put(folder.join("grants.json"), seal(br#"{"format_version":1,"x":1}"#.to_vec()));
+                self.put(folder.join("grants.json"), add_checksum(br#"{"format_version":1,"x":1}"#.to_vec()));
             }
             Step::Foreign(topic) => {
                 let path = self.topic(*topic).folder().join("notes.txt");
