@@ -62,7 +62,7 @@ def test_report(daemon: Daemon, remote: MosaicoClient) -> None:
     assert not sequence_of(remote, "s").is_locked
     assert topic_of(remote, "s", "t").is_locked
     (note,) = remote.list_sequence_notify("s")
-    assert "silent" in note.message
+    assert "no heartbeat" in note.message
     remote.sequence_delete("s")
     assert remote.list_sequences() == []
 

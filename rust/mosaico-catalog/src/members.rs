@@ -122,7 +122,7 @@ impl Catalog {
 
     /// Whether a sequence has intents that are not reconciled; `Some(true)`: intents of another live daemon,
     /// which reconciles them itself.
-    pub async fn announced(&self, sequence: SequenceId, us: &str) -> Result<Option<bool>> {
+    pub async fn other_intents(&self, sequence: SequenceId, us: &str) -> Result<Option<bool>> {
         let text = format!(
             "SELECT count(*) AS all_of_them, \
              count(*) FILTER (WHERE p.daemon <> ? AND d.seen_at > now() - {NODE_TIMEOUT}) AS theirs \

@@ -12,9 +12,10 @@
 //! 2. `access`: exclusive and shared access to a store. `reconcile`: reconciles catalog and store, under the
 //!    lock of a sequence.
 //! 3. `ingest`: put → WAL → acknowledgement → chunk → commit; recovery; hand-over between daemons.
-//! 4. `read`, `lifecycle` (creation to removal of sequences).
-//! 5. `query`, `maintenance` (compaction, rebuilds).
-//! 6. `background`: work without a caller. `startup`: opening and ending an engine.
+//! 4. `coordinator`: what a cluster changes. `state` declares the trait, so that all layers can call it.
+//! 5. `read`, `lifecycle` (creation to removal of sequences).
+//! 6. `query`, `maintenance` (compaction, rebuilds).
+//! 7. `background`: work without a caller. `startup`: opening and ending an engine.
 
 // This crate is internal to the workspace: its functions are documented, most fields are named and typed to
 // be clear.
@@ -22,6 +23,7 @@
 
 pub mod access;
 pub mod background;
+pub mod coordinator;
 pub mod ingest;
 pub mod lifecycle;
 pub mod maintenance;

@@ -13,8 +13,6 @@ use mosaico_types::{OntologyTag, SequenceName, SerializationFormat, TopicLocator
 use mosaico_wire::event::OnError;
 use serde_json::{Value, json};
 
-use crate::ingest::commit::commit;
-use crate::ingest::handover::check_complete;
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Engine;
 use crate::state::guards::{check_key, check_open, check_unlocked};
@@ -80,11 +78,7 @@ pub async fn finalize_sequence(core: &Engine, name: &SequenceName, key: &str) ->
     check_open(&sequence)?;
     core.writers.record_activity(id);
     let mut topics = core.catalog.topics(id).await?;
-    if core.cluster.is_some() {
-        for topic in topics.iter_mut().filter(|topic| topic.committed_ns.is_none()) {
-            commit_uploaded(core, topic).await?;
-        }
-    }
+    core.coordinator.commit_uploaded(core, &mut topics).await?;
     if let Some(open) = topics.iter().find(|topic| topic.committed_ns.is_none()) {
         return Err(Error::TopicUnlocked(open.locator.to_string()));
     }
@@ -93,16 +87,6 @@ pub async fn finalize_sequence(core: &Engine, name: &SequenceName, key: &str) ->
     let change = core.catalog.begin(id).await?;
     core.store.create_json(&SequencePaths(id).finalized(), &record).await?;
     core.catalog.sequence_finalized(change, id, record.finalized_ns).await
-}
-
-/// Commits a topic whose upload ended while other daemons still had rows of it in their WALs.
-async fn commit_uploaded(core: &Engine, topic: &mut TopicRow) -> Result<()> {
-    let parts = core.catalog.epochs(topic.id).await?;
-    let ended = parts.last().is_some_and(|last| last.row_end.is_some());
-    let Some(schema) = topic.schema.clone().filter(|_| ended) else { return Ok(()) };
-    check_complete(core, topic).await?;
-    topic.committed_ns = Some(commit(core, topic, schema).await?);
-    Ok(())
 }
 
 /// Removes an unlocked sequence with all its content; interrupts open puts. Checks `key` if given.

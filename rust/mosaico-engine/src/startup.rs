@@ -11,9 +11,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::store_access::StoreAccess;
 use crate::background;
+use crate::coordinator::single_node::SingleNode;
 use crate::ingest::recovery::recover;
 use crate::maintenance::rebuild;
-use crate::reconcile::sequence_lock::is_leader;
 use crate::state::config::Config;
 use crate::state::engine::Engine;
 use crate::state::event_archive::EventArchive;
@@ -21,6 +21,7 @@ use crate::state::footer_cache::FooterCache;
 use crate::state::layers::Layers;
 use crate::state::membership::Cluster;
 use crate::state::queue::Queue;
+use crate::state::writer_activity::Writers;
 
 /// Recovers the state that an earlier process left in a store, and starts background work. The returned file
 /// is the lock of the store: the caller keeps it until the engine has ended.
@@ -44,14 +45,17 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
         layers: Layers::open(store.clone(), session.clone()).await?,
         store,
         catalog,
-        cluster: session.zip(config.shared.clone()).map(|(session, address)| Cluster::new(session, address)),
+        coordinator: match session.zip(config.shared.clone()) {
+            Some((session, address)) => Box::new(Cluster::new(session, address)),
+            None => Box::new(SingleNode),
+        },
         log: folder.join(LOG),
         live: Arc::default(),
         footers: FooterCache::new(config.footer_cache_bytes),
         creations: Default::default(),
         locks: Default::default(),
         queue: Queue::default(),
-        writers: Default::default(),
+        writers: Writers::new(Arc::clone(&config.clock)),
         archive,
         chunk_jobs: Semaphore::new(config.chunk_jobs),
         upload_jobs: Semaphore::new(config.upload_jobs),
@@ -65,9 +69,7 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
         config,
     });
     recover(&core).await?;
-    if let Some(cluster) = &core.cluster {
-        cluster.join(&core.catalog).await?;
-    }
+    core.coordinator.join(&core).await?;
     drop(starting);
     background::start(&core);
     background::cluster::start(&core);
@@ -83,15 +85,13 @@ pub async fn shutdown(core: &Engine) {
     core.tasks.close();
     core.tasks.wait().await;
     if core.check_owner().is_ok()
-        && let Err(error) = core.archive.store_pending(is_leader(core)).await
+        && let Err(error) = core.archive.store_pending(core.coordinator.is_leader()).await
     {
         tracing::warn!(error = %error.detail(), "the last events stay in the catalog and are stored after the next start");
     }
     if let Err(error) = core.store.quiet().await {
         tracing::warn!(error = %error.detail(), "writes to the store are cancelled");
     }
-    if let Some(cluster) = &core.cluster {
-        cluster.leave().await;
-    }
+    core.coordinator.leave().await;
     core.catalog.close().await;
 }

@@ -29,6 +29,7 @@ mod server;
 mod service;
 
 pub use http::Monitor;
+pub use mosaico_engine::state::clock::ManualClock;
 pub use mosaico_engine::state::config::Config;
 pub use mosaico_storage::error::{Error, Failure, Result};
 pub use mosaico_storage::format::durability::{Acknowledge, WalPlacement};

@@ -59,7 +59,7 @@ impl PeerPool {
 async fn recorders(core: &Engine, topics: &[&TopicRow]) -> Result<HashMap<TopicId, String>> {
     let open = topics.iter().filter(|topic| topic.committed_ns.is_none());
     let open: Vec<TopicId> = open.map(|topic| topic.id).collect();
-    match &core.cluster {
+    match core.coordinator.membership() {
         Some(cluster) if !open.is_empty() => core.catalog.recorders(&open, cluster.id()).await,
         _ => Ok(HashMap::new()),
     }

@@ -7,7 +7,6 @@ use mosaico_storage::error::Result;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::ingest::handover;
-use crate::reconcile::sequence_lock::is_leader;
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
@@ -25,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts the periodic work of a daemon in a cluster.
 pub fn start(core: &Arc<Engine>) {
-    if core.cluster.is_none() {
+    if core.coordinator.membership().is_none() {
         return;
     }
     let [first, second, third, fourth] = std::array::from_fn(|_| Arc::clone(core));
@@ -36,7 +35,7 @@ pub fn start(core: &Arc<Engine>) {
 }
 
 async fn send_heartbeats(core: &Engine) {
-    let Some(cluster) = &core.cluster else { return };
+    let Some(cluster) = core.coordinator.membership() else { return };
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -70,7 +69,7 @@ async fn clean_up(core: &Arc<Engine>) {
 }
 
 async fn watch_topics(core: &Arc<Engine>) {
-    if let Some(cluster) = &core.cluster {
+    if let Some(cluster) = core.coordinator.membership() {
         loop {
             sleep(LOOK).await;
             if let Err(error) = handover::follow_others(core, cluster).await {
@@ -81,7 +80,7 @@ async fn watch_topics(core: &Arc<Engine>) {
 }
 
 async fn find_left_behind(core: &Arc<Engine>) -> Result<()> {
-    if !is_leader(core).await? {
+    if !core.coordinator.is_leader().await? {
         return Ok(());
     }
     for id in core.catalog.left_behind().await? {

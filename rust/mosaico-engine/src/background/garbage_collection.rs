@@ -15,7 +15,7 @@ use crate::state::engine::Engine;
 
 /// Deletes the unreferenced files of all sequences.
 pub async fn collect(core: &Arc<Engine>) -> Result<()> {
-    let now = SystemTime::now();
+    let now = core.config.clock.wall();
     for sequence in core.store.sequences().await? {
         if core.stopping.is_cancelled() {
             return Ok(());
@@ -39,7 +39,7 @@ async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Res
         pending: pending.collect(),
         sequence: core.catalog.sequence_by_id(id).await?.is_some(),
         topics: core.catalog.topic_ids(id).await?,
-        is_shared: core.cluster.is_some(),
+        is_shared: core.coordinator.is_shared(),
     };
     let (files, references) = core.store.sequence_files(id).await?;
     let mut is_outdated = false;

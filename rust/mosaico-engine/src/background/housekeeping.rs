@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::worker::take;
 use super::writer_expiry;
+use crate::state::clock::{Clock, Ticks};
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
 
@@ -36,8 +36,9 @@ async fn keep_storing_events(core: &Engine) {
 }
 
 async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
-    let mut writers = every(core.config.writer_timeout.unwrap_or(Duration::MAX) / 4);
-    let mut orphans = every(core.config.orphan_grace);
+    let clock = core.config.clock.as_ref();
+    let mut writers = every(clock, core.config.writer_timeout.unwrap_or(Duration::MAX) / 4);
+    let mut orphans = every(clock, core.config.orphan_grace);
     loop {
         select! {
             job = inbox.recv() => match job {
@@ -47,8 +48,8 @@ async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
             () = core.catalog.pending_intents.added() => {
                 core.catalog.pending_intents.all().into_iter().for_each(|id| take(core, Job::Reconcile(id)));
             }
-            _ = orphans.tick() => take(core, Job::Orphans),
-            _ = writers.tick(), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {
+            () = orphans.tick(clock) => take(core, Job::Orphans),
+            () = writers.tick(clock), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {
                 Ok(gone) => gone.into_iter().for_each(|id| take(core, Job::ExpireWriter(id))),
                 Err(error) => tracing::warn!(error = %error.detail(), "cannot look for silent writers now"),
             },
@@ -56,12 +57,10 @@ async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
     }
 }
 
-/// The first tick is not at startup, when other work is due. Missed ticks are skipped.
-fn every(period: Duration) -> Interval {
+/// The first tick is not at startup, when other work is due.
+fn every(clock: &dyn Clock, period: Duration) -> Ticks {
     const SHORTEST: Duration = Duration::from_millis(10);
     const LONGEST: Duration = Duration::from_secs(3600);
     const FIRST: Duration = Duration::from_secs(60);
-    let mut ticks = interval_at(Instant::now() + period.min(FIRST), period.clamp(SHORTEST, LONGEST));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+    Ticks::new(clock, period.min(FIRST), period.clamp(SHORTEST, LONGEST))
 }

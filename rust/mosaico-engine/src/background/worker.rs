@@ -42,9 +42,9 @@ async fn run(job: Job, core: &Arc<Engine>) -> Result<()> {
         }
         Job::ExpireWriter(sequence) => writer_expiry::end(core, sequence).await,
         Job::TrimWal(sequence, topic) => replicated_wal::trim(core, sequence, topic).await,
-        Job::Orphans if !sequence_lock::is_leader(core).await? => Ok(()),
+        Job::Orphans if !core.coordinator.is_leader().await? => Ok(()),
         Job::Orphans => garbage_collection::collect(core).await,
-        Job::StoreEvents => core.archive.store_pending(sequence_lock::is_leader(core)).await,
+        Job::StoreEvents => core.archive.store_pending(core.coordinator.is_leader()).await,
     }
 }
 

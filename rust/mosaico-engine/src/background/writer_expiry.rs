@@ -14,10 +14,9 @@ use serde_json::json;
 use tokio::select;
 
 use crate::ingest::commit::commit;
-use crate::ingest::handover::{adopt, check_complete};
 use crate::lifecycle;
 use crate::reconcile::sequence_lock;
-use crate::state::engine::Engine;
+use crate::state::engine::{Adopted, Engine};
 use crate::state::guards::check_open;
 
 /// Sequences whose writers have expired.
@@ -30,12 +29,8 @@ pub async fn silent(core: &Engine) -> Result<Vec<SequenceId>> {
             core.writers.record_activity(id);
         }
     }
-    if core.cluster.is_some() {
-        core.catalog.record_heartbeats(&core.writers.inactivity()).await?;
-        if !sequence_lock::is_leader(core).await? {
-            return Ok(Vec::new());
-        }
-        core.catalog.record_all_heartbeats(true).await?;
+    if !core.coordinator.share_activity(core).await? {
+        return Ok(Vec::new());
     }
     let mut gone = Vec::new();
     for id in open {
@@ -57,10 +52,7 @@ async fn silence(core: &Engine, sequence: SequenceId) -> Result<Option<Silence>>
     if core.live.of_sequence(sequence).iter().any(|topic| topic.is_written()) {
         return Ok(None);
     }
-    let lasting = match &core.cluster {
-        None => core.writers.silence(sequence),
-        Some(_) => core.catalog.time_since_heartbeat(sequence).await?,
-    };
+    let lasting = core.coordinator.writer_silence(core, sequence).await?;
     let too_long = core.config.writer_timeout.is_some_and(|timeout| lasting >= timeout);
     Ok(Some(Silence { lasting, too_long }))
 }
@@ -75,20 +67,10 @@ pub async fn end(core: &Engine, id: SequenceId) -> Result<()> {
     if sequence.deleting || check_open(&sequence).is_err() {
         return Ok(());
     }
-    let mut uploaded = false;
-    if let Some(cluster) = &core.cluster {
-        for topic in core.catalog.topics(id).await?.iter().filter(|topic| topic.committed_ns.is_none()) {
-            adopt(core, cluster, topic).await?;
-            if let Err(error) = check_complete(core, topic).await {
-                // The daemon that has the rows stores them once it is back; until then the sequence stays as
-                // it is.
-                tracing::warn!(sequence = %sequence.name, error = %error.detail(), "a sequence without a writer waits for rows");
-                return Ok(());
-            }
-            uploaded |=
-                core.catalog.epochs(topic.id).await?.last().is_some_and(|last| last.row_end.is_some());
-        }
-    }
+    // Until a daemon that does not run has stored its rows, the sequence stays as it is.
+    let Adopted::All { uploaded } = core.coordinator.adopt_topics(core, &sequence).await? else {
+        return Ok(());
+    };
     let silence = lasting.as_secs();
     let text = format!("the writer sent no heartbeat for {silence} s and is considered dead");
     match sequence.on_error {

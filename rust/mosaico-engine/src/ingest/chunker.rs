@@ -14,10 +14,9 @@ use mosaico_types::id::TopicId;
 use tokio::select;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::handover::{is_superseded, yield_to_successor};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{ActiveTopic, Segment};
-use crate::state::engine::Engine;
+use crate::state::engine::{ChunkCommit, Engine};
 use crate::state::queue::Job;
 
 /// Writes a closed segment as a chunk.
@@ -62,9 +61,7 @@ async fn permit<'a>(
 async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result<Made> {
     // Two kinds of permits: a slow store, or one that is slow for some requests, does not keep the processors
     // idle.
-    if let Some(cluster) = &core.cluster {
-        yield_to_successor(core, cluster, topic).await?;
-    }
+    core.coordinator.before_chunk(core, topic).await?;
     let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(Made::Done) };
     let Some(segment) = topic.segment(index) else { return Ok(Made::Done) };
     let begun = Instant::now();
@@ -101,7 +98,7 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
     let paths = SequencePaths(topic.row.sequence_id).topic(topic.id());
     core.store.publish(&scratch, &paths.chunk(index)).await?;
     drop(storing);
-    if core.cluster.is_some() || core.config.replicates_wal() {
+    if core.coordinator.is_shared() || core.config.replicates_wal() {
         // Chunks are recorded in order, so the rows that are not in chunks are the topic's last rows, and a
         // daemon that takes the topic over can resume there.
         select! {
@@ -111,23 +108,19 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
         }
     }
     let sequence = topic.row.sequence_id;
-    let mut change = None;
-    let mut held = None;
-    if core.cluster.is_some() {
-        held = select! {
+    let mut sequence_lock = None;
+    if core.coordinator.is_shared() {
+        sequence_lock = select! {
             lock = sequence_lock::lock(core, sequence) => Some(lock?),
             // The task that deletes the topic holds the lock and waits for this job.
             () = topic.cancel.cancelled() => return Ok(Made::Done),
         };
-        if core.catalog.topic_by_id(topic.id()).await?.is_none_or(|row| row.deleting) {
-            return Ok(Made::Done);
-        }
-        let epochs = core.catalog.epochs(topic.id()).await?;
-        if is_superseded(&epochs, index, segment.row_end()) {
-            return Ok(Made::Again);
-        }
-        change = Some(core.catalog.begin(sequence).await?);
     }
+    let change = match core.coordinator.before_chunk_commit(core, topic, index, segment).await? {
+        ChunkCommit::Allowed(change) => change,
+        ChunkCommit::Deleted => return Ok(Made::Done),
+        ChunkCommit::Superseded => return Ok(Made::Again),
+    };
     let chunk_commit_lock = select! {
         chunk_commit_lock = topic.chunk_commit_lock.read() => chunk_commit_lock,
         () = topic.cancel.cancelled() => return Ok(Made::Done),
@@ -137,7 +130,7 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
     // Catalog first: a reader lists the segments first and skips chunks whose rows it saw in a segment.
     topic.segment_flushed(index);
     drop(chunk_commit_lock);
-    drop(held);
+    drop(sequence_lock);
     if core.config.replicates_wal() {
         core.queue.enqueue(Job::TrimWal(sequence, topic.id()));
     }

@@ -23,7 +23,7 @@ pub async fn commit(core: &Engine, row: &TopicRow, schema: Vec<u8>) -> Result<i6
     let change = core.catalog.begin(row.sequence_id).await?;
     core.store.create_json(&paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await?;
-    if core.cluster.is_some() || core.config.replicates_wal() {
+    if core.coordinator.is_shared() || core.config.replicates_wal() {
         core.queue.enqueue(Job::TrimWal(row.sequence_id, row.id));
     }
     Ok(record.committed_ns)

@@ -19,7 +19,6 @@ use mosaico_storage::format::records::{EpochRecord, UploadedRecord};
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::PutCommand;
-use mosaico_wire::metadata::RemoteRows;
 
 use super::replicated_wal::{catch_up, end_of_epochs};
 use crate::reconcile;
@@ -30,7 +29,7 @@ use crate::state::queue::Job;
 
 /// Acquires the writer epoch of a put; the caller holds the lock of the sequence. An epoch of another daemon
 /// ends after the rows whose acknowledgement the writer received, and after those that are in chunks.
-pub async fn enter(
+pub async fn acquire_epoch(
     core: &Engine,
     cluster: &Cluster,
     row: &TopicRow,
@@ -207,21 +206,6 @@ pub async fn check_complete(core: &Engine, row: &TopicRow) -> Result<()> {
         Some(Missing { daemon, rows }) => Err(at_other_daemon(core, &row.locator, daemon, *rows).await?),
         None => Ok(()),
     }
-}
-
-/// Rows of a topic that cannot be read here, and the daemons that have them.
-pub async fn remote_rows(core: &Engine, row: &TopicRow) -> Result<Vec<RemoteRows>> {
-    let (Some(cluster), None) = (&core.cluster, row.committed_ns) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for Missing { daemon, rows } in missing_rows(core, row).await? {
-        // This daemon reads its own WAL itself.
-        if daemon != cluster.id() {
-            let known = core.catalog.daemon(&daemon).await?;
-            let (daemon, running) = known.map_or((daemon, false), |known| (known.address, known.alive));
-            found.push(RemoteRows { daemon, rows, running });
-        }
-    }
-    Ok(found)
 }
 
 async fn at_other_daemon(

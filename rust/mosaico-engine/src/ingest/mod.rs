@@ -2,8 +2,9 @@
 //!
 //! [`put::PutSession`] appends to the WAL and acknowledges; [`chunker`] writes closed segments as chunks;
 //! [`commit`] completes a topic. [`recovery`] resumes with the WAL that an earlier process left, [`salvage`]
-//! with the valid frames of damaged segments, and [`quarantine`] keeps a copy of those. [`replicated_wal`] is
-//! the WAL in the bucket, [`handover`] the protocol by which daemons agree on the one that appends.
+//! with the valid frames of damaged segments, and [`quarantine`] keeps a copy of those. `wal_sink` appends to the
+//! WAL of a put; [`replicated_wal`] reads the one in the bucket, by the plan of [`wal_plan`]. [`handover`] is
+//! the protocol by which daemons agree on the one that appends.
 
 pub mod chunker;
 pub mod commit;
@@ -13,3 +14,5 @@ pub mod quarantine;
 pub mod recovery;
 pub mod replicated_wal;
 pub mod salvage;
+pub mod wal_plan;
+mod wal_sink;

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use futures::{Stream, StreamExt};
 use mosaico_catalog::{EpochRow, TopicRow};
+use mosaico_storage::crash_points;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_file::check_schema;
 use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::format::paths::{LoggedRows, SequencePaths};
+use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::ResumedRecord;
 use mosaico_storage::format::schema::{parse_schema_message, same_shape, stored_schema};
 use mosaico_storage::wal::frame::{Frame, SegmentRows};
-use mosaico_storage::wal::segment::SegmentWriter;
-use mosaico_storage::{crash_points, trace};
 use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::ipc::schema_message;
@@ -27,8 +26,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
 use super::commit::commit;
-use super::handover::{self, earlier_are_stored, uploaded};
-use super::replicated_wal::{self, catch_up, last_of_epoch};
+use super::handover::{earlier_are_stored, uploaded};
+use super::replicated_wal::catch_up;
+use super::wal_plan::last_of_epoch;
+use super::wal_sink::{self, WalSink};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{self, ActiveTopic, WriterGuard};
 use crate::state::engine::Engine;
@@ -67,17 +68,8 @@ impl Group {
     }
 }
 
-/// The open segment's file. The blocking thread owns it during a sync.
-#[derive(Debug)]
-struct OpenSegment {
-    index: ChunkId,
-    writer: SegmentWriter,
-    /// Number of groups appended so far.
-    groups: u32,
-}
-
-/// The segment, its new end, and the appended rows, frames and bytes.
-type Synced = (Option<OpenSegment>, Result<u64>, SegmentRows, (u64, u64));
+/// The log, the end of its segment, and the appended rows, frames and bytes.
+type Synced = (Box<dyn WalSink>, Result<u64>, SegmentRows, (u64, u64));
 
 /// An open put.
 #[derive(Debug)]
@@ -87,8 +79,10 @@ pub struct PutSession {
     writer: WriterGuard,
     /// Make shutdown and removal of the topic wait for the put.
     _tokens: [TaskTrackerToken; 2],
-    schema: Frame,
-    segment: Option<OpenSegment>,
+    /// `None` while a task appends to it.
+    wal: Option<Box<dyn WalSink>>,
+    /// The segment that the next rows extend.
+    segment: Option<ChunkId>,
     next_index: ChunkId,
     /// The writer epoch of this put, if several daemons may share the store.
     epoch: Option<u32>,
@@ -126,10 +120,7 @@ pub async fn begin(
         save_resumed(core, &row, times).await?;
     }
     // The epoch precedes the schema: readers wait for the schema and then know which daemon has the rows.
-    let epoch = match &core.cluster {
-        Some(cluster) => Some(handover::enter(core, cluster, &row, command).await?),
-        None => None,
-    };
+    let epoch = core.coordinator.enter_topic(core, &row, command).await?;
     let stored = match &row.schema {
         None => {
             save_schema(core, &row, &schema_message(&stored)).await?;
@@ -177,9 +168,9 @@ pub async fn begin(
     Ok(PutSession {
         core: Arc::clone(core),
         _tokens: [core.tasks.token(), topic.tasks.token()],
+        wal: Some(wal_sink::open(core, &topic, Frame::schema(message))),
         topic,
         writer,
-        schema: Frame::schema(message),
         segment: None,
         next_index,
         epoch: epoch.map(|epoch| epoch.number),
@@ -260,7 +251,7 @@ impl PutSession {
         let received = self.receive(batches).await;
         self.core.writers.record_activity(self.topic.row.sequence_id);
         if let Some(segment) = self.segment.take() {
-            self.close(segment.index);
+            self.close(segment);
         }
         received?;
         let settled = self.topic.wait_below(1);
@@ -309,7 +300,7 @@ impl PutSession {
         // The pending batch: received, but the ingest budget had no room for it yet. The stream reads no
         // further batch until it has.
         let mut held: Option<PendingBatch> = None;
-        let mut syncing: Option<JoinHandle<Result<Synced>>> = None;
+        let mut syncing: Option<JoinHandle<Synced>> = None;
         let mut ended: Option<Result<()>> = None;
         let mut due = Instant::now();
         let (topic, core) = (Arc::clone(&self.topic), Arc::clone(&self.core));
@@ -385,12 +376,10 @@ impl PutSession {
         u32::try_from(incoming.frame.stored_bytes().min(all)).unwrap_or(u32::MAX)
     }
 
-    /// Passes a group to the store, if the WAL is replicated, and then to a blocking thread, which returns
-    /// the segment with the result.
-    async fn start_sync(&mut self, group: Group) -> Result<JoinHandle<Result<Synced>>> {
-        let mut segment = self.segment.take();
-        let index = match &segment {
-            Some(segment) => segment.index,
+    /// Appends a group to the WAL in a task, which owns the log and the permits meanwhile.
+    async fn start_sync(&mut self, group: Group) -> Result<JoinHandle<Synced>> {
+        let index = match self.segment {
+            Some(index) => index,
             None => {
                 self.wait_for_room().await?;
                 let index = self.next_index;
@@ -398,46 +387,16 @@ impl PutSession {
                 index
             }
         };
-        let (core, topic, schema) = (Arc::clone(&self.core), Arc::clone(&self.topic), self.schema.clone());
         let Group { frames, bytes, rows, permits } = group;
         let mut rows = rows.ok_or_else(|| Error::Internal("syncing an empty group".into()))?;
         rows.row_start = self.topic.durable().durable_rows;
+        let mut wal = self.wal.take().ok_or_else(|| Error::Internal("syncing two groups".into()))?;
+        self.segment = Some(index);
         let work = async move {
-            let doing = format!("writing the log of topic `{}`", topic.row.locator);
-            if core.config.replicates_wal() {
-                let logged =
-                    LoggedRows { segment: index, row_start: rows.row_start, row_end: rows.row_end() };
-                if let Err(error) = replicated_wal::write(&core, &topic.row, &schema, logged, &frames).await {
-                    return Ok((segment, Err(error), rows, (0, 0)));
-                }
-                crash_points::point();
-            }
-            let written = doing.clone();
-            let write = move || {
-                let mut append = || {
-                    let open = match segment.as_mut() {
-                        Some(open) => open,
-                        None => {
-                            let acknowledge = core.config.acknowledge;
-                            let writer = SegmentWriter::create(
-                                &topic.file(index),
-                                &schema,
-                                rows.row_start,
-                                acknowledge,
-                            )?;
-                            segment.insert(OpenSegment { index, writer, groups: 0 })
-                        }
-                    };
-                    open.groups += 1;
-                    open.writer.append(&frames)
-                };
-                let begun = Instant::now();
-                let result = append().map_err(|e: io::Error| Error::internal(written, e));
-                core.metrics.wal_sync.observe(begun.elapsed().as_secs_f64());
-                drop(permits);
-                (segment, result, rows, (frames.len() as u64, bytes))
-            };
-            trace::spawn_blocking(write).await.map_err(|e| Error::internal(doing, e))
+            let batches = frames.len() as u64;
+            let end = wal.append(index, rows, frames).await;
+            drop(permits);
+            (wal, end, rows, (batches, bytes))
         };
         Ok(tokio::spawn(work.in_current_span()))
     }
@@ -454,26 +413,26 @@ impl PutSession {
     }
 
     /// Handles a finished sync: acknowledges its rows, and closes the segment once it is large enough.
-    fn synced(&mut self, done: Result<Result<Synced>, tokio::task::JoinError>) -> Result<()> {
-        let doing = || format!("writing the log of topic `{}`", self.topic.row.locator);
-        let (segment, end, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))??;
-        let Some(segment) = segment else { return end.map(drop) };
+    fn synced(&mut self, done: Result<Synced, tokio::task::JoinError>) -> Result<()> {
+        let doing = || format!("writing the WAL of topic `{}`", self.topic.row.locator);
+        let (wal, end, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))?;
+        let Some(index) = self.segment else {
+            return Err(Error::Internal("acknowledging rows of no segment".into()));
+        };
         // The new owner of the bucket does not have rows that are on this disk only, so they must not be
         // acknowledged.
         self.core.check_owner()?;
-        let (index, groups) = (segment.index, segment.groups);
-        self.segment = Some(segment);
         let durable = self.topic.appended(index, end?, rows);
         self.core.metrics.acknowledged.add(batches, rows.rows, bytes);
         crash_points::point();
         self.acks.send_replace(durable);
         let full =
             |segment: active_topic::Segment| segment.rows.data_bytes >= self.core.config.chunk_bytes as u64;
-        let many = self.core.config.replicates_wal() && groups >= replicated_wal::GROUPS;
-        if many || self.topic.segment(index).is_some_and(full) {
+        if wal.is_full() || self.topic.segment(index).is_some_and(full) {
             self.segment = None;
             self.close(index);
         }
+        self.wal = Some(wal);
         Ok(())
     }
 

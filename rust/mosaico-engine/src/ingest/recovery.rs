@@ -22,7 +22,7 @@ use mosaico_storage::wal::segment::{Inspected, inspect_file, list_segments, read
 use mosaico_types::id::TopicId;
 
 use crate::ingest::{replicated_wal, salvage};
-use crate::reconcile::{self, sequence_lock};
+use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{ActiveTopic, Segment};
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
@@ -31,29 +31,7 @@ use crate::state::queue::Job;
 pub async fn recover(core: &Arc<Engine>) -> Result<()> {
     // Before everything else: a start that is refused changes nothing.
     check_versions(core).await?;
-    if let Some(cluster) = &core.cluster {
-        for id in core.catalog.pending().await? {
-            // Live daemons reconcile their own changes; the leader reconciles those of dead daemons in the
-            // background.
-            if core.catalog.announced(id, cluster.id()).await? == Some(false) {
-                drop(sequence_lock::lock(core, id).await?);
-            }
-        }
-        return recover_log(core).await;
-    }
-    for id in core.catalog.pending().await? {
-        // One damaged sequence must not prevent the start; the background retries.
-        if let Err(error) = reconcile::sequence(core, id).await {
-            tracing::error!(sequence = %id, error = %error.detail(), "a change of a sequence is not taken over");
-            core.catalog.pending_intents.add(id);
-        }
-    }
-    for id in core.catalog.deleting_sequences().await? {
-        reconcile::finish_sequence_removal(core, id).await?;
-    }
-    for topic in core.catalog.deleting_topics().await? {
-        reconcile::finish_topic_removal(core, topic.sequence_id, topic.id).await?;
-    }
+    core.coordinator.reconcile(core).await?;
     recover_log(core).await?;
     replicated_wal::recover(core).await
 }

@@ -209,7 +209,7 @@ impl Tail {
             let known = usize::try_from(row.saturating_sub(at)).unwrap_or(usize::MAX).min(batch.num_rows());
             row = row.max(at + batch.num_rows() as u64);
             let batch = batch.slice(known, batch.num_rows() - known);
-            if self.core.cluster.is_some() {
+            if self.core.coordinator.is_shared() {
                 self.note(index, row, times(&batch)?.values().iter().copied().max().unwrap_or(i64::MIN));
             }
             new.extend(in_order(picked(&batch, &self.wanted.select)?, piece_bytes)?);
@@ -257,7 +257,7 @@ impl Tail {
 
     /// Rows before the current segment that a previously unavailable daemon has stored.
     async fn late(&mut self, current: ChunkId) -> Result<Option<BatchStream>> {
-        if self.core.cluster.is_none() || self.looked.elapsed() < LATE {
+        if !self.core.coordinator.is_shared() || self.looked.elapsed() < LATE {
             return Ok(None);
         }
         self.looked = Instant::now();

@@ -16,7 +16,6 @@ use mosaico_types::TimeWindow;
 use super::chunk;
 use super::merge::{Source, merge};
 use super::request::{BatchStream, ReadRequest, picked, trimmed};
-use crate::ingest::handover::next_epoch;
 use crate::state::active_topic::{Segment, SegmentView};
 use crate::state::engine::Engine;
 
@@ -98,15 +97,10 @@ async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<(Vec<SegmentVie
     let live = core.live.get(topic.id);
     let mut views = live.map_or_else(|| Ok(Vec::new()), |live| live.views())?;
     let chunks = core.catalog.chunks(topic.id).await?;
-    if core.cluster.is_some() && !views.is_empty() {
-        // Rows that the writer sent again to another daemon may be in a chunk of that daemon. Epochs last: a chunk
-        // of a daemon in the list above has its epoch in this list. The chunker cuts the segments; a read
-        // only leaves their rows out.
-        let epochs = core.catalog.epochs(topic.id).await?;
-        for view in &mut views {
-            view.row_end = view.row_end.min(next_epoch(&epochs, view.index.epoch).unwrap_or(u64::MAX));
-        }
-    }
+    // Rows that the writer sent again to another daemon may be in a chunk of that daemon. Epochs last: a chunk of a
+    // daemon in the list above has its epoch then. The chunker truncates the segments; a read only leaves
+    // their rows out.
+    core.coordinator.limit_segments(core, topic, &mut views).await?;
     Ok((views, chunks))
 }
 

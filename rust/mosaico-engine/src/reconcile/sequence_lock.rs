@@ -26,7 +26,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep};
 
 use crate::reconcile;
-use crate::state::engine::Engine;
+use crate::state::engine::{Engine, Intent};
 
 /// How long [`lock`] waits for a change that another live daemon has begun. Longer than the membership takes
 /// to declare a daemon dead.
@@ -57,40 +57,31 @@ pub struct NameLock {
 /// Waits for the lock of a name. A caller that also needs a sequence lock acquires it after this one.
 pub async fn lock_name(core: &Engine, name: &SequenceName) -> Result<NameLock> {
     let here = core.creations.names.lock(name).await;
-    let everywhere = match &core.cluster {
-        Some(cluster) => Some(cluster.lock(&format!("name/{name}")).await?),
-        None => None,
-    };
+    let everywhere = core.coordinator.lock_name(name).await?;
     Ok(NameLock { _everywhere: everywhere, _here: here })
 }
 
 /// Waits for the lock of a sequence, and reconciles a change of it that failed earlier.
 pub async fn lock(core: &Engine, id: SequenceId) -> Result<SequenceLock> {
     let here = core.locks.lock(&id).await;
-    let Some(cluster) = &core.cluster else {
-        if core.catalog.pending_intents.contains(id) {
-            reconcile::sequence(core, id).await?;
-        }
-        return Ok(SequenceLock { _everywhere: None, _here: here });
-    };
     let begin = Instant::now();
     loop {
-        let turn = cluster.lock_sequence(id).await?;
-        match core.catalog.announced(id, cluster.id()).await? {
-            None => core.catalog.forget_intent(id),
-            Some(false) => reconcile::sequence(core, id).await?,
+        let everywhere = core.coordinator.lock_sequence(id).await?;
+        match core.coordinator.intent(core, id).await? {
+            Intent::None => {}
+            Intent::Abandoned => reconcile::sequence(core, id).await?,
             // Writes of that daemon may still reach the store. It waits for them before it reconciles; this
             // daemon cannot.
-            Some(true) if begin.elapsed() < TIMEOUT => {
-                drop(turn);
+            Intent::Theirs if begin.elapsed() < TIMEOUT => {
+                drop(everywhere);
                 sleep(PAUSE).await;
                 continue;
             }
-            Some(true) => {
+            Intent::Theirs => {
                 return Err(Error::StoreUnavailable("waiting for the change of another daemon".into()));
             }
         }
-        return Ok(SequenceLock { _everywhere: Some(turn), _here: here });
+        return Ok(SequenceLock { _everywhere: everywhere, _here: here });
     }
 }
 
@@ -123,13 +114,5 @@ pub async fn reconcile_name(core: &Engine, wanted: &SequenceName) -> Result<()> 
             reconcile::finish_sequence_removal(core, row.id).await
         }
         _ => Ok(()),
-    }
-}
-
-/// Whether this daemon is the leader, which runs singleton work.
-pub async fn is_leader(core: &Engine) -> Result<bool> {
-    match &core.cluster {
-        None => Ok(true),
-        Some(cluster) => cluster.is_leader().await,
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration of a server.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mosaico_catalog::{Database, FILE as CATALOG_FILE};
@@ -8,6 +9,8 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
 use mosaico_storage::objects::StoreOptions;
 use mosaico_storage::objects::location::StoreLocation;
+
+use super::clock::{Clock, SystemClock};
 
 const MIB: usize = 1 << 20;
 
@@ -75,6 +78,8 @@ pub struct Config {
     pub writer_timeout: Option<Duration>,
     /// Age from which unreferenced files are deleted.
     pub orphan_grace: Duration,
+    /// The time by which writers and files expire.
+    pub clock: Arc<dyn Clock>,
     /// Pause after the first failure of background work; it doubles with each further one, up to a limit.
     pub retry_pause: Duration,
     /// Minimum number of events that are kept; the oldest are dropped in groups.
@@ -117,6 +122,7 @@ impl Config {
             shutdown_grace: Duration::from_secs(5),
             writer_timeout: Some(Duration::from_secs(600)),
             orphan_grace: Duration::from_secs(3600),
+            clock: Arc::new(SystemClock::default()),
             retry_pause: Duration::from_secs(1),
             events_kept: 100_000,
             #[cfg(feature = "faults")]

@@ -1,21 +1,27 @@
 //! State that all calls of one server share.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mosaico_catalog::Catalog;
+use async_trait::async_trait;
+use mosaico_catalog::{Catalog, Change, EpochRow, LockGuard, SequenceRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::keyed_mutex::Locks;
 use mosaico_storage::objects::Store;
 use mosaico_types::SequenceName;
 use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_wire::command::PutCommand;
+use mosaico_wire::metadata::RemoteRows;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::active_topic::ActiveTopics;
+use super::active_topic::{ActiveTopic, ActiveTopics, Segment, SegmentView};
 use super::config::Config;
 use super::event_archive::EventArchive;
 use super::footer_cache::FooterCache;
@@ -33,8 +39,8 @@ pub struct Engine {
     pub metrics: Arc<Metrics>,
     pub store: Store,
     pub catalog: Catalog,
-    /// Other daemons on the same store, if there may be any.
-    pub cluster: Option<Cluster>,
+    /// What depends on whether other daemons serve the same store.
+    pub coordinator: Box<dyn Coordinator>,
     pub layers: Layers,
     /// Folder of the WAL.
     pub log: PathBuf,
@@ -105,4 +111,108 @@ pub struct Creations {
     /// Creations that began and were not answered with success. A start reconciles those of an earlier
     /// process.
     pub begun: Mutex<HashMap<SequenceId, SequenceName>>,
+}
+
+/// All that differs between a daemon that has its store alone and one in a cluster. The two implementations are
+/// in `coordinator`; the trait is here because the engine has one, and its methods take the engine.
+#[async_trait]
+pub trait Coordinator: Debug + Send + Sync {
+    /// Whether other daemons may serve the same store.
+    fn is_shared(&self) -> bool;
+
+    /// This daemon as a member of its cluster.
+    fn membership(&self) -> Option<&Cluster>;
+
+    /// Joins the cluster, once the engine has recovered.
+    async fn join(&self, core: &Engine) -> Result<()>;
+
+    /// Leaves the cluster, as the last step of a shutdown.
+    async fn leave(&self);
+
+    /// Whether this daemon is the leader, which runs singleton work.
+    async fn is_leader(&self) -> Result<bool>;
+
+    /// Waits until no other daemon creates a sequence of that name. See `reconcile::sequence_lock` for the lock
+    /// order.
+    async fn lock_name(&self, name: &SequenceName) -> Result<Option<LockGuard>>;
+
+    /// Waits until no other daemon changes the sequence.
+    async fn lock_sequence(&self, id: SequenceId) -> Result<Option<LockGuard>>;
+
+    /// The intent of a sequence; the caller holds its lock.
+    async fn intent(&self, core: &Engine, id: SequenceId) -> Result<Intent>;
+
+    /// Finishes what an earlier process began, before the engine reads the WAL and serves.
+    async fn reconcile(&self, core: &Engine) -> Result<()>;
+
+    /// Passes on the activity of this daemon's writers. Returns whether this daemon decides which writers have
+    /// expired.
+    async fn share_activity(&self, core: &Engine) -> Result<bool>;
+
+    /// How long the writer of a sequence has been inactive.
+    async fn writer_silence(&self, core: &Engine, id: SequenceId) -> Result<Duration>;
+
+    /// Collects the rows of a sequence whose writer has expired; the caller holds its lock.
+    async fn adopt_topics(&self, core: &Engine, sequence: &SequenceRow) -> Result<Adopted>;
+
+    /// Acquires the right to append to a topic; the caller holds the lock of its sequence.
+    async fn enter_topic(
+        &self,
+        core: &Engine,
+        topic: &TopicRow,
+        command: &PutCommand,
+    ) -> Result<Option<EpochRow>>;
+
+    /// Called before a segment is encoded: truncates rows that the writer sent again to another daemon.
+    async fn before_chunk(&self, core: &Engine, topic: &Arc<ActiveTopic>) -> Result<()>;
+
+    /// Called before a chunk is recorded, under the lock of its sequence if the store is shared.
+    async fn before_chunk_commit(
+        &self,
+        core: &Engine,
+        topic: &ActiveTopic,
+        id: ChunkId,
+        segment: Segment,
+    ) -> Result<ChunkCommit>;
+
+    /// Commits the topics whose upload ended while other daemons still had rows of them; the caller holds the
+    /// lock of the sequence.
+    async fn commit_uploaded(&self, core: &Engine, topics: &mut [TopicRow]) -> Result<()>;
+
+    /// Limits segments to the rows that count: the writer sent later ones again to another daemon.
+    async fn limit_segments(&self, core: &Engine, topic: &TopicRow, views: &mut [SegmentView]) -> Result<()>;
+
+    /// Rows of a topic that cannot be read here, and the daemons that have them.
+    async fn remote_rows(&self, core: &Engine, topic: &TopicRow) -> Result<Vec<RemoteRows>>;
+}
+
+/// A recorded change of a sequence that may be unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    None,
+    /// This daemon reconciles it.
+    Abandoned,
+    /// Another live daemon reconciles it.
+    Theirs,
+}
+
+/// The rows of a sequence without a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// All of them are here; `uploaded`: a writer ended the upload of a topic before it disappeared.
+    All { uploaded: bool },
+    /// Another daemon has rows, and stores them once it runs.
+    Waiting,
+}
+
+/// Whether a chunk may be recorded.
+#[derive(Debug)]
+#[must_use]
+pub enum ChunkCommit {
+    /// Yes; the intent ends when the chunk is in the catalog.
+    Allowed(Option<Change>),
+    /// The topic is deleted.
+    Deleted,
+    /// The segment has rows that belong to another daemon: truncate it and encode it again.
+    Superseded,
 }

@@ -38,12 +38,12 @@ impl Cluster {
     }
 
     /// Waits for the lock of a sequence.
-    pub async fn lock_sequence(&self, id: SequenceId) -> Result<LockGuard> {
+    pub async fn lock_row(&self, id: SequenceId) -> Result<LockGuard> {
         self.session.lock_sequence(id).await
     }
 
     /// Joins the cluster.
-    pub async fn join(&self, catalog: &Catalog) -> Result<()> {
+    pub async fn enter(&self, catalog: &Catalog) -> Result<()> {
         let alone = !catalog.has_others(self.id()).await?;
         // Without a running daemon, writers could not send heartbeats.
         catalog.record_all_heartbeats(!alone).await?;
@@ -56,12 +56,12 @@ impl Cluster {
     }
 
     /// Whether this daemon is the leader.
-    pub async fn is_leader(&self) -> Result<bool> {
+    pub async fn leads(&self) -> Result<bool> {
         self.session.lease(BACKGROUND).await
     }
 
     /// Leaves the cluster.
-    pub async fn leave(&self) {
+    pub async fn exit(&self) {
         if let Err(error) = self.session.leave().await {
             tracing::warn!(error = %error.detail(), "the other daemons notice later that this one is gone");
         }

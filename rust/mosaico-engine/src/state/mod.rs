@@ -3,6 +3,7 @@
 
 pub mod active_topic;
 pub mod chunk_reader;
+pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod engine;

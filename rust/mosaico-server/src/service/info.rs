@@ -6,7 +6,6 @@ use arrow::datatypes::{Fields, Schema};
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
 use mosaico_catalog::{SequenceRow, TopicRow};
-use mosaico_engine::ingest::handover;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
@@ -138,7 +137,7 @@ async fn extent(core: &Engine, topic: &TopicRow) -> Result<(u64, Option<(i64, i6
     let (stored, mut bounds) = (row.rows, row.bounds);
     let Some((durable, segments)) = live else { return Ok((stored, bounds)) };
     let mut durable = durable.saturating_sub(lost_rows(&row.damage));
-    if core.cluster.is_some() {
+    if core.coordinator.is_shared() {
         // Other daemons may have rows before or after those of this daemon.
         let chunks: HashSet<ChunkId> =
             core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.id).collect();
@@ -159,7 +158,7 @@ async fn endpoint(core: &Engine, topic: &TopicRow, window: TimeWindow) -> Result
         timestamp: bounds.map(|(min, max)| Bounds { min, max }),
         rows: Some(rows),
         resumed: (topic.resumed > 0).then_some(topic.resumed),
-        remote_rows: handover::remote_rows(core, topic).await?,
+        remote_rows: core.coordinator.remote_rows(core, topic).await?,
     };
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
     let ticket =

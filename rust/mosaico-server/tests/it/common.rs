@@ -44,6 +44,17 @@ pub(crate) fn config(folder: &Path) -> Config {
     config
 }
 
+/// Waits up to ten seconds until `check` is true.
+pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if check().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("never: {what}");
+}
+
 impl TestServer {
     pub(crate) async fn start(config: Config) -> Self {
         let server = Server::open(config).await.unwrap();

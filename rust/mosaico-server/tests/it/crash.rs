@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::*;
 use crate::model::{Model, work};
-use crate::replicated_wal::{bucket, bucket_config, eventually, logged, lose_disk};
+use crate::replicated_wal::{bucket, bucket_config, logged, lose_disk};
 use mosaico_server::Server;
 use tempfile::TempDir;
 use tokio::net::TcpListener;

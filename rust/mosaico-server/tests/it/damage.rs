@@ -8,7 +8,7 @@ use crate::common::*;
 use crate::crash::Process;
 use crate::database;
 use crate::replicated_wal::{
-    begin_recording, bucket, bucket_config, crash_after, eventually, expected, fault, logged, lose_disk,
+    begin_recording, bucket, bucket_config, crash_after, expected, fault, logged, lose_disk,
 };
 use crate::replicated_wal::{numbered, with_server};
 use futures::StreamExt;

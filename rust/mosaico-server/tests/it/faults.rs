@@ -51,16 +51,6 @@ fn unavailable<T: std::fmt::Debug>(result: Result<T, Status>) {
     assert!(is_unavailable(&status), "{status:?}");
 }
 
-async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    for _ in 0..400 {
-        if check().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("never: {what}");
-}
-
 /// Compares the server's state with the responses: now, after a restart, and after a restart without a
 /// catalog. Then removes everything that can be removed, and checks that no other files remain.
 async fn check(folder: &Path, server: TestServer, faults: &Faults, model: &Model) {

@@ -21,7 +21,7 @@ use crate::common::*;
 use crate::late_writes::Former;
 use crate::monitor::{ask, started};
 use crate::online::rebuild;
-use crate::replicated_wal::{bucket, eventually, expected, fault, numbered, unavailable};
+use crate::replicated_wal::{bucket, expected, fault, numbered, unavailable};
 
 /// A daemon that uses the bucket below `folder`; its state folder is `name`.
 pub(crate) fn owner(folder: &Path, name: &str, faults: &Faults) -> Config {

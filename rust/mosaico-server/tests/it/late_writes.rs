@@ -13,7 +13,7 @@ use tonic::Status;
 use crate::common::*;
 use crate::fencing::{by_force, is_lost, owner};
 use crate::online::rebuild;
-use crate::replicated_wal::{bucket, eventually, expected, fault, numbered};
+use crate::replicated_wal::{bucket, expected, fault, numbered};
 
 /// A daemon's responses about all sequences.
 async fn answers(client: &Client) -> Vec<(String, Vec<(i64, i64)>)> {

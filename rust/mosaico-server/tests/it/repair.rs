@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::*;
 use crate::database;
+use mosaico_server::ManualClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::Code;
@@ -25,16 +27,6 @@ fn break_store(folder: &Path) {
 
 fn restore_store(folder: &Path) {
     fs::rename(folder.join("tmp-away"), folder.join("tmp")).unwrap();
-}
-
-async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    for _ in 0..400 {
-        if check().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("never: {what}");
 }
 
 fn new_topic(locator: &str, key: &str) -> Value {
@@ -222,8 +214,12 @@ async fn orphans_are_removed_and_nothing_else_is() {
     fs::copy(topic_folder.join("chunk-00000-0000000.json"), &orphans[1]).unwrap();
     fs::copy(topic_folder.join("topic.json"), &orphans[3]).unwrap();
     let mut config = config(folder.path());
-    config.orphan_grace = Duration::from_millis(500);
+    let clock = Arc::new(ManualClock::default());
+    config.clock = Arc::<ManualClock>::clone(&clock);
+    let grace = config.orphan_grace;
     let server = TestServer::start(config).await;
+    clock.advance(grace - Duration::from_secs(1));
+    clock.advance(Duration::from_secs(2));
     eventually("orphans are gone", async || orphans.iter().all(|file| !file.exists())).await;
     assert!(foreign.iter().all(|file| file.exists()), "what others put there stays");
     for name in ["done/t", "open/t"] {

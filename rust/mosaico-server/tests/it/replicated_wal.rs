@@ -75,16 +75,6 @@ pub(crate) fn unavailable(status: &Status) -> bool {
     status.code() == Code::Unavailable && code == Some(ErrorCode::StoreUnavailable.as_str())
 }
 
-pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    for _ in 0..400 {
-        if check().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("never: {what}");
-}
-
 pub(crate) fn fault(operation: Operation, path: &str, when: When, effect: Effect) -> Fault {
     Fault { operation: Some(operation), path: path.to_owned(), when, effect }
 }

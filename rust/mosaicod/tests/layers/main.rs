@@ -65,6 +65,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             &["access"],
             &["reconcile"],
             &["ingest"],
+            &["coordinator"],
             &["read", "lifecycle"],
             &["query", "maintenance"],
             &["background"],

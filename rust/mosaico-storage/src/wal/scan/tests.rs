@@ -225,3 +225,13 @@ proptest! {
         let _ = scan(&bytes, "s");
     }
 }
+
+#[test]
+fn the_version_is_that_of_the_docs() {
+    let docs = include_str!("../../../../../docs/formats.md");
+    let version = crate::wal::frame::VERSION;
+    let row = format!(
+        "| WAL segment, WAL object | state folder; `wal/*.wal` of a topic in the store | {version} |"
+    );
+    assert!(docs.contains(&row), "{row}");
+}
