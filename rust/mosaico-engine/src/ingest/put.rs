@@ -4,19 +4,12 @@
 use std::io;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
 use futures::{Stream, StreamExt};
-use mosaico_catalog::{EpochRow, TopicRow};
 use mosaico_storage::crash_points;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_file::check_schema;
 use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::ResumedRecord;
-use mosaico_storage::format::schema::{parse_schema_message, same_shape, stored_schema};
 use mosaico_storage::wal::frame::{Frame, SegmentRows};
-use mosaico_types::{ErrorCode, TopicLocator, now_ns};
-use mosaico_wire::command::{PutAck, PutCommand};
+use mosaico_wire::command::PutAck;
 use mosaico_wire::ipc::schema_message;
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -27,13 +20,11 @@ use tracing::Instrument;
 
 use super::commit::commit;
 use super::handover::{earlier_are_stored, uploaded};
-use super::replicated_wal::catch_up;
-use super::wal_plan::last_of_epoch;
-use super::wal_sink::{self, WalSink};
+use super::wal_sink::WalSink;
 use crate::reconcile::sequence_lock;
-use crate::state::active_topic::{self, ActiveTopic, WriterGuard};
+use crate::state::active_topic::{self, ActiveTopic};
+use crate::state::active_topics::WriterGuard;
 use crate::state::engine::Engine;
-use crate::state::guards::{check_key, check_open};
 use crate::state::queue::Job;
 
 /// Bytes that a stream gathers at most while the disk is busy.
@@ -89,154 +80,20 @@ pub struct PutSession {
     acks: watch::Sender<PutAck>,
 }
 
-/// Checks that the command's key opens the topic for a put with `schema`, and acquires the topic's single
-/// writer.
-pub async fn begin(
-    core: &Arc<Engine>,
-    locator: &TopicLocator,
-    command: &PutCommand,
-    schema: &Schema,
-    acks: watch::Sender<PutAck>,
-) -> Result<PutSession> {
-    let stored = stored_schema(schema)?;
-    check_schema(&stored).map_err(|error| {
-        tracing::debug!(topic = %locator, %error, "a schema without a Parquet form");
-        let text = "the schema cannot be stored: a column has a type without a Parquet form";
-        Error::Refused(ErrorCode::BadSchema, text.into())
-    })?;
-    if command.resume.is_some() {
-        take_over(core, locator, &command.key).await?;
-    }
-    let (_lock, sequence) = sequence_lock::locked(core, &locator.sequence).await?;
-    let row = core.catalog.topic(locator).await?;
-    check_key(&row.key, &command.key, &locator.to_string())?;
-    if row.committed_ns.is_some() {
-        return Err(Error::TopicLocked(locator.to_string()));
-    }
-    check_open(&sequence)?;
-    core.live.check_recovered(&row)?;
-    core.writers.record_activity(sequence.id);
-    if let Some(times) = command.resume {
-        save_resumed(core, &row, times).await?;
-    }
-    // The epoch precedes the schema: readers wait for the schema and then know which daemon has the rows.
-    let epoch = core.coordinator.enter_topic(core, &row, command).await?;
-    let stored = match &row.schema {
-        None => {
-            save_schema(core, &row, &schema_message(&stored)).await?;
-            stored
-        }
-        Some(bytes) => {
-            let snapshot = parse_schema_message(bytes)?;
-            if !same_shape(&snapshot, &stored) {
-                return Err(Error::Refused(
-                    ErrorCode::BadSchema,
-                    schema_difference(locator, &snapshot, &stored),
-                ));
-            }
-            snapshot
-        }
-    };
-    let message = schema_message(&stored);
-    let (id, folder) = (row.id, core.wal_folder(row.id));
-    let create = || ActiveTopic::new(row, stored, folder, Default::default());
-    let writer = core.live.open(id, create).ok_or_else(|| Error::TopicBusy(locator.to_string()))?;
-    let topic = Arc::clone(writer.topic());
-    let next_index = match &epoch {
-        None => {
-            // Segments before chunks: a background job moves rows from segments to chunks.
-            let last_segment = topic.last_index();
-            let last_chunk = core.catalog.chunks(id).await?.last().map(|chunk| chunk.id);
-            let row = core.catalog.topic(locator).await?;
-            writer.settle(&row);
-            let last_damaged = row.damage.iter().map(|segment| segment.id).max();
-            match last_segment.max(last_chunk).max(last_damaged) {
-                Some(last) => last.next()?,
-                None => ChunkId::first(0),
-            }
-        }
-        Some(epoch) => {
-            core.catalog.epoch_used(id, epoch.number).await?;
-            catch_up(core, &topic, epoch).await?;
-            resume_epoch(core, &topic, epoch).await?
-        }
-    };
-    for index in topic.take_failed() {
-        core.queue.enqueue(Job::Chunk(id, index));
-    }
-    acks.send_replace(topic.durable());
-    Ok(PutSession {
-        core: Arc::clone(core),
-        _tokens: [core.tasks.token(), topic.tasks.token()],
-        wal: Some(wal_sink::open(core, &topic, Frame::schema(message))),
-        topic,
-        writer,
-        segment: None,
-        next_index,
-        epoch: epoch.map(|epoch| epoch.number),
-        acks,
-    })
-}
-
-/// Returns the next index of an epoch to which no other put appends, and corrects the durable counts.
-async fn resume_epoch(core: &Engine, topic: &ActiveTopic, epoch: &EpochRow) -> Result<ChunkId> {
-    // Segments before chunks, as above.
-    let segment = topic.last_of_epoch(epoch.number);
-    let chunks = core.catalog.chunks(topic.id()).await?;
-    let row = core.catalog.topic_by_id(topic.id()).await?;
-    let damage = row.map(|row| row.damage).unwrap_or_default();
-    let last = last_of_epoch(segment, &chunks, &damage, epoch.number);
-    let durable_bytes = chunks.iter().map(|chunk| chunk.data_bytes).sum::<u64>()
-        + topic.segments().iter().map(|segment| segment.rows.data_bytes).sum::<u64>();
-    let durable_rows = last.map_or(epoch.row_start, |(_, row_end)| row_end);
-    topic.set_durable(PutAck { durable_rows, durable_bytes });
-    match last {
-        Some((last, _)) => last.next(),
-        None => Ok(ChunkId::first(epoch.number)),
-    }
-}
-
-fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) -> String {
-    let text = |schema: &Schema| {
-        let fields = schema.fields().iter().map(|field| {
-            let null = if field.is_nullable() { "?" } else { "" };
-            format!("{}: {}{null}", field.name(), field.data_type())
-        });
-        fields.collect::<Vec<_>>().join(", ")
-    };
-    format!(
-        "the schema of topic `{locator}` was fixed by its first upload as [{}]; this stream has [{}]",
-        text(snapshot),
-        text(given)
-    )
-}
-
-/// Ends the stream that the writer's broken connection may have left open, and waits until it has released
-/// the topic.
-async fn take_over(core: &Engine, locator: &TopicLocator, key: &str) -> Result<()> {
-    let row = core.catalog.topic(locator).await?;
-    check_key(&row.key, key, &locator.to_string())?;
-    if let Some(topic) = core.live.get(row.id) {
-        topic.end_writer().await;
-    }
-    Ok(())
-}
-
-async fn save_resumed(core: &Engine, row: &TopicRow, times: u32) -> Result<()> {
-    let record = ResumedRecord { times, last_ns: now_ns() };
-    let change = core.catalog.begin(row.sequence_id).await?;
-    core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
-    core.catalog.topic_resumed(change, row.id, times).await
-}
-
-async fn save_schema(core: &Engine, row: &TopicRow, message: &[u8]) -> Result<()> {
-    let change = core.catalog.begin(row.sequence_id).await?;
-    let path = SequencePaths(row.sequence_id).topic(row.id).schema();
-    core.store.create(&path, message.to_vec().into()).await?;
-    core.catalog.topic_schema(change, row.id, message).await
-}
-
 impl PutSession {
+    /// A put that appends from segment `next_index` on, in the writer epoch `epoch`.
+    pub(super) fn new(
+        core: &Arc<Engine>,
+        writer: WriterGuard,
+        wal: Box<dyn WalSink>,
+        (next_index, epoch): (ChunkId, Option<u32>),
+        acks: watch::Sender<PutAck>,
+    ) -> Self {
+        let (core, topic) = (Arc::clone(core), Arc::clone(writer.topic()));
+        let _tokens = [core.tasks.token(), topic.tasks.token()];
+        Self { core, topic, writer, _tokens, wal: Some(wal), segment: None, next_index, epoch, acks }
+    }
+
     /// The topic, for validating batches.
     pub fn topic(&self) -> &Arc<active_topic::ActiveTopic> {
         &self.topic
@@ -274,7 +131,7 @@ impl PutSession {
     /// Receives batches and syncs them until the stream ends or is interrupted. Each batch passes through
     /// these states:
     ///
-    /// - pending (`held`): received, without a permit of the ingest budget. There is at most one, and the
+    /// - pending (`backpressured`): received, without a permit of the ingest budget. There is at most one, and the
     ///   stream reads no further batch meanwhile: this is the backpressure on the client.
     /// - group: has a permit and waits for the previous sync, and for `due`. A group that is full, or
     ///   followed by a pending batch or by the end of the stream, does not wait for `due`.
@@ -299,7 +156,7 @@ impl PutSession {
         let mut group = Group::default();
         // The pending batch: received, but the ingest budget had no room for it yet. The stream reads no
         // further batch until it has.
-        let mut held: Option<PendingBatch> = None;
+        let mut backpressured: Option<PendingBatch> = None;
         let mut syncing: Option<JoinHandle<Synced>> = None;
         let mut ended: Option<Result<()>> = None;
         let mut due = Instant::now();
@@ -307,7 +164,7 @@ impl PutSession {
         let replaced = self.writer.replaced();
         let group_bytes = GROUP_BYTES.min(core.config.chunk_bytes as u64);
         loop {
-            if let Some(incoming) = held.take() {
+            if let Some(incoming) = backpressured.take() {
                 let permits = self.permits(&incoming);
                 let budget = Arc::clone(&core.ingest_budget);
                 // Only a stream that owns no permits waits for those of others.
@@ -322,47 +179,47 @@ impl PutSession {
                 };
                 match permit {
                     Some(permit) => group.push(incoming, permit),
-                    None => held = Some(incoming),
+                    None => backpressured = Some(incoming),
                 }
             }
             let waits = syncing.is_none() && !group.frames.is_empty();
-            let full = group.bytes >= group_bytes || held.is_some() || ended.is_some();
+            let full = group.bytes >= group_bytes || backpressured.is_some() || ended.is_some();
             if waits && (full || Instant::now() >= due) {
                 due = Instant::now() + core.config.sync_interval;
                 syncing = Some(self.start_sync(std::mem::take(&mut group)).await?);
             }
             if let (None, Some(result)) = (&syncing, &ended)
                 && group.frames.is_empty()
-                && held.is_none()
+                && backpressured.is_none()
             {
                 return result.clone();
             }
-            let reading = ended.is_none() && held.is_none() && group.bytes < group_bytes;
+            let reading = ended.is_none() && backpressured.is_none() && group.bytes < group_bytes;
             select! {
                 biased;
                 () = topic.cancel.cancelled() => {
                     // The segment is about to be deleted. The running sync finishes first, so that nothing
                     // writes to it afterwards.
-                    if let Some(job) = syncing.take() { self.synced(job.await)?; }
+                    if let Some(job) = syncing.take() { self.on_sync_complete(job.await)?; }
                     return Err(Error::Deleted(topic.row.locator.to_string()));
                 }
                 done = async { syncing.as_mut().expect("guarded").await }, if syncing.is_some() => {
                     syncing = None;
-                    self.synced(done)?;
+                    self.on_sync_complete(done)?;
                 }
                 () = replaced.cancelled(), if ended.is_none() => {
-                    held = None;
+                    backpressured = None;
                     ended = Some(Err(Error::Replaced(topic.row.locator.to_string())));
                 }
                 () = core.stopping.cancelled(), if ended.is_none() => {
-                    held = None;
+                    backpressured = None;
                     ended = Some(Err(core.ended()));
                 }
                 () = tokio::time::sleep_until(due), if syncing.is_none() && !group.frames.is_empty() => {}
                 next = batches.next(), if reading => match next {
                     Some(Ok(incoming)) => {
                         core.metrics.ingress.add(1, incoming.rows.rows, incoming.frame.stored_bytes());
-                        held = Some(incoming);
+                        backpressured = Some(incoming);
                     }
                     Some(Err(error)) => ended = Some(Err(error)),
                     None => ended = Some(Ok(())),
@@ -413,7 +270,7 @@ impl PutSession {
     }
 
     /// Handles a finished sync: acknowledges its rows, and closes the segment once it is large enough.
-    fn synced(&mut self, done: Result<Synced, tokio::task::JoinError>) -> Result<()> {
+    fn on_sync_complete(&mut self, done: Result<Synced, tokio::task::JoinError>) -> Result<()> {
         let doing = || format!("writing the WAL of topic `{}`", self.topic.row.locator);
         let (wal, end, rows, (batches, bytes)) = done.map_err(|e| Error::internal(doing(), e))?;
         let Some(index) = self.segment else {

@@ -21,7 +21,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::active_topic::{ActiveTopic, ActiveTopics, Segment, SegmentView};
+use super::active_topic::{ActiveTopic, Segment, SegmentView};
+use super::active_topics::ActiveTopics;
 use super::config::Config;
 use super::event_archive::EventArchive;
 use super::footer_cache::FooterCache;

@@ -2,6 +2,7 @@
 //! layer above.
 
 pub mod active_topic;
+pub mod active_topics;
 pub mod chunk_reader;
 pub mod clock;
 pub mod config;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::common::*;
 use crate::database;
+use mosaico_admin::Maintenance;
 use mosaico_server::ManualClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -230,4 +231,35 @@ async fn orphans_are_removed_and_nothing_else_is() {
     }
     assert_eq!(files(folder.path()), before);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_keeps_what_the_catalog_names_and_the_records_do_not() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(folder.path());
+    config.chunk_bytes = 1;
+    let server = TestServer::start(config.clone()).await;
+    let key = create_sequence(&server.client, "run").await;
+    let topic = create_topic(&server.client, "run/t", &key).await;
+    let mut writer = Put::open(&server.client, "run/t", &topic, rows(&[0], 0).schema()).await;
+    writer.send(rows(&[1], 1)).await;
+    writer.durable(1).await;
+    let record =
+        async || files(folder.path()).into_iter().find(|file| file.ends_with("chunk-00000-0000000.json"));
+    eventually("the chunk is recorded", async || record().await.is_some()).await;
+    let record = folder.path().join(record().await.unwrap());
+    server.stop().await;
+    // No row waits in the WAL, which would keep the file too.
+    fs::remove_dir_all(folder.path().join("wal")).unwrap();
+    fs::remove_file(&record).unwrap();
+    let chunk = record.with_extension("parquet");
+    let collect = async || {
+        let store = Maintenance::open(config.clone()).await.unwrap();
+        store.gc(Duration::ZERO, false, &|_| ()).await.unwrap().files
+    };
+    assert_eq!(collect().await, 0);
+    assert!(chunk.exists(), "the catalog names it: a start reconciles the two first");
+    database::remove(folder.path());
+    assert_eq!(collect().await, 1);
+    assert!(!chunk.exists());
 }
