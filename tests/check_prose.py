@@ -41,7 +41,7 @@ _MACHINE = r"(?:answer|catalog|client|code|command|daemon|database|file|header|r
 EVERYWHERE = [
     # Terms of the glossary.
     Rule(r"catalogu\w*", "catalog", "a catalogue in Postgres", "a catalog in Postgres"),
-    Rule(r"(?:ingest|store(?:'s)?) log", "WAL, replicated WAL", "the WAL", "the write-ahead log"),
+    Rule(r"(?:ingest|store(?:'s)?) log", "WAL, replicated WAL", "the ingest log", "the write-ahead log"),
     Rule(r"log in the (?:store|bucket)", "replicated WAL", "read the log in the bucket", "read the WAL"),
     Rule(r"signs? of life", "heartbeat", "give a sign of life", "send a heartbeat"),
     Rule(r"taken for (?:gone|dead)", "considered dead", "It is taken for gone.", "It is considered dead."),

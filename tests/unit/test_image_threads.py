@@ -12,6 +12,8 @@ from PIL import Image as PillowImage
 
 from mosaicolabs.models.sensors import CompressedImage, Image, ImageFormat
 
+pytestmark = pytest.mark.alone  # another worker may have the processor that another thread needs
+
 PIXELS = np.random.default_rng(0).integers(0, 255, (1000, 1500, 3), np.uint8)
 PICTURE = PillowImage.fromarray(np.tile(PIXELS, (2, 2, 1)))
 SOME = 5
