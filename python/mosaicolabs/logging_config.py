@@ -6,6 +6,8 @@ import sys
 from rich.console import Console
 from rich.logging import RichHandler
 
+from mosaicolabs._printable import SafeConsole, printable
+
 ROOT_LOGGER_NAME = "mosaicolabs"
 
 RICH_AVAILABLE = True
@@ -48,13 +50,20 @@ def setup_sdk_logging(
     logger.info("logging of %s set to %s", ROOT_LOGGER_NAME, numeric_level)
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Messages may contain recorded text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _plain_handler() -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))
+    handler.setFormatter(_PrintableFormatter("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))
     return handler
 
 
 def _rich_handler(console: Console | None) -> logging.Handler:
-    handler = RichHandler(console=console or Console(stderr=True), show_path=False)
+    handler = RichHandler(console=console or SafeConsole(stderr=True), show_path=False)
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
     return handler

@@ -282,3 +282,19 @@ def test_demo_can_clean_up(tmp_path: Path) -> None:
 
     assert "325 of 325" in shown
     assert list(tmp_path.iterdir()) == []
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mEVIL"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_recorded_text_does_not_command_the_terminal(tmp_path: Path, *, as_json: bool) -> None:
+    with MosaicoClient.embedded(tmp_path) as client, client.sequence_create("run", {HOSTILE: HOSTILE}) as run:
+        topic = run.topic_create("note", {"m": HOSTILE}, String)
+        topic.push(ontology_obj=String(data=HOSTILE), message_timestamp_ns=START_NS)
+    for command in (["ls"], ["info", "run"], ["cat", "run"], ["events"]):
+        options = ["--store", tmp_path, *(["--json"] if as_json else [])]
+        shown = mosaico(*command, *options, TERM="xterm-256color")
+        assert "\x1b" not in shown, command
+        assert "\x07" not in shown, command
+    assert "EVIL" in mosaico("cat", "run", "--store", tmp_path)

@@ -14,6 +14,7 @@ from rich.table import Table
 from typing_extensions import Self
 
 from mosaicolabs import _native
+from mosaicolabs._printable import SafeConsole
 from mosaicolabs._streams.open import Window
 from mosaicolabs.helpers._format import count
 
@@ -32,7 +33,7 @@ class ProgressDisplay:
     """
 
     def __init__(self, render: Callable[[], RenderableType], console: Console | None = None) -> None:
-        console = console or Console(stderr=True)
+        console = console or SafeConsole(stderr=True)
         self._live: Live | None = None
         if console.is_terminal or console.is_jupyter:
             live = Live(

@@ -9,22 +9,31 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from mosaicolabs._printable import SafeConsole, printable
+
 _WIDTH_OF_A_PIPE = 200
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Prints text that may contain recorded data as one line."""
+    click.echo(printable(text).replace("\n", "\\n"), err=err)
+
+
 def print_json(document: Any) -> None:
-    """One JSON document per line."""
-    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    """One JSON document per line; unprintable characters as escapes of JSON."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    click.echo(printable(text, "\\u{:04x}"))
 
 
 def console() -> Console:
     """A console for results on stdout; wide enough not to wrap rows in a file."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+    return SafeConsole(highlight=False, soft_wrap=True, width=width)
 
 
 def error_console() -> Console:
     """A console for progress on stderr."""
-    return Console(stderr=True, highlight=False)
+    return SafeConsole(stderr=True, highlight=False)
 
 
 def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:

@@ -6,6 +6,8 @@ from typing import NoReturn
 
 import click
 
+from .output import echo
+
 DEBUG_ENV = "MOSAICO_DEBUG"
 
 
@@ -30,5 +32,5 @@ def run_command(command: click.Command, name: str, args: list[str] | None = None
 
 
 def _fail(name: str, reason: str, *, code: int) -> NoReturn:
-    click.echo(f"{name}: {' '.join(reason.split())}", err=True)
+    echo(f"{name}: {' '.join(reason.split())}", err=True)
     sys.exit(code)

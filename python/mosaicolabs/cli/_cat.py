@@ -6,7 +6,7 @@ from itertools import islice
 import click
 
 from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
-from mosaicolabs._terminal.output import print_json
+from mosaicolabs._terminal.output import echo, print_json
 from mosaicolabs.handlers import SequenceHandler
 
 from ._catalog import require_sequence
@@ -67,7 +67,7 @@ def cat(
                     print_json(message_json(topic, message, summarise_bytes=summarise_bytes))
                 else:
                     offset_s = (message.timestamp - origin_ns) / 1e9
-                    click.echo(f"{offset_s:+.6f}s {topic} {message_text(message)}")
+                    echo(f"{offset_s:+.6f}s {topic} {message_text(message)}")
 
 
 def _topic(handler: SequenceHandler, name: str) -> str:

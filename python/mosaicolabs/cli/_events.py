@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from mosaicolabs._terminal.options import Target, default_store, with_target
-from mosaicolabs._terminal.output import human_time, print_json
+from mosaicolabs._terminal.output import echo, human_time, print_json
 from mosaicolabs.comm import Event, EventKind
 
 
@@ -41,7 +41,7 @@ def events(
             if as_json:
                 print_json(_json(event))
             else:
-                click.echo(_line(event))
+                echo(_line(event))
 
 
 def _json(event: Event) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rosbags.typesys import Stores
 
+from mosaicolabs._printable import SafeConsole
 from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, TopicLevelErrorPolicy
 from mosaicolabs.ingest import FailedMessage, IngestResult, Messages, TopicPolicies, ingest
@@ -69,7 +69,7 @@ class RosbagInjector:
 
     def __init__(self, config: ROSInjectionConfig) -> None:
         self._config = config
-        self._console = Console(stderr=True)
+        self._console = SafeConsole(stderr=True)
         setup_sdk_logging(config.log_level, pretty=True, console=self._console)
 
     def run(self, client: MosaicoClient | None = None) -> IngestResult:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
+from mosaicolabs._printable import SafeConsole
 from mosaicolabs._streams.progress import ProgressDisplay
 
 from .loader import ROSLoader
@@ -26,7 +27,7 @@ class ProgressManager:
 
     def __init__(self, loader: ROSLoader, console: Console | None = None) -> None:
         self._loader = loader
-        self._console = console or Console(stderr=True)
+        self._console = console or SafeConsole(stderr=True)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -9,6 +9,7 @@ mod environment;
 mod file;
 mod mapping;
 mod memory;
+mod printable;
 mod settings;
 mod store;
 mod values;
@@ -23,6 +24,7 @@ use tracing_subscriber::EnvFilter;
 
 use args::{Command, LogFormat};
 use environment::Environment;
+use printable::printable;
 use settings::{Settings, Stop};
 
 /// Threads for file work. Each retains freed memory, so there are few.
@@ -60,7 +62,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn failed(error: &Error) -> u8 {
-    eprintln!("mosaicod: {}", error.detail());
+    eprintln!("mosaicod: {}", printable(&error.detail().to_string()));
     1
 }
 
@@ -73,7 +75,7 @@ fn stopped(stop: Stop) -> u8 {
             if error.print().is_ok() { code } else { 1 }
         }
         Stop::Refused(text) => {
-            eprintln!("mosaicod: {text}");
+            eprintln!("mosaicod: {}", printable(&text));
             2
         }
         Stop::Startup(error) => failed(&error),

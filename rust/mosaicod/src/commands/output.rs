@@ -8,6 +8,8 @@ use mosaico_server::Error;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::printable::printable;
+
 /// Pauses between two lines of progress: on a terminal, and in a log.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -49,9 +51,9 @@ pub(super) fn report<T: Serialize>(
     } else {
         for Problem { path, text, repaired } in problems {
             let mark = if *repaired { "repaired: " } else { "" };
-            writeln!(out, "{mark}{path}: {text}").map_err(failed)?;
+            writeln!(out, "{}", printable(&format!("{mark}{path}: {text}"))).map_err(failed)?;
         }
-        writeln!(out, "{text}").map_err(failed)?;
+        writeln!(out, "{}", printable(text)).map_err(failed)?;
     }
     Ok(u8::from(problems.iter().any(|problem| !problem.repaired)))
 }
