@@ -14,7 +14,15 @@ SOURCES = Path(__file__).parents[2] / "python"
 PACKAGE = "mosaicolabs"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("exceptions", "logging_config", "enum", "helpers", "_closing", "_printable", "_native"),  # know nothing of the others
+    (
+        "exceptions",
+        "logging_config",
+        "enum",
+        "helpers",
+        "_closing",
+        "_printable",
+        "_native",
+    ),  # know nothing of the others
     ("models",),  # data classes, queries
     ("_protocol",),  # what travels: actions, answers, addresses
     ("_streams",),  # opening, schemas, conversions, progress, ordered work
