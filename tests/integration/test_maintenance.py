@@ -124,7 +124,7 @@ def test_a_flipped_byte_in_any_file_is_found(store: Path) -> None:
                 assert found["lost_rows"] == 0
             file.write_bytes(whole)
         kinds.add(file.name.split("-")[0] + file.suffix)
-    assert {"sequence.json.json", "final.json.json", "topic.json.json", "schema.arrow.arrow"} <= kinds
+    assert {"sequence.json.json", "final.json.json", "topic.json.json", "schema.json.json"} <= kinds
     assert {"chunk.json", "chunk.parquet", "commit.json.json", "ended.json.json"} <= kinds
     assert report("check", store, "--deep")["problems"] == []
 
@@ -150,7 +150,7 @@ def test_records_of_topics_are_repaired_without_the_catalog(store: Path) -> None
     expected = all_answers(store)
     remove_catalog(store)
     topics = [file.parent for file in store.rglob("commit.json")]
-    for topic, name in zip(topics, ["commit.json", "topic.json", "schema.arrow"], strict=True):
+    for topic, name in zip(topics, ["commit.json", "topic.json", "schema.json"], strict=True):
         flip(topic / name, 40)
     for chunk in topics[1].glob("chunk-*.json"):
         chunk.unlink()

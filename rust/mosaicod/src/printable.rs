@@ -1,7 +1,5 @@
 //! Recorded text on a terminal: names and messages of others may contain characters that command it.
 
-use std::fmt::Write;
-
 /// The text with unprintable characters as escapes (`\u{1b}`): control characters but tab and line feed, and
 /// characters that reorder text, end a line or hide.
 pub(crate) fn printable(text: &str) -> String {
@@ -12,8 +10,7 @@ pub(crate) fn printable(text: &str) -> String {
             '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
         );
         if is_hidden || (character.is_control() && !matches!(character, '\t' | '\n')) {
-            // Writing to a string cannot fail.
-            drop(write!(shown, "{}", character.escape_unicode()));
+            shown.extend(character.escape_unicode());
         } else {
             shown.push(character);
         }

@@ -173,7 +173,7 @@ impl Check<'_> {
     async fn sequence(&mut self, id: SequenceId) -> Result<Option<SequenceState>> {
         let paths = SequencePaths(id);
         let mut looks = 0;
-        let (known, sizes, mut read) = loop {
+        let (known, sizes, read) = loop {
             let known = self.known(id).await?;
             if self.beside && known.as_ref().is_none_or(|known| known.finalized_ns.is_none()) {
                 self.found.in_progress += 1;
@@ -210,7 +210,6 @@ impl Check<'_> {
             self.unread.extend(sizes.keys().filter_map(|path| locate(path).topic));
             return Ok(None);
         }
-        read.compare_schemas(id, known.as_ref());
         let state = read.state(id, known.as_ref());
         self.records(&read, state.as_ref(), &paths).await?;
         let Some(state) = state else { return Ok(None) };

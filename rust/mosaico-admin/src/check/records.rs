@@ -12,9 +12,8 @@ use mosaico_storage::format::record::{FormatError, Record, read, verify};
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::records::{
     ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
-    SequenceRecord, TopicRecord, UploadedRecord,
+    SchemaRecord, SequenceRecord, TopicRecord, UploadedRecord,
 };
-use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_storage::format::state::{SequenceState, TopicState};
 use mosaico_storage::objects::Store;
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
@@ -69,8 +68,7 @@ impl Read {
         for path in paths {
             let located = locate(path);
             let kind = match located.file {
-                StoreFile::Record(kind, _) if located.sequence.is_some() => Some(kind),
-                StoreFile::Schema => None,
+                StoreFile::Record(kind, _) if located.sequence.is_some() => kind,
                 StoreFile::Chunk(_) => {
                     found.rows.insert(path.clone());
                     continue;
@@ -80,11 +78,7 @@ impl Read {
                 }
             };
             let Some(bytes) = store.get(path).await? else { continue };
-            let checked = match kind {
-                Some(kind) => check(kind, &bytes),
-                None => check_schema(&bytes),
-            };
-            match checked {
+            match check(kind, &bytes) {
                 Ok(()) => {}
                 Err(Wrong::Newer { found: version, known }) => {
                     let text = Error::newer("the record", version, known).to_string();
@@ -104,22 +98,6 @@ impl Read {
             !is_of_parts(path) || !complete.iter().any(|folder| path.prefix_matches(folder))
         });
         Ok(found)
-    }
-
-    /// Schemas have no checksum; this compares them with another record or the catalog.
-    pub(super) fn compare_schemas(&mut self, id: SequenceId, known: Option<&SequenceState>) {
-        let paths = SequencePaths(id);
-        for topic in self.topic_ids(&paths) {
-            let paths = paths.topic(topic);
-            let known = known.and_then(|known| known.topics.iter().find(|known| known.record.id == topic));
-            let told = self.get::<CommitRecord>(&paths.committed()).map(|commit| commit.schema);
-            let told = told.or_else(|| known.and_then(|known| known.schema.clone()));
-            let path = paths.schema();
-            if self.whole.get(&path).zip(told).is_some_and(|(found, told)| *found != told) {
-                self.whole.remove(&path);
-                self.damaged.insert(path, "the schema is not that of the topic".to_owned());
-            }
-        }
     }
 
     pub(super) fn has(&self, path: &Path) -> bool {
@@ -195,7 +173,7 @@ impl Read {
         let record = record
             .or_else(|| commit.as_ref().map(|commit| commit.topic.clone()))
             .or_else(|| known.map(|known| known.record.clone()))?;
-        let schema = self.whole.get(&paths.schema()).map(|bytes| bytes.to_vec());
+        let schema = self.get::<SchemaRecord>(&paths.schema()).map(|record| record.schema);
         let schema = schema
             .or_else(|| commit.as_ref().map(|commit| commit.schema.clone()))
             .or_else(|| known.and_then(|known| known.schema.clone()));
@@ -337,10 +315,4 @@ fn is_of_parts(path: &Path) -> bool {
 fn folder_of_complete(path: &Path) -> Option<Path> {
     let is_commit = matches!(locate(path).file, StoreFile::Record(RecordKind::Commit, _));
     is_commit.then(|| path.parts().take(path.parts().count() - 1).collect())
-}
-
-/// Schemas have neither version nor checksum.
-fn check_schema(bytes: &[u8]) -> Result<(), Wrong> {
-    let read = parse_schema_message(bytes);
-    read.map(drop).map_err(|_| Wrong::Damaged("the schema cannot be read".to_owned()))
 }

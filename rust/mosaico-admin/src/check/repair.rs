@@ -9,7 +9,7 @@ use mosaico_storage::format::damage::DamageRecord;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::record::write;
 use mosaico_storage::format::records::{
-    CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, UploadedRecord,
+    CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, SchemaRecord, UploadedRecord,
 };
 use mosaico_storage::format::state::SequenceState;
 use mosaico_storage::objects::Store;
@@ -59,7 +59,7 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
             files.insert(paths.uploaded(), write(&record)?);
         }
         let Some(schema) = &topic.schema else { continue };
-        files.insert(paths.schema(), schema.clone());
+        files.insert(paths.schema(), write(&SchemaRecord { schema: schema.clone() })?);
         if let Some(committed_ns) = topic.committed_ns {
             let (topic, schema, chunks) = (topic.record.clone(), schema.clone(), topic.chunks.clone());
             let record = CommitRecord { topic, schema, committed_ns, chunks };

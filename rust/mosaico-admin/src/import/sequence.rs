@@ -14,7 +14,7 @@ use mosaico_storage::format::chunk_file::ChunkLabel;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::{
-    ChunkRecord, CommitRecord, DeletedRecord, FinalRecord, SequenceRecord, TopicRecord,
+    ChunkRecord, CommitRecord, DeletedRecord, FinalRecord, SchemaRecord, SequenceRecord, TopicRecord,
 };
 use mosaico_storage::format::schema::{ColumnPresence, TIMESTAMP, TimeSpan, times};
 use mosaico_storage::format::state::{SequenceState, TopicState};
@@ -144,7 +144,7 @@ async fn write_topic(
     }
     let schema = schema_message(&schema);
     store.put_json(&paths.created(), &record).await?;
-    store.put(&paths.schema(), schema.clone()).await?;
+    store.put_json(&paths.schema(), &SchemaRecord { schema: schema.clone() }).await?;
     let commit = CommitRecord { topic: record, schema, committed_ns: now_ns(), chunks };
     store.put_json(&paths.committed(), &commit).await?;
     let CommitRecord { topic: record, schema, committed_ns, chunks, .. } = commit;

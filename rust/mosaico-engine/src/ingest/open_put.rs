@@ -8,7 +8,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_file::check_schema;
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::SequencePaths;
-use mosaico_storage::format::records::ResumedRecord;
+use mosaico_storage::format::records::{ResumedRecord, SchemaRecord};
 use mosaico_storage::format::schema::{parse_schema_message, same_shape, stored_schema};
 use mosaico_storage::wal::frame::Frame;
 use mosaico_types::{ErrorCode, TopicLocator, now_ns};
@@ -160,6 +160,6 @@ async fn save_resumed(core: &Engine, row: &TopicRow, times: u32) -> Result<()> {
 async fn save_schema(core: &Engine, row: &TopicRow, message: &[u8]) -> Result<()> {
     let change = core.catalog.begin(row.sequence_id).await?;
     let path = SequencePaths(row.sequence_id).topic(row.id).schema();
-    core.store.create(&path, message.to_vec().into()).await?;
+    core.store.create_json(&path, &SchemaRecord { schema: message.to_vec() }).await?;
     core.catalog.topic_schema(change, row.id, message).await
 }

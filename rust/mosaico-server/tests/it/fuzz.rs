@@ -274,7 +274,7 @@ fn damaged_files() {
     let whole = TempDir::new().unwrap();
     runtime.block_on(record_beside_a_log(whole.path()));
     let files = files(whole.path());
-    for kind in [".wal", "layers.json", "commit.json", "schema.arrow", ".parquet", "sequence.json"] {
+    for kind in [".wal", "layers.json", "commit.json", "schema.json", ".parquet", "sequence.json"] {
         assert!(files.iter().any(|file| file.ends_with(kind)), "no {kind}: {files:?}");
     }
     let cases = Config::default().cases.div_ceil(8);

@@ -107,7 +107,7 @@ fn a_call_that_fails_is_logged_once_with_its_cause() {
 
         let key = create_sequence(&client, "second").await;
         let topic = create_topic(&client, "second/t", &key).await;
-        refuse(&faults, Operation::Put, "schema.arrow", When::Always);
+        refuse(&faults, Operation::Put, "schema.json", When::Always);
         let text = refused(put(&client, "second/t", &topic, &[rows(&[1], 0)]).await, Code::Unavailable);
         assert!(!text.contains(CAUSE), "{text}");
         assert_eq!(take(CAUSE).len(), 1);

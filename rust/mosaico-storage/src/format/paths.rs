@@ -9,7 +9,7 @@
 //!                   deleted.json                           removal has begun
 //!                   notify/<id>.json                       notification
 //!                   topic/<topic id>/topic.json            creation
-//!                                    schema.arrow          schema snapshot, IPC message of the first put
+//!                                    schema.json           schema snapshot of the first put
 //!                                    chunk-<epoch>-<index>.parquet  rows, sorted by time
 //!                                    chunk-<epoch>-<index>.json     metadata of the chunk
 //!                                    resumed.json          the writer resumed after its connection broke
@@ -110,8 +110,6 @@ impl RecordKind {
 pub enum StoreFile {
     /// A record.
     Record(RecordKind, RecordKey),
-    /// The schema snapshot of a topic.
-    Schema,
     /// The rows of a chunk.
     Chunk(ChunkId),
     /// Rows of the replicated write-ahead log.
@@ -127,7 +125,7 @@ impl StoreFile {
     pub fn proves_use(self) -> bool {
         match self {
             Self::Record(kind, _) => kind.spec().proves_use,
-            Self::Schema | Self::UnknownRecord => true,
+            Self::UnknownRecord => true,
             // Such a file may still have been in flight to a bucket when the folder was removed.
             Self::Chunk(_) | Self::Wal(_) | Self::Foreign => false,
         }
@@ -177,9 +175,6 @@ fn file(level: Level, name: &str) -> StoreFile {
         }
     }
     if level == Level::Topic {
-        if name == SCHEMA {
-            return StoreFile::Schema;
-        }
         let chunk = name.strip_prefix(CHUNK).and_then(|rest| rest.strip_suffix(".parquet"));
         if let Some(chunk) = chunk.and_then(|id| id.parse().ok()) {
             return StoreFile::Chunk(chunk);
@@ -252,7 +247,7 @@ impl TopicPaths {
         self.record(RecordKind::Topic, RecordKey::Only)
     }
     pub fn schema(self) -> Path {
-        self.file(SCHEMA)
+        self.record(RecordKind::Schema, RecordKey::Only)
     }
     pub fn resumed(self) -> Path {
         self.record(RecordKind::Resumed, RecordKey::Only)
@@ -287,9 +282,6 @@ impl TopicPaths {
         self.record(RecordKind::Chunk, RecordKey::Chunk(id))
     }
 }
-
-/// The schema snapshot of a topic: an IPC message.
-const SCHEMA: &str = "schema.arrow";
 
 /// The prefix of chunk file names.
 const CHUNK: &str = "chunk-";
@@ -386,13 +378,12 @@ mod tests {
         let id = ChunkId { epoch: 2, index: 70_000 };
         let rows = LoggedRows { segment: id, row_start: 4, row_end: 5 };
         for (path, file) in [
-            (topic.schema(), StoreFile::Schema),
             (topic.chunk(id), StoreFile::Chunk(id)),
             (topic.wal_object(rows), StoreFile::Wal(rows)),
             (topic.file("grants.json"), StoreFile::UnknownRecord),
             (topic.file("chunk-x.json"), StoreFile::UnknownRecord),
             (sequence.file("grants.json"), StoreFile::UnknownRecord),
-            (sequence.file("schema.arrow"), StoreFile::Foreign),
+            (sequence.file("schema.json"), StoreFile::UnknownRecord),
             (topic.file("notes.txt"), StoreFile::Foreign),
             (Path::from("notes.json"), StoreFile::Foreign),
             (Path::from("seq/no-id/sequence.json"), StoreFile::Foreign),

@@ -16,7 +16,7 @@ use crate::format::damage::DamageRecord;
 use crate::format::record_kind::{CheckRule, RecordKind};
 use crate::format::records::{
     ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EpochRecord, EventsRecord, FinalRecord,
-    LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SequenceRecord, TopicRecord,
+    LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SchemaRecord, SequenceRecord, TopicRecord,
     UploadedRecord,
 };
 
@@ -60,6 +60,7 @@ records! {
     Notification => NotificationRecord,
     Commit => CommitRecord,
     Topic => TopicRecord,
+    Schema => SchemaRecord,
     Resumed => ResumedRecord,
     Damage => DamageRecord,
     Epoch => EpochRecord,

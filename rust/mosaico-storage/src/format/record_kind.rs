@@ -234,6 +234,18 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: false,
     }
+    /// The schema snapshot of a topic.
+    Schema {
+        file: FileName::Fixed("schema.json"),
+        levels: &[Level::Topic],
+        version: 1,
+        written: Written::Once,
+        named_by: None,
+        read: ReadWhen::WhileOpen,
+        in_catalog: true,
+        check: CheckRule::Content,
+        proves_use: true,
+    }
     /// How often the writer of a topic resumed.
     Resumed {
         file: FileName::Fixed("resumed.json"),

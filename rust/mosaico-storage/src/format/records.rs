@@ -127,6 +127,14 @@ pub struct UploadedRecord {
     pub ended_ns: i64,
 }
 
+/// `schema.json`: written with the first put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaRecord {
+    /// IPC schema message.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub schema: Vec<u8>,
+}
+
 /// `commit.json`: written once, at the end of the upload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {

@@ -224,9 +224,7 @@ impl Folder<'_> {
             // Its rows are in chunks.
             StoreFile::Wal(_) => is_committed,
             // They need no reference, or do not belong to this program.
-            StoreFile::Record(..) | StoreFile::Schema | StoreFile::UnknownRecord | StoreFile::Foreign => {
-                false
-            }
+            StoreFile::Record(..) | StoreFile::UnknownRecord | StoreFile::Foreign => false,
         };
         let unreferenced = self.files.iter().filter(|file| file.is_old).filter(is_unreferenced);
         unreferenced.map(|file| Decision::RemoveFile(file.path.clone())).collect()

@@ -19,7 +19,7 @@ use crate::format::record::{FormatError, check_version, parse};
 use crate::format::record_kind::{FileName, ReadWhen, RecordKind};
 use crate::format::records::{
     ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
-    SequenceRecord, TopicRecord, UploadedRecord,
+    SchemaRecord, SequenceRecord, TopicRecord, UploadedRecord,
 };
 use crate::format::state::{SequenceState, TopicState};
 
@@ -161,8 +161,6 @@ impl Found {
             let is_complete = topic.is_some_and(|topic| self.has(&topic.committed()));
             let when = match located.file {
                 StoreFile::Record(kind, _) => kind.spec().read,
-                // The commit record contains it too.
-                StoreFile::Schema => ReadWhen::WhileOpen,
                 StoreFile::Chunk(_) | StoreFile::Wal(_) | StoreFile::UnknownRecord | StoreFile::Foreign => {
                     return false;
                 }
@@ -250,10 +248,6 @@ impl SequenceRecords {
         let topic = located.topic.map(|topic| self.topics.entry(topic).or_default());
         let kind = match located.file {
             StoreFile::Record(kind, _) => kind,
-            StoreFile::Schema => {
-                topic.into_iter().for_each(|topic| topic.schema = Some(bytes.to_vec()));
-                return Ok(());
-            }
             StoreFile::Chunk(_) | StoreFile::Wal(_) | StoreFile::UnknownRecord | StoreFile::Foreign => {
                 return Ok(());
             }
@@ -271,6 +265,9 @@ impl SequenceRecords {
             (RecordKind::Notification, _) => self.notifications.push(parse(path, bytes)?),
             (RecordKind::Commit, Some(topic)) => topic.commit = Some(parse(path, bytes)?),
             (RecordKind::Topic, Some(topic)) => topic.created = Some(parse(path, bytes)?),
+            (RecordKind::Schema, Some(topic)) => {
+                topic.schema = Some(parse::<SchemaRecord>(path, bytes)?.schema);
+            }
             (RecordKind::Resumed, Some(topic)) => {
                 topic.resumed = parse::<ResumedRecord>(path, bytes)?.times;
             }
@@ -293,6 +290,7 @@ impl SequenceRecords {
             | (
                 RecordKind::Commit
                 | RecordKind::Topic
+                | RecordKind::Schema
                 | RecordKind::Resumed
                 | RecordKind::Damage
                 | RecordKind::Epoch

@@ -28,11 +28,7 @@ impl Store {
                 // They need no reference, whatever their content.
                 StoreFile::Record(RecordKind::Notification, _) if has(&paths.created()) => {}
                 StoreFile::Record(..) => self.refer(&file.path, &mut references).await?,
-                StoreFile::Chunk(_)
-                | StoreFile::Wal(_)
-                | StoreFile::Schema
-                | StoreFile::UnknownRecord
-                | StoreFile::Foreign => {}
+                StoreFile::Chunk(_) | StoreFile::Wal(_) | StoreFile::UnknownRecord | StoreFile::Foreign => {}
             }
         }
         // Only records that would be removed have to be read: a referenced record, or one that references its

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::super::record::write;
-use super::super::records::{ChunkRecord, DeletedRecord, EndedRecord, SequenceRecord, TopicRecord};
+use super::super::records::{
+    ChunkRecord, DeletedRecord, EndedRecord, SchemaRecord, SequenceRecord, TopicRecord,
+};
 use super::*;
 use crate::format::checksum::add_checksum;
 use crate::format::paths::LoggedRows;
@@ -198,7 +200,7 @@ impl History {
             Step::Chunk { topic, is_superseded } => {
                 let paths = self.topic(*topic);
                 if self.is_open(paths) {
-                    self.put(paths.schema(), b"schema".to_vec());
+                    self.put(paths.schema(), write(&SchemaRecord { schema: Vec::new() }).unwrap());
                     self.chunk(paths, *is_superseded);
                 }
             }
@@ -207,7 +209,7 @@ impl History {
                 let row_start = u64::from(self.next_chunk.index);
                 let rows = LoggedRows { segment: self.next_chunk, row_start, row_end: row_start + 1 };
                 if self.is_open(paths) {
-                    self.put(paths.schema(), b"schema".to_vec());
+                    self.put(paths.schema(), write(&SchemaRecord { schema: Vec::new() }).unwrap());
                     self.put(paths.wal_object(rows), Vec::new());
                 }
             }
