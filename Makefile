@@ -22,7 +22,7 @@ PYTHON_FILES := python tests benches conftest.py tests/with_services
 # Runs a step and says how long it took.
 step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
-.PHONY: demo test test-fast test-rust test-python test-postgres lint lint-rust lint-python docs bench wheel install \
+.PHONY: demo test test-fast test-rust test-python test-postgres lint lint-rust lint-python docs bench torture wheel install \
 	ontologies services clean
 
 demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
@@ -72,6 +72,10 @@ docs: install  ## The documentation in site/; a broken link or reference fails.
 
 bench: $(VENV)/.installed-release $(VENV)/.tools  ## One table: ours beside other ways, both sides in one run.
 	$(BIN)/python benches/run.py
+
+TORTURE_SECONDS := 180
+torture: $(VENV)/.installed-release $(VENV)/.tools  ## Attacks a daemon in every known way, for half an hour; writes the table of the docs.
+	$(BIN)/python tests/torture --seconds $(TORTURE_SECONDS) --write docs/reliability.md
 
 ontologies: install  ## What the daemon knows of the data classes, after one has changed.
 	$(BIN)/python tests/write_ontologies.py
