@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 
 from mosaicolabs import get_logger
 
+collect_ignore = ["torture"]  # a program of its own, which test_torture.py runs
+
 # Examples end to end cost milliseconds each, and the first ones pay for starting a daemon.
 _SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("dev", max_examples=15, **_SLOW)

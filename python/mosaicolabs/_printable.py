@@ -19,7 +19,7 @@ def printable(text: str, form: str | None = None) -> str:
 
     Example:
         >>> printable("\x1b[2Jgone")
-        '\\\\x1b[2Jgone'
+        '\\x1b[2Jgone'
     """
 
     def escape(match: re.Match[str]) -> str:

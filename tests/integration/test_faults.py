@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import random
-import signal
 import subprocess
 import threading
 import time
@@ -392,7 +391,7 @@ os._exit(0)
 def test_ctrl_c_answers_at_once(daemon: Daemon, what: str) -> None:
     with Script(BLOCKED, what, daemon.port) as script:
         assert script.hear() == "ready"
-        daemon.send(signal.SIGSTOP)
+        daemon.pause()
         script.say("go")
         assert script.silent_for(2), "the script was to block"
         assert script.interrupt() < 1

@@ -158,7 +158,7 @@ def test_writing_to_a_stalled_daemon(daemon: Daemon, remote: MosaicoClient) -> N
     with Script(SLOW, daemon.port) as script:
         assert script.hear() == "ready"
         before = script.memory_bytes()
-        daemon.send(signal.SIGSTOP)
+        daemon.pause()
         script.say("go")
         assert script.silent_for(3), "push accepts 300 MB that nobody takes"
         growth = script.memory_bytes() - before

@@ -111,7 +111,7 @@ def pause_daemon(folder: Path, seconds: float, chance: random.Random) -> Result:
             wait_for_rows(folder, recording)
             until = time.monotonic() + seconds
             while time.monotonic() < until:
-                daemon.send(signal.SIGSTOP)
+                daemon.pause()
                 time.sleep(chance.uniform(0, 2))
                 daemon.send(signal.SIGCONT)
                 pauses += 1

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -103,6 +104,15 @@ class Daemon:
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
+
+    def pause(self) -> None:
+        """SIGSTOP; returns when all of its threads stand still, until SIGCONT."""
+        self.send(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.process.pid}/task")
+        deadline = time.monotonic() + START_SECONDS
+        while not all("State:\tT" in (task / "status").read_text() for task in threads.iterdir()):
+            assert time.monotonic() < deadline, "the daemon does not stop"
+            time.sleep(0.005)
 
     def stop(self, number: signal.Signals) -> int:
         """Sends a signal, waits for the end, returns the exit code."""
