@@ -11,6 +11,7 @@ mod mapping;
 mod memory;
 mod settings;
 mod store;
+mod tls;
 mod values;
 
 use std::borrow::Cow;
