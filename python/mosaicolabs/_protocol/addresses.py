@@ -73,6 +73,8 @@ def _split(name: str) -> tuple[bool | None, str]:
 
 
 def _address(name: str, port: int) -> tuple[str, int]:
+    if not name:
+        raise InvalidInputError("an address has a scheme, but no host")
     # More than one colon outside of brackets: an IPv6 address without a port.
     host, colon, digits = name.rpartition(":")
     if not colon or name.endswith("]") or (":" in host and not host.endswith("]")):

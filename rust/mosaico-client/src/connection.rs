@@ -145,6 +145,18 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
+    /// Adds the reason to the error of a first call, if the server refused the connection.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let refusal = match self {
+            Self::Tcp(addresses) => addresses.security.refusal(),
+            Self::InProcess(_) => None,
+        };
+        match refusal {
+            Some(reason) => Error { message: format!("cannot connect to {self}: {reason}"), ..error },
+            None => error,
+        }
+    }
+
     async fn connect(&self, timeout: Duration) -> Result<Named> {
         let unreachable = |cause: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Unavailable, format!("cannot connect to {self}: {cause}"))

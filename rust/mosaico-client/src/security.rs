@@ -48,6 +48,11 @@ impl Security {
         self.tls.as_ref()
     }
 
+    /// Why the server refused the last connection after its TLS handshake.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.tls.as_ref()?.refusal()
+    }
+
     /// The value of the header with the API key.
     pub(crate) fn key_header(&self) -> Option<&HeaderValue> {
         self.api_key.as_ref().map(|key| &key.0)

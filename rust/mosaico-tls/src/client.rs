@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::files::{FileError, certificates, private_key, roots};
 use crate::server::provider;
-use crate::stream::Stream;
+use crate::stream::{Refusal, Stream};
 
 /// The files of a client.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +29,10 @@ pub struct ClientFiles {
 
 /// TLS for connections to servers: which CAs to trust, and the client's own certificate.
 #[derive(Clone)]
-pub struct ClientTls(Arc<ClientConfig>);
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    refusal: Refusal,
+}
 
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +69,7 @@ impl ClientTls {
                 .map_err(|e| unusable_pair(certificate, key, &e))?,
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), refusal: Refusal::default() })
     }
 
     /// Secures a new connection to `host`, a name or an IP address, for gRPC. The caller limits the time.
@@ -76,8 +79,13 @@ impl ClientTls {
     pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("`{host}`: {e}")))?;
-        let stream = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await?;
-        Ok(Stream::Tls(Box::new(TlsStream::Client(stream))))
+        let stream = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await?;
+        Ok(Stream::Client(Box::new(TlsStream::Client(stream)), self.refusal.clone()))
+    }
+
+    /// Why the server refused the last connection after its handshake: for calls that failed with it.
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.get()
     }
 }
 

@@ -13,14 +13,17 @@ const GIVE_A_CERTIFICATE: &str = "give a certificate that its --tls-client-ca si
      (client_cert_path and client_key_path, --client-cert and --client-key, or \
      MOSAICO_TLS_CLIENT_CERT_FILE and MOSAICO_TLS_CLIENT_KEY_FILE)";
 
+/// What precedes the name of an alert in the texts of rustls.
+const ALERT: &str = "received fatal alert: ";
+
 /// The reason why a client's connection failed, if it is one of TLS.
 pub fn explain(error: &(dyn StdError + 'static)) -> Option<String> {
-    let error = find(error)?;
+    let Some(error) = find(error) else { return alert_in_texts(error) };
     Some(match error {
         Error::InvalidCertificate(reason) => {
             let what = certificate(reason, "the daemon's certificate");
             let remedy = match reason {
-                CertificateError::UnknownIssuer => format!("; {NAME_A_CA}"),
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => format!("; {NAME_A_CA}"),
                 _ => String::new(),
             };
             format!("{what}{remedy}")
@@ -30,23 +33,54 @@ pub fn explain(error: &(dyn StdError + 'static)) -> Option<String> {
              --tls), or start the daemon with --tls-cert and --tls-key"
                 .into()
         }
-        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+        Error::AlertReceived(alert) => {
+            explain_alert(*alert).unwrap_or_else(|| format!("the TLS handshake failed: {error}"))
+        }
+        Error::NoApplicationProtocol => NO_GRPC.into(),
+        other => format!("the TLS handshake failed: {other}"),
+    })
+}
+
+/// HTTP/2 keeps only the text of an error of its connection.
+fn alert_in_texts(error: &(dyn StdError + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if let Some((_, name)) = text.split_once(ALERT) {
+            let alert = KNOWN_ALERTS.into_iter().find(|alert| format!("{alert:?}") == name);
+            return alert.and_then(explain_alert);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+const NO_GRPC: &str = "the port uses TLS, but does not serve gRPC; connect to the daemon's gRPC port";
+
+const KNOWN_ALERTS: [AlertDescription; 7] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::CertificateExpired,
+    AlertDescription::UnknownCA,
+    AlertDescription::BadCertificate,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::DecryptError,
+    AlertDescription::NoApplicationProtocol,
+];
+
+fn explain_alert(alert: AlertDescription) -> Option<String> {
+    Some(match alert {
+        AlertDescription::CertificateRequired => {
             format!("the daemon requires a client certificate; {GIVE_A_CERTIFICATE}")
         }
-        Error::AlertReceived(AlertDescription::CertificateExpired) => {
-            "the client certificate has expired; renew it".into()
+        AlertDescription::CertificateExpired => "the client certificate has expired; renew it".into(),
+        AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::DecryptError => {
+            format!("the daemon refused the client certificate; {GIVE_A_CERTIFICATE}")
         }
-        Error::AlertReceived(
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::DecryptError
-            | AlertDescription::AccessDenied,
-        ) => format!("the daemon refused the client certificate; {GIVE_A_CERTIFICATE}"),
-        Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol => {
-            "the port uses TLS, but does not serve gRPC; connect to the daemon's gRPC port".into()
-        }
-        other => format!("the TLS handshake failed: {other}"),
+        AlertDescription::NoApplicationProtocol => NO_GRPC.into(),
+        _ => return None,
     })
 }
 
@@ -70,7 +104,10 @@ pub(crate) fn explain_refusal(error: &io::Error) -> String {
 
 fn certificate(reason: &CertificateError, whose: &str) -> String {
     match reason {
-        CertificateError::UnknownIssuer => format!("{whose} is not signed by a trusted CA"),
+        // A bad signature: the issuer has the name of a trusted CA, and another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            format!("{whose} is not signed by a trusted CA")
+        }
         CertificateError::NotValidForNameContext { expected, presented } => format!(
             "{whose} is for {}, not for `{}`; connect with a name that is in the certificate, or issue one \
              with this name",
@@ -135,6 +172,12 @@ mod tests {
         let text = explain(&io::Error::other(refused())).unwrap();
         assert!(text.contains("requires a client certificate") && text.contains("--client-cert"), "{text}");
         assert_eq!(explain(&io::Error::from(io::ErrorKind::ConnectionReset)), None);
+        for alert in KNOWN_ALERTS {
+            let typed = Error::AlertReceived(alert);
+            let text = explain(&typed);
+            assert!(text.is_some());
+            assert_eq!(explain(&io::Error::other(typed.to_string())), text, "{alert:?}");
+        }
     }
 
     #[test]

@@ -24,4 +24,4 @@ pub use files::FileError;
 pub use identity::PeerIdentity;
 pub use open::open;
 pub use server::{Listener, ServerFiles, ServerTls};
-pub use stream::Stream;
+pub use stream::{Refusal, Stream};

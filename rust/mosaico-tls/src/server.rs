@@ -11,8 +11,9 @@ use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::client::{ClientFiles, ClientTls, unusable_pair};
@@ -27,6 +28,10 @@ const POLL: Duration = Duration::from_millis(500);
 /// A certificate that expires sooner causes a warning, repeated with this pause.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 const EXPIRY_POLL: Duration = Duration::from_secs(24 * 3600);
+
+/// How long, and for how many bytes, a refused client may continue to send.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 << 10;
 
 /// The one crypto provider.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -111,7 +116,13 @@ impl ServerTls {
             let loaded = self.loaded.read();
             Arc::clone(if listener == Listener::Grpc { &loaded.grpc } else { &loaded.http })
         };
-        let stream = TlsAcceptor::from(config).accept(stream).await.map_err(|e| explain_refusal(&e))?;
+        let stream = match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+            Ok(stream) => stream,
+            Err((error, stream)) => {
+                linger(stream).await;
+                return Err(explain_refusal(&error));
+            }
+        };
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let identity = certificate.and_then(PeerIdentity::of);
         Ok((Stream::Tls(Box::new(TlsStream::Server(stream))), identity))
@@ -174,6 +185,16 @@ enum Poll {
     Refused(Stamps),
     /// They cannot be used, and no longer change.
     Kept(FileError),
+}
+
+/// Reads what a refused client has sent already. If the connection closed before that, the client would get a
+/// reset connection instead of the alert with the reason.
+async fn linger(mut stream: TcpStream) {
+    let drain = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    drop(timeout(LINGER, drain).await);
 }
 
 fn load(files: &ServerFiles) -> Result<Loaded, FileError> {

@@ -12,7 +12,7 @@ use tonic::codegen::http::Extensions;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use super::HANDSHAKE_RECORD;
-use super::warnings::Warnings;
+use super::warnings::{Kind, Warnings};
 
 /// The answer to a TLS client at a port without TLS. It is no TLS, which all TLS clients report as such.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nthis port does not use TLS\n";
@@ -88,10 +88,11 @@ impl AsyncRead for Connection {
             && buffer.filled().get(before) == Some(&HANDSHAKE_RECORD)
         {
             let from = self.peer.tcp.remote_addr().map_or_else(String::new, |from| from.to_string());
-            warnings.warn(&format!(
+            let text = format!(
                 "refused {from}: it uses TLS, but this port does not; start the daemon with --tls-cert and \
                  --tls-key, or connect without TLS"
-            ));
+            );
+            warnings.warn(Kind::WithTls, &text);
             // The buffer of a new connection is empty: this does not wait.
             drop(Pin::new(&mut self.stream).poll_write(context, NO_TLS));
             return Poll::Ready(Err(io::Error::new(

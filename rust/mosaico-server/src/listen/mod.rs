@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 pub(crate) use connection::{Connection, Peer};
 pub(crate) use http_listener::HttpListener;
-use warnings::Warnings;
+use warnings::{Kind, Warnings};
 
 /// The time limit of a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub(crate) fn connections(
                     }
                     (Ok((stream, _)), None) => yield Ok(Connection::plain(stream, Arc::clone(&warnings))),
                     (Err(error), _) => {
-                        warnings.warn(&format!("a connection cannot be accepted: {error}"));
+                        warnings.warn(Kind::Accept, &format!("a connection cannot be accepted: {error}"));
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -75,16 +75,22 @@ async fn secure(
         Ok(Handshake::Done(connection)) => return Some(*connection),
         Ok(Handshake::Left) => {}
         Ok(Handshake::Plain(stream)) => {
-            warnings.warn(&format!("refused {from}: it does not use TLS, which this port needs"));
+            warnings.warn(
+                Kind::WithoutTls,
+                &format!("refused {from}: it does not use TLS, which this port needs"),
+            );
             // Otherwise it is too slow to read an answer.
             drop(timeout(HANDSHAKE_TIMEOUT, refusal::refuse(stream)).await);
         }
         Ok(Handshake::Failed(reason)) => {
-            warnings.warn(&format!("the TLS handshake with {from} failed: {reason}"));
+            warnings.warn(Kind::Handshake, &format!("the TLS handshake with {from} failed: {reason}"));
         }
         Err(_) => {
             let seconds = HANDSHAKE_TIMEOUT.as_secs();
-            warnings.warn(&format!("the TLS handshake with {from} was not finished within {seconds} s"));
+            warnings.warn(
+                Kind::Unfinished,
+                &format!("the TLS handshake with {from} was not finished within {seconds} s"),
+            );
         }
     }
     None

@@ -92,8 +92,9 @@ fn with_certificate(ca: &Created, own: &Created) -> ClientFiles {
 /// Connects and lists the sequences; the error is the explanation.
 async fn client(host: &'static str, port: u16, files: &ClientFiles) -> Result<Client, String> {
     let tls = ClientTls::open(files).map_err(|e| e.to_string())?;
+    let connecting = tls.clone();
     let connect = move |_: Uri| {
-        let tls = tls.clone();
+        let tls = connecting.clone();
         async move { open(host, port, Some(&tls)).await.map(TokioIo::new) }
     };
     let endpoint = Endpoint::from_static("http://test").connect_timeout(LIMIT);
@@ -103,7 +104,10 @@ async fn client(host: &'static str, port: u16, files: &ClientFiles) -> Result<Cl
     let listed = client.clone().list_flights(Criteria::default()).await;
     match listed {
         Ok(_) => Ok(client),
-        Err(status) => Err(explain(&status).unwrap_or_else(|| status.message().to_owned())),
+        Err(status) => {
+            let reason = tls.refusal().or_else(|| explain(&status));
+            Err(reason.unwrap_or_else(|| status.message().to_owned()))
+        }
     }
 }
 
@@ -277,7 +281,7 @@ fn the_log_names_the_wrong_kind_of_client() {
 async fn presented(address: SocketAddr, ca: &Path) -> Result<Vec<u8>, String> {
     let tls = ClientTls::open(&trusting(ca)).unwrap();
     match open("127.0.0.1", address.port(), Some(&tls)).await {
-        Ok(mosaico_tls::Stream::Tls(stream)) => {
+        Ok(mosaico_tls::Stream::Tls(stream) | mosaico_tls::Stream::Client(stream, _)) => {
             Ok(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec())
         }
         Ok(mosaico_tls::Stream::Plain(_)) => panic!("no TLS"),
@@ -388,6 +392,7 @@ async fn a_command_rebuilds_through_a_server_with_tls() {
         identity: Some((tls.client.clone(), tls.client_key.clone())),
         pinned: Some(tls.server.clone()),
     };
+    local(server.address.port(), &files).await.unwrap();
     let rebuilt = mosaico_admin::rebuild(settings(), &files, &|_| ()).await.unwrap();
     assert_eq!(rebuilt.sequences, 0);
     let files = ClientFiles { pinned: Some(other.server.clone()), ..files };

@@ -13,9 +13,10 @@ pub(super) fn run(args: &TlsInitArgs) -> Result<u8, Error> {
     let [ca, server, server_key, client, client_key] =
         [&created.ca, &created.server, &created.server_key, &created.client, &created.client_key]
             .map(|path| shell_word(&path.display().to_string()));
+    let everywhere = if args.hosts.is_empty() { "" } else { " --host" };
     announce(&format!(
         "created a CA, a server certificate for {} and a client certificate in {}; keep the keys secret\n\n\
-         daemon:  mosaicod run --local-store recordings --tls-cert {server} --tls-key {server_key} \
+         daemon:  mosaicod run --local-store recordings{everywhere} --tls-cert {server} --tls-key {server_key} \
          --tls-client-ca {ca}\n\
          client:  mosaico ls --host {} --tls-ca {ca} --client-cert {client} --client-key {client_key}\n\n\
          Without --tls-client-ca, clients need no certificate of their own.",
