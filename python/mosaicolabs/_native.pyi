@@ -25,7 +25,16 @@ class _ArrowSchema(Protocol):
 @final
 class Client:
     @staticmethod
-    def connect(addresses: list[tuple[str, int]], timeout_s: float) -> Client: ...
+    def connect(
+        addresses: list[tuple[str, int]],
+        timeout_s: float,
+        *,
+        tls: bool,
+        ca: str | PathLike[str] | None,
+        identity: tuple[str | PathLike[str], str | PathLike[str]] | None,
+        api_key: str | None,
+        allow_plain_text_key: bool,
+    ) -> Client: ...
     @staticmethod
     def embedded(path: str | PathLike[str]) -> Client: ...
     def server(self) -> str | None: ...

@@ -4,21 +4,27 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
 
+from mosaicolabs._protocol.addresses import tls_of
+from mosaicolabs._terminal.contexts import Contexts
+from mosaicolabs._terminal.security_options import with_security
 from mosaicolabs.comm import MosaicoClient
+from mosaicolabs.comm.security import Security
 
+CONTEXT_ENV = "MOSAICO_CONTEXT"
 STORE_ENV = "MOSAICO_STORE"
 DEFAULT_STORE = Path("~/.mosaico/store")
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 6726
 
 Command = Callable[..., Any]
+Add = Callable[[Security], Security]
 
 
 @dataclass(frozen=True)
@@ -27,17 +33,21 @@ class Target:
 
     Attributes:
         store: The folder; None: the daemon at `host` and `port`.
+        security: TLS and API key of the connection.
+        context: Name of the saved context that all this is from.
     """
 
     store: Path | None = None
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
+    security: Security = field(default_factory=Security)
+    context: str | None = None
 
     @contextmanager
     def open(self, *, create: bool = False) -> Iterator[MosaicoClient]:
         """A client, closed at the end of the block; `create` allows to create a missing folder."""
         if self.store is None:
-            with MosaicoClient.connect(self.host, self.port) as client:
+            with MosaicoClient.connect(self.host, self.port, **asdict(self.security)) as client:
                 yield client
             return
         if not self.store.is_dir() and not create:
@@ -55,7 +65,11 @@ class Target:
     @property
     def flags(self) -> str:
         """The options with which another command uses the same store."""
-        return f"--store {self.store}" if self.store is not None else f"--host {self.host} --port {self.port}"
+        if self.store is not None:
+            return f"--store {self.store}"
+        return (
+            f"--host {self.host} --port {self.port}" if self.context is None else f"--context {self.context}"
+        )
 
 
 def default_store() -> Path:
@@ -73,13 +87,18 @@ def default_store() -> Path:
 
 
 def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
-    """Adds `--host`, `--port`, `--store` and `--json`; the command receives `target` and `as_json`."""
+    """Adds `--host`, `--port`, `--context`, `--store`, TLS and `--json`.
+
+    The command receives `target` and `as_json`.
+    """
 
     def decorate(command: Command) -> Command:
         @click.option("--host", help=f"A running mosaicod.  [default with --port: {DEFAULT_HOST}]")
         @click.option(
             "--port", type=click.IntRange(1, 65535), help=f"Its port.  [default with --host: {DEFAULT_PORT}]"
         )
+        @click.option("--context", help=f"A saved daemon, see `mosaico context`.  [env {CONTEXT_ENV}]")
+        @with_security
         @click.option(
             "--store",
             type=click.Path(path_type=Path, file_okay=False),
@@ -87,20 +106,61 @@ def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
         )
         @click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
         @functools.wraps(command)
-        def wrapped(*, host: str | None, port: int | None, store: Path | None, **options: Any) -> Any:
-            return command(target=_target(host, port, store, default), **options)
+        def wrapped(
+            *,
+            host: str | None,
+            port: int | None,
+            context: str | None,
+            store: Path | None,
+            security: Add | None,
+            **options: Any,
+        ) -> Any:
+            if store is not None:
+                if any(option is not None for option in (host, port, context, security)):
+                    raise click.UsageError(
+                        "--store needs no server: give either --store, or --host, --port, --context and TLS"
+                    )
+                return command(target=Target(store=store.expanduser()), **options)
+            return command(target=_target(host, port, context, security, default), **options)
 
         return wrapped
 
     return decorate
 
 
-def _target(host: str | None, port: int | None, store: Path | None, default: Callable[[], Path]) -> Target:
-    if host is None and port is None:
-        return Target(store=store.expanduser() if store is not None else default())
-    if store is not None:
-        raise click.UsageError("--store needs no server: give either --store, or --host and --port")
-    return Target(host=host or DEFAULT_HOST, port=port or DEFAULT_PORT)
+def _target(
+    host: str | None, port: int | None, context: str | None, security: Add | None, default: Callable[[], Path]
+) -> Target:
+    if host is not None or port is not None:
+        if context is not None:
+            raise click.UsageError("give either --context, or --host and --port")
+        host = host or DEFAULT_HOST
+        target = Target(host=host, port=port or DEFAULT_PORT, security=_from_env(host))
+    else:
+        name = context or os.environ.get(CONTEXT_ENV) or _current(default)
+        if name is None:
+            if security is not None:
+                raise click.UsageError("TLS and API keys are for daemons: add --host or --context")
+            return Target(store=default())
+        # The variables may belong to another daemon.
+        saved = Contexts().get(name)
+        target = Target(host=saved.host, port=saved.port, security=saved.security, context=name)
+    return target if security is None else replace(target, security=security(target.security))
+
+
+def _from_env(host: str) -> Security:
+    settings = Security.from_env()
+    if tls_of(host) is False:
+        # The address on the command line takes precedence over the variables.
+        return Security(api_key=settings.api_key)
+    return settings
+
+
+def _current(default: Callable[[], Path]) -> str | None:
+    """The context in use, for commands that use the default store otherwise."""
+    if default is not default_store or os.environ.get(STORE_ENV):
+        return None
+    return Contexts().current
 
 
 class ManyValues(click.Command):

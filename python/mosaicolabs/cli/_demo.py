@@ -43,10 +43,10 @@ def demo(ctx: click.Context, target: Target, as_json: bool, seconds: int, seed: 
     IMU at 200 Hz, GPS at 5 Hz, pressure and pose at 50 Hz, a mono camera with 752x480 pixels at 20 Hz.
     Without --store or --host, the demo uses a new folder and prints its path.
     """
-    own_folder = all(ctx.params[option] is None for option in ("store", "host", "port"))
+    own_folder = target.store is not None and ctx.params["store"] is None
     if not keep and not own_folder:
         raise click.UsageError(
-            "--no-keep deletes the folder of the demo: leave out --store, --host and --port"
+            "--no-keep deletes the folder of the demo: leave out --store, --host, --port and --context"
         )
     try:
         document = _run(target, Flight(seconds, seed), keep=keep)

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mosaicolabs.comm import _query
 from mosaicolabs.comm import events as _events
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
+from mosaicolabs.comm.security import Security
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
 from mosaicolabs.exceptions import (
     ConnectionFailedError,
@@ -65,7 +67,18 @@ class MosaicoClient(Closing):
         self._topic_handlers: dict[str, TopicHandler] = {}
 
     @classmethod
-    def connect(cls, host: str | Sequence[str], port: int, timeout: int = 5) -> "MosaicoClient":
+    def connect(
+        cls,
+        host: str | Sequence[str],
+        port: int,
+        timeout: int = 5,
+        enable_tls: bool = False,
+        *,
+        tls_cert_path: str | os.PathLike[str] | None = None,
+        api_key: str | None = None,
+        client_cert_path: str | os.PathLike[str] | None = None,
+        client_key_path: str | os.PathLike[str] | None = None,
+    ) -> "MosaicoClient":
         """Connects to a running daemon, mosaicod or a Mosaico 0.2 server, and waits until it answers.
 
         Several daemons may serve the same store: the client uses the first one that it reaches, and fails
@@ -73,27 +86,56 @@ class MosaicoClient(Closing):
 
         Args:
             host: Host name or address; or several, as a list or separated by commas, each optionally with a
-                port of its own: `"one,two:7000"`.
+                port of its own: `"one,two:7000"`. The scheme `grpcs://` switches TLS on.
             port: Port of hosts without one; daemons listen on 6726 by default.
             timeout: How long to wait for the first answer, s.
+            enable_tls: Use TLS. Any of the files below switches it on too.
+            tls_cert_path: CA certificates to trust, PEM. None: those of the system.
+            api_key: The API key that each call carries. Without TLS, it is only sent to this machine, unless
+                the variable MOSAICO_ALLOW_PLAIN_TEXT_KEY is 1.
+            client_cert_path: The client's own certificate, PEM, for daemons that require one (mutual TLS).
+            client_key_path: Its private key.
 
         Raises:
-            InvalidInputError: `host` contains no host, or an invalid port.
-            ConnectionFailedError: No daemon answered in time (a `ConnectionError`).
+            InvalidInputError: `host` contains no host or an invalid port, or the settings of TLS or the API
+                key are malformed (a `ValueError`).
+            FileNotFoundError: A file of TLS does not exist.
+            FailedPreconditionError: The API key would be sent without TLS to another machine.
+            ConnectionFailedError: No daemon answered in time, or the TLS handshake failed (a
+                `ConnectionError`).
         """
+        security = Security(enable_tls, tls_cert_path, client_cert_path, client_key_path, api_key)
+        arguments = security.arguments(host)
         place = f"{host}:{port}"
         try:
             addresses = addresses_of(host, port)
             place = place_of(addresses)
-            native = _native.Client.connect(addresses, float(timeout))
-        except FailedPreconditionError:  # this process was forked and cannot connect
+            native = _native.Client.connect(addresses, float(timeout), **arguments)
+        # The former: this process was forked and cannot connect, or the API key would be readable.
+        except (FailedPreconditionError, InvalidInputError):
             raise
         except MosaicoError as error:
+            # A handshake that failed shows that a daemon is there.
+            is_there = "TLS" in str(error) or "certificate" in str(error)
+            hint = "" if is_there else "; is `mosaicod run` running there?"
             raise ConnectionFailedError(
-                f"Connection to Flight server at '{place}' failed on startup: {error}; "
-                "is `mosaicod run` running there?"
+                f"Connection to Flight server at '{place}' failed on startup: {error}{hint}"
             ) from error
         return cls(_native_client=native)
+
+    @classmethod
+    def from_env(cls, host: str | Sequence[str], port: int, timeout: int = 5) -> "MosaicoClient":
+        """As `connect`, with TLS and API key from the environment.
+
+        | Variable | Argument of `connect` |
+        | --- | --- |
+        | `MOSAICO_TLS` | `enable_tls` |
+        | `MOSAICO_TLS_CERT_FILE` | `tls_cert_path` |
+        | `MOSAICO_TLS_CLIENT_CERT_FILE` | `client_cert_path` |
+        | `MOSAICO_TLS_CLIENT_KEY_FILE` | `client_key_path` |
+        | `MOSAICO_API_KEY` | `api_key` |
+        """
+        return cls.connect(host, port, timeout, **asdict(Security.from_env()))
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str]) -> "MosaicoClient":

@@ -1,7 +1,8 @@
 """Stores a bag as a sequence."""
 
+import os
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ class ROSInjectionConfig:
             by name.
         adapter_overrides: Adapters by topic, instead of the registered ones.
         image_format: How raw images are stored: `PNG` (None; smaller) or `RAW` (faster).
+        mosaico_api_key: The API key of the daemon.
+        tls_cert_path: CA certificates to trust, PEM; switches TLS on.
+        enable_tls: Use TLS, with the CAs of the system.
+        client_cert_path: Certificate for a daemon that needs one.
+        client_key_path: Its private key.
     """
 
     file_path: Path
@@ -56,6 +62,11 @@ class ROSInjectionConfig:
     topics_on_error: TopicPolicies = TopicLevelErrorPolicy.Ignore
     adapter_overrides: dict[str, Adapter] | None = None
     image_format: ImageFormat | None = None
+    mosaico_api_key: str | None = field(default=None, repr=False)
+    tls_cert_path: str | os.PathLike[str] | None = None
+    enable_tls: bool = False
+    client_cert_path: str | os.PathLike[str] | None = None
+    client_key_path: str | os.PathLike[str] | None = None
 
 
 class RosbagInjector:
@@ -92,7 +103,7 @@ class RosbagInjector:
             ROSTypeRegistry.register_directory(package, folder, store)
         recording = open_bag(Path(config.file_path), self._options())
         with (
-            nullcontext(client) if client else MosaicoClient.connect(config.host, config.port) as target,
+            nullcontext(client) if client else self._connect() as target,
             recording.loader as bag,
             ProgressManager(bag, self._console) as progress,
         ):
@@ -108,6 +119,18 @@ class RosbagInjector:
             )
             _log_summary(result)
         return result
+
+    def _connect(self) -> MosaicoClient:
+        config = self._config
+        return MosaicoClient.connect(
+            config.host,
+            config.port,
+            enable_tls=config.enable_tls,
+            tls_cert_path=config.tls_cert_path,
+            api_key=config.mosaico_api_key,
+            client_cert_path=config.client_cert_path,
+            client_key_path=config.client_key_path,
+        )
 
     def _options(self) -> BagOptions:
         config = self._config

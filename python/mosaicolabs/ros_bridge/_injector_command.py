@@ -8,7 +8,9 @@ import click
 from rosbags.typesys import Stores
 
 from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report
-from mosaicolabs._terminal.options import DEFAULT_HOST, DEFAULT_PORT, ManyValues
+from mosaicolabs._terminal.options import DEFAULT_HOST, DEFAULT_PORT, Add, ManyValues
+from mosaicolabs._terminal.security_options import with_security
+from mosaicolabs.comm.security import Security
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.models.sensors import ImageFormat
 
@@ -30,6 +32,7 @@ or some messages are not stored, 2 wrong usage, 130 interrupted.
 @click.option("--name", "-n", required=True, help="Name of the new sequence: letters, digits, - and _.")
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="A running mosaicod.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Its port.")
+@with_security
 @click.option("--topics", multiple=True, metavar="PATTERN ...", help="Such as /cam*; !PATTERN excludes.")
 @click.option("--metadata", metavar="JSON|FILE", help="User metadata: a JSON object, or a file with one.")
 @click.option(
@@ -76,8 +79,12 @@ def inject(
     on_error: str,
     custom_msgs: tuple[str, ...],
     image_format: str,
+    security: Add | None,
 ) -> None:
     """Store the ROS bag at BAG_PATH as a new sequence of a running mosaicod."""
+    settings = Security.from_env()
+    if security is not None:
+        settings = security(settings)
     config = ROSInjectionConfig(
         file_path=bag_path,
         sequence_name=name,
@@ -90,6 +97,11 @@ def inject(
         topics=list(topics) or None,
         log_level=log.upper(),
         image_format=ImageFormat(image_format),
+        mosaico_api_key=settings.api_key,
+        tls_cert_path=settings.tls_cert_path,
+        enable_tls=settings.enable_tls,
+        client_cert_path=settings.client_cert_path,
+        client_key_path=settings.client_key_path,
     )
     result = RosbagInjector(config).run()
     document = report(result, place=f"{host}:{port}", format_name="rosbag")

@@ -31,6 +31,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::{LOCK_FILE as LOCK, ROOT};
 use mosaico_storage::objects::Store;
 use mosaico_storage::objects::location::StoreLocation;
+pub use mosaico_tls::ClientFiles;
 pub use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 pub use stats::Stats;
 
@@ -42,15 +43,19 @@ pub struct Maintenance {
 }
 
 /// Rebuilds the catalog of an existing store from the store alone. If a server uses the store, the server
-/// rebuilds the catalog while it keeps serving.
+/// rebuilds the catalog while it keeps serving; `tls` is for the connection to a server with TLS.
 ///
 /// # Errors
 /// As of [`Maintenance::open`] and [`Maintenance::rebuild`]; [`Error::Startup`] if the server cannot be
 /// reached.
-pub async fn rebuild(config: Config, progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+pub async fn rebuild(
+    config: Config,
+    tls: &ClientFiles,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Rebuilt> {
     match &store_access::servers(&config).await?[..] {
         [] => Maintenance::open(config).await?.rebuild(progress).await,
-        servers => remote_rebuild::rebuild(servers, progress).await,
+        servers => remote_rebuild::rebuild(servers, tls, progress).await,
     }
 }
 

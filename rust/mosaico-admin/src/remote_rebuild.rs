@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
+use hyper_util::rt::TokioIo;
 use mosaico_storage::error::{Error, Result};
+use mosaico_tls::{Address, ClientFiles, ClientTls, explain, open};
 use mosaico_types::ErrorCode;
 use mosaico_wire::action::{Nothing, decode_answer};
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::maintenance::{Progress, RebuildStep, Rebuilt};
 use mosaico_wire::status;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Connection timeout, and interval of keep-alive pings.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Requests a rebuild from the first of these servers (`host:port`) that responds, and reports its progress.
-pub(crate) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+/// Requests a rebuild from the first of these servers that responds, and reports its progress. An address is
+/// `host:port`, or `grpc+tls://host:port` with TLS.
+pub(crate) async fn rebuild(
+    addresses: &[String],
+    tls: &ClientFiles,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Rebuilt> {
     let mut unreachable = Vec::new();
     for address in addresses {
-        match connect(address).await {
+        match connect(address, tls).await {
             Ok(channel) => return rebuild_over(channel, address, progress).await,
             Err(error) => unreachable.push(format!("{address} ({error})")),
         }
@@ -31,9 +38,18 @@ pub(crate) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) +
     )))
 }
 
-async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-    endpoint.connect_timeout(TIMEOUT).http2_keep_alive_interval(TIMEOUT).connect().await
+/// Connects to a server; the error is the reason why it cannot be reached.
+async fn connect(address: &str, tls: &ClientFiles) -> Result<Channel, String> {
+    let parsed = Address::parse(address).ok_or("it is not an address")?;
+    let tls = parsed.tls.then(|| ClientTls::open(tls)).transpose().map_err(|e| e.to_string())?;
+    let endpoint = Endpoint::from_shared(parsed.uri("http")).map_err(|e| e.to_string())?;
+    let connect = move |_: Uri| {
+        let (address, tls) = (parsed.clone(), tls.clone());
+        async move { open(&address.host, address.port, tls.as_ref()).await.map(TokioIo::new) }
+    };
+    let endpoint = endpoint.connect_timeout(TIMEOUT).http2_keep_alive_interval(TIMEOUT);
+    let connected = endpoint.connect_with_connector(tower::service_fn(connect)).await;
+    connected.map_err(|error| explain(&error).unwrap_or_else(|| error.to_string()))
 }
 
 async fn rebuild_over(

@@ -48,9 +48,10 @@ impl Client {
             let server = server.and_then(|value| value.to_str().ok()).map(str::to_owned);
             Ok::<_, Error>((control, server))
         };
-        let (control, server) = tokio::time::timeout(timeout, greet).await.map_err(|_| {
-            Error::new(ErrorKind::Deadline, format!("{target} did not answer within {timeout:?}"))
-        })??;
+        let greeted = tokio::time::timeout(timeout, greet).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Deadline, format!("{target} did not answer within {timeout:?}")))
+        });
+        let (control, server) = greeted.map_err(|error| target.explain(error))?;
         Ok(Self { control, pool: Arc::new(pool), target, server })
     }
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use hyper_util::rt::TokioIo;
+use mosaico_tls::{Stream, open};
 use mosaico_types::ErrorKind;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
-use tokio::net::TcpStream;
 use tonic::transport::{Endpoint, Uri};
 
-use crate::error::{Error, Result, root_cause};
+use crate::error::{Error, Result, reason};
 use crate::request_id::Named;
+use crate::security::Security;
 
 /// A Flight client over a channel of this crate.
 pub(crate) type Flight = FlightServiceClient<Named>;
@@ -57,6 +58,7 @@ pub enum Target {
 pub struct Addresses {
     all: Arc<[(String, u16)]>,
     current: Arc<AtomicUsize>,
+    security: Security,
 }
 
 impl Addresses {
@@ -70,12 +72,21 @@ impl Addresses {
             return Err(Error::new(ErrorKind::InvalidInput, "no address of a daemon is given"));
         }
         for (host, port) in &*all {
-            endpoint(host, *port)?;
+            endpoint("http", host, *port)?;
         }
-        Ok(Self { all, current: Arc::default() })
+        Ok(Self { all, current: Arc::default(), security: Security::default() })
     }
 
-    async fn open(&self, timeout: Duration) -> io::Result<TcpStream> {
+    /// With TLS and an API key, for all addresses.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FailedPrecondition`] if the key would be readable on the way to one of them.
+    pub fn with_security(self, security: Security) -> Result<Self> {
+        self.all.iter().try_for_each(|(host, _)| security.check(host))?;
+        Ok(Self { security, ..self })
+    }
+
+    async fn open(&self, timeout: Duration) -> io::Result<Stream> {
         let count = self.all.len();
         let share = timeout / u32::try_from(count).unwrap_or(u32::MAX);
         let from = self.current.load(Ordering::Relaxed);
@@ -83,11 +94,10 @@ impl Addresses {
         for at in (from..from + count).map(|at| at % count) {
             let (host, port) = &self.all[at];
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            let opened = tokio::time::timeout(share, TcpStream::connect((host, *port))).await;
+            let opened = tokio::time::timeout(share, open(host, *port, self.security.tls())).await;
             match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
                     self.current.store(at, Ordering::Relaxed);
-                    stream.set_nodelay(true)?;
                     return Ok(stream);
                 }
                 Err(error) => failed = Some(error),
@@ -107,12 +117,12 @@ impl std::fmt::Display for Addresses {
     }
 }
 
-fn endpoint(host: &str, port: u16) -> Result<Endpoint> {
+fn endpoint(scheme: &str, host: &str, port: u16) -> Result<Endpoint> {
     // A URI has brackets around an IPv6 address.
     let uri = if host.contains(':') && !host.starts_with('[') {
-        format!("http://[{host}]:{port}")
+        format!("{scheme}://[{host}]:{port}")
     } else {
-        format!("http://{host}:{port}")
+        format!("{scheme}://{host}:{port}")
     };
     Endpoint::from_shared(uri).map_err(|cause| {
         Error::new(ErrorKind::InvalidInput, format!("{host}:{port} is not a host and port: {cause}"))
@@ -135,16 +145,29 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
+    /// Adds the reason to the error of a first call, if the server refused the connection.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let refusal = match self {
+            Self::Tcp(addresses) => addresses.security.refusal(),
+            Self::InProcess(_) => None,
+        };
+        match refusal {
+            Some(reason) => Error { message: format!("cannot connect to {self}: {reason}"), ..error },
+            None => error,
+        }
+    }
+
     async fn connect(&self, timeout: Duration) -> Result<Named> {
         let unreachable = |cause: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Unavailable, format!("cannot connect to {self}: {cause}"))
         };
-        let endpoint = match self {
+        let (endpoint, key) = match self {
             Self::Tcp(addresses) => {
                 let (host, port) = &addresses.all[0];
-                endpoint(host, *port)?
+                let scheme = if addresses.security.tls().is_some() { "https" } else { "http" };
+                (endpoint(scheme, host, *port)?, addresses.security.key_header().cloned())
             }
-            Self::InProcess(_) => Endpoint::from_static("http://in-process"),
+            Self::InProcess(_) => (Endpoint::from_static("http://in-process"), None),
         };
         let endpoint = endpoint
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
@@ -167,8 +190,8 @@ impl Target {
                 endpoint.connect_with_connector(tower::service_fn(open)).await
             }
         };
-        let channel = connected.map_err(|error| unreachable(&root_cause(&error)))?;
-        Ok(Named::new(channel))
+        let channel = connected.map_err(|error| unreachable(&reason(&error)))?;
+        Ok(Named::new(channel, key))
     }
 }
 

@@ -55,7 +55,7 @@ impl From<tonic::Status> for Error {
         let request_id = request_id.map(str::to_owned);
         // A status with a source was created on this side, from a broken transport.
         if let Some(source) = std::error::Error::source(&status) {
-            let message = format!("the connection broke: {}", root_cause(source));
+            let message = format!("the connection broke: {}", reason(source));
             return Self { request_id, ..Self::new(ErrorKind::Unavailable, message) };
         }
         let code = mosaico_wire::status::code(&status);
@@ -109,8 +109,13 @@ pub(crate) fn is_refused(error: &tonic::Status) -> bool {
     false
 }
 
-/// The innermost cause; the outer ones only report that something failed.
-pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
+/// Why a connection failed: the reason in words for TLS, else the innermost cause; the outer ones only report
+/// that something failed.
+pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    mosaico_tls::explain(error).unwrap_or_else(|| root_cause(error))
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

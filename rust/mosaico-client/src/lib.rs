@@ -20,6 +20,7 @@ mod reconnect;
 mod recording;
 mod request_id;
 mod rows;
+mod security;
 mod stream;
 
 pub use batches::{Batches, ReadPlan};
@@ -30,6 +31,8 @@ pub use info::{Endpoint, Info};
 pub use keep_alive::KeepAlive;
 pub use lane::{Lane, LaneBudget, LaneConfig, LaneStats, SpillConfig};
 pub use merge::{Merge, Run, Step};
+pub use mosaico_tls::ClientFiles;
 pub use read_ahead::ReadAhead;
 pub use rows::{RawRows, RowBuffer};
+pub use security::Security;
 pub use stream::TopicStream;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use mosaico_wire::REQUEST_ID_HEADER;
+use mosaico_wire::{API_KEY_HEADER, REQUEST_ID_HEADER};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderValue, Request, Response};
@@ -19,18 +19,19 @@ use tonic::transport::Channel;
 use tower::Service;
 use ulid::Ulid;
 
-/// A channel that adds request IDs, if its daemon logs them: Mosaico's daemon does not, and one in this
+/// A channel that adds the API key, and request IDs, if its daemon logs them: Mosaico's daemon does not, and one in this
 /// process has no log of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     channel: Channel,
     /// The daemon returned a request ID.
     names: Arc<AtomicBool>,
+    key: Option<HeaderValue>,
 }
 
 impl Named {
-    pub(crate) fn new(channel: Channel) -> Self {
-        Self { channel, names: Arc::default() }
+    pub(crate) fn new(channel: Channel, key: Option<HeaderValue>) -> Self {
+        Self { channel, names: Arc::default(), key }
     }
 }
 
@@ -47,6 +48,9 @@ impl Service<Request<Body>> for Named {
         let id = self.names.load(Ordering::Relaxed).then(|| Ulid::new().to_string());
         if let Some(id) = id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
             request.headers_mut().insert(REQUEST_ID_HEADER, id);
+        }
+        if let Some(key) = &self.key {
+            request.headers_mut().insert(API_KEY_HEADER, key.clone());
         }
         let answer = self.channel.call(request);
         let names = Arc::clone(&self.names);

@@ -1,7 +1,10 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mosaico_client::{Addresses, Client, Error, LaneConfig, Merge, ReadAhead, ReadPlan, Target};
+use mosaico_client::{
+    Addresses, Client, ClientFiles, Error, LaneConfig, Merge, ReadAhead, ReadPlan, Security, Target,
+};
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::command::PutCommand;
 use mosaico_wire::select::Selection;
@@ -47,10 +50,35 @@ impl PyClient {
 
 #[pymethods]
 impl PyClient {
+    /// `ca`: CA certificates to trust instead of those of the system. `identity`: the client's certificate
+    /// and its key. Both need `tls`.
     #[staticmethod]
-    fn connect(py: Python<'_>, addresses: Vec<(String, u16)>, timeout_s: f64) -> PyResult<Self> {
+    #[pyo3(signature = (addresses, timeout_s, *, tls, ca, identity, api_key, allow_plain_text_key))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
+    fn connect(
+        py: Python<'_>,
+        addresses: Vec<(String, u16)>,
+        timeout_s: f64,
+        tls: bool,
+        ca: Option<PathBuf>,
+        identity: Option<(PathBuf, PathBuf)>,
+        api_key: Option<&str>,
+        allow_plain_text_key: bool,
+    ) -> PyResult<Self> {
         let timeout = seconds("timeout", timeout_s)?;
-        let target = Target::Tcp(Addresses::new(addresses).map_err(to_py_err)?);
+        let mut security = Security::default();
+        if tls {
+            let files = ClientFiles { ca, identity, pinned: None };
+            security = security.with_tls(&files).map_err(to_py_err)?;
+        }
+        if let Some(key) = api_key {
+            security = security.with_api_key(key).map_err(to_py_err)?;
+        }
+        if allow_plain_text_key {
+            security = security.with_plain_text_key();
+        }
+        let addresses = Addresses::new(addresses).and_then(|addresses| addresses.with_security(security));
+        let target = Target::Tcp(addresses.map_err(to_py_err)?);
         let client = Self::connected(py, target, timeout)?;
         Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(None) })
     }

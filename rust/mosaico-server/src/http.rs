@@ -19,10 +19,12 @@ use mosaico_engine::state::metrics::{self, Gauges};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::layers_file;
 use mosaico_storage::trace;
+use mosaico_tls::ServerTls;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::listen::{HttpListener, Peer};
 use crate::server::Server;
 
 /// The time limit of each readiness check.
@@ -51,12 +53,28 @@ impl Monitor {
     /// # Errors
     /// [`Error::Internal`] if the transport fails.
     pub async fn serve(&self, listener: TcpListener) -> Result<()> {
+        self.serve_with(listener, None).await
+    }
+
+    /// Serves requests on `listener` with TLS until it is dropped. A client certificate is optional, also if
+    /// Flight needs one: monitors have none.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the transport fails.
+    pub async fn serve_tls(&self, listener: TcpListener, tls: Arc<ServerTls>) -> Result<()> {
+        self.serve_with(listener, Some(tls)).await
+    }
+
+    async fn serve_with(&self, listener: TcpListener, tls: Option<Arc<ServerTls>>) -> Result<()> {
+        let failed = |e| Error::internal("answering monitors", e);
+        let listener = HttpListener::new(listener, tls).map_err(failed)?;
         let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(counts))
             .with_state(self.clone());
-        axum::serve(listener, router).await.map_err(|e| Error::internal("answering monitors", e))
+        let service = router.into_make_service_with_connect_info::<Peer>();
+        axum::serve(listener, service).await.map_err(failed)
     }
 
     fn core(&self) -> std::result::Result<Arc<Engine>, &'static str> {

@@ -1,6 +1,6 @@
 //! The Mosaico daemon as a library: a Flight service on a store, which is a folder or a bucket.
 //!
-//! Owns everything on a socket: Flight and HTTP services, request IDs, connections, peers; and the server
+//! Owns everything on a socket: Flight and HTTP services, TLS, request IDs, connections, peers; and the server
 //! lifecycle. It installs no signal handlers and no runtime: it runs on the caller's tokio.
 //!
 //! May know: the engine and everything below it. Never belongs here: the logic of a call (the engine has
@@ -23,6 +23,7 @@
 mod connections;
 
 mod http;
+mod listen;
 mod peers;
 mod request_layer;
 mod server;
@@ -33,6 +34,8 @@ pub use mosaico_engine::state::clock::ManualClock;
 pub use mosaico_engine::state::config::Config;
 pub use mosaico_storage::error::{Error, Failure, Result};
 pub use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
+
+pub use mosaico_tls::{PeerIdentity, ServerFiles, ServerTls};
 
 #[cfg(feature = "faults")]
 pub use mosaico_storage::objects::faults;

@@ -2,6 +2,8 @@
 //! daemon forwards the read to it.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -10,17 +12,19 @@ use async_stream::try_stream;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use hyper_util::rt::TokioIo;
 use mosaico_catalog::TopicRow;
 use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
+use mosaico_tls::{Address, ServerTls, Stream, explain, open};
 use mosaico_types::id::TopicId;
 use mosaico_wire::metadata::parse_location;
 use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, status};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Response, Status, Streaming};
 
 /// The time limit of the other daemon's response; after that, the read uses the store.
@@ -32,27 +36,57 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// Connections to other daemons, by address.
-#[derive(Debug, Default)]
-pub(crate) struct PeerPool(Mutex<HashMap<String, Channel>>);
+#[derive(Debug)]
+pub(crate) struct PeerPool {
+    open: Mutex<HashMap<String, Channel>>,
+    tls: Option<Arc<ServerTls>>,
+}
 
 impl PeerPool {
+    pub(crate) fn new(tls: Option<Arc<ServerTls>>) -> Self {
+        Self { open: Mutex::default(), tls }
+    }
+
     fn channel(&self, address: &str) -> Option<Channel> {
-        let mut open = self.0.lock();
+        let mut open = self.open.lock();
         if let Some(channel) = open.get(address) {
             return Some(channel.clone());
         }
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+        let parsed = Address::parse(address)?;
+        let endpoint = Endpoint::from_shared(parsed.uri("http")).ok()?;
+        let tls = self.tls.clone();
+        let connect = move |_: Uri| {
+            let (address, tls) = (parsed.clone(), tls.clone());
+            async move { connect(&address, tls.as_deref()).await.map(TokioIo::new) }
+        };
         let channel = endpoint
             .connect_timeout(TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .connect_lazy();
+            .connect_with_connector_lazy(tower::service_fn(connect));
         open.insert(address.to_owned(), channel.clone());
         Some(channel)
     }
+}
+
+/// Connects to another daemon, as its address requires.
+async fn connect(address: &Address, tls: Option<&ServerTls>) -> io::Result<Stream> {
+    let tls = match (address.tls, tls) {
+        (false, _) => None,
+        (true, Some(tls)) => Some(tls.peers().map_err(io::Error::other)?),
+        (true, None) => {
+            let text = format!("{address} needs TLS; start this daemon with --tls-cert and --tls-key too");
+            return Err(io::Error::other(text));
+        }
+    };
+    let opened = timeout(TIMEOUT, open(&address.host, address.port, tls.as_ref())).await;
+    opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).inspect_err(|error| {
+        if let Some(reason) = explain(error) {
+            tracing::warn!(%address, "the daemon is not reached: {reason}");
+        }
+    })
 }
 
 /// The daemons that record some of `topics` now, with their addresses.

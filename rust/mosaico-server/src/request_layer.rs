@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use mosaico_engine::state::metrics::{CallKind, Metrics, code_name};
 use mosaico_storage::error::Error;
+use mosaico_tls::PeerIdentity;
 use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance, status};
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
@@ -21,6 +22,8 @@ use tower::{Layer, Service};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use ulid::Ulid;
+
+use crate::listen::Peer;
 
 /// Unary calls that take longer are logged as slow.
 const SLOW: Duration = Duration::from_secs(2);
@@ -70,7 +73,10 @@ impl Call {
             id.unwrap_or_else(|| HeaderValue::try_from(Ulid::new().to_string()).expect("a ULID is text"));
         let shown = id.to_str().unwrap_or_default();
         // The highest level, so that every log line of the call has the span.
-        let span = tracing::error_span!("call", request = shown, method, action = Empty);
+        let span = tracing::error_span!("call", request = shown, method, action = Empty, client = Empty);
+        if let Some(client) = request.extensions().get::<PeerIdentity>() {
+            span.record("client", client.name());
+        }
         let named = request.extensions().get::<TcpConnectInfo>().is_some();
         Self { id, method, action: OnceLock::new(), begun: Instant::now(), span, named }
     }
@@ -191,6 +197,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        Peer::introduce(request.extensions_mut());
         let call = Arc::new(Call::begin(&request));
         request.extensions_mut().insert(Arc::clone(&call));
         self.metrics.call_begins(call.method);

@@ -17,17 +17,19 @@ use mosaico_engine::startup;
 use mosaico_engine::state::config::Config;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
+use mosaico_tls::{Listener, ServerTls, TLS_SCHEME};
 use mosaico_wire::maintenance::{Progress, Rebuilt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::select;
 use tonic::server::NamedService;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
 use crate::connections::Counted;
+use crate::listen::connections;
 use crate::request_layer::CallsLayer;
 use crate::service::{Service, reflection, transport_refusals};
 
@@ -46,6 +48,7 @@ pub struct Server {
     core: Arc<Engine>,
     /// Locked until the server is dropped; contains the server's address for other processes.
     lock: File,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Server {
@@ -61,11 +64,17 @@ impl Server {
     /// Recovers the state that an earlier process left in a store.
     pub(crate) async fn on(hold: StoreAccess, config: Config) -> Result<Self> {
         let (core, lock) = startup::open(hold, config).await?;
-        Ok(Self { core, lock })
+        Ok(Self { core, lock, tls: None })
     }
 
     pub(crate) fn core(&self) -> &Arc<Engine> {
         &self.core
+    }
+
+    /// Serves TCP connections with TLS only, and uses it for connections to other daemons. The caller runs
+    /// [`ServerTls::watch`].
+    pub fn secure(&mut self, tls: Arc<ServerTls>) {
+        self.tls = Some(tls);
     }
 
     /// Merges small chunks of finalized sequences into large, time-sorted ones; reading and recording
@@ -91,12 +100,12 @@ impl Server {
 
     /// The Flight service, for a transport that the caller provides.
     pub fn service(&self) -> FlightServiceServer<Service> {
-        FlightServiceServer::new(Service::new(Arc::clone(&self.core)))
+        FlightServiceServer::new(Service::new(Arc::clone(&self.core), self.tls.clone()))
             .max_decoding_message_size(self.core.config.max_message_bytes)
             .max_encoding_message_size(usize::MAX)
     }
 
-    /// Serves Flight, gRPC health and reflection on TCP connections until `shutdown` is ready. The server
+    /// Serves Flight, gRPC health and reflection on TCP connections, with TLS after [`Self::secure`], until `shutdown` is ready. The server
     /// then interrupts puts (stored rows are kept, a later put resumes), and lets reads continue for the
     /// configured grace period.
     ///
@@ -104,9 +113,11 @@ impl Server {
     /// [`Error::Internal`] if the transport fails; [`Error::OwnershipLost`] some time after another daemon
     /// took the bucket.
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let told = listener.local_addr().and_then(|bound| store_access::tell_address(&self.lock, bound));
+        let scheme = if self.tls.is_some() { TLS_SCHEME } else { "" };
+        let bound = listener.local_addr();
+        let told = bound.and_then(|bound| store_access::tell_address(&self.lock, scheme, bound));
         told.map_err(|e| Error::internal("writing to the state folder", e))?;
-        self.serve(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown).await
+        self.serve(connections(listener, self.tls.clone(), Listener::Grpc), shutdown).await
     }
 
     /// Serves any connections, such as the halves of [`tokio::io::duplex`]; see [`Self::serve_tcp`].

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use mosaico_server::{Acknowledge, Config, Error, WalPlacement};
+use mosaico_tls::TLS_SCHEME;
 
 use crate::store::StoreArgs;
+use crate::tls::{CertificateArgs, TlsArgs};
 use crate::values::{Seconds, bytes_or_all, defaults};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Import the sequences of another store that this store does not have yet.
     Import(ImportArgs),
+    /// Create a CA, a server certificate and a client certificate for development.
+    TlsInit(TlsInitArgs),
 }
 
 /// Output of a command that ends with a report.
@@ -50,7 +54,20 @@ pub(crate) struct RebuildArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
+    pub(crate) certificate: CertificateArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TlsInitArgs {
+    /// Folder for the files; created if needed.
+    #[arg(value_name = "FOLDER", default_value = "tls")]
+    pub(crate) folder: PathBuf,
+    /// A name or IP address at which clients reach the daemon; several are possible. Those of this machine
+    /// (localhost, 127.0.0.1, ::1) are always included.
+    #[arg(long = "host", value_name = "NAME")]
+    pub(crate) hosts: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +158,8 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// Serve the bucket together with other daemons that have this option, the same store and the same
     /// --database.
     #[arg(long, env = "MOSAICO_SHARED_STORE")]
@@ -221,15 +240,17 @@ impl RunArgs {
     }
 
     /// The address at which other daemons on the store reach this one, which listens at `bound`; `None`: the
-    /// store is not shared.
-    pub(crate) fn advertised(&self, bound: SocketAddr) -> Result<Option<String>, Error> {
+    /// store is not shared. With `tls` it has the scheme of addresses with TLS.
+    pub(crate) fn advertised(&self, bound: SocketAddr, tls: bool) -> Result<Option<String>, Error> {
+        let scheme = if tls { TLS_SCHEME } else { "" };
         match &self.advertise {
             _ if !self.shared => Ok(None),
-            Some(address) => Ok(Some(address.clone())),
+            Some(address) if address.contains("://") => Ok(Some(address.clone())),
+            Some(address) => Ok(Some(format!("{scheme}{address}"))),
             None if bound.ip().is_unspecified() => Err(Error::Startup(format!(
                 "other daemons cannot reach {bound}; add --advertise HOST:PORT, or a --host that they reach"
             ))),
-            None => Ok(Some(bound.to_string())),
+            None => Ok(Some(format!("{scheme}{bound}"))),
         }
     }
 

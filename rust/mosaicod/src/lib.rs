@@ -12,6 +12,7 @@ mod memory;
 mod printable;
 mod settings;
 mod store;
+mod tls;
 mod values;
 
 use std::borrow::Cow;

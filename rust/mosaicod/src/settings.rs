@@ -105,6 +105,10 @@ impl Settings {
                 on_line(find(command, option)?, value).map_err(|what| refused(&chosen, option, &what))?,
             );
         }
+        for (_, arg) in options(command).filter(|(_, arg)| is_repeated(arg)) {
+            let values = given.get_raw(arg.get_id().as_str()).into_iter().flatten();
+            line.extend(values.filter_map(|value| on_line(arg, value).ok().flatten()));
+        }
         line.push("--".into());
         for place in command.get_positionals() {
             line.extend(given.get_raw(place.get_id().as_str()).into_iter().flatten().map(OsStr::to_owned));
@@ -178,6 +182,11 @@ fn find<'a>(command: &'a Command, option: &str) -> Result<&'a Arg, Stop> {
     found.ok_or_else(|| Stop::Startup(Error::Startup(format!("there is no option `{option}`"))))
 }
 
+/// Whether an option can have several values. Only the command line sets it.
+fn is_repeated(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+}
+
 fn choose(
     command: &Command,
     given: &ArgMatches,
@@ -188,7 +197,7 @@ fn choose(
     let on_line = |arg: &Arg| {
         let id = arg.get_id().as_str();
         let set = given.value_source(id) == Some(ValueSource::CommandLine);
-        let value = given.get_raw(id).filter(|_| set)?.next_back()?;
+        let value = given.get_raw(id).filter(|_| set && !is_repeated(arg))?.next_back()?;
         Some((value.to_owned(), Origin::CommandLine))
     };
     add(command, &mut chosen, on_line);

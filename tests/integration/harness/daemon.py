@@ -72,7 +72,7 @@ class Daemon:
             raise
 
     def _read_places(self, line: str) -> None:
-        places = r"grpc://([\d.]+):(\d+)(?:, (http://\S+))?"
+        places = r"grpc(?:\+tls)?://([\d.]+):(\d+)(?:, (https?://\S+))?"
         ready = re.fullmatch(rf"mosaicod \S+ listening on {places}, store (.+)\n", line)
         assert ready, f"ready line {line!r}, log: {self.log.read_text()}"
         assert ready[4] == self.store

@@ -168,8 +168,8 @@ async fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-/// Writes the address at which the server that holds `lock` is reachable on this machine.
-pub fn tell_address(mut lock: &File, bound: SocketAddr) -> io::Result<()> {
+/// Writes the address at which the server that holds `lock` is reachable on this machine, after `scheme`.
+pub fn tell_address(mut lock: &File, scheme: &str, bound: SocketAddr) -> io::Result<()> {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -177,7 +177,7 @@ pub fn tell_address(mut lock: &File, bound: SocketAddr) -> io::Result<()> {
     };
     lock.set_len(0)?;
     lock.rewind()?;
-    lock.write_all(SocketAddr::new(ip, bound.port()).to_string().as_bytes())
+    lock.write_all(format!("{scheme}{}", SocketAddr::new(ip, bound.port())).as_bytes())
 }
 
 /// Addresses of the server that uses the store, or of those that share it; a server that was just killed may

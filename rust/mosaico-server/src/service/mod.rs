@@ -22,6 +22,7 @@ use futures::stream;
 use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::Error;
+use mosaico_tls::ServerTls;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::{
@@ -47,8 +48,8 @@ pub struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, peers: Arc::default() }
+    pub(crate) fn new(engine: Arc<Engine>, tls: Option<Arc<ServerTls>>) -> Self {
+        Self { engine, peers: Arc::new(PeerPool::new(tls)) }
     }
 }
 

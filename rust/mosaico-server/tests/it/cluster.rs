@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tonic::Status;
 
 /// The server with the state folder `name`. It has no address: other servers do not forward reads to it.
-fn member(folder: &Path, faults: &Faults, name: &str) -> Config {
+pub(crate) fn member(folder: &Path, faults: &Faults, name: &str) -> Config {
     let mut config = bucket_config(folder, faults);
     config.database = database::postgres();
     config.database_schema = database::schema(folder);

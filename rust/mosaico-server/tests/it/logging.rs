@@ -52,13 +52,13 @@ impl<S: Subscriber> Layer<S> for Collect {
 }
 
 /// The lines with `words` since the last call.
-fn take(words: &str) -> Vec<String> {
+pub(crate) fn take(words: &str) -> Vec<String> {
     let lines = LINES.with_borrow_mut(|lines| lines.replace(Vec::new()).unwrap());
     lines.into_iter().filter(|line| line.contains(words)).collect()
 }
 
 /// Runs `work` with its lines collected.
-fn logged(work: impl Future<Output = ()>) {
+pub(crate) fn logged(work: impl Future<Output = ()>) {
     static COLLECTED: Once = Once::new();
     COLLECTED.call_once(|| registry().with(LevelFilter::WARN).with(Collect).init());
     LINES.set(Some(Vec::new()));

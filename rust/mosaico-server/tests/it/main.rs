@@ -33,6 +33,7 @@ mod replicated_wal;
 mod robustness;
 mod schema;
 mod service;
+mod tls;
 mod vectors;
 mod wire;
 mod writers;

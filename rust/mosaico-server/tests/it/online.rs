@@ -8,7 +8,7 @@ use crate::answers::{about, assert_same};
 use crate::common::*;
 use crate::database;
 use arrow_flight::Action;
-use mosaico_admin::{CheckOptions, Maintenance};
+use mosaico_admin::{CheckOptions, ClientFiles, Maintenance};
 use mosaico_server::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -188,17 +188,21 @@ async fn the_daemon_that_has_the_store_rebuilds_it() {
         record(&server.client, name).await;
     }
     let steps = parking_lot::Mutex::new(Vec::new());
-    let rebuilt = mosaico_admin::rebuild(settings(&folder), &|step| steps.lock().push(step)).await.unwrap();
+    let rebuilt =
+        mosaico_admin::rebuild(settings(&folder), &ClientFiles::default(), &|step| steps.lock().push(step))
+            .await
+            .unwrap();
     assert_eq!((rebuilt.sequences, rebuilt.topics, rebuilt.problems), (2, 2, Vec::new()));
     assert!(!steps.lock().is_empty());
     assert_eq!(names(&server.client).await, ["a", "b"]);
     server.stop().await;
-    let rebuilt = mosaico_admin::rebuild(settings(&folder), &|_| ()).await.unwrap();
+    let rebuilt = mosaico_admin::rebuild(settings(&folder), &ClientFiles::default(), &|_| ()).await.unwrap();
     assert_eq!((rebuilt.sequences, rebuilt.topics), (2, 2));
 
     // `mosaico_admin` cannot send a rebuild request to a server that does not listen.
     let server = mosaico_server::Server::open(settings(&folder)).await.unwrap();
-    let refused = mosaico_admin::rebuild(settings(&folder), &|_| ()).await.unwrap_err();
+    let refused =
+        mosaico_admin::rebuild(settings(&folder), &ClientFiles::default(), &|_| ()).await.unwrap_err();
     assert!(refused.to_string().contains("in use by another server"), "{refused}");
     let rebuilt = tokio::time::timeout(Duration::from_secs(60), server.rebuild(&|_| ())).await.unwrap();
     assert_eq!(rebuilt.unwrap().topics, 2);

@@ -8,6 +8,7 @@ mod output;
 mod rebuild;
 mod run;
 mod stats;
+mod tls_init;
 
 use mosaico_server::Error;
 
@@ -28,5 +29,6 @@ pub(crate) async fn run(settings: &Settings) -> Result<u8, Error> {
         Command::Compact(args) => compact::run(args).await,
         Command::Stats(args) => stats::run(args).await,
         Command::Import(args) => import::run(args).await,
+        Command::TlsInit(args) => tls_init::run(args),
     }
 }

@@ -11,7 +11,9 @@ use crate::args::RebuildArgs;
 pub(super) async fn run(args: &RebuildArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let started = Instant::now();
-    let rebuilt = mosaico_admin::rebuild(config, &output::progress("rebuild")).await?;
+    let rebuilt =
+        mosaico_admin::rebuild(config, &args.certificate.client_files(), &output::progress("rebuild"))
+            .await?;
     let seconds = started.elapsed().as_secs_f64();
     let text = format!(
         "the catalog of {shown} has {} sequences now: {} topics read in {seconds:.1} s, {} sequences from an \

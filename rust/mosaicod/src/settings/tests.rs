@@ -168,3 +168,34 @@ fn a_malformed_file_of_variables_is_refused_without_its_lines() {
     let error = Environment::read(folder.path()).unwrap_err().to_string();
     assert!(error.contains("after A") && !error.contains("secret"), "{error}");
 }
+
+#[test]
+fn repeated_options_keep_all_values() {
+    let line = ["mosaicod", "tls-init", "--host", "a", "folder", "--host=b"].map(OsString::from);
+    match Settings::gather(line, &Environment::default()).unwrap().cli.command {
+        Asked::TlsInit(args) => {
+            assert_eq!(args.hosts, ["a", "b"]);
+            assert_eq!(args.folder, std::path::Path::new("folder"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn tls_needs_a_pair_of_files() {
+    let open = |line: &[&str], env: &str| match gather(&[&["--local-store", "a"], line].concat(), env, "") {
+        Ok(Settings { cli, .. }) => match cli.command {
+            Asked::Run(args) => args.tls.open().map(|tls| tls.is_some()).map_err(|e| e.to_string()),
+            other => panic!("{other:?}"),
+        },
+        Err(stop) => panic!("{stop:?}"),
+    };
+    assert_eq!(open(&[], ""), Ok(false));
+    assert_eq!(open(&["--tls=false", "--tls-cert", "a"], ""), Ok(false));
+    assert!(open(&["--tls-cert", "a"], "").unwrap_err().contains("belong together"));
+    assert!(open(&["--tls"], "").unwrap_err().contains("tls-init"));
+    assert!(open(&[], "MOSAICOD_TLS_ENABLED=true").unwrap_err().contains("tls-init"));
+    assert!(open(&["--tls-client-ca", "a"], "").unwrap_err().contains("--tls-client-ca needs"));
+    let both = "MOSAICOD_TLS_CERT_FILE=/no/cert\nMOSAICOD_TLS_PRIVATE_KEY_FILE=/no/key";
+    assert!(open(&[], both).unwrap_err().contains("/no/cert"));
+}

@@ -14,9 +14,10 @@ use imports::{Graph, circles, graph};
 /// Crates from the ground up, each with the crates of the workspace that it may name.
 const CRATES: &[(&str, &[&str])] = &[
     ("mosaico-types", &[]),
+    ("mosaico-tls", &[]),
     ("mosaico-wire", &["mosaico-types"]),
     ("mosaico-select", &["mosaico-types", "mosaico-wire"]),
-    ("mosaico-client", &["mosaico-types", "mosaico-wire", "mosaico-select"]),
+    ("mosaico-client", &["mosaico-types", "mosaico-tls", "mosaico-wire", "mosaico-select"]),
     ("mosaico-storage", &["mosaico-types", "mosaico-wire", "mosaico-select"]),
     ("mosaico-catalog", &["mosaico-types", "mosaico-wire", "mosaico-select", "mosaico-storage"]),
     (
@@ -27,6 +28,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "mosaico-server",
         &[
             "mosaico-types",
+            "mosaico-tls",
             "mosaico-wire",
             "mosaico-select",
             "mosaico-storage",
@@ -38,6 +40,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "mosaico-admin",
         &[
             "mosaico-types",
+            "mosaico-tls",
             "mosaico-wire",
             "mosaico-select",
             "mosaico-storage",
@@ -45,7 +48,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "mosaico-engine",
         ],
     ),
-    ("mosaicod", &["mosaico-types", "mosaico-server", "mosaico-admin"]),
+    ("mosaicod", &["mosaico-types", "mosaico-tls", "mosaico-server", "mosaico-admin"]),
     (
         "mosaico-py",
         &["mosaico-types", "mosaico-wire", "mosaico-select", "mosaico-client", "mosaico-server", "mosaicod"],

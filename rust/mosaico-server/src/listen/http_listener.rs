@@ -1,0 +1,56 @@
+//! The connections of a listener, for axum.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use futures::{Stream, StreamExt};
+use mosaico_tls::{Listener as Kind, ServerTls};
+use tokio::net::TcpListener;
+
+use super::connection::{Connection, Peer};
+use super::connections;
+
+type Connections = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+
+/// A listener for HTTP, with or without TLS.
+pub(crate) struct HttpListener {
+    connections: Connections,
+    bound: SocketAddr,
+}
+
+impl HttpListener {
+    pub(crate) fn new(listener: TcpListener, tls: Option<Arc<ServerTls>>) -> io::Result<Self> {
+        let bound = listener.local_addr()?;
+        Ok(Self { connections: Box::pin(connections(listener, tls, Kind::Http)), bound })
+    }
+}
+
+impl Listener for HttpListener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            match self.connections.next().await {
+                Some(Ok(connection)) => return (connection, self.bound),
+                Some(Err(error)) => tracing::debug!(cause = %error, "a connection failed"),
+                // The connections of a listener never end.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.bound)
+    }
+}
+
+impl Connected<IncomingStream<'_, HttpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, HttpListener>) -> Self {
+        stream.io().peer().clone()
+    }
+}
