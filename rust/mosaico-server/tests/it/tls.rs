@@ -24,7 +24,7 @@ use tonic::transport::{Endpoint, Uri};
 use crate::cluster::member;
 use crate::common::*;
 use crate::logging::{logged, take};
-use crate::replicated_wal::{bucket, eventually, fault};
+use crate::replicated_wal::{bucket, fault};
 
 /// Limit for everything that has no limit of its own.
 const LIMIT: Duration = Duration::from_secs(20);
