@@ -108,12 +108,15 @@ fn certificate(reason: &CertificateError, whose: &str) -> String {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             format!("{whose} is not signed by a trusted CA")
         }
-        CertificateError::NotValidForNameContext { expected, presented } => format!(
-            "{whose} is for {}, not for `{}`; connect with a name that is in the certificate, or issue one \
-             with this name",
-            if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") },
-            expected.to_str(),
-        ),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let names: Vec<String> = presented.iter().map(|name| plain_name(name)).collect();
+            let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+            format!(
+                "{whose} is for {names}, not for `{}`; connect with a name that is in the certificate, or issue \
+                 one with this name",
+                expected.to_str()
+            )
+        }
         CertificateError::NotValidForName => format!("{whose} is for another host"),
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("{whose} expired on {}; renew it", day(*not_after))
@@ -132,6 +135,13 @@ fn certificate(reason: &CertificateError, whose: &str) -> String {
         }
         other => format!("{whose} is refused: {other}"),
     }
+}
+
+/// The name in a text such as `DnsName("example.org")` or `IpAddress(127.0.0.1)`, without control characters.
+fn plain_name(text: &str) -> String {
+    let inner = |kind: &str, end: &str| text.strip_prefix(kind)?.strip_suffix(end);
+    let name = inner("DnsName(\"", "\")").or_else(|| inner("IpAddress(", ")")).unwrap_or(text);
+    name.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn day(time: UnixTime) -> String {
@@ -178,6 +188,14 @@ mod tests {
             assert!(text.is_some());
             assert_eq!(explain(&io::Error::other(typed.to_string())), text, "{alert:?}");
         }
+    }
+
+    #[test]
+    fn names_are_shown_without_their_kinds() {
+        assert_eq!(plain_name("DnsName(\"a.example.org\")"), "a.example.org");
+        assert_eq!(plain_name("IpAddress(10.0.0.7)"), "10.0.0.7");
+        assert_eq!(plain_name("DnsName(\"a\u{1b}[2J\")"), "a[2J");
+        assert_eq!(plain_name("Unsupported(0x01)"), "Unsupported(0x01)");
     }
 
     #[test]

@@ -159,16 +159,17 @@ async fn a_wrong_certificate_is_refused_with_the_reason() {
     let port = server.address.port();
     let refusal = local(port, &trusting(&other.ca)).await.unwrap_err();
     assert!(refusal.contains("not signed by a trusted CA") && refusal.contains("tls_cert_path"), "{refusal}");
-    // The certificate is for localhost, 127.0.0.1 and ::1.
-    let refusal = client("127.0.0.2", port, &trusting(&tls.ca)).await.unwrap_err();
-    assert!(refusal.contains("not for `127.0.0.2`") && refusal.contains("localhost"), "{refusal}");
     server.stop().await;
 
-    for (days, words) in [((-30, -1), "expired on "), ((1, 30), "valid only from ")] {
-        reissue(&tls, &["localhost", "127.0.0.1"], days);
+    for (host, days, words) in [
+        ("127.0.0.1", (-30, -1), "expired on 20"),
+        ("127.0.0.1", (1, 30), "valid only from 20"),
+        ("robots.example.org", (-1, 30), "is for robots.example.org, not for `127.0.0.1`"),
+    ] {
+        reissue(&tls, &[host], days);
         let server = Secured::start(config(&folder.path().join("store")), server_files(&tls)).await;
         let refusal = local(server.address.port(), &trusting(&tls.ca)).await.unwrap_err();
-        assert!(refusal.contains(words) && refusal.contains("20"), "{refusal}");
+        assert!(refusal.contains(words), "{refusal}");
         server.stop().await;
     }
 }
