@@ -24,6 +24,7 @@ from mosaicolabs._native import __version__
 from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
+    DamagedRows,
     QueryDataStreamer,
     RemoteRows,
     SequenceDataStreamer,
@@ -112,6 +113,7 @@ __all__ = [
     "CameraInfo",
     "CompressedImage",
     "CovarianceMixin",
+    "DamagedRows",
     "Event",
     "EventKind",
     "Floating16",

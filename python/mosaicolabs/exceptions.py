@@ -18,6 +18,8 @@ __all__ = [
     "AlreadyExistsError",
     "ClosedError",
     "ConnectionFailedError",
+    "DamagedRowsWarning",
+    "DataLossError",
     "DeadlineError",
     "FailedPreconditionError",
     "InternalError",
@@ -169,7 +171,17 @@ class ClosedError(MosaicoError, ValueError):
     codes = ("closed",)
 
 
+class DataLossError(MosaicoError, OSError):
+    """Stored data is damaged or missing; the message names it, and other data is not affected."""
+
+    codes = ("data_loss", "damaged_chunk")
+
+
 class InternalError(MosaicoError):
     """A bug, or a damaged store: please report it."""
 
     codes = ("internal",)
+
+
+class DamagedRowsWarning(UserWarning):
+    """A read with `skip_damaged` left out rows of a damaged chunk."""

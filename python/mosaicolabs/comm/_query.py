@@ -5,6 +5,7 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.damage import DamagedRows
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
@@ -89,7 +90,10 @@ def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
         cursor=answer.get("cursor"),
         explain=answer.get("explain"),
         fetch=lambda cursor: _send(client, {**body, "cursor": cursor}),
-        stream=lambda items, progress: QueryDataStreamer(client=client, items=items, progress=progress),
+        incomplete=DamagedRows.of_answer(answer.get("incomplete", [])),
+        stream=lambda items, progress, skip_damaged: QueryDataStreamer(
+            client=client, items=items, progress=progress, skip_damaged=skip_damaged
+        ),
     )
 
 

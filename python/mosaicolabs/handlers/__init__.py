@@ -1,5 +1,6 @@
 """Writers record, handlers describe what is stored, streamers replay."""
 
+from mosaicolabs._protocol.damage import DamagedRows
 from mosaicolabs._protocol.system_info import RemoteRows, SystemInfo
 from mosaicolabs.handlers.batches import Batches
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
@@ -12,6 +13,7 @@ from mosaicolabs.handlers.topic_writer import TopicWriter
 
 __all__ = [
     "Batches",
+    "DamagedRows",
     "QueryDataStreamer",
     "RemoteRows",
     "SequenceDataStreamer",

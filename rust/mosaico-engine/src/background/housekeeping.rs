@@ -38,6 +38,7 @@ async fn keep_storing_events(core: &Engine) {
 async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
     let mut writers = every(core.config.writer_timeout.unwrap_or(Duration::MAX) / 4);
     let mut orphans = every(core.config.orphan_grace);
+    let mut scrub = every(core.config.scrub_period);
     loop {
         select! {
             job = inbox.recv() => match job {
@@ -48,6 +49,7 @@ async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
                 core.catalog.unsettled.all().into_iter().for_each(|id| take(core, Job::Reconcile(id)));
             }
             _ = orphans.tick() => take(core, Job::Orphans),
+            _ = scrub.tick(), if core.config.scrub_bytes_per_second > 0 => take(core, Job::Scrub),
             _ = writers.tick(), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {
                 Ok(gone) => gone.into_iter().for_each(|id| take(core, Job::ExpireWriter(id))),
                 Err(error) => tracing::warn!(error = %error.detail(), "cannot look for silent writers now"),

@@ -75,6 +75,10 @@ pub struct Config {
     pub writer_timeout: Option<Duration>,
     /// Age from which unreferenced files are deleted.
     pub orphan_grace: Duration,
+    /// The pace at which stored chunks are verified in the background; 0: they are not.
+    pub scrub_bytes_per_second: u64,
+    /// How often the scrub continues, for most of this time; no option of the daemon.
+    pub scrub_period: Duration,
     /// Pause after the first failure of background work; it doubles with each further one, up to a limit.
     pub retry_pause: Duration,
     /// Minimum number of events that are kept; the oldest are dropped in groups.
@@ -117,6 +121,8 @@ impl Config {
             shutdown_grace: Duration::from_secs(5),
             writer_timeout: Some(Duration::from_secs(600)),
             orphan_grace: Duration::from_secs(3600),
+            scrub_bytes_per_second: 10 << 20,
+            scrub_period: Duration::from_secs(60),
             retry_pause: Duration::from_secs(1),
             events_kept: 100_000,
             #[cfg(feature = "faults")]

@@ -4,6 +4,7 @@
 pub mod active_topic;
 pub mod chunk_reader;
 pub mod config;
+pub mod damaged_chunks;
 pub mod disk;
 pub mod engine;
 pub mod event_archive;

@@ -25,7 +25,8 @@ use mosaico_storage::error::Error;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::{
-    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER,
+    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER,
+    ZERO_RUNS_HEADER,
 };
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
@@ -104,6 +105,7 @@ impl FlightService for Service {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
             zero_runs: request.metadata().contains_key(ZERO_RUNS_HEADER),
             together: together(&request),
+            skip_damaged: request.metadata().contains_key(SKIP_DAMAGED_HEADER),
             forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
         Ok(answer(
