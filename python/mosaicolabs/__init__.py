@@ -25,6 +25,7 @@ from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
     DamagedRows,
+    DamagedRowsWarning,
     QueryDataStreamer,
     RemoteRows,
     SequenceDataStreamer,
@@ -114,6 +115,7 @@ __all__ = [
     "CompressedImage",
     "CovarianceMixin",
     "DamagedRows",
+    "DamagedRowsWarning",
     "Event",
     "EventKind",
     "Floating16",

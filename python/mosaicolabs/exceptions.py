@@ -18,7 +18,6 @@ __all__ = [
     "AlreadyExistsError",
     "ClosedError",
     "ConnectionFailedError",
-    "DamagedRowsWarning",
     "DataLossError",
     "DeadlineError",
     "FailedPreconditionError",
@@ -181,7 +180,3 @@ class InternalError(MosaicoError):
     """A bug, or a damaged store: please report it."""
 
     codes = ("internal",)
-
-
-class DamagedRowsWarning(UserWarning):
-    """A read with `skip_damaged` left out rows of a damaged chunk."""

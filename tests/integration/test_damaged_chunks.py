@@ -15,8 +15,8 @@ import pytest
 from harness.counts import Counts
 from harness.daemon import Daemon
 
-from mosaicolabs import EventKind, Integer64, MosaicoClient, QueryOntologyCatalog
-from mosaicolabs.exceptions import DamagedRowsWarning, DataLossError
+from mosaicolabs import DamagedRowsWarning, EventKind, Integer64, MosaicoClient, QueryOntologyCatalog
+from mosaicolabs.exceptions import DataLossError
 
 ROWS = 3000
 PER_CHUNK = 1000

@@ -8,8 +8,8 @@ import click
 
 from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
 from mosaicolabs._terminal.output import print_json
-from mosaicolabs.exceptions import DamagedRowsWarning
 from mosaicolabs.handlers import SequenceHandler
+from mosaicolabs.helpers.damage import DamagedRowsWarning
 
 from ._catalog import require_sequence
 from ._times import parse_time

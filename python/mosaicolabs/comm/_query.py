@@ -5,11 +5,11 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
-from mosaicolabs._protocol.damage import DamagedRows
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.helpers import sanitize_topic_name, unpack_topic_full_path
+from mosaicolabs.helpers.damage import DamagedRows
 from mosaicolabs.models.query import (
     Query,
     QueryResponse,

@@ -1,6 +1,5 @@
 """Writers record, handlers describe what is stored, streamers replay."""
 
-from mosaicolabs._protocol.damage import DamagedRows
 from mosaicolabs._protocol.system_info import RemoteRows, SystemInfo
 from mosaicolabs.handlers.batches import Batches
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
@@ -10,10 +9,12 @@ from mosaicolabs.handlers.sequence_writer import SequenceWriter
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.handlers.topic_writer import TopicWriter
+from mosaicolabs.helpers.damage import DamagedRows, DamagedRowsWarning
 
 __all__ = [
     "Batches",
     "DamagedRows",
+    "DamagedRowsWarning",
     "QueryDataStreamer",
     "RemoteRows",
     "SequenceDataStreamer",

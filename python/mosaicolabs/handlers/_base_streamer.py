@@ -8,10 +8,10 @@ import pyarrow as pa
 from typing_extensions import Self
 
 from mosaicolabs._closing import Closing
-from mosaicolabs._protocol.damage import DamagedRows, warn_skipped
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
+from mosaicolabs.helpers.damage import DamagedRows, warn_skipped
 from mosaicolabs.models.message import Message
 
 

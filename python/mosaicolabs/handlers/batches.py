@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._closing import Closing
-from mosaicolabs._protocol.damage import DamagedRows, warn_skipped
 from mosaicolabs._streams.dataframes import to_pandas, to_polars
 from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
+from mosaicolabs.helpers.damage import DamagedRows, warn_skipped
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression, _QueryExpression
 from mosaicolabs.models.query.generation.api import _QueryProxy
 from mosaicolabs.models.query.generation.mixins import _QueryableField

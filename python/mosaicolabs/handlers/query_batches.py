@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
-from mosaicolabs._protocol.damage import DamagedRows
 from mosaicolabs._protocol.metadata import TopicMetadata, decode_metadata
 from mosaicolabs._streams.open import Window
 from mosaicolabs._streams.schema_union import TIMES, SchemaUnion
@@ -26,6 +25,7 @@ from mosaicolabs.handlers.batches import (
     path_of,
     refuse_deep_nesting,
 )
+from mosaicolabs.helpers.damage import DamagedRows
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 from mosaicolabs.models.query.expressions import NOT, OR, _QueryExpression
 

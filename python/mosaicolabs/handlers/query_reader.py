@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Iterable
 
 from mosaicolabs import _native
-from mosaicolabs._protocol.damage import DamagedRows, warn_skipped
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
 from mosaicolabs._streams.open import open_stream, read_manifests
 from mosaicolabs._streams.progress import Source, watched
@@ -12,6 +11,7 @@ from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers._base_streamer import BaseStreamer
 from mosaicolabs.handlers.batches import Batches, Column, Where
 from mosaicolabs.handlers.query_batches import open_batches, window_of
+from mosaicolabs.helpers.damage import DamagedRows, warn_skipped
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 

@@ -153,7 +153,7 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         window: Window,
         max_lateness_s: float | None = None,
         *,
-        skip_damaged: bool,
+        skip_damaged: bool = False,
     ) -> BatchRequest:
         locators = [f"{self.name}{name}" for name in names]
         return BatchRequest(

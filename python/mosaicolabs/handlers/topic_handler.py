@@ -155,7 +155,7 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         return self._streamer
 
     def _batch_request(
-        self, window: Window, max_lateness_s: float | None = None, *, skip_damaged: bool
+        self, window: Window, max_lateness_s: float | None = None, *, skip_damaged: bool = False
     ) -> BatchRequest:
         locator = f"{self.sequence_name}{self.name}"
         return BatchRequest(

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mosaicolabs._protocol.damage import DamagedRows
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.helpers._format import seconds
 from mosaicolabs.helpers._html import Row, table
+from mosaicolabs.helpers.damage import DamagedRows
 from mosaicolabs.models.platform import Sequence
 from mosaicolabs.models.query.builders import QuerySequence, QueryTopic
 

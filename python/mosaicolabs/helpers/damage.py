@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mosaicolabs.exceptions import DamagedRowsWarning
+__all__ = ["DamagedRows", "DamagedRowsWarning", "warn_skipped"]
 
-__all__ = ["DamagedRows", "warn_skipped"]
+
+class DamagedRowsWarning(UserWarning):
+    """A read with `skip_damaged` left out rows of a damaged chunk."""
 
 
 @dataclass(frozen=True)
