@@ -13,6 +13,7 @@ pub mod guards;
 pub mod layers;
 pub mod membership;
 pub mod message_size;
+pub mod metadata_limits;
 pub mod metrics;
 pub mod process;
 pub mod queue;
