@@ -57,16 +57,15 @@ impl AsyncFileReader for Input {
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        let read = |range: &Range<u64>| match &self.sums {
-            None => self.pread(range),
+        let found = match &self.sums {
+            None => ranges.iter().map(|range| self.pread(range)).collect(),
             Some(sums) => {
-                let blocks = sums.blocks(range);
-                let data = self.pread(&blocks);
-                sums.verify(blocks.start, &data).unwrap();
-                sums.slice(range, blocks.start, &data)
+                let reads = sums.reads(&ranges);
+                let data: Vec<Bytes> = reads.iter().map(|read| self.pread(read)).collect();
+                reads.iter().zip(&data).for_each(|(read, data)| sums.verify(read.start, data).unwrap());
+                ranges.iter().map(|range| sums.pick(range, &reads, &data)).collect()
             }
         };
-        let found = ranges.iter().map(read).collect();
         async move { Ok(found) }.boxed()
     }
 

@@ -238,16 +238,9 @@ impl AsyncFileReader for ParquetFile {
             let Some(sums) = self.sums.clone() else {
                 return Err(ParquetError::General("the footer is loaded before other bytes".into()));
             };
-            let blocks = merged(ranges.iter().map(|range| sums.blocks(range)).collect());
-            let found = if blocks.is_empty() { Vec::new() } else { self.verified(&sums, &blocks).await? };
-            let part = |range: &Range<u64>| {
-                let place = blocks.partition_point(|blocks| blocks.start <= range.start).checked_sub(1);
-                match place.and_then(|place| Some((blocks.get(place)?, found.get(place)?))) {
-                    Some((blocks, data)) => sums.slice(range, blocks.start, data),
-                    None => sums.slice(range, range.start, &Bytes::new()),
-                }
-            };
-            Ok(ranges.iter().map(part).collect())
+            let reads = sums.reads(&ranges);
+            let found = if reads.is_empty() { Vec::new() } else { self.verified(&sums, &reads).await? };
+            Ok(ranges.iter().map(|range| sums.pick(range, &reads, &found)).collect())
         }
         .boxed()
     }
@@ -269,18 +262,4 @@ impl AsyncFileReader for ParquetFile {
         }
         .boxed()
     }
-}
-
-/// The union of ranges of blocks, in order.
-fn merged(mut blocks: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    blocks.retain(|range| !range.is_empty());
-    blocks.sort_unstable_by_key(|range| range.start);
-    let mut found: Vec<Range<u64>> = Vec::with_capacity(blocks.len());
-    for range in blocks {
-        match found.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => found.push(range),
-        }
-    }
-    found
 }

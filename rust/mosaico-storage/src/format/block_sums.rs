@@ -189,7 +189,7 @@ impl BlockSums {
         if self.rest.is_empty() { self.sums.len() } else { self.rest.len() }
     }
 
-    /// The blocks to read for `range`: it, extended to whole blocks; empty if [`Self::slice`] needs none.
+    /// The blocks to read for `range`: it, extended to whole blocks; empty if they are in memory.
     pub fn blocks(&self, range: &Range<u64>) -> Range<u64> {
         let end = range.end.min(self.covered);
         if range.start >= end {
@@ -197,6 +197,30 @@ impl BlockSums {
         }
         let start = range.start - range.start % self.block_bytes;
         start..end.next_multiple_of(self.block_bytes).min(self.covered)
+    }
+
+    /// The blocks to read for all `ranges`, in order; blocks that are adjacent or needed twice are one read.
+    pub fn reads(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        let mut blocks: Vec<_> = ranges.iter().map(|range| self.blocks(range)).collect();
+        blocks.retain(|range| !range.is_empty());
+        blocks.sort_unstable_by_key(|range| range.start);
+        let mut reads: Vec<Range<u64>> = Vec::with_capacity(blocks.len());
+        for range in blocks {
+            match reads.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => reads.push(range),
+            }
+        }
+        reads
+    }
+
+    /// The bytes of `range`, from the verified bytes `data` of `reads`.
+    pub fn pick(&self, range: &Range<u64>, reads: &[Range<u64>], data: &[Bytes]) -> Bytes {
+        let place = reads.partition_point(|read| read.start <= range.start).checked_sub(1);
+        match place.and_then(|place| Some((reads.get(place)?, data.get(place)?))) {
+            Some((read, data)) => self.slice(range, read.start, data),
+            None => self.slice(range, range.start, &Bytes::new()),
+        }
     }
 
     /// Verifies `data`, which are the blocks from the offset `start` on.
@@ -218,7 +242,7 @@ impl BlockSums {
     }
 
     /// The bytes of `range`, from `data`: the verified [`Self::blocks`] from the offset `start` on.
-    pub fn slice(&self, range: &Range<u64>, start: u64, data: &Bytes) -> Bytes {
+    fn slice(&self, range: &Range<u64>, start: u64, data: &Bytes) -> Bytes {
         let at = |offset: u64, base: u64, limit: usize| {
             usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX).min(limit)
         };
@@ -271,25 +295,37 @@ mod tests {
         }
     }
 
+    fn read_all(sums: &BlockSums, file: &[u8], ranges: &[Range<u64>]) -> Result<Vec<Bytes>, Mismatch> {
+        let reads = sums.reads(ranges);
+        let part = |read: &Range<u64>| Bytes::copy_from_slice(&file[read.start as usize..read.end as usize]);
+        let data: Vec<Bytes> = reads.iter().map(part).collect();
+        reads.iter().zip(&data).try_for_each(|(read, data)| sums.verify(read.start, data))?;
+        Ok(ranges.iter().map(|range| sums.pick(range, &reads, &data)).collect())
+    }
+
     fn read(sums: &BlockSums, file: &[u8], range: Range<u64>) -> Result<Bytes, Mismatch> {
-        let blocks = sums.blocks(&range);
-        let data = Bytes::copy_from_slice(&file[blocks.start as usize..blocks.end as usize]);
-        sums.verify(blocks.start, &data)?;
-        Ok(sums.slice(&range, blocks.start, &data))
+        Ok(read_all(sums, file, std::slice::from_ref(&range))?.remove(0))
     }
 
     proptest! {
         #[test]
-        fn reads_return_the_file(bytes in 0usize..100_000, at in any::<u64>(), length in 0u64..70_000, with in any::<bool>()) {
+        fn reads_return_the_file(
+            bytes in 0usize..100_000,
+            places in proptest::collection::vec((any::<u64>(), 0u64..70_000), 1..6),
+            with in any::<bool>(),
+        ) {
             let (mut file, mut whole) = file(&content(bytes));
             if !with {
                 file = content(bytes.max(1));
                 whole = crc32fast::hash(&file);
             }
             let sums = open(&file, whole).unwrap();
-            let start = at % file.len() as u64;
-            let end = (start + length).min(file.len() as u64);
-            prop_assert_eq!(read(&sums, &file, start..end).unwrap(), &file[start as usize..end as usize]);
+            let size = file.len() as u64;
+            let range = |&(at, length): &(u64, u64)| at % size..(at % size + length).min(size);
+            let ranges: Vec<Range<u64>> = places.iter().map(range).collect();
+            for (range, found) in ranges.iter().zip(read_all(&sums, &file, &ranges).unwrap()) {
+                prop_assert_eq!(found, &file[range.start as usize..range.end as usize]);
+            }
         }
     }
 
