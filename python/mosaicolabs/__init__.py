@@ -24,6 +24,8 @@ from mosaicolabs._native import __version__
 from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
+    DamagedRows,
+    DamagedRowsWarning,
     QueryDataStreamer,
     RemoteRows,
     SequenceDataStreamer,
@@ -112,6 +114,8 @@ __all__ = [
     "CameraInfo",
     "CompressedImage",
     "CovarianceMixin",
+    "DamagedRows",
+    "DamagedRowsWarning",
     "Event",
     "EventKind",
     "Floating16",

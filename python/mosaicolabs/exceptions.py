@@ -18,6 +18,7 @@ __all__ = [
     "AlreadyExistsError",
     "ClosedError",
     "ConnectionFailedError",
+    "DataLossError",
     "DeadlineError",
     "FailedPreconditionError",
     "InternalError",
@@ -167,6 +168,12 @@ class ClosedError(MosaicoError, ValueError):
     """The client, writer or streamer was closed before the call."""
 
     codes = ("closed",)
+
+
+class DataLossError(MosaicoError, OSError):
+    """Stored data is damaged or missing; the message names it, and other data is not affected."""
+
+    codes = ("data_loss", "damaged_chunk")
 
 
 class InternalError(MosaicoError):

@@ -21,6 +21,7 @@ BUILTIN_BASES = {
     "DeadlineError": TimeoutError,
     "UnsupportedError": NotImplementedError,
     "ClosedError": ValueError,
+    "DataLossError": OSError,
 }
 KINDS = Path(__file__).parents[2] / "rust" / "mosaico-types" / "src" / "error.rs"
 

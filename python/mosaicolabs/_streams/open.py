@@ -52,7 +52,7 @@ def read_manifests(client: _native.Client, locator: str, window: Window) -> list
 
 
 def open_stream(
-    client: _native.Client, names: list[str], tickets: list[bytes]
+    client: _native.Client, names: list[str], tickets: list[bytes], *, skip_damaged: bool = False
 ) -> tuple[_native.Stream, list[str]]:
     """The stream of `tickets` merged by time, and the ontology tag of each.
 
@@ -60,7 +60,7 @@ def open_stream(
         ConnectionFailedError: The daemon refused, or the connection broke.
     """
     try:
-        stream = client.read(tickets, READ_AHEAD_BYTES)
+        stream = client.read(tickets, READ_AHEAD_BYTES, skip_damaged)
     except MosaicoError as error:
         raise _open_failed(names, error) from error
     return stream, _bind(stream, names)
@@ -84,7 +84,12 @@ class FollowOptions:
 
 
 def follow_stream(
-    client: _native.Client, names: list[str], tickets: list[bytes], live: FollowOptions
+    client: _native.Client,
+    names: list[str],
+    tickets: list[bytes],
+    live: FollowOptions,
+    *,
+    skip_damaged: bool = False,
 ) -> tuple[_native.Stream, list[str]]:
     """As `open_stream`, and continues with messages that become durable later.
 
@@ -106,6 +111,7 @@ def follow_stream(
             live.window,
             live.sequence if live.joining else None,
             bind,
+            skip_damaged,
         )
     except UnsupportedError:
         raise

@@ -163,6 +163,10 @@ class WatchedStream:
         """As the stream's."""
         return self._stream.next_timestamp()
 
+    def skipped(self) -> list[tuple[Any, ...]]:
+        """As the stream's."""
+        return [*self._stream.skipped()]
+
     def close(self) -> None:
         """As the stream's."""
         self._display.stop()

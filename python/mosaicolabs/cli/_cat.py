@@ -1,5 +1,6 @@
 """`mosaico cat`."""
 
+import warnings
 from contextlib import closing
 from itertools import islice
 
@@ -8,6 +9,7 @@ import click
 from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
 from mosaicolabs._terminal.output import echo, print_json
 from mosaicolabs.handlers import SequenceHandler
+from mosaicolabs.helpers.damage import DamagedRowsWarning
 
 from ._catalog import require_sequence
 from ._times import parse_time
@@ -32,6 +34,7 @@ NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; bytes are bas
 @click.option("--to", "end", metavar="TIME", help="Last time, excluded.")
 @click.option("--follow", "-f", is_flag=True, help="Continue with new messages until the recording ends.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Stop after N messages.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out damaged chunks; list them on standard error.")
 @click.option(
     "--summarise-bytes", is_flag=True, help="With --json: the size of binary fields instead of base64."
 )
@@ -45,6 +48,7 @@ def cat(
     end: str | None,
     follow: bool,
     limit: int | None,
+    skip_damaged: bool,
     summarise_bytes: bool,
 ) -> None:
     """Print the messages of the sequence NAME in time order."""
@@ -57,9 +61,15 @@ def cat(
         if origin_ns is None and not follow:
             return
         streamer = handler.get_data_streamer(
-            topics=selected, start_timestamp_ns=start_ns, end_timestamp_ns=end_ns, follow=follow
+            topics=selected,
+            start_timestamp_ns=start_ns,
+            end_timestamp_ns=end_ns,
+            follow=follow,
+            skip_damaged=skip_damaged,
         )
-        with closing(streamer):
+        with closing(streamer), warnings.catch_warnings():
+            # The lines at the end list the same.
+            warnings.simplefilter("ignore", DamagedRowsWarning)
             for topic, message in islice(streamer, limit):
                 if origin_ns is None:
                     origin_ns = message.timestamp
@@ -68,6 +78,8 @@ def cat(
                 else:
                     offset_s = (message.timestamp - origin_ns) / 1e9
                     echo(f"{offset_s:+.6f}s {topic} {message_text(message)}")
+        for rows in streamer.skipped:
+            echo(f"skipped {rows}", err=True)
 
 
 def _topic(handler: SequenceHandler, name: str) -> str:

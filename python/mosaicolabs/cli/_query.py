@@ -1,5 +1,6 @@
 """`mosaico query`."""
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -30,6 +31,7 @@ by ` desc`, from high to low.
   items[]: sequence, topics[]: name, timestamp_ns_first, timestamp_ns_last (null without --times)
   cursor: with --limit, the value of --cursor for the next page; null on the last page
   explain: with --explain, how the query was executed
+  incomplete[]: topic, chunk, rows, timestamp_range, cause of chunks that are damaged, hence not searched
 """
 
 
@@ -65,6 +67,8 @@ def query(
         print_json(_document(target, response))
     else:
         _print(target, response, times=times)
+    for rows in response.incomplete:
+        click.echo(f"not searched: {rows}", err=True)
 
 
 def _document(target: Target, response: QueryResponse) -> dict[str, Any]:
@@ -77,6 +81,7 @@ def _document(target: Target, response: QueryResponse) -> dict[str, Any]:
         "items": items,
         "cursor": response.cursor,
         "explain": response.explain,
+        "incomplete": [asdict(rows) for rows in response.incomplete],
     }
 
 

@@ -9,6 +9,7 @@ from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.helpers import sanitize_topic_name, unpack_topic_full_path
+from mosaicolabs.helpers.damage import DamagedRows
 from mosaicolabs.models.query import (
     Query,
     QueryResponse,
@@ -89,7 +90,10 @@ def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
         cursor=answer.get("cursor"),
         explain=answer.get("explain"),
         fetch=lambda cursor: _send(client, {**body, "cursor": cursor}),
-        stream=lambda items, progress: QueryDataStreamer(client=client, items=items, progress=progress),
+        incomplete=DamagedRows.of_answer(answer.get("incomplete", [])),
+        stream=lambda items, progress, skip_damaged: QueryDataStreamer(
+            client=client, items=items, progress=progress, skip_damaged=skip_damaged
+        ),
     )
 
 

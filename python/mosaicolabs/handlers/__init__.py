@@ -9,9 +9,12 @@ from mosaicolabs.handlers.sequence_writer import SequenceWriter
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer
 from mosaicolabs.handlers.topic_writer import TopicWriter
+from mosaicolabs.helpers.damage import DamagedRows, DamagedRowsWarning
 
 __all__ = [
     "Batches",
+    "DamagedRows",
+    "DamagedRowsWarning",
     "QueryDataStreamer",
     "RemoteRows",
     "SequenceDataStreamer",

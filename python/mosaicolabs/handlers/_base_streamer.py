@@ -11,12 +11,22 @@ from mosaicolabs._closing import Closing
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
+from mosaicolabs.helpers.damage import DamagedRows, warn_skipped
+from mosaicolabs.models.message import Message
 
 
 class BaseStreamer(Closing):
     """A replay that can be read message by message or, instead, as columns."""
 
     _batches: Batches | None = None
+    _skipped: list[DamagedRows] | None = None
+
+    @property
+    def skipped(self) -> list[DamagedRows]:
+        """Rows of damaged chunks that were left out so far, with `skip_damaged`; complete at the end."""
+        if self._batches is not None:
+            return self._batches.skipped
+        return self._skipped or []
 
     @abstractmethod
     def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
@@ -46,6 +56,7 @@ class BaseStreamer(Closing):
     def _close_batches(self) -> None:
         if self._batches is not None:
             self._batches.close()
+            self._skipped = self._batches.skipped
             self._batches = None
 
     def _refuse_after_messages(self) -> NoReturn:
@@ -83,9 +94,25 @@ class HandlerStreamer(BaseStreamer):
         self._stream = None
         return self._batches
 
+    @property
+    def skipped(self) -> list[DamagedRows]:
+        """Rows of damaged chunks that were left out so far, with `skip_damaged`; complete at the end."""
+        if self._stream is not None:
+            return DamagedRows.of_native(self._stream.skipped())
+        return super().skipped
+
+    def _next_item(self) -> tuple[str, Message] | None:
+        """The next topic name and message; a warning at the end names the rows that were left out."""
+        item = self._open().next()
+        if item is None and self._skipped is None:
+            self._skipped = self.skipped
+            warn_skipped(self._skipped)
+        return item
+
     def close(self) -> None:
         """Closes the stream or the batches; safe to call repeatedly."""
         if self._stream is not None:
+            self._skipped = self.skipped
             self._stream.close()
             self._stream = None
         self._close_batches()

@@ -13,6 +13,7 @@ from mosaicolabs._closing import Closing
 from mosaicolabs._streams.dataframes import to_pandas, to_polars
 from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.exceptions import ClosedError, InvalidInputError
+from mosaicolabs.helpers.damage import DamagedRows, warn_skipped
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression, _QueryExpression
 from mosaicolabs.models.query.generation.api import _QueryProxy
 from mosaicolabs.models.query.generation.mixins import _QueryableField
@@ -36,6 +37,9 @@ class BatchSource(Protocol):
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+    def skipped(self) -> list[tuple[Any, ...]]:
+        """Rows of damaged chunks that were left out so far."""
+
     def close(self) -> None:
         """Closes the streams behind it."""
 
@@ -57,11 +61,19 @@ class Batches(Closing):
     def __init__(self, source: BatchSource) -> None:
         self._source: BatchSource | None = source
         self._schema = pa.schema(source)
+        self._skipped: list[DamagedRows] | None = None
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of all batches."""
         return self._schema
+
+    @property
+    def skipped(self) -> list[DamagedRows]:
+        """Rows of damaged chunks that were left out so far, with `skip_damaged`; complete at the end."""
+        if self._source is None:
+            return self._skipped or []
+        return DamagedRows.of_native(self._source.skipped())
 
     def __iter__(self) -> "Batches":
         return self
@@ -69,6 +81,9 @@ class Batches(Closing):
     def __next__(self) -> pa.RecordBatch:
         batch = self._open().next()
         if batch is None:
+            if self._skipped is None:
+                self._skipped = self.skipped
+                warn_skipped(self._skipped)
             raise StopIteration
         return batch
 
@@ -103,6 +118,7 @@ class Batches(Closing):
     def close(self) -> None:
         """Closes the streams behind it; safe to call repeatedly."""
         if self._source is not None:
+            self._skipped = self.skipped
             self._source.close()
             self._source = None
 
@@ -124,6 +140,7 @@ class BatchRequest:
         max_lateness_s: How long a followed message waits for earlier ones of other topics, s; None: the
             topics are not followed.
         read_ahead_bytes: Budget of batches beyond the one that is being read.
+        skip_damaged: Leave out rows of damaged chunks.
     """
 
     client: _native.Client
@@ -132,6 +149,7 @@ class BatchRequest:
     tag: str | None = None
     max_lateness_s: float | None = None
     read_ahead_bytes: int = READ_AHEAD_BYTES
+    skip_damaged: bool = False
 
     def batches(self, columns: Iterable[Column] | None, where: Where | None) -> Batches:
         """Opens the topics.
@@ -147,6 +165,7 @@ class BatchRequest:
             merged=self.tag is None,
             lateness_s=self.max_lateness_s,
             read_ahead_bytes=self.read_ahead_bytes,
+            skip_damaged=self.skip_damaged,
         )
         return Batches(native)
 

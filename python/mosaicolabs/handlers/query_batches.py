@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,6 +25,7 @@ from mosaicolabs.handlers.batches import (
     path_of,
     refuse_deep_nesting,
 )
+from mosaicolabs.helpers.damage import DamagedRows
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 from mosaicolabs.models.query.expressions import NOT, OR, _QueryExpression
 
@@ -36,6 +38,8 @@ def open_batches(
     items: Iterable[QueryResponseItem],
     columns: Iterable[Column] | None,
     where: Where | None,
+    *,
+    skip_damaged: bool = False,
 ) -> Batches:
     """The matching windows of the matching topics as columns, in one schema for all sequences.
 
@@ -46,7 +50,7 @@ def open_batches(
             lacks a selected column in one of the sequences, or a column has different types.
     """
     paths = None if columns is None else [path_of(column) for column in column_list(columns)]
-    found = [_MatchedSequence.of(client, item) for item in items]
+    found = [_MatchedSequence.of(client, item, skip_damaged=skip_damaged) for item in items]
     tags = {tag for sequence in found for tag in sequence.tags.values()}
     where = None if where is None else condition(where)
     if tags:
@@ -108,23 +112,25 @@ class _MatchedSequence:
     sequence: str
     tags: dict[str, str]
     windows: dict[str, Window]
+    skip_damaged: bool
 
     @classmethod
-    def of(cls, client: _native.Client, item: QueryResponseItem) -> "_MatchedSequence":
+    def of(cls, client: _native.Client, item: QueryResponseItem, *, skip_damaged: bool) -> "_MatchedSequence":
         tags, windows = {}, {}
         for topic in item.topics:
             metadata, endpoints, _ = actions.info(client, f"{item.sequence.name}{topic.name}")
             if any(bounds is not None for _, _, bounds, *_ in endpoints):
                 properties = TopicMetadata.from_dict(decode_metadata(metadata)).properties
                 tags[topic.name], windows[topic.name] = properties.ontology_tag, window_of(topic)
-        return cls(client, item.sequence.name, tags, windows)
+        return cls(client, item.sequence.name, tags, windows, skip_damaged)
 
     def part(self, topics: list[str], window: Window, paths: list[str] | None) -> _Part:
         tags = frozenset(self.tags[topic] for topic in topics)
         columns = (
             None if paths is None else [path for path in paths if path in TIMES or _concerns(path, tags)]
         )
-        request = BatchRequest(self.client, [f"{self.sequence}{topic}" for topic in topics], window)
+        locators = [f"{self.sequence}{topic}" for topic in topics]
+        request = BatchRequest(self.client, locators, window, skip_damaged=self.skip_damaged)
         return _Part(self.sequence, tags, request, columns)
 
 
@@ -200,6 +206,7 @@ class _ConcatenatedBatches:
         self._same = same
         self._current: Batches | None = None
         self._closed = False
+        self._skipped: list[DamagedRows] = []
         self._one_reader = Lock()
 
     def next(self) -> pa.RecordBatch | None:
@@ -212,6 +219,7 @@ class _ConcatenatedBatches:
                 batch = next(self._current, None)
                 if batch is not None:
                     return self._same.batch(self._parts[0].sequence, batch)
+                self._skipped += self._current.skipped
                 self._current.close()
                 self._current = None
                 self._parts.popleft()
@@ -223,6 +231,10 @@ class _ConcatenatedBatches:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         reader = pa.RecordBatchReader.from_batches(self._same.schema, iter(self.next, None))
         return reader.__arrow_c_stream__(requested_schema)
+
+    def skipped(self) -> list[tuple[Any, ...]]:
+        found = self._skipped if self._current is None else [*self._skipped, *self._current.skipped]
+        return [astuple(rows) for rows in found]
 
     def close(self) -> None:
         self._closed = True

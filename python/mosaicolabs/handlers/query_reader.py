@@ -11,6 +11,7 @@ from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers._base_streamer import BaseStreamer
 from mosaicolabs.handlers.batches import Batches, Column, Where
 from mosaicolabs.handlers.query_batches import open_batches, window_of
+from mosaicolabs.helpers.damage import DamagedRows, warn_skipped
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.query import QueryResponseItem, QueryResponseItemTopic
 
@@ -26,13 +27,20 @@ class QueryDataStreamer(BaseStreamer):
     """
 
     def __init__(
-        self, *, client: _native.Client, items: Iterable[QueryResponseItem], progress: bool = False
+        self,
+        *,
+        client: _native.Client,
+        items: Iterable[QueryResponseItem],
+        progress: bool = False,
+        skip_damaged: bool = False,
     ) -> None:
         self._client = client
         self._items = deque(items)
         self._read = False
         self._sequence_name = ""
         self._progress = progress
+        self._skip_damaged = skip_damaged
+        self._skipped = []
         self._stream: Source | None = None
         self._closed = False
 
@@ -102,7 +110,9 @@ class QueryDataStreamer(BaseStreamer):
         self._check_open()
         if self._read:
             self._refuse_after_messages()
-        self._batches = open_batches(self._client, self._items, columns, where)
+        self._batches = open_batches(
+            self._client, self._items, columns, where, skip_damaged=self._skip_damaged
+        )
         return self._batches
 
     def close(self) -> None:
@@ -133,7 +143,7 @@ class QueryDataStreamer(BaseStreamer):
         if not filled:
             return None
         names, tickets = zip(*((manifest.topic_name, manifest.ticket) for manifest in filled), strict=True)
-        stream, _ = open_stream(self._client, list(names), list(tickets))
+        stream, _ = open_stream(self._client, list(names), list(tickets), skip_damaged=self._skip_damaged)
         return (
             watched(stream, item.sequence.name, _window(item), bounds(filled)) if self._progress else stream
         )
@@ -145,6 +155,9 @@ class QueryDataStreamer(BaseStreamer):
 
     def _close_stream(self) -> None:
         if self._stream is not None:
+            skipped = DamagedRows.of_native(self._stream.skipped())
+            warn_skipped(skipped)
+            self._skipped = [*(self._skipped or []), *skipped]
             self._stream.close()
             self._stream = None
 

@@ -95,6 +95,7 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         follow: bool = False,
         max_lateness_s: float = 0.1,
         progress: bool = False,
+        skip_damaged: bool = False,
     ) -> SequenceDataStreamer:
         """Opens the merged replay; a handler has one live streamer, the previous one is closed.
 
@@ -108,6 +109,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             max_lateness_s: How long a followed message waits for earlier messages of silent topics, s.
                 Messages within that time are merged in order; a later one is yielded out of order.
             progress: Show the position of the replay on stderr, where that is a terminal or a notebook.
+            skip_damaged: Leave out rows of damaged chunks instead of raising `DataLossError`; `skipped` of
+                the streamer and a warning at its end name them.
 
         Raises:
             ValueError: The sequence has no data and is not followed, or a named topic does not exist.
@@ -132,12 +135,14 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
         joining = follow and not topics
         live = FollowOptions(self.name, window, max_lateness_s, joining) if follow else None
-        stream, _ = self._open_source(chosen, window, live, progress=progress)
+        stream, _ = self._open_source(chosen, window, live, progress=progress, skip_damaged=skip_damaged)
         names = [manifest.topic_name for manifest in chosen]
         self._streamer = SequenceDataStreamer(
             sequence_name=self.name,
             stream=stream,
-            request=self._batch_request(names, window, max_lateness_s if follow else None),
+            request=self._batch_request(
+                names, window, max_lateness_s if follow else None, skip_damaged=skip_damaged
+            ),
             joining=joining,
         )
         return self._streamer
@@ -147,9 +152,13 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         names: list[str],
         window: Window,
         max_lateness_s: float | None = None,
+        *,
+        skip_damaged: bool = False,
     ) -> BatchRequest:
         locators = [f"{self.name}{name}" for name in names]
-        return BatchRequest(self._client, locators, window, max_lateness_s=max_lateness_s)
+        return BatchRequest(
+            self._client, locators, window, max_lateness_s=max_lateness_s, skip_damaged=skip_damaged
+        )
 
     def _topics_with_data(self, topics: list[str] | None, *, follow: bool) -> list[str]:
         """The selected topics that have data, in the order of the server."""
@@ -182,6 +191,7 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> Batches:
         """Topics merged by time, as columns; the daemon sends only the selected columns and rows.
 
@@ -197,6 +207,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
                 always included. None: all. Columns do not select rows: use `topics` or `where`.
             where: Condition that messages must satisfy. Fields of other classes count as missing in a
                 message, so a condition on one class leaves only the topics of that class. None: all messages.
+            skip_damaged: Leave out rows of damaged chunks instead of raising `DataLossError`; `skipped` of
+                the batches and a warning at its end name them.
 
         Raises:
             ValueError: The sequence has no data, or a named topic does not exist.
@@ -218,7 +230,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             {'timestamp_ns': 2, 'topic': '/brake', 'floating64': None, 'boolean': {'data': True}}
         """
         names = self._topics_with_data(topics, follow=False)
-        return self._batch_request(names, (start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self._batch_request(names, window, skip_damaged=skip_damaged).batches(columns, where)
 
     def to_arrow(
         self,
@@ -228,10 +241,12 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> pa.Table:
         """All of `batches` as a table."""
         window = (start_timestamp_ns, end_timestamp_ns)
-        return self.batches(topics, *window, columns=columns, where=where).to_arrow()
+        batches = self.batches(topics, *window, columns=columns, where=where, skip_damaged=skip_damaged)
+        return batches.to_arrow()
 
     def to_pandas(
         self,
@@ -241,10 +256,12 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> Any:
         """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
         window = (start_timestamp_ns, end_timestamp_ns)
-        return self.batches(topics, *window, columns=columns, where=where).to_pandas()
+        batches = self.batches(topics, *window, columns=columns, where=where, skip_damaged=skip_damaged)
+        return batches.to_pandas()
 
     def to_polars(
         self,
@@ -254,10 +271,12 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> Any:
         """All of `batches` as a polars frame."""
         window = (start_timestamp_ns, end_timestamp_ns)
-        return self.batches(topics, *window, columns=columns, where=where).to_polars()
+        batches = self.batches(topics, *window, columns=columns, where=where, skip_damaged=skip_damaged)
+        return batches.to_polars()
 
     def get_topic_handler(self, topic_name: str, force_new_instance: bool = False) -> TopicHandler:
         """The handler of one of its topics.

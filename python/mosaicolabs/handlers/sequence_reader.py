@@ -32,7 +32,7 @@ class SequenceDataStreamer(HandlerStreamer):
 
     def next(self) -> tuple[str, Message] | None:
         """The next topic name and message, or None at the end."""
-        return self._open().next()
+        return self._next_item()
 
     def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
         """What the streamer would yield, as columns; the daemon sends only the selected columns and rows.

@@ -116,6 +116,7 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         *,
         follow: bool = False,
         progress: bool = False,
+        skip_damaged: bool = False,
     ) -> TopicDataStreamer:
         """Opens the replay of this topic; a handler has one live streamer, the previous one is closed.
 
@@ -126,6 +127,8 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
                 topic is complete. Stored messages are yielded in time order, later ones batch by batch as
                 they arrive, possibly out of order.
             progress: Show the position of the replay on stderr, where that is a terminal or a notebook.
+            skip_damaged: Leave out rows of damaged chunks instead of raising `DataLossError`; `skipped` of
+                the streamer and a warning at its end name them.
 
         Raises:
             ValueError: The topic has no data and is not followed.
@@ -140,18 +143,29 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         live = (
             FollowOptions(self.sequence_name, window, max_lateness_s=0.0, joining=False) if follow else None
         )
-        stream, tags = self._open_source(manifests, window, live, progress=progress)
+        stream, tags = self._open_source(
+            manifests, window, live, progress=progress, skip_damaged=skip_damaged
+        )
         self._streamer = TopicDataStreamer(
             topic_name=self.name,
             ontology_tag=tags[0],
             stream=stream,
-            request=self._batch_request(window, 0.0 if follow else None),
+            request=self._batch_request(window, 0.0 if follow else None, skip_damaged=skip_damaged),
         )
         return self._streamer
 
-    def _batch_request(self, window: Window, max_lateness_s: float | None = None) -> BatchRequest:
+    def _batch_request(
+        self, window: Window, max_lateness_s: float | None = None, *, skip_damaged: bool = False
+    ) -> BatchRequest:
         locator = f"{self.sequence_name}{self.name}"
-        return BatchRequest(self._client, [locator], window, self.ontology_tag, max_lateness_s)
+        return BatchRequest(
+            self._client,
+            [locator],
+            window,
+            self.ontology_tag,
+            max_lateness_s,
+            skip_damaged=skip_damaged,
+        )
 
     def batches(
         self,
@@ -160,6 +174,7 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> Batches:
         """The topic as columns, batch by batch; the daemon sends only the selected columns and rows.
 
@@ -172,6 +187,8 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
             columns: Dotted paths as they are stored (`"acceleration.x"`), or fields (`IMU.Q.acceleration.x`);
                 `timestamp_ns` is always included. None: all.
             where: Condition that messages must satisfy. None: all messages.
+            skip_damaged: Leave out rows of damaged chunks instead of raising `DataLossError`; `skipped` of
+                the batches and a warning at its end name them.
 
         Raises:
             ValueError: The topic has no data.
@@ -191,7 +208,8 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         """
         if self.timestamp_ns_min is None:
             raise InvalidInputError(f"Cannot read topic '{self.name}': The topic might contain no data")
-        return self._batch_request((start_timestamp_ns, end_timestamp_ns)).batches(columns, where)
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self._batch_request(window, skip_damaged=skip_damaged).batches(columns, where)
 
     def to_arrow(
         self,
@@ -200,9 +218,11 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> pa.Table:
         """All of `batches` as a table."""
-        return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_arrow()
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self.batches(*window, columns=columns, where=where, skip_damaged=skip_damaged).to_arrow()
 
     def to_pandas(
         self,
@@ -211,9 +231,11 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> Any:
         """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
-        return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_pandas()
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self.batches(*window, columns=columns, where=where, skip_damaged=skip_damaged).to_pandas()
 
     def to_polars(
         self,
@@ -222,9 +244,11 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
+        skip_damaged: bool = False,
     ) -> Any:
         """All of `batches` as a polars frame."""
-        return self.batches(start_timestamp_ns, end_timestamp_ns, columns=columns, where=where).to_polars()
+        window = (start_timestamp_ns, end_timestamp_ns)
+        return self.batches(*window, columns=columns, where=where, skip_damaged=skip_damaged).to_polars()
 
     def _summary(self) -> str:
         messages = class_name(self.ontology_tag)

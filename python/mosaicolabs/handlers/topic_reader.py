@@ -36,7 +36,7 @@ class TopicDataStreamer(HandlerStreamer):
 
     def next(self) -> Message | None:
         """The next message, or None at the end."""
-        item = self._open().next()
+        item = self._next_item()
         return None if item is None else item[1]
 
     def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:

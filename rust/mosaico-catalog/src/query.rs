@@ -146,7 +146,7 @@ impl Catalog {
     ) -> Result<HashMap<TopicId, Vec<ChunkStats>>> {
         let paths: Vec<String> = columns.iter().map(|path| serde_json::json!(path).to_string()).collect();
         let rows = query(
-            "SELECT c.topic_id, c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, \
+            "SELECT c.topic_id, c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, \
              s.path, s.kind, s.nulls, s.has_nan, s.lo, s.hi \
              FROM chunk c LEFT JOIN chunk_column s ON s.topic_id = c.topic_id AND s.epoch = c.epoch AND s.idx = c.idx \
              AND s.path IN (SELECT value FROM json_each(?1)) \

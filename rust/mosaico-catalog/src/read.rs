@@ -73,6 +73,8 @@ pub struct ChunkRow {
     pub data_bytes: u64,
     pub ts_min: i64,
     pub ts_max: i64,
+    /// The checksum of the file.
+    pub crc32: u32,
 }
 
 impl ChunkRow {
@@ -218,7 +220,7 @@ impl Catalog {
     /// The chunks of a topic in the order of arrival.
     pub async fn chunks(&self, topic: TopicId) -> Result<Vec<ChunkRow>> {
         let rows = query(
-            "SELECT c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, t.damage \
+            "SELECT c.epoch, c.idx, c.row_start, c.row_count, c.bytes, c.data_bytes, c.ts_min, c.ts_max, c.crc32, t.damage \
              FROM chunk c JOIN topic t ON t.id = c.topic_id WHERE c.topic_id = ? ORDER BY c.epoch, c.idx",
         )
         .bind(topic.to_string())
@@ -369,6 +371,7 @@ pub(crate) fn chunk_row(row: &Row) -> Result<ChunkRow, sqlx::Error> {
         data_bytes: count(row, "data_bytes")?,
         ts_min: row.try_get("ts_min")?,
         ts_max: row.try_get("ts_max")?,
+        crc32: count(row, "crc32")?,
     })
 }
 

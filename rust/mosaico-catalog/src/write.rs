@@ -151,6 +151,20 @@ impl Catalog {
         self.finish(transaction, change).await
     }
 
+    /// Adds the event and the notification of a damaged chunk.
+    pub async fn chunk_damaged(
+        &self,
+        change: Change,
+        (sequence, topic): (SequenceId, TopicId),
+        detail: Value,
+        notification: &NotificationRecord,
+    ) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        self.tell(&mut transaction, EventKind::DataDamaged, (sequence, Some(topic)), detail).await?;
+        self.notify(&mut transaction, sequence, notification).await?;
+        self.finish(transaction, change).await
+    }
+
     /// Applies a chunk. It needs no intent if only this daemon has to know of it: its WAL segment serves as
     /// one. Idempotent.
     pub async fn chunk_stored(

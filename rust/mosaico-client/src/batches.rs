@@ -8,6 +8,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use futures::future::try_join_all;
 use mosaico_select::{Projection, SelectError, find};
 use mosaico_types::{ErrorKind, TimeWindow};
+use mosaico_wire::damage::DamagedRows;
 use mosaico_wire::metadata::{PROPERTIES, Properties};
 use mosaico_wire::query::ValueCondition;
 use mosaico_wire::select::Selection;
@@ -59,6 +60,14 @@ impl Batches {
         match &self.0 {
             Source::One(stream) => stream.schema(),
             Source::Merged(merged) => merged.layout.schema(),
+        }
+    }
+
+    /// The rows of damaged chunks that the daemon left out; complete at the end.
+    pub fn skipped(&self) -> Vec<DamagedRows> {
+        match &self.0 {
+            Source::One(stream) => stream.skipped(),
+            Source::Merged(merged) => merged.merge.skipped(),
         }
     }
 

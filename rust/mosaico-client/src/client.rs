@@ -32,6 +32,7 @@ pub struct Client {
     pool: Arc<Pool>,
     target: Target,
     server: Option<String>,
+    skip_damaged: bool,
 }
 
 impl Client {
@@ -52,7 +53,7 @@ impl Client {
             Err(Error::new(ErrorKind::Deadline, format!("{target} did not answer within {timeout:?}")))
         });
         let (control, server) = greeted.map_err(|error| target.explain(error))?;
-        Ok(Self { control, pool: Arc::new(pool), target, server })
+        Ok(Self { control, pool: Arc::new(pool), target, server, skip_damaged: false })
     }
 
     /// Address of the daemon.
@@ -148,7 +149,13 @@ impl Client {
     }
 
     fn options(&self, follow: bool) -> Options {
-        Options { follow, ours: self.server.is_some() }
+        Options { follow, ours: self.server.is_some(), skip_damaged: self.skip_damaged }
+    }
+
+    /// The same client, whose reads leave out the rows of damaged chunks instead of failing. A server that is not
+    /// native has no such reads.
+    pub fn skipping_damaged(&self, skip_damaged: bool) -> Self {
+        Self { skip_damaged, ..self.clone() }
     }
 
     fn check_follow(&self) -> Result<()> {

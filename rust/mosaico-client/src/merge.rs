@@ -11,9 +11,10 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::Int64Type;
 use mosaico_types::ErrorKind;
+use mosaico_wire::damage::DamagedRows;
 
 use crate::error::{Error, Result};
-use crate::stream::TopicStream;
+use crate::stream::{SkippedRows, TopicStream};
 
 /// The next step of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,7 @@ pub struct Merge {
     starved: Vec<usize>,
     /// How long a row waits for earlier rows of topics without a batch; `None`: without limit.
     lateness: Option<Duration>,
+    skipped: Vec<SkippedRows>,
 }
 
 impl Merge {
@@ -83,6 +85,7 @@ impl Merge {
     pub fn new(streams: Vec<TopicStream>) -> Self {
         let starved = (0..streams.len()).rev().collect();
         Self {
+            skipped: streams.iter().map(TopicStream::shared_skipped).collect(),
             cursors: streams.into_iter().map(Cursor::new).collect(),
             heads: BinaryHeap::new(),
             current: None,
@@ -99,8 +102,14 @@ impl Merge {
 
     /// Adds a stream; its index is the number of streams so far.
     pub fn add(&mut self, stream: TopicStream) {
+        self.skipped.push(stream.shared_skipped());
         self.starved.push(self.cursors.len());
         self.cursors.push(Cursor::new(stream));
+    }
+
+    /// The rows of damaged chunks that the daemon left out; complete at the end.
+    pub fn skipped(&self) -> Vec<DamagedRows> {
+        self.skipped.iter().flat_map(|skipped| skipped.lock().clone()).collect()
     }
 
     /// The batch that rows of `topic` refer to.

@@ -11,11 +11,13 @@ use arrow_flight::{FlightData, Ticket};
 use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_select::Select;
 use mosaico_types::ErrorKind;
-use mosaico_wire::{FOLLOW_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, ipc, zero_runs};
+use mosaico_wire::damage::{DamagedRows, parse_skipped};
+use mosaico_wire::{FOLLOW_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, ipc, zero_runs};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
-use tonic::Request;
 use tonic::metadata::MetadataValue;
+use tonic::{Request, Status};
 
 use crate::connection::Lease;
 use crate::error::{Error, Result, is_refused};
@@ -40,7 +42,12 @@ pub(crate) struct Options {
     pub(crate) follow: bool,
     /// The daemon is native and supports more headers.
     pub(crate) ours: bool,
+    /// Leave out rows of damaged chunks.
+    pub(crate) skip_damaged: bool,
 }
+
+/// The rows that the daemon left out of a stream.
+pub(crate) type SkippedRows = Arc<Mutex<Vec<DamagedRows>>>;
 
 /// The batches of one topic in time order, read ahead by a background task. Dropping it ends the call.
 pub struct TopicStream {
@@ -50,6 +57,7 @@ pub struct TopicStream {
     task: JoinHandle<()>,
     /// The error that ended the stream early; later calls never treat it as the end of the data.
     failed: Option<Error>,
+    skipped: SkippedRows,
 }
 
 impl TopicStream {
@@ -66,6 +74,7 @@ impl TopicStream {
             (FOLLOW_HEADER, options.follow.then_some(1)),
             (ZERO_RUNS_HEADER, options.ours.then_some(1)),
             (TOGETHER_HEADER, options.ours.then_some(together)),
+            (SKIP_DAMAGED_HEADER, (options.ours && options.skip_damaged).then_some(1)),
         ];
         let ticket = bytes::Bytes::from(ticket);
         let request = || {
@@ -82,7 +91,20 @@ impl TopicStream {
             Err(status) if is_refused(&status) => lease.flight.do_get(request()).await?,
             answer => answer?,
         };
-        let mut messages = FlightDataDecoder::new(response.into_inner().map(|message| whole(message?)));
+        let skipped = SkippedRows::default();
+        let noted = Arc::clone(&skipped);
+        let messages = response.into_inner().try_filter_map(move |message| {
+            let found = parse_skipped(&message.app_metadata);
+            std::future::ready(match found {
+                None => Ok(Some(message)),
+                Some(Ok(rows)) => {
+                    noted.lock().extend(rows);
+                    Ok(None)
+                }
+                Some(Err(cause)) => Err(Status::internal(format!("the list of skipped rows: {cause}"))),
+            })
+        });
+        let mut messages = FlightDataDecoder::new(messages.map(|message| whole(message?)));
         let schema = match messages.try_next().await?.map(|message| message.payload) {
             Some(DecodedPayload::Schema(schema)) => schema,
             _ => return Err(malformed("the stream does not begin with a schema")),
@@ -100,7 +122,9 @@ impl TopicStream {
                 DecodedPayload::Schema(_) => Err(malformed("the stream holds a second schema")),
             })
         });
-        Ok(Self::spawn(schema, batches, read_ahead))
+        let mut stream = Self::spawn(schema, batches, read_ahead);
+        stream.skipped = skipped;
+        Ok(stream)
     }
 
     /// Reads `batches` ahead in a task of its own.
@@ -126,12 +150,21 @@ impl TopicStream {
                 }
             }
         });
-        Self { schema, queue, starving, task, failed: None }
+        Self { schema, queue, starving, task, failed: None, skipped: SkippedRows::default() }
     }
 
     /// The schema, with the topic's metadata.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The rows of damaged chunks that the daemon left out; complete at the end.
+    pub fn skipped(&self) -> Vec<DamagedRows> {
+        self.skipped.lock().clone()
+    }
+
+    pub(crate) fn shared_skipped(&self) -> SkippedRows {
+        Arc::clone(&self.skipped)
     }
 
     /// The next batch (never empty), or `None` at the end.

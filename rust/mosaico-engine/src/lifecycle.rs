@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Engine;
 use crate::state::guards::{check_key, check_open, check_unlocked};
+use crate::state::metadata_limits::check_metadata;
 use crate::state::queue::Job;
 
 /// A client's description of a new topic.
@@ -45,6 +46,7 @@ pub async fn create_sequence(
     user_metadata: Value,
     on_error: OnError,
 ) -> Result<String> {
+    check_metadata(name.as_str(), &user_metadata)?;
     let _one = sequence_lock::lock_name(core, &name).await?;
     sequence_lock::reconcile_name(core, &name).await?;
     if core.catalog.find_sequence(&name).await?.is_some() {
@@ -115,6 +117,7 @@ pub async fn remove_locked(core: &Engine, id: SequenceId, detail: Value) -> Resu
 
 /// Creates a topic and returns its key.
 pub async fn create_topic(core: &Engine, topic: NewTopic, sequence_key: &str) -> Result<String> {
+    check_metadata(&topic.locator.to_string(), &topic.user_metadata)?;
     let (_lock, sequence) = sequence_lock::locked(core, &topic.locator.sequence).await?;
     let id = sequence.id;
     check_key(&sequence.key, sequence_key, sequence.name.as_str())?;

@@ -15,6 +15,7 @@ use crate::coordinator::single_node::SingleNode;
 use crate::ingest::recovery::recover;
 use crate::maintenance::rebuild;
 use crate::state::config::Config;
+use crate::state::damaged_chunks::DamagedChunks;
 use crate::state::engine::Engine;
 use crate::state::event_archive::EventArchive;
 use crate::state::footer_cache::FooterCache;
@@ -40,6 +41,7 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
     };
     let archive =
         EventArchive::open(store.clone(), catalog.clone(), config.events_kept, session.is_some()).await?;
+    let queue = Queue::default();
     let core = Arc::new(Engine {
         metrics,
         layers: Layers::open(store.clone(), session.clone()).await?,
@@ -54,7 +56,8 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
         footers: FooterCache::new(config.footer_cache_bytes),
         creations: Default::default(),
         locks: Default::default(),
-        queue: Queue::default(),
+        damaged: Arc::new(DamagedChunks::new(queue.sender())),
+        queue,
         writers: Writers::new(Arc::clone(&config.clock)),
         archive,
         chunk_jobs: Semaphore::new(config.chunk_jobs),

@@ -12,7 +12,7 @@ use pyo3_arrow::PyRecordBatch;
 use pyo3_arrow::error::PyArrowResult;
 use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 
-use crate::errors::to_py_err;
+use crate::errors::{PyDamagedRows, to_py_damaged, to_py_err};
 use crate::runtime::wait;
 
 /// Shared with the streams that were returned.
@@ -56,6 +56,12 @@ impl PyBatches {
         let arrays = Reader(Arc::clone(&self.batches))
             .map(|batch| batch.map(|batch| -> ArrayRef { Arc::new(StructArray::from(batch)) }));
         to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, field)), requested_schema)
+    }
+
+    /// The rows of damaged chunks that the daemon left out.
+    fn skipped(&self) -> Vec<PyDamagedRows> {
+        let open = self.batches.lock();
+        open.as_ref().map(|batches| to_py_damaged(batches.skipped())).unwrap_or_default()
     }
 
     /// Ends the calls of the reader.

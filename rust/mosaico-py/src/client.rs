@@ -181,8 +181,14 @@ impl PyClient {
         Ok(PyLane::new(py, lane, locator, data_class, &schema))
     }
 
-    fn read(&self, py: Python<'_>, tickets: Vec<Vec<u8>>, read_ahead_bytes: usize) -> PyResult<PyStream> {
-        let client = self.open()?;
+    fn read(
+        &self,
+        py: Python<'_>,
+        tickets: Vec<Vec<u8>>,
+        read_ahead_bytes: usize,
+        skip_damaged: bool,
+    ) -> PyResult<PyStream> {
+        let client = self.open()?.skipping_damaged(skip_damaged);
         let read_ahead = ReadAhead::new(read_ahead_bytes, tickets.len());
         let streams = wait(py, async {
             let mut streams = Vec::with_capacity(tickets.len());
@@ -198,7 +204,7 @@ impl PyClient {
     /// As `read`, but follows topics while they are recorded. With `sequence`, topics that are created later
     /// join: `bind(locator, tag | None)` returns their names and decode plans; `locators` are those of
     /// `tickets`.
-    #[pyo3(signature = (locators, tickets, read_ahead_bytes, lateness_s, window, sequence, bind))]
+    #[pyo3(signature = (locators, tickets, read_ahead_bytes, lateness_s, window, sequence, bind, skip_damaged))]
     #[expect(clippy::too_many_arguments, reason = "arguments of one Python call")]
     fn follow(
         &self,
@@ -210,8 +216,10 @@ impl PyClient {
         window: (Option<i64>, Option<i64>),
         sequence: Option<String>,
         bind: Py<PyAny>,
+        skip_damaged: bool,
     ) -> PyResult<PyStream> {
-        let (client, lateness) = (self.open()?, seconds("max_lateness_s", lateness_s)?);
+        let client = self.open()?.skipping_damaged(skip_damaged);
+        let lateness = seconds("max_lateness_s", lateness_s)?;
         let read_ahead = ReadAhead::new(read_ahead_bytes, tickets.len());
         let streams = wait(py, async {
             let follow = tickets.into_iter().map(|ticket| client.follow(ticket, read_ahead.clone()));
@@ -225,7 +233,7 @@ impl PyClient {
 
     /// Reads topics as columns; `columns` and `condition` (JSON) as in `ReadPlan`. With `lateness_s` they are
     /// followed.
-    #[pyo3(signature = (locators, window, *, columns, condition, merged, lateness_s, read_ahead_bytes))]
+    #[pyo3(signature = (locators, window, *, columns, condition, merged, lateness_s, read_ahead_bytes, skip_damaged))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
     fn batches(
         &self,
@@ -237,8 +245,9 @@ impl PyClient {
         merged: bool,
         lateness_s: Option<f64>,
         read_ahead_bytes: usize,
+        skip_damaged: bool,
     ) -> PyResult<PyBatches> {
-        let client = self.open()?;
+        let client = self.open()?.skipping_damaged(skip_damaged);
         let condition = condition.map(|text| json("where", text)).transpose()?;
         let read_ahead = ReadAhead::new(read_ahead_bytes, if merged { locators.len() } else { 1 });
         let plan = ReadPlan {

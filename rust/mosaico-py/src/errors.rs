@@ -6,6 +6,7 @@
 
 use mosaico_client::Error;
 use mosaico_types::ErrorKind;
+use mosaico_wire::damage::DamagedRows;
 use pyo3::prelude::*;
 
 const fn class_name(kind: ErrorKind) -> &'static str {
@@ -20,6 +21,7 @@ const fn class_name(kind: ErrorKind) -> &'static str {
         ErrorKind::ResourceExhausted => "ResourceExhaustedError",
         ErrorKind::Unimplemented => "UnsupportedError",
         ErrorKind::Closed => "ClosedError",
+        ErrorKind::DataLoss => "DataLossError",
         ErrorKind::Internal => "InternalError",
     }
 }
@@ -35,4 +37,13 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
             Err(failed) => failed,
         }
     })
+}
+
+/// `(topic, chunk, (first row, row behind the last), (first time, last time), skipped rows, cause)`.
+pub(crate) type PyDamagedRows = (String, String, (u64, u64), (i64, i64), u64, String);
+
+pub(crate) fn to_py_damaged(rows: Vec<DamagedRows>) -> Vec<PyDamagedRows> {
+    let row =
+        |row: DamagedRows| (row.topic, row.chunk, row.rows, row.timestamp_range, row.skipped_rows, row.cause);
+    rows.into_iter().map(row).collect()
 }

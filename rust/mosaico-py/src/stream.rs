@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::decode::{Plan, Reader};
-use crate::errors::to_py_err;
+use crate::errors::{PyDamagedRows, to_py_damaged, to_py_err};
 use crate::live::Watch;
 use crate::runtime::wait;
 
@@ -116,6 +116,11 @@ impl PyStream {
     /// The time of the next message without consuming it, or None at the end.
     fn next_timestamp(&self, py: Python<'_>) -> PyResult<Option<i64>> {
         self.with_state(|state| Ok(state.peek(py)?.map(|(_, _, timestamp_ns)| timestamp_ns)))
+    }
+
+    /// The rows of damaged chunks that the daemon left out.
+    fn skipped(&self) -> PyResult<Vec<PyDamagedRows>> {
+        self.with_state(|state| Ok(to_py_damaged(state.merge.skipped())))
     }
 
     /// Ends the calls of the stream.

@@ -100,7 +100,8 @@ async fn counts(State(monitor): State<Monitor>) -> Response {
 
 fn gauges(core: &Engine, disks: Vec<Disk>) -> Gauges {
     let ingest_bytes = core.config.ingest_bytes.saturating_sub(core.ingest_budget.available_permits());
-    Gauges { disks, wal_bytes: core.live.wal_bytes(), ingest_bytes, jobs: core.queue.open() }
+    let (jobs, damaged_chunks) = (core.queue.open(), core.damaged.count());
+    Gauges { disks, wal_bytes: core.live.wal_bytes(), ingest_bytes, jobs, damaged_chunks }
 }
 
 /// A blocked disk must not delay the metrics.

@@ -20,7 +20,9 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_tls::{Address, ServerTls, Stream, explain, open};
 use mosaico_types::id::TopicId;
 use mosaico_wire::metadata::parse_location;
-use mosaico_wire::{FOLLOW_HEADER, FORWARDED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, status};
+use mosaico_wire::{
+    FOLLOW_HEADER, FORWARDED_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, status,
+};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
@@ -142,6 +144,7 @@ pub(crate) async fn read(
         (FOLLOW_HEADER, options.follow.then_some(1)),
         (ZERO_RUNS_HEADER, options.zero_runs.then_some(1)),
         (TOGETHER_HEADER, Some(options.together)),
+        (SKIP_DAMAGED_HEADER, options.skip_damaged.then_some(1)),
     ];
     let marks: Vec<_> = asked.into_iter().filter_map(|(mark, asked)| Some((mark, asked?))).collect();
     let messages =

@@ -12,6 +12,8 @@ use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind, NameError};
 use mosaico_wire::query::QueryError;
 
+use crate::format::damage::DamagedChunk;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -129,6 +131,9 @@ pub enum Error {
         /// The newest version that this program knows.
         known: u32,
     },
+    /// The bytes of a chunk are not those that were written.
+    #[error("{0}")]
+    DamagedChunk(Box<DamagedChunk>),
     /// A bug or a broken store; the server logs the details.
     #[error("internal error while {0}; the server's log has the details")]
     Internal(Failure),
@@ -165,6 +170,7 @@ impl Error {
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unimplemented(_) => ErrorCode::Unimplemented,
             Self::NewerFormat { .. } => ErrorCode::NewerFormat,
+            Self::DamagedChunk(_) => ErrorCode::DamagedChunk,
             Self::Internal(_) => ErrorCode::Internal,
         }
     }

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Unimplemented,
     /// The object was closed before the call.
     Closed,
+    /// Stored data is damaged or missing; other data is not affected.
+    DataLoss,
     /// A bug or a damaged store: worth a report.
     Internal,
 }
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::Deadline => ErrorCode::Deadline,
             Self::Unimplemented => ErrorCode::Unimplemented,
             Self::Closed => ErrorCode::Closed,
+            Self::DataLoss => ErrorCode::DataLoss,
             Self::Internal => ErrorCode::Internal,
         }
     }
@@ -54,7 +57,7 @@ impl ErrorKind {
     }
 
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::InvalidInput,
@@ -66,6 +69,7 @@ impl ErrorKind {
         Self::Deadline,
         Self::Unimplemented,
         Self::Closed,
+        Self::DataLoss,
         Self::Internal,
     ];
 }
@@ -159,6 +163,10 @@ pub enum ErrorCode {
     Unimplemented,
     /// The object was closed before the call.
     Closed,
+    /// Stored data is damaged or missing.
+    DataLoss,
+    /// A chunk in the store is damaged or missing.
+    DamagedChunk,
     /// A bug or a damaged store.
     Internal,
 }
@@ -210,6 +218,8 @@ impl ErrorCode {
             Self::Deadline => "timed_out",
             Self::Unimplemented => "unimplemented",
             Self::Closed => "closed",
+            Self::DataLoss => "data_loss",
+            Self::DamagedChunk => "damaged_chunk",
             Self::Internal => "internal",
         }
     }
@@ -255,12 +265,13 @@ impl ErrorCode {
             Self::Deadline => ErrorKind::Deadline,
             Self::Unimplemented => ErrorKind::Unimplemented,
             Self::Closed => ErrorKind::Closed,
+            Self::DataLoss | Self::DamagedChunk => ErrorKind::DataLoss,
             Self::Internal => ErrorKind::Internal,
         }
     }
 
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::NotFound,
         Self::SequenceNotFound,
         Self::TopicNotFound,
@@ -304,6 +315,8 @@ impl ErrorCode {
         Self::Deadline,
         Self::Unimplemented,
         Self::Closed,
+        Self::DataLoss,
+        Self::DamagedChunk,
         Self::Internal,
     ];
 

@@ -66,7 +66,7 @@ pub enum EventKind {
     Error,
     /// A background job failed and will be retried.
     TaskFailed,
-    /// A damaged WAL segment was put into quarantine; rows may be lost.
+    /// A damaged WAL segment was put into quarantine, or a damaged chunk was found; rows may be lost.
     DataDamaged,
     /// Events after the cursor, up to this one's id, are not kept any more. Not stored; it is part of the
     /// answer for any requested kinds.

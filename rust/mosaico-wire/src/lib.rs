@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod command;
+pub mod damage;
 pub mod event;
 pub mod ipc;
 pub mod maintenance;
@@ -30,6 +31,8 @@ pub const ZERO_RUNS_HEADER: &str = "mosaico-zero-runs";
 /// Header of a `do_get`: the number of topics that are read together with this one. Their messages share the
 /// memory budget of reads.
 pub const TOGETHER_HEADER: &str = "mosaico-together";
+/// Header of a `do_get`: rows of damaged chunks are left out, and reported at the end ([`damage`]).
+pub const SKIP_DAMAGED_HEADER: &str = "mosaico-skip-damaged";
 /// Header of a `do_get` that another daemon forwards: this daemon answers it from its own data.
 pub const FORWARDED_HEADER: &str = "mosaico-forwarded";
 

@@ -23,6 +23,7 @@ pub const fn grpc_code(code: ErrorCode) -> Code {
         (_, ErrorKind::Unavailable) => Code::Unavailable,
         (_, ErrorKind::Deadline) => Code::DeadlineExceeded,
         (_, ErrorKind::Unimplemented) => Code::Unimplemented,
+        (_, ErrorKind::DataLoss) => Code::DataLoss,
         (_, ErrorKind::Internal) => Code::Internal,
     }
 }
@@ -68,7 +69,8 @@ const fn kind(code: Code) -> ErrorKind {
         Code::Unavailable => ErrorKind::Unavailable,
         Code::DeadlineExceeded => ErrorKind::Deadline,
         Code::Unimplemented => ErrorKind::Unimplemented,
-        Code::Ok | Code::Unknown | Code::DataLoss | Code::Internal => ErrorKind::Internal,
+        Code::DataLoss => ErrorKind::DataLoss,
+        Code::Ok | Code::Unknown | Code::Internal => ErrorKind::Internal,
     }
 }
 

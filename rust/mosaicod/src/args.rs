@@ -208,6 +208,9 @@ pub(crate) struct RunArgs {
     /// Age at which unreferenced files are deleted.
     #[arg(long, value_name = "SECONDS", env = "MOSAICO_ORPHAN_GRACE", default_value_t = Seconds(defaults().orphan_grace))]
     orphan_grace: Seconds,
+    /// Pace at which stored chunks are verified in the background, one pass a day at most. 0: never.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_SCRUB_BYTES_PER_SECOND", default_value_t = defaults().scrub_bytes_per_second)]
+    scrub_bytes_per_second: u64,
     /// Minimum number of events that are kept.
     #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT", default_value_t = defaults().events_kept)]
     events_kept: usize,
@@ -276,6 +279,7 @@ impl RunArgs {
             query_jobs: self.query_jobs,
             writer_timeout: Some(self.writer_timeout.0).filter(|timeout| !timeout.is_zero()),
             orphan_grace: self.orphan_grace.0,
+            scrub_bytes_per_second: self.scrub_bytes_per_second,
             events_kept: self.events_kept,
             ..config
         };

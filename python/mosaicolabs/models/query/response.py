@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.helpers._format import seconds
 from mosaicolabs.helpers._html import Row, table
+from mosaicolabs.helpers.damage import DamagedRows
 from mosaicolabs.models.platform import Sequence
 from mosaicolabs.models.query.builders import QuerySequence, QueryTopic
 
@@ -93,8 +94,9 @@ class QueryResponse:
     def __post_init__(self) -> None:
         self._cursor: str | None = None
         self._explain: dict[str, Any] | None = None
+        self._incomplete: list[DamagedRows] = []
         self._fetch: Callable[[str], QueryResponse] | None = None
-        self._stream: Callable[[list[QueryResponseItem], bool], QueryDataStreamer] | None = None
+        self._stream: Callable[[list[QueryResponseItem], bool, bool], QueryDataStreamer] | None = None
 
     @classmethod
     def _of(
@@ -103,11 +105,13 @@ class QueryResponse:
         *,
         cursor: str | None,
         explain: dict[str, Any] | None,
+        incomplete: list[DamagedRows],
         fetch: "Callable[[str], QueryResponse]",
-        stream: "Callable[[list[QueryResponseItem], bool], QueryDataStreamer]",
+        stream: "Callable[[list[QueryResponseItem], bool, bool], QueryDataStreamer]",
     ) -> "QueryResponse":
         response = cls(items)
         response._cursor, response._explain = cursor, explain
+        response._incomplete = incomplete
         response._fetch, response._stream = fetch, stream
         return response
 
@@ -120,6 +124,11 @@ class QueryResponse:
     def explain(self) -> dict[str, Any] | None:
         """How the daemon executed the query, if requested: chunks, row groups, rows and bytes read."""
         return self._explain
+
+    @property
+    def incomplete(self) -> list[DamagedRows]:
+        """Damaged chunks that the daemon could not search: messages in them may match."""
+        return self._incomplete
 
     def pages(self) -> Iterator["QueryResponse"]:
         """This page and all following ones, each fetched when it is needed."""
@@ -146,7 +155,7 @@ class QueryResponse:
         """Whether nothing was found."""
         return not self.items
 
-    def get_data_streamer(self, *, progress: bool = False) -> "QueryDataStreamer":
+    def get_data_streamer(self, *, progress: bool = False, skip_damaged: bool = False) -> "QueryDataStreamer":
         """Opens the replay of the results: `(sequence_name, topic_name, message)`.
 
         With `include_timestamp_range` in the query, each topic is read from its first to its last matching
@@ -156,6 +165,8 @@ class QueryResponse:
         Args:
             progress: Show the position of the replay of each sequence on stderr, where that is a terminal or
                 a notebook.
+            skip_damaged: Leave out rows of damaged chunks instead of raising `DataLossError`; `skipped` of
+                the streamer and a warning name them.
 
         Raises:
             ValueError: The response was not created by `client.query`.
@@ -164,7 +175,7 @@ class QueryResponse:
             raise InvalidInputError(
                 "this response was not created by client.query, hence has no data to stream", "bad_query"
             )
-        return self._stream(self.items, progress)
+        return self._stream(self.items, progress, skip_damaged)
 
     def _repr_html_(self) -> str:
         rows = [_row(item.sequence.name, topic) for item in self.items for topic in item.topics]

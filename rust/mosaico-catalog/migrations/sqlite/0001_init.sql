@@ -1,7 +1,8 @@
 -- The catalog: an index over the store's records that can be rebuilt from them at any time.
 
+-- Tables whose rows may be large have row ids: a key in the table itself would be compared through the whole row.
 CREATE TABLE sequence (
-    id            TEXT PRIMARY KEY,
+    id            TEXT NOT NULL PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
     key           TEXT NOT NULL,
     user_metadata TEXT NOT NULL,
@@ -11,7 +12,7 @@ CREATE TABLE sequence (
     -- What becomes of it if its writer is gone, and when that was done.
     on_error      TEXT NOT NULL DEFAULT 'report',
     ended_ns      INTEGER
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Topics of one kind share their schema; without it, rows of topics are small and quickly read.
 CREATE TABLE schema_snapshot (
@@ -21,7 +22,7 @@ CREATE TABLE schema_snapshot (
 ) STRICT;
 
 CREATE TABLE topic (
-    id                   TEXT PRIMARY KEY,
+    id                   TEXT NOT NULL PRIMARY KEY,
     sequence_id          TEXT NOT NULL REFERENCES sequence (id) ON DELETE CASCADE,
     path                 TEXT NOT NULL,
     ontology_tag         TEXT NOT NULL,
@@ -47,7 +48,7 @@ CREATE TABLE topic (
     -- Columns whose bounds are known of every chunk; 0 while rows may still come.
     bounded              INTEGER NOT NULL DEFAULT 0,
     UNIQUE (sequence_id, path)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX topic_tag ON topic (ontology_tag, sequence_id);
 CREATE INDEX topic_kind ON topic (ontology_tag, schema_id, bounded, sequence_id);

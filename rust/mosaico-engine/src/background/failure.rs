@@ -43,11 +43,13 @@ async fn subject(core: &Engine, job: Job) -> Result<(Option<SequenceId>, Option<
             let row = core.catalog.topic_by_id(topic).await?;
             (row.map(|row| row.sequence_id), Some(topic))
         }
-        Job::RemoveTopic(sequence, topic) | Job::TrimWal(sequence, topic) => (Some(sequence), Some(topic)),
+        Job::RemoveTopic(sequence, topic)
+        | Job::TrimWal(sequence, topic)
+        | Job::ReportDamage(sequence, topic, _) => (Some(sequence), Some(topic)),
         Job::Reconcile(sequence) | Job::RemoveSequence(sequence) | Job::ExpireWriter(sequence) => {
             (Some(sequence), None)
         }
-        Job::Orphans | Job::StoreEvents => (None, None),
+        Job::Scrub | Job::Orphans | Job::StoreEvents => (None, None),
     };
     // A sequence that the catalog does not know has no name to report.
     let known = match sequence {

@@ -39,6 +39,7 @@ async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
     let clock = core.config.clock.as_ref();
     let mut writers = every(clock, core.config.writer_timeout.unwrap_or(Duration::MAX) / 4);
     let mut orphans = every(clock, core.config.orphan_grace);
+    let mut scrub = every(clock, core.config.scrub_period);
     loop {
         select! {
             job = inbox.recv() => match job {
@@ -49,6 +50,7 @@ async fn dispatch(core: &Arc<Engine>, mut inbox: UnboundedReceiver<Job>) {
                 core.catalog.pending_intents.all().into_iter().for_each(|id| take(core, Job::Reconcile(id)));
             }
             () = orphans.tick(clock) => take(core, Job::Orphans),
+            () = scrub.tick(clock), if core.config.scrub_bytes_per_second > 0 => take(core, Job::Scrub),
             () = writers.tick(clock), if core.config.writer_timeout.is_some() => match writer_expiry::silent(core).await {
                 Ok(gone) => gone.into_iter().for_each(|id| take(core, Job::ExpireWriter(id))),
                 Err(error) => tracing::warn!(error = %error.detail(), "cannot look for silent writers now"),

@@ -4,10 +4,12 @@
 //! still something to do; a start finds open work there, so the queue itself is not persisted.
 
 pub mod cluster;
+mod damage;
 mod failure;
 pub mod garbage_collection;
 mod housekeeping;
 pub mod ownership;
+mod scrub;
 mod worker;
 pub mod writer_expiry;
 

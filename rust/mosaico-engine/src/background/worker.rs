@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{failure, garbage_collection, writer_expiry};
+use super::{damage, failure, garbage_collection, scrub, writer_expiry};
 use crate::ingest::{chunker, replicated_wal};
 use crate::reconcile::{self, sequence_lock};
 use crate::state::engine::Engine;
@@ -42,6 +42,8 @@ async fn run(job: Job, core: &Arc<Engine>) -> Result<()> {
         }
         Job::ExpireWriter(sequence) => writer_expiry::end(core, sequence).await,
         Job::TrimWal(sequence, topic) => replicated_wal::trim(core, sequence, topic).await,
+        Job::ReportDamage(sequence, topic, chunk) => damage::report(core, sequence, topic, chunk).await,
+        Job::Scrub => scrub::run(core).await,
         Job::Orphans if !core.coordinator.is_leader().await? => Ok(()),
         Job::Orphans => garbage_collection::collect(core).await,
         Job::StoreEvents => core.archive.store_pending(core.coordinator.is_leader()).await,

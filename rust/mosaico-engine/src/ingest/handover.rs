@@ -305,7 +305,7 @@ mod tests {
 
     fn chunk(epoch: u32, at: u32, row_start: u64, rows: u64) -> ChunkRow {
         let id = ChunkId { epoch, index: at };
-        ChunkRow { id, row_start, rows, lost: 0, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0 }
+        ChunkRow { id, row_start, rows, lost: 0, bytes: 1, data_bytes: 1, ts_min: 0, ts_max: 0, crc32: 0 }
     }
 
     #[test]

@@ -143,7 +143,7 @@ mod tests {
                 // them.
                 if at < chunked && puts[..=at].iter().all(|put| put.resumed.is_none()) {
                     let (rows, bytes) = (row_start - first, 1);
-                    let row = ChunkRow { id: segment, row_start: first, rows, lost: 0, bytes, data_bytes: 1, ts_min: 0, ts_max: 0 };
+                    let row = ChunkRow { id: segment, row_start: first, rows, lost: 0, bytes, data_bytes: 1, ts_min: 0, ts_max: 0, crc32: 0 };
                     stored = row.row_end();
                     chunks.push(row);
                 }
@@ -195,6 +195,7 @@ mod tests {
             data_bytes: 1,
             ts_min: 0,
             ts_max: 0,
+            crc32: 0,
         };
         let chunks = [chunk(id(0, 0), 0, 10), chunk(id(1, 0), 10, 5), chunk(id(1, 1), 20, 5)];
         assert_eq!(stored_rows(&chunks, &[]), 15);

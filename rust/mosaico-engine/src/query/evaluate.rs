@@ -11,6 +11,7 @@ use mosaico_select::RowExpr;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::id::TopicId;
 use mosaico_wire::query::{Expr, Sections};
+use tokio::task::coop::consume_budget;
 
 use super::metadata::{sequence_holds, topic_holds};
 use super::scan::{Found, Scanner, Span, TopicRows, joined};
@@ -73,6 +74,8 @@ impl Batch {
                 0 => usize::from(self.bare_sequences),
                 topics => topics,
             };
+            // Long queries yield to others, and end where their client leaves.
+            consume_budget().await;
             match select {
                 Expr::Is(part) => self.part(part, candidate, places).await,
                 Expr::Not(child) => {

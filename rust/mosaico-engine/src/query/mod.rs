@@ -28,6 +28,7 @@ use self::evaluate::{Batch, Candidate, OfTag, Part, Way};
 use self::overlap::overlaps;
 use self::page::Place;
 use self::scan::{Counters, Found, Scanner, Span, TopicRows, joined};
+use crate::state::chunk_reader::ChunkTopic;
 use crate::state::engine::Engine;
 
 /// Conditions on values that the catalog evaluates at most, since SQLite limits the size of a statement. The
@@ -148,6 +149,7 @@ impl Search {
             items,
             cursor: self.query.limit.map(|_| cursor),
             explain: self.query.explain.then(|| self.counters.explain()),
+            incomplete: self.counters.incomplete(),
         })
     }
 
@@ -251,8 +253,9 @@ impl Search {
                     segments.remove(&topic.id).unwrap_or_default().into_iter().map(Arc::new).collect();
                 let mut chunks = chunks.remove(&topic.id).unwrap_or_default();
                 chunks.retain(|chunk| segments.iter().all(|segment| segment.index != chunk.row.id));
-                let found = TopicRows { sequence: topic.sequence, topic: topic.id, chunks, segments };
-                rows.insert(topic.id, found);
+                let locator = format!("{}/{}", candidate.sequence.name, topic.path);
+                let place = ChunkTopic { sequence: topic.sequence, topic: topic.id, locator };
+                rows.insert(topic.id, TopicRows { topic: Arc::new(place), chunks, segments });
             }
         }
         Ok(rows)

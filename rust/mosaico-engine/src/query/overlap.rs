@@ -48,23 +48,32 @@ fn overlap(column: &Column, check: &LeafCheck) -> Expr<Overlap> {
     match reach {
         Reach::Anywhere => Overlap::ANY,
         Reach::Nowhere => Overlap::NONE,
-        Reach::Within(range) => Expr::Is(Overlap { column: column.path.clone(), range }),
+        Reach::Within(ranges) => {
+            let overlap = |range| Expr::Is(Overlap { column: column.path.clone(), range });
+            match <[Range; 1]>::try_from(ranges) {
+                Ok([range]) => overlap(range),
+                Err(ranges) => Expr::Any(ranges.into_iter().map(overlap).collect()),
+            }
+        }
     }
 }
 
-/// The range of the values that a check accepts.
+/// Values of a set that the catalog looks up one by one; a larger set counts as the range that it spans.
+const MAX_POINTS: usize = 50;
+
+/// The ranges of the values that a check accepts.
 enum Reach<T> {
     Anywhere,
     Nowhere,
-    Within(T),
+    Within(Vec<T>),
 }
 
 impl<T> Reach<T> {
-    fn map<U>(self, map: impl FnOnce(T) -> U) -> Reach<U> {
+    fn map<U>(self, map: impl Fn(T) -> U) -> Reach<U> {
         match self {
             Self::Anywhere => Reach::Anywhere,
             Self::Nowhere => Reach::Nowhere,
-            Self::Within(range) => Reach::Within(map(range)),
+            Self::Within(ranges) => Reach::Within(ranges.into_iter().map(map).collect()),
         }
     }
 }
@@ -80,9 +89,12 @@ fn reach<T, U>(check: &Check<T>, read: impl Fn(&T) -> U) -> Reach<(Option<U>, Op
         Check::Always | Check::Differs(_) | Check::Within(Bound::Unbounded, Bound::Unbounded) => {
             Reach::Anywhere
         }
-        Check::Within(low, high) => Reach::Within((edge(low), edge(high))),
+        Check::Within(low, high) => Reach::Within(vec![(edge(low), edge(high))]),
+        Check::OneOf(values) if (1..=MAX_POINTS).contains(&values.len()) => {
+            Reach::Within(values.iter().map(|value| (Some(read(value)), Some(read(value)))).collect())
+        }
         Check::OneOf(values) => match (values.first(), values.last()) {
-            (Some(low), Some(high)) => Reach::Within((Some(read(low)), Some(read(high)))),
+            (Some(low), Some(high)) => Reach::Within(vec![(Some(read(low)), Some(read(high)))]),
             _ => Reach::Nowhere,
         },
     }

@@ -1,5 +1,6 @@
 //! Searches a topic for matching rows and their first and last time: statistics first, then pages, then rows.
 
+use std::collections::BTreeMap;
 use std::io::Seek;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,13 +11,15 @@ use futures::{FutureExt, StreamExt, stream};
 use mosaico_catalog::ChunkStats;
 use mosaico_select::{RowExpr, RowTest, Verdict, matching, verdict};
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::damage::DamagedChunk;
 use mosaico_storage::format::schema::{TIMESTAMP, times};
 use mosaico_storage::trace;
 use mosaico_storage::wal::frame::LogError;
 use mosaico_storage::wal::reader::BatchReader;
-use mosaico_types::id::{SequenceId, TopicId};
+use mosaico_wire::damage::DamagedRows;
 use mosaico_wire::query::{Counts, Explain};
+use parking_lot::Mutex;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -26,7 +29,7 @@ use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder
 use crate::read::column_bounds::judge_chunk;
 use crate::read::prune::{Plan, plan};
 use crate::state::active_topic::SegmentView;
-use crate::state::chunk_reader::ParquetFile;
+use crate::state::chunk_reader::{ChunkTopic, ParquetFile};
 use crate::state::engine::Engine;
 
 /// Arrow data that a scan decodes at once.
@@ -53,6 +56,8 @@ pub(super) struct Counters {
     pages: Counter,
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// Damaged chunks, which were not searched.
+    damaged: Mutex<BTreeMap<(String, ChunkId), DamagedRows>>,
 }
 
 #[derive(Debug, Default)]
@@ -90,13 +95,22 @@ impl Counters {
             bytes_read: self.bytes.load(Relaxed),
         }
     }
+
+    fn skip(&self, damage: &DamagedChunk) {
+        let rows = damage.rows.end - damage.rows.start;
+        self.damaged.lock().insert((damage.locator.clone(), damage.id), damage.report(rows));
+    }
+
+    /// Chunks that were not searched because they are damaged.
+    pub(super) fn incomplete(&self) -> Vec<DamagedRows> {
+        self.damaged.lock().values().cloned().collect()
+    }
 }
 
 /// The durable rows of a topic.
 #[derive(Debug)]
 pub(super) struct TopicRows {
-    pub sequence: SequenceId,
-    pub topic: TopicId,
+    pub topic: Arc<ChunkTopic>,
     pub chunks: Vec<ChunkStats>,
     /// Rows that are not yet in chunks.
     pub segments: Vec<Arc<SegmentView>>,
@@ -145,7 +159,19 @@ impl Scanner {
         }
         let mut scans = stream::iter(chunks).buffer_unordered(width);
         while let Some(scanned) = scans.next().await {
-            if let Some(span) = scanned? {
+            let scanned = match scanned {
+                Err(Error::DamagedChunk(damage)) => {
+                    // Files of a topic that is being deleted are missing, not damaged.
+                    let row = self.core.catalog.topic_by_id(rows.topic.topic).await?;
+                    if row.is_none_or(|row| row.deleting) {
+                        return Ok(None);
+                    }
+                    self.counters.skip(&damage);
+                    None
+                }
+                scanned => scanned?,
+            };
+            if let Some(span) = scanned {
                 found = Some(joined(found.flatten(), span));
                 if !ranges {
                     return Ok(found);
@@ -176,12 +202,12 @@ impl Scanner {
         ranges: bool,
     ) -> Result<Found> {
         let _permit = self.permit().await?;
-        let path = SequencePaths(rows.sequence).topic(rows.topic).chunk(chunk.row.id);
-        let mut file = ParquetFile { chunks: self.core.store.chunks(), path, bytes: chunk.row.bytes };
+        let (damaged, topic) = (Arc::clone(&self.core.damaged), Arc::clone(&rows.topic));
+        let mut file = ParquetFile::new(self.core.store.chunks(), damaged, topic, chunk.row);
         let footer = self.core.footers.load(&mut file).await?;
         let failed = {
-            let path = file.path.clone();
-            move |e| Error::internal(format!("searching {path}"), e)
+            let file = file.clone();
+            move |e| file.error("searching", e)
         };
         let Plan { proven, groups, rows: selection, group_counts, page_counts } =
             plan(&footer, expr).map_err(&failed)?;

@@ -10,10 +10,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_catalog::ChunkRow;
 use mosaico_select::{RowTest, Select, matching};
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::schema::TIMESTAMP;
 use mosaico_types::TimeWindow;
-use mosaico_types::id::{SequenceId, TopicId};
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type;
@@ -23,8 +21,8 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::prune::candidate_rows;
-use super::request::{BatchStream, ReadRequest, trimmed};
-use crate::state::chunk_reader::ParquetFile;
+use super::request::{BatchStream, ReadRequest, Skipped, trimmed};
+use crate::state::chunk_reader::{ChunkTopic, ParquetFile};
 use crate::state::engine::Engine;
 
 /// Maximum rows of a piece, however narrow they are.
@@ -33,24 +31,48 @@ const MAX_PIECE_ROWS: usize = 64 << 10;
 /// Opens a chunk.
 pub async fn open(
     core: &Engine,
-    sequence: SequenceId,
-    topic: TopicId,
+    topic: Arc<ChunkTopic>,
     chunk: ChunkRow,
-    ReadRequest { window, select, size }: ReadRequest,
+    ReadRequest { window, select, size, skipped }: ReadRequest,
 ) -> Result<BatchStream> {
-    let path = SequencePaths(sequence).topic(topic).chunk(chunk.id);
-    let mut file = ParquetFile { chunks: core.store.chunks(), path, bytes: chunk.bytes };
-    let footer = core.footers.load(&mut file).await?;
+    let mut file = ParquetFile::new(core.store.chunks(), Arc::clone(&core.damaged), topic, chunk);
+    let footer = match core.footers.load(&mut file).await {
+        Ok(footer) => footer,
+        Err(error) => {
+            skip(skipped.as_deref(), error, chunk.rows)?;
+            return Ok(stream::empty().boxed());
+        }
+    };
     let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);
     let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
-    let failed = |e| Error::internal(format!("reading {}", file.path), e);
-    let mut pages = pages(&footer, window, &select).map_err(failed)?;
+    let mut pages = pages(&footer, window, &select).map_err(|e| file.error("reading", e))?;
     let pieces = std::iter::from_fn(move || {
         next_piece(&mut pages, (size.bytes() / row_bytes).clamp(1, MAX_PIECE_ROWS))
     });
-    let read = move |piece| read(file.clone(), footer.clone(), piece, Arc::clone(&select));
+    let read = move |piece: Piece| {
+        let rows = piece.rows.len() as u64;
+        let (read, skipped) =
+            (read(file.renewed(), footer.clone(), piece, Arc::clone(&select)), skipped.clone());
+        async move {
+            match read.await {
+                Err(error) => skip(skipped.as_deref(), error, rows).map(|()| Vec::new()),
+                found => found,
+            }
+        }
+    };
     let batches = stream::iter(pieces).then(read);
     Ok(trimmed(batches.map_ok(|batches| stream::iter(batches).map(Ok)).try_flatten().boxed(), window))
+}
+
+/// Leaves out rows of a damaged chunk, if the read skips them.
+fn skip(skipped: Option<&Skipped>, error: Error, rows: u64) -> Result<()> {
+    match (error, skipped) {
+        (Error::DamagedChunk(damage), Some(skipped)) => {
+            skipped.add(&damage, rows);
+            Ok(())
+        }
+        (error, _) => Err(error),
+    }
 }
 
 /// Rows of one row group.
@@ -70,8 +92,8 @@ async fn read(
     piece: Piece,
     select: Arc<Select>,
 ) -> Result<Vec<RecordBatch>> {
-    let path = file.path.clone();
-    let failed = move |e| Error::internal(format!("reading {path}"), e);
+    let input = file.clone();
+    let failed = move |e| input.error("reading", e);
     let in_group = group_rows(footer.metadata(), piece.group);
     let selected = RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), in_group);
     let leaves = |leaves: Vec<usize>| ProjectionMask::leaves(footer.parquet_schema(), leaves);

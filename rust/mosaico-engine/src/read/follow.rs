@@ -29,6 +29,7 @@ use super::chunk;
 use super::request::{BatchStream, ReadRequest, picked, trim};
 use super::topic::{Seen, SeenSegment, snapshot};
 use crate::state::active_topic::SegmentView;
+use crate::state::chunk_reader::ChunkTopic;
 use crate::state::engine::Engine;
 
 /// How often a topic without a writer is checked.
@@ -239,17 +240,18 @@ impl Tail {
         let earlier = self.logged.range(..chunk.id.epoch).map(|(_, known)| *known);
         let (row, latest) = earlier.max_by_key(|(row, _)| *row).unwrap_or((0, i64::MIN));
         let known = row.saturating_sub(chunk.row_start);
-        let (core, sequence, topic) = (&self.core, self.topic.sequence_id, self.topic.id);
+        let (core, topic) = (&self.core, Arc::new(ChunkTopic::from(&self.topic)));
         if known >= chunk.rows {
             return Ok(futures::stream::empty().boxed());
         }
         if known == 0 {
-            return chunk::open(core, sequence, topic, chunk, self.wanted.clone()).await;
+            return chunk::open(core, topic, chunk, self.wanted.clone()).await;
         }
         let schema = parse_schema_message(self.topic.schema.as_deref().unwrap_or_default())?;
         let select = Arc::new(Select::all(&Arc::new(schema)));
-        let all = ReadRequest { select, ..self.wanted.clone() };
-        let batches = chunk::open(core, sequence, topic, chunk, all).await?;
+        // Without some of its rows, it is unknown which of the others were read.
+        let all = ReadRequest { select, skipped: None, ..self.wanted.clone() };
+        let batches = chunk::open(core, topic, chunk, all).await?;
         let rest = after(batches, known, latest, self.topic.locator.to_string());
         let select = Arc::clone(&self.wanted.select);
         Ok(rest.map(move |batch| picked(&batch?, &select)).boxed())

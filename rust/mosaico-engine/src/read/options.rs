@@ -9,6 +9,8 @@ pub struct Options {
     pub zero_runs: bool,
     /// Number of topics that the client reads concurrently.
     pub together: usize,
+    /// Rows of damaged chunks are left out, and reported at the end.
+    pub skip_damaged: bool,
     /// Another daemon forwarded the request, which is not forwarded again.
     pub forwarded: bool,
 }

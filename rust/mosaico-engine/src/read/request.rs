@@ -7,8 +7,11 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use mosaico_select::Select;
 use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::damage::DamagedChunk;
 use mosaico_storage::format::schema::times;
 use mosaico_types::TimeWindow;
+use mosaico_wire::damage::DamagedRows;
+use parking_lot::Mutex;
 
 use crate::state::message_size::BatchSizer;
 
@@ -22,6 +25,29 @@ pub struct ReadRequest {
     pub select: Arc<Select>,
     /// Size of the pieces in which it is read.
     pub size: Arc<BatchSizer>,
+    /// Collects the rows of damaged chunks, which are left out; `None`: they are an error.
+    pub skipped: Option<Arc<Skipped>>,
+}
+
+/// Rows that a read left out, since their chunks are damaged.
+#[derive(Debug, Default)]
+pub struct Skipped(Mutex<Vec<DamagedRows>>);
+
+impl Skipped {
+    /// Adds `rows` rows of a chunk.
+    pub fn add(&self, chunk: &DamagedChunk, rows: u64) {
+        let mut all = self.0.lock();
+        let found = chunk.report(rows);
+        match all.iter_mut().find(|known| (&known.topic, &known.chunk) == (&found.topic, &found.chunk)) {
+            Some(known) => known.skipped_rows += rows,
+            None => all.push(found),
+        }
+    }
+
+    /// The rows that were left out so far.
+    pub fn take(&self) -> Vec<DamagedRows> {
+        std::mem::take(&mut *self.0.lock())
+    }
 }
 
 /// Trims batches that are sorted by time to the window.

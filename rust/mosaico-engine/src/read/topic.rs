@@ -17,6 +17,7 @@ use super::chunk;
 use super::merge::{Source, merge};
 use super::request::{BatchStream, ReadRequest, picked, trimmed};
 use crate::state::active_topic::{Segment, SegmentView};
+use crate::state::chunk_reader::ChunkTopic;
 use crate::state::engine::Engine;
 
 /// The requested durable rows of a topic; batches are about one message large and never empty.
@@ -32,8 +33,9 @@ pub fn read_chunks(
     chunks: Vec<ChunkRow>,
 ) -> BatchStream {
     let select = Arc::new(Select::all(schema));
-    let wanted = ReadRequest { window: TimeWindow::ALL, select, size: core.batch_sizer(1) };
-    let source = |chunk| chunk_source(core, topic, chunk, wanted.clone());
+    let wanted = ReadRequest { window: TimeWindow::ALL, select, size: core.batch_sizer(1), skipped: None };
+    let topic = Arc::new(ChunkTopic::from(topic));
+    let source = |chunk| chunk_source(core, &topic, chunk, wanted.clone());
     merge(chunks.into_iter().map(source).collect(), Arc::clone(&wanted.size))
 }
 
@@ -73,10 +75,11 @@ pub async fn snapshot(
         segments: views.iter().map(SeenSegment::from).collect(),
     };
     let window = wanted.window;
+    let chunk_topic = Arc::new(ChunkTopic::from(topic));
     let mut sources = Vec::new();
     for chunk in chunks {
         if seen.indices.insert(chunk.id) && window.overlaps(chunk.ts_min, chunk.ts_max) {
-            sources.push(chunk_source(core, topic, chunk, wanted.clone()));
+            sources.push(chunk_source(core, &chunk_topic, chunk, wanted.clone()));
         }
     }
     if wanted.select.is_nothing() {
@@ -104,15 +107,15 @@ async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<(Vec<SegmentVie
     Ok((views, chunks))
 }
 
-fn chunk_source(core: &Arc<Engine>, topic: &TopicRow, chunk: ChunkRow, wanted: ReadRequest) -> Source {
-    let (core, sequence, topic) = (Arc::clone(core), topic.sequence_id, topic.id);
+fn chunk_source(core: &Arc<Engine>, topic: &Arc<ChunkTopic>, chunk: ChunkRow, wanted: ReadRequest) -> Source {
+    let (core, topic) = (Arc::clone(core), Arc::clone(topic));
     let lower_bound = chunk.ts_min.max(wanted.window.start.unwrap_or(i64::MIN));
     let order = chunk.id;
-    let open = async move { chunk::open(&core, sequence, topic, chunk, wanted).await };
+    let open = async move { chunk::open(&core, topic, chunk, wanted).await };
     Source { order, lower_bound, open: open.boxed() }
 }
 
-fn segment_source(view: SegmentView, ReadRequest { window, select, size }: ReadRequest) -> Source {
+fn segment_source(view: SegmentView, ReadRequest { window, select, size, .. }: ReadRequest) -> Source {
     let SegmentView { index, name, file, segment, row_end } = view;
     let span = segment.rows.times;
     let open = async move {

@@ -80,6 +80,10 @@ pub struct Config {
     pub orphan_grace: Duration,
     /// The time by which writers and files expire.
     pub clock: Arc<dyn Clock>,
+    /// The pace at which stored chunks are verified in the background; 0: they are not.
+    pub scrub_bytes_per_second: u64,
+    /// How often the scrub continues, for most of this time; no option of the daemon.
+    pub scrub_period: Duration,
     /// Pause after the first failure of background work; it doubles with each further one, up to a limit.
     pub retry_pause: Duration,
     /// Minimum number of events that are kept; the oldest are dropped in groups.
@@ -123,6 +127,8 @@ impl Config {
             writer_timeout: Some(Duration::from_secs(600)),
             orphan_grace: Duration::from_secs(3600),
             clock: Arc::new(SystemClock::default()),
+            scrub_bytes_per_second: 10 << 20,
+            scrub_period: Duration::from_secs(60),
             retry_pause: Duration::from_secs(1),
             events_kept: 100_000,
             #[cfg(feature = "faults")]

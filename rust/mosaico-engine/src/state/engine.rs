@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::active_topic::{ActiveTopic, Segment, SegmentView};
 use super::active_topics::ActiveTopics;
 use super::config::Config;
+use super::damaged_chunks::DamagedChunks;
 use super::event_archive::EventArchive;
 use super::footer_cache::FooterCache;
 use super::layers::Layers;
@@ -47,6 +48,7 @@ pub struct Engine {
     pub log: PathBuf,
     pub live: Arc<ActiveTopics>,
     pub footers: FooterCache,
+    pub damaged: Arc<DamagedChunks>,
     pub creations: Creations,
     /// One per sequence: creation of topics, finalization, commit and removal exclude each other. See
     /// `reconcile::sequence_lock` for the lock order.

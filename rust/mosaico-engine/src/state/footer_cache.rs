@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::block_sums::BlockSums;
 use mosaico_storage::format::chunk_file::check_chunk_version;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -18,8 +20,11 @@ const USUAL_BYTES: usize = 16 << 10;
 #[derive(Debug, Clone)]
 struct Entry {
     footer: ArrowReaderMetadata,
+    sums: Option<Arc<BlockSums>>,
     bytes: u64,
 }
+
+type Footer = (ArrowReaderMetadata, Option<Arc<BlockSums>>);
 
 #[derive(Debug, Clone)]
 struct Bytes;
@@ -45,33 +50,32 @@ impl FooterCache {
         Self(Cache::with_options(options, Bytes, DefaultHashBuilder::default(), DefaultLifecycle::default()))
     }
 
-    /// The footer and page index of `file`.
+    /// The footer and page index of `file`, which gets the checksums that verify its other bytes.
     ///
     /// # Errors
-    /// [`Error::NewerFormat`] if a newer version wrote the file.
+    /// [`Error::NewerFormat`] if a newer version wrote the file; [`Error::DamagedChunk`].
     pub async fn load(&self, file: &mut ParquetFile) -> Result<ArrowReaderMetadata> {
         let path = file.path.clone();
         let load = async {
             let footer = ArrowReaderMetadata::load_async(file, ArrowReaderOptions::new()).await;
-            let footer = footer.map_err(|e| Error::internal(format!("reading the footer of {path}"), e))?;
+            let footer = footer.map_err(|e| file.error("reading the footer of", e))?;
             check_chunk_version(footer.metadata()).map_err(|error| error.at("chunk", &path))?;
-            Ok(footer)
+            Ok((footer, file.sums.clone()))
         };
-        self.get_or(&path, load).await
+        let (footer, sums) = self.get_or(&path, load).await?;
+        file.sums = sums;
+        Ok(footer)
     }
 
     /// If `load` fails, or is dropped, the next waiting reader loads.
-    async fn get_or(
-        &self,
-        path: &Path,
-        load: impl Future<Output = Result<ArrowReaderMetadata>>,
-    ) -> Result<ArrowReaderMetadata> {
+    async fn get_or(&self, path: &Path, load: impl Future<Output = Result<Footer>>) -> Result<Footer> {
         let entry = async {
-            let footer = load.await?;
-            let bytes = footer.metadata().memory_size() as u64;
-            Ok::<_, Error>(Entry { footer, bytes })
+            let (footer, sums) = load.await?;
+            let bytes = footer.metadata().memory_size() + sums.as_ref().map_or(0, |sums| sums.memory_bytes());
+            Ok::<_, Error>(Entry { footer, sums, bytes: bytes as u64 })
         };
-        Ok(self.0.get_or_insert_async(path, entry).await?.footer)
+        let Entry { footer, sums, .. } = self.0.get_or_insert_async(path, entry).await?;
+        Ok((footer, sums))
     }
 }
 
@@ -83,7 +87,6 @@ impl fmt::Debug for FooterCache {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -92,17 +95,17 @@ mod tests {
 
     use super::*;
 
-    fn footer() -> ArrowReaderMetadata {
+    fn footer() -> Footer {
         let times: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
         let batch = RecordBatch::try_from_iter([("timestamp_ns", times)]).unwrap();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         let file = bytes::Bytes::from(writer.into_inner().unwrap());
-        ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap()
+        (ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap(), None)
     }
 
     /// Counts the loads, with a delay.
-    async fn counted(loads: &AtomicUsize, found: Result<ArrowReaderMetadata>) -> Result<ArrowReaderMetadata> {
+    async fn counted(loads: &AtomicUsize, found: Result<Footer>) -> Result<Footer> {
         loads.fetch_add(1, Ordering::Relaxed);
         yield_now().await;
         found
@@ -126,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn footers_are_bounded_in_bytes() {
         let footer = footer();
-        let bytes = footer.metadata().memory_size();
+        let bytes = footer.0.metadata().memory_size();
         let (cache, loads) = (FooterCache::new(bytes * 4), AtomicUsize::new(0));
         for number in 0..20 {
             let path = Path::from(format!("chunk-{number}"));

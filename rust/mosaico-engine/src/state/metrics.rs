@@ -85,6 +85,8 @@ pub struct Gauges {
     /// Received and waiting for the disk.
     pub ingest_bytes: usize,
     pub jobs: Vec<Job>,
+    /// Known to be damaged.
+    pub damaged_chunks: usize,
 }
 
 /// The metrics of a server.
@@ -105,6 +107,9 @@ pub struct Metrics {
     chunks: Counter,
     chunk_bytes: Counter,
     chunk_times: Histogram,
+    damaged_chunks: Gauge,
+    scrubbed: Counter,
+    scrub_finished: Gauge,
     active_jobs: Family<OfJob, Gauge>,
     failed_jobs: Family<OfJob, Counter>,
     store: Times<Operation>,
@@ -133,6 +138,9 @@ impl Metrics {
             chunks: Counter::default(),
             chunk_bytes: Counter::default(),
             chunk_times: seconds(),
+            damaged_chunks: Gauge::default(),
+            scrubbed: Counter::default(),
+            scrub_finished: Gauge::default(),
             active_jobs: Family::default(),
             failed_jobs: Family::default(),
             store: times(),
@@ -178,6 +186,12 @@ impl Metrics {
         ours.register_with_unit("chunk", help, Unit::Bytes, self.chunk_bytes.clone());
         let help = "Durations of encoding and storing a chunk";
         ours.register_with_unit("chunk", help, Unit::Seconds, self.chunk_times.clone());
+        let help = "Stored chunks that a read or the scrub found damaged, and that are not intact again";
+        ours.register("damaged_chunks", help, self.damaged_chunks.clone());
+        let help = "Bytes of chunks that the scrub verified";
+        ours.register_with_unit("scrubbed", help, Unit::Bytes, self.scrubbed.clone());
+        let help = "When the scrub last verified all chunks, as Unix time; 0 before the first time";
+        ours.register_with_unit("scrub_finished", help, Unit::Seconds, self.scrub_finished.clone());
         ours.register(
             "jobs_active",
             "Background jobs that run or wait for their next attempt",
@@ -230,6 +244,14 @@ impl Metrics {
         self.wal_replicated.inc_by(bytes);
     }
 
+    pub fn scrubbed(&self, bytes: u64) {
+        self.scrubbed.inc_by(bytes);
+    }
+
+    pub fn scrub_finished(&self, at_ns: i64) {
+        self.scrub_finished.set(at_ns / 1_000_000_000);
+    }
+
     pub fn job_failed(&self, job: Job) {
         self.failed_jobs.get_or_create(&OfJob { job: job.name() }).inc();
     }
@@ -254,6 +276,7 @@ impl Metrics {
         }
         self.wal_bytes.set(now.wal_bytes as i64);
         self.ingest_bytes.set(now.ingest_bytes as i64);
+        self.damaged_chunks.set(now.damaged_chunks as i64);
         for job in Job::NAMES {
             let count = now.jobs.iter().filter(|open| open.name() == job).count();
             self.active_jobs.get_or_create(&OfJob { job }).set(count as i64);

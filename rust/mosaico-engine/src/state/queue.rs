@@ -27,6 +27,10 @@ pub enum Job {
     ExpireWriter(SequenceId),
     /// Delete objects of a replicated WAL whose rows are in chunks.
     TrimWal(SequenceId, TopicId),
+    /// Report a damaged chunk.
+    ReportDamage(SequenceId, TopicId, ChunkId),
+    /// Verify stored chunks for a while.
+    Scrub,
     /// Delete unreferenced objects.
     Orphans,
     /// Write events to the store.
@@ -35,8 +39,17 @@ pub enum Job {
 
 impl Job {
     /// All names that [`Self::name`] returns.
-    pub const NAMES: [&str; 7] =
-        ["chunk", "reconcile", "remove", "expire_writer", "trim_wal", "orphans", "store_events"];
+    pub const NAMES: [&str; 9] = [
+        "chunk",
+        "reconcile",
+        "remove",
+        "expire_writer",
+        "trim_wal",
+        "report_damage",
+        "scrub",
+        "orphans",
+        "store_events",
+    ];
 
     /// The name of the job in events.
     pub fn name(self) -> &'static str {
@@ -46,8 +59,23 @@ impl Job {
             Self::RemoveSequence(_) | Self::RemoveTopic(..) => "remove",
             Self::ExpireWriter(_) => "expire_writer",
             Self::TrimWal(..) => "trim_wal",
+            Self::ReportDamage(..) => "report_damage",
+            Self::Scrub => "scrub",
             Self::Orphans => "orphans",
             Self::StoreEvents => "store_events",
+        }
+    }
+}
+
+/// Enqueues jobs.
+#[derive(Debug, Clone)]
+pub struct JobSender(mpsc::UnboundedSender<Job>);
+
+impl JobSender {
+    /// Enqueues a job to run soon.
+    pub fn enqueue(&self, job: Job) {
+        if self.0.send(job).is_err() {
+            tracing::debug!(?job, "the server ends; the next start finds this work");
         }
     }
 }
@@ -55,7 +83,7 @@ impl Job {
 /// The enqueued jobs.
 #[derive(Debug)]
 pub struct Queue {
-    asked: mpsc::UnboundedSender<Job>,
+    asked: JobSender,
     /// The worker takes it, once.
     pub inbox: Mutex<Option<mpsc::UnboundedReceiver<Job>>>,
     /// At most one run of each job is active; enqueuing it again makes it run again, or retry immediately.
@@ -65,16 +93,19 @@ pub struct Queue {
 impl Default for Queue {
     fn default() -> Self {
         let (asked, inbox) = mpsc::unbounded_channel();
-        Self { asked, inbox: Mutex::new(Some(inbox)), running: Mutex::default() }
+        Self { asked: JobSender(asked), inbox: Mutex::new(Some(inbox)), running: Mutex::default() }
     }
 }
 
 impl Queue {
     /// Enqueues a job to run soon.
     pub fn enqueue(&self, job: Job) {
-        if self.asked.send(job).is_err() {
-            tracing::debug!(?job, "the server ends; the next start finds this work");
-        }
+        self.asked.enqueue(job);
+    }
+
+    /// Enqueues jobs without access to the whole queue.
+    pub fn sender(&self) -> JobSender {
+        self.asked.clone()
     }
 
     /// Jobs that run or wait for their next attempt.

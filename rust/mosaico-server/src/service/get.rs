@@ -1,5 +1,6 @@
 //! `DoGet`: one topic's rows in time order.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,13 @@ use futures::stream::{self, BoxStream};
 use mosaico_catalog::TopicRow;
 use mosaico_engine::read::follow::follow_topic;
 use mosaico_engine::read::options::Options;
-use mosaico_engine::read::request::ReadRequest;
+use mosaico_engine::read::request::{ReadRequest, Skipped};
 use mosaico_engine::read::topic::read_topic;
 use mosaico_engine::state::engine::Engine;
 use mosaico_select::Select;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::{ErrorCode, TopicLocator};
+use mosaico_wire::damage::skipped_message;
 use mosaico_wire::ipc::{batch_message, schema_message};
 use mosaico_wire::ticket::Ticket;
 use tokio::select;
@@ -108,7 +110,9 @@ async fn encode(
         None => Select::all(&schema),
     });
     let size = core.batch_sizer(options.together);
-    let wanted = ReadRequest { window: ticket.window, select: Arc::clone(&select), size };
+    let skipped = options.skip_damaged.then(Arc::<Skipped>::default);
+    let wanted =
+        ReadRequest { window: ticket.window, select: Arc::clone(&select), size, skipped: skipped.clone() };
     // The schema must precede all rows.
     let batches = match topic.schema {
         Some(_) if options.follow => follow_topic(core, topic, wanted).await?,
@@ -131,7 +135,12 @@ async fn encode(
             ..Default::default()
         })
     });
-    Ok(stream::iter([Ok(first)]).chain(rows).boxed())
+    let report = stream::once(async move { skipped.map(|skipped| skipped.take()).unwrap_or_default() });
+    let report = report.filter_map(|rows| {
+        let message = FlightData { app_metadata: skipped_message(&rows).into(), ..Default::default() };
+        ready((!rows.is_empty()).then_some(Ok(message)))
+    });
+    Ok(stream::iter([Ok(first)]).chain(rows).chain(report).boxed())
 }
 
 /// Waits for the topic's schema, which its first upload sets.

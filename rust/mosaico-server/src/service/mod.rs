@@ -23,11 +23,14 @@ use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::Error;
 use mosaico_tls::ServerTls;
+use mosaico_wire::action::name::QUERY;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::{
-    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER,
+    ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER,
+    ZERO_RUNS_HEADER,
 };
+use tokio_util::task::AbortOnDropHandle;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
@@ -105,6 +108,7 @@ impl FlightService for Service {
             follow: request.metadata().contains_key(FOLLOW_HEADER),
             zero_runs: request.metadata().contains_key(ZERO_RUNS_HEADER),
             together: together(&request),
+            skip_damaged: request.metadata().contains_key(SKIP_DAMAGED_HEADER),
             forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
         Ok(answer(
@@ -136,10 +140,11 @@ impl FlightService for Service {
             // A client may cancel its wait for events.
             actions::run(&core, &r#type, &body).await
         } else {
-            // A client that disconnects must not interrupt a change.
+            // A client that disconnects must not interrupt a change; its query ends.
+            let is_query = r#type == QUERY;
             let action = async move { actions::run(&core, &r#type, &body).await };
             let action = self.engine.tasks.spawn(action.in_current_span());
-            let ended = action.await;
+            let ended = if is_query { AbortOnDropHandle::new(action).await } else { action.await };
             ended.unwrap_or_else(|e| Err(Error::internal("running an action", e)))
         };
         let body = body.map_err(status_of)?;

@@ -8,6 +8,7 @@ mod common;
 mod compact;
 mod crash;
 mod damage;
+mod damaged_chunks;
 mod database;
 mod events;
 mod faults;

@@ -17,6 +17,7 @@ use parquet::file::properties::{
 };
 use parquet::schema::types::ColumnPath;
 
+use super::block_sums::{BLOCK_BYTES, BlockSummer, END, ending};
 use super::column_stats::{ColumnStats, StatsBuilder};
 use super::schema::{ColumnPresence, TIMESTAMP};
 use crate::format::chunk_id::ChunkId;
@@ -229,19 +230,43 @@ pub fn check_schema(schema: &SchemaRef) -> ParquetResult<()> {
     ArrowWriter::try_new(io::sink(), SchemaRef::clone(schema), None).map(drop)
 }
 
-/// A file writer that tracks the length and checksum of the written bytes.
+/// A file writer that tracks the length and checksum of the written bytes, and adds the checksums of the
+/// blocks to the end of the Parquet file.
 struct Summed {
     file: BufWriter<File>,
     bytes: u64,
     sum: crc32fast::Hasher,
+    blocks: BlockSummer,
+    /// The last bytes, which are written last: they move behind the checksums.
+    end: Vec<u8>,
 }
 
 impl Summed {
     fn new(file: File) -> Self {
-        Self { file: BufWriter::with_capacity(1 << 16, file), bytes: 0, sum: crc32fast::Hasher::new() }
+        Self {
+            file: BufWriter::with_capacity(1 << 16, file),
+            bytes: 0,
+            sum: crc32fast::Hasher::new(),
+            blocks: BlockSummer::new(BLOCK_BYTES),
+            end: Vec::with_capacity(2 * END),
+        }
+    }
+
+    fn add(&mut self, data: &[u8]) -> io::Result<()> {
+        self.file.write_all(data)?;
+        self.sum.update(data);
+        self.blocks.update(data);
+        self.bytes += data.len() as u64;
+        Ok(())
     }
 
     fn finish(mut self) -> io::Result<(u64, u32)> {
+        let Self { blocks, end, .. } = &mut self;
+        let sums = std::mem::replace(blocks, BlockSummer::new(BLOCK_BYTES)).finish();
+        let end = std::mem::take(end).try_into().ok();
+        let end = end.and_then(|end| ending(&sums, self.bytes, end));
+        let end = end.ok_or_else(|| io::Error::other("the encoder wrote no Parquet footer"))?;
+        self.add(&end)?;
         self.file.flush()?;
         Ok((self.bytes, self.sum.finalize()))
     }
@@ -249,16 +274,20 @@ impl Summed {
 
 impl Write for Summed {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(data)?;
-        self.sum.update(&data[..written]);
-        self.bytes += written as u64;
-        Ok(written)
+        let surplus = (self.end.len() + data.len()).saturating_sub(END);
+        let old: Vec<u8> = self.end.drain(..surplus.min(self.end.len())).collect();
+        let (new, end) = data.split_at(surplus - old.len());
+        self.add(&old)?;
+        self.add(new)?;
+        self.end.extend_from_slice(end);
+        Ok(data.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
 }
+
 impl From<ChunkError> for crate::error::Error {
     fn from(error: ChunkError) -> Self {
         Self::internal("writing a chunk", error)

@@ -108,6 +108,14 @@ impl Cache {
         Ok(ranges.iter().map(|range| assemble(&found, range)).collect())
     }
 
+    /// Drops the blocks of `ranges`, so that the next read fetches them.
+    pub(super) async fn forget(self: &Arc<Self>, path: &Path, ranges: &[Range<u64>]) -> Result<()> {
+        let names: Vec<String> =
+            ranges.iter().flat_map(blocks).map(|block| Self::name(path, block)).collect();
+        let this = Arc::clone(self);
+        Ok(tokio::task::spawn_blocking(move || names.iter().for_each(|name| this.drop_block(name))).await?)
+    }
+
     fn name(path: &Path, block: u64) -> String {
         format!("{}-{block}", path.as_ref().replace('/', "-"))
     }

@@ -65,6 +65,24 @@ impl Chunks {
             _ => self.0.objects.get_ranges(path, ranges).await,
         }
     }
+
+    /// The same from the store itself: what the cache has of these bytes is dropped.
+    pub async fn read_again(
+        &self,
+        path: &Path,
+        bytes: u64,
+        ranges: &[Range<u64>],
+    ) -> object_store::Result<Vec<Bytes>> {
+        if let Kind::Bucket(Some(cache)) = &self.0.kind {
+            cache.forget(path, ranges).await?;
+        }
+        self.read(path, bytes, ranges).await
+    }
+
+    /// The size of the file at `path`.
+    pub async fn size(&self, path: &Path) -> object_store::Result<u64> {
+        Ok(self.0.objects.head(path).await?.size)
+    }
 }
 
 /// A finished file that is being moved to the store. Dropping this removes the file if it still exists.

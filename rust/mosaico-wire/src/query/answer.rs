@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The matches. 0.2 clients know `items`; the other keys are present only on request.
+use crate::damage::DamagedRows;
+
+/// The matches. 0.2 clients know `items`; the other keys are present only on request, or if they are needed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct QueryAnswer {
     /// Sequences in the requested order.
@@ -13,6 +15,9 @@ pub struct QueryAnswer {
     /// Statistics of the search, with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
+    /// Damaged chunks that were not searched: rows in them may match.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<DamagedRows>,
 }
 
 /// A sequence with its matching topics.

@@ -5,6 +5,7 @@
 mod answer;
 mod json;
 mod parse;
+mod sets;
 mod tree;
 mod value;
 

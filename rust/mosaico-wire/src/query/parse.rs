@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::json::{Json, shortened};
+use super::sets::{Conditional, any_of, check_size};
 use super::tree::{Condition, Expr, Field, OrderBy, Query, QueryError, Sections, Test, ValueCondition};
 use super::value::{Number, Scalar};
 
@@ -73,6 +74,7 @@ impl Query {
             return refuse("cursor", "a cursor needs a `limit`; repeat the one of the first page");
         }
         query.select = select("", rest)?;
+        check_size(&query)?;
         Ok(query)
     }
 }
@@ -210,7 +212,7 @@ fn connective<L>(
 type Leaf<'a, L> = &'a dyn Fn(&str, &str, Json) -> Result<Option<Expr<L>>>;
 
 /// A filter object; `None` if it is empty.
-fn filter<L>(place: &str, json: Json, leaf: Leaf<'_, L>) -> Result<Option<Expr<L>>> {
+fn filter<L: Conditional>(place: &str, json: Json, leaf: Leaf<'_, L>) -> Result<Option<Expr<L>>> {
     let mut all = Vec::new();
     for (key, value) in object(place, json)? {
         let place = below(place, &key);
@@ -220,7 +222,10 @@ fn filter<L>(place: &str, json: Json, leaf: Leaf<'_, L>) -> Result<Option<Expr<L
                     Some(child) => Ok(child),
                     None => refuse(place, "an empty filter says nothing; name a field or leave it out"),
                 };
-                all.push(connective(&place, &key, value, &child)?);
+                all.push(match connective(&place, &key, value, &child)? {
+                    Expr::Any(children) => any_of(children),
+                    other => other,
+                });
             }
             _ if key.starts_with('$') => {
                 let problem = format!("`{}` does not join filters; use {CONNECTIVES}", shortened(&key));
