@@ -23,6 +23,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::brief::Brief;
 use crate::server::Server;
 
 /// The time limit of each readiness check.
@@ -56,7 +57,7 @@ impl Monitor {
             .route("/readyz", get(ready))
             .route("/metrics", get(counts))
             .with_state(self.clone());
-        axum::serve(listener, router).await.map_err(|e| Error::internal("answering monitors", e))
+        axum::serve(Brief::new(listener), router).await.map_err(|e| Error::internal("answering monitors", e))
     }
 
     fn core(&self) -> std::result::Result<Arc<Engine>, &'static str> {

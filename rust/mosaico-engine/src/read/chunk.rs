@@ -43,6 +43,7 @@ pub async fn open(
     let footer = core.footers.load(&mut file).await?;
     let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);
     let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
+    size.has_rows_of(row_bytes);
     let failed = |e| Error::internal(format!("reading {}", file.path), e);
     let mut pages = pages(&footer, window, &select).map_err(failed)?;
     let pieces = std::iter::from_fn(move || {

@@ -16,6 +16,7 @@ mod formats;
 mod fuzz;
 mod late_writes;
 mod lifecycle;
+mod limits;
 mod logging;
 mod migrate;
 mod model;
