@@ -1,6 +1,7 @@
 """Peers that take too much of the daemon, and a system that gives it no more: others are served, and
 memory stays bounded and is returned."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -113,8 +114,10 @@ def test_silent_connections(tmp_path: Path) -> None:
         assert len(silent) > 500
         for connection in silent:
             connection.settimeout(20)
-            assert connection.recv(1) == b""
-            connection.close()
+            # The server's settings come, and then the end.
+            with connection, contextlib.suppress(ConnectionResetError):
+                while connection.recv(1000):
+                    pass
         watch.check()
 
 
@@ -171,6 +174,7 @@ def test_small_messages_that_stand_for_much(tmp_path: Path, whole: int) -> None:
             peers.append(peer)
         for peer in peers:
             wait_for("an answer", lambda peer=peer: peer.pump(0.1) and any(s == 1 for _, _, s in peer.frames))
+            peer.close()
         watch.check()
 
 

@@ -81,7 +81,7 @@ impl Default for Limits {
             address_call_rate: 2000,
             connect_timeout: Duration::from_secs(10),
             message_timeout: Duration::from_secs(30),
-            read_timeout: Duration::from_secs(900),
+            read_timeout: Duration::from_secs(3600),
             header_bytes: 16 << 10,
             open_segments: 256,
         }

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mosaico_engine::state::engine::Engine;
 use mosaico_engine::state::limits::{Limits, Receipt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request as HttpRequest, Response};
@@ -26,6 +27,9 @@ const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 
 /// Memory for requests without rows that are larger than usual.
 const REQUESTS: usize = 32 << 20;
+
+/// Memory for the dictionaries of all puts.
+const DICTIONARIES: usize = 32 << 20;
 
 /// Bytes of a message around the body that [`MAX_BODY_BYTES`] is about.
 const ENVELOPE: usize = 64 << 10;
@@ -49,6 +53,8 @@ pub(crate) struct Gate {
     /// For rows that are unpacked.
     unpacked: Arc<Budget>,
     requests: Arc<Budget>,
+    /// For dictionaries that decoders keep.
+    dictionaries: Arc<Semaphore>,
     answers: Arc<Answers>,
     refusals: Occasionally,
     unread: Occasionally,
@@ -69,6 +75,7 @@ impl Gate {
             rows: Budget::new(bytes, "--ingest-bytes"),
             unpacked: Budget::new(bytes, "--ingest-bytes"),
             requests: Budget::new(REQUESTS, "for requests"),
+            dictionaries: Arc::new(Semaphore::new(DICTIONARIES)),
             answers: Answers::new(),
             refusals: Occasionally::default(),
             unread: Occasionally::default(),
@@ -78,6 +85,12 @@ impl Gate {
     /// Waits until `bytes` may be unpacked from a message.
     pub(crate) async fn unpacking(&self, bytes: usize) -> Receipt {
         Arc::clone(&self.unpacked).more(bytes).await
+    }
+
+    /// Memory for a dictionary that is kept as long as its put is open; `None` if there is none.
+    pub(crate) fn keeping(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.dictionaries).try_acquire_many_owned(permits).ok()
     }
 
     /// Ends answers that are left unread, until the server stops.
@@ -203,7 +216,8 @@ where
         async move {
             let response = answer.await?;
             // Acknowledgements replace each other: unread ones hold nothing.
-            let watched = connection.filter(|_| !put);
+            // A reader inside the process may pause: it holds its own memory.
+            let watched = connection.filter(|connection| !put && connection.address.is_some());
             Ok(response.map(|body| Body::new(answers.watch(body, watched, passing))))
         }
         .boxed()

@@ -18,13 +18,17 @@ use mosaico_types::ErrorCode;
 use mosaico_wire::status::status;
 use mosaico_wire::{ipc, zero_runs};
 use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tonic::codegen::http::Extensions;
 
 use crate::limits::{Gate, Receipts};
 
-/// Bytes of all dictionaries of one put: the decoder keeps them as long as the put is open.
-const DICTIONARY_BYTES: usize = 4 << 20;
+/// Bytes of the schema and all dictionaries of one put: the decoder keeps them as long as the put is open.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// Bytes of the schema of a wide topic.
+const USUAL_SCHEMA_BYTES: usize = 64 << 10;
 
 /// Memory per value of a type without bytes: storing a value takes its levels.
 const VALUE_BYTES: usize = 8;
@@ -41,8 +45,8 @@ pub(super) struct Counted {
 struct State {
     /// Of the messages since the last batch.
     receipt: Receipt,
-    /// Bytes of the dictionaries that the decoder keeps, by their id.
-    dictionaries: HashMap<i64, usize>,
+    /// Bytes of what the decoder keeps: dictionaries by their id, and the schema.
+    kept: HashMap<Option<i64>, (usize, Option<OwnedSemaphorePermit>)>,
 }
 
 impl Counted {
@@ -61,9 +65,10 @@ impl Counted {
     ) -> Result<FlightData, FlightError> {
         let message = message.map_err(|status| FlightError::Tonic(Box::new(status)))?;
         let receipt = self.receipts.next();
-        self.state.lock().receipt.extend(receipt);
         if message.app_metadata != ipc::ZERO_RUNS {
-            self.keep_dictionary(&message, message.data_body.len())?;
+            if self.is_batch(&message, message.data_body.len())? {
+                self.state.lock().receipt.extend(receipt);
+            }
             return Ok(FlightData { app_metadata: Bytes::new(), ..message });
         }
         let malformed = |error: zero_runs::ZeroRunsError| FlightError::DecodeError(error.to_string());
@@ -72,34 +77,46 @@ impl Counted {
         if size > limit {
             return Err(refused(too_large(whole, limit)));
         }
-        self.keep_dictionary(&message, size)?;
-        let receipt = self.gate.unpacking(size).await;
-        self.state.lock().receipt.extend(receipt);
+        let batch = self.is_batch(&message, size)?;
+        let unpacking = self.gate.unpacking(size).await;
+        if batch {
+            self.state.lock().receipt.extend(receipt.into_iter().chain(unpacking));
+        }
         let body = zero_runs::unpack(&message.data_body, size).map_err(malformed)?;
         Ok(FlightData { app_metadata: message.data_body, data_body: body.into(), ..message })
     }
 
-    /// Counts a message that the decoder keeps.
-    fn keep_dictionary(&self, message: &FlightData, bytes: usize) -> Result<(), FlightError> {
+    /// Whether a message with a body of `bytes` has rows, which the WAL releases soon. The decoder keeps other
+    /// messages as long as the put is open, so they have their own limits.
+    fn is_batch(&self, message: &FlightData, bytes: usize) -> Result<bool, FlightError> {
         // The decoder refuses what cannot be parsed.
-        let Ok(header) = root_as_message(&message.data_header) else { return Ok(()) };
-        if header.header_type() != MessageHeader::DictionaryBatch {
-            return Ok(());
+        let Ok(header) = root_as_message(&message.data_header) else { return Ok(false) };
+        if header.header_type() == MessageHeader::RecordBatch {
+            return Ok(true);
         }
-        let id = header.header_as_dictionary_batch().map_or(0, |dictionary| dictionary.id());
-        let dictionaries = &mut self.state.lock().dictionaries;
-        dictionaries.insert(id, bytes);
-        let all: usize = dictionaries.values().sum();
-        if all <= DICTIONARY_BYTES {
-            return Ok(());
+        let bytes = message.data_header.len() + bytes;
+        let id = header.header_as_dictionary_batch().map(|dictionary| dictionary.id());
+        let kept = &mut self.state.lock().kept;
+        kept.remove(&id);
+        let all = kept.values().map(|(bytes, _)| bytes).sum::<usize>() + bytes;
+        if all > KEPT_BYTES {
+            return Err(refused(Error::Refused(
+                ErrorCode::TooLarge,
+                format!(
+                    "the schema and the dictionaries of a put have {all} bytes; at most {KEPT_BYTES} are allowed; \
+                     send the columns without dictionaries"
+                ),
+            )));
         }
-        Err(refused(Error::Refused(
-            ErrorCode::TooLarge,
-            format!(
-                "the dictionaries of a put have {all} bytes; at most {DICTIONARY_BYTES} are allowed; send the columns \
-                 without dictionaries"
-            ),
-        )))
+        let Some(memory) = self.gate.keeping(bytes) else {
+            let text = "the puts in progress have as many dictionaries as the server has memory for; end some of \
+                        them, or send the columns without dictionaries";
+            return Err(refused(Error::Refused(ErrorCode::TooMany, text.to_owned())));
+        };
+        // A usual schema counts for its put only: thousands of topics may be open.
+        let counts = id.is_some() || bytes > USUAL_SCHEMA_BYTES;
+        kept.insert(id, (bytes, counts.then_some(memory)));
+        Ok(false)
     }
 
     /// Adds the receipts of its messages to a batch.
