@@ -144,3 +144,53 @@ impl<T: Unpin> HttpBody for Watched<T> {
         self.answer.body.lock().as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body::Frame;
+    use mosaico_wire::status::ERROR_HEADER;
+    use tonic::Code;
+
+    use super::*;
+
+    /// A body that yields its parts.
+    struct Parts(stream::BoxStream<'static, Bytes>);
+
+    impl HttpBody for Parts {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            self.0.poll_next_unpin(context).map(|part| part.map(|part| Ok(Frame::data(part))))
+        }
+    }
+
+    async fn next(watched: &mut Watched<()>) -> Option<Result<Frame<Bytes>, Status>> {
+        std::future::poll_fn(|context| Pin::new(&mut *watched).poll_frame(context)).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_left_unread_ends_with_a_status() {
+        let answers = Answers::new();
+        let part = || Bytes::from_static(b"part");
+        let body = Body::new(Parts(stream::repeat_with(part).boxed()));
+        let mut watched = answers.watch(body, None, ());
+        answers.open.lock().1.insert(watched.id, Arc::downgrade(&watched.answer));
+        assert_eq!(answers.end_unread(Duration::ZERO), 0, "nothing was handed out");
+        assert!(next(&mut watched).await.unwrap().unwrap().is_data());
+        assert_eq!(answers.end_unread(Duration::from_secs(60)), 0, "it is not late");
+        assert_eq!(answers.end_unread(Duration::ZERO), 1);
+        assert!(watched.answer.body.lock().is_none(), "its memory is free");
+        let trailers = next(&mut watched).await.unwrap().unwrap().into_trailers().ok().unwrap();
+        let status = Status::from_header_map(&trailers).unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert_eq!(trailers.get(ERROR_HEADER).unwrap(), "timed_out");
+        assert!(next(&mut watched).await.is_none());
+        drop(watched);
+        assert!(answers.open.lock().1.is_empty());
+    }
+}

@@ -132,6 +132,10 @@ async fn encode(
         Some(_) => Select::new(&ticket.selection, &topic.ontology_tag, &schema)?,
         None => Select::all(&schema),
     });
+    // The first message is counted before a chunk is open. A projection may have much smaller rows.
+    if select.schema().fields().len() == schema.fields().len() && topic.rows > 0 {
+        size.has_rows_of(usize::try_from(topic.data_bytes / topic.rows).unwrap_or(usize::MAX));
+    }
     let wanted = ReadRequest { window: ticket.window, select: Arc::clone(&select), size: Arc::clone(size) };
     // The schema must precede all rows.
     let batches = match topic.schema {
