@@ -31,6 +31,10 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The largest message that is accepted from a server, as sent and as unpacked: four times what daemons accept, by
+/// default, from writers.
+pub(crate) const LARGEST_MESSAGE: usize = 1 << 30;
+
 /// Maximum of long-lived calls on one connection; servers refuse more than 100 to 200.
 const STREAMS_PER_CONNECTION: usize = 64;
 
@@ -258,5 +262,5 @@ impl Pool {
 
 /// Messages may be as large as one row; other limits bound the number in flight.
 fn flight(channel: Named) -> Flight {
-    Flight::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX)
+    Flight::new(channel).max_decoding_message_size(LARGEST_MESSAGE).max_encoding_message_size(usize::MAX)
 }

@@ -19,15 +19,12 @@ use tokio::task::JoinHandle;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
 
-use crate::connection::Lease;
+use crate::connection::{LARGEST_MESSAGE, Lease};
 use crate::error::{Error, Result, is_refused};
 use crate::read_ahead::{ReadAhead, batch_bytes};
 
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
 const QUEUED_BATCHES: usize = 64;
-
-/// gRPC carries no larger message.
-const LARGEST_BODY: usize = i32::MAX as usize;
 
 struct Queued {
     batch: RecordBatch,
@@ -200,7 +197,7 @@ impl Drop for TopicStream {
 /// Restores the body of a message to the form that the decoder expects.
 fn whole(mut message: FlightData) -> Result<FlightData, FlightError> {
     if message.app_metadata == ipc::ZERO_RUNS {
-        let body = zero_runs::unpack(&message.data_body, LARGEST_BODY);
+        let body = zero_runs::unpack(&message.data_body, LARGEST_MESSAGE);
         message.data_body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?.into();
         message.app_metadata.clear();
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::paths::WAL_FOLDER as LOG;
+use mosaico_storage::wal::open_files::OpenFiles;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +22,9 @@ use crate::state::event_archive::EventArchive;
 use crate::state::footer_cache::FooterCache;
 use crate::state::layers::Layers;
 use crate::state::membership::Cluster;
+use crate::state::process::descriptor_limit;
 use crate::state::queue::Queue;
+use crate::state::read_memory::ReadMemory;
 use crate::state::writer_activity::Writers;
 
 /// Recovers the state that an earlier process left in a store, and starts background work. The returned file
@@ -64,6 +67,8 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
         upload_jobs: Semaphore::new(config.upload_jobs),
         scans: Semaphore::new(config.query_jobs),
         ingest_budget: Arc::new(Semaphore::new(config.ingest_bytes.min(Semaphore::MAX_PERMITS))),
+        read_memory: ReadMemory::new(config.read_bytes),
+        open_segments: OpenFiles::new(open_segments(&config)),
         closing: CancellationToken::new(),
         stopping: CancellationToken::new(),
         halting: CancellationToken::new(),
@@ -78,6 +83,12 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
     background::cluster::start(&core);
     background::ownership::start(&core);
     Ok((core, lock))
+}
+
+/// Segments that are held open: a part of the descriptors, since connections and chunks need the others.
+fn open_segments(config: &Config) -> usize {
+    let most = config.limits.open_segments;
+    descriptor_limit().map_or(most, |all| most.min(all / 8)).max(1)
 }
 
 /// Ends an engine: interrupts puts and reads, finishes chunks that are being written.

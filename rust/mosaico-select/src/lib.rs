@@ -22,4 +22,4 @@ pub use names::{RECORDING, TIMESTAMP};
 pub use pattern::Pattern;
 pub use project::{ColumnError, Projection};
 pub use select::{Select, SelectError};
-pub use size::{data_bytes, split};
+pub use size::{array_bytes, data_bytes, split};

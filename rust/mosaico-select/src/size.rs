@@ -8,7 +8,8 @@ pub fn data_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| array_bytes(column)).sum()
 }
 
-fn array_bytes(array: &dyn Array) -> usize {
+/// Bytes of the values of an array.
+pub fn array_bytes(array: &dyn Array) -> usize {
     let rows = array.len();
     let validity = if array.nulls().is_some() { rows.div_ceil(8) } else { 0 };
     validity

@@ -24,6 +24,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::brief::Brief;
 use crate::listen::{HttpListener, Peer};
 use crate::server::Server;
 
@@ -74,7 +75,7 @@ impl Monitor {
             .route("/metrics", get(counts))
             .with_state(self.clone());
         let service = router.into_make_service_with_connect_info::<Peer>();
-        axum::serve(listener, service).await.map_err(failed)
+        axum::serve(Brief::new(listener), service).await.map_err(failed)
     }
 
     fn core(&self) -> std::result::Result<Arc<Engine>, &'static str> {

@@ -20,9 +20,11 @@
 //! # }
 //! ```
 
+mod brief;
 mod connections;
 
 mod http;
+mod limits;
 mod listen;
 mod peers;
 mod request_layer;
@@ -32,6 +34,8 @@ mod service;
 pub use http::Monitor;
 pub use mosaico_engine::state::clock::ManualClock;
 pub use mosaico_engine::state::config::Config;
+pub use mosaico_engine::state::limits::{LARGEST_SIZE, Limits};
+pub use mosaico_engine::state::process::resident_bytes;
 pub use mosaico_storage::error::{Error, Failure, Result};
 pub use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use mosaico_engine::access::store_access::{self, AccessMode, StoreAccess};
 use mosaico_engine::maintenance::compact::{self, Compacted};
 use mosaico_engine::maintenance::online_rebuild;
@@ -28,16 +28,21 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
-use crate::connections::Counted;
+use crate::connections::Connections;
+use crate::limits::{Gate, GateLayer};
 use crate::listen::connections;
 use crate::request_layer::CallsLayer;
 use crate::service::{Service, reflection, transport_refusals};
 
 /// Flow-control window of one stream; a lane that waits for the disk buffers no more than this.
-const STREAM_WINDOW: u32 = 1 << 20;
-/// Per connection: large, so that waiting lanes do not block the other lanes of their connection.
-const CONNECTION_WINDOW: u32 = 1 << 30;
+const STREAM_WINDOW: u32 = 512 << 10;
+/// Per connection: as many waiting lanes as clients put on one connection do not block its other lanes.
+const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
 const FRAME_BYTES: u32 = 256 << 10;
+/// A connection ends after this many calls that were reset before the server began them, and after this many
+/// resets because of its errors.
+const PENDING_RESETS: usize = 20;
+const ERROR_RESETS: usize = 1024;
 /// The server detects a vanished client after these two periods.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -49,6 +54,7 @@ pub struct Server {
     /// Locked until the server is dropped; contains the server's address for other processes.
     lock: File,
     tls: Option<Arc<ServerTls>>,
+    gate: Arc<Gate>,
 }
 
 impl Server {
@@ -64,7 +70,8 @@ impl Server {
     /// Recovers the state that an earlier process left in a store.
     pub(crate) async fn on(hold: StoreAccess, config: Config) -> Result<Self> {
         let (core, lock) = startup::open(hold, config).await?;
-        Ok(Self { core, lock, tls: None })
+        let gate = Gate::new(&core);
+        Ok(Self { core, lock, tls: None, gate })
     }
 
     pub(crate) fn core(&self) -> &Arc<Engine> {
@@ -100,7 +107,8 @@ impl Server {
 
     /// The Flight service, for a transport that the caller provides.
     pub fn service(&self) -> FlightServiceServer<Service> {
-        FlightServiceServer::new(Service::new(Arc::clone(&self.core), self.tls.clone()))
+        let service = Service::new(Arc::clone(&self.core), self.tls.clone(), Arc::clone(&self.gate));
+        FlightServiceServer::new(service)
             .max_decoding_message_size(self.core.config.max_message_bytes)
             .max_encoding_message_size(usize::MAX)
     }
@@ -166,14 +174,21 @@ impl Server {
             say_goodbye(&mut reporter).await;
         };
         let limit = self.core.config.max_message_bytes;
-        let open = self.core.metrics.connections.clone();
-        let incoming = incoming.map(move |io| io.map(|io| Counted::new(io, &open)));
+        let limits = &self.core.config.limits;
+        let incoming = Connections::new(limits, self.core.metrics.connections.clone()).admit(incoming);
+        let gate = Arc::clone(&self.gate);
+        self.core.while_serving(Arc::clone(&gate).watch(Arc::clone(&self.core)));
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(FRAME_BYTES)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(limits.connection_calls)
+            .http2_max_header_list_size(limits.header_bytes)
+            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
+            .http2_max_local_error_reset_streams(Some(ERROR_RESETS))
+            .layer(GateLayer(gate))
             .layer(CallsLayer(Arc::clone(&self.core.metrics)))
             .layer(MapResponseLayer::new(move |response| transport_refusals::complete(response, limit)))
             .add_service(self.service())

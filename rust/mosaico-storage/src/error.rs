@@ -96,6 +96,12 @@ pub enum Error {
         "the store is not available: {0} failed or took too long; try again later, acknowledged rows are kept"
     )]
     StoreUnavailable(Failure),
+    /// The system refuses descriptors, threads or memory to this process.
+    #[error(
+        "the daemon has no free file descriptors, threads or memory: {0} failed; try again later, acknowledged rows \
+         are kept; its operator raises the limit of open files (`ulimit -n`)"
+    )]
+    Shortage(Failure),
     /// Some rows are only in another daemon's WAL.
     #[error("topic `{topic}` is not complete: {} in the log of the daemon {place}", amount(*rows))]
     Elsewhere {
@@ -164,7 +170,7 @@ impl Error {
             Self::Replaced(_) => ErrorCode::StreamReplaced,
             Self::Broken { .. } => ErrorCode::StreamBroken,
             Self::Full(_) => ErrorCode::StoreFull,
-            Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
+            Self::StoreUnavailable(_) | Self::Shortage(_) => ErrorCode::StoreUnavailable,
             Self::Elsewhere { .. } => ErrorCode::RemoteRows,
             Self::OwnershipLost(_) => ErrorCode::OwnershipLost,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
@@ -196,6 +202,7 @@ impl Error {
         match class {
             Class::Full => Self::Full(failure),
             Class::Unavailable => Self::StoreUnavailable(failure),
+            Class::Shortage => Self::Shortage(failure),
             Class::Other => Self::Internal(failure),
         }
     }
@@ -203,7 +210,10 @@ impl Error {
     /// The failure, if the server failed; `None` if it refused a request.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Full(failure) | Self::StoreUnavailable(failure) | Self::Internal(failure) => Some(failure),
+            Self::Full(failure)
+            | Self::StoreUnavailable(failure)
+            | Self::Shortage(failure)
+            | Self::Internal(failure) => Some(failure),
             _ => None,
         }
     }
@@ -331,7 +341,17 @@ enum Class {
     Full,
     /// The store is unavailable now.
     Unavailable,
+    /// The system refuses descriptors, threads or memory.
+    Shortage,
     Other,
+}
+
+/// Whether the system refused descriptors, threads or memory: the same operation may succeed later.
+pub fn is_shortage(error: &io::Error) -> bool {
+    // ENOMEM, ENFILE, EMFILE: the same numbers on every Unix. ENOBUFS of Linux. EAGAIN is what threads get.
+    const SHORTAGES: [i32; 4] = [12, 23, 24, 105];
+    let thread = error.kind() == io::ErrorKind::WouldBlock;
+    thread || error.raw_os_error().is_some_and(|code| SHORTAGES.contains(&code))
 }
 
 fn class(error: &(dyn StdError + 'static)) -> Class {
@@ -345,6 +365,9 @@ fn class(error: &(dyn StdError + 'static)) -> Class {
                 [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
             if full.contains(&io.kind()) {
                 return Class::Full;
+            }
+            if is_shortage(io) {
+                return Class::Shortage;
             }
             // An `io::Error` may wrap another error without returning it as its source.
             if let Some(inner) = io.get_ref() {
@@ -379,6 +402,15 @@ mod tests {
         let error = Error::internal("writing", other);
         assert_eq!(error.kind(), ErrorKind::Internal);
         assert!(!error.to_string().contains("entity"), "causes stay in the log: {error}");
+    }
+
+    #[test]
+    fn a_shortage_of_the_system_is_recognised() {
+        for code in [11, 12, 23, 24] {
+            let error = Error::internal("opening a segment", io::Error::from_raw_os_error(code));
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{code}");
+            assert!(error.to_string().contains("opening a segment failed; try again later"), "{error}");
+        }
     }
 
     #[test]

@@ -53,6 +53,15 @@ pub fn pack(body: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The size of the full body of `elided`, as it claims.
+///
+/// # Errors
+/// [`ZeroRunsError::Malformed`] if bytes are missing.
+pub fn whole_bytes(elided: &[u8]) -> Result<u64, ZeroRunsError> {
+    let (total, _) = elided.split_at_checked(8).ok_or(ZeroRunsError::Malformed)?;
+    Ok(number(total))
+}
+
 /// The full body of `elided`, of at most `limit` bytes.
 ///
 /// # Errors

@@ -7,9 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use mosaico_server::{Acknowledge, Config, Error, WalPlacement};
 use mosaico_tls::TLS_SCHEME;
 
+use crate::limits::LimitArgs;
 use crate::store::StoreArgs;
 use crate::tls::{CertificateArgs, TlsArgs};
-use crate::values::{Seconds, bytes_or_all, defaults};
+use crate::values::{Seconds, bytes, bytes_or_all, defaults};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -170,16 +171,16 @@ pub(crate) struct RunArgs {
     advertise: Option<String>,
     /// Arrow bytes per stored chunk. 0: one chunk per upload, whose WAL must fit the disk, and whose rows the
     /// memory if they are out of order.
-    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes)]
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_CHUNK_SIZE_IN_BYTES", default_value_t = defaults().chunk_bytes, value_parser = bytes)]
     chunk_bytes: usize,
     /// Arrow bytes per Parquet row group.
-    #[arg(long, value_name = "BYTES", default_value_t = defaults().row_group_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = defaults().row_group_bytes, value_parser = bytes)]
     row_group_bytes: usize,
-    /// Largest accepted message.
-    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().max_message_bytes)]
+    /// Largest accepted message, as sent and as unpacked.
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().max_message_bytes, value_parser = bytes)]
     max_message_bytes: usize,
     /// Arrow bytes per sent message.
-    #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().message_bytes)]
+    #[arg(long, value_name = "BYTES", env = "MOSAICO_TARGET_MESSAGE_SIZE_IN_BYTES", default_value_t = defaults().message_bytes, value_parser = bytes)]
     message_bytes: usize,
     /// Minimum time between two syncs of a topic's WAL; a longer time saves disk work and delays
     /// acknowledgements.
@@ -193,7 +194,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "WHERE", env = "MOSAICO_WAL", default_value = "disk")]
     wal: WalArg,
     /// Received bytes of all lanes together that may wait for the disk.
-    #[arg(long, value_name = "BYTES", default_value_t = defaults().ingest_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = defaults().ingest_bytes, value_parser = bytes)]
     ingest_bytes: usize,
     /// Chunks that are encoded concurrently.
     #[arg(long, value_name = "N", default_value_t = defaults().chunk_jobs)]
@@ -214,6 +215,8 @@ pub(crate) struct RunArgs {
     /// Minimum number of events that are kept.
     #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT", default_value_t = defaults().events_kept)]
     events_kept: usize,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -281,6 +284,8 @@ impl RunArgs {
             orphan_grace: self.orphan_grace.0,
             scrub_bytes_per_second: self.scrub_bytes_per_second,
             events_kept: self.events_kept,
+            read_bytes: self.limits.read_bytes,
+            limits: self.limits.limits(),
             ..config
         };
         Ok((config, shown))

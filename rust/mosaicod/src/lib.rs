@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod environment;
 mod file;
+mod limits;
 mod mapping;
 mod memory;
 mod printable;
@@ -50,6 +51,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         return failed(&error);
     }
     memory::return_freed();
+    #[cfg(unix)]
+    limits::raise_descriptors();
     let ended = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

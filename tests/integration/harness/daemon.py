@@ -46,7 +46,7 @@ def _database(store: Path) -> list[str]:
 class Daemon:
     """`mosaicod run` on a folder; killed at the end of the `with` block."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, descriptors: int | None = None) -> None:
         self.folder = folder
         self.host = "127.0.0.1"
         self.port = 0
@@ -55,11 +55,14 @@ class Daemon:
         self.store = str(folder)
         self._arguments = ["--local-store", self.store, *arguments, *_database(folder)]
         self._environment: dict[str, str] = {}
+        # The shell sets the limit of open files, and becomes the daemon.
+        limit = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"]
+        self._wrap = limit if descriptors else []
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Starts it, on the port it had before if any, and waits for its ready line."""
-        command = [str(MOSAICOD), "run", "--port", str(self.port), *self._arguments]
+        command = [*self._wrap, str(MOSAICOD), "run", "--port", str(self.port), *self._arguments]
         environment = {**os.environ, **self._environment}
         with self.log.open("a") as log:
             self._process = subprocess.Popen(

@@ -25,6 +25,7 @@ use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{self, ActiveTopic};
 use crate::state::active_topics::WriterGuard;
 use crate::state::engine::Engine;
+use crate::state::limits::Receipt;
 use crate::state::queue::Job;
 
 /// Bytes that a stream gathers at most while the disk is busy.
@@ -35,6 +36,8 @@ const GROUP_BYTES: u64 = 4 << 20;
 pub struct PendingBatch {
     pub frame: Frame,
     pub rows: SegmentRows,
+    /// Of its message; released once the batch has permits of the ingest budget.
+    pub receipt: Receipt,
 }
 
 /// Frames that are written and synced together.
@@ -48,7 +51,7 @@ struct Group {
 
 impl Group {
     fn push(&mut self, incoming: PendingBatch, permit: OwnedSemaphorePermit) {
-        let PendingBatch { frame, rows } = incoming;
+        let PendingBatch { frame, rows, receipt: _ } = incoming;
         self.bytes += frame.stored_bytes();
         self.frames.push(frame);
         self.permits.push(permit);

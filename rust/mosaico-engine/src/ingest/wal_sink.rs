@@ -67,9 +67,13 @@ impl WalSink for LocalWal {
             let (file, acknowledge) = (topic.file(index), core.config.acknowledge);
             let mut writer = match open {
                 Some((_, writer)) => writer,
-                None => SegmentWriter::create(&file, &schema, rows.row_start, acknowledge)?,
+                None => {
+                    let create = || SegmentWriter::create(&file, &schema, rows.row_start, acknowledge);
+                    core.open_segments.with_room(create)?
+                }
             };
-            let end = writer.append(&frames);
+            let end = core.open_segments.with_room(|| writer.append(&frames));
+            writer.may_close(&core.open_segments);
             core.metrics.wal_sync.observe(begun.elapsed().as_secs_f64());
             end.map(|end| (writer, end))
         };

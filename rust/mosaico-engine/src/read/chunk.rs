@@ -45,6 +45,7 @@ pub async fn open(
     };
     let all_bytes = usize::try_from(chunk.data_bytes / chunk.rows.max(1)).unwrap_or(usize::MAX);
     let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
+    size.has_rows_of(row_bytes);
     let mut pages = pages(&footer, window, &select).map_err(|e| file.error("reading", e))?;
     let pieces = std::iter::from_fn(move || {
         next_piece(&mut pages, (size.bytes() / row_bytes).clamp(1, MAX_PIECE_ROWS))

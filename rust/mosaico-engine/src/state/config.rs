@@ -11,6 +11,7 @@ use mosaico_storage::objects::StoreOptions;
 use mosaico_storage::objects::location::StoreLocation;
 
 use super::clock::{Clock, SystemClock};
+use super::limits::{Limits, check_sizes};
 
 const MIB: usize = 1 << 20;
 
@@ -49,7 +50,7 @@ pub struct Config {
     pub message_bytes: usize,
     /// Memory budget of all open reads together: the more reads, the smaller the messages.
     pub read_bytes: usize,
-    /// Largest message that the server accepts.
+    /// Largest message that the server accepts, as sent and as unpacked.
     pub max_message_bytes: usize,
     /// Minimum time between two syncs of a topic's WAL: 0 syncs whenever the disk is idle. A larger value
     /// reduces the load of the disk and delays acknowledgements.
@@ -88,6 +89,8 @@ pub struct Config {
     pub retry_pause: Duration,
     /// Minimum number of events that are kept; the oldest are dropped in groups.
     pub events_kept: usize,
+    /// What peers may take of this server.
+    pub limits: Limits,
     /// Faults to inject into the store.
     #[cfg(feature = "faults")]
     pub faults: mosaico_storage::objects::faults::Faults,
@@ -112,7 +115,7 @@ impl Config {
             row_group_bytes: 8 * MIB,
             message_bytes: 4 * MIB,
             read_bytes: 64 * MIB,
-            max_message_bytes: 1024 * MIB,
+            max_message_bytes: 256 * MIB,
             sync_interval: Duration::ZERO,
             acknowledge: Acknowledge::Synced,
             wal: WalPlacement::Disk,
@@ -131,6 +134,7 @@ impl Config {
             scrub_period: Duration::from_secs(60),
             retry_pause: Duration::from_secs(1),
             events_kept: 100_000,
+            limits: Limits::default(),
             #[cfg(feature = "faults")]
             faults: mosaico_storage::objects::faults::Faults::default(),
         }
@@ -215,6 +219,17 @@ impl Config {
             ("query_jobs", self.query_jobs),
             ("pending_segments", self.pending_segments),
         ];
+        self.limits.check()?;
+        let unlimited = |size: usize| if size == usize::MAX { 1 } else { size };
+        check_sizes(&[
+            // "No limit" is the largest number.
+            ("chunk_bytes", unlimited(self.chunk_bytes)),
+            ("row_group_bytes", self.row_group_bytes),
+            ("message_bytes", self.message_bytes),
+            ("max_message_bytes", self.max_message_bytes),
+            ("ingest_bytes", self.ingest_bytes),
+            ("read_bytes", self.read_bytes),
+        ])?;
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => Err(Error::Startup(format!("{name} is 0; it must be at least 1"))),
             None => Ok(()),

@@ -12,6 +12,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::keyed_mutex::Locks;
 use mosaico_storage::objects::Store;
+use mosaico_storage::wal::open_files::OpenFiles;
 use mosaico_types::SequenceName;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::command::PutCommand;
@@ -32,6 +33,7 @@ use super::membership::Cluster;
 use super::message_size::BatchSizer;
 use super::metrics::Metrics;
 use super::queue::Queue;
+use super::read_memory::ReadMemory;
 use super::writer_activity::Writers;
 
 /// The engine of a server.
@@ -67,6 +69,10 @@ pub struct Engine {
     pub scans: Semaphore,
     /// Permits of the ingest budget, one per byte that waits for the disk.
     pub ingest_budget: Arc<Semaphore>,
+    /// Memory for the messages of reads.
+    pub read_memory: ReadMemory,
+    /// Segments that are held open between two writes.
+    pub open_segments: Arc<OpenFiles>,
     /// Counts the reads in progress.
     pub readers: Arc<()>,
     /// Cancelled at a shutdown request: connections end.

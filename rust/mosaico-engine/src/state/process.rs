@@ -7,9 +7,21 @@ pub fn resident_bytes() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
+/// The number of file descriptors that this process may have; `None` where the system does not report it.
+pub fn descriptor_limit() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn linux_tells_the_number_of_descriptors() {
+        assert!(descriptor_limit().unwrap() >= 16);
+    }
 
     #[test]
     fn linux_tells_the_memory() {

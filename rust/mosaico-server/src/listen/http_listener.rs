@@ -4,15 +4,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use futures::{Stream, StreamExt};
 use mosaico_tls::{Listener as Kind, ServerTls};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 use super::connection::{Connection, Peer};
 use super::connections;
+use crate::brief::Brief;
+
+/// Pause after a failed accept, for example because all descriptors are in use.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 type Connections = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
@@ -37,7 +43,10 @@ impl Listener for HttpListener {
         loop {
             match self.connections.next().await {
                 Some(Ok(connection)) => return (connection, self.bound),
-                Some(Err(error)) => tracing::debug!(cause = %error, "a connection failed"),
+                Some(Err(error)) => {
+                    tracing::debug!(cause = %error, "a connection failed");
+                    sleep(ACCEPT_PAUSE).await;
+                }
                 // The connections of a listener never end.
                 None => std::future::pending().await,
             }
@@ -49,8 +58,8 @@ impl Listener for HttpListener {
     }
 }
 
-impl Connected<IncomingStream<'_, HttpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, HttpListener>) -> Self {
-        stream.io().peer().clone()
+impl Connected<IncomingStream<'_, Brief<HttpListener>>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Brief<HttpListener>>) -> Self {
+        stream.io().inner().peer().clone()
     }
 }

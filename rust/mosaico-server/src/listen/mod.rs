@@ -17,7 +17,7 @@ use mosaico_tls::{Listener, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 pub(crate) use connection::{Connection, Peer};
 pub(crate) use http_listener::HttpListener;
@@ -26,8 +26,8 @@ use warnings::{Kind, Warnings};
 /// The time limit of a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pause after a failed accept, for example because all descriptors are in use.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Handshakes in progress at most; further connections wait to be accepted.
+const HANDSHAKES: usize = 256;
 
 /// The first byte that a TLS client sends: the type of a handshake record.
 const HANDSHAKE_RECORD: u8 = 0x16;
@@ -43,15 +43,12 @@ pub(crate) fn connections(
         let mut handshakes = JoinSet::new();
         loop {
             select! {
-                accepted = listener.accept() => match (accepted, &tls) {
+                accepted = listener.accept(), if handshakes.len() < HANDSHAKES => match (accepted, &tls) {
                     (Ok((stream, from)), Some(tls)) => {
                         handshakes.spawn(secure(stream, from, Arc::clone(tls), kind, Arc::clone(&warnings)));
                     }
                     (Ok((stream, _)), None) => yield Ok(Connection::plain(stream, Arc::clone(&warnings))),
-                    (Err(error), _) => {
-                        warnings.warn(Kind::Accept, &format!("a connection cannot be accepted: {error}"));
-                        sleep(ACCEPT_PAUSE).await;
-                    }
+                    (Err(error), _) => yield Err(error),
                 },
                 Some(secured) = handshakes.join_next(), if !handshakes.is_empty() => {
                     if let Ok(Some(connection)) = secured {

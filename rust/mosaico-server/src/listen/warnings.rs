@@ -10,7 +10,6 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// What a warning is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    Accept,
     WithoutTls,
     WithTls,
     Handshake,

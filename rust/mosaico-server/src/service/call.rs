@@ -8,7 +8,7 @@ use tonic::Status;
 pub(super) type Items<T> = BoxStream<'static, Result<T, Status>>;
 
 /// Maximum size of a JSON body, command or ticket. Rows are sent in streams and have other limits.
-const MAX_BODY_BYTES: usize = 4 << 20;
+pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// Refuses an oversized body before it is parsed.
 pub(super) fn check_body(what: &str, body: &[u8]) -> Result<(), Error> {

@@ -13,6 +13,7 @@ use mosaico_engine::read::options::Options;
 use mosaico_engine::read::request::{ReadRequest, Skipped};
 use mosaico_engine::read::topic::read_topic;
 use mosaico_engine::state::engine::Engine;
+use mosaico_engine::state::message_size::BatchSizer;
 use mosaico_select::Select;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::{ErrorCode, TopicLocator};
@@ -21,7 +22,6 @@ use mosaico_wire::ipc::{batch_message, schema_message};
 use mosaico_wire::ticket::Ticket;
 use tokio::select;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::Instrument;
 
@@ -32,6 +32,9 @@ use crate::request_layer::status_of;
 
 /// Messages that are prepared before the client requests them.
 const READY_MESSAGES: usize = 1;
+
+/// Arrow data of the messages of followers, which are not counted.
+const FOLLOW_BYTES: usize = 128 << 10;
 
 /// The interval for checking whether the first upload of a followed topic has begun.
 const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
@@ -51,8 +54,11 @@ pub(crate) async fn messages(
     let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
     let reading = Arc::clone(&core.readers);
     let (sender, receiver) = mpsc::channel(READY_MESSAGES);
-    let encoded =
-        if options.follow { None } else { Some(encode(core, pool, &topic, &ticket, options).await?) };
+    let size = core.batch_sizer(options.together);
+    let encoded = match options.follow {
+        true => None,
+        false => Some(encode(core, pool, &topic, &ticket, options, &size).await?),
+    };
     let (core, pool) = (Arc::clone(core), Arc::clone(pool));
     // A separate task: decoding must not block the other streams of the connection.
     let work = async move {
@@ -61,7 +67,7 @@ pub(crate) async fn messages(
         let mut encoded = match encoded {
             Some(encoded) => encoded,
             None => select! {
-                encoded = encode_later(&core, &pool, &mut topic, &ticket, options) => encoded,
+                encoded = encode_later(&core, &pool, &mut topic, &ticket, options, &size) => encoded,
                 () = sender.closed() => return,
                 () = core.stopping.cancelled() => failing(core.ended()),
             },
@@ -69,10 +75,22 @@ pub(crate) async fn messages(
         let ending = if options.follow { &core.stopping } else { &core.halting };
         // Prepares a message only when the channel has capacity for it.
         while let Ok(room) = sender.reserve().await {
-            let message = select! {
-                message = encoded.next() => message,
+            let next = async {
+                // A follower waits for rows, and must not keep memory from others meanwhile.
+                size.cap(FOLLOW_BYTES);
+                let memory = match options.follow {
+                    true => Ok(None),
+                    false => core.read_memory.next_message(&size).await,
+                };
+                match memory {
+                    Ok(memory) => (encoded.next().await, memory),
+                    Err(error) => (Some(Err(error)), None),
+                }
+            };
+            let (message, memory) = select! {
+                next = next => next,
                 () = sender.closed() => return,
-                () = ending.cancelled() => Some(Err(core.ended())),
+                () = ending.cancelled() => (Some(Err(core.ended())), None),
             };
             let Some(message) = message else { return };
             let failed = message.is_err();
@@ -80,14 +98,20 @@ pub(crate) async fn messages(
                 Ok(message) => Ok(message),
                 Err(error) => Err(status(&core, &topic, error).await),
             };
-            room.send(message);
+            room.send((message, memory));
             if failed {
                 return;
             }
         }
     };
     tokio::spawn(work.in_current_span());
-    Ok(ReceiverStream::new(receiver).boxed())
+    // A message counts until the next one is asked for: until then the connection has it.
+    let messages = stream::unfold((receiver, None), |(mut receiver, previous)| async move {
+        drop(previous);
+        let (message, memory) = receiver.recv().await?;
+        Some((message, (receiver, memory)))
+    });
+    Ok(messages.boxed())
 }
 
 type Encoded = BoxStream<'static, Result<FlightData>>;
@@ -98,6 +122,7 @@ async fn encode(
     topic: &TopicRow,
     ticket: &Ticket,
     options: Options,
+    size: &Arc<BatchSizer>,
 ) -> Result<Encoded> {
     if !options.forwarded
         && let Some(messages) = peers::read(core, pool, topic, ticket.encode(), options).await?
@@ -109,10 +134,17 @@ async fn encode(
         Some(_) => Select::new(&ticket.selection, &topic.ontology_tag, &schema)?,
         None => Select::all(&schema),
     });
-    let size = core.batch_sizer(options.together);
     let skipped = options.skip_damaged.then(Arc::<Skipped>::default);
-    let wanted =
-        ReadRequest { window: ticket.window, select: Arc::clone(&select), size, skipped: skipped.clone() };
+    // The first message is counted before a chunk is open. A projection may have much smaller rows.
+    if select.schema().fields().len() == schema.fields().len() && topic.rows > 0 {
+        size.has_rows_of(usize::try_from(topic.data_bytes / topic.rows).unwrap_or(usize::MAX));
+    }
+    let wanted = ReadRequest {
+        window: ticket.window,
+        select: Arc::clone(&select),
+        size: Arc::clone(size),
+        skipped: skipped.clone(),
+    };
     // The schema must precede all rows.
     let batches = match topic.schema {
         Some(_) if options.follow => follow_topic(core, topic, wanted).await?,
@@ -150,6 +182,7 @@ async fn encode_later(
     topic: &mut TopicRow,
     ticket: &Ticket,
     options: Options,
+    size: &Arc<BatchSizer>,
 ) -> Encoded {
     let encoded = async {
         while topic.schema.is_none() && topic.committed_ns.is_none() && !topic.sequence_ended {
@@ -157,7 +190,7 @@ async fn encode_later(
             let row = core.catalog.topic_by_id(topic.id).await?.filter(|row| !row.deleting);
             *topic = row.ok_or_else(|| Error::Deleted(topic.locator.to_string()))?;
         }
-        encode(core, pool, topic, ticket, options).await
+        encode(core, pool, topic, ticket, options, size).await
     };
     encoded.await.unwrap_or_else(failing)
 }

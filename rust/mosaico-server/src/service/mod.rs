@@ -3,6 +3,7 @@
 mod actions;
 mod call;
 mod events;
+mod expansion;
 pub(crate) mod get;
 mod info;
 mod maintenance;
@@ -36,6 +37,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use self::call::Items;
+pub(crate) use self::call::MAX_BODY_BYTES;
+use crate::limits::Gate;
 use crate::peers::PeerPool;
 use crate::request_layer::{Call, status_of};
 
@@ -48,11 +51,13 @@ pub struct Service {
     engine: Arc<Engine>,
     /// Connections to other daemons on the same store.
     peers: Arc<PeerPool>,
+    /// Budgets for the bytes of messages.
+    gate: Arc<Gate>,
 }
 
 impl Service {
-    pub(crate) fn new(engine: Arc<Engine>, tls: Option<Arc<ServerTls>>) -> Self {
-        Self { engine, peers: Arc::new(PeerPool::new(tls)) }
+    pub(crate) fn new(engine: Arc<Engine>, tls: Option<Arc<ServerTls>>, gate: Arc<Gate>) -> Self {
+        Self { engine, peers: Arc::new(PeerPool::new(tls)), gate }
     }
 }
 
@@ -120,7 +125,8 @@ impl FlightService for Service {
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
         self.engine.check_owner().map_err(status_of)?;
-        let mut response = answer(put::stream(&self.engine, request.into_inner()));
+        let counted = expansion::Counted::new(&self.gate, request.extensions());
+        let mut response = answer(put::stream(&self.engine, request.into_inner(), counted));
         response.metadata_mut().insert(ACKS_HEADER, MetadataValue::from_static("1"));
         Ok(response)
     }

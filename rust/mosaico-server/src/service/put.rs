@@ -11,30 +11,31 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_engine::ingest::open_put::begin;
 use mosaico_engine::ingest::put::PendingBatch;
 use mosaico_engine::state::active_topic::ActiveTopic;
 use mosaico_engine::state::engine::Engine;
+use mosaico_engine::state::limits::Receipt;
 use mosaico_select::data_bytes;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::schema::{ColumnPresence, TimeSpan, conform, times};
 use mosaico_storage::wal::frame::{Frame, SegmentRows, encode};
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
-use mosaico_wire::{ipc, zero_runs};
+use mosaico_wire::status::{self, ERROR_HEADER};
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 
 use super::call::{Items, check_body};
+use super::expansion::{self, Counted};
 use crate::request_layer::status_of;
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them blocks nothing.
-pub(crate) fn stream(core: &Arc<Engine>, input: Streaming<FlightData>) -> Items<PutResult> {
+pub(crate) fn stream(core: &Arc<Engine>, input: Streaming<FlightData>, counted: Counted) -> Items<PutResult> {
     let (acks, mut durable) = watch::channel(PutAck::default());
-    let mut job = tokio::spawn(store(Arc::clone(core), input, acks).in_current_span());
+    let mut job = tokio::spawn(store(Arc::clone(core), input, counted, acks).in_current_span());
     let answers = try_stream! {
         while durable.changed().await.is_ok() {
             let ack = *durable.borrow_and_update();
@@ -55,6 +56,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 async fn store(
     core: Arc<Engine>,
     mut input: Streaming<FlightData>,
+    counted: Counted,
     acks: watch::Sender<PutAck>,
 ) -> Result<()> {
     let limit = core.config.max_message_bytes;
@@ -70,13 +72,14 @@ async fn store(
         *failed |= matches!(message, Some(Err(_)));
         std::future::ready(message)
     });
-    let messages = stream::iter([Ok(first)]).chain(input).map(move |message| match message {
+    let counting = counted.clone();
+    let messages =
+        stream::iter([Ok(first)]).chain(input).then(move |message| counting.clone().expand(message, limit));
+    let messages = messages.map(|message| match message {
         Ok(message) if message.data_header.is_empty() => {
             Err(FlightError::ProtocolError("a message without header".into()))
         }
-        Ok(message) if message.app_metadata == ipc::ZERO_RUNS => whole(message, limit),
-        Ok(message) => Ok(FlightData { app_metadata: Bytes::new(), ..message }),
-        Err(status) => Err(FlightError::Tonic(Box::new(status))),
+        message => message,
     });
     // The decoder panics on some malformed headers, such as a list type without an item field.
     let mut messages = AssertUnwindSafe(FlightDataDecoder::new(messages)).catch_unwind().map(|message| {
@@ -96,7 +99,7 @@ async fn store(
     let incoming = batches.try_filter_map(move |message| {
         let incoming = match message {
             DecodedFlightData { payload: DecodedPayload::RecordBatch(batch), inner } => {
-                check(&topic, &schema, &batch, inner)
+                check(&topic, &schema, &batch, inner, limit).map(|batch| counted.with_receipt(batch))
             }
             DecodedFlightData { payload: DecodedPayload::Schema(_), .. } => {
                 Err(unexpected(&topic.row.locator, "a second schema"))
@@ -116,14 +119,6 @@ async fn store(
         tokio::spawn(tokio::time::timeout(DRAIN, drain));
     }
     outcome
-}
-
-/// Returns the message with its body expanded for the decoder; `app_metadata` keeps the body with elided zero
-/// runs for the WAL.
-fn whole(message: FlightData, limit: usize) -> Result<FlightData, FlightError> {
-    let body = zero_runs::unpack(&message.data_body, limit);
-    let body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?;
-    Ok(FlightData { app_metadata: message.data_body, data_body: body.into(), ..message })
 }
 
 fn bad_message(text: &str) -> Error {
@@ -156,10 +151,12 @@ fn check(
     sent: &SchemaRef,
     batch: &RecordBatch,
     message: FlightData,
+    limit: usize,
 ) -> Result<Option<PendingBatch>> {
     if batch.num_rows() == 0 {
         return Ok(None);
     }
+    expansion::check(batch, limit)?;
     let refuse =
         |what: String| Error::Refused(ErrorCode::BadRow, format!("topic `{}`: {what}", topic.row.locator));
     let column = times(batch)?;
@@ -190,12 +187,13 @@ fn check(
         times,
         filled: ColumnPresence::of(batch),
     };
-    Ok(Some(PendingBatch { frame, rows }))
+    Ok(Some(PendingBatch { frame, rows, receipt: Receipt::new() }))
 }
 
 /// The error for a broken stream or an undecodable message.
 fn failure(locator: &TopicLocator, durable_rows: u64, limit: usize, error: FlightError) -> Error {
     match error {
+        FlightError::Tonic(status) if status.metadata().contains_key(ERROR_HEADER) => limited(&status),
         FlightError::Tonic(status) if status.code() == Code::OutOfRange => refused(&status, limit),
         FlightError::Tonic(status) => {
             tracing::debug!(topic = %locator, %status, "a put stream broke");
@@ -217,8 +215,14 @@ fn failure(locator: &TopicLocator, durable_rows: u64, limit: usize, error: Fligh
     }
 }
 
+/// A refusal of the gate in front of the services.
+fn limited(refusal: &Status) -> Error {
+    Error::Refused(status::code(refusal), refusal.message().to_owned())
+}
+
 fn refused(status: &Status, limit: usize) -> Error {
     match status.code() {
+        _ if status.metadata().contains_key(ERROR_HEADER) => limited(status),
         Code::OutOfRange => Error::Refused(
             ErrorCode::TooLarge,
             format!("a message is larger than the limit of {limit} bytes; send smaller batches"),

@@ -17,6 +17,7 @@ mod formats;
 mod fuzz;
 mod late_writes;
 mod lifecycle;
+mod limits;
 mod logging;
 mod migrate;
 mod model;

@@ -18,6 +18,7 @@ use crate::format::durability::Acknowledge;
 use crate::format::schema::{ColumnPresence, TimeSpan, times};
 use crate::objects::durable::{create_folders, sync_folder};
 use crate::wal::frame::{self, Frame, Framing, HEADER, Header, LogError, SegmentRows};
+use crate::wal::open_files::{Handle, OpenFiles};
 use crate::wal::reader::BatchReader;
 use crate::wal::scan::{self, Scan};
 
@@ -41,7 +42,7 @@ pub fn list_segments(folder: &Path) -> io::Result<Vec<ChunkId>> {
 /// Appends to a segment.
 #[derive(Debug)]
 pub struct SegmentWriter {
-    file: File,
+    file: Handle,
     synced: u64,
     /// The framing of the next frame, after `synced`.
     framing: Framing,
@@ -64,12 +65,20 @@ impl SegmentWriter {
                 sync_folder(folder)
             });
         match written {
-            Ok(()) => Ok(Self { file, synced: HEADER as u64 + schema.stored_bytes(), framing, acknowledge }),
+            Ok(()) => {
+                let synced = HEADER as u64 + schema.stored_bytes();
+                Ok(Self { file: Handle::new(path, file), synced, framing, acknowledge })
+            }
             Err(e) => {
                 crate::objects::durable::discard(path);
                 Err(e)
             }
         }
+    }
+
+    /// Lets `files` close the file between two appends, if too many are open.
+    pub fn may_close(&self, files: &OpenFiles) {
+        files.used(&self.file);
     }
 
     /// The next frame starts at the topic's row `row`, since the rows before it are lost.
@@ -81,10 +90,11 @@ impl SegmentWriter {
     /// them.
     pub fn append(&mut self, frames: &[Frame]) -> io::Result<u64> {
         let mut framing = self.framing;
-        let written = frames.iter().try_for_each(|frame| frame.write_to(&mut framing, &mut self.file));
+        let mut file = self.file.open(self.synced)?;
+        let written = frames.iter().try_for_each(|frame| frame.write_to(&mut framing, &mut *file));
         crash_points::point();
         let synced = written.and_then(|()| match self.acknowledge {
-            Acknowledge::Synced => self.file.sync_data(),
+            Acknowledge::Synced => file.sync_data(),
             Acknowledge::Written => Ok(()),
         });
         match synced {
@@ -95,8 +105,8 @@ impl SegmentWriter {
                 Ok(self.synced)
             }
             Err(e) => {
-                self.file.set_len(self.synced)?;
-                self.file.seek(SeekFrom::Start(self.synced))?;
+                file.set_len(self.synced)?;
+                file.seek(SeekFrom::Start(self.synced))?;
                 Err(e)
             }
         }
@@ -172,7 +182,7 @@ pub fn write_new(file: &Path, schema: &Schema, row_start: u64, frames: &[(u64, F
         writer.skip_to(*row);
         writer.append(std::slice::from_ref(frame)).map_err(failed)?;
     }
-    writer.file.sync_data().map_err(failed)?;
+    writer.file.open(writer.synced).and_then(|file| file.sync_data()).map_err(failed)?;
     Ok(writer.synced)
 }
 

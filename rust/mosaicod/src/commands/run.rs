@@ -1,14 +1,19 @@
 //! `mosaicod run`.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mosaico_server::{Error, Monitor, Server};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::announce;
 use crate::args::RunArgs;
+use crate::memory;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Serves until a signal arrives.
 pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
@@ -20,14 +25,16 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     let (grpc, http) = if tls.is_some() { ("grpc+tls", "https") } else { ("grpc", "http") };
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
-    let listener = listen((&args.host, args.port), "--host or --port").await?;
-    let bound = address(&listener)?;
+    // The port is reserved now, and opens when the server is ready: until then clients are refused at once and
+    // try again, instead of waiting for an answer.
+    let reserved = reserve((&args.host, args.port), "--host or --port").await?;
+    let bound = address(reserved.local_addr())?;
     config.shared = args.advertised(bound, tls.is_some())?;
     let mut places = format!("{grpc}://{bound}");
     let monitor = Monitor::default();
     if let Some(place) = args.http() {
         let listener = listen(place, "--http-host or --http-port").await?;
-        places.push_str(&format!(", {http}://{}", address(&listener)?));
+        places.push_str(&format!(", {http}://{}", address(listener.local_addr())?));
         let (monitor, tls) = (monitor.clone(), tls.clone());
         tokio::spawn(async move {
             let served = match tls {
@@ -44,6 +51,9 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
         server.secure(tls);
     }
     monitor.watch(&server);
+    let listener =
+        reserved.listen(BACKLOG).map_err(|e| taken((&args.host, args.port), "--host or --port", &e))?;
+    tokio::spawn(memory::keep_returning());
     announce(&format!("mosaicod {} listening on {places}, store {store}", env!("CARGO_PKG_VERSION")));
     let stop = async {
         tokio::select! {
@@ -58,14 +68,33 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
 }
 
 async fn listen(place: (&str, u16), options: &str) -> Result<TcpListener, Error> {
-    let (host, port) = place;
-    TcpListener::bind(place)
-        .await
-        .map_err(|e| Error::Startup(format!("cannot listen on {host}:{port}: {e}; choose another {options}")))
+    TcpListener::bind(place).await.map_err(|e| taken(place, options, &e))
 }
 
-fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|e| Error::Startup(format!("cannot tell the port: {e}")))
+/// Binds a socket that does not accept connections yet.
+async fn reserve(place: (&str, u16), options: &str) -> Result<TcpSocket, Error> {
+    let bind = async {
+        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in lookup_host(place).await? {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // Like the listeners of the standard library: a restart does not wait for old connections.
+            socket.set_reuseaddr(true)?;
+            match socket.bind(address) {
+                Ok(()) => return Ok(socket),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    };
+    bind.await.map_err(|e| taken(place, options, &e))
+}
+
+fn taken((host, port): (&str, u16), options: &str, error: &io::Error) -> Error {
+    Error::Startup(format!("cannot listen on {host}:{port}: {error}; choose another {options}"))
+}
+
+fn address(bound: io::Result<SocketAddr>) -> Result<SocketAddr, Error> {
+    bound.map_err(|e| Error::Startup(format!("cannot tell the port: {e}")))
 }
 
 fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Error> {

@@ -1,0 +1,225 @@
+//! Admits calls: counts them, their messages and their answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use mosaico_engine::state::engine::Engine;
+use mosaico_engine::state::limits::{Limits, Receipt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Request as HttpRequest, Response};
+use tower::{Layer, Service};
+
+use super::Occasionally;
+use super::account::{Account, Accounts, Counting, Payer, refusal};
+use super::answer::Answers;
+use super::request::{Budget, Receipts, Request, Rules};
+use crate::connections::{Connection, Peer};
+use crate::service::MAX_BODY_BYTES;
+
+/// Calls with rows in their request.
+const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
+
+/// Memory for requests without rows that are larger than usual.
+const REQUESTS: usize = 32 << 20;
+
+/// Memory for the dictionaries of all puts.
+const DICTIONARIES: usize = 32 << 20;
+
+/// Bytes of a message around the body that [`MAX_BODY_BYTES`] is about.
+const ENVELOPE: usize = 64 << 10;
+
+/// How often unread answers are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// While a read waits for memory, answers may be left unread for this long at most.
+const UNREAD_UNDER_PRESSURE: Duration = Duration::from_secs(30);
+
+/// What all calls of a server use together.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    limits: Limits,
+    max_message_bytes: usize,
+    calls: AtomicUsize,
+    accounts: Accounts,
+    share: usize,
+    /// For rows as they are received.
+    rows: Arc<Budget>,
+    /// For rows that are unpacked.
+    unpacked: Arc<Budget>,
+    requests: Arc<Budget>,
+    /// For dictionaries that decoders keep.
+    dictionaries: Arc<Semaphore>,
+    answers: Arc<Answers>,
+    refusals: Occasionally,
+    unread: Occasionally,
+}
+
+impl Gate {
+    pub(crate) fn new(engine: &Engine) -> Arc<Self> {
+        let config = &engine.config;
+        let bytes = config.ingest_bytes;
+        // One peer never takes everything.
+        let share = (bytes - bytes / 4).clamp(1, u32::MAX as usize);
+        Arc::new(Self {
+            limits: config.limits.clone(),
+            max_message_bytes: config.max_message_bytes,
+            calls: AtomicUsize::new(0),
+            accounts: Accounts::new(&config.limits, share),
+            share,
+            rows: Budget::new(bytes, "--ingest-bytes"),
+            unpacked: Budget::new(bytes, "--ingest-bytes"),
+            requests: Budget::new(REQUESTS, "for requests"),
+            dictionaries: Arc::new(Semaphore::new(DICTIONARIES)),
+            answers: Answers::new(),
+            refusals: Occasionally::default(),
+            unread: Occasionally::default(),
+        })
+    }
+
+    /// Waits until `bytes` may be unpacked from a message.
+    pub(crate) async fn unpacking(&self, bytes: usize) -> Receipt {
+        Arc::clone(&self.unpacked).more(bytes).await
+    }
+
+    /// Memory for a dictionary that is kept as long as its put is open; `None` if there is none.
+    pub(crate) fn keeping(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.dictionaries).try_acquire_many_owned(permits).ok()
+    }
+
+    /// Ends answers that are left unread, until the server stops.
+    pub(crate) async fn watch(self: Arc<Self>, engine: Arc<Engine>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let limit = match engine.read_memory.is_short() {
+                true => self.limits.read_timeout.min(UNREAD_UNDER_PRESSURE),
+                false => self.limits.read_timeout,
+            };
+            let ended = self.answers.end_unread(limit);
+            if ended > 0
+                && let Some(times) = self.unread.due()
+            {
+                let seconds = limit.as_secs_f64();
+                tracing::warn!(ended, seconds, times, "answers were ended: their readers left them unread");
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, connection: Option<&Arc<Connection>>) -> Result<Passing, Status> {
+        let payer = connection.and_then(|connection| Payer::of(connection));
+        let account = payer.map(|payer| self.accounts.account(payer));
+        let limit = self.limits.calls;
+        if account.is_some() && self.calls.load(Ordering::Relaxed) >= limit {
+            let what = format!("{limit} calls are in progress, the limit of this server");
+            return Err(refusal(&what, Duration::from_secs(1)));
+        }
+        let counting = account.as_ref().map(|account| self.accounts.begin(account)).transpose()?;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if let Some(connection) = connection {
+            connection.calls.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Passing { gate: Arc::clone(self), connection: connection.cloned(), account, _counting: counting })
+    }
+
+    fn rules(&self, path: &str, account: Option<&Arc<Account>>) -> Rules {
+        let put = path == PUT;
+        Rules {
+            limit: if put { self.max_message_bytes } else { MAX_BODY_BYTES.min(self.max_message_bytes) },
+            envelope: if put { 0 } else { ENVELOPE },
+            budget: Arc::clone(if put { &self.rows } else { &self.requests }),
+            account: account.filter(|_| put).map(|account| (Arc::clone(&account.bytes), self.share)),
+            timeout: self.limits.message_timeout,
+            streams: put,
+        }
+    }
+}
+
+/// A call in progress.
+struct Passing {
+    gate: Arc<Gate>,
+    connection: Option<Arc<Connection>>,
+    account: Option<Arc<Account>>,
+    _counting: Option<Counting>,
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        self.gate.calls.fetch_sub(1, Ordering::Relaxed);
+        if let Some(connection) = &self.connection {
+            connection.calls.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Puts services behind a [`Gate`].
+#[derive(Debug, Clone)]
+pub(crate) struct GateLayer(pub Arc<Gate>);
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, gate: Arc::clone(&self.0) }
+    }
+}
+
+/// Services behind a [`Gate`].
+#[derive(Debug, Clone)]
+pub(crate) struct Gated<S> {
+    inner: S,
+    gate: Arc<Gate>,
+}
+
+impl<S> Service<HttpRequest<Body>> for Gated<S>
+where
+    S: Service<HttpRequest<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: HttpRequest<Body>) -> Self::Future {
+        let peer = request.extensions_mut().remove::<Peer>();
+        if let Some(peer) = &peer {
+            (peer.restore)(request.extensions_mut());
+        }
+        let connection = peer.map(|peer| peer.connection);
+        let passing = match self.gate.begin(connection.as_ref()) {
+            Ok(passing) => passing,
+            Err(status) => {
+                if let Some(times) = self.gate.refusals.due() {
+                    let address = connection.and_then(|connection| connection.address);
+                    tracing::warn!(?address, times, reason = status.message(), "calls are refused");
+                }
+                return std::future::ready(Ok(status.into_http())).boxed();
+            }
+        };
+        let receipts = Receipts::default();
+        request.extensions_mut().insert(receipts.clone());
+        let put = request.uri().path() == PUT;
+        let rules = self.gate.rules(request.uri().path(), passing.account.as_ref());
+        let request = request.map(|body| Body::new(Request::new(body, rules, receipts)));
+        let answer = self.inner.call(request);
+        let answers = Arc::clone(&self.gate.answers);
+        async move {
+            let response = answer.await?;
+            // Acknowledgements replace each other: unread ones hold nothing.
+            // A reader inside the process may pause: it holds its own memory.
+            let watched = connection.filter(|connection| !put && connection.address.is_some());
+            Ok(response.map(|body| Body::new(answers.watch(body, watched, passing))))
+        }
+        .boxed()
+    }
+}
