@@ -25,6 +25,7 @@ mod connections;
 
 mod http;
 mod limits;
+mod occasionally;
 mod peers;
 mod request_layer;
 mod server;
