@@ -22,8 +22,8 @@ use tokio::time::Sleep;
 use tonic::codegen::http::Extensions;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::limits::Occasionally;
 use crate::listen;
+use crate::occasionally::Occasionally;
 
 /// The preface of HTTP/2 and the header of the first frame: what a client sends without waiting.
 const GREETING: usize = 24 + 9;

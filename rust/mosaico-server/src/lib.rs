@@ -26,6 +26,7 @@ mod connections;
 mod http;
 mod limits;
 mod listen;
+mod occasionally;
 mod peers;
 mod request_layer;
 mod server;

@@ -15,12 +15,14 @@ use tonic::body::Body;
 use tonic::codegen::http::{Request as HttpRequest, Response};
 use tower::{Layer, Service};
 
-use super::Occasionally;
 use super::account::{Account, Accounts, Counting, Payer, refusal};
 use super::answer::Answers;
 use super::request::{Budget, Receipts, Request, Rules};
 use crate::connections::{Connection, Peer};
-use crate::service::MAX_BODY_BYTES;
+use crate::occasionally::Occasionally;
+
+/// Maximum size of a JSON body, command or ticket. Rows are sent in streams and have other limits.
+pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// Calls with rows in their request.
 const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";

@@ -5,9 +5,7 @@
 mod account;
 mod answer;
 mod gate;
-mod occasionally;
 mod request;
 
-pub(crate) use gate::{Gate, GateLayer};
-pub(crate) use occasionally::Occasionally;
+pub(crate) use gate::{Gate, GateLayer, MAX_BODY_BYTES};
 pub(crate) use request::Receipts;

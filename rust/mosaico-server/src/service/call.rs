@@ -5,10 +5,9 @@ use mosaico_storage::error::Error;
 use mosaico_types::ErrorCode;
 use tonic::Status;
 
-pub(super) type Items<T> = BoxStream<'static, Result<T, Status>>;
+use crate::limits::MAX_BODY_BYTES;
 
-/// Maximum size of a JSON body, command or ticket. Rows are sent in streams and have other limits.
-pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
+pub(super) type Items<T> = BoxStream<'static, Result<T, Status>>;
 
 /// Refuses an oversized body before it is parsed.
 pub(super) fn check_body(what: &str, body: &[u8]) -> Result<(), Error> {

@@ -37,7 +37,6 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use self::call::Items;
-pub(crate) use self::call::MAX_BODY_BYTES;
 use crate::limits::Gate;
 use crate::peers::PeerPool;
 use crate::request_layer::{Call, status_of};
