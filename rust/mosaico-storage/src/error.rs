@@ -12,7 +12,7 @@ use mosaico_select::SelectError;
 use mosaico_types::{ErrorCode, ErrorKind, NameError};
 use mosaico_wire::query::QueryError;
 
-use crate::format::damage::DamagedChunk;
+use crate::damaged_chunk::DamagedChunk;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

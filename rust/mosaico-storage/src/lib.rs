@@ -6,13 +6,14 @@
 //! May know: Arrow, Parquet, `object_store`, the wire's names. Never belongs here: SQL, open sequences,
 //! other daemons, any decision *when* to write or delete something.
 //!
-//! Layers, from the bottom: `error`, `timer`, `crash_points` → `format` → `objects` → `wal`.
+//! Layers, from the bottom: `error`, `damaged_chunk`, `timer`, `crash_points` → `format` → `objects` → `wal`.
 
 // An internal crate of the workspace: its functions are documented; the names and types of most fields
 // explain them.
 #![allow(missing_docs)]
 
 pub mod crash_points;
+pub mod damaged_chunk;
 pub mod error;
 pub mod format;
 pub mod keyed_mutex;

@@ -10,9 +10,8 @@ use arrow::array::RecordBatch;
 use futures::{FutureExt, StreamExt, stream};
 use mosaico_catalog::ChunkStats;
 use mosaico_select::{RowExpr, RowTest, Verdict, matching, verdict};
+use mosaico_storage::damaged_chunk::DamagedChunk;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::format::damage::DamagedChunk;
 use mosaico_storage::format::schema::{TIMESTAMP, times};
 use mosaico_storage::trace;
 use mosaico_storage::wal::frame::LogError;
@@ -57,7 +56,7 @@ pub(super) struct Counters {
     rows: AtomicU64,
     bytes: AtomicU64,
     /// Damaged chunks, which were not searched.
-    damaged: Mutex<BTreeMap<(String, ChunkId), DamagedRows>>,
+    damaged: Mutex<BTreeMap<(String, String), DamagedRows>>,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +97,7 @@ impl Counters {
 
     fn skip(&self, damage: &DamagedChunk) {
         let rows = damage.rows.end - damage.rows.start;
-        self.damaged.lock().insert((damage.locator.clone(), damage.id), damage.report(rows));
+        self.damaged.lock().insert((damage.locator.clone(), damage.chunk.clone()), damage.report(rows));
     }
 
     /// Chunks that were not searched because they are damaged.

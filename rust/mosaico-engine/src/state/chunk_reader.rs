@@ -9,9 +9,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mosaico_catalog::{ChunkRow, TopicRow};
+use mosaico_storage::damaged_chunk::DamagedChunk;
 use mosaico_storage::error::Error;
 use mosaico_storage::format::block_sums::{BLOCK_BYTES, BlockSummer, BlockSums, Mismatch};
-use mosaico_storage::format::damage::DamagedChunk;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::objects::Chunks;
 use mosaico_types::id::{SequenceId, TopicId};
@@ -80,14 +80,14 @@ impl ParquetFile {
         let damage = DamagedChunk {
             sequence: self.topic.sequence,
             topic: self.topic.topic,
-            id,
+            chunk: id.to_string(),
             locator: self.topic.locator.clone(),
             path: self.path.clone(),
             rows: row_start..row_start + rows,
             times: (ts_min, ts_max),
             cause: text.clone(),
         };
-        self.damaged.add(&damage);
+        self.damaged.add(id, &damage);
         Error::DamagedChunk(Box::new(damage))
     }
 

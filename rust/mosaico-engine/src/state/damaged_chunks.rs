@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use mosaico_storage::damaged_chunk::DamagedChunk;
 use mosaico_storage::format::chunk_id::ChunkId;
-use mosaico_storage::format::damage::DamagedChunk;
 use mosaico_types::id::TopicId;
 use parking_lot::Mutex;
 
@@ -23,10 +23,10 @@ impl DamagedChunks {
     }
 
     /// Adds a chunk; enqueues its report if it is new.
-    pub fn add(&self, found: &DamagedChunk) {
-        let known = self.known.lock().insert((found.topic, found.id), found.clone());
+    pub fn add(&self, chunk: ChunkId, found: &DamagedChunk) {
+        let known = self.known.lock().insert((found.topic, chunk), found.clone());
         if known.is_none() {
-            self.jobs.enqueue(Job::ReportDamage(found.sequence, found.topic, found.id));
+            self.jobs.enqueue(Job::ReportDamage(found.sequence, found.topic, chunk));
         }
     }
 

@@ -59,7 +59,12 @@ const CRATES: &[(&str, &[&str])] = &[
 const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "mosaico-storage",
-        &[&["error", "timer", "crash_points", "trace", "keyed_mutex"], &["format"], &["objects"], &["wal"]],
+        &[
+            &["error", "damaged_chunk", "timer", "crash_points", "trace", "keyed_mutex"],
+            &["format"],
+            &["objects"],
+            &["wal"],
+        ],
     ),
     (
         "mosaico-engine",
