@@ -11,8 +11,8 @@ use futures::{Stream, StreamExt};
 use mosaico_tls::{Listener as Kind, ServerTls};
 use tokio::net::TcpListener;
 
+use super::accept::connections;
 use super::connection::{Connection, Peer};
-use super::connections;
 
 type Connections = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
