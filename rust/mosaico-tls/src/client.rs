@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::files::{FileError, certificates, private_key, roots};
-use crate::server::provider;
+use crate::provider::provider;
 use crate::stream::{Refusal, Stream};
 
 /// The files of a client.

@@ -13,6 +13,7 @@ mod explain;
 mod files;
 mod identity;
 mod open;
+mod provider;
 mod server;
 mod stream;
 

@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,6 +19,7 @@ use crate::client::{ClientFiles, ClientTls, unusable_pair};
 use crate::explain::{date, explain_refusal};
 use crate::files::{FileError, certificates, private_key, roots};
 use crate::identity::{PeerIdentity, expires};
+use crate::provider::provider;
 use crate::stream::Stream;
 
 /// How often the files are checked for changes.
@@ -32,11 +32,6 @@ const EXPIRY_POLL: Duration = Duration::from_secs(24 * 3600);
 /// How long, and for how many bytes, a refused client may continue to send.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 << 10;
-
-/// The one crypto provider.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
 
 /// The files of a server.
 #[derive(Debug, Clone)]

@@ -11,8 +11,10 @@ use tokio::net::TcpStream;
 use tonic::codegen::http::Extensions;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::HANDSHAKE_RECORD;
 use super::warnings::{Kind, Warnings};
+
+/// The first byte that a TLS client sends: the type of a handshake record.
+pub(super) const HANDSHAKE_RECORD: u8 = 0x16;
 
 /// The answer to a TLS client at a port without TLS. It is no TLS, which all TLS clients report as such.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nthis port does not use TLS\n";

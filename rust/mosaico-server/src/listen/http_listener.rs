@@ -13,8 +13,8 @@ use mosaico_tls::{Listener as Kind, ServerTls};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use super::accept::connections;
 use super::connection::{Connection, Peer};
-use super::connections;
 use crate::brief::Brief;
 
 /// Pause after a failed accept, for example because all descriptors are in use.
