@@ -4,24 +4,32 @@ use std::time::Duration;
 
 use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
+use mosaico_engine::access::secret::Signer;
 use mosaico_storage::error::{Error, Result};
-use mosaico_types::ErrorCode;
+use mosaico_types::{ErrorCode, now_ns};
 use mosaico_wire::action::{Nothing, decode_answer};
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::maintenance::{Progress, RebuildStep, Rebuilt};
-use mosaico_wire::status;
-use tonic::Status;
+use mosaico_wire::{PEER_HEADER, status};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+const DO_ACTION: &str = "/arrow.flight.protocol.FlightService/DoAction";
 
 /// Connection timeout, and interval of keep-alive pings.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests a rebuild from the first of these servers (`host:port`) that responds, and reports its progress.
-pub(crate) async fn rebuild(addresses: &[String], progress: &(dyn Fn(Progress) + Sync)) -> Result<Rebuilt> {
+/// The signer proves that this command has the store; `None`: the store never had an API key.
+pub(crate) async fn rebuild(
+    addresses: &[String],
+    signer: Option<&Signer>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Rebuilt> {
     let mut unreachable = Vec::new();
     for address in addresses {
         match connect(address).await {
-            Ok(channel) => return rebuild_over(channel, address, progress).await,
+            Ok(channel) => return rebuild_over(channel, address, signer, progress).await,
             Err(error) => unreachable.push(format!("{address} ({error})")),
         }
     }
@@ -39,12 +47,18 @@ async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
 async fn rebuild_over(
     channel: Channel,
     address: &str,
+    signer: Option<&Signer>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Rebuilt> {
     let body = serde_json::to_vec(&Nothing {}).map_err(|e| Error::internal("asking for a rebuild", e))?;
     let action = Action { r#type: CATALOG_REBUILD.to_owned(), body: body.into() };
     let mut flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    let mut answers = flight.do_action(action).await.map_err(|e| told(address, &e))?.into_inner();
+    let mut request = Request::new(action);
+    let proof = signer.and_then(|signer| signer.peer_proof(DO_ACTION, now_ns()).parse().ok());
+    if let Some(proof) = proof {
+        request.metadata_mut().insert(PEER_HEADER, proof);
+    }
+    let mut answers = flight.do_action(request).await.map_err(|e| told(address, &e))?.into_inner();
     while let Some(answer) = answers.message().await.map_err(|e| told(address, &e))? {
         let step = decode_answer(CATALOG_REBUILD, &answer.body);
         match step.map_err(|e| Error::Startup(format!("the server at {address}: {e}")))? {

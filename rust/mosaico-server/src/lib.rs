@@ -20,14 +20,15 @@
 //! # }
 //! ```
 
+mod access;
 mod connections;
-
 mod http;
 mod peers;
 mod request_layer;
 mod server;
 mod service;
 
+pub use access::{default_anonymous, default_monitoring};
 pub use http::Monitor;
 pub use mosaico_engine::state::config::Config;
 pub use mosaico_storage::error::{Error, Failure, Result};
@@ -37,5 +38,5 @@ pub use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
 pub use mosaico_storage::objects::faults;
 pub use mosaico_storage::objects::location::StoreLocation;
 pub use mosaico_storage::objects::{Bucket, Provider, Secret};
+pub use mosaico_types::access::{AnonymousLevel, MonitoringLevel};
 pub use server::Server;
-pub use service::Service;

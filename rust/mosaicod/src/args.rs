@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Acknowledge, Config, Error, WalPlacement};
+use mosaico_server::{Acknowledge, AnonymousLevel, Config, Error, MonitoringLevel, WalPlacement};
 
+use crate::api_key_args::ApiKeyCommand;
 use crate::store::StoreArgs;
-use crate::values::{Seconds, bytes_or_all, defaults};
+use crate::values::{Seconds, bytes_or_all, defaults, level};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Import the sequences of another store that this store does not have yet.
     Import(ImportArgs),
+    /// Create, list and revoke API keys, also while daemons serve the store.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
 }
 
 /// Output of a command that ends with a report.
@@ -192,6 +196,17 @@ pub(crate) struct RunArgs {
     /// Minimum number of events that are kept.
     #[arg(long, value_name = "N", env = "MOSAICO_EVENTS_KEPT", default_value_t = defaults().events_kept)]
     events_kept: usize,
+    /// What callers without an API key may do.  [default: all if only this machine reaches the daemon, else
+    /// none]
+    #[arg(long, value_name = "LEVEL", env = "MOSAICO_ANONYMOUS", value_parser = level::<AnonymousLevel>(AnonymousLevel::ALL, AnonymousLevel::as_str))]
+    anonymous: Option<AnonymousLevel>,
+    /// What callers without an API key may see of the daemon's health and metrics.  [default: metrics if only
+    /// this machine reaches the port, else health]
+    #[arg(long, value_name = "LEVEL", env = "MOSAICO_MONITORING", value_parser = level::<MonitoringLevel>(MonitoringLevel::ALL, MonitoringLevel::as_str))]
+    monitoring: Option<MonitoringLevel>,
+    /// Do not warn if other machines reach the daemon without encryption or without API keys.
+    #[arg(long, env = "MOSAICO_INSECURE")]
+    pub(crate) insecure: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -256,6 +271,8 @@ impl RunArgs {
             writer_timeout: Some(self.writer_timeout.0).filter(|timeout| !timeout.is_zero()),
             orphan_grace: self.orphan_grace.0,
             events_kept: self.events_kept,
+            anonymous: self.anonymous,
+            monitoring: self.monitoring,
             ..config
         };
         Ok((config, shown))

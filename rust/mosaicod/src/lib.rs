@@ -3,10 +3,12 @@
 //!
 //! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
 
+mod api_key_args;
 mod args;
 mod commands;
 mod environment;
 mod file;
+mod file_mode;
 mod mapping;
 mod memory;
 mod settings;
@@ -47,6 +49,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         return failed(&error);
     }
     memory::return_freed();
+    file_mode::only_for_the_owner();
     let ended = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

@@ -8,6 +8,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
 use mosaico_storage::objects::StoreOptions;
 use mosaico_storage::objects::location::StoreLocation;
+use mosaico_types::access::{AnonymousLevel, MonitoringLevel};
 
 const MIB: usize = 1 << 20;
 
@@ -79,6 +80,12 @@ pub struct Config {
     pub retry_pause: Duration,
     /// Minimum number of events that are kept; the oldest are dropped in groups.
     pub events_kept: usize,
+    /// What callers without an API key may do; `None`: everything if only this machine, or this process,
+    /// reaches the server, and nothing otherwise.
+    pub anonymous: Option<AnonymousLevel>,
+    /// What monitors without an API key may see; `None`: everything if only this machine, or this process,
+    /// reaches the server, and the health otherwise.
+    pub monitoring: Option<MonitoringLevel>,
     /// Faults to inject into the store.
     #[cfg(feature = "faults")]
     pub faults: mosaico_storage::objects::faults::Faults,
@@ -119,6 +126,8 @@ impl Config {
             orphan_grace: Duration::from_secs(3600),
             retry_pause: Duration::from_secs(1),
             events_kept: 100_000,
+            anonymous: None,
+            monitoring: None,
             #[cfg(feature = "faults")]
             faults: mosaico_storage::objects::faults::Faults::default(),
         }

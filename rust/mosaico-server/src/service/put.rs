@@ -1,6 +1,7 @@
 //! `DoPut`: validates batches, appends them to the WAL, and acknowledges durable rows.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use mosaico_engine::ingest::put::{PendingBatch, begin};
 use mosaico_engine::state::active_topic::ActiveTopic;
 use mosaico_engine::state::engine::Engine;
@@ -23,17 +24,26 @@ use mosaico_storage::wal::frame::{Frame, SegmentRows, encode};
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::{ipc, zero_runs};
+use tokio::select;
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 
 use super::call::{Items, check_body};
-use crate::request_layer::status_of;
+use crate::access::identity::{Caller, refused};
+use crate::access::table::Missing;
+use crate::access::table::name::DO_PUT;
+use crate::request_layer::{Call, status_of};
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them blocks nothing.
-pub(crate) fn stream(core: &Arc<Engine>, input: Streaming<FlightData>) -> Items<PutResult> {
+pub(crate) fn stream(
+    core: &Arc<Engine>,
+    caller: Arc<Caller>,
+    call: Option<Arc<Call>>,
+    input: Streaming<FlightData>,
+) -> Items<PutResult> {
     let (acks, mut durable) = watch::channel(PutAck::default());
-    let mut job = tokio::spawn(store(Arc::clone(core), input, acks).in_current_span());
+    let mut job = tokio::spawn(store(Arc::clone(core), caller, call, input, acks).in_current_span());
     let answers = try_stream! {
         while durable.changed().await.is_ok() {
             let ack = *durable.borrow_and_update();
@@ -53,15 +63,21 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 async fn store(
     core: Arc<Engine>,
+    caller: Arc<Caller>,
+    call: Option<Arc<Call>>,
     mut input: Streaming<FlightData>,
     acks: watch::Sender<PutAck>,
 ) -> Result<()> {
     let limit = core.config.max_message_bytes;
-    let first = input.message().await.map_err(|status| refused(&status, limit))?.ok_or_else(|| {
+    let first = input.message().await.map_err(|status| unreadable(&status, limit))?.ok_or_else(|| {
         bad_message("the put stream is empty; begin with a command descriptor and a schema")
     })?;
     let command = command(&first)?;
     let locator = TopicLocator::parse(&command.resource_locator)?;
+    if let Some(call) = call {
+        call.trail.concerns(&command.resource_locator);
+    }
+    caller.check_topic(DO_PUT, &locator, Missing::Sequence)?;
     // After a message that it cannot decode, tonic's stream yields errors forever without waiting; this
     // wrapper ends the stream.
     let input = input.scan(false, |failed, message| {
@@ -69,6 +85,7 @@ async fn store(
         *failed |= matches!(message, Some(Err(_)));
         std::future::ready(message)
     });
+    let input = while_allowed(caller, input);
     let messages = stream::iter([Ok(first)]).chain(input).map(move |message| match message {
         Ok(message) if message.data_header.is_empty() => {
             Err(FlightError::ProtocolError("a message without header".into()))
@@ -115,6 +132,29 @@ async fn store(
         tokio::spawn(tokio::time::timeout(DRAIN, drain));
     }
     outcome
+}
+
+/// The messages until the caller's key is revoked or expires, then an error.
+fn while_allowed(
+    caller: Arc<Caller>,
+    input: impl Stream<Item = Result<FlightData, Status>> + Send,
+) -> impl Stream<Item = Result<FlightData, Status>> + Send {
+    async_stream::stream! {
+        let (mut input, mut revoked) = (pin!(input), pin!(caller.revoked()));
+        loop {
+            let message = select! {
+                biased;
+                () = &mut revoked => Some(Err(status_of(refused()))),
+                message = input.next() => message,
+            };
+            let Some(message) = message else { return };
+            let failed = message.is_err();
+            yield message;
+            if failed {
+                return;
+            }
+        }
+    }
 }
 
 /// Returns the message with its body expanded for the decoder; `app_metadata` keeps the body with elided zero
@@ -195,7 +235,8 @@ fn check(
 /// The error for a broken stream or an undecodable message.
 fn failure(locator: &TopicLocator, durable_rows: u64, limit: usize, error: FlightError) -> Error {
     match error {
-        FlightError::Tonic(status) if status.code() == Code::OutOfRange => refused(&status, limit),
+        FlightError::Tonic(status) if status.code() == Code::OutOfRange => unreadable(&status, limit),
+        FlightError::Tonic(status) if status.code() == Code::PermissionDenied => refused(),
         FlightError::Tonic(status) => {
             tracing::debug!(topic = %locator, %status, "a put stream broke");
             let cause = match status.code() {
@@ -216,7 +257,7 @@ fn failure(locator: &TopicLocator, durable_rows: u64, limit: usize, error: Fligh
     }
 }
 
-fn refused(status: &Status, limit: usize) -> Error {
+fn unreadable(status: &Status, limit: usize) -> Error {
     match status.code() {
         Code::OutOfRange => Error::Refused(
             ErrorCode::TooLarge,
