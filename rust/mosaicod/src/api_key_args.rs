@@ -7,7 +7,7 @@ use mosaico_server::Error;
 use mosaico_types::access::{Fingerprint, Pattern, Rights, Scope};
 use mosaico_types::{now_ns, parse_rfc3339};
 
-use crate::args::OutputArgs;
+use crate::output_args::OutputArgs;
 use crate::store::StoreArgs;
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use mosaico_server::{Acknowledge, AnonymousLevel, Config, Error, MonitoringLevel, WalPlacement};
 
 use crate::api_key_args::ApiKeyCommand;
+use crate::output_args::OutputArgs;
 use crate::store::StoreArgs;
 use crate::values::{Seconds, bytes_or_all, defaults, level};
 
@@ -39,14 +40,6 @@ pub(crate) enum Command {
     /// Create, list and revoke API keys, also while daemons serve the store.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
-}
-
-/// Output of a command that ends with a report.
-#[derive(Debug, Args)]
-pub(crate) struct OutputArgs {
-    /// Print the report as one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

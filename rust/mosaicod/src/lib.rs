@@ -11,6 +11,7 @@ mod file;
 mod file_mode;
 mod mapping;
 mod memory;
+mod output_args;
 mod settings;
 mod store;
 mod values;
