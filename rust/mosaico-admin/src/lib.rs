@@ -1,5 +1,5 @@
 //! Maintenance of a store that no daemon has open: check and repair, garbage collection, statistics, import,
-//! rebuild. Start with [`Maintenance`].
+//! rebuild. Start with [`Maintenance`]. API keys are managed beside running daemons: [`ApiKeys`].
 //!
 //! Owns the reports that commands print, and the readers of stores that others wrote.
 //!
@@ -10,6 +10,7 @@
 // fields.
 #![allow(missing_docs)]
 
+mod api_keys;
 mod check;
 mod gc;
 mod import;
@@ -18,6 +19,7 @@ mod stats;
 
 use std::time::Duration;
 
+pub use api_keys::{ApiKeys, KeyInfo, KeyState, NewKey};
 pub use check::report::{CheckOptions, Checked};
 pub use gc::Collected;
 pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
@@ -55,7 +57,10 @@ pub async fn rebuild(
 ) -> Result<Rebuilt> {
     match &store_access::servers(&config).await?[..] {
         [] => Maintenance::open(config).await?.rebuild(progress).await,
-        servers => remote_rebuild::rebuild(servers, tls, progress).await,
+        servers => {
+            let signer = api_keys::signer(&config).await?;
+            remote_rebuild::rebuild(servers, tls, signer.as_ref(), progress).await
+        }
     }
 }
 

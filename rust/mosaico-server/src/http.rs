@@ -7,12 +7,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::TryFutureExt;
+use mosaico_engine::access::keys::Keys;
 use mosaico_engine::state::disk::{Disk, disks};
 use mosaico_engine::state::engine::Engine;
 use mosaico_engine::state::metrics::{self, Gauges};
@@ -20,10 +22,15 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::layers_file;
 use mosaico_storage::trace;
 use mosaico_tls::ServerTls;
+use mosaico_types::ErrorCode;
+use mosaico_types::access::{Grant, MonitoringLevel};
+use mosaico_wire::{API_KEY_HEADER, PEER_HEADER};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::access::table::{Needs, Surface, find};
+use crate::access::{Access, default_monitoring};
 use crate::brief::Brief;
 use crate::listen::{HttpListener, Peer};
 use crate::server::Server;
@@ -38,14 +45,24 @@ pub struct Monitor(Arc<Watched>);
 
 #[derive(Debug, Default)]
 struct Watched {
+    /// What monitors without a key may see; `None`: the listener decides.
+    level: Option<MonitoringLevel>,
     server: OnceLock<Weak<Engine>>,
+    keys: OnceLock<Arc<Keys>>,
     /// Locked during the disk check: while one check blocks, no further check starts.
     trying: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Monitor {
+    /// A monitor that shows this much to callers without a key; `None`: everything if only this machine
+    /// reaches the listener, and the health otherwise.
+    pub fn new(level: Option<MonitoringLevel>) -> Self {
+        Self(Arc::new(Watched { level, ..Watched::default() }))
+    }
+
     /// Sets the server to report on.
     pub fn watch(&self, server: &Server) {
+        self.0.keys.get_or_init(|| Arc::clone(server.keys()));
         self.0.server.get_or_init(|| Arc::downgrade(server.core()));
     }
 
@@ -68,11 +85,15 @@ impl Monitor {
 
     async fn serve_with(&self, listener: TcpListener, tls: Option<Arc<ServerTls>>) -> Result<()> {
         let failed = |e| Error::internal("answering monitors", e);
+        let bound = listener.local_addr().map_err(failed)?;
         let listener = HttpListener::new(listener, tls).map_err(failed)?;
+        let level = self.0.level.unwrap_or_else(|| default_monitoring(Some(bound)));
+        let guard = Guard { monitor: self.clone(), level };
         let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(counts))
+            .layer(from_fn_with_state(guard, admit))
             .with_state(self.clone());
         let service = router.into_make_service_with_connect_info::<Peer>();
         axum::serve(Brief::new(listener), service).await.map_err(failed)
@@ -82,6 +103,41 @@ impl Monitor {
         let core = self.0.server.get().ok_or("starting: the server recovers its log and catalog")?;
         let core = core.upgrade().filter(|core| !core.closing.is_cancelled());
         core.ok_or("the server is shutting down")
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Guard {
+    monitor: Monitor,
+    level: MonitoringLevel,
+}
+
+/// The border of all routes.
+async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let Some(rule) = find(Surface::Http, request.uri().path()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let level = match rule.needs {
+        Needs::Monitoring(level) => level,
+        _ => MonitoringLevel::Metrics,
+    };
+    let has_credentials = [AUTHORIZATION.as_str(), API_KEY_HEADER, PEER_HEADER];
+    let has_credentials = has_credentials.iter().any(|name| request.headers().contains_key(*name));
+    if !has_credentials && guard.level >= level {
+        return next.run(request).await;
+    }
+    let Some(keys) = guard.monitor.0.keys.get() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "starting: no API key is known yet\n").into_response();
+    };
+    let access = Access { keys: Arc::clone(keys), anonymous: Grant::default(), monitoring: guard.level };
+    let caller = Arc::new(access).caller(request.headers(), request.uri().path()).await;
+    match caller.and_then(|caller| caller.check_rule(rule)) {
+        Ok(()) => next.run(request).await,
+        Err(error) if error.code() == ErrorCode::PermissionDenied => {
+            let header = [(WWW_AUTHENTICATE, "Bearer")];
+            (StatusCode::UNAUTHORIZED, header, format!("{error}\n")).into_response()
+        }
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
     }
 }
 

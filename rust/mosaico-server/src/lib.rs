@@ -20,9 +20,9 @@
 //! # }
 //! ```
 
+mod access;
 mod brief;
 mod connections;
-
 mod http;
 mod limits;
 mod listen;
@@ -32,6 +32,7 @@ mod request_layer;
 mod server;
 mod service;
 
+pub use access::{default_anonymous, default_monitoring};
 pub use http::Monitor;
 pub use mosaico_engine::state::clock::ManualClock;
 pub use mosaico_engine::state::config::Config;
@@ -46,5 +47,5 @@ pub use mosaico_tls::{PeerIdentity, ServerFiles, ServerTls};
 pub use mosaico_storage::objects::faults;
 pub use mosaico_storage::objects::location::StoreLocation;
 pub use mosaico_storage::objects::{Bucket, Provider, Secret};
+pub use mosaico_types::access::{AnonymousLevel, MonitoringLevel};
 pub use server::Server;
-pub use service::Service;

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -14,20 +15,23 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use hyper_util::rt::TokioIo;
 use mosaico_catalog::TopicRow;
+use mosaico_engine::access::keys::Keys;
 use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_tls::{Address, ServerTls, Stream, explain, open};
 use mosaico_types::id::TopicId;
+use mosaico_types::now_ns;
 use mosaico_wire::metadata::parse_location;
 use mosaico_wire::{
-    FOLLOW_HEADER, FORWARDED_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, status,
+    FOLLOW_HEADER, FORWARDED_HEADER, PEER_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER,
+    status,
 };
 use parking_lot::Mutex;
 use tokio::time::timeout;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The time limit of the other daemon's response; after that, the read uses the store.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,16 +41,31 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
-/// Connections to other daemons, by address.
+/// The paths of the forwarded calls.
+const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
+const GET_FLIGHT_INFO: &str = "/arrow.flight.protocol.FlightService/GetFlightInfo";
+
+/// Connections to other daemons.
 #[derive(Debug)]
 pub(crate) struct PeerPool {
+    /// By address.
     open: Mutex<HashMap<String, Channel>>,
     tls: Option<Arc<ServerTls>>,
+    keys: Arc<Keys>,
+    /// Whether other daemons want a proof. Most clusters need none, and then no call waits for the store.
+    want_proof: AtomicBool,
 }
 
 impl PeerPool {
-    pub(crate) fn new(tls: Option<Arc<ServerTls>>) -> Self {
-        Self { open: Mutex::default(), tls }
+    /// The secret that comes with `keys` proves to other daemons that this one belongs to their store.
+    pub(crate) fn new(tls: Option<Arc<ServerTls>>, keys: Arc<Keys>) -> Self {
+        Self { open: Mutex::default(), tls, keys, want_proof: AtomicBool::new(false) }
+    }
+
+    /// The proof for a call; `None`: the store never had an API key.
+    async fn proof(&self, path: &str) -> Option<MetadataValue<Ascii>> {
+        let ring = self.keys.ring().await.ok()?;
+        ring.signer()?.peer_proof(path, now_ns()).parse().ok()
     }
 
     fn channel(&self, address: &str) -> Option<Channel> {
@@ -101,22 +120,50 @@ async fn recorders(core: &Engine, topics: &[&TopicRow]) -> Result<HashMap<TopicI
     }
 }
 
-/// Sends a request to another daemon. `None`: it is unreachable, so only the rows in the store can be read.
-async fn ask<T, R>(
+/// Sends a request to another daemon; sends it again with a proof if that daemon wants one.
+async fn send<T: Clone, R>(
     peers: &PeerPool,
-    address: &str,
+    channel: Channel,
+    path: &str,
     body: T,
     marks: &[(&'static str, usize)],
-    call: impl AsyncFnOnce(FlightServiceClient<Channel>, Request<T>) -> Result<Response<R>, Status>,
+    call: impl AsyncFn(FlightServiceClient<Channel>, Request<T>) -> Result<Response<R>, Status>,
+) -> Result<Response<R>, Status> {
+    loop {
+        let mut request = Request::new(body.clone());
+        for (mark, value) in marks.iter().chain(&[(FORWARDED_HEADER, 1)]) {
+            request.metadata_mut().insert(*mark, MetadataValue::from(*value));
+        }
+        let with_proof = peers.want_proof.load(Ordering::Relaxed);
+        if with_proof && let Some(proof) = peers.proof(path).await {
+            request.metadata_mut().insert(PEER_HEADER, proof);
+        }
+        let flight = FlightServiceClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
+        match call(flight, request).await {
+            Err(status) if status.code() == Code::PermissionDenied && !with_proof => {
+                peers.want_proof.store(true, Ordering::Relaxed);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Asks another daemon. `None`: it is unreachable, so only the rows in the store can be read.
+async fn ask<T: Clone, R>(
+    peers: &PeerPool,
+    address: &str,
+    path: &str,
+    body: T,
+    marks: &[(&'static str, usize)],
+    call: impl AsyncFn(FlightServiceClient<Channel>, Request<T>) -> Result<Response<R>, Status>,
 ) -> Result<Option<R>> {
     let Some(channel) = peers.channel(address) else { return Ok(None) };
-    let mut request = Request::new(body);
-    for (mark, value) in marks.iter().chain(&[(FORWARDED_HEADER, 1)]) {
-        request.metadata_mut().insert(*mark, MetadataValue::from(*value));
-    }
-    let flight = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    match timeout(TIMEOUT, call(flight, request)).await {
+    match timeout(TIMEOUT, send(peers, channel, path, body, marks, call)).await {
         Ok(Ok(answer)) => Ok(Some(answer.into_inner())),
+        Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+            tracing::warn!(%address, "another daemon refuses this one; do their clocks agree? The store is read");
+            Ok(None)
+        }
         Ok(Err(status)) if status.metadata().contains_key(status::ERROR_HEADER) => Err(to_error(&status)),
         Ok(Err(status)) => {
             tracing::warn!(%address, %status, "another daemon is not reached; the store is read");
@@ -148,7 +195,7 @@ pub(crate) async fn read(
     ];
     let marks: Vec<_> = asked.into_iter().filter_map(|(mark, asked)| Some((mark, asked?))).collect();
     let messages =
-        ask(peers, &address, ticket, &marks, async |mut flight, ticket| flight.do_get(ticket).await);
+        ask(peers, &address, DO_GET, ticket, &marks, async |mut flight, ticket| flight.do_get(ticket).await);
     Ok(messages.await?.map(passed_on))
 }
 
@@ -164,7 +211,9 @@ pub(crate) async fn infos(
     let mut found = HashMap::new();
     for address in addresses {
         let call = async |mut flight: FlightServiceClient<Channel>, body| flight.get_flight_info(body).await;
-        let Some(info) = ask(peers, address, descriptor.clone(), &[], call).await? else { continue };
+        let Some(info) = ask(peers, address, GET_FLIGHT_INFO, descriptor.clone(), &[], call).await? else {
+            continue;
+        };
         for endpoint in info.endpoint {
             let place = endpoint.location.first().and_then(|location| parse_location(&location.uri));
             let topic = topics.iter().find(|topic| Some(topic.locator.to_string().as_str()) == place);

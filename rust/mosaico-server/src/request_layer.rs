@@ -23,6 +23,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use ulid::Ulid;
 
+use crate::access::audit::Trail;
 use crate::listen::Peer;
 
 /// Unary calls that take longer are logged as slow.
@@ -62,6 +63,7 @@ pub(crate) struct Call {
     span: Span,
     /// Whether the response includes the request ID. In-process callers have no log to look it up in.
     named: bool,
+    pub(crate) trail: Trail,
 }
 
 impl Call {
@@ -78,7 +80,15 @@ impl Call {
             span.record("client", client.name());
         }
         let named = request.extensions().get::<TcpConnectInfo>().is_some();
-        Self { id, method, action: OnceLock::new(), begun: Instant::now(), span, named }
+        Self {
+            id,
+            method,
+            action: OnceLock::new(),
+            begun: Instant::now(),
+            span,
+            named,
+            trail: Trail::default(),
+        }
     }
 
     /// Records which action the call runs.
@@ -128,6 +138,8 @@ impl Drop for Running {
         let took = self.call.begun.elapsed();
         let kind = self.call.kind();
         self.metrics.call_ends(kind, self.code.unwrap_or(Code::Cancelled), took);
+        let id = self.call.id.to_str().unwrap_or_default();
+        self.call.trail.ends(id, kind.method, kind.action, self.code.unwrap_or(Code::Cancelled));
         let seconds = took.as_secs_f64();
         match self.code {
             Some(Code::Ok) if took >= SLOW && !is_long(kind) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::Stream;
+use mosaico_engine::access::keys::Keys;
 use mosaico_engine::access::store_access::{self, AccessMode, StoreAccess};
 use mosaico_engine::maintenance::compact::{self, Compacted};
 use mosaico_engine::maintenance::online_rebuild;
@@ -28,6 +29,8 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
+use crate::access::Access;
+use crate::access::layer::AccessLayer;
 use crate::connections::Connections;
 use crate::limits::{Gate, GateLayer};
 use crate::listen::connections;
@@ -51,6 +54,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Server {
     core: Arc<Engine>,
+    keys: Arc<Keys>,
     /// Locked until the server is dropped; contains the server's address for other processes.
     lock: File,
     tls: Option<Arc<ServerTls>>,
@@ -70,8 +74,13 @@ impl Server {
     /// Recovers the state that an earlier process left in a store.
     pub(crate) async fn on(hold: StoreAccess, config: Config) -> Result<Self> {
         let (core, lock) = startup::open(hold, config).await?;
+        let keys = Arc::new(Keys::new(core.store.clone(), core.tasks.clone()));
         let gate = Gate::new(&core);
-        Ok(Self { core, lock, tls: None, gate })
+        Ok(Self { core, keys, lock, tls: None, gate })
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     pub(crate) fn core(&self) -> &Arc<Engine> {
@@ -105,15 +114,17 @@ impl Server {
         online_rebuild::run(&self.core, progress, &self.core.stopping).await
     }
 
-    /// The Flight service, for a transport that the caller provides.
-    pub fn service(&self) -> FlightServiceServer<Service> {
-        let service = Service::new(Arc::clone(&self.core), self.tls.clone(), Arc::clone(&self.gate));
-        FlightServiceServer::new(service)
+    /// The Flight service; [`AccessLayer`] adds the callers to its requests.
+    fn service(&self) -> FlightServiceServer<Service> {
+        let (core, keys, gate) = (Arc::clone(&self.core), Arc::clone(&self.keys), Arc::clone(&self.gate));
+        FlightServiceServer::new(Service::new(core, keys, self.tls.clone(), gate))
             .max_decoding_message_size(self.core.config.max_message_bytes)
             .max_encoding_message_size(usize::MAX)
     }
 
-    /// Serves Flight, gRPC health and reflection on TCP connections, with TLS after [`Self::secure`], until `shutdown` is ready. The server
+    /// Serves Flight, gRPC health and reflection on TCP connections, with TLS after [`Self::secure`], until
+    /// `shutdown` is ready. Without other settings, a listener that only this machine reaches serves everybody,
+    /// any other one API keys. The server
     /// then interrupts puts (stored rows are kept, a later put resumes), and lets reads continue for the
     /// configured grace period.
     ///
@@ -123,17 +134,33 @@ impl Server {
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
         let scheme = if self.tls.is_some() { TLS_SCHEME } else { "" };
         let bound = listener.local_addr();
-        let told = bound.and_then(|bound| store_access::tell_address(&self.lock, scheme, bound));
-        told.map_err(|e| Error::internal("writing to the state folder", e))?;
-        self.serve(connections(listener, self.tls.clone(), Listener::Grpc), shutdown).await
+        let told =
+            bound.and_then(|bound| store_access::tell_address(&self.lock, scheme, bound).map(|()| bound));
+        let bound = told.map_err(|e| Error::internal("writing to the state folder", e))?;
+        let access = Access::new(Arc::clone(&self.keys), &self.core.config, Some(bound));
+        self.serve_to(access, connections(listener, self.tls.clone(), Listener::Grpc), shutdown).await
     }
 
-    /// Serves any connections, such as the halves of [`tokio::io::duplex`]; see [`Self::serve_tcp`].
+    /// Serves any connections, such as the halves of [`tokio::io::duplex`]; see [`Self::serve_tcp`]. Without
+    /// other settings, it serves everybody.
     ///
     /// # Errors
     /// As of [`Self::serve_tcp`].
     pub async fn serve<IO>(
         &self,
+        incoming: impl Stream<Item = io::Result<IO>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<()>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let access = Access::new(Arc::clone(&self.keys), &self.core.config, None);
+        self.serve_to(access, incoming, shutdown).await
+    }
+
+    async fn serve_to<IO>(
+        &self,
+        access: Arc<Access>,
         incoming: impl Stream<Item = io::Result<IO>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<()>
@@ -191,6 +218,7 @@ impl Server {
             .layer(GateLayer(gate))
             .layer(CallsLayer(Arc::clone(&self.core.metrics)))
             .layer(MapResponseLayer::new(move |response| transport_refusals::complete(response, limit)))
+            .layer(AccessLayer(access))
             .add_service(self.service())
             .add_service(health)
             .add_service(reflection)

@@ -3,6 +3,7 @@
 //! No I/O and no async here: anything may depend on this crate. Start with [`SequenceName`],
 //! [`TopicLocator`] and [`TimeWindow`].
 
+pub mod access;
 mod error;
 mod format;
 pub mod id;
@@ -12,4 +13,4 @@ mod time;
 pub use error::{ErrorCode, ErrorKind};
 pub use format::SerializationFormat;
 pub use name::{LayerName, MAX_NAME_BYTES, NameError, OntologyTag, SequenceName, TopicLocator, TopicPath};
-pub use time::{TimeWindow, format_utc, now_ns, parse_utc};
+pub use time::{TimeWindow, format_utc, now_ns, parse_rfc3339, parse_utc};

@@ -84,6 +84,23 @@ pub fn parse_utc(text: &str) -> Option<i64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
+/// Reads a time in the form of RFC 3339, such as `2027-01-31T12:00:00+01:00`; `None` for anything else.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let (date, rest) = text.split_once(['T', 't', ' '])?;
+    let at = rest.find(['Z', 'z', '+', '-'])?;
+    let (clock, zone) = rest.split_at(at);
+    let offset_minutes = match zone {
+        "Z" | "z" => 0,
+        _ => {
+            let (hours, minutes) = zone[1..].split_once(':').filter(|_| zone.len() == 6)?;
+            let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+            let offset = i64::from(hours) * 60 + i64::from(minutes);
+            (hours < 24 && minutes < 60).then_some(if zone.starts_with('-') { -offset } else { offset })?
+        }
+    };
+    parse_utc(&format!("{date} {clock} UTC"))?.checked_sub(offset_minutes * 60_000_000_000)
+}
+
 // Howard Hinnant's algorithms for the proleptic Gregorian calendar (chrono-compatible low-level date
 // algorithms).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
@@ -118,6 +135,17 @@ mod tests {
         assert_eq!(format_utc(1_700_000_000_123_000_000), "2023-11-14 22:13:20.123 UTC");
         assert_eq!(format_utc(-1), "1969-12-31 23:59:59.999999999 UTC");
         assert_eq!(parse_utc("yesterday"), None);
+    }
+
+    #[test]
+    fn times_of_rfc_3339() {
+        assert_eq!(parse_rfc3339("1970-01-01T00:00:01Z"), Some(1_000_000_000));
+        assert_eq!(parse_rfc3339("1970-01-01T01:00:00.5+01:00"), Some(500_000_000));
+        assert_eq!(parse_rfc3339("1969-12-31T23:30:00-00:30"), Some(0));
+        for bad in ["", "2027-01-01", "2027-01-01T00:00:00", "2027-01-01T00:00:00+1", "2027-13-01T00:00:00Z"]
+        {
+            assert_eq!(parse_rfc3339(bad), None, "{bad}");
+        }
     }
 
     #[test]

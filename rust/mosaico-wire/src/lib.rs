@@ -38,6 +38,9 @@ pub const FORWARDED_HEADER: &str = "mosaico-forwarded";
 
 /// Request header with the API key of the caller, as in Mosaico. `authorization: Bearer <key>` means the same.
 pub const API_KEY_HEADER: &str = "mosaico-api-key-token";
+/// Request header of a call by another daemon, or by a command, on the same store: proves that the caller has
+/// the secret of the store.
+pub const PEER_HEADER: &str = "mosaico-peer";
 
 /// Response header of `do_put`: the daemon will acknowledge durable rows on the put stream.
 pub const ACKS_HEADER: &str = "mosaico-acks";

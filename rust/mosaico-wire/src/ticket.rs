@@ -7,17 +7,36 @@
 //! ```
 //!
 //! If only one bound is given, the other is encoded as `i64::MIN` or `i64::MAX`. Readers of 0.2 ignore
-//! trailing bytes; native clients append their selection there:
+//! trailing bytes. A daemon signs the tickets that it gives to a caller with an API key, and native clients
+//! append their selection:
 //!
 //! ```text
+//! sign    := "sign:" 32 bytes
 //! select  := "select:" json of a Selection
 //! ```
+//!
+//! The signature covers everything before it, and the API key.
 
 use mosaico_types::TimeWindow;
 
 use crate::select::Selection;
 
+const SIGN: &[u8] = b"sign:";
 const SELECT: &[u8] = b"select:";
+
+/// The signature of a ticket.
+pub type Signature = [u8; 32];
+
+/// A ticket as it arrived.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received<'a> {
+    /// The contents.
+    pub ticket: Ticket,
+    /// The bytes that a signature covers.
+    pub signed: &'a [u8],
+    /// The signature, if there is one.
+    pub signature: Option<Signature>,
+}
 
 /// The contents of a ticket.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +96,16 @@ impl Ticket {
     /// # Errors
     /// [`TicketError`] for anything that no encoder writes.
     pub fn decode(bytes: &[u8]) -> Result<Self, TicketError> {
+        Received::decode(bytes).map(|received| received.ticket)
+    }
+}
+
+impl<'a> Received<'a> {
+    /// Decodes a ticket with its signature; does not verify the signature.
+    ///
+    /// # Errors
+    /// [`TicketError`] for anything that no encoder writes.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, TicketError> {
         let mut rest = bytes;
         let length = usize::try_from(take_varint(&mut rest)?).map_err(|_| TicketError::Truncated)?;
         if length > rest.len() {
@@ -87,14 +116,29 @@ impl Ticket {
         let locator = std::str::from_utf8(locator).map_err(|_| TicketError::NotText)?.to_owned();
         let start = take_option(&mut rest)?.filter(|&start| start != i64::MIN);
         let end = take_option(&mut rest)?.filter(|&end| end != i64::MAX);
+        let signed = &bytes[..bytes.len() - rest.len()];
+        let signature = match rest.strip_prefix(SIGN) {
+            Some(mut after) => {
+                let signature = take(&mut after)?;
+                rest = after;
+                Some(signature)
+            }
+            None => None,
+        };
         let selection = match rest.strip_prefix(SELECT) {
             Some(json) => {
                 serde_json::from_slice(json).map_err(|cause| TicketError::BadSelection(cause.to_string()))?
             }
             None => Selection::default(),
         };
-        Ok(Self { locator, window: TimeWindow { start, end }, selection })
+        let ticket = Ticket { locator, window: TimeWindow { start, end }, selection };
+        Ok(Self { ticket, signed, signature })
     }
+}
+
+/// The suffix that signs a ticket without a selection.
+pub fn signed(signature: &Signature) -> Vec<u8> {
+    [SIGN, signature].concat()
 }
 
 /// The suffix that restricts a ticket to `selection`.
@@ -178,6 +222,21 @@ mod tests {
             let end = end.filter(|&e| e != i64::MAX);
             let ticket = Ticket { locator, window: TimeWindow { start, end }, selection };
             prop_assert_eq!(Ticket::decode(&ticket.encode()), Ok(ticket));
+        }
+
+        #[test]
+        fn signatures_stand_between_ticket_and_selection(
+            signature in any::<Signature>(), end in any::<Option<i32>>(), with_selection in any::<bool>(),
+        ) {
+            let window = TimeWindow { start: None, end: end.map(i64::from) };
+            let plain = Ticket { locator: "a/b".into(), window, selection: Selection::default() };
+            let bytes = plain.encode();
+            let columns = with_selection.then(|| vec!["x".to_owned()]);
+            let ticket = Ticket { selection: Selection { columns, condition: None }, ..plain };
+            let suffix = if with_selection { selected(&ticket.selection) } else { Vec::new() };
+            let all = [bytes.clone(), signed(&signature), suffix].concat();
+            let received = Received { ticket, signed: &bytes, signature: Some(signature) };
+            prop_assert_eq!(Received::decode(&all), Ok(received));
         }
 
         #[test]

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use mosaico_server::{Acknowledge, Config, Error, WalPlacement};
+use mosaico_server::{Acknowledge, AnonymousLevel, Config, Error, MonitoringLevel, WalPlacement};
 use mosaico_tls::TLS_SCHEME;
 
+use crate::api_key_args::ApiKeyCommand;
 use crate::limits::LimitArgs;
+use crate::output_args::OutputArgs;
 use crate::store::StoreArgs;
 use crate::tls::{CertificateArgs, TlsArgs};
-use crate::values::{Seconds, bytes, bytes_or_all, defaults};
+use crate::values::{Seconds, bytes, bytes_or_all, defaults, level};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -40,14 +42,9 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Create a CA, a server certificate and a client certificate for development.
     TlsInit(TlsInitArgs),
-}
-
-/// Output of a command that ends with a report.
-#[derive(Debug, Args)]
-pub(crate) struct OutputArgs {
-    /// Print the report as one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Create, list and revoke API keys, also while daemons serve the store.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -217,6 +214,17 @@ pub(crate) struct RunArgs {
     events_kept: usize,
     #[command(flatten)]
     limits: LimitArgs,
+    /// What callers without an API key may do.  [default: all if only this machine reaches the daemon, else
+    /// none]
+    #[arg(long, value_name = "LEVEL", env = "MOSAICO_ANONYMOUS", value_parser = level::<AnonymousLevel>(AnonymousLevel::ALL, AnonymousLevel::as_str))]
+    anonymous: Option<AnonymousLevel>,
+    /// What callers without an API key may see of the daemon's health and metrics.  [default: metrics if only
+    /// this machine reaches the port, else health]
+    #[arg(long, value_name = "LEVEL", env = "MOSAICO_MONITORING", value_parser = level::<MonitoringLevel>(MonitoringLevel::ALL, MonitoringLevel::as_str))]
+    monitoring: Option<MonitoringLevel>,
+    /// Do not warn if other machines reach the daemon without encryption or without API keys.
+    #[arg(long, env = "MOSAICO_INSECURE")]
+    pub(crate) insecure: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -286,6 +294,8 @@ impl RunArgs {
             events_kept: self.events_kept,
             read_bytes: self.limits.read_bytes,
             limits: self.limits.limits(),
+            anonymous: self.anonymous,
+            monitoring: self.monitoring,
             ..config
         };
         Ok((config, shown))

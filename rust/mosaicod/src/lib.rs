@@ -3,13 +3,16 @@
 //!
 //! [`run`] is the whole program; the binary of this crate and the console script of the Python wheel call it.
 
+mod api_key_args;
 mod args;
 mod commands;
 mod environment;
 mod file;
+mod file_mode;
 mod limits;
 mod mapping;
 mod memory;
+mod output_args;
 mod printable;
 mod settings;
 mod store;
@@ -53,6 +56,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     memory::return_freed();
     #[cfg(unix)]
     limits::raise_descriptors();
+    file_mode::only_for_the_owner();
     let ended = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

@@ -90,20 +90,31 @@ impl Settings {
             }
             _ => Stop::Usage(error),
         })?;
-        let Some((name, given)) = given.subcommand() else {
+        let (mut command, mut given, mut names) = (&full, &given, Vec::new());
+        while let Some((name, below)) = given.subcommand() {
+            let Some(found) = command.find_subcommand(name) else {
+                return Err(Stop::Usage(bare.clone().error(ErrorKind::InvalidSubcommand, "no such command")));
+            };
+            names.push(OsString::from(name));
+            (command, given) = (found, below);
+        }
+        if command.has_subcommands() {
             return Err(Stop::Usage(bare.clone().error(ErrorKind::MissingSubcommand, "no command")));
-        };
-        let Some(command) = full.find_subcommand(name) else {
-            return Err(Stop::Usage(bare.clone().error(ErrorKind::InvalidSubcommand, "no such command")));
-        };
+        }
         let mut chosen = choose(command, given, environment, &all_options(&full))?;
         read_secrets(command, &mut chosen)?;
         let program = args.first().cloned().unwrap_or_else(|| "mosaicod".into());
-        let mut line = vec![program, name.into()];
-        for (option, (value, _)) in &chosen {
-            line.extend(
-                on_line(find(command, option)?, value).map_err(|what| refused(&chosen, option, &what))?,
-            );
+        let mut line: Vec<OsString> = std::iter::once(program).chain(names).collect();
+        for (option, (value, origin)) in &chosen {
+            let arg = find(command, option)?;
+            // An option that may be given several times.
+            let several = given
+                .get_raw(arg.get_id().as_str())
+                .filter(|_| *origin == Origin::CommandLine && matches!(arg.get_action(), ArgAction::Append));
+            let values: Vec<&OsStr> = several.map_or_else(|| vec![value.as_os_str()], Iterator::collect);
+            for value in values {
+                line.extend(on_line(arg, value).map_err(|what| refused(&chosen, option, &what))?);
+            }
         }
         for (_, arg) in options(command).filter(|(_, arg)| is_repeated(arg)) {
             let values = given.get_raw(arg.get_id().as_str()).into_iter().flatten();
@@ -115,8 +126,12 @@ impl Settings {
         }
         let matches = bare.try_get_matches_from(line).map_err(|error| explain(&chosen, error))?;
         let cli = Cli::from_arg_matches(&matches).map_err(Stop::Usage)?;
-        let shown = matches.subcommand().map(|(_, matches)| show(command, matches, &chosen));
-        Ok(Self { cli, shown: shown.unwrap_or_default() })
+        let mut below = &matches;
+        while let Some((_, matches)) = below.subcommand() {
+            below = matches;
+        }
+        let shown = show(command, below, &chosen);
+        Ok(Self { cli, shown })
     }
 }
 
@@ -129,19 +144,26 @@ impl fmt::Display for Settings {
 
 /// Adds the option for the configuration file, and the `-file` options of secrets.
 fn with_files(command: Command) -> Command {
-    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    names.iter().fold(command, |command, name| {
-        command.mut_subcommand(name, |command| {
-            let config = Arg::new(CONFIG)
-                .long(CONFIG)
-                .value_name("FILE")
-                .env("MOSAICO_CONFIG")
-                .value_parser(value_parser!(PathBuf))
-                .help("Configuration in TOML: keys are these options; what is given here or in the environment wins");
-            let twins: Vec<Arg> = command.get_arguments().filter_map(twin).collect();
-            command.args(twins).arg(config)
-        })
+    edit(command, &|command| {
+        let config = Arg::new(CONFIG)
+            .long(CONFIG)
+            .value_name("FILE")
+            .env("MOSAICO_CONFIG")
+            .value_parser(value_parser!(PathBuf))
+            .help("Configuration in TOML: keys are these options; what is given here or in the environment wins");
+        let twins: Vec<Arg> = command.get_arguments().filter_map(twin).collect();
+        command.args(twins).arg(config)
     })
+}
+
+/// Changes each command that has no commands of its own.
+fn edit(command: Command, change: &dyn Fn(Command) -> Command) -> Command {
+    if !command.has_subcommands() {
+        return change(command);
+    }
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let below = |command: Command, name: &String| command.mut_subcommand(name, |below| edit(below, change));
+    names.iter().fold(command, below)
 }
 
 fn twin(secret: &Arg) -> Option<Arg> {
@@ -159,10 +181,7 @@ fn twin(secret: &Arg) -> Option<Arg> {
 }
 
 fn without_variables(command: Command) -> Command {
-    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    names.iter().fold(command, |command, name| {
-        command.mut_subcommand(name, |command| command.mut_args(|arg| arg.env(Resettable::Reset)))
-    })
+    edit(command, &|command| command.mut_args(|arg| arg.env(Resettable::Reset)))
 }
 
 /// The options of a command that can be configured.
@@ -173,8 +192,8 @@ fn options(command: &Command) -> impl Iterator<Item = (&str, &Arg)> {
 
 /// One file serves all commands.
 fn all_options(command: &Command) -> Vec<&str> {
-    let all = command.get_subcommands().flat_map(options).map(|(long, _)| long);
-    all.filter(|long| *long != CONFIG).collect()
+    let own = options(command).map(|(long, _)| long).filter(|long| *long != CONFIG);
+    own.chain(command.get_subcommands().flat_map(all_options)).collect()
 }
 
 fn find<'a>(command: &'a Command, option: &str) -> Result<&'a Arg, Stop> {

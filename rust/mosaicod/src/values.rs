@@ -6,12 +6,22 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mosaico_server::{Config, LARGEST_SIZE, StoreLocation};
 
 /// The default values of settings.
 pub(crate) fn defaults() -> &'static Config {
     static DEFAULTS: LazyLock<Config> = LazyLock::new(|| Config::new(StoreLocation::Local(PathBuf::new())));
     &DEFAULTS
+}
+
+/// The values of an option with few levels.
+pub(crate) fn level<T>(all: &[T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + FromStr<Err = String> + Send + Sync + 'static,
+{
+    let names: Vec<&'static str> = all.iter().map(|level| name(*level)).collect();
+    PossibleValuesParser::new(names).try_map(|text| text.parse::<T>())
 }
 
 /// A limit in bytes; 0 is unlimited.

@@ -134,3 +134,55 @@ fn usage() {
     assert_eq!(run(&["run", "--no-such-flag"]).status.code(), Some(2));
     assert_eq!(run(&["run", "--port", "70000"]).status.code(), Some(2));
 }
+
+#[test]
+fn every_command_is_in_the_table_of_rights() {
+    let docs = include_str!("../../../docs/security.md");
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let commands: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() >= 9, "{commands:?}");
+    // They open no store.
+    for command in commands.into_iter().filter(|command| !["config", "help"].contains(command)) {
+        let row = format!("| command | `mosaicod {command}` | ");
+        assert!(docs.contains(&row), "{row} is not in docs/security.md");
+    }
+}
+
+#[test]
+fn options_of_api_keys_may_be_given_several_times() {
+    let folder = TempDir::new().unwrap();
+    let store = folder.path().join("store");
+    let store = store.to_str().unwrap();
+    let scopes = ["--scope", "a-*:read", "--scope", "b-*:write", "--scope", "c:delete"];
+    let output = run(&[&["api-key", "create", "--json", "--local-store", store], &scopes[..]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains(r#""scopes":["a-*:read","b-*:write","c:delete"]"#), "{text}");
+    // Settings come from everywhere, as for other commands.
+    let mut list = command();
+    list.args(["api-key", "list"]).env("MOSAICO_STORE", store);
+    let listed = String::from_utf8(list.output().unwrap().stdout).unwrap();
+    assert!(listed.contains("b-*:write") && !listed.contains("msco_"), "{listed}");
+    assert_eq!(run(&["api-key"]).status.code(), Some(2));
+    assert_eq!(run(&["api-key", "--help"]).status.code(), Some(0));
+    let refused = run(&["api-key", "create", "--local-store", store]);
+    assert!(refusal(&refused, 1).contains("--permissions"));
+}
+
+#[test]
+fn new_files_belong_to_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let store = folder.path().join("new/store");
+    let (child, _) = start(&store, &[]);
+    assert_eq!(stop(child, "-TERM"), Some(0));
+    let mut paths = vec![store];
+    while let Some(path) = paths.pop() {
+        let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{} has the mode {mode:o}", path.display());
+        if path.is_dir() {
+            paths.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+}

@@ -19,7 +19,9 @@ use mosaico_engine::access::store_access::StoreAccess;
 use mosaico_engine::maintenance::rebuild;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::add_checksum;
-use mosaico_storage::format::paths::{EVENTS, SequencePaths, StoreFile, layers_file, locate};
+use mosaico_storage::format::paths::{
+    EVENTS, SequencePaths, StoreFile, api_key_uses_file, api_keys_file, layers_file, locate,
+};
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::state::SequenceState;
 use mosaico_types::id::SequenceId;
@@ -125,13 +127,15 @@ impl Check<'_> {
 
     /// Checks the records that belong to no sequence.
     async fn shared_records(&mut self) -> Result<()> {
-        let mut paths = vec![layers_file()];
+        let mut paths = vec![layers_file(), api_keys_file(), api_key_uses_file()];
         let events = self.store.list_files(&EVENTS.into()).await?;
         paths.extend(events.iter().map(|name| Path::from(format!("{EVENTS}/{name}"))));
         for path in paths {
             let StoreFile::Record(kind, _) = locate(&path).file else { continue };
             let meaning = match kind {
                 RecordKind::Layers => "the layers in it are lost, and servers do not start",
+                RecordKind::ApiKeys => "servers refuse all API keys; create new ones after a repair",
+                RecordKind::ApiKeyUses => "the last use of each API key is unknown",
                 _ => "the events in it are known to the catalog alone",
             };
             let Some(bytes) = self.store.get(&path).await? else { continue };

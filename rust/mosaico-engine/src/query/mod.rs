@@ -21,6 +21,7 @@ use mosaico_select::{FieldTest, RowTest, compile};
 use mosaico_storage::error::Result;
 use mosaico_storage::format::column_stats::bounded_columns;
 use mosaico_storage::format::schema::parse_schema_message;
+use mosaico_types::access::Visibility;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_wire::query::{Condition, Expr, Field, Query, QueryAnswer, QueryItem, QueryTopic, Sections};
 
@@ -40,9 +41,9 @@ const MAX_CONDITIONS: usize = 500;
 /// Sequences whose topics and statistics are in memory at the same time.
 const BATCH: usize = 512;
 
-/// Answers a query.
-pub async fn run(core: &Arc<Engine>, body: &[u8]) -> Result<QueryAnswer> {
-    let search = async { Search::new(core, Query::parse(body)?).await?.answer().await };
+/// Answers a query with the sequences that the caller may read.
+pub async fn run(core: &Arc<Engine>, body: &[u8], visible: Visibility) -> Result<QueryAnswer> {
+    let search = async { Search::new(core, Query::parse(body)?, visible).await?.answer().await };
     tokio::select! {
         answer = search => answer,
         () = core.halting.cancelled() => Err(core.ended()),
@@ -56,6 +57,8 @@ struct Search {
     query: Query,
     select: Expr<Part>,
     needs: Needs,
+    /// The other sequences do not exist for this query.
+    visible: Visibility,
     counters: Arc<Counters>,
 }
 
@@ -95,7 +98,7 @@ fn looks_at_metadata(conditions: Option<&Expr<Condition>>) -> bool {
 }
 
 impl Search {
-    async fn new(core: &Arc<Engine>, query: Query) -> Result<Self> {
+    async fn new(core: &Arc<Engine>, query: Query, visible: Visibility) -> Result<Self> {
         let mut tags = Vec::new();
         query.select.leaves(&mut |sections: &Sections| {
             if let Some(values) = &sections.values {
@@ -110,7 +113,7 @@ impl Search {
         }
         let select = parts(&query.select, &schemas)?;
         let (core, needs) = (Arc::clone(core), Needs::of(&query));
-        Ok(Self { core, query, select, needs, counters: Arc::default() })
+        Ok(Self { core, query, select, needs, visible, counters: Arc::default() })
     }
 
     async fn answer(&self) -> Result<QueryAnswer> {
@@ -159,7 +162,8 @@ impl Search {
         let found = self.core.catalog.candidate_sequences(&select, self.needs.sequence_metadata).await?;
         let order = &self.query.order;
         let place = |sequence: FoundSequence| (Place::of(&sequence, order), sequence);
-        let mut placed: Vec<_> = found.into_iter().map(place).collect();
+        let found = found.into_iter().filter(|sequence| self.visible.shows(&sequence.name));
+        let mut placed: Vec<_> = found.map(place).collect();
         placed.sort_by(|(a, _), (b, _)| a.compare(b, order));
         if let Some(cursor) = &self.query.cursor {
             let start = Place::parse(cursor, order)?;

@@ -9,6 +9,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::durability::{Acknowledge, WalPlacement};
 use mosaico_storage::objects::StoreOptions;
 use mosaico_storage::objects::location::StoreLocation;
+use mosaico_types::access::{AnonymousLevel, MonitoringLevel};
 
 use super::clock::{Clock, SystemClock};
 use super::limits::{Limits, check_sizes};
@@ -91,6 +92,12 @@ pub struct Config {
     pub events_kept: usize,
     /// What peers may take of this server.
     pub limits: Limits,
+    /// What callers without an API key may do; `None`: everything if only this machine, or this process,
+    /// reaches the server, and nothing otherwise.
+    pub anonymous: Option<AnonymousLevel>,
+    /// What monitors without an API key may see; `None`: everything if only this machine, or this process,
+    /// reaches the server, and the health otherwise.
+    pub monitoring: Option<MonitoringLevel>,
     /// Faults to inject into the store.
     #[cfg(feature = "faults")]
     pub faults: mosaico_storage::objects::faults::Faults,
@@ -135,6 +142,8 @@ impl Config {
             retry_pause: Duration::from_secs(1),
             events_kept: 100_000,
             limits: Limits::default(),
+            anonymous: None,
+            monitoring: None,
             #[cfg(feature = "faults")]
             faults: mosaico_storage::objects::faults::Faults::default(),
         }

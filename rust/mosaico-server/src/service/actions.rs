@@ -6,6 +6,7 @@ use mosaico_engine::lifecycle::{self, NewTopic, Subject};
 use mosaico_engine::query;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
+use mosaico_types::access::Visibility;
 use mosaico_types::id::NotificationId;
 use mosaico_types::{LayerName, OntologyTag, SequenceName, TopicLocator, format_utc};
 use mosaico_wire::action::{
@@ -16,13 +17,45 @@ use mosaico_wire::action::{
 use mosaico_wire::event::{self, KeepAlive};
 use mosaico_wire::metadata::SystemInfo;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::call::check_body;
+use super::call::parse;
 use super::{events, info};
+use crate::access::check::unknown;
+use crate::access::identity::Caller;
+use crate::request_layer::Call;
 
-/// Runs an action and returns the body of its one answer.
-pub(crate) async fn run(core: &Arc<Engine>, action: &str, body: &[u8]) -> Result<Vec<u8>> {
+/// Checks whether a caller may run an action. Returns the answer of an action that succeeds without effect if
+/// its resource does not exist, for a caller that may not know of the resource.
+pub(crate) fn check(caller: &Caller, action: &str, body: &[u8]) -> Result<Option<Vec<u8>>> {
+    let checked = caller.check_action(action, body);
+    if let Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) = checked {
+        match action {
+            name::SEQUENCE_NOTIFY_LIST | name::TOPIC_NOTIFY_LIST => {
+                return respond(action, &NotifyList { notifies: Vec::new() }).map(Some);
+            }
+            name::SEQUENCE_NOTIFY_PURGE | name::TOPIC_NOTIFY_PURGE => return Ok(Some(empty_answer())),
+            _ => {}
+        }
+    }
+    checked.map(|()| None)
+}
+
+/// Notes for the audit log what an action concerns.
+pub(crate) fn note_subject(call: &Call, body: &[u8]) {
+    if tracing::enabled!(target: "audit", tracing::Level::INFO)
+        && let Ok(Named { name }) = serde_json::from_slice(body)
+    {
+        call.trail.concerns(&name);
+    }
+}
+
+/// Runs an action and returns the body of its one answer. [`check`] comes before.
+pub(crate) async fn run(
+    core: &Arc<Engine>,
+    visible: &Visibility,
+    action: &str,
+    body: &[u8],
+) -> Result<Vec<u8>> {
     match action {
         name::SEQUENCE_CREATE => {
             let SequenceCreate { name, user_metadata, on_error } = parse(action, body)?;
@@ -51,7 +84,7 @@ pub(crate) async fn run(core: &Arc<Engine>, action: &str, body: &[u8]) -> Result
             lifecycle::end_sequence(core, &SequenceName::parse(&name)?, &key).await?;
             Ok(empty_answer())
         }
-        event::name::EVENT_LIST => respond(action, &events::list(core, parse(action, body)?).await?),
+        event::name::EVENT_LIST => respond(action, &events::list(core, visible, parse(action, body)?).await?),
         name::SEQUENCE_DELETE => {
             lifecycle::remove_sequence(core, &sequence(action, body)?, None).await?;
             Ok(empty_answer())
@@ -73,7 +106,7 @@ pub(crate) async fn run(core: &Arc<Engine>, action: &str, body: &[u8]) -> Result
             Ok(empty_answer())
         }
         name::TOPIC_SYSTEM_INFO => respond(action, &topic_info(core, &topic(action, body)?).await?),
-        name::QUERY => respond(action, &query::run(core, body).await?),
+        name::QUERY => respond(action, &query::run(core, body, visible.clone()).await?),
         name::SEQUENCE_NOTIFY_CREATE => notify(core, action, body, sequence_subject).await,
         name::TOPIC_NOTIFY_CREATE => notify(core, action, body, topic_subject).await,
         name::SEQUENCE_NOTIFY_LIST => notifications(core, action, body, sequence_subject).await,
@@ -99,17 +132,8 @@ pub(crate) async fn run(core: &Arc<Engine>, action: &str, body: &[u8]) -> Result
             parse::<Nothing>(action, body)?;
             respond(action, &LayerList { layers: core.layers.list().await? })
         }
-        _ => Err(Error::Unimplemented(format!(
-            "there is no action `{}` here; a newer server may have it",
-            action.chars().take(80).collect::<String>()
-        ))),
+        _ => Err(unknown(action)),
     }
-}
-
-pub(crate) fn parse<T: DeserializeOwned>(action: &str, body: &[u8]) -> Result<T> {
-    check_body("the body", body)?;
-    serde_json::from_slice(body)
-        .map_err(|e| Error::Invalid(format!("the body of `{action}` is malformed: {e}")))
 }
 
 pub(crate) fn respond<T: Serialize>(action: &str, response: &T) -> Result<Vec<u8>> {

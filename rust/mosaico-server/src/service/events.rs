@@ -6,6 +6,7 @@ use mosaico_catalog::EventFilter;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::SequenceName;
+use mosaico_types::access::Visibility;
 use mosaico_wire::event::{Event, EventKind, EventList, EventPage};
 use serde_json::json;
 use tokio::select;
@@ -18,8 +19,14 @@ const MOST: u32 = 1000;
 /// The longest wait for an event; clients repeat the call.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Lists events after the cursor; if there are none, waits for one as long as the request allows.
-pub(crate) async fn list(core: &Engine, request: EventList) -> Result<EventPage> {
+/// Whether a caller may read an event. Events about no sequence concern the whole store.
+fn shows(visible: &Visibility, event: &Event) -> bool {
+    visible.is_all() || event.sequence.as_ref().is_some_and(|sequence| visible.shows(sequence))
+}
+
+/// Lists the events after the cursor that the caller may read; if there are none, waits for one as long as
+/// the request allows.
+pub(crate) async fn list(core: &Engine, visible: &Visibility, request: EventList) -> Result<EventPage> {
     let sequence = request.sequence.as_deref().map(SequenceName::parse).transpose()?;
     let parse = |after: &String| {
         let id = after.parse::<Ulid>().map(|id| id.to_string());
@@ -54,7 +61,13 @@ pub(crate) async fn list(core: &Engine, request: EventList) -> Result<EventPage>
             Some(last) if !complete => last.id.clone(),
             _ => filter.after.take().map_or(newest.clone(), |after| after.max(newest.clone())),
         };
+        events.retain(|event| shows(visible, event));
         events.splice(..0, gap);
+        if events.is_empty() && !complete {
+            // None of a full page is for this caller; there are more.
+            filter.after = Some(cursor);
+            continue;
+        }
         if !events.is_empty() || filter.limit == 0 || !wait(core, &mut news, deadline).await {
             return Ok(EventPage { events, cursor: Some(cursor) });
         }

@@ -1,6 +1,7 @@
 //! `DoGet`: one topic's rows in time order.
 
 use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use mosaico_engine::state::engine::Engine;
 use mosaico_engine::state::message_size::BatchSizer;
 use mosaico_select::Select;
 use mosaico_storage::error::{Error, Result};
-use mosaico_types::{ErrorCode, TopicLocator};
+use mosaico_types::ErrorCode;
 use mosaico_wire::damage::skipped_message;
 use mosaico_wire::ipc::{batch_message, schema_message};
-use mosaico_wire::ticket::Ticket;
+use mosaico_wire::ticket::{Received, Ticket};
 use tokio::select;
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -27,6 +28,8 @@ use tracing::Instrument;
 
 use super::call::{Items, check_body};
 use super::info;
+use crate::access::identity::{Caller, refused};
+use crate::access::table::name::DO_GET;
 use crate::peers::{self, PeerPool};
 use crate::request_layer::status_of;
 
@@ -43,15 +46,18 @@ const SCHEMA_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn messages(
     core: &Arc<Engine>,
     pool: &Arc<PeerPool>,
+    caller: Arc<Caller>,
     ticket: &[u8],
     options: Options,
 ) -> Result<Items<FlightData>> {
     check_body("the ticket", ticket)?;
-    let ticket = Ticket::decode(ticket).map_err(|e| {
+    let received = Received::decode(ticket).map_err(|e| {
         let text = format!("the ticket is malformed: {e}; take tickets from GetFlightInfo as they are");
         Error::Refused(ErrorCode::BadTicket, text)
     })?;
-    let topic = core.catalog.topic(&TopicLocator::parse(&ticket.locator)?).await?;
+    let locator = caller.check_ticket(DO_GET, &received)?;
+    let ticket = received.ticket;
+    let topic = core.catalog.topic(&locator).await?;
     let reading = Arc::clone(&core.readers);
     let (sender, receiver) = mpsc::channel(READY_MESSAGES);
     let size = core.batch_sizer(options.together);
@@ -68,11 +74,13 @@ pub(crate) async fn messages(
             Some(encoded) => encoded,
             None => select! {
                 encoded = encode_later(&core, &pool, &mut topic, &ticket, options, &size) => encoded,
+                () = caller.revoked() => failing(refused()),
                 () = sender.closed() => return,
                 () = core.stopping.cancelled() => failing(core.ended()),
             },
         };
         let ending = if options.follow { &core.stopping } else { &core.halting };
+        let mut revoked = pin!(caller.revoked());
         // Prepares a message only when the channel has capacity for it.
         while let Ok(room) = sender.reserve().await {
             let next = async {
@@ -91,6 +99,7 @@ pub(crate) async fn messages(
                 next = next => next,
                 () = sender.closed() => return,
                 () = ending.cancelled() => (Some(Err(core.ended())), None),
+                () = &mut revoked => (Some(Err(refused())), None),
             };
             let Some(message) = message else { return };
             let failed = message.is_err();

@@ -11,6 +11,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::damage::lost_rows;
 use mosaico_storage::format::schema::parse_schema_message;
+use mosaico_types::access::Visibility;
 use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator, format_utc};
 use mosaico_wire::command::InfoCommand;
 use mosaico_wire::metadata::{
@@ -20,10 +21,13 @@ use mosaico_wire::select::Selection;
 use mosaico_wire::ticket;
 
 use super::call::check_body;
+use crate::access::identity::Caller;
+use crate::access::table::Missing;
+use crate::access::table::name::GET_FLIGHT_INFO;
 use crate::peers::{self, PeerPool};
 
-/// All sequences by name.
-pub(crate) async fn list(core: &Engine, criteria: &[u8]) -> Result<Vec<FlightInfo>> {
+/// All sequences that the caller may read, by name.
+pub(crate) async fn list(core: &Engine, criteria: &[u8], visible: &Visibility) -> Result<Vec<FlightInfo>> {
     if !matches!(criteria, b"" | b"/") {
         let criteria = String::from_utf8_lossy(criteria);
         return Err(Error::Invalid(format!(
@@ -33,6 +37,7 @@ pub(crate) async fn list(core: &Engine, criteria: &[u8]) -> Result<Vec<FlightInf
     let names = core.catalog.sequence_names().await?;
     Ok(names
         .into_iter()
+        .filter(|name| visible.shows(name))
         .map(|name| {
             FlightInfo::new()
                 .with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(name.clone())))
@@ -45,6 +50,7 @@ pub(crate) async fn list(core: &Engine, criteria: &[u8]) -> Result<Vec<FlightInf
 pub(crate) async fn describe(
     core: &Engine,
     pool: &PeerPool,
+    caller: &Caller,
     descriptor: FlightDescriptor,
     forwarded: bool,
 ) -> Result<FlightInfo> {
@@ -58,11 +64,15 @@ pub(crate) async fn describe(
     let window = command.window();
     let locator = command.resource_locator.as_str();
     let (schema, topics, system) = if locator.trim_start_matches('/').contains('/') {
-        let topic = core.catalog.topic(&TopicLocator::parse(locator)?).await?;
+        let locator = TopicLocator::parse(locator)?;
+        caller.check_topic(GET_FLIGHT_INFO, &locator, Missing::Itself)?;
+        let topic = core.catalog.topic(&locator).await?;
         let system = topic_system(&topic);
         (topic_schema(&topic)?, vec![topic], system)
     } else {
-        let sequence = core.catalog.sequence(&SequenceName::parse(locator)?).await?;
+        let name = SequenceName::parse(locator)?;
+        caller.check_sequence(GET_FLIGHT_INFO, &name)?;
+        let sequence = core.catalog.sequence(&name).await?;
         // Read the topics after their sequence: an ended sequence gets no more topics.
         let topics = core.catalog.topics(sequence.id).await?;
         let metadata = sequence_metadata(&sequence.user_metadata);
@@ -82,7 +92,7 @@ pub(crate) async fn describe(
         info = info.with_app_metadata(system);
     }
     for topic in &topics {
-        let mut endpoint = endpoint(core, topic, window).await?;
+        let mut endpoint = endpoint(core, caller, topic, window).await?;
         if let Some(metadata) = elsewhere.get(&topic.id) {
             endpoint.app_metadata = metadata.clone();
         }
@@ -151,7 +161,12 @@ async fn extent(core: &Engine, topic: &TopicRow) -> Result<(u64, Option<(i64, i6
     Ok((durable, bounds))
 }
 
-async fn endpoint(core: &Engine, topic: &TopicRow, window: TimeWindow) -> Result<FlightEndpoint> {
+async fn endpoint(
+    core: &Engine,
+    caller: &Caller,
+    topic: &TopicRow,
+    window: TimeWindow,
+) -> Result<FlightEndpoint> {
     let locator = topic.locator.to_string();
     let (rows, bounds) = extent(core, topic).await?;
     let metadata = EndpointMetadata {
@@ -164,7 +179,7 @@ async fn endpoint(core: &Engine, topic: &TopicRow, window: TimeWindow) -> Result
     let ticket =
         ticket::Ticket { locator: locator.clone(), window, selection: Selection::default() }.encode();
     Ok(FlightEndpoint {
-        ticket: Some(Ticket::new(ticket)),
+        ticket: Some(Ticket::new(caller.sign(ticket))),
         location: vec![Location { uri: location(&locator) }],
         expiration_time: None,
         app_metadata: metadata.into(),

@@ -10,20 +10,22 @@ use mosaico_storage::error::Result;
 use mosaico_wire::action::Nothing;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
 use mosaico_wire::maintenance::{Progress, RebuildStep};
+use tokio::select;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::Instrument;
 
-use super::actions::{parse, respond};
-use super::call::Items;
+use super::actions::respond;
+use super::call::{Items, parse};
+use crate::access::identity::Caller;
 use crate::request_layer::status_of;
 
 /// Progress messages that are buffered for a slow client; further ones are dropped.
 const WAITING: usize = 4;
 
-/// Rebuilds the catalog until the client disconnects. A sequence whose rebuild has started is finished.
-pub(crate) fn rebuild(core: Arc<Engine>, body: &[u8]) -> Result<Items<ActionResult>> {
+/// Rebuilds the catalog until the client disconnects, or may not have it any more. A sequence whose rebuild has started is finished.
+pub(crate) fn rebuild(core: Arc<Engine>, caller: Arc<Caller>, body: &[u8]) -> Result<Items<ActionResult>> {
     parse::<Nothing>(CATALOG_REBUILD, body)?;
     let (steps, received) = mpsc::channel::<Result<ActionResult, Status>>(WAITING);
     let tasks = core.tasks.clone();
@@ -32,7 +34,10 @@ pub(crate) fn rebuild(core: Arc<Engine>, body: &[u8]) -> Result<Items<ActionResu
         let left = {
             let (steps, enough) = (steps.clone(), enough.clone());
             tokio::spawn(async move {
-                steps.closed().await;
+                select! {
+                    () = steps.closed() => {}
+                    () = caller.revoked() => {}
+                }
                 enough.cancel();
             })
         };

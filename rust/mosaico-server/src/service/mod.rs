@@ -1,7 +1,7 @@
 //! The Flight service: validates incoming calls and dispatches them.
 
 mod actions;
-mod call;
+pub(crate) mod call;
 mod events;
 mod expansion;
 pub(crate) mod get;
@@ -20,6 +20,7 @@ use arrow_flight::{
 };
 use futures::StreamExt;
 use futures::stream;
+use mosaico_engine::access::keys::Keys;
 use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::Error;
@@ -31,12 +32,14 @@ use mosaico_wire::{
     ACKS_HEADER, FOLLOW_HEADER, FORWARDED_HEADER, SERVER_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER,
     ZERO_RUNS_HEADER,
 };
+use tokio::select;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use self::call::Items;
+use crate::access::identity::{Caller, refused};
 use crate::limits::Gate;
 use crate::peers::PeerPool;
 use crate::request_layer::{Call, status_of};
@@ -46,7 +49,7 @@ const SERVER: &str = concat!("mosaicolabs/", env!("CARGO_PKG_VERSION"));
 
 /// The Flight service of one [`crate::Server`].
 #[derive(Debug, Clone)]
-pub struct Service {
+pub(crate) struct Service {
     engine: Arc<Engine>,
     /// Connections to other daemons on the same store.
     peers: Arc<PeerPool>,
@@ -55,9 +58,19 @@ pub struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(engine: Arc<Engine>, tls: Option<Arc<ServerTls>>, gate: Arc<Gate>) -> Self {
-        Self { engine, peers: Arc::new(PeerPool::new(tls)), gate }
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        keys: Arc<Keys>,
+        tls: Option<Arc<ServerTls>>,
+        gate: Arc<Gate>,
+    ) -> Self {
+        Self { engine, peers: Arc::new(PeerPool::new(tls, keys)), gate }
     }
+}
+
+/// The caller, which the access layer found out. Without that layer nobody is served.
+fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
+    request.extensions().get::<Arc<Caller>>().cloned().ok_or_else(|| status_of(refused()))
 }
 
 fn answer<T>(body: T) -> Response<T> {
@@ -92,15 +105,18 @@ impl FlightService for Service {
 
     async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
         self.engine.check_owner().map_err(status_of)?;
-        let infos = info::list(&self.engine, &request.into_inner().expression).await.map_err(status_of)?;
+        let visible = caller(&request)?.grant.visibility();
+        let infos = info::list(&self.engine, &request.into_inner().expression, &visible).await;
+        let infos = infos.map_err(status_of)?;
         Ok(answer(stream::iter(infos.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
         self.engine.check_owner().map_err(status_of)?;
         let forwarded = request.metadata().contains_key(FORWARDED_HEADER);
+        let caller = caller(&request)?;
         Ok(answer(
-            info::describe(&self.engine, &self.peers, request.into_inner(), forwarded)
+            info::describe(&self.engine, &self.peers, &caller, request.into_inner(), forwarded)
                 .await
                 .map_err(status_of)?,
         ))
@@ -115,8 +131,9 @@ impl FlightService for Service {
             skip_damaged: request.metadata().contains_key(SKIP_DAMAGED_HEADER),
             forwarded: request.metadata().contains_key(FORWARDED_HEADER),
         };
+        let caller = caller(&request)?;
         Ok(answer(
-            get::messages(&self.engine, &self.peers, &request.into_inner().ticket, options)
+            get::messages(&self.engine, &self.peers, caller, &request.into_inner().ticket, options)
                 .await
                 .map_err(status_of)?,
         ))
@@ -124,8 +141,9 @@ impl FlightService for Service {
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
         self.engine.check_owner().map_err(status_of)?;
+        let (caller, call) = (caller(&request)?, request.extensions().get::<Arc<Call>>().cloned());
         let counted = expansion::Counted::new(&self.gate, request.extensions());
-        let mut response = answer(put::stream(&self.engine, request.into_inner(), counted));
+        let mut response = answer(put::stream(&self.engine, caller, call, request.into_inner(), counted));
         response.metadata_mut().insert(ACKS_HEADER, MetadataValue::from_static("1"));
         Ok(response)
     }
@@ -133,21 +151,30 @@ impl FlightService for Service {
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
         self.engine.check_owner().map_err(status_of)?;
         let call = request.extensions().get::<Arc<Call>>().cloned();
+        let caller = caller(&request)?;
         let Action { r#type, body } = request.into_inner();
-        if let Some(call) = call {
+        if let Some(call) = &call {
             call.runs(&r#type);
+            actions::note_subject(call, &body);
         }
+        if let Some(body) = actions::check(&caller, &r#type, &body).map_err(status_of)? {
+            return Ok(answer(stream::iter([Ok(ActionResult { body: body.into() })]).boxed()));
+        }
+        let visible = caller.grant.visibility();
         let core = Arc::clone(&self.engine);
         if r#type == CATALOG_REBUILD {
-            return Ok(answer(maintenance::rebuild(core, &body).map_err(status_of)?));
+            return Ok(answer(maintenance::rebuild(core, caller, &body).map_err(status_of)?));
         }
         let body = if r#type == EVENT_LIST {
             // A client may cancel its wait for events.
-            actions::run(&core, &r#type, &body).await
+            select! {
+                body = actions::run(&core, &visible, &r#type, &body) => body,
+                () = caller.revoked() => Err(refused()),
+            }
         } else {
             // A client that disconnects must not interrupt a change; its query ends.
             let is_query = r#type == QUERY;
-            let action = async move { actions::run(&core, &r#type, &body).await };
+            let action = async move { actions::run(&core, &visible, &r#type, &body).await };
             let action = self.engine.tasks.spawn(action.in_current_span());
             let ended = if is_query { AbortOnDropHandle::new(action).await } else { action.await };
             ended.unwrap_or_else(|e| Err(Error::internal("running an action", e)))

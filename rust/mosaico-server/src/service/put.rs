@@ -1,6 +1,7 @@
 //! `DoPut`: validates batches, appends them to the WAL, and acknowledges durable rows.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, PutResult};
 use async_stream::try_stream;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use mosaico_engine::ingest::open_put::begin;
 use mosaico_engine::ingest::put::PendingBatch;
 use mosaico_engine::state::active_topic::ActiveTopic;
@@ -24,18 +25,28 @@ use mosaico_storage::wal::frame::{Frame, SegmentRows, encode};
 use mosaico_types::{ErrorCode, TopicLocator};
 use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::status::{self, ERROR_HEADER};
+use tokio::select;
 use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 
 use super::call::{Items, check_body};
 use super::expansion::{self, Counted};
-use crate::request_layer::status_of;
+use crate::access::identity::{Caller, refused};
+use crate::access::table::Missing;
+use crate::access::table::name::DO_PUT;
+use crate::request_layer::{Call, status_of};
 
 /// The acknowledgements of a put. They are coalesced: a client that does not read them blocks nothing.
-pub(crate) fn stream(core: &Arc<Engine>, input: Streaming<FlightData>, counted: Counted) -> Items<PutResult> {
+pub(crate) fn stream(
+    core: &Arc<Engine>,
+    caller: Arc<Caller>,
+    call: Option<Arc<Call>>,
+    input: Streaming<FlightData>,
+    counted: Counted,
+) -> Items<PutResult> {
     let (acks, mut durable) = watch::channel(PutAck::default());
-    let mut job = tokio::spawn(store(Arc::clone(core), input, counted, acks).in_current_span());
+    let mut job = tokio::spawn(store(Arc::clone(core), caller, call, input, counted, acks).in_current_span());
     let answers = try_stream! {
         while durable.changed().await.is_ok() {
             let ack = *durable.borrow_and_update();
@@ -55,16 +66,22 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 async fn store(
     core: Arc<Engine>,
+    caller: Arc<Caller>,
+    call: Option<Arc<Call>>,
     mut input: Streaming<FlightData>,
     counted: Counted,
     acks: watch::Sender<PutAck>,
 ) -> Result<()> {
     let limit = core.config.max_message_bytes;
-    let first = input.message().await.map_err(|status| refused(&status, limit))?.ok_or_else(|| {
+    let first = input.message().await.map_err(|status| unreadable(&status, limit))?.ok_or_else(|| {
         bad_message("the put stream is empty; begin with a command descriptor and a schema")
     })?;
     let command = command(&first)?;
     let locator = TopicLocator::parse(&command.resource_locator)?;
+    if let Some(call) = call {
+        call.trail.concerns(&command.resource_locator);
+    }
+    caller.check_topic(DO_PUT, &locator, Missing::Sequence)?;
     // After a message that it cannot decode, tonic's stream yields errors forever without waiting; this
     // wrapper ends the stream.
     let input = input.scan(false, |failed, message| {
@@ -73,6 +90,7 @@ async fn store(
         std::future::ready(message)
     });
     let counting = counted.clone();
+    let input = while_allowed(caller, input);
     let messages =
         stream::iter([Ok(first)]).chain(input).then(move |message| counting.clone().expand(message, limit));
     let messages = messages.map(|message| match message {
@@ -119,6 +137,29 @@ async fn store(
         tokio::spawn(tokio::time::timeout(DRAIN, drain));
     }
     outcome
+}
+
+/// The messages until the caller's key is revoked or expires, then an error.
+fn while_allowed(
+    caller: Arc<Caller>,
+    input: impl Stream<Item = Result<FlightData, Status>> + Send,
+) -> impl Stream<Item = Result<FlightData, Status>> + Send {
+    async_stream::stream! {
+        let (mut input, mut revoked) = (pin!(input), pin!(caller.revoked()));
+        loop {
+            let message = select! {
+                biased;
+                () = &mut revoked => Some(Err(status_of(refused()))),
+                message = input.next() => message,
+            };
+            let Some(message) = message else { return };
+            let failed = message.is_err();
+            yield message;
+            if failed {
+                return;
+            }
+        }
+    }
 }
 
 fn bad_message(text: &str) -> Error {
@@ -194,7 +235,8 @@ fn check(
 fn failure(locator: &TopicLocator, durable_rows: u64, limit: usize, error: FlightError) -> Error {
     match error {
         FlightError::Tonic(status) if status.metadata().contains_key(ERROR_HEADER) => limited(&status),
-        FlightError::Tonic(status) if status.code() == Code::OutOfRange => refused(&status, limit),
+        FlightError::Tonic(status) if status.code() == Code::OutOfRange => unreadable(&status, limit),
+        FlightError::Tonic(status) if status.code() == Code::PermissionDenied => refused(),
         FlightError::Tonic(status) => {
             tracing::debug!(topic = %locator, %status, "a put stream broke");
             let cause = match status.code() {
@@ -220,7 +262,7 @@ fn limited(refusal: &Status) -> Error {
     Error::Refused(status::code(refusal), refusal.message().to_owned())
 }
 
-fn refused(status: &Status, limit: usize) -> Error {
+fn unreadable(status: &Status, limit: usize) -> Error {
     match status.code() {
         _ if status.metadata().contains_key(ERROR_HEADER) => limited(status),
         Code::OutOfRange => Error::Refused(

@@ -331,7 +331,7 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
             }
         }
     }
-    found.retain(|name| !name.starts_with("catalog.db") && name != "mosaicod.lock");
+    found.retain(|name| !name.starts_with("catalog.db") && name != "mosaicod.lock" && name != "scrub.json");
     found.retain(|name| !name.starts_with("events/") && !name.starts_with("tmp/"));
     found.sort();
     found

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
+mod access;
+mod access_changes;
 mod answers;
 mod cluster;
 mod common;
@@ -15,6 +17,7 @@ mod faults;
 mod fencing;
 mod formats;
 mod fuzz;
+mod keyed;
 mod late_writes;
 mod lifecycle;
 mod limits;

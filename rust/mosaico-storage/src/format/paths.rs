@@ -3,6 +3,8 @@
 //! ```text
 //! owner.json                                               the server that owns the bucket exclusively
 //! layers.json                                              all layers
+//! api-keys.json                                            all API keys
+//! api-key-uses.json                                        the last use of each API key
 //! seq/<sequence id>/sequence.json                          creation
 //!                   final.json                             finalization, lists the topics
 //!                   ended.json                             ended without finalization
@@ -53,6 +55,16 @@ pub fn layers_file() -> Path {
 /// The record that names the owner of the bucket.
 pub fn owner_file() -> Path {
     Path::from(RecordKind::Owner.file(RecordKey::Only))
+}
+
+/// The record of all API keys.
+pub fn api_keys_file() -> Path {
+    Path::from(RecordKind::ApiKeys.file(RecordKey::Only))
+}
+
+/// The record of the last use of each API key.
+pub fn api_key_uses_file() -> Path {
+    Path::from(RecordKind::ApiKeyUses.file(RecordKey::Only))
 }
 
 /// Root of the events.

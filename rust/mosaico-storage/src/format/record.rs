@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::format::api_keys::{ApiKeyUsesRecord, ApiKeysRecord};
 use crate::format::checksum::{self, Checksum, add_checksum};
 use crate::format::damage::DamageRecord;
 use crate::format::record_kind::{CheckRule, RecordKind};
@@ -52,6 +53,8 @@ macro_rules! records {
 records! {
     Owner => OwnerRecord,
     Layers => LayersRecord,
+    ApiKeys => ApiKeysRecord,
+    ApiKeyUses => ApiKeyUsesRecord,
     Events => EventsRecord,
     Tombstone => DeletedRecord,
     Sequence => SequenceRecord,

@@ -138,6 +138,30 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: false,
     }
+    /// All API keys.
+    ApiKeys {
+        file: FileName::Fixed("api-keys.json"),
+        levels: &[Level::Store],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WithStore,
+        in_catalog: false,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
+    /// The last use of each API key.
+    ApiKeyUses {
+        file: FileName::Fixed("api-key-uses.json"),
+        levels: &[Level::Store],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WithStore,
+        in_catalog: false,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
     /// Events, starting with the one in its name.
     Events {
         file: FileName::Id("events"),

@@ -1,7 +1,8 @@
 //! Writes to a local folder that survive a power cut: the writer syncs the file and the folders on its path.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -113,14 +114,14 @@ pub fn discard(file: &Path) {
     }
 }
 
-/// Creates a folder and its ancestors, each durably.
+/// Creates a folder and its ancestors, each durably and for its owner only.
 pub fn create_folders(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
     let parent = path.parent().unwrap_or(Path::new("."));
     create_folders(parent)?;
-    match fs::create_dir(path) {
+    match DirBuilder::new().mode(0o700).create(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
         _ => sync_folder(parent),
     }

@@ -286,7 +286,14 @@ impl SequenceRecords {
                 topic.chunks.insert(chunk.id(), chunk);
             }
             // They do not belong to a sequence, and their paths are not below one.
-            (RecordKind::Owner | RecordKind::Layers | RecordKind::Events, _)
+            (
+                RecordKind::Owner
+                | RecordKind::Layers
+                | RecordKind::ApiKeys
+                | RecordKind::ApiKeyUses
+                | RecordKind::Events,
+                _,
+            )
             | (
                 RecordKind::Commit
                 | RecordKind::Topic

@@ -130,7 +130,8 @@ impl Store {
         Ok(Self::on(objects, options, folder, kind))
     }
 
-    /// Opens a store that other processes may use, to read data that does not change any more.
+    /// Opens a store that other processes may use, to read data that does not change any more, or to replace
+    /// a record that only commands write.
     pub fn open_to_read(options: &StoreOptions) -> Result<Self> {
         let failed = |e| Error::internal("opening the store", e);
         let (objects, folder): (Arc<dyn ObjectStore>, _) = match &options.location {

@@ -24,6 +24,15 @@ impl Store {
         }
     }
 
+    /// The version of an object; `None` if it does not exist.
+    pub async fn version(&self, path: &Path) -> Result<Option<UpdateVersion>> {
+        match self.objects.head(path).await {
+            Ok(meta) => Ok(Some(UpdateVersion { e_tag: meta.e_tag, version: meta.version })),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(Error::internal(format!("looking for {path}"), e)),
+        }
+    }
+
     /// Reads a JSON record and its version, for [`Self::replace_json`]; `None` if it does not exist.
     pub async fn get_json_versioned<T: Record>(&self, path: &Path) -> Result<Option<(T, UpdateVersion)>> {
         let Some((bytes, version)) = self.get_versioned(path).await? else { return Ok(None) };

@@ -1,5 +1,6 @@
 //! One file per command. Reports go to standard output, progress and problems to standard error.
 
+mod api_key;
 mod check;
 mod compact;
 mod gc;
@@ -30,5 +31,6 @@ pub(crate) async fn run(settings: &Settings) -> Result<u8, Error> {
         Command::Stats(args) => stats::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::TlsInit(args) => tls_init::run(args),
+        Command::ApiKey(command) => api_key::run(command).await,
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mosaico_server::{Error, Monitor, Server};
+use mosaico_server::{AnonymousLevel, Error, Monitor, Server, default_anonymous};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,7 +31,10 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     let bound = address(reserved.local_addr())?;
     config.shared = args.advertised(bound, tls.is_some())?;
     let mut places = format!("{grpc}://{bound}");
-    let monitor = Monitor::default();
+    if let Some(warning) = insecurity(bound, config.anonymous, tls.is_some()).filter(|_| !args.insecure) {
+        tracing::warn!("{warning}");
+    }
+    let monitor = Monitor::new(config.monitoring);
     if let Some(place) = args.http() {
         let listener = listen(place, "--http-host or --http-port").await?;
         places.push_str(&format!(", {http}://{}", address(listener.local_addr())?));
@@ -67,6 +70,24 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     served
 }
 
+/// The warning about a daemon that other machines reach without encryption or without keys.
+fn insecurity(bound: SocketAddr, anonymous: Option<AnonymousLevel>, has_tls: bool) -> Option<String> {
+    if default_anonymous(Some(bound)) == AnonymousLevel::All {
+        return None;
+    }
+    let level = anonymous.filter(|level| *level != AnonymousLevel::None);
+    let open =
+        level.map(|level| format!("everybody who reaches the port has the rights of --anonymous {level}"));
+    let plain = (!has_tls).then(|| "API keys and data cross the network unencrypted".to_owned());
+    let dangers: Vec<String> = open.into_iter().chain(plain).collect();
+    (!dangers.is_empty()).then(|| {
+        let dangers = dangers.join(", and ");
+        format!(
+            "other machines reach {bound}: {dangers}; see docs/security.md, or silence this with --insecure"
+        )
+    })
+}
+
 async fn listen(place: (&str, u16), options: &str) -> Result<TcpListener, Error> {
     TcpListener::bind(place).await.map_err(|e| taken(place, options, &e))
 }
@@ -99,4 +120,23 @@ fn address(bound: io::Result<SocketAddr>) -> Result<SocketAddr, Error> {
 
 fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Error> {
     signal(kind).map_err(|e| Error::Startup(format!("cannot listen for signals: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_other_machines_reach_is_named() {
+        let warning = |bound: &str, level| insecurity(bound.parse().unwrap(), level, false);
+        assert_eq!(warning("127.0.0.1:1", None), None);
+        assert_eq!(warning("[::1]:1", Some(AnonymousLevel::All)), None);
+        assert!(warning("0.0.0.0:1", None).unwrap().contains("unencrypted"));
+        let open = warning("10.0.0.1:1", Some(AnonymousLevel::Read)).unwrap();
+        assert!(open.contains("--anonymous read") && open.contains("--insecure"), "{open}");
+        let secured = |level| insecurity("10.0.0.1:1".parse().unwrap(), level, true);
+        assert_eq!(secured(None), None);
+        let open = secured(Some(AnonymousLevel::Read)).unwrap();
+        assert!(open.contains("--anonymous read") && !open.contains("unencrypted"), "{open}");
+    }
 }

@@ -1,0 +1,367 @@
+//! The API keys of a store. Commands change them beside running daemons: they write `api-keys.json` and
+//! nothing else, daemons only read it. In a bucket, a conditional put excludes other commands; in a folder, a
+//! lock file does.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::time::Duration;
+
+use mosaico_engine::access::secret::{Signer, hash, new_signing_secret, new_token};
+use mosaico_engine::state::config::Config;
+use mosaico_storage::error::{Error, Result};
+use mosaico_storage::format::api_keys::{ApiKeyRecord, ApiKeyUsesRecord, ApiKeysRecord};
+use mosaico_storage::format::paths::{api_key_uses_file, api_keys_file};
+use mosaico_storage::objects::Store;
+use mosaico_storage::objects::durable::create_folders;
+use mosaico_storage::objects::location::StoreLocation;
+use mosaico_types::access::{Fingerprint, Scope, Token};
+use mosaico_types::{ErrorCode, now_ns};
+use tokio::time::sleep;
+
+/// The lock of commands that change the keys of a folder.
+const LOCK: &str = "api-keys.lock";
+/// The folder of files that are being written.
+const STAGING: &str = "tmp";
+
+/// Attempts to replace the record while others replace it too.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(20);
+
+const MAX_KEYS: usize = 10_000;
+const MAX_DESCRIPTION_BYTES: usize = 1024;
+const MAX_SCOPES: usize = 100;
+
+/// A description of a new key.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    pub description: String,
+    pub scopes: Vec<Scope>,
+    pub expires_ns: Option<i64>,
+}
+
+/// Whether calls with a key are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    Valid,
+    Expired,
+    Revoked,
+}
+
+/// What everybody may know of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyInfo {
+    pub fingerprint: Fingerprint,
+    pub state: KeyState,
+    pub description: String,
+    pub scopes: Vec<Scope>,
+    pub created_ns: i64,
+    pub expires_ns: Option<i64>,
+    pub revoked_ns: Option<i64>,
+    /// To the minute; `None`: never used.
+    pub last_used_ns: Option<i64>,
+}
+
+impl KeyInfo {
+    fn of(key: &ApiKeyRecord, uses: &ApiKeyUsesRecord) -> Self {
+        let state = match key.revoked_ns {
+            Some(_) => KeyState::Revoked,
+            None if key.is_valid(now_ns()) => KeyState::Valid,
+            None => KeyState::Expired,
+        };
+        Self {
+            fingerprint: key.fingerprint,
+            state,
+            description: key.description.clone(),
+            scopes: key.scopes.clone(),
+            created_ns: key.created_ns,
+            expires_ns: key.expires_ns,
+            revoked_ns: key.revoked_ns,
+            last_used_ns: uses.last_used_ns.get(&key.fingerprint).copied(),
+        }
+    }
+}
+
+/// The API keys of a store.
+#[derive(Debug)]
+pub struct ApiKeys {
+    store: Store,
+    location: StoreLocation,
+}
+
+impl ApiKeys {
+    /// Opens the keys of an existing store, also while daemons serve it.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if there is no store.
+    pub fn open(config: &Config) -> Result<Self> {
+        match &config.store {
+            StoreLocation::Local(folder) if !folder.is_dir() => Err(Error::Startup(format!(
+                "there is no store in {}; name the folder that `mosaicod run` serves",
+                folder.display()
+            ))),
+            location => {
+                let store = Store::open_to_read(&config.read_options())?;
+                Ok(Self { store, location: location.clone() })
+            }
+        }
+    }
+
+    /// As [`Self::open`]; creates a missing folder, so that a store has keys before its first daemon starts.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if the folder cannot be created.
+    pub fn create_store(config: &Config) -> Result<Self> {
+        if let StoreLocation::Local(folder) = &config.store {
+            create_folders(folder).map_err(|e| unusable(folder, &e))?;
+        }
+        Self::open(config)
+    }
+
+    /// Adds a key. Its token exists only in the returned value.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::Refused`] for a description, scopes or a time that no key can have;
+    /// [`Error::Internal`] or [`Error::StoreUnavailable`] if the store cannot be written.
+    pub async fn create(&self, new: NewKey) -> Result<(Token, KeyInfo)> {
+        check(&new)?;
+        let mut token = new_token()?;
+        let NewKey { description, scopes, expires_ns } = new;
+        let mut key = ApiKeyRecord {
+            fingerprint: token.fingerprint(),
+            secret_sha256: hash(&token),
+            description,
+            scopes,
+            created_ns: now_ns(),
+            expires_ns,
+            revoked_ns: None,
+        };
+        self.change(|record| {
+            // An attempt that seemed to fail may have added it.
+            if record.keys.contains(&key) {
+                return Ok(());
+            }
+            if record.keys.len() >= MAX_KEYS {
+                let text =
+                    format!("the store has {MAX_KEYS} API keys; purge those that are not valid any more");
+                return Err(Error::Refused(ErrorCode::TooMany, text));
+            }
+            while record.keys.iter().any(|other| other.fingerprint == key.fingerprint) {
+                token = new_token()?;
+                (key.fingerprint, key.secret_sha256) = (token.fingerprint(), hash(&token));
+            }
+            record.keys.push(key.clone());
+            Ok(())
+        })
+        .await?;
+        let info = KeyInfo::of(&key, &ApiKeyUsesRecord::default());
+        Ok((token, info))
+    }
+
+    /// All keys, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] or [`Error::StoreUnavailable`] if the store cannot be read.
+    pub async fn list(&self) -> Result<Vec<KeyInfo>> {
+        let record = self.store.get_json::<ApiKeysRecord>(&api_keys_file()).await?;
+        let uses = self.store.get_json::<ApiKeyUsesRecord>(&api_key_uses_file()).await?.unwrap_or_default();
+        let keys = record.map(|record| record.keys).unwrap_or_default();
+        Ok(keys.iter().map(|key| KeyInfo::of(key, &uses)).collect())
+    }
+
+    /// One key.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if there is no such key; else as of [`Self::list`].
+    pub async fn status(&self, fingerprint: Fingerprint) -> Result<KeyInfo> {
+        let keys = self.list().await?;
+        keys.into_iter().find(|key| key.fingerprint == fingerprint).ok_or_else(|| unknown(fingerprint))
+    }
+
+    /// Revokes a key for ever. A second time changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if there is no such key; else as of [`Self::create`].
+    pub async fn revoke(&self, fingerprint: Fingerprint) -> Result<KeyInfo> {
+        self.change(|record| {
+            let key = record.keys.iter_mut().find(|key| key.fingerprint == fingerprint);
+            key.ok_or_else(|| unknown(fingerprint))?.revoked_ns.get_or_insert_with(now_ns);
+            Ok(())
+        })
+        .await?;
+        self.status(fingerprint).await
+    }
+
+    /// Removes expired and revoked keys; with `all`, every key. Returns the removed ones.
+    ///
+    /// # Errors
+    /// As of [`Self::create`].
+    pub async fn purge(&self, all: bool) -> Result<Vec<Fingerprint>> {
+        self.change(|record| {
+            let now = now_ns();
+            let (left, removed): (Vec<_>, Vec<_>) =
+                record.keys.drain(..).partition(|key| !all && key.is_valid(now));
+            record.keys = left;
+            Ok(removed.iter().map(|key| key.fingerprint).collect())
+        })
+        .await
+    }
+
+    /// Replaces the record. `change` may run several times.
+    async fn change<T>(&self, mut change: impl FnMut(&mut ApiKeysRecord) -> Result<T>) -> Result<T> {
+        let _alone = self.lock().await?;
+        let path = api_keys_file();
+        let mut attempts = 0;
+        loop {
+            let (mut record, version) = match self.store.get_json_versioned::<ApiKeysRecord>(&path).await? {
+                Some((record, version)) => (record, Some(version)),
+                None => (ApiKeysRecord { signing_secret: new_signing_secret()?, keys: Vec::new() }, None),
+            };
+            let changed = change(&mut record)?;
+            attempts += 1;
+            match self.store.replace_json(&path, &record, version.as_ref()).await {
+                // Another command was faster; a daemon that starts empties the folder of staging files.
+                Err(Error::StoreUnavailable(_) | Error::Internal(_)) if attempts < ATTEMPTS => {
+                    sleep(PAUSE * attempts).await;
+                }
+                replaced => return replaced.map(|_| changed),
+            }
+        }
+    }
+
+    /// Excludes other commands from a folder.
+    async fn lock(&self) -> Result<Option<File>> {
+        let StoreLocation::Local(folder) = &self.location else { return Ok(None) };
+        let folder = folder.clone();
+        let lock = move || {
+            create_folders(&folder.join(STAGING)).map_err(|e| unusable(&folder, &e))?;
+            let mut options = OpenOptions::new();
+            options.create(true).truncate(false).write(true);
+            let file = options.open(folder.join(LOCK)).map_err(|e| unusable(&folder, &e))?;
+            file.lock().map_err(|e| unusable(&folder, &e))?;
+            Ok(Some(file))
+        };
+        let locked = tokio::task::spawn_blocking(lock).await;
+        locked.map_err(|e| Error::internal("locking the API keys", e))?
+    }
+}
+
+/// The signer of a store; `None`: it never had an API key.
+pub(crate) async fn signer(config: &Config) -> Result<Option<Signer>> {
+    let store = Store::open_to_read(&config.read_options())?;
+    let record = store.get_json::<ApiKeysRecord>(&api_keys_file()).await?;
+    Ok(record.and_then(|record| Signer::new(&record.signing_secret)))
+}
+
+fn check(new: &NewKey) -> Result<()> {
+    let too_large = |text: String| Err(Error::Refused(ErrorCode::TooLarge, text));
+    if new.description.len() > MAX_DESCRIPTION_BYTES {
+        let bytes = new.description.len();
+        return too_large(format!(
+            "the description has {bytes} bytes; at most {MAX_DESCRIPTION_BYTES} are allowed"
+        ));
+    }
+    if new.scopes.len() > MAX_SCOPES {
+        return too_large(format!("{} scopes; at most {MAX_SCOPES} are allowed", new.scopes.len()));
+    }
+    if new.scopes.iter().all(|scope| scope.rights.is_empty()) {
+        return Err(Error::Invalid("a key needs a right; add --permissions or --scope".into()));
+    }
+    if new.description.chars().any(char::is_control) {
+        return Err(Error::Invalid("the description has control characters; use printable text".into()));
+    }
+    match new.expires_ns {
+        Some(expires) if expires <= now_ns() => {
+            Err(Error::Invalid("the key would expire at once; choose a time in the future".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown(fingerprint: Fingerprint) -> Error {
+    let text = format!("there is no API key {fingerprint}; `mosaicod api-key list` shows all");
+    Error::Refused(ErrorCode::NotFound, text)
+}
+
+fn unusable(folder: &Path, error: &std::io::Error) -> Error {
+    Error::Startup(format!("cannot use the store folder {}: {error}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mosaico_engine::access::keys::KeyRing;
+    use mosaico_types::access::Right;
+
+    fn new_key(scope: &str) -> NewKey {
+        let scopes = vec![Scope::parse(scope, None).unwrap()];
+        NewKey { description: "robot".into(), scopes, expires_ns: None }
+    }
+
+    fn keys(folder: &Path) -> ApiKeys {
+        ApiKeys::create_store(&Config::new(StoreLocation::Local(folder.to_owned()))).unwrap()
+    }
+
+    async fn ring(keys: &ApiKeys) -> KeyRing {
+        KeyRing::new(keys.store.get_json(&api_keys_file()).await.unwrap().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_key_lives_until_it_is_revoked_and_purged() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let keys = keys(&folder.path().join("new"));
+        let (token, info) = keys.create(new_key("a-*:read")).await.unwrap();
+        let (other, _) = keys.create(new_key("*:read,write")).await.unwrap();
+        assert_eq!((info.state, info.last_used_ns), (KeyState::Valid, None));
+        let found = ring(&keys).await.find(&token, now_ns()).unwrap().grant();
+        assert!(found.allows(Right::Read, "a-1") && !found.allows(Right::Write, "a-1"));
+        assert_eq!(keys.purge(false).await.unwrap(), []);
+        for _ in 0..2 {
+            assert_eq!(keys.revoke(token.fingerprint()).await.unwrap().state, KeyState::Revoked);
+        }
+        assert!(ring(&keys).await.find(&token, now_ns()).is_none());
+        assert_eq!(keys.purge(false).await.unwrap(), [token.fingerprint()]);
+        let unknown = keys.status(token.fingerprint()).await.unwrap_err();
+        assert!(unknown.to_string().contains(&token.fingerprint().to_string()), "{unknown}");
+        assert!(ring(&keys).await.find(&other, now_ns()).is_some());
+        assert_eq!(keys.purge(true).await.unwrap(), [other.fingerprint()]);
+    }
+
+    #[tokio::test]
+    async fn only_the_hash_of_a_key_is_stored() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let keys = keys(folder.path());
+        let (token, _) = keys.create(new_key("*:read")).await.unwrap();
+        let bytes = std::fs::read_to_string(folder.path().join("api-keys.json")).unwrap();
+        let secret = std::str::from_utf8(token.secret()).unwrap();
+        assert!(bytes.contains(&token.fingerprint().to_string()) && !bytes.contains(secret), "{bytes}");
+    }
+
+    #[tokio::test]
+    async fn expiry() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let keys = keys(folder.path());
+        let late = NewKey { expires_ns: Some(now_ns() - 1), ..new_key("*:read") };
+        assert!(keys.create(late).await.is_err());
+        let expires = now_ns() + 60_000_000_000;
+        let (token, info) =
+            keys.create(NewKey { expires_ns: Some(expires), ..new_key("*:read") }).await.unwrap();
+        assert_eq!(info.expires_ns, Some(expires));
+        let ring = ring(&keys).await;
+        assert!(ring.find(&token, expires - 1).is_some() && ring.find(&token, expires).is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn concurrent_commands_lose_no_key() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let made: Vec<_> = (0..8)
+            .map(|_| {
+                let keys = keys(folder.path());
+                tokio::spawn(async move { keys.create(new_key("*:read")).await.unwrap().0 })
+            })
+            .collect();
+        for token in futures::future::join_all(made).await {
+            let fingerprint = token.unwrap().fingerprint();
+            assert_eq!(keys(folder.path()).status(fingerprint).await.unwrap().state, KeyState::Valid);
+        }
+    }
+}

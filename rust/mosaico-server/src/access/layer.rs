@@ -1,0 +1,89 @@
+//! The border of all RPCs: finds out who calls, and looks up the call in the table.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use mosaico_storage::error::Result;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::transport::server::TcpConnectInfo;
+use tower::{Layer, Service};
+
+use super::Access;
+use super::identity::Caller;
+use super::table::rpc;
+use crate::request_layer::{Call, status_of};
+
+/// Wraps services in [`Guarded`].
+#[derive(Debug, Clone)]
+pub(crate) struct AccessLayer(pub Arc<Access>);
+
+impl<S> Layer<S> for AccessLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, access: Arc::clone(&self.0) }
+    }
+}
+
+/// Services whose requests have a [`Caller`] as an extension.
+#[derive(Debug, Clone)]
+pub(crate) struct Guarded<S> {
+    inner: S,
+    access: Arc<Access>,
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone is not ready, the service that was polled is.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        let access = Arc::clone(&self.access);
+        async move {
+            let extensions = request.extensions();
+            let from = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+            let call = extensions.get::<Arc<Call>>().cloned();
+            let (headers, path) = (request.headers(), request.uri().path());
+            match admit(&access, headers, path, call, from).await {
+                Ok(caller) => {
+                    request.extensions_mut().insert(Arc::new(caller));
+                    inner.call(request).await
+                }
+                Err(error) => Ok(status_of(error).into_http()),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn admit(
+    access: &Arc<Access>,
+    headers: &HeaderMap,
+    path: &str,
+    call: Option<Arc<Call>>,
+    from: Option<SocketAddr>,
+) -> Result<Caller> {
+    let caller = access.caller(headers, path).await;
+    if let Some(call) = call {
+        call.trail.is_of(caller.as_ref().ok(), from);
+    }
+    let caller = caller?;
+    caller.check_rule(rpc(path))?;
+    Ok(caller)
+}

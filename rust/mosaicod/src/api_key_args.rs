@@ -1,0 +1,192 @@
+//! The arguments of `mosaicod api-key`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use mosaico_server::Error;
+use mosaico_types::access::{Fingerprint, Pattern, Rights, Scope};
+use mosaico_types::{now_ns, parse_rfc3339};
+
+use crate::output_args::OutputArgs;
+use crate::store::StoreArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiKeyCommand {
+    /// Create a key, and print it once: the store keeps only a hash.
+    Create(CreateArgs),
+    /// List all keys, oldest first.
+    List(ListArgs),
+    /// Show one key.
+    Status(OneArgs),
+    /// Revoke a key for ever.
+    Revoke(OneArgs),
+    /// Remove keys that are expired or revoked.
+    Purge(PurgeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Rights on all sequences, such as `read|write`; of read, write, delete, admin. With --scope: the rights
+    /// of the scopes that have none of their own.
+    #[arg(long, value_name = "RIGHTS")]
+    permissions: Option<Rights>,
+    /// Rights on the sequences that a pattern covers, such as `fleet-a-*:read,write`; may be given several
+    /// times.
+    #[arg(long = "scope", value_name = "PATTERN[:RIGHTS]")]
+    scopes: Vec<String>,
+    /// Text for people.
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    pub(crate) description: String,
+    /// Time until the key expires, such as `30d`, `12h` or `P30DT12H`.
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "expires_at")]
+    expires_in: Option<Duration>,
+    /// Moment at which the key expires, such as `2027-01-31T12:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    expires_at: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// Fingerprint of the key: its last 8 characters.
+    #[arg(value_name = "FINGERPRINT")]
+    pub(crate) fingerprint: Fingerprint,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgeArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Remove all keys, also valid ones.
+    #[arg(short = 'A', long)]
+    pub(crate) all: bool,
+}
+
+impl CreateArgs {
+    /// The scopes of the key.
+    pub(crate) fn scopes(&self) -> Result<Vec<Scope>, Error> {
+        let refused = |what: String| Error::Startup(what);
+        match (self.permissions, &self.scopes[..]) {
+            (None, []) => Err(refused(
+                "a key needs a right; add --permissions \"read|write\", or --scope 'PATTERN:read,write'".into(),
+            )),
+            (Some(rights), []) => Ok(vec![Scope { pattern: Pattern::any(), rights }]),
+            (Some(_), scopes) if scopes.iter().all(|scope| scope.contains(':')) => Err(refused(
+                "--permissions has no effect: each --scope has rights of its own; leave it out, or add --scope \
+                 '*' to give these rights on all sequences"
+                    .into(),
+            )),
+            (otherwise, scopes) => scopes
+                .iter()
+                .map(|text| Scope::parse(text, otherwise).map_err(|e| refused(format!("--scope {text}: {e}"))))
+                .collect(),
+        }
+    }
+
+    /// The moment at which the key expires.
+    pub(crate) fn expires_ns(&self) -> Option<i64> {
+        let after = |duration: Duration| {
+            now_ns().saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+        };
+        self.expires_at.or_else(|| self.expires_in.map(after))
+    }
+}
+
+fn moment(text: &str) -> Result<i64, String> {
+    parse_rfc3339(text).ok_or_else(|| format!("`{text}` is no time; write it as 2027-01-31T12:00:00Z"))
+}
+
+/// Seconds of the units of a duration; months and years differ in length, so they are refused.
+const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+
+/// Reads `30d`, `12h30m` or ISO 8601 `P30DT12H30M`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("`{text}` is no duration; write it as 30d, 12h or P30DT12H");
+    let iso = text.strip_prefix(['P', 'p']);
+    let (mut seconds, mut digits, mut is_time) = (0_u64, String::new(), iso.is_none());
+    for c in iso.unwrap_or(text).chars().map(|c| c.to_ascii_lowercase()) {
+        match c {
+            '0'..='9' => digits.push(c),
+            't' if !is_time && digits.is_empty() => is_time = true,
+            // In ISO 8601, an M before the T would be months.
+            'm' if !is_time => return Err(refused()),
+            _ => {
+                let (_, unit) = UNITS.into_iter().find(|(name, _)| *name == c).ok_or_else(refused)?;
+                let number: u64 = digits.parse().map_err(|_| refused())?;
+                digits.clear();
+                seconds =
+                    number.checked_mul(unit).and_then(|s| seconds.checked_add(s)).ok_or_else(refused)?;
+            }
+        }
+    }
+    if seconds == 0 || !digits.is_empty() {
+        return Err(refused());
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("30d", 30 * 86_400),
+            ("12h30m", 45_000),
+            ("90s", 90),
+            ("P30D", 30 * 86_400),
+            ("PT15M", 900),
+            ("P1W", 604_800),
+            ("p1dt1h1m1s", 90_061),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "P", "0s", "30", "P1M", "P1Y", "-1d", "1.5h", "d", "99999999999999999999w", "PT"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    fn scopes(permissions: Option<&str>, scopes: &[&str]) -> Result<String, String> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            create: CreateArgs,
+        }
+        let permissions = permissions.map(|text| format!("--permissions={text}"));
+        let scopes = scopes.iter().map(|text| format!("--scope={text}"));
+        let line = std::iter::once("x".to_owned()).chain(permissions).chain(scopes);
+        let line = <Line as clap::Parser>::try_parse_from(line).map_err(|e| e.to_string())?;
+        let scopes = line.create.scopes().map_err(|e| e.to_string())?;
+        Ok(scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn rights_and_scopes() {
+        assert_eq!(scopes(Some("read|write"), &[]).unwrap(), "*:read|write");
+        assert_eq!(scopes(None, &["a-*:read,write", "b:read"]).unwrap(), "a-*:read|write b:read");
+        assert_eq!(scopes(Some("read"), &["a-*", "b:delete"]).unwrap(), "a-*:read b:delete");
+        assert!(scopes(None, &[]).unwrap_err().contains("--permissions"));
+        assert!(scopes(None, &["a-*"]).unwrap_err().contains("a-*:read,write"));
+        assert!(scopes(Some("read"), &["a:read"]).unwrap_err().contains("no effect"));
+        assert!(scopes(Some("manage"), &[]).unwrap_err().contains("manage"));
+        assert!(scopes(None, &["a.b:read"]).unwrap_err().contains("a.b"));
+    }
+}
