@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use crate::common::*;
 use crate::database;
+use crate::keyed::{Session, key};
 use crate::replicated_wal::*;
 use mosaico_server::faults::{Effect, Faults, Operation, When};
-use mosaico_server::{Config, WalPlacement};
+use mosaico_server::{AnonymousLevel, Config, Server, WalPlacement};
 use mosaico_types::ErrorCode;
 use mosaico_wire::command::PutAck;
 use mosaico_wire::status::ERROR_HEADER;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::Status;
 
 /// The server with the state folder `name`. It has no address: other servers do not forward reads to it.
@@ -289,5 +292,50 @@ fn a_sequence_without_writer_and_server_keeps_its_rows() {
         })
         .await;
         assert_eq!(get(client, "run/t").await, expected(8));
+    });
+}
+
+#[test]
+fn daemons_that_want_keys_forward_reads_to_each_other() {
+    let Some((folder, stalled)) = started() else { return };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        // Everybody may record over this machine's own address; over the other one, callers need a key.
+        let own = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let client = format!("http://{}", own.local_addr().unwrap());
+        let mut config = member(folder.path(), &stalled, "a");
+        config.wal = WalPlacement::Disk;
+        config.shared = Some(format!("127.0.0.1:{}", other.local_addr().unwrap().port()));
+        let first = Server::open(config).await.unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(async move {
+            let until = |mut stopped: watch::Receiver<bool>| async move {
+                drop(stopped.wait_for(|stop| *stop).await);
+            };
+            let (own, other) = tokio::join!(
+                first.serve_tcp(own, until(stopped.clone())),
+                first.serve_tcp(other, until(stopped)),
+            );
+            own.and(other).unwrap();
+            first.shutdown().await;
+        });
+        let client = connect(&client).await;
+        let token = key(&folder.path().join("bucket"), &["run*:read"]).await;
+        let config = member(folder.path(), &bucket(folder.path()), "b");
+        let second = TestServer::start(Config { anonymous: Some(AnonymousLevel::None), ..config }).await;
+        let session = Session::new(&second, &token);
+        let (sequence, topic) = (create_sequence(&client, "run").await, "run/t");
+        let topic_key = create_topic(&client, topic, &sequence).await;
+        let mut put = Put::open(&client, topic, &topic_key, rows(&[1], 1).schema()).await;
+        put.send(rows(&[1, 2, 3], 1)).await;
+        put.durable(3).await;
+        // The rows are on the disk of the first daemon alone.
+        let ticket = session.ticket(topic).await.unwrap();
+        assert_eq!(session.read(ticket).await.unwrap(), 2, "a schema, and the rows of the other daemon");
+        drop((put, client));
+        stalled.lift();
+        second.stop().await;
+        stop.send(true).unwrap();
+        serving.await.unwrap();
     });
 }
