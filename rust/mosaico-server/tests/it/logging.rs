@@ -22,7 +22,6 @@ use crate::common::*;
 
 /// The error of the store in these tests.
 const CAUSE: &str = "the store does not serve this now";
-/// The Parquet reader's error for a file without a footer.
 
 thread_local! {
     /// The log lines of this thread, while a test collects them.
