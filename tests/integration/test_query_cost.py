@@ -61,7 +61,9 @@ def statements(daemon: Daemon, call: Callable[[], object]) -> list[str]:
     call()
     lines = ESCAPES.sub("", daemon.log.read_text()[before:]).splitlines()
     found = [max(first, second, key=len) for line in lines for first, second in STATEMENT.findall(line)[-1:]]
-    return [json.loads(f'"{sql}"') for sql in found]
+    texts = [json.loads(f'"{sql}"').strip() for sql in found]
+    # A new connection of the pool sets itself up.
+    return [sql for sql in texts if not sql.startswith("PRAGMA")]
 
 
 QUESTIONS: dict[str, Callable[[MosaicoClient], object]] = {

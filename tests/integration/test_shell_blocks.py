@@ -29,6 +29,8 @@ ELSEWHERE = {
     r"python benches/run\.py .*": "measures for minutes; test_benches.py runs it",
     r"mosaicod run --s(tore s3:|tate-dir |hared ).*|export MOSAICO_STORE_.*": "needs a bucket",
     r"mosaicod import (?!logs ).*": "needs another store, see test_import.py",
+    r"mosaicod tls-init .*|mosaicod run .*--tls-cert .*": "writes files; see test_tls.py",
+    r".*robots\.example\.org.*|mosaico .*\blab\b.*": "needs another machine; see test_tls.py",
     r"pip install .*": "installs packages",
     r"py-spy .*|perf .*": "needs a profiler and its rights",
 }

@@ -318,13 +318,24 @@ def test_a_key_is_not_sent_in_plain_text(monkeypatch: pytest.MonkeyPatch, daemon
         MosaicoClient.connect("192.0.2.1", 6726, timeout=1, api_key=KEY)
     assert KEY not in str(raised.value)
     # This machine is no network.
-    with daemon.connect(api_key=KEY) as client:
-        assert KEY not in repr(client)
+    key = created_key(daemon)
+    with daemon.connect(api_key=key) as client:
+        assert key not in repr(client)
         assert client.list_sequences() == []
     monkeypatch.setenv("MOSAICO_ALLOW_PLAIN_TEXT_KEY", "1")
     with pytest.raises(MosaicoError) as tried:
         MosaicoClient.connect("192.0.2.1", 6726, timeout=1, api_key=KEY)
     assert not isinstance(tried.value, FailedPreconditionError)
+
+
+def created_key(daemon: Daemon) -> str:
+    """An API key that the daemon knows."""
+    created = run_mosaicod(
+        "api-key", "create", "--permissions", "read", "--local-store", daemon.store, "--json"
+    )
+    assert created.returncode == 0, created.stderr
+    token: str = json.loads(created.stdout)["token"]
+    return token
 
 
 @pytest.mark.parametrize("key", ["secret1", "msco_secret1", "msco_secret1_zzzzzzzz", f"{KEY}x", f"{KEY}\n"])
@@ -359,8 +370,9 @@ def test_contexts_are_saved_for_the_user_alone(mutual: Daemon, files: Files, tmp
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         return mosaico(*arguments, home=tmp_path, **environment)
 
+    token = created_key(mutual)
     key = tmp_path / "key"
-    key.write_text(f"{KEY}\n")
+    key.write_text(f"{token}\n")
     options = ("--tls-ca", files.ca, "--client-cert", files.client, "--client-key", files.client_key)
     place = ("--host", mutual.host, "--port", mutual.port)
     added = run("context", "add", "lab", *place, *options, "--api-key-file", key)
@@ -379,7 +391,7 @@ def test_contexts_are_saved_for_the_user_alone(mutual: Daemon, files: Files, tmp
             "api_key": True,
         }
     ]
-    assert KEY not in listed.stdout + run("context", "ls").stdout
+    assert token not in listed.stdout + run("context", "ls").stdout
 
     for chosen in (
         run("ls", "--context", "lab", "--json"),
@@ -398,7 +410,7 @@ def test_contexts_are_saved_for_the_user_alone(mutual: Daemon, files: Files, tmp
     assert run("ls", "--context", "lab", "--store", tmp_path).returncode == 2
     assert run("context", "rm", "lab").returncode == 0
     assert json.loads(run("context", "ls", "--json").stdout) == {"contexts": []}
-    saved.write_text(f"{{ {KEY}")
+    saved.write_text(f"{{ {token}")
     broken = run("context", "ls")
     assert broken.returncode == 1
-    assert KEY not in broken.stderr
+    assert token not in broken.stderr
