@@ -204,7 +204,7 @@ impl Server {
         let limits = &self.core.config.limits;
         let incoming = Connections::new(limits, self.core.metrics.connections.clone()).admit(incoming);
         let gate = Arc::clone(&self.gate);
-        self.core.while_serving(Arc::clone(&gate).watch(Arc::clone(&self.core)));
+        self.core.while_serving(Arc::clone(&gate).watch());
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -6,7 +6,7 @@ use mosaico_types::ErrorCode;
 use serde_json::Value;
 
 /// JSON text, in bytes.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// Keys of all objects together.
 const MAX_KEYS: usize = 20_000;
 /// Objects and lists inside each other.
@@ -61,7 +61,7 @@ mod tests {
         assert!(error.to_string().contains("`a` have 20001 keys, at most 20000"), "{error}");
         let error = refused(&json!({"text": "x".repeat(MAX_BYTES)}));
         assert_eq!(error.code(), ErrorCode::TooLarge);
-        assert!(error.to_string().contains("1048587 bytes, at most 1048576"), "{error}");
+        assert!(error.to_string().contains("4194315 bytes, at most 4194304"), "{error}");
         let deep = (0..MAX_DEPTH).fold(json!(1), |inner, _| json!([inner]));
         assert!(check_metadata("a", &deep).is_err());
         assert!(check_metadata("a", &deep[0]).is_ok());

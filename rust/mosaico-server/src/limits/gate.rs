@@ -39,9 +39,6 @@ const ENVELOPE: usize = 64 << 10;
 /// How often unread answers are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// While a read waits for memory, answers may be left unread for this long at most.
-const UNREAD_UNDER_PRESSURE: Duration = Duration::from_secs(30);
-
 /// What all calls of a server use together.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -96,13 +93,10 @@ impl Gate {
     }
 
     /// Ends answers that are left unread, until the server stops.
-    pub(crate) async fn watch(self: Arc<Self>, engine: Arc<Engine>) {
+    pub(crate) async fn watch(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let limit = match engine.read_memory.is_short() {
-                true => self.limits.read_timeout.min(UNREAD_UNDER_PRESSURE),
-                false => self.limits.read_timeout,
-            };
+            let limit = self.limits.read_timeout;
             let ended = self.answers.end_unread(limit);
             if ended > 0
                 && let Some(times) = self.unread.due()

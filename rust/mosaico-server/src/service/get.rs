@@ -15,6 +15,7 @@ use mosaico_engine::read::request::{ReadRequest, Skipped};
 use mosaico_engine::read::topic::read_topic;
 use mosaico_engine::state::engine::Engine;
 use mosaico_engine::state::message_size::BatchSizer;
+use mosaico_engine::state::read_memory::Untaken;
 use mosaico_select::Select;
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::ErrorCode;
@@ -81,19 +82,17 @@ pub(crate) async fn messages(
         };
         let ending = if options.follow { &core.stopping } else { &core.halting };
         let mut revoked = pin!(caller.revoked());
+        let untaken = Untaken::default();
         // Prepares a message only when the channel has capacity for it.
         while let Ok(room) = sender.reserve().await {
             let next = async {
                 // A follower waits for rows, and must not keep memory from others meanwhile.
                 size.cap(FOLLOW_BYTES);
                 let memory = match options.follow {
-                    true => Ok(None),
-                    false => core.read_memory.next_message(&size).await,
+                    true => None,
+                    false => Some(core.read_memory.next_message(&size, &untaken).await),
                 };
-                match memory {
-                    Ok(memory) => (encoded.next().await, memory),
-                    Err(error) => (Some(Err(error)), None),
-                }
+                (encoded.next().await, memory)
             };
             let (message, memory) = select! {
                 next = next => next,
