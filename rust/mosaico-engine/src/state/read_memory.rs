@@ -1,19 +1,28 @@
 //! The memory of all reads together: each message is counted from before it is decoded until its reader took it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use mosaico_storage::error::{Error, Result};
+use mosaico_types::ErrorCode;
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
 
 use super::message_size::{BatchSizer, LEAST};
 
 /// A message is in memory twice: decoded and encoded, or encoded and on its way.
 const COPIES: usize = 2;
 
+/// How long a read waits for memory.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The budget of the reads in progress.
 #[derive(Debug)]
 pub struct ReadMemory {
     permits: Arc<Semaphore>,
+    /// As much again, for reads whose reader has taken all earlier messages.
+    progress: Arc<Semaphore>,
     size: usize,
 }
 
@@ -51,30 +60,42 @@ impl ReadMemory {
     /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
         let size = bytes.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(size)), size }
+        let budget = || Arc::new(Semaphore::new(size));
+        Self { permits: budget(), progress: budget(), size }
     }
 
     /// Memory for the next message of a read. If there is none, the message becomes as small as a message may be,
     /// and is not counted; the number of calls bounds these.
     ///
-    /// Only rows that are larger have to wait, and only while the reader has not taken the earlier messages: a
-    /// reader that takes what it gets never waits for others, which may themselves wait for it to read on, as
-    /// those of a merge do.
-    pub async fn next_message(&self, size: &BatchSizer, untaken: &Untaken) -> MessageMemory {
+    /// Only rows that are larger have to wait. A read whose reader has taken all earlier messages has a budget of
+    /// its own: it does not wait for others, which may themselves wait for it, as those of a merge do.
+    pub async fn next_message(&self, size: &BatchSizer, untaken: &Untaken) -> Result<MessageMemory> {
         let row = size.row_bytes();
         size.cap(usize::MAX);
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_many_owned(self.cost(size.bytes().max(row)))
         {
-            return untaken.add(Some(permit));
+            return Ok(untaken.add(Some(permit)));
         }
         size.cap(LEAST.max(row));
         if row <= LEAST {
-            return untaken.add(None);
+            return Ok(untaken.add(None));
         }
+        let progress = async {
+            untaken.none().await;
+            Arc::clone(&self.progress).acquire_many_owned(self.cost(row)).await
+        };
         select! {
-            biased;
-            () = untaken.none() => untaken.add(None),
-            permit = Arc::clone(&self.permits).acquire_many_owned(self.cost(row)) => untaken.add(permit.ok()),
+            permit = progress => Ok(untaken.add(permit.ok())),
+            permit = Arc::clone(&self.permits).acquire_many_owned(self.cost(row)) => Ok(untaken.add(permit.ok())),
+            () = sleep(TIMEOUT) => Err(Error::Refused(
+                ErrorCode::TooMany,
+                format!(
+                    "other reads used the memory for reads ({} bytes) for {} s, and a row of this topic has {row} \
+                     bytes; read fewer topics at the same time, or try again later",
+                    self.size,
+                    TIMEOUT.as_secs()
+                ),
+            )),
         }
     }
 
@@ -95,32 +116,32 @@ mod tests {
     async fn messages_become_small_when_the_memory_is_used() {
         let (memory, untaken) = (ReadMemory::new(16 * MIB), Untaken::default());
         let size = BatchSizer::fixed(4 * MIB);
-        let first = memory.next_message(&size, &untaken).await;
-        let second = memory.next_message(&size, &untaken).await;
+        let first = memory.next_message(&size, &untaken).await.unwrap();
+        let second = memory.next_message(&size, &untaken).await.unwrap();
         assert!(first._permit.is_some() && second._permit.is_some());
-        assert!(memory.next_message(&size, &untaken).await._permit.is_none());
+        assert!(memory.next_message(&size, &untaken).await.unwrap()._permit.is_none());
         assert_eq!(size.bytes(), LEAST);
         drop(first);
-        let again = memory.next_message(&size, &untaken).await;
+        let again = memory.next_message(&size, &untaken).await.unwrap();
         assert!(again._permit.is_some() && size.bytes() == 4 * MIB);
     }
 
-    #[tokio::test]
-    async fn large_rows_wait_for_their_own_reader_alone() {
+    #[tokio::test(start_paused = true)]
+    async fn large_rows_wait_for_their_own_reader() {
         let memory = ReadMemory::new(16 * MIB);
         let size = BatchSizer::fixed(MIB);
         size.has_rows_of(8 * MIB);
         let (other, untaken) = (Untaken::default(), Untaken::default());
-        let used = memory.next_message(&size, &other).await;
+        let used = memory.next_message(&size, &other).await.unwrap();
         // Its reader waits for the first message.
-        let first = memory.next_message(&size, &untaken).await;
-        assert!(first._permit.is_none());
+        let first = memory.next_message(&size, &untaken).await.unwrap();
         assert!(memory.next_message(&size, &untaken).now_or_never().is_none(), "the reader has not taken it");
+        let third = Untaken::default();
+        let refused = memory.next_message(&size, &third).await.unwrap_err();
+        assert!(refused.to_string().contains("a row of this topic has 8388608 bytes"), "{refused}");
         drop(first);
-        let second = memory.next_message(&size, &untaken).await;
-        assert!(second._permit.is_none());
-        let third = async { memory.next_message(&size, &untaken).await };
-        let (third, ()) = tokio::join!(third, async { drop(used) });
-        assert!(third._permit.is_some(), "others have released memory");
+        drop(memory.next_message(&size, &untaken).await.unwrap());
+        drop(memory.next_message(&size, &third).await.unwrap());
+        drop(used);
     }
 }

@@ -89,10 +89,13 @@ pub(crate) async fn messages(
                 // A follower waits for rows, and must not keep memory from others meanwhile.
                 size.cap(FOLLOW_BYTES);
                 let memory = match options.follow {
-                    true => None,
-                    false => Some(core.read_memory.next_message(&size, &untaken).await),
+                    true => Ok(None),
+                    false => core.read_memory.next_message(&size, &untaken).await.map(Some),
                 };
-                (encoded.next().await, memory)
+                match memory {
+                    Ok(memory) => (encoded.next().await, memory),
+                    Err(error) => (Some(Err(error)), None),
+                }
             };
             let (message, memory) = select! {
                 next = next => next,
