@@ -55,6 +55,8 @@ pub(crate) struct Connection {
     heard: AtomicU64,
     /// Calls in progress.
     pub(crate) calls: AtomicUsize,
+    /// Its client has sent the first frames.
+    greeted: AtomicBool,
     ended: AtomicBool,
     waker: AtomicWaker,
 }
@@ -134,7 +136,11 @@ impl Connections {
                 && !connection.ended.load(Ordering::Relaxed)
                 && (address.is_none() || connection.address == address)
         });
-        let oldest = idle.min_by_key(|connection| connection.heard.load(Ordering::Relaxed));
+        // Silent ones first: a client that is between two calls keeps its connection as long as possible.
+        let key = |connection: &&Arc<Connection>| {
+            (connection.greeted.load(Ordering::Relaxed), connection.heard.load(Ordering::Relaxed))
+        };
+        let oldest = idle.min_by_key(key);
         oldest.map(|connection| connection.end()).is_some()
     }
 
@@ -167,6 +173,7 @@ impl Connections {
             address,
             heard: AtomicU64::new(self.now()),
             calls: AtomicUsize::new(0),
+            greeted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
@@ -211,6 +218,7 @@ impl<IO> Counted<IO> {
         self.greeted = self.greeted.saturating_add(bytes);
         if self.greeted >= GREETING {
             self.deadline = None;
+            self.connection.greeted.store(true, Ordering::Relaxed);
         }
     }
 }
