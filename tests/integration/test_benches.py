@@ -34,16 +34,16 @@ ROWS = {
 }
 
 
-PATIENCE_S = 400
+TIMEOUT_S = 400
 
-pytestmark = pytest.mark.timeout(PATIENCE_S + 20)
+pytestmark = pytest.mark.timeout(TIMEOUT_S + 20)
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("benches")
     command = [sys.executable, RUN, "--quick", "--json", "--folder", folder]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stderr
     assert not list(folder.iterdir()), "the benchmarks clean up after themselves"
     parsed: dict[str, Any] = json.loads(done.stdout)

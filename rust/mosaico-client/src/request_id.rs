@@ -57,10 +57,11 @@ impl Service<Request<Body>> for Named {
         async move {
             match answer.await {
                 Ok(answer) => {
-                    let told = answer.headers().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
-                    let told = told.map(str::to_owned);
-                    names.fetch_or(told.is_some(), Ordering::Relaxed);
-                    Ok(answer.map(|inner| Body::new(Answer { inner, id: told.or(id) })))
+                    let named_by_server =
+                        answer.headers().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+                    let named_by_server = named_by_server.map(str::to_owned);
+                    names.fetch_or(named_by_server.is_some(), Ordering::Relaxed);
+                    Ok(answer.map(|inner| Body::new(Answer { inner, id: named_by_server.or(id) })))
                 }
                 Err(error) => Err(named(Status::from_error(error.into()), id.as_deref())),
             }

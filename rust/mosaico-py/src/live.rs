@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const SHORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a new topic may take to send its schema; one without a schema is polled again later.
-const SCHEMA_PATIENCE: Duration = Duration::from_millis(200);
+const SCHEMA_WAIT: Duration = Duration::from_millis(200);
 
 /// A sequence that may get further topics.
 pub(crate) struct Watch {
@@ -66,7 +66,7 @@ impl Watch {
                 continue;
             }
             let open = self.client.follow(topic.ticket, self.read_ahead.clone());
-            match tokio::time::timeout(SCHEMA_PATIENCE, open).await {
+            match tokio::time::timeout(SCHEMA_WAIT, open).await {
                 Ok(Ok(stream)) => {
                     self.known.insert(topic.locator.clone());
                     found.push((topic.locator, stream));

@@ -148,7 +148,7 @@ impl Connections {
     fn enter<IO: Connected>(self: &Arc<Self>, io: IO) -> Option<Counted<IO>> {
         let mut facts = Extensions::new();
         facts.insert(io.connect_info());
-        listen::Peer::introduce(&mut facts);
+        listen::PeerFacts::introduce(&mut facts);
         let address = address_of(&facts);
         let mut open = self.open.lock();
         if address.is_some() {

@@ -32,7 +32,7 @@ use tokio::time::timeout;
 use crate::access::table::{Needs, Surface, find};
 use crate::access::{Access, default_monitoring};
 use crate::brief::Brief;
-use crate::listen::{HttpListener, Peer};
+use crate::listen::{HttpListener, PeerFacts};
 use crate::server::Server;
 
 /// The time limit of each readiness check.
@@ -95,7 +95,7 @@ impl Monitor {
             .route("/metrics", get(counts))
             .layer(from_fn_with_state(guard, admit))
             .with_state(self.clone());
-        let service = router.into_make_service_with_connect_info::<Peer>();
+        let service = router.into_make_service_with_connect_info::<PeerFacts>();
         axum::serve(Brief::new(listener), service).await.map_err(failed)
     }
 

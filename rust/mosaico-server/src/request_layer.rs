@@ -24,7 +24,7 @@ use tracing::{Instrument, Span};
 use ulid::Ulid;
 
 use crate::access::audit::Trail;
-use crate::listen::Peer;
+use crate::listen::PeerFacts;
 
 /// Unary calls that take longer are logged as slow.
 const SLOW: Duration = Duration::from_secs(2);
@@ -209,7 +209,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        Peer::introduce(request.extensions_mut());
+        PeerFacts::introduce(request.extensions_mut());
         let call = Arc::new(Call::begin(&request));
         request.extensions_mut().insert(Arc::clone(&call));
         self.metrics.call_begins(call.method);

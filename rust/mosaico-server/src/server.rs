@@ -134,9 +134,9 @@ impl Server {
     pub async fn serve_tcp(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<()> {
         let scheme = if self.tls.is_some() { TLS_SCHEME } else { "" };
         let bound = listener.local_addr();
-        let told =
+        let recorded =
             bound.and_then(|bound| store_access::tell_address(&self.lock, scheme, bound).map(|()| bound));
-        let bound = told.map_err(|e| Error::internal("writing to the state folder", e))?;
+        let bound = recorded.map_err(|e| Error::internal("writing to the state folder", e))?;
         let access = Access::new(Arc::clone(&self.keys), &self.core.config, Some(bound));
         self.serve_to(access, connections(listener, self.tls.clone(), Listener::Grpc), shutdown).await
     }

@@ -124,10 +124,10 @@ fn read_rows(
         return Err("the rows of the file are not in the order of time".to_owned());
     }
     // A rewritten record may list the columns in another order.
-    let (mut found, mut told) = (stats.finish(), record.columns.clone());
+    let (mut found, mut recorded) = (stats.finish(), record.columns.clone());
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    told.sort_by(|a, b| a.path.cmp(&b.path));
-    if found != told {
+    recorded.sort_by(|a, b| a.path.cmp(&b.path));
+    if found != recorded {
         return Err("the statistics of the record are not those of the file".to_owned());
     }
     Ok(())

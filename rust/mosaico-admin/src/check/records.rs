@@ -185,8 +185,8 @@ impl Read {
             Some(damage) => damage.segments,
             None => known.map(|known| known.damage.clone()).unwrap_or_default(),
         };
-        let told = commit.as_ref().map(|commit| commit.committed_ns);
-        let told = told.or_else(|| known.and_then(|known| known.committed_ns));
+        let recorded = commit.as_ref().map(|commit| commit.committed_ns);
+        let recorded = recorded.or_else(|| known.and_then(|known| known.committed_ns));
         let chunks = match commit {
             Some(commit) => commit.chunks,
             None => self.chunks(paths, known),
@@ -195,7 +195,7 @@ impl Read {
         // chunks that it named have to exist.
         let was_there = is_final || self.damaged.contains_key(&paths.committed());
         let complete = was_there && self.names_all_rows(paths, &chunks);
-        let committed_ns = told.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
+        let committed_ns = recorded.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
         let (epochs, uploaded) = match committed_ns {
             Some(_) => (Vec::new(), None),
             None => self.epochs(paths, known),

@@ -44,10 +44,10 @@ async fn copy_below(source: &Store, target: &Store, state: SequenceState) -> Res
             copy_chunk(source, target, &paths.topic(topic.record.id).chunk(chunk.id()), chunk).await?;
         }
     }
-    for (path, told) in expected(&state)? {
+    for (path, rebuilt) in expected(&state)? {
         let read = source.get(&path).await.map_err(|error| Error::Invalid(error.detail().to_string()))?;
         let whole = read.filter(|bytes| checksum::check(bytes) == Checksum::Valid);
-        target.put(&path, whole.map_or(told, |bytes| bytes.to_vec())).await?;
+        target.put(&path, whole.map_or(rebuilt, |bytes| bytes.to_vec())).await?;
     }
     Ok(state)
 }

@@ -26,7 +26,7 @@ use super::secret::{self, Signer};
 const FRESH: Duration = Duration::from_millis(250);
 
 /// How long a call waits for the store if the daemon knows earlier keys.
-const PATIENCE: Duration = Duration::from_millis(500);
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How exact the time of the last use of a key is.
 const USE_INTERVAL_NS: i64 = 60_000_000_000;
@@ -113,7 +113,7 @@ impl Keys {
         }
         let has_earlier = self.known.lock().ring.is_some();
         let found = match has_earlier {
-            true => match timeout(PATIENCE, self.look()).await {
+            true => match timeout(LOOK_TIMEOUT, self.look()).await {
                 Ok(found) => found,
                 Err(_) => Err(unavailable()),
             },

@@ -30,7 +30,7 @@ async fn try_to_tell(core: &Engine, job: Job, id: NotificationId, error: &Error)
         {
             // It was deleted meanwhile.
             Err(Error::SequenceNotFound(_) | Error::TopicNotFound(_)) => {}
-            told => told?,
+            outcome => outcome?,
         }
     }
     let detail = json!({"task": job.name(), "message": error.to_string()});

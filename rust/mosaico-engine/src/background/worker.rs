@@ -85,14 +85,14 @@ pub(super) fn take(core: &Arc<Engine>, job: Job) {
 /// Runs a job until it is done. Cancellation interrupts the pauses between attempts, never an attempt.
 async fn run_with_retries(core: &Arc<Engine>, job: Job, again: &Notify, cancel: &CancellationToken) {
     let mut pauses = retry_backoff(core.config.retry_pause);
-    let (mut attempts, mut told, mut id) = (0, false, NotificationId::generate());
+    let (mut attempts, mut reported, mut id) = (0, false, NotificationId::generate());
     loop {
         let Err(error) = run(job, core).await else {
             if core.queue.done(job, again) {
                 return;
             }
             pauses = retry_backoff(core.config.retry_pause);
-            (attempts, told, id) = (0, false, NotificationId::generate());
+            (attempts, reported, id) = (0, false, NotificationId::generate());
             continue;
         };
         if core.check_owner().is_err() {
@@ -103,7 +103,7 @@ async fn run_with_retries(core: &Arc<Engine>, job: Job, again: &Notify, cancel: 
         let pause = pauses.next().unwrap_or(core.config.retry_pause * LONGEST_PAUSE);
         tracing::warn!(?job, error = %error.detail(), attempts, ?pause, "background work failed and is tried again");
         let wait = async {
-            told = told || failure::tell(core, job, id, &error).await;
+            reported = reported || failure::tell(core, job, id, &error).await;
             select! {
                 () = tokio::time::sleep(pause) => {}
                 () = again.notified() => {}

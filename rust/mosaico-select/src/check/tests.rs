@@ -138,10 +138,10 @@ proptest! {
         let either = verdict(rows.iter().map(|(a, b)| *a || *b).collect());
         let not = verdict(a.iter().map(|a| !*a).collect());
         let (a, b) = (verdict(a), verdict(b));
-        let agrees = |told: Verdict, truth: Verdict| match told {
+        let agrees = |found: Verdict, truth: Verdict| match found {
             Verdict::Maybe => true,
             Verdict::Some => truth != Verdict::None,
-            told => told == truth,
+            found => found == truth,
         };
         prop_assert!(agrees(a.and(b), both) && agrees(b.and(a), both), "{a:?} and {b:?}");
         prop_assert!(agrees(a.or(b), either) && agrees(b.or(a), either), "{a:?} or {b:?}");

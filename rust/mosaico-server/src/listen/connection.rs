@@ -21,12 +21,12 @@ const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nthi
 
 /// The other end of a connection: an extension of each of its requests.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer {
+pub(crate) struct PeerFacts {
     tcp: TcpConnectInfo,
     identity: Option<PeerIdentity>,
 }
 
-impl Peer {
+impl PeerFacts {
     /// Adds its parts to the extensions of a request: [`TcpConnectInfo`], and the [`PeerIdentity`] of a
     /// client certificate.
     pub(crate) fn introduce(extensions: &mut Extensions) {
@@ -42,7 +42,7 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
-    peer: Peer,
+    peer: PeerFacts,
     /// `None` once the first bytes were examined.
     unexamined: Option<Arc<Warnings>>,
 }
@@ -61,19 +61,19 @@ impl Connection {
         if let Err(e) = stream.tcp().set_nodelay(true) {
             tracing::debug!(cause = %e, "cannot switch TCP_NODELAY on");
         }
-        let peer = Peer { tcp: stream.tcp().connect_info(), identity };
+        let peer = PeerFacts { tcp: stream.tcp().connect_info(), identity };
         Self { stream, peer, unexamined }
     }
 
-    pub(super) fn peer(&self) -> &Peer {
+    pub(super) fn peer(&self) -> &PeerFacts {
         &self.peer
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Peer;
+    type ConnectInfo = PeerFacts;
 
-    fn connect_info(&self) -> Peer {
+    fn connect_info(&self) -> PeerFacts {
         self.peer.clone()
     }
 }

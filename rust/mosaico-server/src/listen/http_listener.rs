@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::accept::connections;
-use super::connection::{Connection, Peer};
+use super::connection::{Connection, PeerFacts};
 use crate::brief::Brief;
 
 /// Pause after a failed accept, for example because all descriptors are in use.
@@ -58,7 +58,7 @@ impl Listener for HttpListener {
     }
 }
 
-impl Connected<IncomingStream<'_, Brief<HttpListener>>> for Peer {
+impl Connected<IncomingStream<'_, Brief<HttpListener>>> for PeerFacts {
     fn connect_info(stream: IncomingStream<'_, Brief<HttpListener>>) -> Self {
         stream.io().inner().peer().clone()
     }

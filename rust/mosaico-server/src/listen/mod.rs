@@ -7,5 +7,5 @@ mod refusal;
 mod warnings;
 
 pub(crate) use accept::connections;
-pub(crate) use connection::Peer;
+pub(crate) use connection::PeerFacts;
 pub(crate) use http_listener::HttpListener;

@@ -89,8 +89,8 @@ fn not_served<T>(call: &str) -> Answer<T> {
 /// The number of streams that the client reads together. A value that is not a number is ignored: it only
 /// affects the size of messages.
 fn together(request: &Request<Ticket>) -> usize {
-    let told = request.metadata().get(TOGETHER_HEADER).and_then(|value| value.to_str().ok());
-    told.and_then(|told| told.parse().ok()).unwrap_or(1)
+    let number = request.metadata().get(TOGETHER_HEADER).and_then(|value| value.to_str().ok());
+    number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 #[tonic::async_trait]

@@ -86,7 +86,7 @@ async fn nobody_gets_in_without_a_valid_key() {
             for (call, ..) in CALLS {
                 let status = session.call(call, name).await.expect_err(what);
                 assert!(is_refused(&status), "{call} with {what}: {status}");
-                answers.push(told(&status, "/"));
+                answers.push(answer_of(&status, "/"));
             }
         }
     }
@@ -108,7 +108,7 @@ async fn sequences_out_of_scope_do_not_exist() {
         let answer = async |session: &Session, name: &str| {
             let answer = session.call(call, name).await;
             answer
-                .map_err(|status| told(&status, name))
+                .map_err(|status| answer_of(&status, name))
                 .map(|answer| answer.to_string().replace(name, "NAME"))
         };
         let (hidden, missing) = (answer(&scoped, "b-1").await, answer(&scoped, "b-9").await);

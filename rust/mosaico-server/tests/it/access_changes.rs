@@ -136,15 +136,15 @@ async fn tickets_belong_to_their_key() {
     for (what, altered) in altered {
         let status = one.read(altered).await.expect_err(what);
         assert!(is_refused(&status), "{what}: {status}");
-        answers.push(told(&status, "/"));
+        answers.push(answer_of(&status, "/"));
     }
     let replayed = other.read(ticket.clone()).await.unwrap_err();
     assert!(is_refused(&replayed), "with another key of the same scope: {replayed}");
-    answers.push(told(&replayed, "/"));
+    answers.push(answer_of(&replayed, "/"));
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
     let truncated = one.read(ticket[..ticket.len() - 1].to_vec()).await.unwrap_err();
-    assert_eq!(told(&truncated, "/").1, "bad_ticket", "{truncated}");
+    assert_eq!(answer_of(&truncated, "/").1, "bad_ticket", "{truncated}");
     assert!(is_refused(&Session::anonymous(&server).read(ticket.clone()).await.unwrap_err()));
     let address = server.address.clone();
     server.stop().await;
@@ -167,7 +167,7 @@ async fn tickets_belong_to_their_key() {
         assert_eq!(session.read(plain.clone()).await.unwrap(), messages);
     }
     let hidden = one.read([b"\x05b-1/t", &plain[6..]].concat()).await.unwrap_err();
-    assert_eq!(told(&hidden, "/").1, "topic_not_found", "the key decides, not the level");
+    assert_eq!(answer_of(&hidden, "/").1, "topic_not_found", "the key decides, not the level");
     server.stop().await;
 }
 
@@ -209,7 +209,7 @@ async fn damaged_keys_let_nobody_in_and_are_reported() {
     std::fs::write(&path, &bytes).unwrap();
     let server = TestServer::start(closed(folder.path())).await;
     let status = Session::new(&server, &token).names().await.unwrap_err();
-    assert_eq!(told(&status, "/").1, "store_unavailable", "{status}");
+    assert_eq!(answer_of(&status, "/").1, "store_unavailable", "{status}");
     assert!(is_refused(&Session::anonymous(&server).names().await.unwrap_err()));
     server.stop().await;
     let check = async |repair| {

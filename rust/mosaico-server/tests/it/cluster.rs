@@ -89,8 +89,8 @@ fn another_daemon_resumes_where_the_writer_knows() {
         fs::remove_dir_all(folder.path().join("a")).unwrap();
         faults.lift();
         with_server(member(folder.path(), &faults, "b"), async |client| {
-            let told = resume(client, &topic, heard, from(20)).await.unwrap();
-            assert_eq!((told[0], told.last()), (heard, Some(&20)));
+            let acknowledged = resume(client, &topic, heard, from(20)).await.unwrap();
+            assert_eq!((acknowledged[0], acknowledged.last()), (heard, Some(&20)));
             finalized(client, &key, 20).await;
             eventually("nothing of the log is left", async || logged(folder.path()).is_empty()).await;
         });
@@ -129,11 +129,11 @@ fn each_step_of_going_on_may_fail() {
             let (key, topic) = crash_after(member(folder.path(), &faults, "a"), async |client| {
                 begin_recording(client, 16).await
             });
-            let told = crash_after(member(folder.path(), &faults, "b"), async |client| {
+            let answer = crash_after(member(folder.path(), &faults, "b"), async |client| {
                 faults.add(fault(operation, path, When::Nth(nth), effect));
                 resume(client, &topic, 16, from(20)).await.map(drop)
             });
-            assert!(told.is_err_and(|status| unavailable(&status)), "{operation:?} {path} {effect:?}");
+            assert!(answer.is_err_and(|status| unavailable(&status)), "{operation:?} {path} {effect:?}");
             faults.lift();
             // The same server after a crash, or a third one after the second is lost.
             let next = if nth == 0 { "b" } else { "c" };
@@ -164,8 +164,8 @@ fn who_lost_its_locks_announces_no_change() {
             lose_session(folder.path(), "b").await;
             faults.lift();
         };
-        let (told, ()) = tokio::join!(resume(client, &topic, 12, from(20)), lose);
-        assert!(told.is_err_and(|status| unavailable(&status)));
+        let (answer, ()) = tokio::join!(resume(client, &topic, 12, from(20)), lose);
+        assert!(answer.is_err_and(|status| unavailable(&status)));
         let parts =
             files(&folder.path().join("bucket")).into_iter().filter(|name| name.contains("epoch-00001"));
         assert_eq!(parts.count(), 0);
@@ -287,8 +287,8 @@ fn a_sequence_without_writer_and_server_keeps_its_rows() {
     config.writer_timeout = Some(Duration::from_millis(200));
     with_server(config, async |client| {
         eventually("it is ended with its rows", async || {
-            let told = act(client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
-            told["is_locked"] == true
+            let info = act(client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
+            info["is_locked"] == true
         })
         .await;
         assert_eq!(get(client, "run/t").await, expected(8));

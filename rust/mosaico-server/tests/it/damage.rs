@@ -158,12 +158,15 @@ fn damage_is_quarantined_and_reported_and_the_recording_resumes() {
                     (&detail["segment"], &detail["lost_rows"]),
                     (&json!("00000-0000000"), &json!(lost.clone().count()))
                 );
-                let told = notifications(client).await;
-                assert_eq!(told.len(), 1, "{place}, start {start}: {told:?}");
+                let messages = notifications(client).await;
+                assert_eq!(messages.len(), 1, "{place}, start {start}: {messages:?}");
                 let file = detail["file"].as_str().unwrap();
-                assert!(folder.path().join(file).exists() && told[0].contains(file), "{told:?}");
+                assert!(folder.path().join(file).exists() && messages[0].contains(file), "{messages:?}");
                 if !lost.is_empty() {
-                    assert!(told[0].contains(&format!("rows {}..{} ", lost.start, lost.end)), "{told:?}");
+                    assert!(
+                        messages[0].contains(&format!("rows {}..{} ", lost.start, lost.end)),
+                        "{messages:?}"
+                    );
                 }
             });
             assert_eq!(kept(folder.path()), std::slice::from_ref(&damaged), "{place}, start {start}");
@@ -398,8 +401,8 @@ fn damaged_objects_of_the_store_cost_their_rows_alone() {
         config.force_ownership = true;
         with_server(config.clone(), async |client| {
             assert_eq!(get(client, "run/t").await, others(12, lost.clone()), "{nth}");
-            let told = events(client).await;
-            assert_eq!((told.len(), &told[0]["detail"]["lost_rows"]), (1, &json!(4)), "{nth}");
+            let messages = events(client).await;
+            assert_eq!((messages.len(), &messages[0]["detail"]["lost_rows"]), (1, &json!(4)), "{nth}");
             assert_eq!(notifications(client).await.len(), 1);
             eventually("the rows are in chunks", async || logged(folder.path()).is_empty()).await;
         });

@@ -181,8 +181,9 @@ async fn one_sequence_that_stalls_does_not_keep_the_others() {
     let mut model = Model::new("beside a sequence that stalls");
     work(&client, &mut model, "").await.unwrap();
     assert_eq!(get(&client, "stalled/t").await, [(1, 1), (2, 0)], "readable from the log");
-    let told = act(&client, "event_list", json!({"kinds": ["task_failed"], "wait_ms": 5000})).await.unwrap();
-    assert_eq!(told["events"][0]["sequence"], "stalled", "{told}");
+    let answer =
+        act(&client, "event_list", json!({"kinds": ["task_failed"], "wait_ms": 5000})).await.unwrap();
+    assert_eq!(answer["events"][0]["sequence"], "stalled", "{answer}");
     assert!(faults.lift() > 0);
     put(&client, "stalled/t", &topic, &[rows(&[3], 2)]).await.unwrap();
     act(&client, "sequence_finalize", json!({"name": "stalled", "key": key})).await.unwrap();

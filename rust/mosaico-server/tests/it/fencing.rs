@@ -104,10 +104,10 @@ async fn the_former_owner_refuses_every_call_and_writes_nothing() {
     assert_eq!(ask(monitored, "/readyz").await.0, 200);
     // From here on it has nothing to write, so only the heartbeat can notice the loss.
     let stored = || std::fs::read_dir(folder.path().join("bucket/events")).into_iter().flatten();
-    let told = |file: std::io::Result<std::fs::DirEntry>| {
+    let has_topic = |file: std::io::Result<std::fs::DirEntry>| {
         std::fs::read_to_string(file.unwrap().path()).unwrap_or_default().contains("topic_created")
     };
-    eventually("the events are stored", async || stored().any(told)).await;
+    eventually("the events are stored", async || stored().any(has_topic)).await;
 
     let second = by_force(owner(folder.path(), "second", &bucket(folder.path())));
     let second = TestServer::start(second).await;

@@ -18,7 +18,7 @@ use tonic::{Code, Request, Status};
 use crate::common::*;
 
 /// How long a change of keys may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Every action and RPC on data, with the right that it needs and its subject.
 pub(crate) const CALLS: &[(&str, &str, &str)] = &[
@@ -87,7 +87,7 @@ pub(crate) async fn expired(folder: &Path) -> Token {
 pub(crate) async fn until(mut condition: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !condition().await {
-        assert!(begun.elapsed() < PATIENCE, "it does not happen");
+        assert!(begun.elapsed() < TIME_LIMIT, "it does not happen");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -232,14 +232,14 @@ impl Session {
 }
 
 /// The gRPC code, the machine code and the text of a status, without the name `name`.
-pub(crate) fn told(status: &Status, name: &str) -> (Code, String, String) {
+pub(crate) fn answer_of(status: &Status, name: &str) -> (Code, String, String) {
     let machine = status.metadata().get(ERROR_HEADER).map(|value| value.to_str().unwrap().to_owned());
     (status.code(), machine.unwrap_or_default(), status.message().replace(name, "NAME"))
 }
 
 /// Whether the access rules refused a call. The key of a sequence is another matter.
 pub(crate) fn is_refused(status: &Status) -> bool {
-    let (code, machine, _) = told(status, "");
+    let (code, machine, _) = answer_of(status, "");
     code == Code::PermissionDenied && machine == "permission_denied"
 }
 

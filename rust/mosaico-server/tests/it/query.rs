@@ -244,20 +244,20 @@ async fn a_rebuilt_catalog_is_searched_as_well() {
     {
         queries.push(json!({"ontology": condition, "explain": true}));
     }
-    let told = async |client: &Client, body: &Value| {
+    let answer = async |client: &Client, body: &Value| {
         let answer = query(client, body.clone()).await;
         (answer["items"].clone(), answer["explain"]["topics"].clone())
     };
     let mut before = Vec::new();
     for body in &queries {
-        before.push(told(&server.client, body).await);
+        before.push(answer(&server.client, body).await);
     }
     server.stop().await;
     drop(open);
     database::remove(folder.path());
     let server = TestServer::start(config(folder.path())).await;
     for (body, before) in queries.iter().zip(before) {
-        assert_eq!(told(&server.client, body).await, before, "{body}");
+        assert_eq!(answer(&server.client, body).await, before, "{body}");
     }
     server.stop().await;
 }

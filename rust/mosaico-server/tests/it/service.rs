@@ -52,7 +52,7 @@ async fn infos_tell_the_state_when_asked() {
     let topic = create_topic(&client, "run/t", &key).await;
     put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await.unwrap();
     create_topic(&client, "run/open", &key).await;
-    let told = async |locator: &str, ended: bool| {
+    let check_info = async |locator: &str, ended: bool| {
         let action = if locator.contains('/') { "topic_system_info" } else { "sequence_system_info" };
         let mut expected = act(&client, action, json!({"name": locator})).await.unwrap();
         expected["is_ended"] = json!(ended);
@@ -63,12 +63,12 @@ async fn infos_tell_the_state_when_asked() {
         assert_eq!(plain.app_metadata.len(), 0, "{locator}");
         assert_eq!(plain.endpoint, asked.endpoint, "{locator}");
     };
-    told("run", false).await;
-    told("run/t", true).await;
-    told("run/open", false).await;
+    check_info("run", false).await;
+    check_info("run/t", true).await;
+    check_info("run/open", false).await;
     act(&client, "sequence_end", json!({"name": "run", "key": key})).await.unwrap();
-    told("run", true).await;
-    told("run/open", true).await;
+    check_info("run", true).await;
+    check_info("run/open", true).await;
     server.stop().await;
 }
 

@@ -4,11 +4,10 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::error::is_shortage;
 
@@ -20,37 +19,23 @@ pub(super) struct Handle {
     file: Arc<Mutex<Option<File>>>,
 }
 
-/// A file in use.
-pub(super) struct InUse<'a>(MutexGuard<'a, Option<File>>);
-
-impl Deref for InUse<'_> {
-    type Target = File;
-
-    fn deref(&self) -> &File {
-        self.0.as_ref().expect("`Handle::open` opened it, and it is locked since")
-    }
-}
-
-impl DerefMut for InUse<'_> {
-    fn deref_mut(&mut self) -> &mut File {
-        self.0.as_mut().expect("`Handle::open` opened it, and it is locked since")
-    }
-}
-
 impl Handle {
     pub(super) fn new(path: &Path, file: File) -> Self {
         Self { path: path.to_owned(), file: Arc::new(Mutex::new(Some(file))) }
     }
 
     /// The file; if it was closed, it continues at `end`.
-    pub(super) fn open(&self, end: u64) -> io::Result<InUse<'_>> {
+    pub(super) fn open(&self, end: u64) -> io::Result<MappedMutexGuard<'_, File>> {
         let mut file = self.file.lock();
-        if file.is_none() {
-            let mut opened = OpenOptions::new().write(true).open(&self.path)?;
-            opened.seek(SeekFrom::Start(end))?;
-            *file = Some(opened);
-        }
-        Ok(InUse(file))
+        let opened = match file.take() {
+            Some(open) => open,
+            None => {
+                let mut opened = OpenOptions::new().write(true).open(&self.path)?;
+                opened.seek(SeekFrom::Start(end))?;
+                opened
+            }
+        };
+        Ok(MutexGuard::map(file, |file| file.insert(opened)))
     }
 }
 
@@ -126,7 +111,7 @@ mod tests {
             assert_eq!(open, [false, false, false, true, true]);
         }
         files.used(&handles[3]);
-        handles[0].open(6).unwrap();
+        drop(handles[0].open(6).unwrap());
         files.used(&handles[0]);
         assert!(is_open(&handles[3]) && !is_open(&handles[4]), "the oldest one is closed");
         for name in 0..5 {
@@ -150,6 +135,6 @@ mod tests {
         });
         assert_eq!((refused.unwrap_err().raw_os_error(), tries), (Some(24), 2));
         assert!(idle.file.lock().is_none());
-        assert!(writing.0.is_some());
+        assert!(writing.metadata().is_ok());
     }
 }

@@ -78,8 +78,8 @@ fn every_option_may_stand_in_the_file() {
         let value = if option.ends_with(TWIN) { secret.path().display().to_string() } else { value };
         let needed = if option == "advertise" { "shared = true\n" } else { "" };
         let text = shown(&[], "", &format!("{needed}{option} = {value:?}"));
-        let told = line(&text, option.strip_suffix(TWIN).unwrap_or(option));
-        assert!(told.contains("mosaicod.toml"), "{option}: {told}");
+        let shown_line = line(&text, option.strip_suffix(TWIN).unwrap_or(option));
+        assert!(shown_line.contains("mosaicod.toml"), "{option}: {shown_line}");
         tried += 1;
     }
     assert!(tried > 25, "{tried}");
@@ -128,8 +128,8 @@ fn secrets_come_from_files_and_are_not_shown() {
     let expected = Some("postgres://u:hidden@h/d".to_owned());
     let base = ["--local-store", "a"];
     let settings = gather(&[&base[..], &["--database-file", path]].concat(), "", "").unwrap();
-    let told = line(&settings.to_string(), "database");
-    assert!(!told.contains("hidden@") && told.contains(path), "{told}");
+    let shown_line = line(&settings.to_string(), "database");
+    assert!(!shown_line.contains("hidden@") && shown_line.contains(path), "{shown_line}");
     assert_eq!(of(settings), expected);
     let variable = format!("MOSAICO_REPOSITORY_DB_URL_FILE={path}");
     assert_eq!(of(gather(&base, &variable, "").unwrap()), expected);
