@@ -24,6 +24,7 @@ pub struct ReadMemory {
     /// As much again, for reads whose reader has taken all earlier messages.
     progress: Arc<Semaphore>,
     size: usize,
+    timeout: Duration,
 }
 
 /// The messages of one read that its reader has not taken yet.
@@ -61,7 +62,7 @@ impl ReadMemory {
     pub fn new(bytes: usize) -> Self {
         let size = bytes.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
         let budget = || Arc::new(Semaphore::new(size));
-        Self { permits: budget(), progress: budget(), size }
+        Self { permits: budget(), progress: budget(), size, timeout: TIMEOUT }
     }
 
     /// Memory for the next message of a read. If there is none, the message becomes as small as a message may be,
@@ -87,13 +88,13 @@ impl ReadMemory {
         select! {
             permit = progress => Ok(untaken.add(permit.ok())),
             permit = Arc::clone(&self.permits).acquire_many_owned(self.cost(row)) => Ok(untaken.add(permit.ok())),
-            () = sleep(TIMEOUT) => Err(Error::Refused(
+            () = sleep(self.timeout) => Err(Error::Refused(
                 ErrorCode::TooMany,
                 format!(
                     "other reads used the memory for reads ({} bytes) for {} s, and a row of this topic has {row} \
                      bytes; read fewer topics at the same time, or try again later",
                     self.size,
-                    TIMEOUT.as_secs()
+                    self.timeout.as_secs()
                 ),
             )),
         }
@@ -126,9 +127,9 @@ mod tests {
         assert!(again._permit.is_some() && size.bytes() == 4 * MIB);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn large_rows_wait_for_their_own_reader() {
-        let memory = ReadMemory::new(16 * MIB);
+        let memory = ReadMemory { timeout: Duration::from_millis(20), ..ReadMemory::new(16 * MIB) };
         let size = BatchSizer::fixed(MIB);
         size.has_rows_of(8 * MIB);
         let (other, untaken) = (Untaken::default(), Untaken::default());
