@@ -5,27 +5,19 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use mosaico_select::{data_bytes, split};
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result as ParquetResult;
-use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
-use parquet::file::properties::{
-    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
-};
-use parquet::schema::types::ColumnPath;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 
 use super::block_sums::{BLOCK_BYTES, BlockSummer, END, ending};
+use super::chunk_properties::writer_properties;
 use super::column_stats::{ColumnStats, StatsBuilder};
-use super::schema::{ColumnPresence, TIMESTAMP};
+use super::schema::ColumnPresence;
 use crate::format::chunk_id::ChunkId;
 use crate::format::record::FormatError;
-
-/// Small pages with the same rows in every column: readers fetch and decode a few of them at a time.
-const PAGE_ROWS: usize = 4096;
-const PAGE_BYTES: usize = 256 << 10;
 
 /// The chunk format version that this program writes, and the newest that it reads.
 pub const CHUNK_VERSION: u32 = 1;
@@ -60,6 +52,22 @@ pub struct ChunkLabel {
     pub filled: ColumnPresence,
 }
 
+impl ChunkLabel {
+    fn metadata(&self) -> Vec<KeyValue> {
+        let row_range = format!("{}..{}", self.row_start, self.row_end);
+        let pairs = [
+            (VERSION_KEY, CHUNK_VERSION.to_string()),
+            ("mosaico:sequence", self.sequence.clone()),
+            ("mosaico:topic", self.topic.clone()),
+            ("mosaico:ontology_tag", self.ontology_tag.clone()),
+            ("mosaico:serialization_format", self.serialization_format.to_owned()),
+            ("mosaico:chunk", self.id.to_string()),
+            ("mosaico:row_range", row_range),
+        ];
+        pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect()
+    }
+}
+
 /// The result of a write.
 #[derive(Debug)]
 pub struct WrittenChunk {
@@ -82,7 +90,10 @@ where
 {
     let failed = |e: parquet::errors::ParquetError| E::from(ChunkError::Parquet(e));
     let sink = Summed::new(File::create_new(file).map_err(|e| E::from(ChunkError::File(e)))?);
-    let options = ArrowWriterOptions::new().with_properties(properties(schema, label).map_err(failed)?);
+    let mut batches = batches.peekable();
+    let first = batches.peek().and_then(|batch| batch.as_ref().ok());
+    let properties = writer_properties(schema, label.metadata(), &label.filled, first).map_err(failed)?;
+    let options = ArrowWriterOptions::new().with_properties(properties);
     let mut writer =
         ArrowWriter::try_new_with_options(sink, SchemaRef::clone(schema), options).map_err(failed)?;
     let mut stats = StatsBuilder::new(schema);
@@ -114,115 +125,6 @@ pub enum ChunkError {
     /// The encoder failed.
     #[error("cannot encode the chunk")]
     Parquet(#[source] parquet::errors::ParquetError),
-}
-
-fn properties(schema: &SchemaRef, label: &ChunkLabel) -> ParquetResult<WriterProperties> {
-    let row_range = format!("{}..{}", label.row_start, label.row_end);
-    let pairs = [
-        (VERSION_KEY, CHUNK_VERSION.to_string()),
-        ("mosaico:sequence", label.sequence.clone()),
-        ("mosaico:topic", label.topic.clone()),
-        ("mosaico:ontology_tag", label.ontology_tag.clone()),
-        ("mosaico:serialization_format", label.serialization_format.to_owned()),
-        ("mosaico:chunk", label.id.to_string()),
-        ("mosaico:row_range", row_range),
-    ];
-    let pairs = pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect();
-    let mut builder = WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_dictionary_enabled(false)
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_statistics_truncate_length(Some(64))
-        .set_column_index_truncate_length(Some(64))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_data_page_size_limit(PAGE_BYTES)
-        .set_max_row_group_row_count(None)
-        .set_key_value_metadata(Some(pairs));
-    builder = fields_properties(builder, schema.fields(), &mut Vec::new());
-    let leaves = ArrowSchemaConverter::new().convert(schema)?;
-    for (_, leaf) in leaves.columns().iter().enumerate().filter(|(leaf, _)| !label.filled.may_be(*leaf)) {
-        builder = builder
-            .set_column_compression(leaf.path().clone(), Compression::UNCOMPRESSED)
-            .set_column_dictionary_enabled(leaf.path().clone(), false);
-    }
-    if let Some(index) = time_leaf(schema.fields()) {
-        let sorted = SortingColumn { column_idx: index, descending: false, nulls_first: false };
-        builder = builder.set_sorting_columns(Some(vec![sorted]));
-    }
-    Ok(builder.build())
-}
-
-/// The position of the time column among the leaf columns.
-fn time_leaf(fields: &Fields) -> Option<i32> {
-    let position = fields.iter().position(|field| field.name() == TIMESTAMP)?;
-    let before: usize = fields[..position].iter().map(|field| leaves(field.data_type())).sum();
-    i32::try_from(before).ok()
-}
-
-fn leaves(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::FixedSizeList(field, _)
-        | DataType::Map(field, _) => leaves(field.data_type()),
-        _ => 1,
-    }
-}
-
-fn fields_properties(
-    mut builder: WriterPropertiesBuilder,
-    fields: &Fields,
-    path: &mut Vec<String>,
-) -> WriterPropertiesBuilder {
-    for field in fields {
-        path.push(field.name().clone());
-        builder = field_properties(builder, field, path);
-        path.pop();
-    }
-    builder
-}
-
-/// Writer properties by leaf type. The path of a leaf below a list follows Parquet's three-level form.
-fn field_properties(
-    builder: WriterPropertiesBuilder,
-    field: &Field,
-    path: &mut Vec<String>,
-) -> WriterPropertiesBuilder {
-    let leaf = || ColumnPath::new(path.clone());
-    match field.data_type() {
-        DataType::Struct(children) => fields_properties(builder, children, path),
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            path.extend(["list".to_owned(), item.name().clone()]);
-            let builder = field_properties(builder, item, path);
-            path.truncate(path.len() - 2);
-            builder
-        }
-        DataType::Map(entries, _) => {
-            path.push(entries.name().clone());
-            let builder = field_properties(builder, entries, path);
-            path.pop();
-            builder
-        }
-        DataType::Float32 | DataType::Float64 => {
-            builder.set_column_encoding(leaf(), Encoding::BYTE_STREAM_SPLIT)
-        }
-        DataType::Int32
-        | DataType::Int64
-        | DataType::UInt32
-        | DataType::UInt64
-        | DataType::Timestamp(..)
-        | DataType::Duration(_) => builder.set_column_encoding(leaf(), Encoding::DELTA_BINARY_PACKED),
-        // Texts repeat (frame ids, names); the encoder drops a dictionary that does not pay off.
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            builder.set_column_dictionary_enabled(leaf(), true)
-        }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            builder.set_column_statistics_enabled(leaf(), EnabledStatistics::None)
-        }
-        _ => builder,
-    }
 }
 
 /// Checks that Parquet can hold `schema`.

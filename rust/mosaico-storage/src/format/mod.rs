@@ -7,6 +7,7 @@ pub mod block_sums;
 pub mod checksum;
 pub mod chunk_file;
 pub mod chunk_id;
+mod chunk_properties;
 pub mod column_stats;
 pub mod damage;
 pub mod durability;
