@@ -26,7 +26,7 @@ const MERGED_ROWS: usize = 64 << 10;
 const MERGED_BYTES: usize = 4 << 20;
 
 /// Longest single wait for rows of followed topics.
-const PATIENCE: Duration = Duration::from_millis(200);
+const REFILL_WAIT: Duration = Duration::from_millis(200);
 
 /// The topics to read, and how.
 #[derive(Debug, Clone)]
@@ -269,7 +269,7 @@ impl Merged {
                 Run::Refill => {
                     let starved = self.merge.starved().to_vec();
                     if self.live {
-                        self.merge.refill_live(PATIENCE).await?;
+                        self.merge.refill_live(REFILL_WAIT).await?;
                     } else {
                         self.merge.refill().await?;
                     }
@@ -288,7 +288,8 @@ impl Merged {
             None => {
                 let Some(batch) = self.merge.batch(topic) else { return };
                 gathered.row_bytes.push(batch_bytes(batch) / batch.num_rows().max(1));
-                gathered.pieces.push(Piece { topic, batch: batch.clone() });
+                let times = self.merge.times(topic).clone();
+                gathered.pieces.push(Piece { topic, batch: batch.clone(), times });
                 *self.open[topic].insert(gathered.pieces.len() - 1)
             }
         };

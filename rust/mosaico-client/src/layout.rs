@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, MutableArrayData, RecordBatch,
-    StringArray, StructArray, make_array, new_null_array,
+    Array, ArrayRef, DictionaryArray, Int32Array, Int64Array, MutableArrayData, RecordBatch, StringArray,
+    StructArray, make_array, new_null_array,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::interleave;
-use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use mosaico_types::ErrorKind;
 
 use crate::error::{Error, Result};
@@ -51,6 +51,8 @@ pub(crate) struct Layout {
 pub(crate) struct Piece {
     pub topic: usize,
     pub batch: RecordBatch,
+    /// The time of each row. A piece may be many runs of one row, too many to look the column up for each.
+    pub times: ScalarBuffer<i64>,
 }
 
 impl Layout {
@@ -94,9 +96,9 @@ impl Layout {
         let mut times: Vec<i64> = Vec::with_capacity(rows);
         let mut topics: Vec<i32> = Vec::with_capacity(rows);
         for (piece, rows) in runs {
-            let Piece { topic, batch } = &pieces[*piece];
-            times.extend_from_slice(&batch[TIMESTAMP].as_primitive::<Int64Type>().values()[rows.clone()]);
-            topics.resize(times.len(), i32::try_from(*topic).unwrap_or(i32::MAX));
+            let piece = &pieces[*piece];
+            times.extend_from_slice(&piece.times[rows.clone()]);
+            topics.resize(times.len(), i32::try_from(piece.topic).unwrap_or(i32::MAX));
         }
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(times)),

@@ -117,6 +117,11 @@ impl Merge {
         self.cursors[topic].batch.as_ref()
     }
 
+    /// The times of the rows of [`Self::batch`].
+    pub(crate) fn times(&self, topic: usize) -> &ScalarBuffer<i64> {
+        &self.cursors[topic].times
+    }
+
     /// The topics for which [`Merge::refill`] will fetch a batch.
     pub fn starved(&self) -> &[usize] {
         &self.starved

@@ -1,7 +1,8 @@
 //! Tests of merged columns.
 
-use arrow::array::Float64Array;
+use arrow::array::{AsArray, Float64Array};
 use arrow::compute::concat_batches;
+use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 
 use super::*;
@@ -39,7 +40,10 @@ proptest! {
         let pieces: Vec<Piece> = tags
             .iter()
             .enumerate()
-            .map(|(topic, tag)| Piece { topic, batch: rows(tag, topic as i64 * 100, 60) })
+            .map(|(topic, tag)| {
+                let from = topic as i64 * 100;
+                Piece { topic, batch: rows(tag, from, 60), times: (from..from + 60).collect() }
+            })
             .collect();
         let runs: Vec<(usize, Range<usize>)> =
             runs.into_iter().map(|(piece, from, count)| (piece % tags.len(), from..from + count)).collect();
