@@ -1,6 +1,7 @@
 """The replay of a sequence: its topics merged by time."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.exceptions import InvalidInputError
@@ -19,20 +20,20 @@ class SequenceDataStreamer(HandlerStreamer):
     another one from the handler to read again.
     """
 
+    _NAMED = True
+
     def __init__(self, *, sequence_name: str, stream: Source, request: BatchRequest, joining: bool) -> None:
         super().__init__(subject=f"sequence '{sequence_name}'", stream=stream, request=request)
         self._sequence_name = sequence_name
         self._joining = joining
 
-    def __next__(self) -> tuple[str, Message]:
-        item = self.next()
-        if item is None:
-            raise StopIteration
-        return item
+    if TYPE_CHECKING:
+
+        def __next__(self) -> tuple[str, Message]: ...
 
     def next(self) -> tuple[str, Message] | None:
         """The next topic name and message, or None at the end."""
-        return self._next_item()
+        return next(self, None)
 
     def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
         """What the streamer would yield, as columns; the daemon sends only the selected columns and rows.

@@ -1,6 +1,7 @@
 """The replay of one topic."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mosaicolabs._streams.progress import Source
 from mosaicolabs.handlers._base_streamer import HandlerStreamer
@@ -13,6 +14,8 @@ __all__ = ["TopicDataStreamer"]
 
 class TopicDataStreamer(HandlerStreamer):
     """Yields the messages of one topic by non-decreasing `timestamp_ns`; runs once, forward."""
+
+    _NAMED = False
 
     def __init__(self, *, topic_name: str, ontology_tag: str, stream: Source, request: BatchRequest) -> None:
         super().__init__(subject=f"topic '{topic_name}'", stream=stream, request=request)
@@ -28,16 +31,13 @@ class TopicDataStreamer(HandlerStreamer):
         """Tag of the class of its messages."""
         return self._ontology_tag
 
-    def __next__(self) -> Message:
-        message = self.next()
-        if message is None:
-            raise StopIteration
-        return message
+    if TYPE_CHECKING:
+
+        def __next__(self) -> Message: ...
 
     def next(self) -> Message | None:
         """The next message, or None at the end."""
-        item = self._next_item()
-        return None if item is None else item[1]
+        return next(self, None)
 
     def batches(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Batches:
         """What the streamer would yield, as columns; the daemon sends only the selected columns and rows.

@@ -13,10 +13,12 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field};
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
-use pyo3::{ffi, intern};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use std::sync::Arc;
+
+use crate::model_plan::ModelPlan;
 
 /// How to convert the values of one field to Python objects; mirrors `_plan.py`.
 #[derive(Debug)]
@@ -26,15 +28,6 @@ pub(crate) enum Plan {
     Validated(Py<PyAny>),
     List(Box<Plan>),
     Convert(Py<PyAny>),
-}
-
-/// A model that is built without validation.
-#[derive(Debug)]
-pub(crate) struct ModelPlan {
-    class: Py<PyType>,
-    fields: Vec<(Py<PyString>, String, Plan)>,
-    /// One set for all instances: it names every field, so pydantic's later additions never change it.
-    fields_set: Py<PyAny>,
 }
 
 impl Plan {
@@ -52,57 +45,6 @@ impl Plan {
     }
 }
 
-impl ModelPlan {
-    fn parse(node: &Bound<'_, PyTuple>) -> PyResult<Self> {
-        let py = node.py();
-        let class = node.get_item(1)?.cast_into::<PyType>()?.unbind();
-        let mut fields = Vec::new();
-        for entry in node.get_item(2)?.try_iter()? {
-            let entry = entry?.cast_into::<PyTuple>()?;
-            let name: String = entry.get_item(0)?.extract()?;
-            let plan = Plan::parse(&entry.get_item(1)?)?;
-            fields.push((PyString::intern(py, &name).unbind(), name, plan));
-        }
-        let names: Vec<&str> = fields.iter().map(|(_, name, _)| name.as_str()).collect();
-        let fields_set = pyo3::types::PySet::new(py, names)?.into_any().unbind();
-        Ok(Self { class, fields, fields_set })
-    }
-
-    /// Builds an instance with the fields `dict`.
-    pub(crate) fn build<'py>(
-        &self,
-        py: Python<'py>,
-        dict: &Bound<'py, PyDict>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let class = self.class.bind(py);
-        // SAFETY: pydantic models use the generic allocator and a generic instance dictionary; a null result
-        // carries an error that `from_owned_ptr_or_err` raises, and so does a non-zero status of the setter.
-        let instance = unsafe {
-            let pointer = ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0);
-            let instance = Bound::from_owned_ptr_or_err(py, pointer)?;
-            if ffi::PyObject_GenericSetDict(instance.as_ptr(), dict.as_ptr(), std::ptr::null_mut()) != 0 {
-                return Err(PyErr::fetch(py));
-            }
-            instance
-        };
-        set_slot(&instance, intern!(py, "__pydantic_fields_set__"), self.fields_set.bind(py))?;
-        set_slot(&instance, intern!(py, "__pydantic_extra__"), py.None().bind(py))?;
-        set_slot(&instance, intern!(py, "__pydantic_private__"), py.None().bind(py))?;
-        Ok(instance)
-    }
-}
-
-/// `object.__setattr__`, which pydantic's own `__setattr__` would turn into a validated field.
-fn set_slot<'py>(
-    instance: &Bound<'py, PyAny>,
-    name: &Bound<'py, PyString>,
-    value: &Bound<'py, PyAny>,
-) -> PyResult<()> {
-    // SAFETY: three live objects; a non-zero status carries an error.
-    let status = unsafe { ffi::PyObject_GenericSetAttr(instance.as_ptr(), name.as_ptr(), value.as_ptr()) };
-    if status == 0 { Ok(()) } else { Err(PyErr::fetch(instance.py())) }
-}
-
 /// One column of a batch, ready to return its rows.
 pub(crate) struct Reader {
     nulls: Option<NullBuffer>,
@@ -110,7 +52,6 @@ pub(crate) struct Reader {
 }
 
 enum Values {
-    Absent,
     Int8(Int8Array),
     Int16(Int16Array),
     Int32(Int32Array),
@@ -136,7 +77,8 @@ enum Values {
     },
     Model {
         plan: Arc<ModelPlan>,
-        children: Vec<Reader>,
+        /// The fields that have a value in any row, by their number.
+        children: Vec<(usize, Reader)>,
     },
     Dict {
         validate: Option<Py<PyAny>>,
@@ -167,10 +109,6 @@ impl Ranges {
 }
 
 impl Reader {
-    fn absent() -> Self {
-        Self { nulls: None, values: Values::Absent }
-    }
-
     /// A reader of `array` according to `plan`.
     pub(crate) fn new(py: Python<'_>, plan: &Plan, array: &ArrayRef, field: &Arc<Field>) -> PyResult<Self> {
         if let DataType::Dictionary(_, value_type) = array.data_type() {
@@ -198,13 +136,17 @@ impl Reader {
         Ok(Self { nulls, values })
     }
 
-    /// Readers for a model's fields; a field without a column is None.
-    fn children(py: Python<'_>, model: &ModelPlan, array: &StructArray) -> PyResult<Vec<Self>> {
-        let child = |(_, name, plan): &(Py<PyString>, String, Plan)| match array.fields().find(name) {
-            Some((index, field)) => Self::new(py, plan, array.column(index), field),
-            None => Ok(Self::absent()),
-        };
-        model.fields.iter().map(child).collect()
+    /// Readers for the fields of a model that are not None in all rows.
+    fn children(py: Python<'_>, model: &ModelPlan, array: &StructArray) -> PyResult<Vec<(usize, Self)>> {
+        let mut children = Vec::new();
+        for (number, field) in model.fields.iter().enumerate() {
+            let Some((index, column)) = array.fields().find(&field.name) else { continue };
+            let values = array.column(index);
+            if values.null_count() < values.len() {
+                children.push((number, Self::new(py, &field.plan, values, column)?));
+            }
+        }
+        Ok(children)
     }
 
     fn dict(py: Python<'_>, array: &StructArray, validate: Option<Py<PyAny>>) -> PyResult<Values> {
@@ -260,14 +202,16 @@ impl Reader {
         })
     }
 
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
     /// The value of `row`; null is None.
     pub(crate) fn get<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyAny>> {
-        let none = || py.None().into_bound(py);
-        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-            return Ok(none());
+        if self.is_null(row) {
+            return Ok(py.None().into_bound(py));
         }
         Ok(match &self.values {
-            Values::Absent => none(),
             Values::Int8(array) => PyInt::new(py, array.value(row)).into_any(),
             Values::Int16(array) => PyInt::new(py, array.value(row)).into_any(),
             Values::Int32(array) => PyInt::new(py, array.value(row)).into_any(),
@@ -295,9 +239,11 @@ impl Reader {
                 list.into_any()
             }
             Values::Model { plan, children } => {
-                let dict = PyDict::new(py);
-                for ((name, ..), child) in plan.fields.iter().zip(children) {
-                    dict.set_item(name.bind(py), child.get(py, row)?)?;
+                let dict = plan.fields(py)?;
+                for (number, child) in children {
+                    if !child.is_null(row) {
+                        plan.fields[*number].set(&dict, child.get(py, row)?)?;
+                    }
                 }
                 plan.build(py, &dict)?
             }

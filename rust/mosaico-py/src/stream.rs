@@ -48,7 +48,7 @@ enum Joined {
 }
 
 /// How long a followed stream waits for rows before it searches for new topics.
-const PATIENCE: Duration = Duration::from_millis(200);
+const REFILL_WAIT: Duration = Duration::from_millis(200);
 
 /// Topics being read, merged by time.
 #[pyclass(frozen, name = "Stream", module = "mosaicolabs._native")]
@@ -109,7 +109,7 @@ impl PyStream {
     }
 
     /// The next `(topic, message)`, or None at the end.
-    fn next(&self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, Py<PyAny>)>> {
+    pub(crate) fn next(&self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, Py<PyAny>)>> {
         self.with_state(|state| state.next(py))
     }
 
@@ -160,7 +160,7 @@ impl State {
     fn refill(&mut self, py: Python<'_>) -> PyResult<()> {
         let starved = self.merge.starved().to_vec();
         if self.live {
-            wait(py, self.merge.refill_live(PATIENCE))?;
+            wait(py, self.merge.refill_live(REFILL_WAIT))?;
         } else {
             wait(py, self.merge.refill())?;
         }
