@@ -24,6 +24,7 @@ from mosaicolabs._native import __version__
 from mosaicolabs.comm import Event, EventKind, MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
 from mosaicolabs.handlers import (
+    Appender,
     DamagedRows,
     DamagedRowsWarning,
     QueryDataStreamer,
@@ -109,6 +110,7 @@ __all__ = [
     "IMU",
     "ROI",
     "Acceleration",
+    "Appender",
     "BaseModel",
     "Boolean",
     "CameraInfo",

@@ -8,10 +8,11 @@ from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer
-from mosaicolabs.handlers.topic_writer import TopicWriter
+from mosaicolabs.handlers.topic_writer import Appender, TopicWriter
 from mosaicolabs.helpers.damage import DamagedRows, DamagedRowsWarning
 
 __all__ = [
+    "Appender",
     "Batches",
     "DamagedRows",
     "DamagedRowsWarning",

@@ -114,7 +114,11 @@ class BaseSequenceWriter(ABC):
             actions.call(self._client, FlightAction.TOPIC_DELETE, name=locator)
             raise
         writer = TopicWriter(
-            topic_name=topic_name, sequence_name=self._resource, lane=lane, config=self._config
+            topic_name=topic_name,
+            sequence_name=self._resource,
+            data_class=ontology_type,
+            lane=lane,
+            config=self._config,
         )
         self._topics[locator] = writer
         return writer

@@ -4,7 +4,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import ParamSpec, Protocol, TypeAlias
+from typing import Any, ParamSpec, Protocol, TypeAlias
 
 from numpy.typing import ArrayLike
 
@@ -16,10 +16,10 @@ from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers._callable_bool import CallableBool
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.models.header import Header
-from mosaicolabs.models.message import Message
+from mosaicolabs.models.message import Message, has_header_field
 from mosaicolabs.models.serializable import Serializable
 
-__all__ = ["TopicWriter"]
+__all__ = ["Appender", "TopicWriter"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,17 @@ ArrowColumns: TypeAlias = _ArrowArray | _ArrowStream
 """Columns of any library that implements Arrow's PyCapsule interface."""
 
 
+class Appender(Protocol):
+    """Appends rows of plain values; created by `TopicWriter.appender`."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns, in the order of the values."""
+
+    def __call__(self, timestamp_ns: int, /, *values: Any) -> None:
+        """Appends a row: its time, ns since the Unix epoch, and one value for each column."""
+
+
 class TopicWriter:
     """Records one topic; created by `SequenceWriter.topic_create`.
 
@@ -49,10 +60,17 @@ class TopicWriter:
     """
 
     def __init__(
-        self, *, topic_name: str, sequence_name: str, lane: _native.Lane, config: WriterConfig
+        self,
+        *,
+        topic_name: str,
+        sequence_name: str,
+        data_class: type[Serializable],
+        lane: _native.Lane,
+        config: WriterConfig,
     ) -> None:
         self._name = topic_name
         self._sequence_name = sequence_name
+        self._data_class = data_class
         self._lane = lane
         self._config = config
         self._background: Background | None = None
@@ -96,7 +114,7 @@ class TopicWriter:
             ...     speed.push(ontology_obj=Floating64(data=3.5), message_timestamp_ns=5_000_000)
         """
         if message is None:
-            message = _message(message_timestamp_ns, message_header, ontology_obj)
+            return self._push_data(message_timestamp_ns, message_header, ontology_obj)
         if self._background is not None:
             self._background.wait()
         try:
@@ -108,6 +126,60 @@ class TopicWriter:
             self._error = error
             raise
         return None
+
+    def _push_data(self, timestamp_ns: int | None, header: Header | None, data: Serializable | None) -> None:
+        """Appends `Message(timestamp_ns, data)` without creating it, where that makes no difference."""
+        if header is not None or timestamp_ns.__class__ is not int or not isinstance(data, Serializable):
+            return self.push(_message(timestamp_ns, header, data))
+        if self._background is not None:
+            self._background.wait()
+        try:
+            notices = self._lane.push_data(timestamp_ns, data, has_header_field(type(data)))
+        except Exception as error:
+            self._error = error
+            raise
+        if notices:
+            self._log_notices()
+        return None
+
+    def appender(self, *columns: str) -> Appender:
+        """A function that appends rows of plain values, the fastest way to record values one by one.
+
+        Call it with the time of a row and one value for each of `columns`. It creates no object per row and
+        checks the stored types only: validators of the class do not run. Columns that are not named are null.
+        The class's header gets the time of the row as its stamp, unless a column of it is named. A struct is
+        null in a row where all its values are None.
+
+        A row is buffered, as with `push`; `flush()` waits until it is durable. Backpressure: blocks, with the
+        GIL released, while the topic's share of the recording's buffer is used up. Call the appenders and
+        `push` of one topic from one thread at a time.
+
+        Args:
+            columns: Dotted paths as they are stored, such as `"acceleration.x"`, and
+                `"recording_timestamp_ns"`.
+
+        Returns:
+            `append(timestamp_ns, *values)`. It raises `InvalidInputError` if a value does not fit its column:
+            the row is rolled back completely, other rows are kept, and the topic stays open. It raises
+            `ClosedError` and other errors as `push` does.
+
+        Raises:
+            InvalidInputError: A column does not exist, is given twice, or is part of another one; or one that
+                requires values is missing.
+
+        Example:
+            >>> from mosaicolabs import IMU
+            >>> with MosaicoClient.embedded(store) as client, client.sequence_create("run") as writer:
+            ...     imu = writer.topic_create("imu", {}, IMU)
+            ...     append = imu.appender("acceleration.x", "acceleration.y", "acceleration.z")
+            ...     for row in range(3):
+            ...         append(row * 5_000_000, 0.1 * row, 0.0, 9.81)
+        """
+        has_header = has_header_field(self._data_class)
+        return self._lane.appender(columns, has_header, self._log_notices, self._keep_error)
+
+    def _keep_error(self, error: Exception) -> None:
+        self._error = error
 
     def submit(
         self, message_timestamp_ns: int, make: Callable[P, Serializable], /, *args: P.args, **kwargs: P.kwargs

@@ -87,7 +87,7 @@ class Message(BaseModel):
 
     def model_post_init(self, context: Any, /) -> None:
         """Checks the class of the data, determines the message time and fills in the header."""
-        has_header = _has_header(type(self.data))
+        has_header = has_header_field(type(self.data))
         if self.timestamp_ns is None:
             header = getattr(self.data, "header", None) if has_header else None
             if header is not None:
@@ -166,8 +166,12 @@ class Message(BaseModel):
             return None
 
 
-def _has_header(cls: type[Serializable]) -> bool:
-    """Whether messages fill in the header of this class; checks the class at its first message."""
+def has_header_field(cls: type[Serializable]) -> bool:
+    """Whether messages fill in the header of this class; checks the class at its first message.
+
+    Raises:
+        ValueError: The class has a field named like a time of the message.
+    """
     known = _HAS_HEADER.get(cls)
     if known is None:
         check_wrappable(cls)

@@ -94,6 +94,11 @@ impl Lane {
         Ok(false)
     }
 
+    /// The schema of the rows.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.shared.open.lock().rows.schema())
+    }
+
     /// The open batch.
     ///
     /// # Errors

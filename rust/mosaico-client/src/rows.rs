@@ -14,6 +14,10 @@ pub struct RowBuffer {
     schema: SchemaRef,
     columns: Vec<Column>,
     rows: usize,
+    /// Bytes of each row, without those of variable size.
+    row_width: usize,
+    /// The columns whose rows differ in size. Few do, so that the size is known after each row.
+    variable: Vec<usize>,
 }
 
 impl RowBuffer {
@@ -22,8 +26,10 @@ impl RowBuffer {
     /// # Errors
     /// [`ColumnError::Unsupported`] if a column cannot be built row by row.
     pub fn new(schema: SchemaRef) -> Result<Self, ColumnError> {
-        let columns = schema.fields().iter().map(Column::new).collect::<Result<_, _>>()?;
-        Ok(Self { schema, columns, rows: 0 })
+        let columns: Vec<_> = schema.fields().iter().map(Column::new).collect::<Result<_, _>>()?;
+        let row_width = columns.iter().map(Column::row_width).sum();
+        let variable = (0..columns.len()).filter(|&index| columns[index].has_variable_size()).collect();
+        Ok(Self { schema, columns, rows: 0, row_width, variable })
     }
 
     /// The schema of the batches.
@@ -38,7 +44,8 @@ impl RowBuffer {
 
     /// Bytes so far.
     pub fn bytes(&self) -> usize {
-        if self.rows == 0 { 0 } else { self.columns.iter().map(Column::bytes).sum() }
+        let variable = |&index: &usize| self.columns[index].variable_bytes();
+        self.rows * self.row_width + self.variable.iter().map(variable).sum::<usize>()
     }
 
     /// Appends one row through `append`, which fills every column once; if it fails, the row is rolled back

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::batches::PyBatches;
 use crate::embedded::{self, Embedded};
-use crate::errors::to_py_err;
+use crate::errors::{invalid_input, to_py_err};
 use crate::keep_alive::PyKeepAlive;
 use crate::lane::{PyLane, PyLaneBudget};
 use crate::live::Watch;
@@ -169,7 +169,7 @@ impl PyClient {
             .filter(|age| *age >= Duration::from_millis(1))
             .ok_or_else(|| {
                 let message = format!("max_batch_age_s is {max_batch_age_s}; give at least 0.001 s");
-                to_py_err(Error::new(ErrorKind::InvalidInput, message))
+                invalid_input(message)
             })?;
         let reconnect_timeout = seconds("reconnect_timeout_s", reconnect_timeout_s)?;
         let budget = budget.0.clone();
@@ -272,13 +272,10 @@ impl PyClient {
 }
 
 fn json(action: &str, text: &str) -> PyResult<Value> {
-    serde_json::from_str(text).map_err(|cause| {
-        to_py_err(Error::new(ErrorKind::InvalidInput, format!("`{action}` needs a JSON body: {cause}")))
-    })
+    serde_json::from_str(text)
+        .map_err(|cause| invalid_input(format!("`{action}` needs a JSON body: {cause}")))
 }
 
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|cause| {
-        to_py_err(Error::new(ErrorKind::InvalidInput, format!("{name} is {value} s: {cause}")))
-    })
+    Duration::try_from_secs_f64(value).map_err(|cause| invalid_input(format!("{name} is {value} s: {cause}")))
 }

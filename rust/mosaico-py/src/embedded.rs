@@ -14,7 +14,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::errors::to_py_err;
+use crate::errors::invalid_input;
 use crate::runtime::{runtime, wait};
 
 /// Bytes in flight per direction of one in-process connection.
@@ -43,9 +43,8 @@ impl Connector for Pipes {
 
 /// Starts the daemon on `path`, or returns the one that already runs there in this process.
 pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<Arc<Embedded>> {
-    let path = std::path::absolute(&path).map_err(|cause| {
-        to_py_err(Error::new(ErrorKind::InvalidInput, format!("`{}` is no path: {cause}", path.display())))
-    })?;
+    let path = std::path::absolute(&path)
+        .map_err(|cause| invalid_input(format!("`{}` is no path: {cause}", path.display())))?;
     let running = |path: &PathBuf| RUNNING.lock().as_ref()?.get(path)?.upgrade();
     if let Some(server) = running(&path) {
         return Ok(server);

@@ -2,33 +2,14 @@
 
 use mosaico_client::Error;
 use mosaico_client::columns::{Column, ColumnError, Values};
-use mosaico_types::ErrorKind;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString, PyTuple};
-use pyo3::{ffi, intern};
+use pyo3::types::{PyByteArray, PyBytes, PyList, PyString, PyTuple};
 
-use crate::errors::to_py_err;
-
-/// The interned names of a column's children, compiled once per topic.
-pub(crate) struct Plan {
-    name: Py<PyString>,
-    children: Vec<Plan>,
-}
-
-impl Plan {
-    pub(crate) fn new(py: Python<'_>, field: &arrow::datatypes::Field) -> Self {
-        use arrow::datatypes::DataType;
-        let children = match field.data_type() {
-            DataType::Struct(fields) => fields.iter().map(|field| Self::new(py, field)).collect(),
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-                vec![Self::new(py, item)]
-            }
-            _ => Vec::new(),
-        };
-        Self { name: PyString::intern(py, field.name()).unbind(), children }
-    }
-}
+use crate::envelope::ENVELOPE;
+use crate::errors::{invalid_input, to_py_err};
+use crate::fields::{Fields, FieldsPlan, Plan, Walk};
 
 /// A value that cannot be encoded, with its path.
 #[derive(Debug)]
@@ -45,7 +26,7 @@ enum Cause {
 }
 
 impl EncodeError {
-    fn at(mut self, name: &str) -> Self {
+    pub(crate) fn at(mut self, name: &str) -> Self {
         if !matches!(self.cause, Cause::Core(_)) {
             self.path = if self.path.is_empty() {
                 name.to_owned()
@@ -69,7 +50,7 @@ impl EncodeError {
             Cause::Python(error) => error.value(py).to_string(),
         };
         let message = format!("topic `{topic}`: field `{}` does not encode: {cause}", self.path);
-        to_py_err(Error::new(ErrorKind::InvalidInput, message))
+        invalid_input(message)
     }
 }
 
@@ -91,65 +72,78 @@ impl From<PyErr> for EncodeError {
     }
 }
 
-/// Looks up the children of a struct: in the instance's dictionary, then among its attributes.
-pub(crate) struct Fields<'a, 'py> {
-    object: &'a Bound<'py, PyAny>,
-    dict: Option<Bound<'py, PyDict>>,
-}
-
-impl<'a, 'py> Fields<'a, 'py> {
-    pub(crate) fn of(object: &'a Bound<'py, PyAny>) -> Self {
-        if let Ok(dict) = object.cast::<PyDict>() {
-            return Self { object, dict: Some(dict.clone()) };
-        }
-        let py = object.py();
-        // SAFETY: the call takes a live object and returns a new reference or null with an error set, which
-        // `from_owned_ptr_or_err` handles; objects without a dictionary raise AttributeError.
-        let dict = unsafe {
-            Bound::from_owned_ptr_or_err(
-                py,
-                ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut()),
-            )
-        };
-        Self { object, dict: dict.ok().and_then(|dict| dict.cast_into().ok()) }
-    }
-
-    pub(crate) fn get(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(dict) = &self.dict
-            && let Some(value) = dict.get_item(name)?
-        {
-            return Ok(value);
-        }
-        self.object.getattr(name)
-    }
-}
-
-/// Appends the children of `object` to `columns`, name by name.
+/// Appends the fields of `object` as the row `row`, to each of `columns` that does not have that row yet.
 pub(crate) fn append_fields(
     py: Python<'_>,
-    plans: &[Plan],
+    plan: &mut FieldsPlan,
     columns: &mut [Column],
-    fields: &Fields<'_, '_>,
+    row: usize,
+    object: &Bound<'_, PyAny>,
 ) -> Result<(), EncodeError> {
-    for (plan, column) in plans.iter().zip(columns) {
-        fields
-            .get(plan.name.bind(py))
-            .map_err(EncodeError::from)
-            .and_then(|value| append(py, plan, column, &value))
-            .map_err(|error| error.at(column.name()))?;
+    let fields = Fields::of(object);
+    if let Some(dict) = fields.dict() {
+        plan.expect_keys_of(dict);
+        let mut walk = Walk::new(dict);
+        for index in 0..plan.keys.len() {
+            // Another key than expected: what follows is found by name, and the keys are learned again.
+            let Some(value) = walk.next_if(&plan.keys[index].key) else {
+                plan.forget_keys();
+                break;
+            };
+            if let Some(field) = plan.keys[index].field
+                && columns[field].len() == row
+            {
+                append_field(py, &mut plan.fields[field], &mut columns[field], &value)?;
+            }
+        }
+    }
+    for (plan, column) in plan.fields.iter_mut().zip(columns) {
+        if column.len() == row {
+            let value =
+                fields.get(plan.name.bind(py)).map_err(|error| EncodeError::from(error).at(column.name()))?;
+            append_field(py, plan, column, &value)?;
+        }
     }
     Ok(())
 }
 
-fn append(
+/// Appends the times of a row; None and what is not given are null.
+pub(crate) fn append_times(
     py: Python<'_>,
-    plan: &Plan,
+    plan: &mut FieldsPlan,
+    columns: &mut [Column],
+    times: [Option<&Bound<'_, PyAny>>; ENVELOPE],
+) -> Result<(), EncodeError> {
+    for ((plan, column), time) in plan.fields.iter_mut().zip(columns).zip(times) {
+        match time {
+            Some(time) => append_field(py, plan, column, time)?,
+            None => column.push_null()?,
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn append_field(
+    py: Python<'_>,
+    plan: &mut Plan,
+    column: &mut Column,
+    value: &Bound<'_, PyAny>,
+) -> Result<(), EncodeError> {
+    append(py, plan, column, value).map_err(|error| error.at(column.name()))
+}
+
+/// Appends a value as one row.
+pub(crate) fn append(
+    py: Python<'_>,
+    plan: &mut Plan,
     column: &mut Column,
     value: &Bound<'_, PyAny>,
 ) -> Result<(), EncodeError> {
     if value.is_none() {
         return Ok(column.push_null()?);
     }
+    let row = column.len();
     match column.values_mut() {
         Values::Fixed(fixed) if fixed.kind.is_float() => fixed.push_float(value.extract::<f64>()?),
         Values::Fixed(fixed) => fixed.push_int(integer(value)?)?,
@@ -158,10 +152,10 @@ fn append(
             return append_bytes(column, value);
         }
         Values::Struct(children) => {
-            append_fields(py, &plan.children, children, &Fields::of(value))?;
+            append_fields(py, &mut plan.inner, children, row, value)?;
         }
         Values::List { items, .. } | Values::LargeList { items, .. } | Values::FixedList { items, .. } => {
-            let found = append_items(py, &plan.children[0], items, value)?;
+            let found = append_items(py, &mut plan.inner.fields[0], items, value)?;
             return Ok(column.close_list(found)?);
         }
     }
@@ -213,7 +207,7 @@ fn wrong_type(expected: &str, value: &Bound<'_, PyAny>) -> EncodeError {
 
 fn append_items(
     py: Python<'_>,
-    plan: &Plan,
+    plan: &mut Plan,
     items: &mut Column,
     value: &Bound<'_, PyAny>,
 ) -> Result<usize, EncodeError> {

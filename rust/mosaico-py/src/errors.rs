@@ -39,6 +39,11 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
     })
 }
 
+/// The exception for a wrong argument.
+pub(crate) fn invalid_input(message: String) -> PyErr {
+    to_py_err(Error::new(ErrorKind::InvalidInput, message))
+}
+
 /// `(topic, chunk, (first row, row behind the last), (first time, last time), skipped rows, cause)`.
 pub(crate) type PyDamagedRows = (String, String, (u64, u64), (i64, i64), u64, String);
 

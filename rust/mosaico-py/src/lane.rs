@@ -1,19 +1,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mosaico_client::columns::Column;
 use mosaico_client::{Error, Lane, LaneBudget, SpillConfig};
 use mosaico_types::ErrorKind;
+use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyString, PyType};
 use pyo3_arrow::input::AnyRecordBatch;
 
-use crate::encode::{EncodeError, Fields, Plan, append_fields};
-use crate::errors::to_py_err;
+use crate::appender::{PyAppender, RowLayout};
+use crate::encode::{EncodeError, append_fields, append_times};
+use crate::envelope::{ENVELOPE, append_header, split_time};
+use crate::errors::{invalid_input, to_py_err};
+use crate::fields::{Fields, FieldsPlan};
 use crate::runtime::{refuse_after_fork, wait};
-
-/// Columns of the envelope, which precede those of the data class.
-const ENVELOPE: usize = 2;
 
 /// The byte budget of one recording's lanes.
 #[pyclass(frozen, name = "LaneBudget", module = "mosaicolabs._native")]
@@ -34,8 +37,15 @@ pub(crate) struct PyLane {
     lane: Arc<Lane>,
     topic: String,
     class: Py<PyType>,
-    envelope: Vec<Plan>,
-    payload: Vec<Plan>,
+    /// A value may run Python code while it is encoded, in which another thread pushes: it has to wait for this
+    /// lock without the GIL, and so takes it before that of the lane.
+    plans: Mutex<Plans>,
+}
+
+/// How a message is read.
+struct Plans {
+    envelope: FieldsPlan,
+    payload: FieldsPlan,
 }
 
 impl PyLane {
@@ -46,9 +56,10 @@ impl PyLane {
         class: Py<PyType>,
         schema: &arrow::datatypes::Schema,
     ) -> Self {
-        let mut plans: Vec<Plan> = schema.fields().iter().map(|field| Plan::new(py, field)).collect();
-        let payload = plans.split_off(ENVELOPE.min(plans.len()));
-        Self { lane: Arc::new(lane), topic, class, envelope: plans, payload }
+        let fields = || schema.fields().iter().map(AsRef::as_ref);
+        let envelope = FieldsPlan::new(py, fields().take(ENVELOPE));
+        let payload = FieldsPlan::new(py, fields().skip(ENVELOPE));
+        Self { lane: Arc::new(lane), topic, class, plans: Mutex::new(Plans { envelope, payload }) }
     }
 
     fn check_class(&self, data: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
@@ -68,23 +79,82 @@ impl PyLane {
     }
 }
 
-#[pymethods]
 impl PyLane {
-    /// Returns whether there are notices to take.
-    fn push(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<bool> {
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Appends one row through `append`, which fills every column once, and waits while the queue is over its
+    /// limit. Returns whether there are notices to take.
+    pub(crate) fn append(
+        &self,
+        py: Python<'_>,
+        append: impl FnOnce(&mut [Column], &mut [Column]) -> Result<(), EncodeError>,
+    ) -> PyResult<bool> {
         refuse_after_fork()?;
         let full = self.lane.push(|columns| {
-            let envelope = Fields::of(message);
-            let data = envelope.get(intern!(py, "data"))?;
-            self.check_class(&data)?;
-            let (head, tail) = columns.split_at_mut(ENVELOPE);
-            append_fields(py, &self.envelope, head, &envelope)?;
-            append_fields(py, &self.payload, tail, &Fields::of(&data))
+            let (envelope, payload) = columns.split_at_mut(ENVELOPE);
+            append(envelope, payload)
         });
         if full.map_err(|error| error.into_py_err(py, &self.topic))? {
             wait(py, self.lane.room())?;
         }
         Ok(self.lane.has_notices())
+    }
+}
+
+#[pymethods]
+impl PyLane {
+    /// Returns whether there are notices to take.
+    fn push(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let mut plans = self.plans.lock_py_attached(py);
+        let Plans { envelope, payload } = &mut *plans;
+        self.append(py, |head, tail| {
+            let data = Fields::of(message).get(intern!(py, "data"))?;
+            self.check_class(&data)?;
+            let row = head[0].len();
+            append_fields(py, envelope, head, row, message)?;
+            append_fields(py, payload, tail, row, &data)
+        })
+    }
+
+    /// Appends `data` as the message of a time, without a message; if `has_header`, with the header that the
+    /// message would have. Returns whether there are notices to take.
+    fn push_data(
+        &self,
+        py: Python<'_>,
+        timestamp_ns: &Bound<'_, PyAny>,
+        data: &Bound<'_, PyAny>,
+        has_header: bool,
+    ) -> PyResult<bool> {
+        let fill = has_header && needs_header(data, timestamp_ns)?;
+        let mut plans = self.plans.lock_py_attached(py);
+        let Plans { envelope, payload } = &mut *plans;
+        self.append(py, |head, tail| {
+            self.check_class(data)?;
+            let row = head[0].len();
+            append_times(py, envelope, head, [Some(timestamp_ns), None])?;
+            if fill && let Some(header) = payload.position("header") {
+                append_header(&mut tail[header], timestamp_ns.extract()?)?;
+            }
+            append_fields(py, payload, tail, row, data)
+        })
+    }
+
+    /// An appender of rows of plain values, one for each of `columns`. Calls `notice` when there are notices to
+    /// take, and `failed` with each exception that it raises.
+    fn appender(
+        slf: &Bound<'_, Self>,
+        columns: Vec<String>,
+        has_header: bool,
+        notice: Py<PyAny>,
+        failed: Py<PyAny>,
+    ) -> PyResult<PyAppender> {
+        let lane = slf.get();
+        let fields: Vec<_> = lane.lane.schema().fields().iter().cloned().collect();
+        let layout = RowLayout::new(slf.py(), &fields, &columns, has_header)
+            .map_err(|message| invalid_input(format!("topic `{}`: {message}", lane.topic)))?;
+        Ok(PyAppender::new(slf.clone().unbind(), layout, columns, notice, failed))
     }
 
     /// Returns whether there are notices to take.
@@ -93,8 +163,7 @@ impl PyLane {
         let reader = columns.into_reader()?;
         // Some streams are Python code, and all of them may block.
         let batches = py.detach(|| reader.collect::<Result<Vec<_>, _>>()).map_err(|cause| {
-            let message = format!("topic `{}`: the columns cannot be read: {cause}", self.topic);
-            to_py_err(Error::new(ErrorKind::InvalidInput, message))
+            invalid_input(format!("topic `{}`: the columns cannot be read: {cause}", self.topic))
         })?;
         wait(py, self.lane.push_batches(&batches))?;
         Ok(self.lane.has_notices())
@@ -129,4 +198,22 @@ impl PyLane {
     fn check(&self) -> PyResult<()> {
         self.lane.failure().map_or(Ok(()), |error| Err(to_py_err(error)))
     }
+}
+
+/// Whether a message of this time fills in a header: the data has none, or one that an earlier message of
+/// another time filled in. The set of given fields tells these from headers that the user gave.
+fn needs_header(data: &Bound<'_, PyAny>, timestamp_ns: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = data.py();
+    let header = Fields::of(data).get(intern!(py, "header"))?;
+    if header.is_none() {
+        return Ok(true);
+    }
+    if data.getattr(intern!(py, "__pydantic_fields_set__"))?.contains(intern!(py, "header"))? {
+        return Ok(false);
+    }
+    let stamp = Fields::of(&header).get(intern!(py, "stamp"))?;
+    let stamp = Fields::of(&stamp);
+    let part = |name| stamp.get(name)?.extract::<i64>();
+    let (sec, nanosec) = (part(intern!(py, "sec"))?, part(intern!(py, "nanosec"))?);
+    Ok(split_time(timestamp_ns.extract()?) != [sec, nanosec])
 }

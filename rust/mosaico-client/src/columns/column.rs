@@ -1,19 +1,25 @@
 //! A column under construction, and its values. Lists and structs have columns as values, so both are in one
 //! file.
 
-use super::error::ColumnError;
-use arrow::array::{ArrayData, ArrayDataBuilder, BooleanBufferBuilder};
-use arrow::buffer::MutableBuffer;
-use arrow::buffer::{Buffer, NullBuffer};
-use arrow::datatypes::{DataType, Field};
-use half::f16;
 use std::sync::Arc;
 
+use arrow::array::{ArrayData, ArrayDataBuilder, BooleanBufferBuilder};
+use arrow::buffer::{Buffer, NullBuffer};
+use arrow::datatypes::{DataType, Field};
+
+use super::error::ColumnError;
+use super::fixed::{Fixed, FixedKind};
+
 /// One column under construction.
+///
+/// Most columns of a topic are null in most rows, so a null only counts: `pending` rows at the end have no
+/// slot in `values` and `validity` yet. They get one, all at once, before the next value or at the end.
 #[derive(Debug)]
 pub struct Column {
     field: Arc<Field>,
+    /// Rows, with the pending ones.
     len: usize,
+    pending: usize,
     /// Present from the first null on.
     validity: Option<BooleanBufferBuilder>,
     values: Values,
@@ -55,7 +61,7 @@ impl Column {
                 }
             },
         };
-        Ok(Self { field: Arc::clone(field), len: 0, validity: None, values })
+        Ok(Self { field: Arc::clone(field), len: 0, pending: 0, validity: None, values })
     }
 
     /// The column's name.
@@ -79,8 +85,20 @@ impl Column {
     }
 
     /// The values; a caller that appends a value here calls [`Column::mark_valid`] afterwards.
+    #[inline]
     pub fn values_mut(&mut self) -> &mut Values {
+        if self.pending > 0 {
+            self.settle();
+        }
         &mut self.values
+    }
+
+    /// The fields of a struct; none for other columns. As [`Self::values_mut`].
+    pub fn children_mut(&mut self) -> &mut [Column] {
+        match self.values_mut() {
+            Values::Struct(children) => children,
+            _ => &mut [],
+        }
     }
 
     /// Counts the value just appended to [`Column::values_mut`] as one row.
@@ -97,7 +115,7 @@ impl Column {
     /// # Errors
     /// If the value does not fit.
     pub fn push_bytes(&mut self, value: &[u8]) -> Result<(), ColumnError> {
-        match &mut self.values {
+        match self.values_mut() {
             Values::Bytes { offsets, data } => {
                 let end = i32::try_from(data.len() + value.len())
                     .map_err(|_| ColumnError::TooLarge { bytes: value.len() })?;
@@ -125,7 +143,7 @@ impl Column {
     /// # Errors
     /// If a fixed-size list got another number of items, or 32-bit offsets overflow.
     pub fn close_list(&mut self, found: usize) -> Result<(), ColumnError> {
-        match &mut self.values {
+        match self.values_mut() {
             Values::List { offsets, items } => offsets
                 .push(i32::try_from(items.len).map_err(|_| ColumnError::TooLarge { bytes: items.len })?),
             Values::LargeList { offsets, items } => offsets.push(items.len as i64),
@@ -142,84 +160,120 @@ impl Column {
     ///
     /// # Errors
     /// [`ColumnError::Null`] if the column allows none.
+    #[inline]
     pub fn push_null(&mut self) -> Result<(), ColumnError> {
         if !self.field.is_nullable() {
             return Err(ColumnError::Null);
         }
-        self.push_hidden();
+        self.push_hidden(1);
         Ok(())
     }
 
-    /// Appends a slot that a null parent hides, or a null where the column allows one.
-    fn push_hidden(&mut self) {
+    /// Appends slots that a null parent hides, or nulls where the column allows them.
+    #[inline]
+    fn push_hidden(&mut self, count: usize) {
+        self.pending += count;
+        self.len += count;
+    }
+
+    /// Gives the pending rows their slots.
+    #[cold]
+    fn settle(&mut self) {
+        let count = std::mem::take(&mut self.pending);
         match &mut self.values {
-            Values::Fixed(fixed) => fixed.push_zero(),
-            Values::Bool(bits) => bits.append(false),
-            Values::Bytes { offsets, data } => offsets.push(data.len() as i32),
-            Values::LargeBytes { offsets, data } => offsets.push(data.len() as i64),
-            Values::FixedBytes { width, data } => data.resize(data.len() + *width, 0),
-            Values::List { offsets, items } => offsets.push(items.len as i32),
-            Values::LargeList { offsets, items } => offsets.push(items.len as i64),
-            Values::FixedList { size, items } => (0..*size).for_each(|_| items.push_hidden()),
-            Values::Struct(children) => children.iter_mut().for_each(Self::push_hidden),
+            Values::Fixed(fixed) => fixed.push_zeros(count),
+            Values::Bool(bits) => bits.append_n(count, false),
+            Values::Bytes { offsets, .. } | Values::List { offsets, .. } => repeat_last(offsets, count),
+            Values::LargeBytes { offsets, .. } | Values::LargeList { offsets, .. } => {
+                repeat_last(offsets, count);
+            }
+            Values::FixedBytes { width, data } => data.resize(data.len() + count * *width, 0),
+            Values::FixedList { size, items } => items.push_hidden(count * *size),
+            Values::Struct(children) => children.iter_mut().for_each(|child| child.push_hidden(count)),
         }
         if self.field.is_nullable() {
-            let len = self.len;
+            let before = self.len - count;
             let validity = self.validity.get_or_insert_with(|| {
-                let mut bits = BooleanBufferBuilder::new(len + 1);
-                bits.append_n(len, true);
+                let mut bits = BooleanBufferBuilder::new(self.len);
+                bits.append_n(before, true);
                 bits
             });
-            validity.append(false);
+            validity.append_n(count, false);
         } else if let Some(validity) = &mut self.validity {
-            validity.append(true);
+            validity.append_n(count, true);
         }
-        self.len += 1;
     }
 
     /// Truncates the column to `len` rows, and removes half-appended values.
     pub fn truncate(&mut self, len: usize) {
+        // The rows that keep slots; a value that was appended only half lies behind them.
+        let settled = len.min(self.len - self.pending);
+        self.pending = len - settled;
+        self.len = len;
         match &mut self.values {
-            Values::Fixed(fixed) => fixed.buffer.truncate(len * fixed.kind.width()),
-            Values::Bool(bits) => bits.truncate(len),
+            Values::Fixed(fixed) => fixed.buffer.truncate(settled * fixed.kind.width()),
+            Values::Bool(bits) => bits.truncate(settled),
             Values::Bytes { offsets, data } => {
-                offsets.truncate(len + 1);
-                data.truncate(offsets[len] as usize);
+                offsets.truncate(settled + 1);
+                data.truncate(offsets[settled] as usize);
             }
             Values::LargeBytes { offsets, data } => {
-                offsets.truncate(len + 1);
-                data.truncate(offsets[len] as usize);
+                offsets.truncate(settled + 1);
+                data.truncate(offsets[settled] as usize);
             }
-            Values::FixedBytes { width, data } => data.truncate(len * *width),
+            Values::FixedBytes { width, data } => data.truncate(settled * *width),
             Values::List { offsets, items } => {
-                offsets.truncate(len + 1);
-                items.truncate(offsets[len] as usize);
+                offsets.truncate(settled + 1);
+                items.truncate(offsets[settled] as usize);
             }
             Values::LargeList { offsets, items } => {
-                offsets.truncate(len + 1);
-                items.truncate(offsets[len] as usize);
+                offsets.truncate(settled + 1);
+                items.truncate(offsets[settled] as usize);
             }
-            Values::FixedList { size, items } => items.truncate(len * *size),
-            Values::Struct(children) => children.iter_mut().for_each(|child| child.truncate(len)),
+            Values::FixedList { size, items } => items.truncate(settled * *size),
+            Values::Struct(children) => children.iter_mut().for_each(|child| child.truncate(settled)),
         }
         if let Some(validity) = &mut self.validity {
-            validity.truncate(len);
+            validity.truncate(settled);
         }
-        self.len = len;
     }
 
-    /// Bytes of the values, without validity.
-    pub fn bytes(&self) -> usize {
+    /// Bytes that each row takes, whatever its values; without validity.
+    pub fn row_width(&self) -> usize {
         match &self.values {
-            Values::Fixed(fixed) => fixed.buffer.len(),
-            Values::Bool(bits) => bits.len() / 8,
-            Values::Bytes { offsets, data } => offsets.len() * 4 + data.len(),
-            Values::LargeBytes { offsets, data } => offsets.len() * 8 + data.len(),
-            Values::FixedBytes { data, .. } => data.len(),
-            Values::List { offsets, items } => offsets.len() * 4 + items.bytes(),
-            Values::LargeList { offsets, items } => offsets.len() * 8 + items.bytes(),
-            Values::FixedList { items, .. } => items.bytes(),
-            Values::Struct(children) => children.iter().map(Self::bytes).sum(),
+            Values::Fixed(fixed) => fixed.kind.width(),
+            Values::Bool(_) => 1,
+            Values::Bytes { .. } | Values::List { .. } => size_of::<i32>(),
+            Values::LargeBytes { .. } | Values::LargeList { .. } => size_of::<i64>(),
+            Values::FixedBytes { width, .. } => *width,
+            Values::FixedList { size, items } => size * items.row_width(),
+            Values::Struct(children) => children.iter().map(Self::row_width).sum(),
+        }
+    }
+
+    /// Whether the size of a row depends on its values.
+    pub fn has_variable_size(&self) -> bool {
+        match &self.values {
+            Values::Fixed(_) | Values::Bool(_) | Values::FixedBytes { .. } => false,
+            Values::FixedList { items, .. } => items.has_variable_size(),
+            Values::Struct(children) => children.iter().any(Self::has_variable_size),
+            _ => true,
+        }
+    }
+
+    /// The bytes of all rows beyond [`Self::row_width`].
+    pub fn variable_bytes(&self) -> usize {
+        if self.len == self.pending {
+            return 0;
+        }
+        match &self.values {
+            Values::Fixed(_) | Values::Bool(_) | Values::FixedBytes { .. } => 0,
+            Values::Bytes { data, .. } | Values::LargeBytes { data, .. } => data.len(),
+            Values::List { items, .. } | Values::LargeList { items, .. } => {
+                items.len * items.row_width() + items.variable_bytes()
+            }
+            Values::FixedList { items, .. } => items.variable_bytes(),
+            Values::Struct(children) => children.iter().map(Self::variable_bytes).sum(),
         }
     }
 
@@ -227,8 +281,11 @@ impl Column {
     ///
     /// # Errors
     /// If the parts contradict each other, which only a bug can cause.
-    pub fn into_data(self) -> Result<ArrayData, arrow::error::ArrowError> {
-        let Self { field, len, validity, values } = self;
+    pub fn into_data(mut self) -> Result<ArrayData, arrow::error::ArrowError> {
+        if self.pending > 0 {
+            self.settle();
+        }
+        let Self { field, len, validity, values, .. } = self;
         let nulls = validity.map(|mut bits| NullBuffer::new(bits.finish()));
         let builder = ArrayDataBuilder::new(field.data_type().clone()).len(len).nulls(nulls);
         let builder = match values {
@@ -254,139 +311,6 @@ impl Column {
             }
         };
         builder.build()
-    }
-}
-
-/// Width and meaning of a fixed-width column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FixedKind {
-    /// Signed 8-bit.
-    I8,
-    /// Signed 16-bit.
-    I16,
-    /// Signed 32-bit.
-    I32,
-    /// Signed 64-bit.
-    I64,
-    /// Unsigned 8-bit.
-    U8,
-    /// Unsigned 16-bit.
-    U16,
-    /// Unsigned 32-bit.
-    U32,
-    /// Unsigned 64-bit.
-    U64,
-    /// Half precision.
-    F16,
-    /// Single precision.
-    F32,
-    /// Double precision.
-    F64,
-}
-
-impl FixedKind {
-    /// The kind of an Arrow type; `None` for other types.
-    pub fn of(data_type: &DataType) -> Option<Self> {
-        Some(match data_type {
-            DataType::Int8 => Self::I8,
-            DataType::Int16 => Self::I16,
-            DataType::Int32 => Self::I32,
-            DataType::Int64 => Self::I64,
-            DataType::UInt8 => Self::U8,
-            DataType::UInt16 => Self::U16,
-            DataType::UInt32 => Self::U32,
-            DataType::UInt64 => Self::U64,
-            DataType::Float16 => Self::F16,
-            DataType::Float32 => Self::F32,
-            DataType::Float64 => Self::F64,
-            _ => return None,
-        })
-    }
-
-    /// Bytes per value.
-    pub fn width(self) -> usize {
-        match self {
-            Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 | Self::F16 => 2,
-            Self::I32 | Self::U32 | Self::F32 => 4,
-            Self::I64 | Self::U64 | Self::F64 => 8,
-        }
-    }
-
-    /// Whether values are floats.
-    pub fn is_float(self) -> bool {
-        matches!(self, Self::F16 | Self::F32 | Self::F64)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::I8 => "int8",
-            Self::I16 => "int16",
-            Self::I32 => "int32",
-            Self::I64 => "int64",
-            Self::U8 => "uint8",
-            Self::U16 => "uint16",
-            Self::U32 => "uint32",
-            Self::U64 => "uint64",
-            Self::F16 => "float16",
-            Self::F32 => "float32",
-            Self::F64 => "float64",
-        }
-    }
-}
-
-/// Values of one fixed-width column.
-#[derive(Debug)]
-pub struct Fixed {
-    /// Width and meaning.
-    pub kind: FixedKind,
-    pub(super) buffer: MutableBuffer,
-}
-
-impl Fixed {
-    pub(super) fn new(kind: FixedKind) -> Self {
-        Self { kind, buffer: MutableBuffer::new(0) }
-    }
-
-    /// Appends an integer.
-    ///
-    /// # Errors
-    /// [`ColumnError::OutOfRange`] if the column is narrower.
-    #[inline]
-    pub fn push_int(&mut self, value: i128) -> Result<(), ColumnError> {
-        let kind = self.kind;
-        let out_of_range = || ColumnError::OutOfRange { value, data_type: kind.name() };
-        macro_rules! push {
-            ($type:ty) => {
-                self.buffer.push(<$type>::try_from(value).map_err(|_| out_of_range())?)
-            };
-        }
-        match kind {
-            FixedKind::I8 => push!(i8),
-            FixedKind::I16 => push!(i16),
-            FixedKind::I32 => push!(i32),
-            FixedKind::I64 => push!(i64),
-            FixedKind::U8 => push!(u8),
-            FixedKind::U16 => push!(u16),
-            FixedKind::U32 => push!(u32),
-            FixedKind::U64 => push!(u64),
-            FixedKind::F16 | FixedKind::F32 | FixedKind::F64 => self.push_float(value as f64),
-        }
-        Ok(())
-    }
-
-    /// Appends a float, rounded to the column's precision.
-    #[inline]
-    pub fn push_float(&mut self, value: f64) {
-        match self.kind {
-            FixedKind::F16 => self.buffer.push(f16::from_f64(value)),
-            FixedKind::F32 => self.buffer.push(value as f32),
-            _ => self.buffer.push(value),
-        }
-    }
-
-    pub(super) fn push_zero(&mut self) {
-        self.buffer.extend_zeros(self.kind.width());
     }
 }
 
@@ -441,4 +365,11 @@ pub enum Values {
     },
     /// Structs.
     Struct(Vec<Column>),
+}
+
+/// Appends empty values.
+fn repeat_last<T: Copy>(offsets: &mut Vec<T>, count: usize) {
+    if let Some(&end) = offsets.last() {
+        offsets.resize(offsets.len() + count, end);
+    }
 }

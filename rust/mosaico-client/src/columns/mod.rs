@@ -5,6 +5,8 @@
 
 mod column;
 mod error;
+mod fixed;
 
-pub use column::{Column, Fixed, FixedKind, Values};
+pub use column::{Column, Values};
 pub use error::ColumnError;
+pub use fixed::{Fixed, FixedKind};
