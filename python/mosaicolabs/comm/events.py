@@ -53,6 +53,11 @@ class EventKind(StrEnum):
     """A damaged segment of the write-ahead log is in quarantine: `segment`, `file`, `lost_rows`, and their
     ranges in `lost`."""
 
+    AUDIT = "audit"
+    """A call that changed something or was refused: `who`, `call`, `subject`, `from`, `result`, `request`, and
+    `times` if it stands for several. Only if you ask for this kind, which needs the right `admin` on all
+    sequences."""
+
     GAP = "gap"
     """Events after the listener's last one, `after`, up to the id of this event are no longer kept. Sent
     regardless of the selected kinds and sequence."""

@@ -378,7 +378,7 @@ class MosaicoClient(Closing):
         Args:
             after: Id of the last event already received. None: from the oldest event that is kept.
             follow: Wait for future events instead of ending with the newest.
-            kinds: Only these kinds. None: all.
+            kinds: Only these kinds. None: all except `EventKind.AUDIT`.
             sequence_name: Only events of this sequence. None: all.
             timeout: With `follow`, end after so many seconds without an event. None: never end.
 

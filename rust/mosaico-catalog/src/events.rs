@@ -128,18 +128,16 @@ impl Catalog {
         rows.iter().map(event).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
+    /// Adds events that belong to no change; sets their ids.
+    pub async fn add_events(&self, events: &mut [Event]) -> Result<()> {
+        let mut transaction = self.transaction().await?;
+        events.iter_mut().for_each(|event| event.id = self.next_event_id());
+        put_rows(&mut transaction, EVENT, events.iter().map(row).collect(), REPLACE_EVENT).await?;
+        self.commit(transaction).await
+    }
+
     /// Inserts events from the store; replaces events that are known already.
     pub async fn restore_events(&self, events: &[Event]) -> Result<()> {
-        let row = |event: &Event| -> Values {
-            vec![
-                (&event.id).into(),
-                event.kind.as_str().into(),
-                event.sequence.as_deref().into(),
-                event.topic.as_deref().into(),
-                event.at_ns.into(),
-                event.detail.to_string().into(),
-            ]
-        };
         let mut transaction = self.transaction().await?;
         put_rows(&mut transaction, EVENT, events.iter().map(row).collect(), REPLACE_EVENT).await?;
         self.commit(transaction).await
@@ -175,6 +173,17 @@ impl Catalog {
         query("DELETE FROM event WHERE id < ?").bind(first).execute(&self.writer).await.map_err(failed)?;
         Ok(())
     }
+}
+
+fn row(event: &Event) -> Values {
+    vec![
+        (&event.id).into(),
+        event.kind.as_str().into(),
+        event.sequence.as_deref().into(),
+        event.topic.as_deref().into(),
+        event.at_ns.into(),
+        event.detail.to_string().into(),
+    ]
 }
 
 async fn newest_event(place: impl Into<Place<'_>>) -> Result<Option<String>> {

@@ -129,7 +129,8 @@ async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Resp
     let Some(keys) = guard.monitor.0.keys.get() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting: no API key is known yet\n").into_response();
     };
-    let access = Access { keys: Arc::clone(keys), anonymous: Grant::default(), monitoring: guard.level };
+    let (keys, anonymous, monitoring) = (Arc::clone(keys), Grant::default(), guard.level);
+    let access = Access { keys, anonymous, monitoring, is_audited: false };
     let caller = Arc::new(access).caller(request.headers(), request.uri().path()).await;
     match caller.and_then(|caller| caller.check_rule(rule)) {
         Ok(()) => next.run(request).await,

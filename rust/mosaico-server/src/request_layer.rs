@@ -23,7 +23,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use ulid::Ulid;
 
-use crate::access::audit::Trail;
+use crate::access::audit::{Audit, Trail};
 use crate::listen::PeerFacts;
 
 /// Unary calls that take longer are logged as slow.
@@ -67,7 +67,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    fn begin<B>(request: &Request<B>) -> Self {
+    fn begin<B>(request: &Request<B>, trail: Trail) -> Self {
         let method = request.uri().path().strip_prefix(FLIGHT);
         let method = METHODS.into_iter().find(|known| method == Some(known)).unwrap_or(OTHER);
         let id = request.headers().get(REQUEST_ID_HEADER).filter(|id| is_name(id)).cloned();
@@ -80,15 +80,7 @@ impl Call {
             span.record("client", client.name());
         }
         let named = request.extensions().get::<TcpConnectInfo>().is_some();
-        Self {
-            id,
-            method,
-            action: OnceLock::new(),
-            begun: Instant::now(),
-            span,
-            named,
-            trail: Trail::default(),
-        }
+        Self { id, method, action: OnceLock::new(), begun: Instant::now(), span, named, trail }
     }
 
     /// Records which action the call runs.
@@ -178,13 +170,16 @@ fn is_ours(code: Code) -> bool {
 
 /// Wraps the services in [`Calls`].
 #[derive(Debug, Clone)]
-pub(crate) struct CallsLayer(pub Arc<Metrics>);
+pub(crate) struct CallsLayer {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) audit: Arc<Audit>,
+}
 
 impl<S> Layer<S> for CallsLayer {
     type Service = Calls<S>;
 
     fn layer(&self, inner: S) -> Calls<S> {
-        Calls { inner, metrics: Arc::clone(&self.0) }
+        Calls { inner, layer: self.clone() }
     }
 }
 
@@ -192,7 +187,7 @@ impl<S> Layer<S> for CallsLayer {
 #[derive(Debug, Clone)]
 pub(crate) struct Calls<S> {
     inner: S,
-    metrics: Arc<Metrics>,
+    layer: CallsLayer,
 }
 
 impl<S> Service<Request<Body>> for Calls<S>
@@ -210,10 +205,11 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         PeerFacts::introduce(request.extensions_mut());
-        let call = Arc::new(Call::begin(&request));
+        let call = Arc::new(Call::begin(&request, Trail::new(Arc::clone(&self.layer.audit))));
         request.extensions_mut().insert(Arc::clone(&call));
-        self.metrics.call_begins(call.method);
-        let mut running = Running { call: Arc::clone(&call), metrics: Arc::clone(&self.metrics), code: None };
+        self.layer.metrics.call_begins(call.method);
+        let metrics = Arc::clone(&self.layer.metrics);
+        let mut running = Running { call: Arc::clone(&call), metrics, code: None };
         let answer = call.span.in_scope(|| self.inner.call(request)).instrument(call.span.clone());
         async move {
             let mut response = answer.await?;
@@ -276,7 +272,7 @@ mod tests {
         if let Some(id) = id {
             request.headers_mut().insert(REQUEST_ID_HEADER, HeaderValue::from_bytes(id).unwrap());
         }
-        Call::begin(&request)
+        Call::begin(&request, Trail::default())
     }
 
     #[test]

@@ -30,6 +30,7 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
 use crate::access::Access;
+use crate::access::audit::{Audit, AuditFile};
 use crate::access::layer::AccessLayer;
 use crate::connections::Connections;
 use crate::limits::{Gate, GateLayer};
@@ -59,6 +60,7 @@ pub struct Server {
     lock: File,
     tls: Option<Arc<ServerTls>>,
     gate: Arc<Gate>,
+    audit: Arc<Audit>,
 }
 
 impl Server {
@@ -73,10 +75,12 @@ impl Server {
 
     /// Recovers the state that an earlier process left in a store.
     pub(crate) async fn on(hold: StoreAccess, config: Config) -> Result<Self> {
+        let audit_file = config.audit_log.clone().map(AuditFile::open).transpose()?;
         let (core, lock) = startup::open(hold, config).await?;
+        let audit = Audit::new(&core, audit_file);
         let keys = Arc::new(Keys::new(core.store.clone(), core.tasks.clone()));
         let gate = Gate::new(&core);
-        Ok(Self { core, keys, lock, tls: None, gate })
+        Ok(Self { core, keys, lock, tls: None, gate, audit })
     }
 
     pub(crate) fn keys(&self) -> &Arc<Keys> {
@@ -205,6 +209,7 @@ impl Server {
         let incoming = Connections::new(limits, self.core.metrics.connections.clone()).admit(incoming);
         let gate = Arc::clone(&self.gate);
         self.core.while_serving(Arc::clone(&gate).watch());
+        let calls = CallsLayer { metrics: Arc::clone(&self.core.metrics), audit: Arc::clone(&self.audit) };
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -216,7 +221,7 @@ impl Server {
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
             .http2_max_local_error_reset_streams(Some(ERROR_RESETS))
             .layer(GateLayer(gate))
-            .layer(CallsLayer(Arc::clone(&self.core.metrics)))
+            .layer(calls)
             .layer(MapResponseLayer::new(move |response| transport_refusals::complete(response, limit)))
             .layer(AccessLayer(access))
             .add_service(self.service())
@@ -238,6 +243,7 @@ impl Server {
     /// the store. Acknowledged rows that are not in a chunk yet stay in the WAL; the next start resumes with
     /// them.
     pub async fn shutdown(self) {
+        self.audit.end().await;
         startup::shutdown(&self.core).await;
     }
 }
@@ -245,6 +251,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Without `shutdown`, dropping the server also ends the background work.
+        self.audit.close();
         self.core.closing.cancel();
         self.core.stopping.cancel();
     }

@@ -13,4 +13,4 @@ mod time;
 pub use error::{ErrorCode, ErrorKind};
 pub use format::SerializationFormat;
 pub use name::{LayerName, MAX_NAME_BYTES, NameError, OntologyTag, SequenceName, TopicLocator, TopicPath};
-pub use time::{TimeWindow, format_utc, now_ns, parse_rfc3339, parse_utc};
+pub use time::{TimeWindow, format_rfc3339, format_utc, now_ns, parse_rfc3339, parse_utc};

@@ -60,6 +60,11 @@ pub fn format_utc(ns: i64) -> String {
     )
 }
 
+/// The time in RFC 3339: `2026-11-30T09:14:07.123Z`.
+pub fn format_rfc3339(ns: i64) -> String {
+    format_utc(ns).replacen(' ', "T", 1).replace(" UTC", "Z")
+}
+
 /// Reads the form that [`format_utc`] writes; `None` for anything else.
 pub fn parse_utc(text: &str) -> Option<i64> {
     let body = text.strip_suffix(" UTC")?;
@@ -134,6 +139,7 @@ mod tests {
         assert_eq!(format_utc(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(format_utc(1_700_000_000_123_000_000), "2023-11-14 22:13:20.123 UTC");
         assert_eq!(format_utc(-1), "1969-12-31 23:59:59.999999999 UTC");
+        assert_eq!(format_rfc3339(1_700_000_000_123_000_000), "2023-11-14T22:13:20.123Z");
         assert_eq!(parse_utc("yesterday"), None);
     }
 

@@ -68,6 +68,9 @@ pub enum EventKind {
     TaskFailed,
     /// A damaged WAL segment was put into quarantine, or a damaged chunk was found; rows may be lost.
     DataDamaged,
+    /// A call of the audit log. Only part of an answer to a caller that asks for this kind and has the right
+    /// `admin` on all sequences.
+    Audit,
     /// Events after the cursor, up to this one's id, are not kept any more. Not stored; it is part of the
     /// answer for any requested kinds.
     Gap,
@@ -75,7 +78,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SequenceCreated,
         Self::SequenceFinalized,
         Self::SequenceEnded,
@@ -87,6 +90,7 @@ impl EventKind {
         Self::Error,
         Self::TaskFailed,
         Self::DataDamaged,
+        Self::Audit,
         Self::Gap,
     ];
 
@@ -104,6 +108,7 @@ impl EventKind {
             Self::Error => "error",
             Self::TaskFailed => "task_failed",
             Self::DataDamaged => "data_damaged",
+            Self::Audit => "audit",
             Self::Gap => "gap",
         }
     }
@@ -141,7 +146,7 @@ pub struct EventList {
     pub limit: Option<u32>,
     /// How long to wait for the first event.
     pub wait_ms: u64,
-    /// Only these kinds.
+    /// Only these kinds; without it, all except [`EventKind::Audit`].
     pub kinds: Option<Vec<EventKind>>,
     /// Only this sequence.
     pub sequence: Option<String>,

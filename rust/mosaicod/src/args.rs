@@ -222,6 +222,9 @@ pub(crate) struct RunArgs {
     /// this machine reaches the port, else health]
     #[arg(long, value_name = "LEVEL", env = "MOSAICO_MONITORING", value_parser = level::<MonitoringLevel>(MonitoringLevel::ALL, MonitoringLevel::as_str))]
     monitoring: Option<MonitoringLevel>,
+    /// Append the audit log to this file, one JSON object per line; it is in the log output too.
+    #[arg(long, value_name = "FILE", env = "MOSAICO_AUDIT_LOG")]
+    pub(crate) audit_log: Option<PathBuf>,
     /// Do not warn if other machines reach the daemon without encryption or without API keys.
     #[arg(long, env = "MOSAICO_INSECURE")]
     pub(crate) insecure: bool,
@@ -296,6 +299,7 @@ impl RunArgs {
             limits: self.limits.limits(),
             anonymous: self.anonymous,
             monitoring: self.monitoring,
+            audit_log: self.audit_log.clone(),
             ..config
         };
         Ok((config, shown))

@@ -98,6 +98,8 @@ pub struct Config {
     /// What monitors without an API key may see; `None`: everything if only this machine, or this process,
     /// reaches the server, and the health otherwise.
     pub monitoring: Option<MonitoringLevel>,
+    /// A file for the lines of the audit log, in addition to the log output.
+    pub audit_log: Option<PathBuf>,
     /// Faults to inject into the store.
     #[cfg(feature = "faults")]
     pub faults: mosaico_storage::objects::faults::Faults,
@@ -144,6 +146,7 @@ impl Config {
             limits: Limits::default(),
             anonymous: None,
             monitoring: None,
+            audit_log: None,
             #[cfg(feature = "faults")]
             faults: mosaico_storage::objects::faults::Faults::default(),
         }

@@ -83,6 +83,14 @@ impl Credentials {
     }
 }
 
+/// The name of the key that a request claims to have; it may be invalid.
+pub(super) fn claimed(headers: &HeaderMap) -> Option<Fingerprint> {
+    match Credentials::of(headers) {
+        Credentials::Key(token) => Some(token.fingerprint()),
+        _ => None,
+    }
+}
+
 fn bearer(text: &str) -> Option<&str> {
     let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())

@@ -14,7 +14,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 
 use super::Access;
-use super::identity::Caller;
+use super::identity::{Caller, claimed};
 use super::table::rpc;
 use crate::request_layer::{Call, status_of};
 
@@ -81,7 +81,11 @@ async fn admit(
 ) -> Result<Caller> {
     let caller = access.caller(headers, path).await;
     if let Some(call) = call {
-        call.trail.is_of(caller.as_ref().ok(), from);
+        match &caller {
+            Ok(caller) => call.trail.is_of(caller),
+            Err(_) => call.trail.is_of_unknown(claimed(headers)),
+        }
+        call.trail.is_from(from, access.is_audited);
     }
     let caller = caller?;
     caller.check_rule(rpc(path))?;

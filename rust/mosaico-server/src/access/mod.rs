@@ -27,6 +27,8 @@ pub(crate) struct Access {
     /// What callers without credentials may do.
     pub(crate) anonymous: Grant,
     pub(crate) monitoring: MonitoringLevel,
+    /// Whether the calls of the audit log are events. Where everybody may do everything, nobody needs them.
+    pub(crate) is_audited: bool,
 }
 
 impl Access {
@@ -34,7 +36,8 @@ impl Access {
     pub(crate) fn new(keys: Arc<Keys>, config: &Config, bound: Option<SocketAddr>) -> Arc<Self> {
         let anonymous = config.anonymous.unwrap_or_else(|| default_anonymous(bound));
         let monitoring = config.monitoring.unwrap_or_else(|| default_monitoring(bound));
-        Arc::new(Self { keys, anonymous: anonymous.grant(), monitoring })
+        let is_audited = anonymous != AnonymousLevel::All;
+        Arc::new(Self { keys, anonymous: anonymous.grant(), monitoring, is_audited })
     }
 }
 

@@ -6,7 +6,6 @@ use mosaico_engine::lifecycle::{self, NewTopic, Subject};
 use mosaico_engine::query;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
-use mosaico_types::access::Visibility;
 use mosaico_types::id::NotificationId;
 use mosaico_types::{LayerName, OntologyTag, SequenceName, TopicLocator, format_utc};
 use mosaico_wire::action::{
@@ -22,6 +21,7 @@ use super::call::parse;
 use super::{events, info};
 use crate::access::check::unknown;
 use crate::access::identity::Caller;
+use crate::access::table::{Source, Surface, find};
 use crate::request_layer::Call;
 
 /// Checks whether a caller may run an action. Returns the answer of an action that succeeds without effect if
@@ -41,8 +41,9 @@ pub(crate) fn check(caller: &Caller, action: &str, body: &[u8]) -> Result<Option
 }
 
 /// Notes for the audit log what an action concerns.
-pub(crate) fn note_subject(call: &Call, body: &[u8]) {
-    if tracing::enabled!(target: "audit", tracing::Level::INFO)
+pub(crate) fn note_subject(call: &Call, action: &str, body: &[u8]) {
+    let source = find(Surface::Action, action).map(|rule| rule.source);
+    if let Some(Source::Sequence | Source::NewSequence | Source::Topic(_)) = source
         && let Ok(Named { name }) = serde_json::from_slice(body)
     {
         call.trail.concerns(&name);
@@ -50,12 +51,7 @@ pub(crate) fn note_subject(call: &Call, body: &[u8]) {
 }
 
 /// Runs an action and returns the body of its one answer. [`check`] comes before.
-pub(crate) async fn run(
-    core: &Arc<Engine>,
-    visible: &Visibility,
-    action: &str,
-    body: &[u8],
-) -> Result<Vec<u8>> {
+pub(crate) async fn run(core: &Arc<Engine>, caller: &Caller, action: &str, body: &[u8]) -> Result<Vec<u8>> {
     match action {
         name::SEQUENCE_CREATE => {
             let SequenceCreate { name, user_metadata, on_error } = parse(action, body)?;
@@ -84,7 +80,7 @@ pub(crate) async fn run(
             lifecycle::end_sequence(core, &SequenceName::parse(&name)?, &key).await?;
             Ok(empty_answer())
         }
-        event::name::EVENT_LIST => respond(action, &events::list(core, visible, parse(action, body)?).await?),
+        event::name::EVENT_LIST => respond(action, &events::list(core, caller, parse(action, body)?).await?),
         name::SEQUENCE_DELETE => {
             lifecycle::remove_sequence(core, &sequence(action, body)?, None).await?;
             Ok(empty_answer())
@@ -106,7 +102,7 @@ pub(crate) async fn run(
             Ok(empty_answer())
         }
         name::TOPIC_SYSTEM_INFO => respond(action, &topic_info(core, &topic(action, body)?).await?),
-        name::QUERY => respond(action, &query::run(core, body, visible.clone()).await?),
+        name::QUERY => respond(action, &query::run(core, body, caller.grant.visibility()).await?),
         name::SEQUENCE_NOTIFY_CREATE => notify(core, action, body, sequence_subject).await,
         name::TOPIC_NOTIFY_CREATE => notify(core, action, body, topic_subject).await,
         name::SEQUENCE_NOTIFY_LIST => notifications(core, action, body, sequence_subject).await,

@@ -5,13 +5,15 @@ use std::time::Duration;
 use mosaico_catalog::EventFilter;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
-use mosaico_types::SequenceName;
-use mosaico_types::access::Visibility;
+use mosaico_types::access::{Right, Visibility};
+use mosaico_types::{ErrorCode, SequenceName};
 use mosaico_wire::event::{Event, EventKind, EventList, EventPage};
 use serde_json::json;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 use ulid::Ulid;
+
+use crate::access::identity::Caller;
 
 /// Maximum number of events per response.
 const MOST: u32 = 1000;
@@ -21,12 +23,28 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Whether a caller may read an event. Events about no sequence concern the whole store.
 fn shows(visible: &Visibility, event: &Event) -> bool {
-    visible.is_all() || event.sequence.as_ref().is_some_and(|sequence| visible.shows(sequence))
+    visible.is_all()
+        || event.kind == EventKind::Audit
+        || event.sequence.as_ref().is_some_and(|sequence| visible.shows(sequence))
+}
+
+/// The kinds that a request selects. Audit events are for administrators, and only for those that ask for them.
+fn kinds(caller: &Caller, asked: Option<Vec<EventKind>>) -> Result<Vec<EventKind>> {
+    match asked {
+        Some(kinds) if kinds.contains(&EventKind::Audit) && !caller.grant.allows_everywhere(Right::Admin) => {
+            let text = "audit events need the right `admin` on all sequences; leave out the kind `audit`, or use \
+                        a key with this right";
+            Err(Error::Refused(ErrorCode::PermissionDenied, text.to_owned()))
+        }
+        Some(kinds) => Ok(kinds),
+        None => Ok(EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::Audit).collect()),
+    }
 }
 
 /// Lists the events after the cursor that the caller may read; if there are none, waits for one as long as
 /// the request allows.
-pub(crate) async fn list(core: &Engine, visible: &Visibility, request: EventList) -> Result<EventPage> {
+pub(crate) async fn list(core: &Engine, caller: &Caller, request: EventList) -> Result<EventPage> {
+    let visible = caller.grant.visibility();
     let sequence = request.sequence.as_deref().map(SequenceName::parse).transpose()?;
     let parse = |after: &String| {
         let id = after.parse::<Ulid>().map(|id| id.to_string());
@@ -37,7 +55,7 @@ pub(crate) async fn list(core: &Engine, visible: &Visibility, request: EventList
     let mut filter = EventFilter {
         after: request.after.as_ref().map(parse).transpose()?,
         limit: request.limit.unwrap_or(MOST).min(MOST),
-        kinds: request.kinds,
+        kinds: Some(kinds(caller, request.kinds)?),
         sequence: sequence.map(|name| name.to_string()),
     };
     let deadline = Instant::now() + Duration::from_millis(request.wait_ms).min(LONGEST_WAIT);
@@ -61,7 +79,7 @@ pub(crate) async fn list(core: &Engine, visible: &Visibility, request: EventList
             Some(last) if !complete => last.id.clone(),
             _ => filter.after.take().map_or(newest.clone(), |after| after.max(newest.clone())),
         };
-        events.retain(|event| shows(visible, event));
+        events.retain(|event| shows(&visible, event));
         events.splice(..0, gap);
         if events.is_empty() && !complete {
             // None of a full page is for this caller; there are more.

@@ -155,12 +155,11 @@ impl FlightService for Service {
         let Action { r#type, body } = request.into_inner();
         if let Some(call) = &call {
             call.runs(&r#type);
-            actions::note_subject(call, &body);
+            actions::note_subject(call, &r#type, &body);
         }
         if let Some(body) = actions::check(&caller, &r#type, &body).map_err(status_of)? {
             return Ok(answer(stream::iter([Ok(ActionResult { body: body.into() })]).boxed()));
         }
-        let visible = caller.grant.visibility();
         let core = Arc::clone(&self.engine);
         if r#type == CATALOG_REBUILD {
             return Ok(answer(maintenance::rebuild(core, caller, &body).map_err(status_of)?));
@@ -168,13 +167,13 @@ impl FlightService for Service {
         let body = if r#type == EVENT_LIST {
             // A client may cancel its wait for events.
             select! {
-                body = actions::run(&core, &visible, &r#type, &body) => body,
+                body = actions::run(&core, &caller, &r#type, &body) => body,
                 () = caller.revoked() => Err(refused()),
             }
         } else {
             // A client that disconnects must not interrupt a change; its query ends.
             let is_query = r#type == QUERY;
-            let action = async move { actions::run(&core, &visible, &r#type, &body).await };
+            let action = async move { actions::run(&core, &caller, &r#type, &body).await };
             let action = self.engine.tasks.spawn(action.in_current_span());
             let ended = if is_query { AbortOnDropHandle::new(action).await } else { action.await };
             ended.unwrap_or_else(|e| Err(Error::internal("running an action", e)))

@@ -5,6 +5,7 @@
 mod access;
 mod access_changes;
 mod answers;
+mod audit;
 mod cluster;
 mod common;
 mod compact;

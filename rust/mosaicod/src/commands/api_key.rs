@@ -3,7 +3,7 @@
 use mosaico_admin::{ApiKeys, KeyInfo, KeyState, NewKey};
 use mosaico_server::Error;
 use mosaico_types::access::Fingerprint;
-use mosaico_types::format_utc;
+use mosaico_types::format_rfc3339;
 use serde::Serialize;
 
 use super::output;
@@ -61,7 +61,7 @@ impl Shown {
 
 /// The time in RFC 3339, to the second.
 fn rfc3339(ns: i64) -> String {
-    format_utc(ns - ns.rem_euclid(1_000_000_000)).replacen(' ', "T", 1).replace(" UTC", "Z")
+    format_rfc3339(ns - ns.rem_euclid(1_000_000_000))
 }
 
 /// Runs a command on API keys.

@@ -25,6 +25,8 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     let (grpc, http) = if tls.is_some() { ("grpc+tls", "https") } else { ("grpc", "http") };
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
+    // Programs that rotate logs send it; the next line of the audit log notices that its file was moved.
+    let _hangup = args.audit_log.as_ref().map(|_| listen_for(SignalKind::hangup())).transpose()?;
     // The port is reserved now, and opens when the server is ready: until then clients are refused at once and
     // try again, instead of waiting for an answer.
     let reserved = reserve((&args.host, args.port), "--host or --port").await?;
