@@ -21,6 +21,7 @@ from mosaicolabs import MosaicoClient
 
 TOKEN = re.compile(r"msco_[a-z0-9]{32}_[0-9a-f]{8}")
 TIMEOUT_S = 10.0
+LIMIT = ("--limit", "calls=16,bytes=64MiB")
 CLOSED = ("--anonymous", "none")
 
 
@@ -86,9 +87,10 @@ def test_the_life_of_a_key(tmp_path: Path) -> None:
     assert status["description"] == "robot 7"
     assert status["expires"] > status["created"]
     assert status["last_used"] is None
-    scoped = create(store, "--scope", "fleet-a-*:read,write", "--scope", "shared:read")
+    scoped = create(store, "--scope", "fleet-a-*:read,write", "--scope", "shared:read", *LIMIT)
     listed = api_key(store, "list")
     assert [key["fingerprint"] for key in listed] == [fingerprint(token), fingerprint(scoped)]
+    assert [key["limits"] for key in listed] == [{}, {"calls": 16, "bytes": 64 << 20}]
     assert listed[1]["scopes"] == ["fleet-a-*:read|write", "shared:read"]
     assert all("token" not in key for key in listed)
     assert api_key(store, "revoke", fingerprint(token))["state"] == "revoked"
@@ -123,6 +125,7 @@ def test_the_key_alone_is_on_standard_output_and_nowhere_else(tmp_path: Path) ->
         (["create", "--scope", "a.b:read"], "a.b"),
         (["create", "--permissions", "read", "--expires-in", "1 month"], "1 month"),
         (["create", "--permissions", "read", "--expires-at", "2020-01-01T00:00:00Z"], "future"),
+        (["create", "--permissions", "read", "--limit", "streams=3"], "streams"),
         (["status", "none"], "none"),
         (["revoke", "00000000"], "00000000"),
     ],

@@ -14,7 +14,7 @@ use mosaico_storage::format::paths::{api_key_uses_file, api_keys_file};
 use mosaico_storage::objects::Store;
 use mosaico_storage::objects::durable::create_folders;
 use mosaico_storage::objects::location::StoreLocation;
-use mosaico_types::access::{Fingerprint, Scope, Token};
+use mosaico_types::access::{Fingerprint, KeyLimits, Scope, Token};
 use mosaico_types::{ErrorCode, now_ns};
 use tokio::time::sleep;
 
@@ -36,6 +36,7 @@ const MAX_SCOPES: usize = 100;
 pub struct NewKey {
     pub description: String,
     pub scopes: Vec<Scope>,
+    pub limits: KeyLimits,
     pub expires_ns: Option<i64>,
 }
 
@@ -54,6 +55,7 @@ pub struct KeyInfo {
     pub state: KeyState,
     pub description: String,
     pub scopes: Vec<Scope>,
+    pub limits: KeyLimits,
     pub created_ns: i64,
     pub expires_ns: Option<i64>,
     pub revoked_ns: Option<i64>,
@@ -73,6 +75,7 @@ impl KeyInfo {
             state,
             description: key.description.clone(),
             scopes: key.scopes.clone(),
+            limits: key.limits,
             created_ns: key.created_ns,
             expires_ns: key.expires_ns,
             revoked_ns: key.revoked_ns,
@@ -125,12 +128,13 @@ impl ApiKeys {
     pub async fn create(&self, new: NewKey) -> Result<(Token, KeyInfo)> {
         check(&new)?;
         let mut token = new_token()?;
-        let NewKey { description, scopes, expires_ns } = new;
+        let NewKey { description, scopes, limits, expires_ns } = new;
         let mut key = ApiKeyRecord {
             fingerprint: token.fingerprint(),
             secret_sha256: hash(&token),
             description,
             scopes,
+            limits,
             created_ns: now_ns(),
             expires_ns,
             revoked_ns: None,
@@ -269,6 +273,10 @@ fn check(new: &NewKey) -> Result<()> {
     if new.description.chars().any(char::is_control) {
         return Err(Error::Invalid("the description has control characters; use printable text".into()));
     }
+    let KeyLimits { calls, call_rate, bytes } = new.limits;
+    if calls == Some(0) || call_rate == Some(0) || bytes == Some(0) {
+        return Err(Error::Invalid("a limit of the key is 0; leave it out to use that of the daemon".into()));
+    }
     match new.expires_ns {
         Some(expires) if expires <= now_ns() => {
             Err(Error::Invalid("the key would expire at once; choose a time in the future".into()))
@@ -294,7 +302,7 @@ mod tests {
 
     fn new_key(scope: &str) -> NewKey {
         let scopes = vec![Scope::parse(scope, None).unwrap()];
-        NewKey { description: "robot".into(), scopes, expires_ns: None }
+        NewKey { description: "robot".into(), scopes, limits: KeyLimits::default(), expires_ns: None }
     }
 
     fn keys(folder: &Path) -> ApiKeys {

@@ -13,9 +13,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use mosaico_engine::state::metrics::{CallKind, Metrics, code_name};
 use mosaico_storage::error::Error;
 use mosaico_tls::PeerIdentity;
+use mosaico_wire::status::LIMIT_HEADER;
 use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance, status};
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::metadata::MetadataValue;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -70,9 +72,7 @@ impl Call {
     fn begin<B>(request: &Request<B>, trail: Trail) -> Self {
         let method = request.uri().path().strip_prefix(FLIGHT);
         let method = METHODS.into_iter().find(|known| method == Some(known)).unwrap_or(OTHER);
-        let id = request.headers().get(REQUEST_ID_HEADER).filter(|id| is_name(id)).cloned();
-        let id =
-            id.unwrap_or_else(|| HeaderValue::try_from(Ulid::new().to_string()).expect("a ULID is text"));
+        let id = request_id(request.headers());
         let shown = id.to_str().unwrap_or_default();
         // The highest level, so that every log line of the call has the span.
         let span = tracing::error_span!("call", request = shown, method, action = Empty, client = Empty);
@@ -102,6 +102,12 @@ impl Call {
     }
 }
 
+/// The ID of a request: that of its client, or a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let id = headers.get(REQUEST_ID_HEADER).filter(|id| is_name(id)).cloned();
+    id.unwrap_or_else(|| HeaderValue::try_from(Ulid::new().to_string()).expect("a ULID is text"))
+}
+
 /// Whether the text is safe to log.
 fn is_name(id: &HeaderValue) -> bool {
     (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
@@ -114,12 +120,15 @@ struct Running {
     metrics: Arc<Metrics>,
     /// `None`: the client disconnected before the end.
     code: Option<Code>,
+    /// Whether a limit refused the call: the log output has a line about many such calls.
+    is_limited: bool,
 }
 
 impl Running {
     fn look(&mut self, headers: &HeaderMap) {
         if let Some(status) = Status::from_header_map(headers) {
             self.code = Some(status.code());
+            self.is_limited = status.metadata().contains_key(LIMIT_HEADER);
         }
     }
 }
@@ -139,7 +148,9 @@ impl Drop for Running {
             }
             Some(Code::Ok) => tracing::debug!(seconds, "done"),
             None => tracing::debug!(seconds, "the client left"),
-            Some(code) if is_ours(code) => tracing::warn!(code = code_name(code), seconds, "the call failed"),
+            Some(code) if is_ours(code) && !self.is_limited => {
+                tracing::warn!(code = code_name(code), seconds, "the call failed")
+            }
             Some(code) => tracing::info!(code = code_name(code), seconds, "the call was refused"),
         }
     }
@@ -152,7 +163,11 @@ pub(crate) fn status_of(error: Error) -> Status {
         _ if error.failure().is_some() => tracing::error!(cause = %error.detail(), "the store failed"),
         _ => {}
     }
-    status::status(error.code(), error.to_string())
+    let mut status = status::status(error.code(), error.to_string());
+    if let Error::Limit(setting, _) = error {
+        status.metadata_mut().insert(LIMIT_HEADER, MetadataValue::from_static(setting));
+    }
+    status
 }
 
 /// Whether a failure concerns the operator; all others concern their callers.
@@ -209,7 +224,7 @@ where
         request.extensions_mut().insert(Arc::clone(&call));
         self.layer.metrics.call_begins(call.method);
         let metrics = Arc::clone(&self.layer.metrics);
-        let mut running = Running { call: Arc::clone(&call), metrics, code: None };
+        let mut running = Running { call: Arc::clone(&call), metrics, code: None, is_limited: false };
         let answer = call.span.in_scope(|| self.inner.call(request)).instrument(call.span.clone());
         async move {
             let mut response = answer.await?;

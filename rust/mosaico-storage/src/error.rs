@@ -33,6 +33,9 @@ pub enum Error {
     /// A request cannot be served; the code gives the reason.
     #[error("{1}")]
     Refused(ErrorCode, String),
+    /// A limit of the server was reached: the name of its setting, and a text for people.
+    #[error("{1}")]
+    Limit(&'static str, String),
     /// No such sequence.
     #[error("sequence `{0}` does not exist; list the sequences to see what does")]
     SequenceNotFound(String),
@@ -153,6 +156,7 @@ impl Error {
             Self::Query(_) => ErrorCode::BadQuery,
             Self::Invalid(_) => ErrorCode::InvalidInput,
             Self::Refused(code, _) => *code,
+            Self::Limit(..) => ErrorCode::TooMany,
             Self::SequenceNotFound(_) => ErrorCode::SequenceNotFound,
             Self::TopicNotFound(_) => ErrorCode::TopicNotFound,
             Self::LayerNotFound(_) => ErrorCode::LayerNotFound,

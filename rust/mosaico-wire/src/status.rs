@@ -9,6 +9,9 @@ use tonic::{Code, Status};
 /// Trailer that carries [`ErrorCode::as_str`].
 pub const ERROR_HEADER: &str = "mosaico-error-code";
 
+/// Trailer of a refusal by a limit: the name of the setting that sets it, such as `max-key-calls`.
+pub const LIMIT_HEADER: &str = "mosaico-limit";
+
 /// The gRPC code of `code`.
 pub const fn grpc_code(code: ErrorCode) -> Code {
     match (code, code.kind()) {

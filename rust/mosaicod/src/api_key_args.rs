@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mosaico_server::Error;
-use mosaico_types::access::{Fingerprint, Pattern, Rights, Scope};
+use mosaico_types::access::{Fingerprint, KeyLimits, Pattern, Rights, Scope};
 use mosaico_types::{now_ns, parse_rfc3339};
 
 use crate::output_args::OutputArgs;
 use crate::store::StoreArgs;
+use crate::values::bytes;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApiKeyCommand {
@@ -38,6 +39,10 @@ pub(crate) struct CreateArgs {
     /// times.
     #[arg(long = "scope", value_name = "PATTERN[:RIGHTS]")]
     scopes: Vec<String>,
+    /// Limits of the calls with this key, such as `calls=16,call-rate=100,bytes=64MiB`: calls in progress, calls
+    /// that begin per second, and bytes of uploads in the daemon. The others are those of the daemon.
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
+    limits: Vec<String>,
     /// Text for people.
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     pub(crate) description: String,
@@ -100,6 +105,16 @@ impl CreateArgs {
         }
     }
 
+    /// The limits of the key.
+    pub(crate) fn limits(&self) -> Result<KeyLimits, Error> {
+        let mut limits = KeyLimits::default();
+        for text in &self.limits {
+            let set = limit(text, &mut limits);
+            set.map_err(|reason| Error::Startup(format!("--limit {text}: {reason}")))?;
+        }
+        Ok(limits)
+    }
+
     /// The moment at which the key expires.
     pub(crate) fn expires_ns(&self) -> Option<i64> {
         let after = |duration: Duration| {
@@ -107,6 +122,25 @@ impl CreateArgs {
         };
         self.expires_at.or_else(|| self.expires_in.map(after))
     }
+}
+
+/// Adds the limit `NAME=VALUE`.
+fn limit(text: &str, limits: &mut KeyLimits) -> Result<(), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    let number = || match value.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("`{value}` is no number above 0")),
+    };
+    let earlier = match name {
+        "calls" => limits.calls.replace(number()?).is_some(),
+        "call-rate" => limits.call_rate.replace(number()?).is_some(),
+        "bytes" => match bytes(value)? {
+            0 => return Err("0 bytes allow no upload".to_owned()),
+            size => limits.bytes.replace(size as u64).is_some(),
+        },
+        _ => return Err("there is no such limit; use calls, call-rate or bytes".to_owned()),
+    };
+    if earlier { Err(format!("`{name}` is given twice")) } else { Ok(()) }
 }
 
 fn moment(text: &str) -> Result<i64, String> {
@@ -162,6 +196,21 @@ mod tests {
         for bad in ["", "P", "0s", "30", "P1M", "P1Y", "-1d", "1.5h", "d", "99999999999999999999w", "PT"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn limits() {
+        let parse = |texts: &[&str]| {
+            let mut limits = KeyLimits::default();
+            texts.iter().try_for_each(|text| limit(text, &mut limits)).map(|()| limits.to_string())
+        };
+        let all = ["calls=16", "bytes=64MiB", "call-rate=100"];
+        assert_eq!(parse(&all).unwrap(), "calls=16,call-rate=100,bytes=67108864");
+        assert_eq!(parse(&[]).unwrap(), "");
+        for bad in ["calls", "calls=0", "calls=-1", "calls=many", "bytes=0", "bytes=x", "streams=1"] {
+            assert!(parse(&[bad]).is_err(), "{bad}");
+        }
+        assert!(parse(&["calls=1", "calls=2"]).unwrap_err().contains("twice"));
     }
 
     fn scopes(permissions: Option<&str>, scopes: &[&str]) -> Result<String, String> {

@@ -29,6 +29,19 @@ pub(crate) struct LimitArgs {
     /// Calls that one address may begin per second, on average over five seconds.
     #[arg(long, value_name = "N", env = "MOSAICO_MAX_ADDRESS_CALL_RATE", default_value_t = defaults().limits.address_call_rate)]
     max_address_call_rate: u32,
+    /// Calls in progress of one API key, unless it has a limit of its own.
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_KEY_CALLS", default_value_t = defaults().limits.key_calls)]
+    max_key_calls: usize,
+    /// Calls that one API key may begin per second, on average over five seconds, unless it has a limit of its
+    /// own.
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_KEY_CALL_RATE", default_value_t = defaults().limits.key_call_rate)]
+    max_key_call_rate: u32,
+    /// Time that a query may take.
+    #[arg(long, value_name = "SECONDS", env = "MOSAICO_MAX_QUERY_TIME", default_value_t = Seconds(defaults().limits.query_time))]
+    max_query_time: Seconds,
+    /// Rows that a query may read.
+    #[arg(long, value_name = "N", env = "MOSAICO_MAX_QUERY_ROWS", default_value_t = defaults().limits.query_rows)]
+    max_query_rows: u64,
     /// Bytes of the headers of one call.
     #[arg(long, value_name = "BYTES", env = "MOSAICO_MAX_HEADER_BYTES", default_value_t = defaults().limits.header_bytes)]
     max_header_bytes: u32,
@@ -56,6 +69,10 @@ impl LimitArgs {
             address_calls: self.max_address_calls,
             connection_calls: self.max_connection_calls,
             address_call_rate: self.max_address_call_rate,
+            key_calls: self.max_key_calls,
+            key_call_rate: self.max_key_call_rate,
+            query_time: self.max_query_time.0,
+            query_rows: self.max_query_rows,
             connect_timeout: self.connect_timeout.0,
             message_timeout: self.message_timeout.0,
             read_timeout: self.read_timeout.0,

@@ -133,6 +133,7 @@ mod tests {
             secret_sha256: hash(&ours),
             description: String::new(),
             scopes: Vec::new(),
+            limits: Default::default(),
             created_ns: 0,
             expires_ns: None,
             revoked_ns: None,

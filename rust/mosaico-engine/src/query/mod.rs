@@ -18,7 +18,7 @@ use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
 use mosaico_catalog::{CandidateQuery, FoundSequence, FoundTopic, Kind, Overlap};
 use mosaico_select::{FieldTest, RowTest, compile};
-use mosaico_storage::error::Result;
+use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::column_stats::bounded_columns;
 use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::access::Visibility;
@@ -43,9 +43,15 @@ const BATCH: usize = 512;
 
 /// Answers a query with the sequences that the caller may read.
 pub async fn run(core: &Arc<Engine>, body: &[u8], visible: Visibility) -> Result<QueryAnswer> {
+    let limit = core.config.limits.query_time;
     let search = async { Search::new(core, Query::parse(body)?, visible).await?.answer().await };
     tokio::select! {
         answer = search => answer,
+        () = tokio::time::sleep(limit) => Err(Error::Limit("max-query-time", format!(
+            "the query was ended after {} s, the limit of this server (--max-query-time); add conditions on names, \
+             metadata or times that exclude sequences, or ask for pages with `limit`",
+            limit.as_secs_f64()
+        ))),
         () = core.halting.cancelled() => Err(core.ended()),
     }
 }

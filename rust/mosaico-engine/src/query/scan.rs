@@ -189,6 +189,20 @@ impl Scanner {
         Ok(found)
     }
 
+    /// Counts rows that were read; fails if the query may read no more.
+    fn count(&self, rows: u64) -> Result<()> {
+        let all = self.counters.rows.fetch_add(rows, Relaxed).saturating_add(rows);
+        let limit = self.core.config.limits.query_rows;
+        if all <= limit {
+            return Ok(());
+        }
+        let text = format!(
+            "the query has to read more than {limit} rows, the limit of this server (--max-query-rows); add \
+             conditions that exclude sequences, or ask for pages with `limit`"
+        );
+        Err(Error::Limit("max-query-rows", text))
+    }
+
     async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
         self.core.scans.acquire().await.map_err(|e| Error::internal("waiting for a scan", e))
     }
@@ -233,7 +247,7 @@ impl Scanner {
             })
             .await?;
             search = searched;
-            self.counters.rows.fetch_add(std::mem::take(&mut search.rows), Relaxed);
+            self.count(std::mem::take(&mut search.rows))?;
             match step? {
                 None => return Ok(search.found),
                 Some(wanted) => {
@@ -267,8 +281,8 @@ impl Scanner {
         };
         let (found, rows) = blocking(work).await??;
         self.counters.chunks.add(Counts { read: 1, ..Counts::default() });
-        self.counters.rows.fetch_add(rows, Relaxed);
         self.counters.bytes.fetch_add(end, Relaxed);
+        self.count(rows)?;
         Ok(found)
     }
 }

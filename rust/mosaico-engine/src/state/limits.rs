@@ -13,7 +13,7 @@ pub type Receipt = Vec<OwnedSemaphorePermit>;
 /// below the numbers at which sums of sizes overflow.
 pub const LARGEST_SIZE: usize = 16 << 40;
 
-/// Limits of all peers together, of one address, and of one connection.
+/// Limits of all peers together, of one address, of one API key, and of one connection.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections of all peers.
@@ -28,6 +28,14 @@ pub struct Limits {
     pub connection_calls: u32,
     /// Calls that one address may begin per second; it may begin those of [`Limits::BURST`] seconds at once.
     pub address_call_rate: u32,
+    /// Calls in progress of one API key that has no limit of its own.
+    pub key_calls: usize,
+    /// Calls that such a key may begin per second; see [`Limits::address_call_rate`].
+    pub key_call_rate: u32,
+    /// How long a query may take.
+    pub query_time: Duration,
+    /// Rows that a query may read.
+    pub query_rows: u64,
     /// How long a new connection may take until its first frames of HTTP/2.
     pub connect_timeout: Duration,
     /// How long a call may wait for its first message, and an unfinished message for its next part.
@@ -53,10 +61,14 @@ impl Limits {
             ("max_address_calls", self.address_calls),
             ("max_connection_calls", self.connection_calls as usize),
             ("max_address_call_rate", self.address_call_rate as usize),
+            ("max_key_calls", self.key_calls),
+            ("max_key_call_rate", self.key_call_rate as usize),
+            ("max_query_rows", usize::try_from(self.query_rows).unwrap_or(usize::MAX)),
             ("max_header_bytes", self.header_bytes as usize),
             ("open_segments", self.open_segments),
         ];
         let times = [
+            ("max_query_time", self.query_time),
             ("connect_timeout", self.connect_timeout),
             ("message_timeout", self.message_timeout),
             ("read_timeout", self.read_timeout),
@@ -79,6 +91,10 @@ impl Default for Limits {
             address_calls: 3072,
             connection_calls: 1024,
             address_call_rate: 2000,
+            key_calls: 3072,
+            key_call_rate: 2000,
+            query_time: Duration::from_secs(600),
+            query_rows: 10_000_000_000,
             connect_timeout: Duration::from_secs(10),
             message_timeout: Duration::from_secs(30),
             read_timeout: Duration::from_secs(3600),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mosaico_engine::access::keys::KeyRing;
 use mosaico_storage::error::{Error, Result};
-use mosaico_types::access::{Fingerprint, Grant, MonitoringLevel, Right, Rights, Token};
+use mosaico_types::access::{Fingerprint, Grant, KeyLimits, MonitoringLevel, Right, Rights, Token};
 use mosaico_types::{ErrorCode, now_ns};
 use mosaico_wire::ticket::{Signature, signed};
 use mosaico_wire::{API_KEY_HEADER, PEER_HEADER};
@@ -29,12 +29,19 @@ pub(crate) fn refused() -> Error {
 }
 
 /// Who calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Identity {
     Anonymous,
     Key(Fingerprint),
     /// Another daemon of the store, or a command that has the store.
     Peer,
+}
+
+impl Identity {
+    /// Whether the caller proved which one of many it is.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self, Self::Key(_))
+    }
 }
 
 impl fmt::Display for Identity {
@@ -52,6 +59,7 @@ impl fmt::Display for Identity {
 pub(crate) struct Caller {
     pub(crate) identity: Identity,
     pub(crate) grant: Grant,
+    pub(crate) limits: KeyLimits,
     access: Arc<Access>,
     /// The keys when the call began; only of a caller with credentials.
     ring: Option<Arc<KeyRing>>,
@@ -104,7 +112,10 @@ impl Access {
     /// [`refused`] if its credentials are not valid: a caller whose key has a typing error must notice it,
     /// also where no key is needed.
     pub(crate) async fn caller(self: &Arc<Self>, headers: &HeaderMap, path: &str) -> Result<Caller> {
-        let caller = |identity, grant, ring| Caller { identity, grant, access: Arc::clone(self), ring };
+        let caller = |identity, grant, ring| {
+            let (limits, access) = (KeyLimits::default(), Arc::clone(self));
+            Caller { identity, grant, limits, access, ring }
+        };
         match Credentials::of(headers) {
             Credentials::None => Ok(caller(Identity::Anonymous, self.anonymous.clone(), None)),
             Credentials::Malformed => Err(refused()),
@@ -113,7 +124,8 @@ impl Access {
                 let key = ring.find(&token, now_ns()).ok_or_else(refused)?;
                 let (identity, grant) = (Identity::Key(key.fingerprint), key.grant());
                 self.keys.note_use(key.fingerprint);
-                Ok(caller(identity, grant, Some(Arc::clone(&ring))))
+                let limits = key.limits;
+                Ok(Caller { limits, ..caller(identity, grant, Some(Arc::clone(&ring))) })
             }
             Credentials::Peer(proof) => {
                 let ring = self.keys.ring().await?;

@@ -16,17 +16,21 @@ use tower::{Layer, Service};
 use super::Access;
 use super::identity::{Caller, claimed};
 use super::table::rpc;
+use crate::limits::Gate;
 use crate::request_layer::{Call, status_of};
 
 /// Wraps services in [`Guarded`].
 #[derive(Debug, Clone)]
-pub(crate) struct AccessLayer(pub Arc<Access>);
+pub(crate) struct AccessLayer {
+    pub(crate) access: Arc<Access>,
+    pub(crate) gate: Arc<Gate>,
+}
 
 impl<S> Layer<S> for AccessLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, access: Arc::clone(&self.0) }
+        Guarded { inner, layer: self.clone() }
     }
 }
 
@@ -34,7 +38,7 @@ impl<S> Layer<S> for AccessLayer {
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded<S> {
     inner: S,
-    access: Arc<Access>,
+    layer: AccessLayer,
 }
 
 impl<S> Service<Request<Body>> for Guarded<S>
@@ -54,17 +58,21 @@ where
         // The clone is not ready, the service that was polled is.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let access = Arc::clone(&self.access);
+        let AccessLayer { access, gate } = self.layer.clone();
         async move {
             let extensions = request.extensions();
             let from = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
             let call = extensions.get::<Arc<Call>>().cloned();
             let (headers, path) = (request.headers(), request.uri().path());
             match admit(&access, headers, path, call, from).await {
-                Ok(caller) => {
-                    request.extensions_mut().insert(Arc::new(caller));
-                    inner.call(request).await
-                }
+                Ok(caller) => match gate.charge(&caller, request.extensions()) {
+                    Ok(charged) => {
+                        request.extensions_mut().insert(Arc::new(caller));
+                        let response = inner.call(request).await?;
+                        Ok(response.map(|body| gate.until_its_end(body, charged)))
+                    }
+                    Err(status) => Ok(status.into_http()),
+                },
                 Err(error) => Ok(status_of(error).into_http()),
             }
         }

@@ -1,5 +1,6 @@
 //! Admits calls: counts them, their messages and their answers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -9,17 +10,22 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use mosaico_engine::state::engine::Engine;
 use mosaico_engine::state::limits::{Limits, Receipt};
+use mosaico_types::access::KeyLimits;
+use mosaico_wire::REQUEST_ID_HEADER;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::{Request as HttpRequest, Response};
+use tonic::codegen::http::{Extensions, Request as HttpRequest, Response};
+use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
-use super::account::{Account, Accounts, Counting, Payer, refusal};
+use super::account::{Account, Accounts, Counting, Payer, Quota, refusal};
 use super::answer::Answers;
-use super::request::{Budget, Receipts, Request, Rules};
+use super::request::{Budget, Payers, Receipts, Request, Rules};
+use crate::access::identity::Caller;
 use crate::connections::{Connection, Peer};
 use crate::occasionally::Occasionally;
+use crate::request_layer::request_id;
 
 /// Maximum size of a JSON body, command or ticket. Rows are sent in streams and have other limits.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
@@ -69,7 +75,7 @@ impl Gate {
             limits: config.limits.clone(),
             max_message_bytes: config.max_message_bytes,
             calls: AtomicUsize::new(0),
-            accounts: Accounts::new(&config.limits, share),
+            accounts: Accounts::default(),
             share,
             rows: Budget::new(bytes, "--ingest-bytes"),
             unpacked: Budget::new(bytes, "--ingest-bytes"),
@@ -109,13 +115,18 @@ impl Gate {
 
     fn begin(self: &Arc<Self>, connection: Option<&Arc<Connection>>) -> Result<Passing, Status> {
         let payer = connection.and_then(|connection| Payer::of(connection));
-        let account = payer.map(|payer| self.accounts.account(payer));
+        let quota = Quota {
+            calls: self.limits.address_calls,
+            call_rate: self.limits.address_call_rate,
+            bytes: self.share,
+        };
+        let account = payer.map(|payer| self.accounts.account(payer, quota));
         let limit = self.limits.calls;
         if account.is_some() && self.calls.load(Ordering::Relaxed) >= limit {
             let what = format!("{limit} calls are in progress, the limit of this server");
-            return Err(refusal(&what, Duration::from_secs(1)));
+            return Err(refusal("max-calls", &what, Duration::from_secs(1)));
         }
-        let counting = account.as_ref().map(|account| self.accounts.begin(account)).transpose()?;
+        let counting = account.as_ref().map(Account::begin).transpose()?;
         self.calls.fetch_add(1, Ordering::Relaxed);
         if let Some(connection) = connection {
             connection.calls.fetch_add(1, Ordering::Relaxed);
@@ -123,17 +134,55 @@ impl Gate {
         Ok(Passing { gate: Arc::clone(self), connection: connection.cloned(), account, _counting: counting })
     }
 
-    fn rules(&self, path: &str, account: Option<&Arc<Account>>) -> Rules {
+    /// Lets a caller that proved who it is pay for its call, too. It pays until the result is dropped.
+    pub(crate) fn charge(&self, caller: &Caller, request: &Extensions) -> Result<Option<Charged>, Status> {
+        if !caller.identity.is_known() {
+            return Ok(None);
+        }
+        let KeyLimits { calls, call_rate, bytes } = caller.limits;
+        let size = |bytes: u64| usize::try_from(bytes).map_or(self.share, |bytes| bytes.min(self.share));
+        let quota = Quota {
+            calls: calls.map_or(self.limits.key_calls, |calls| calls as usize),
+            call_rate: call_rate.unwrap_or(self.limits.key_call_rate),
+            bytes: bytes.map_or(self.share, size),
+        };
+        let account = self.accounts.account(Payer::Caller(caller.identity), quota);
+        let charged = account.begin().inspect_err(|status| self.log_refusal(None, status))?;
+        if let Some(payers) = request.get::<Payers>() {
+            payers.add(&account);
+        }
+        Ok(Some(Charged { _counting: charged }))
+    }
+
+    /// Adds what `held` needs until an answer ends.
+    pub(crate) fn until_its_end<T: Send + Unpin + 'static>(&self, body: Body, held: T) -> Body {
+        Body::new(self.answers.watch(body, None, held))
+    }
+
+    fn log_refusal(&self, address: Option<IpAddr>, status: &Status) {
+        if let Some(times) = self.refusals.due() {
+            let request = status.metadata().get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+            tracing::warn!(?address, times, request, reason = status.message(), "calls are refused");
+        }
+    }
+
+    fn rules(&self, path: &str, payers: &Payers) -> Rules {
         let put = path == PUT;
         Rules {
             limit: if put { self.max_message_bytes } else { MAX_BODY_BYTES.min(self.max_message_bytes) },
             envelope: if put { 0 } else { ENVELOPE },
             budget: Arc::clone(if put { &self.rows } else { &self.requests }),
-            account: account.filter(|_| put).map(|account| (Arc::clone(&account.bytes), self.share)),
+            payers: if put { payers.clone() } else { Payers::default() },
             timeout: self.limits.message_timeout,
             streams: put,
         }
     }
+}
+
+/// A call in progress of a caller that proved who it is.
+#[derive(Debug)]
+pub(crate) struct Charged {
+    _counting: Counting,
 }
 
 /// A call in progress.
@@ -194,18 +243,23 @@ where
         let connection = peer.map(|peer| peer.connection);
         let passing = match self.gate.begin(connection.as_ref()) {
             Ok(passing) => passing,
-            Err(status) => {
-                if let Some(times) = self.gate.refusals.due() {
-                    let address = connection.and_then(|connection| connection.address);
-                    tracing::warn!(?address, times, reason = status.message(), "calls are refused");
+            Err(mut status) => {
+                let address = connection.and_then(|connection| connection.address);
+                let id = request_id(request.headers());
+                if let (Some(_), Ok(id)) = (address, MetadataValue::try_from(id.as_bytes())) {
+                    status.metadata_mut().insert(REQUEST_ID_HEADER, id);
                 }
+                self.gate.log_refusal(address, &status);
                 return std::future::ready(Ok(status.into_http())).boxed();
             }
         };
         let receipts = Receipts::default();
         request.extensions_mut().insert(receipts.clone());
         let put = request.uri().path() == PUT;
-        let rules = self.gate.rules(request.uri().path(), passing.account.as_ref());
+        let payers = Payers::default();
+        passing.account.iter().for_each(|account| payers.add(account));
+        let rules = self.gate.rules(request.uri().path(), &payers);
+        request.extensions_mut().insert(payers);
         let request = request.map(|body| Body::new(Request::new(body, rules, receipts)));
         let answer = self.inner.call(request);
         let answers = Arc::clone(&self.gate.answers);

@@ -20,6 +20,8 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
 
+use super::account::Account;
+
 /// Flag and length before each message of gRPC.
 const HEAD: usize = 5;
 
@@ -61,10 +63,13 @@ impl Budget {
     }
 
     /// Waits for permits.
-    async fn take(self: Arc<Self>, bytes: usize, account: Option<(Arc<Semaphore>, usize)>) -> Receipt {
+    async fn take(self: Arc<Self>, bytes: usize, payers: Payers) -> Receipt {
         let mut receipt = Receipt::new();
-        if let Some((account, share)) = account {
-            receipt.extend(account.acquire_many_owned(self.cost(bytes, share)).await.ok());
+        // The address, the caller, the server: always in this order, so that no two messages wait for each other.
+        let accounts = payers.0.lock().clone();
+        for account in accounts {
+            let permits = Arc::clone(&account.bytes);
+            receipt.extend(permits.acquire_many_owned(self.cost(bytes, account.quota.bytes)).await.ok());
         }
         let permits = Arc::clone(&self.permits);
         receipt.extend(permits.acquire_many_owned(self.cost(bytes, usize::MAX)).await.ok());
@@ -73,7 +78,7 @@ impl Budget {
 
     /// Permits for `bytes` that a received message needs in addition to its own.
     pub(super) async fn more(self: Arc<Self>, bytes: usize) -> Receipt {
-        self.take(bytes, None).await
+        self.take(bytes, Payers::default()).await
     }
 }
 
@@ -88,6 +93,17 @@ impl Receipts {
     }
 }
 
+/// The accounts that pay for the bytes of a call. Also an extension of its request: the caller is known later than
+/// its address, and before the first message is received.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Payers(Arc<Mutex<Vec<Arc<Account>>>>);
+
+impl Payers {
+    pub(super) fn add(&self, account: &Arc<Account>) {
+        self.0.lock().push(Arc::clone(account));
+    }
+}
+
 /// What applies to the messages of one call.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
@@ -95,8 +111,8 @@ pub(super) struct Rules {
     pub(super) limit: usize,
     pub(super) envelope: usize,
     pub(super) budget: Arc<Budget>,
-    /// The permits of the caller's account, and their number.
-    pub(super) account: Option<(Arc<Semaphore>, usize)>,
+    /// The accounts that pay for the bytes.
+    pub(super) payers: Payers,
     pub(super) timeout: Duration,
     /// Whether the caller may pause between two messages for as long as it wants.
     pub(super) streams: bool,
@@ -213,7 +229,7 @@ impl Request {
                     format!("the server receives as much as it has memory for ({option}); try again in 1 s");
                 return Err(status(ErrorCode::Unavailable, text));
             }
-            let permits = Arc::clone(budget).take(self.len, self.rules.account.clone());
+            let permits = Arc::clone(budget).take(self.len, self.rules.payers.clone());
             let permits = async move {
                 let receipt = permits.await;
                 drop(waiting);

@@ -8,7 +8,7 @@ use arrow_flight::{Action, Criteria, FlightDescriptor, Ticket};
 use futures::{StreamExt, TryStreamExt};
 use mosaico_admin::{ApiKeys, KeyState, NewKey};
 use mosaico_server::{AnonymousLevel, Config};
-use mosaico_types::access::{Scope, Token};
+use mosaico_types::access::{KeyLimits, Scope, Token};
 use mosaico_types::now_ns;
 use mosaico_wire::API_KEY_HEADER;
 use mosaico_wire::status::ERROR_HEADER;
@@ -63,8 +63,13 @@ pub(crate) fn keys(folder: &Path) -> ApiKeys {
 
 /// Creates a key with these scopes.
 pub(crate) async fn key(folder: &Path, scopes: &[&str]) -> Token {
+    key_with(folder, scopes, KeyLimits::default()).await
+}
+
+/// Creates a key with limits of its own.
+pub(crate) async fn key_with(folder: &Path, scopes: &[&str], limits: KeyLimits) -> Token {
     let scopes = scopes.iter().map(|text| Scope::parse(text, None).unwrap()).collect();
-    let new = NewKey { description: "test".into(), scopes, expires_ns: None };
+    let new = NewKey { description: "test".into(), scopes, limits, expires_ns: None };
     keys(folder).create(new).await.unwrap().0
 }
 
@@ -77,7 +82,7 @@ pub(crate) async fn revoked(folder: &Path) -> Token {
 pub(crate) async fn expired(folder: &Path) -> Token {
     let scopes = vec![Scope::parse("*:read,write,delete,admin", None).unwrap()];
     let expires_ns = Some(now_ns() + 50_000_000);
-    let new = NewKey { description: String::new(), scopes, expires_ns };
+    let new = NewKey { description: String::new(), scopes, limits: KeyLimits::default(), expires_ns };
     let (token, _) = keys(folder).create(new).await.unwrap();
     until(async || keys(folder).status(token.fingerprint()).await.unwrap().state == KeyState::Expired).await;
     token

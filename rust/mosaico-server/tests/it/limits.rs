@@ -1,5 +1,6 @@
 //! What peers may take: each test is a peer that takes more, beside one that is served all the same.
 
+mod callers;
 mod raw;
 
 use std::sync::Arc;
@@ -120,6 +121,8 @@ async fn calls_of_a_connection_and_of_an_address_are_limited() {
     assert_eq!((status.code(), machine_code(&status).as_str()), (Code::ResourceExhausted, "too_many"));
     assert!(status.message().contains("15 calls in progress, the limit"), "{status}");
     assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
+    assert_eq!(status.metadata().get("mosaico-limit").unwrap(), "max-address-calls");
+    assert_eq!(status.metadata().get("x-request-id").unwrap().len(), 26);
     drop(other);
     eventually("the calls are free again", async || create_sequence_status(&client).await.is_ok()).await;
     server.stop().await;

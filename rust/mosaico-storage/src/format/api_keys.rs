@@ -6,7 +6,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mosaico_types::access::{Fingerprint, Grant, Scope};
+use mosaico_types::access::{Fingerprint, Grant, KeyLimits, Scope};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `api-keys.json`: all API keys, replaced as a whole.
@@ -27,6 +27,8 @@ pub struct ApiKeyRecord {
     pub secret_sha256: Hidden,
     pub description: String,
     pub scopes: Vec<Scope>,
+    #[serde(default, skip_serializing_if = "KeyLimits::is_empty")]
+    pub limits: KeyLimits,
     pub created_ns: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ns: Option<i64>,
@@ -84,6 +86,7 @@ mod tests {
             secret_sha256: Hidden(vec![7; 32]),
             description: "robot 7".into(),
             scopes: vec![Scope::parse("fleet-*:read,write", None).unwrap()],
+            limits: KeyLimits { calls: Some(16), ..KeyLimits::default() },
             created_ns: 1,
             expires_ns,
             revoked_ns,

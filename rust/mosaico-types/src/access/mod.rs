@@ -5,11 +5,13 @@
 //! ```
 
 mod grant;
+mod key_limits;
 mod pattern;
 mod rights;
 mod token;
 
 pub use grant::{AnonymousLevel, Decision, Grant, MonitoringLevel, Scope, ScopeError, Subject, Visibility};
+pub use key_limits::KeyLimits;
 pub use pattern::{Pattern, PatternError};
 pub use rights::{Right, Rights, RightsError};
 pub use token::{Fingerprint, FingerprintError, Token};

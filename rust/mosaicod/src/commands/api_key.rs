@@ -2,7 +2,7 @@
 
 use mosaico_admin::{ApiKeys, KeyInfo, KeyState, NewKey};
 use mosaico_server::Error;
-use mosaico_types::access::Fingerprint;
+use mosaico_types::access::{Fingerprint, KeyLimits};
 use mosaico_types::format_rfc3339;
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ struct Shown {
     description: String,
     /// `PATTERN:right|right`.
     scopes: Vec<String>,
+    /// Without those that are the daemon's.
+    limits: KeyLimits,
     created: String,
     expires: Option<String>,
     revoked: Option<String>,
@@ -38,6 +40,7 @@ impl Shown {
             state,
             description: key.description.clone(),
             scopes: key.scopes.iter().map(ToString::to_string).collect(),
+            limits: key.limits,
             created: rfc3339(key.created_ns),
             expires: key.expires_ns.map(rfc3339),
             revoked: key.revoked_ns.map(rfc3339),
@@ -51,6 +54,9 @@ impl Shown {
         let times = [("expires", &self.expires), ("revoked", &self.revoked), ("last used", &self.last_used)];
         for (what, time) in times {
             line.extend(time.iter().flat_map(|time| ["  ", what, " ", time]));
+        }
+        if !self.limits.is_empty() {
+            line.push_str(&format!("  limits {}", self.limits));
         }
         if !self.description.is_empty() {
             line.extend(["  ", &self.description]);
@@ -76,9 +82,9 @@ pub(super) async fn run(command: &ApiKeyCommand) -> Result<u8, Error> {
 }
 
 async fn create(args: &CreateArgs) -> Result<u8, Error> {
-    let (scopes, expires_ns) = (args.scopes()?, args.expires_ns());
+    let (scopes, limits, expires_ns) = (args.scopes()?, args.limits()?, args.expires_ns());
     let (config, _) = args.store.config()?;
-    let new = NewKey { description: args.description.clone(), scopes, expires_ns };
+    let new = NewKey { description: args.description.clone(), scopes, limits, expires_ns };
     let (token, info) = ApiKeys::create_store(&config)?.create(new).await?;
     // The key alone on standard output, so that a script can take it.
     let shown = Shown::of(&info, Some(token.text()));

@@ -73,6 +73,11 @@ impl Raw {
 
     /// Begins a call of Flight; the request stays open.
     pub(super) async fn call(&mut self, stream: u32, method: &str) {
+        self.call_with(stream, method, &[]).await;
+    }
+
+    /// The same with more headers.
+    pub(super) async fn call_with(&mut self, stream: u32, method: &str, more: &[(&str, &str)]) {
         let path = format!("/arrow.flight.protocol.FlightService/{method}");
         let headers = [
             (":method", "POST"),
@@ -83,7 +88,7 @@ impl Raw {
             ("te", "trailers"),
         ];
         let mut block = Vec::new();
-        for (name, value) in headers {
+        for (name, value) in headers.iter().chain(more) {
             block.put_u8(0);
             for text in [name, value] {
                 block.put_u8(u8::try_from(text.len()).unwrap());
