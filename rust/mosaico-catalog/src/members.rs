@@ -57,14 +57,16 @@ impl Session {
         self.run_with_lock(lock_name(sequence), statement).await
     }
 
-    /// Records a heartbeat of this daemon and renews its leases.
-    pub async fn heartbeat(self: &Arc<Self>, address: &str) -> Result<()> {
+    /// Records a heartbeat of this daemon and renews its leases. Returns the id of its lease.
+    pub async fn heartbeat(self: &Arc<Self>, address: &str) -> Result<String> {
         let statement = query(format!(
-            "WITH beat AS (INSERT INTO daemon (id, address, seen_at) VALUES (?1, ?2, now()) \
-             ON CONFLICT (id) DO UPDATE SET address = excluded.address, seen_at = excluded.seen_at) \
-             UPDATE lease SET until = now() + {NODE_TIMEOUT} WHERE holder = ?1"
+            "WITH leases AS (UPDATE lease SET until = now() + {NODE_TIMEOUT} WHERE holder = ?1) \
+             INSERT INTO daemon (id, address, seen_at, lease) VALUES (?1, ?2, now(), gen_random_uuid()::text) \
+             ON CONFLICT (id) DO UPDATE SET address = excluded.address, seen_at = excluded.seen_at \
+             RETURNING daemon.lease"
         ));
-        self.execute(statement.bind(self.daemon()).bind(address)).await.map(drop)
+        let rows = self.execute(statement.bind(self.daemon()).bind(address)).await?;
+        rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get(0)).map_err(failed)
     }
 
     /// Marks this daemon as dead and releases its leases.
@@ -101,6 +103,28 @@ impl Catalog {
             })
         };
         row.map(read).transpose().map_err(failed)
+    }
+
+    /// Revokes the lease of a dead daemon; see `mosaico-engine/src/state/lease.rs` for the protocol. Returns the id
+    /// of the lease that the daemon gets with its next heartbeat; `None`: the daemon has sent a heartbeat lately.
+    pub async fn revoke_lease(&self, daemon: &str) -> Result<Option<String>> {
+        let text = format!(
+            "UPDATE daemon SET seen_at = '-infinity', lease = gen_random_uuid()::text \
+             WHERE id = ? AND seen_at > '-infinity' AND seen_at < now() - {NODE_TIMEOUT}"
+        );
+        query(text).bind(daemon).execute(&self.writer).await.map_err(failed)?;
+        let text = "SELECT lease, seen_at > '-infinity' AS held FROM daemon WHERE id = ?";
+        let row = query(text).bind(daemon).fetch_optional(&self.writer).await.map_err(failed)?;
+        // A daemon without a row gets a new lease.
+        let Some(row) = row else { return Ok(Some(String::new())) };
+        let held: bool = row.try_get("held").map_err(failed)?;
+        if held { Ok(None) } else { row.try_get("lease").map(Some).map_err(failed) }
+    }
+
+    /// Daemons whose last heartbeat is older than `silence`.
+    pub async fn silent_daemons(&self, silence: Duration) -> Result<Vec<String>> {
+        let text = "SELECT id FROM daemon WHERE seen_at < now() - ? * interval '1 second'";
+        query(text).bind(silence.as_secs_f64()).fetch_texts(&self.readers).await.map_err(failed)
     }
 
     /// Whether daemons other than `id` run.

@@ -21,7 +21,10 @@ use crate::postgres::{postgres_options, unusable};
 const SQLITE: [&str; 1] = [include_str!("../migrations/sqlite/0001_init.sql")];
 
 /// Migrations of Postgres in order; the table `version` has the number applied.
-const POSTGRES: [&str; 1] = [include_str!("../migrations/postgres/0001_init.sql")];
+const POSTGRES: [&str; 2] = [
+    include_str!("../migrations/postgres/0001_init.sql"),
+    include_str!("../migrations/postgres/0002_daemon_lease.sql"),
+];
 
 /// The name of the SQLite file.
 pub const FILE: &str = "catalog.db";

@@ -51,7 +51,7 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
         store,
         catalog,
         coordinator: match session.zip(config.shared.clone()) {
-            Some((session, address)) => Box::new(Cluster::new(session, address)),
+            Some((session, address)) => Box::new(Cluster::new(session, address, Arc::clone(&config.clock))),
             None => Box::new(SingleNode),
         },
         log: folder.join(LOG),

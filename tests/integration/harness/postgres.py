@@ -51,6 +51,11 @@ class Postgres:
         return cls(url) if url else None
 
     @property
+    def socket(self) -> Path:
+        """Where it accepts connections."""
+        return Path(self.url.partition("?host=")[2]) / ".s.PGSQL.5432"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a child process needs to find it with `running`."""
         return {"MOSAICO_TEST_POSTGRES": self.url}

@@ -4,16 +4,17 @@ import contextlib
 import socket
 import struct
 import threading
+from pathlib import Path
 
 CHUNK_BYTES = 64 * 1024
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Forwards connections to a port of this machine until `stall` or `cut`."""
+    """Forwards connections to a port of this machine, or to a socket in a folder, until `stall` or `cut`."""
 
-    def __init__(self, target_port: int) -> None:
-        self._target = ("127.0.0.1", target_port)
+    def __init__(self, target: int | Path) -> None:
+        self._target = target
         self._flowing = threading.Event()
         self._flowing.set()
         self._answering = threading.Event()
@@ -58,11 +59,18 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self.cut()
 
+    def _connect(self) -> socket.socket:
+        if isinstance(self._target, int):
+            return socket.create_connection(("127.0.0.1", self._target))
+        far = socket.socket(socket.AF_UNIX)
+        far.connect(str(self._target))
+        return far
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
+                far = self._connect()
                 with self._lock:
                     self._sockets += [near, far]
                 for ends in ((near, far, self._flowing), (far, near, self._answering)):

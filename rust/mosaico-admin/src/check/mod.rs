@@ -20,7 +20,7 @@ use mosaico_engine::maintenance::rebuild;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::add_checksum;
 use mosaico_storage::format::paths::{
-    EVENTS, SequencePaths, StoreFile, api_key_uses_file, api_keys_file, layers_file, locate,
+    EVENTS, HEARTBEATS, SequencePaths, StoreFile, api_key_uses_file, api_keys_file, layers_file, locate,
 };
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::state::SequenceState;
@@ -128,14 +128,17 @@ impl Check<'_> {
     /// Checks the records that belong to no sequence.
     async fn shared_records(&mut self) -> Result<()> {
         let mut paths = vec![layers_file(), api_keys_file(), api_key_uses_file()];
-        let events = self.store.list_files(&EVENTS.into()).await?;
-        paths.extend(events.iter().map(|name| Path::from(format!("{EVENTS}/{name}"))));
+        for folder in [EVENTS, HEARTBEATS] {
+            let names = self.store.list_files(&folder.into()).await?;
+            paths.extend(names.iter().map(|name| Path::from(format!("{folder}/{name}"))));
+        }
         for path in paths {
             let StoreFile::Record(kind, _) = locate(&path).file else { continue };
             let meaning = match kind {
                 RecordKind::Layers => "the layers in it are lost, and servers do not start",
                 RecordKind::ApiKeys => "servers refuse all API keys; create new ones after a repair",
                 RecordKind::ApiKeyUses => "the last use of each API key is unknown",
+                RecordKind::Heartbeat => "its daemon writes another one when it needs it",
                 _ => "the events in it are known to the catalog alone",
             };
             let Some(bytes) = self.store.get(&path).await? else { continue };

@@ -6,8 +6,9 @@ use mosaico_catalog::{Catalog, EventFilter};
 use mosaico_engine::state::event_archive::PER_FILE;
 use mosaico_storage::error::Result;
 use mosaico_storage::format::damage::DamageRecord;
-use mosaico_storage::format::paths::SequencePaths;
+use mosaico_storage::format::paths::{SequencePaths, StoreFile, locate};
 use mosaico_storage::format::record::write;
+use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::records::{
     CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, SchemaRecord, UploadedRecord,
 };
@@ -72,9 +73,8 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
 /// The contents of a record that belongs to no sequence, from the catalog; `None`: the catalog has none.
 pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Option<Vec<u8>>> {
     let first = path.filename().and_then(|name| name.strip_suffix(".json"));
-    let (Some(catalog), Some(first), true) = (catalog, first, path.parts().count() > 1) else {
-        return Ok(None);
-    };
+    let is_of_events = matches!(locate(path).file, StoreFile::Record(RecordKind::Events, _));
+    let (Some(catalog), Some(first), true) = (catalog, first, is_of_events) else { return Ok(None) };
     let Some(newest) = catalog.newest_event().await? else { return Ok(None) };
     let Ok(Ulid(first)) = first.parse() else { return Ok(None) };
     // A file that is not the newest is full.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mosaico_storage::error::Result;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::coordinator::store_heartbeats;
 use crate::ingest::handover;
 use crate::state::engine::Engine;
 use crate::state::queue::Job;
@@ -27,11 +28,12 @@ pub fn start(core: &Arc<Engine>) {
     if core.coordinator.membership().is_none() {
         return;
     }
-    let [first, second, third, fourth] = std::array::from_fn(|_| Arc::clone(core));
+    let [first, second, third, fourth, fifth] = std::array::from_fn(|_| Arc::clone(core));
     core.while_serving(async move { send_heartbeats(&first).await });
     core.while_serving(async move { poll_peers(&second).await });
     core.while_serving(async move { clean_up(&third).await });
     core.while_serving(async move { watch_topics(&fourth).await });
+    core.while_serving(async move { heartbeat_in_store(&fifth).await });
 }
 
 async fn send_heartbeats(core: &Engine) {
@@ -43,6 +45,19 @@ async fn send_heartbeats(core: &Engine) {
         if let Err(error) = cluster.heartbeat().await {
             tracing::warn!(error = %error.detail(), "the heartbeat to the other daemons failed");
         }
+    }
+}
+
+/// Separate from the heartbeats to the database, which may wait for an answer for a long time.
+async fn heartbeat_in_store(core: &Engine) {
+    let Some(cluster) = core.coordinator.membership() else { return };
+    // One may be left from an earlier process.
+    let mut wrote = true;
+    loop {
+        if let Err(error) = store_heartbeats::write(core, cluster, &mut wrote).await {
+            tracing::warn!(error = %error.detail(), "the heartbeat to the store failed");
+        }
+        sleep(BEAT).await;
     }
 }
 

@@ -13,13 +13,16 @@ use mosaico_types::id::SequenceId;
 use mosaico_wire::command::PutCommand;
 use mosaico_wire::metadata::RemoteRows;
 
+use super::store_heartbeats;
+use crate::ingest::adoption::adopt;
 use crate::ingest::commit::commit;
 use crate::ingest::handover::{
-    self, adopt, check_complete, is_superseded, missing_rows, next_epoch, yield_to_successor,
+    self, check_complete, is_superseded, missing_rows, next_epoch, yield_to_successor,
 };
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{ActiveTopic, Segment, SegmentView};
 use crate::state::engine::{Adopted, ChunkCommit, Coordinator, Engine, Intent};
+use crate::state::lease::LeaseId;
 use crate::state::membership::Cluster;
 
 #[async_trait]
@@ -79,6 +82,7 @@ impl Coordinator for Cluster {
         if !self.is_leader().await? {
             return Ok(false);
         }
+        store_heartbeats::relay(core, self).await?;
         core.catalog.record_all_heartbeats(true).await?;
         Ok(true)
     }
@@ -90,8 +94,11 @@ impl Coordinator for Cluster {
     async fn adopt_topics(&self, core: &Engine, sequence: &SequenceRow) -> Result<Adopted> {
         let mut uploaded = false;
         let topics = core.catalog.topics(sequence.id).await?;
-        for topic in topics.iter().filter(|topic| topic.committed_ns.is_none()) {
+        let open = || topics.iter().filter(|topic| topic.committed_ns.is_none());
+        for topic in open() {
             adopt(core, self, topic).await?;
+        }
+        for topic in open() {
             if let Err(error) = check_complete(core, topic).await {
                 tracing::warn!(sequence = %sequence.name, error = %error.detail(), "a sequence without a writer waits for rows");
                 return Ok(Adopted::Waiting);
@@ -109,6 +116,18 @@ impl Coordinator for Cluster {
         command: &PutCommand,
     ) -> Result<Option<EpochRow>> {
         handover::acquire_epoch(core, self, topic, command).await.map(Some)
+    }
+
+    fn lease(&self) -> Option<LeaseId> {
+        Cluster::lease(self).id()
+    }
+
+    fn check_lease(&self) -> Result<()> {
+        Cluster::lease(self).check()
+    }
+
+    async fn confirm_lease(&self, lease: &LeaseId) -> Result<()> {
+        Cluster::lease(self).confirm(lease).await
     }
 
     async fn before_chunk(&self, core: &Engine, topic: &Arc<ActiveTopic>) -> Result<()> {

@@ -3,3 +3,4 @@
 
 pub mod cluster;
 pub mod single_node;
+pub mod store_heartbeats;

@@ -15,6 +15,7 @@ use mosaico_wire::metadata::RemoteRows;
 use crate::reconcile;
 use crate::state::active_topic::{ActiveTopic, Segment, SegmentView};
 use crate::state::engine::{Adopted, ChunkCommit, Coordinator, Engine, Intent};
+use crate::state::lease::LeaseId;
 use crate::state::membership::Cluster;
 
 /// Excludes nobody: locks of this process suffice.
@@ -85,6 +86,18 @@ impl Coordinator for SingleNode {
 
     async fn enter_topic(&self, _: &Engine, _: &TopicRow, _: &PutCommand) -> Result<Option<EpochRow>> {
         Ok(None)
+    }
+
+    fn lease(&self) -> Option<LeaseId> {
+        None
+    }
+
+    fn check_lease(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn confirm_lease(&self, _: &LeaseId) -> Result<()> {
+        Ok(())
     }
 
     async fn before_chunk(&self, _: &Engine, _: &Arc<ActiveTopic>) -> Result<()> {

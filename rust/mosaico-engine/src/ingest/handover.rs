@@ -16,11 +16,10 @@ use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::damage::{self, DamagedSegment};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::{EpochRecord, UploadedRecord};
-use mosaico_storage::format::schema::parse_schema_message;
 use mosaico_types::{ErrorCode, TopicLocator, now_ns};
 use mosaico_wire::command::PutCommand;
 
-use super::replicated_wal::{catch_up, end_of_epochs};
+use super::replicated_wal::end_of_epochs;
 use crate::reconcile;
 use crate::state::active_topic::ActiveTopic;
 use crate::state::engine::Engine;
@@ -67,7 +66,7 @@ pub async fn acquire_epoch(
 /// Begins the next writer epoch. It takes over the rows of the previous epoch that the store has and that are
 /// not in chunks, up to row `acknowledged`; `None`: all of them. The first `here` rows are in chunks or in
 /// the WAL of this daemon. Without these rows in the store, the new epoch begins after the acknowledged rows.
-async fn begin_next_epoch(
+pub(super) async fn begin_next_epoch(
     core: &Engine,
     cluster: &Cluster,
     row: &TopicRow,
@@ -92,27 +91,6 @@ async fn begin_next_epoch(
         return Err(Error::Refused(ErrorCode::TooMany, text));
     };
     begin(core, cluster, row, next, row_start..to).await
-}
-
-/// Takes over a topic without its writer, if the writer has expired and the topic's last daemon is dead and
-/// has no rows that are not in the store. The caller holds the lock of the sequence.
-pub async fn adopt(core: &Engine, cluster: &Cluster, row: &TopicRow) -> Result<()> {
-    if missing_rows(core, row).await?.is_empty() {
-        return Ok(());
-    }
-    let epochs = core.catalog.epochs(row.id).await?;
-    let (Some(last), Some(schema)) = (epochs.last(), &row.schema) else { return Ok(()) };
-    let epoch = if last.daemon == cluster.id() {
-        last.clone()
-    } else if last.wal_in_store && core.catalog.daemon(&last.daemon).await?.is_none_or(|last| !last.alive) {
-        begin_next_epoch(core, cluster, row, &epochs, 0, None).await?
-    } else {
-        return Ok(());
-    };
-    let (schema, folder) = (parse_schema_message(schema)?, core.wal_folder(row.id));
-    let create = || ActiveTopic::new(row.clone(), schema, folder, BTreeMap::new());
-    let Some(writer) = core.live.open(row.id, create) else { return Ok(()) };
-    catch_up(core, writer.topic(), &epoch).await
 }
 
 async fn begin(

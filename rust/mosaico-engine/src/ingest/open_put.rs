@@ -42,6 +42,8 @@ pub async fn begin(
         Error::Refused(ErrorCode::BadSchema, text.into())
     })?;
     if command.resume.is_some() {
+        note_attempt(core, locator, &command.key);
+        core.coordinator.check_lease()?;
         take_over(core, locator, &command.key).await?;
     }
     let (_lock, sequence) = sequence_lock::locked(core, &locator.sequence).await?;
@@ -137,6 +139,14 @@ fn schema_difference(locator: &TopicLocator, snapshot: &Schema, given: &Schema) 
         text(snapshot),
         text(given)
     )
+}
+
+/// A writer that tries to resume is alive, even if this daemon cannot serve it now.
+fn note_attempt(core: &Engine, locator: &TopicLocator, key: &str) {
+    let is_its = |row: &TopicRow| row.locator == *locator && check_key(&row.key, key, "").is_ok();
+    if let Some(topic) = core.live.all().into_iter().find(|topic| is_its(&topic.row)) {
+        core.writers.record_activity(topic.row.sequence_id);
+    }
 }
 
 /// Ends the stream that the writer's broken connection may have left open, and waits until it has released

@@ -38,7 +38,7 @@ use crate::state::queue::Job;
 /// Objects that are read concurrently.
 const READERS: usize = 8;
 
-async fn list(core: &Engine, topic: &TopicRow) -> Result<Vec<LoggedRows>> {
+pub(super) async fn list(core: &Engine, topic: &TopicRow) -> Result<Vec<LoggedRows>> {
     let folder = SequencePaths(topic.sequence_id).topic(topic.id).wal();
     let objects = core.store.objects_below(&folder).await?;
     Ok(objects.iter().filter_map(|object| parse_logged(&object.location)).collect())

@@ -14,9 +14,11 @@ use mosaico_storage::format::paths::{LoggedRows, SequencePaths};
 use mosaico_storage::wal::frame::{Frame, Framing, SegmentRows};
 use mosaico_storage::wal::segment::SegmentWriter;
 use mosaico_storage::{crash_points, trace};
+use tokio::select;
 
 use crate::state::active_topic::ActiveTopic;
 use crate::state::engine::Engine;
+use crate::state::lease::LeaseId;
 
 /// Objects per segment at most: a daemon that resumes without the segment reads all of them.
 const OBJECTS: u32 = 1000;
@@ -37,11 +39,12 @@ pub(super) trait WalSink: Debug + Send + Sync {
     fn is_full(&self) -> bool;
 }
 
-/// The WAL that the settings ask for.
+/// The WAL that the settings ask for. The caller holds the lock of the sequence.
 pub(super) fn open(core: &Arc<Engine>, topic: &Arc<ActiveTopic>, schema: Frame) -> Box<dyn WalSink> {
+    let lease = core.coordinator.lease();
     let local = LocalWal { core: Arc::clone(core), topic: Arc::clone(topic), schema, open: None };
     match core.config.replicates_wal() {
-        true => Box::new(ReplicatedWal { local, objects: 0 }),
+        true => Box::new(ReplicatedWal { local, objects: 0, lease }),
         false => Box::new(local),
     }
 }
@@ -94,6 +97,8 @@ struct ReplicatedWal {
     local: LocalWal,
     /// Objects of the open segment.
     objects: u32,
+    /// In a cluster: rows are acknowledged under this lease.
+    lease: Option<LeaseId>,
 }
 
 #[async_trait]
@@ -105,7 +110,10 @@ impl WalSink for ReplicatedWal {
         self.replicate(index, rows, &frames).await?;
         self.objects += 1;
         crash_points::point();
-        self.local.append(index, rows, frames).await
+        let end = self.local.append(index, rows, frames).await?;
+        // Last: another daemon that adopts the topic then finds the object.
+        self.confirm_lease().await?;
+        Ok(end)
     }
 
     fn is_full(&self) -> bool {
@@ -114,6 +122,15 @@ impl WalSink for ReplicatedWal {
 }
 
 impl ReplicatedWal {
+    async fn confirm_lease(&self) -> Result<()> {
+        let (Some(lease), LocalWal { core, topic, .. }) = (&self.lease, &self.local) else { return Ok(()) };
+        select! {
+            confirmed = core.coordinator.confirm_lease(lease) => confirmed,
+            () = topic.cancel.cancelled() => Err(Error::Deleted(topic.row.locator.to_string())),
+            () = core.stopping.cancelled() => Err(core.ended()),
+        }
+    }
+
     async fn replicate(&self, index: ChunkId, rows: SegmentRows, frames: &[Frame]) -> Result<()> {
         let LocalWal { core, topic, schema, .. } = &self.local;
         let rows = LoggedRows { segment: index, row_start: rows.row_start, row_end: rows.row_end() };

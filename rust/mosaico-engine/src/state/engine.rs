@@ -29,6 +29,7 @@ use super::damaged_chunks::DamagedChunks;
 use super::event_archive::EventArchive;
 use super::footer_cache::FooterCache;
 use super::layers::Layers;
+use super::lease::LeaseId;
 use super::membership::Cluster;
 use super::message_size::BatchSizer;
 use super::metrics::Metrics;
@@ -171,6 +172,16 @@ pub trait Coordinator: Debug + Send + Sync {
         topic: &TopicRow,
         command: &PutCommand,
     ) -> Result<Option<EpochRow>>;
+
+    /// The lease under which a put begins that replicates its WAL; the caller holds the lock of the sequence. See
+    /// `state::lease`.
+    fn lease(&self) -> Option<LeaseId>;
+
+    /// Fails if this daemon does not reach the other ones, so that a writer resumes at one of them.
+    fn check_lease(&self) -> Result<()>;
+
+    /// Returns once rows may be acknowledged that a put under this lease wrote to the store.
+    async fn confirm_lease(&self, lease: &LeaseId) -> Result<()>;
 
     /// Called before a segment is encoded: truncates rows that the writer sent again to another daemon.
     async fn before_chunk(&self, core: &Engine, topic: &Arc<ActiveTopic>) -> Result<()>;

@@ -5,11 +5,17 @@
 //! each sends heartbeats; locks are those of the database, and a lease selects the leader, which runs
 //! singleton work.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mosaico_catalog::{Catalog, LockGuard, Session};
 use mosaico_storage::error::Result;
 use mosaico_types::id::SequenceId;
+use parking_lot::Mutex;
+
+use super::clock::Clock;
+use super::lease::Lease;
+use super::orphans::Orphans;
 
 /// The lease of the leader.
 const BACKGROUND: &str = "background";
@@ -20,11 +26,33 @@ pub struct Cluster {
     /// `host:port` at which other daemons reach it.
     address: String,
     session: Arc<Session>,
+    lease: Lease,
+    orphans: Orphans,
+    /// The heartbeats that silent daemons wrote to the store: when the last one of each was sent.
+    store_heartbeats: Mutex<HashMap<String, i64>>,
 }
 
 impl Cluster {
-    pub fn new(session: Arc<Session>, address: String) -> Self {
-        Self { address, session }
+    pub fn new(session: Arc<Session>, address: String, clock: Arc<dyn Clock>) -> Self {
+        let (lease, orphans) = (Lease::new(Arc::clone(&clock)), Orphans::new(clock));
+        Self { address, session, lease, orphans, store_heartbeats: Mutex::default() }
+    }
+
+    /// The lease under which it acknowledges rows of a replicated WAL.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Topics whose daemon is dead.
+    pub fn orphans(&self) -> &Orphans {
+        &self.orphans
+    }
+
+    /// Notes a heartbeat of a daemon in the store. Returns whether it shows that the daemon lives: whether it
+    /// differs from the one that was there before.
+    pub fn note_store_heartbeat(&self, daemon: &str, sent_ns: i64) -> bool {
+        let known = self.store_heartbeats.lock().insert(daemon.to_owned(), sent_ns);
+        known.is_some_and(|known| known != sent_ns)
     }
 
     /// Its permanent id.
@@ -52,7 +80,10 @@ impl Cluster {
 
     /// Sends a heartbeat.
     pub async fn heartbeat(&self) -> Result<()> {
-        self.session.heartbeat(&self.address).await
+        let sent = self.lease.now();
+        let id = self.session.heartbeat(&self.address).await?;
+        self.lease.grant(id, sent);
+        Ok(())
     }
 
     /// Whether this daemon is the leader.

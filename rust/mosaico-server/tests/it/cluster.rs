@@ -32,7 +32,7 @@ pub(crate) fn member(folder: &Path, faults: &Faults, name: &str) -> Config {
     config
 }
 
-fn started() -> Option<(TempDir, Faults)> {
+pub(crate) fn started() -> Option<(TempDir, Faults)> {
     database::postgres()?;
     let folder = TempDir::new().unwrap();
     let faults = bucket(folder.path());
@@ -42,7 +42,7 @@ fn started() -> Option<(TempDir, Faults)> {
 }
 
 /// Puts as a writer that resumes; returns all acknowledgements.
-async fn resume(
+pub(crate) async fn resume(
     client: &Client,
     topic: &str,
     acknowledged: u64,
@@ -65,11 +65,11 @@ async fn resume(
     Ok(found)
 }
 
-fn from(end: usize) -> impl Fn(u64) -> Range<usize> {
+pub(crate) fn from(end: usize) -> impl Fn(u64) -> Range<usize> {
     move |durable| durable as usize..end
 }
 
-async fn finalized(client: &Client, key: &str, count: usize) {
+pub(crate) async fn finalized(client: &Client, key: &str, count: usize) {
     act(client, "sequence_finalize", json!({"name": "run", "key": key})).await.unwrap();
     assert_eq!(get(client, "run/t").await, expected(count));
 }
@@ -266,32 +266,6 @@ fn the_setting_may_change_while_a_topic_is_recorded() {
     with_server(member(folder.path(), &faults, "b"), async |client| {
         resume(client, &topic, 12, from(13)).await.unwrap();
         finalized(client, &key, 13).await;
-    });
-}
-
-#[test]
-fn a_sequence_without_writer_and_server_keeps_its_rows() {
-    let Some((folder, faults)) = started() else { return };
-    crash_after(member(folder.path(), &faults, "a"), async |client| {
-        begin_recording(client, 8).await;
-    });
-    fs::remove_dir_all(folder.path().join("a")).unwrap();
-    // Makes its heartbeats old.
-    database::block_on(database::postgres_sql(
-        &database::postgres().unwrap(),
-        folder.path(),
-        "UPDATE daemon SET seen_at = '-infinity'; UPDATE lease SET until = '-infinity'",
-    ));
-    faults.lift();
-    let mut config = member(folder.path(), &faults, "b");
-    config.writer_timeout = Some(Duration::from_millis(200));
-    with_server(config, async |client| {
-        eventually("it is ended with its rows", async || {
-            let info = act(client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
-            info["is_locked"] == true
-        })
-        .await;
-        assert_eq!(get(client, "run/t").await, expected(8));
     });
 }
 

@@ -95,11 +95,16 @@ pub(crate) async fn sql(folder: &Path, text: &str) {
 
 /// Runs SQL statements in the schema of a store.
 pub(crate) async fn postgres_sql(url: &str, folder: &Path, text: &str) {
-    let mut connection = PgConnection::connect(url).await.unwrap();
+    try_postgres_sql(url, folder, text).await.unwrap();
+}
+
+/// The same; the statements may fail.
+pub(crate) async fn try_postgres_sql(url: &str, folder: &Path, text: &str) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
     let path = AssertSqlSafe(format!("SET search_path = {}", schema(folder)));
-    sqlx::raw_sql(path).execute(&mut connection).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    sqlx::raw_sql(path).execute(&mut connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut connection).await?;
+    connection.close().await
 }
 
 /// Makes the catalog refuse `change` from now on, such as `INSERT ON sequence`.

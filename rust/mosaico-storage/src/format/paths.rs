@@ -23,6 +23,7 @@
 //!                                    commit.json           complete upload, lists the chunks
 //!                                    deleted.json          removal has begun
 //! events/<event id>.json                                   events from this one on
+//! heartbeats/<daemon id>.json                              the last heartbeat of a daemon without the database
 //! ```
 
 use std::fmt::Display;
@@ -31,6 +32,7 @@ use std::str::FromStr;
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
 use object_store::path::Path;
 use ulid::Ulid;
+use uuid::Uuid;
 
 use crate::format::chunk_id::ChunkId;
 use crate::format::record_kind::{FileName, Level, RecordKind};
@@ -73,6 +75,14 @@ pub const EVENTS: &str = "events";
 /// The record whose first event is `first`.
 pub fn events_file(first: &str) -> Path {
     Path::from(format!("{EVENTS}/{first}.json"))
+}
+
+/// Root of the heartbeats.
+pub const HEARTBEATS: &str = "heartbeats";
+
+/// The record of the last heartbeat of a daemon that does not reach the database.
+pub fn heartbeat_file(daemon: Uuid) -> Path {
+    Path::from(RecordKind::Heartbeat.file(RecordKey::Id(Ulid::from(daemon.as_u128()))))
 }
 
 /// Identifies a record among those of its kind in one folder.

@@ -17,8 +17,8 @@ use crate::format::damage::DamageRecord;
 use crate::format::record_kind::{CheckRule, RecordKind};
 use crate::format::records::{
     ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EpochRecord, EventsRecord, FinalRecord,
-    LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SchemaRecord, SequenceRecord, TopicRecord,
-    UploadedRecord,
+    HeartbeatRecord, LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SchemaRecord,
+    SequenceRecord, TopicRecord, UploadedRecord,
 };
 
 /// A JSON record of the store.
@@ -56,6 +56,7 @@ records! {
     ApiKeys => ApiKeysRecord,
     ApiKeyUses => ApiKeyUsesRecord,
     Events => EventsRecord,
+    Heartbeat => HeartbeatRecord,
     Tombstone => DeletedRecord,
     Sequence => SequenceRecord,
     Final => FinalRecord,

@@ -174,6 +174,18 @@ record_kinds! {
         check: CheckRule::Content,
         proves_use: false,
     }
+    /// The last heartbeat of a daemon that does not reach the database.
+    Heartbeat {
+        file: FileName::Id("heartbeats"),
+        levels: &[Level::Store],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WithStore,
+        in_catalog: false,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
     /// The removal of the folder has begun.
     Tombstone {
         file: FileName::Fixed("deleted.json"),

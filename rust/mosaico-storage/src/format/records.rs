@@ -214,6 +214,17 @@ pub struct OwnerRecord {
     pub lease_ms: u64,
 }
 
+/// `heartbeats/<daemon id>.json`: written again and again by a daemon of a cluster that does not reach the
+/// database. Only a change of it shows that the daemon lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeartbeatRecord {
+    pub daemon: String,
+    /// Differs in each heartbeat.
+    pub sent_ns: i64,
+    /// The sequences whose writers are active at this daemon.
+    pub writers: Vec<SequenceId>,
+}
+
 /// `deleted.json`: the folder is being removed; a rebuild finishes the removal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeletedRecord {

@@ -291,7 +291,8 @@ impl SequenceRecords {
                 | RecordKind::Layers
                 | RecordKind::ApiKeys
                 | RecordKind::ApiKeyUses
-                | RecordKind::Events,
+                | RecordKind::Events
+                | RecordKind::Heartbeat,
                 _,
             )
             | (
