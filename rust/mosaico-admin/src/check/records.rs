@@ -14,7 +14,7 @@ use mosaico_storage::format::records::{
     ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
     SchemaRecord, SequenceRecord, TopicRecord, UploadedRecord,
 };
-use mosaico_storage::format::state::{SequenceState, TopicState};
+use mosaico_storage::format::state::{SequenceState, TopicState, is_superseded};
 use mosaico_storage::objects::Store;
 use mosaico_types::id::{NotificationId, SequenceId, TopicId};
 use object_store::path::Path;
@@ -187,18 +187,19 @@ impl Read {
         };
         let recorded = commit.as_ref().map(|commit| commit.committed_ns);
         let recorded = recorded.or_else(|| known.and_then(|known| known.committed_ns));
+        let (epochs, uploaded) = self.epochs(paths, known);
         let chunks = match commit {
             Some(commit) => commit.chunks,
-            None => self.chunks(paths, known),
+            None => self.chunks(paths, known, &epochs),
         };
         // The commit record existed, as in every finalized sequence. Its exact time is unknown, and all
         // chunks that it named have to exist.
         let was_there = is_final || self.damaged.contains_key(&paths.committed());
-        let complete = was_there && self.names_all_rows(paths, &chunks);
+        let complete = was_there && self.names_all_rows(paths, &chunks, &epochs);
         let committed_ns = recorded.or(complete.then_some(left_ns.unwrap_or(record.created_ns)));
         let (epochs, uploaded) = match committed_ns {
             Some(_) => (Vec::new(), None),
-            None => self.epochs(paths, known),
+            None => (epochs, uploaded),
         };
         Some(TopicState { record, schema, committed_ns, chunks, resumed, damage, epochs, uploaded })
     }
@@ -219,7 +220,7 @@ impl Read {
         (epochs.into_values().collect(), uploaded)
     }
 
-    fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord]) -> bool {
+    fn names_all_rows(&self, paths: TopicPaths, chunks: &[ChunkRecord], epochs: &[EpochRecord]) -> bool {
         let named: BTreeSet<ChunkId> = chunks.iter().map(ChunkRecord::id).collect();
         // Compaction merged chunks before the first into these.
         let first = named.first().copied().unwrap_or(ChunkId::first(0));
@@ -228,10 +229,20 @@ impl Read {
             StoreFile::Chunk(index) => Some(index).filter(|_| path.prefix_matches(&below)),
             _ => None,
         };
-        self.rows.iter().filter_map(index).all(|index| index < first || named.contains(&index))
+        let counts = |index: &ChunkId| {
+            let record = self.get::<ChunkRecord>(&paths.chunk_record(*index));
+            record.is_none_or(|chunk| !is_superseded(&chunk, epochs))
+        };
+        let files = self.rows.iter().filter_map(index).filter(counts);
+        files.into_iter().all(|index| index < first || named.contains(&index))
     }
 
-    fn chunks(&self, paths: TopicPaths, known: Option<&TopicState>) -> Vec<ChunkRecord> {
+    fn chunks(
+        &self,
+        paths: TopicPaths,
+        known: Option<&TopicState>,
+        epochs: &[EpochRecord],
+    ) -> Vec<ChunkRecord> {
         let below = paths.folder();
         let id = |path: &Path| match locate(path).file {
             StoreFile::Record(_, RecordKey::Chunk(id)) => Some(id).filter(|_| path.prefix_matches(&below)),
@@ -245,7 +256,7 @@ impl Read {
                 chunks.insert(id, chunk);
             }
         }
-        newest_whole(chunks.into_values().collect())
+        newest_whole(chunks.into_values().filter(|chunk| !is_superseded(chunk, epochs)).collect())
     }
 
     fn notifications(

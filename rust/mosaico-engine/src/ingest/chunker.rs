@@ -125,7 +125,7 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
         chunk_commit_lock = topic.chunk_commit_lock.read() => chunk_commit_lock,
         () = topic.cancel.cancelled() => return Ok(Made::Done),
     };
-    core.store.put_json(&paths.chunk_record(index), &record).await?;
+    core.store.put_json_last(&paths.chunk_record(index), &record).await?;
     core.catalog.chunk_stored(change, sequence, topic.id(), &record).await?;
     // Catalog first: a reader lists the segments first and skips chunks whose rows it saw in a segment.
     topic.segment_flushed(index);

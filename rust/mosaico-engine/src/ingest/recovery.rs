@@ -21,6 +21,7 @@ use mosaico_storage::wal::frame::{LogError, SegmentRows};
 use mosaico_storage::wal::segment::{Inspected, inspect_file, list_segments, read_header, segment_file};
 use mosaico_types::id::TopicId;
 
+use crate::ingest::handover::is_superseded;
 use crate::ingest::{replicated_wal, salvage};
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{ActiveTopic, Segment};
@@ -182,6 +183,15 @@ async fn stored_chunks(core: &Engine, row: &TopicRow) -> Result<HashSet<ChunkId>
     for index in segments.into_iter().filter(|index| !stored.contains(index)).collect::<Vec<_>>() {
         let path = SequencePaths(row.sequence_id).topic(row.id).chunk_record(index);
         if let Some(record) = core.store.get_json::<ChunkRecord>(&path).await? {
+            let _lock = match core.coordinator.is_shared() {
+                true => Some(sequence_lock::lock(core, row.sequence_id).await?),
+                false => None,
+            };
+            // It may have arrived after the writer resumed at another daemon: the segment is cut and stored again.
+            let epochs = core.catalog.epochs(row.id).await?;
+            if is_superseded(&epochs, index, record.row_start + record.rows) {
+                continue;
+            }
             core.catalog.chunk_stored(None, row.sequence_id, row.id, &record).await?;
             stored.insert(index);
         }

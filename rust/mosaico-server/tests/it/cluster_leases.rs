@@ -63,8 +63,8 @@ fn a_sequence_without_writer_and_server_keeps_its_rows() {
     config.writer_timeout = Some(Duration::from_millis(200));
     with_server(config, async |client| {
         let is_locked = async || {
-            let told = act(client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
-            told["is_locked"] == true
+            let info = act(client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
+            info["is_locked"] == true
         };
         let revoked = "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM daemon WHERE seen_at = '-infinity') THEN \
                        RAISE 'not yet'; END IF; END $$";

@@ -7,6 +7,7 @@ mod access_changes;
 mod answers;
 mod audit;
 mod cluster;
+mod cluster_late_records;
 mod cluster_leases;
 mod common;
 mod compact;

@@ -21,7 +21,7 @@ use crate::format::records::{
     ChunkRecord, CommitRecord, EndedRecord, EpochRecord, FinalRecord, NotificationRecord, ResumedRecord,
     SchemaRecord, SequenceRecord, TopicRecord, UploadedRecord,
 };
-use crate::format::state::{SequenceState, TopicState};
+use crate::format::state::{SequenceState, TopicState, is_superseded};
 
 /// The number of sequences of a bucket that are read concurrently.
 const READERS: usize = 16;
@@ -351,14 +351,15 @@ impl TopicRecords {
                 uploaded: None,
             });
         }
+        let epochs: Vec<EpochRecord> = epochs.into_values().collect();
         Some(TopicState {
             record: created?,
             schema,
             committed_ns: None,
-            chunks: chunks.into_values().collect(),
+            chunks: chunks.into_values().filter(|chunk| !is_superseded(chunk, &epochs)).collect(),
             resumed,
             damage,
-            epochs: epochs.into_values().collect(),
+            epochs,
             uploaded,
         })
     }

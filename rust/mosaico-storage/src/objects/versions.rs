@@ -39,6 +39,18 @@ impl Store {
         Ok(Some((record::parse(path, &bytes)?, version)))
     }
 
+    /// Writes a JSON record, durably, in place of any earlier one. Each attempt is conditional, so a write of an
+    /// earlier process that arrives later does not replace it.
+    pub async fn put_json_last<T: Record>(&self, path: &Path, record: &T) -> Result<()> {
+        match self.replace_json(path, record, None).await {
+            Err(error @ Error::StoreUnavailable(_)) => match self.version(path).await? {
+                Some(version) => self.replace_json(path, record, Some(&version)).await.map(drop),
+                None => Err(error),
+            },
+            written => written.map(drop),
+        }
+    }
+
     /// Writes a JSON record, durably, if the current version is the one that the caller knows; `None`: the
     /// object does not exist. Folders have no other writers, so there it is an unconditional write. Returns
     /// the new version.
