@@ -21,6 +21,7 @@ mod bulk_load;
 mod candidates;
 mod catalog;
 mod database_error;
+mod dead_sessions;
 mod events;
 mod fragments;
 

@@ -9,9 +9,10 @@ use mosaico_types::id::SequenceId;
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
+use crate::dead_sessions::NODE_TIMEOUT;
 use crate::open::Database;
 use crate::read::ids;
-use crate::session::{LockGuard, NODE_TIMEOUT, Session};
+use crate::session::{LockGuard, Session};
 use crate::sql::{Row, query};
 
 /// Time since the last heartbeat after which the row of a daemon without writer epochs is deleted.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, fs, io};
 
 use mosaico_storage::error::{Error, Result};
-use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::bulk_load::FILLING;
 use crate::catalog::Catalog;
 use crate::database_error::failed;
-use crate::postgres::{postgres_options, unusable};
+use crate::postgres::{connect, make_durable, postgres_options, unusable};
 
 /// Migrations of SQLite in order; the number applied is its `user_version`.
 const SQLITE: [&str; 1] = [include_str!("../migrations/sqlite/0001_init.sql")];
@@ -161,12 +161,13 @@ async fn open_file(file: &Path) -> Result<Catalog> {
 async fn connect_postgres(url: &str, schema: &str, connections: u32) -> Result<PgPool> {
     let options = postgres_options(url, schema)?;
     // A pool retries until its acquire timeout, even if no server exists; one connection fails at once.
-    let first = timeout(TIMEOUT, PgConnection::connect_with(&options)).await;
+    let first = timeout(TIMEOUT, connect(&options)).await;
     let first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| unusable(&options, &e))?;
     drop(timeout(TIMEOUT, first.close()).await);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(TIMEOUT)
+        .after_connect(|connection, _| Box::pin(make_durable(connection)))
         .connect_with(options.clone())
         .await
         .map_err(|e| unusable(&options, &e))

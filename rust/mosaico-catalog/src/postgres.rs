@@ -3,9 +3,40 @@
 use std::str::FromStr;
 
 use mosaico_storage::error::{Error, Result};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Executor};
 
 use crate::database_error::AWAY;
+
+/// Settings of every session. A machine that disappears without closing its connections must not keep its locks
+/// for the two hours that TCP keep-alives take by default, and no statement waits without a limit. Times are in
+/// seconds, `tcp_user_timeout` is in milliseconds.
+const SETTINGS: [(&str, &str); 7] = [
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10000"),
+    ("lock_timeout", "20s"),
+    ("statement_timeout", "60s"),
+    ("idle_in_transaction_session_timeout", "20s"),
+];
+
+/// Makes commits of a session durable, whatever the database, the role or the server set: locks, intents and leases
+/// protect data only if the database remembers them after a crash. Stronger settings stay.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+                       WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
+/// Applies [`DURABLE`].
+pub(crate) async fn make_durable(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute(DURABLE).await.map(drop)
+}
+
+/// Connects, with all settings.
+pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    make_durable(&mut connection).await?;
+    Ok(connection)
+}
 
 /// Options of connections that use only tables of `schema`.
 ///
@@ -19,7 +50,7 @@ pub(crate) fn postgres_options(url: &str, schema: &str) -> Result<PgConnectOptio
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         Error::Startup("the database URL is malformed; write postgres://user@host/database".into())
     })?;
-    Ok(options.application_name("mosaicod").options([("search_path", schema)]))
+    Ok(options.application_name("mosaicod").options([("search_path", schema)]).options(SETTINGS))
 }
 
 /// The error for an unusable database: where it is, and how to fix the problem.

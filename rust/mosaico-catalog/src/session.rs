@@ -19,11 +19,9 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::database_error::failed;
-use crate::postgres::{postgres_options, unusable};
+use crate::dead_sessions::{self, NODE_TIMEOUT, NOT_PERMITTED, not_permitted};
+use crate::postgres::{connect, postgres_options, unusable};
 use crate::sql::{Row, Statement, query};
-
-/// Time since the last heartbeat after which a daemon is considered dead and its leases expire.
-pub(crate) const NODE_TIMEOUT: &str = "interval '10 seconds'";
 
 /// Timeout of a response of the database.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,11 +43,19 @@ const EARLIER: Duration = Duration::from_secs(12);
 /// The lock of the store: daemons acquire it shared, commands that change the store acquire it exclusively.
 const STORE: &str = "store";
 
+/// Pause between two attempts to end the sessions of dead daemons while a lock is not free.
+const DEAD_CHECK: Duration = Duration::from_secs(1);
+
+/// Limit of the wait for a lock.
+const LOCK_LIMIT: Duration = Duration::from_secs(30);
+
 /// How a session shares the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Shared with the daemons that serve it.
-    WithOthers,
+    /// A daemon that serves it together with others, and sends heartbeats.
+    Serving,
+    /// A command that reads it beside the daemons.
+    Reading,
     /// Exclusive.
     Alone,
 }
@@ -67,6 +73,8 @@ enum Refusal {
     StoreBusy(StoreBusy),
     /// The leases of other daemons have not expired yet.
     LeaseExpiring(StoreBusy),
+    /// A dead daemon has its locks still, and this session may not end it.
+    DeadSession(SqlError),
 }
 
 impl From<SqlError> for Refusal {
@@ -148,6 +156,7 @@ impl Session {
                 "another daemon runs with the same id; give each daemon a state folder of its own, not a copy"
                     .into(),
             )),
+            Err(Refusal::DeadSession(e)) => Err(Error::Startup(not_permitted(&e))),
             Err(Refusal::Database(e)) => Err(unusable(&session.options, &e)),
         }
     }
@@ -158,13 +167,44 @@ impl Session {
     }
 
     /// Waits for a lock and acquires it.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`] if the lock is not free within [`LOCK_LIMIT`].
     pub async fn lock(self: &Arc<Self>, name: &str) -> Result<LockGuard> {
+        self.lock_within(name, Some(LOCK_LIMIT)).await
+    }
+
+    /// Waits for a lock, however long a live daemon has it, and acquires it.
+    pub async fn lock_at_last(self: &Arc<Self>, name: &str) -> Result<LockGuard> {
+        self.lock_within(name, None).await
+    }
+
+    async fn lock_within(self: &Arc<Self>, name: &str, limit: Option<Duration>) -> Result<LockGuard> {
+        let begin = Instant::now();
+        let mut checked = begin;
         let mut pauses = LOCK_BACKOFF.build();
         loop {
             if let Some(turn) = self.try_lock(name).await? {
                 return Ok(turn);
             }
+            if checked.elapsed() >= DEAD_CHECK {
+                checked = Instant::now();
+                self.end_dead_sessions().await?;
+            }
+            if limit.is_some_and(|limit| begin.elapsed() > limit) {
+                let text = format!("waiting for the lock of {name}, which another daemon has,");
+                return Err(Error::StoreUnavailable(text.into()));
+            }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+        }
+    }
+
+    /// Ends the sessions of dead daemons, which have their locks as long as the database does not notice that
+    /// their machines are gone.
+    async fn end_dead_sessions(self: &Arc<Self>) -> Result<()> {
+        match self.run(dead_sessions::end(&self.schema), None, |_| Ok(())).await {
+            Err(Error::Internal(failure)) => Err(Error::StoreUnavailable(failure.during(NOT_PERMITTED))),
+            done => done,
         }
     }
 
@@ -229,7 +269,7 @@ impl Session {
             let mut open = session.connection.lock().await;
             if open.is_none() {
                 *open = Some(session.connected().await.map_err(|refusal| match refusal {
-                    Refusal::Database(e) => failed(e),
+                    Refusal::Database(e) | Refusal::DeadSession(e) => failed(e),
                     _ => lost(),
                 })?);
             }
@@ -263,11 +303,18 @@ impl Session {
     /// Connects, and checks that no other process has this daemon's id and that it may use the store.
     async fn connected(&self) -> Result<PgConnection, Refusal> {
         let begin = Instant::now();
-        let mut connection = within(PgConnection::connect_with(&self.options)).await?;
+        let mut connection = within(connect(&self.options)).await?;
         while let Some(refusal) = self.refused(&mut connection).await? {
             let runs = matches!(&refusal, Refusal::StoreBusy(StoreBusy(daemons)) if !daemons.is_empty());
             if begin.elapsed() > EARLIER || (runs && self.share == Share::Alone) {
                 return Err(refusal);
+            }
+            if self.has_daemons(&mut connection).await? {
+                let ended = within(dead_sessions::end(&self.schema).fetch_all(&mut connection)).await;
+                ended.map_err(|e| match e.as_database_error() {
+                    Some(_) => Refusal::DeadSession(e),
+                    None => Refusal::Database(e),
+                })?;
             }
             sleep(LONGEST_PAUSE).await;
         }
@@ -287,7 +334,10 @@ impl Session {
         if !self.granted(connection, share, STORE).await? {
             return Ok(Some(Refusal::StoreBusy(self.others(connection).await?)));
         }
-        if self.share == Share::WithOthers {
+        if self.share == Share::Serving {
+            self.granted(connection, shared, &dead_sessions::lock(&self.daemon)).await?;
+        }
+        if self.share != Share::Alone {
             return Ok(None);
         }
         // Their sessions have ended; their last writes to the store may still be in flight.
@@ -302,15 +352,20 @@ impl Session {
 
     /// The live daemons except this one.
     async fn others(&self, connection: &mut PgConnection) -> Result<StoreBusy, SqlError> {
-        let known = query("SELECT to_regclass('daemon')::text").fetch_all(&mut *connection);
-        let known = within(known).await?;
-        if known.first().ok_or(SqlError::RowNotFound)?.try_get::<Option<&str>>(0)?.is_none() {
+        if !self.has_daemons(connection).await? {
             return Ok(StoreBusy(Vec::new()));
         }
         let text = format!(
             "SELECT address FROM daemon WHERE id <> ? AND seen_at > now() - {NODE_TIMEOUT} ORDER BY address"
         );
         within(query(text).bind(self.daemon()).fetch_texts(connection)).await.map(StoreBusy)
+    }
+
+    /// Whether the schema has the table of daemons.
+    async fn has_daemons(&self, connection: &mut PgConnection) -> Result<bool, SqlError> {
+        let known = query("SELECT to_regclass('daemon')::text").fetch_all(connection);
+        let known = within(known).await?;
+        Ok(known.first().ok_or(SqlError::RowNotFound)?.try_get::<Option<&str>>(0)?.is_some())
     }
 
     fn lose(&self, open: &mut Option<PgConnection>) {

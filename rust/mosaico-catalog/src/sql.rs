@@ -1,6 +1,8 @@
 //! Statements for SQLite and Postgres. Each is written once, with `?` or `?1` for parameters and
 //! `json_each(?)` for a list parameter; this module alone translates it to Postgres.
 
+use std::time::Duration;
+
 use mosaico_storage::timer::Timer;
 use sea_query::{ExprTrait, SelectStatement, SqliteQueryBuilder, Value};
 use serde_json::json;
@@ -8,8 +10,17 @@ use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
+use tokio::time::timeout;
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// Limit of a statement in Postgres: longer than the limit of the server, which may have disappeared.
+const LIMIT: Duration = Duration::from_secs(65);
+
+/// Limits the time of a statement in Postgres.
+async fn limited<T>(statement: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(LIMIT, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
 
 /// Connections to the database.
 #[derive(Debug, Clone)]
@@ -83,8 +94,8 @@ impl Pool {
             match &self.connections {
                 Connections::Sqlite(pool) => Ok(Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
                 Connections::Postgres(pool) => {
-                    let mut transaction = pool.begin().await?;
-                    sqlx::query(CHANGES).execute(&mut *transaction).await?;
+                    let mut transaction = limited(pool.begin()).await?;
+                    limited(sqlx::query(CHANGES).execute(&mut *transaction)).await?;
                     Ok(Open::Postgres(transaction))
                 }
             }
@@ -122,7 +133,7 @@ impl Transaction {
         let commit = async {
             match open {
                 Open::Sqlite(transaction) => transaction.commit().await,
-                Open::Postgres(transaction) => transaction.commit().await,
+                Open::Postgres(transaction) => limited(transaction.commit()).await,
             }
         };
         measure.time(commit).await
@@ -291,8 +302,10 @@ impl Statement {
             Ok(match at {
                 At::SqlitePool(pool) => self.sqlite().execute(pool).await?.rows_affected(),
                 At::Sqlite(connection) => self.sqlite().execute(connection).await?.rows_affected(),
-                At::PostgresPool(pool) => self.postgres().execute(pool).await?.rows_affected(),
-                At::Postgres(connection) => self.postgres().execute(connection).await?.rows_affected(),
+                At::PostgresPool(pool) => limited(self.postgres().execute(pool)).await?.rows_affected(),
+                At::Postgres(connection) => {
+                    limited(self.postgres().execute(connection)).await?.rows_affected()
+                }
             })
         };
         measure.time(done).await
@@ -304,8 +317,10 @@ impl Statement {
             Ok(match at {
                 At::SqlitePool(pool) => sqlite_rows(self.sqlite().fetch_all(pool).await?),
                 At::Sqlite(connection) => sqlite_rows(self.sqlite().fetch_all(connection).await?),
-                At::PostgresPool(pool) => postgres_rows(self.postgres().fetch_all(pool).await?),
-                At::Postgres(connection) => postgres_rows(self.postgres().fetch_all(connection).await?),
+                At::PostgresPool(pool) => postgres_rows(limited(self.postgres().fetch_all(pool)).await?),
+                At::Postgres(connection) => {
+                    postgres_rows(limited(self.postgres().fetch_all(connection)).await?)
+                }
             })
         };
         measure.time(done).await
@@ -317,9 +332,11 @@ impl Statement {
             Ok(match at {
                 At::SqlitePool(pool) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
                 At::Sqlite(connection) => self.sqlite().fetch_optional(connection).await?.map(Row::Sqlite),
-                At::PostgresPool(pool) => self.postgres().fetch_optional(pool).await?.map(Row::Postgres),
+                At::PostgresPool(pool) => {
+                    limited(self.postgres().fetch_optional(pool)).await?.map(Row::Postgres)
+                }
                 At::Postgres(connection) => {
-                    self.postgres().fetch_optional(connection).await?.map(Row::Postgres)
+                    limited(self.postgres().fetch_optional(connection)).await?.map(Row::Postgres)
                 }
             })
         };

@@ -10,9 +10,9 @@ use mosaico_types::id::TopicId;
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
+use crate::dead_sessions::NODE_TIMEOUT;
 use crate::intents::Change;
 use crate::read::{TopicRow, count, text};
-use crate::session::NODE_TIMEOUT;
 use crate::sql::{Row, Transaction, query};
 
 /// A writer epoch: rows of a topic that one daemon received, from one put or several.

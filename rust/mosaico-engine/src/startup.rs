@@ -32,7 +32,7 @@ use crate::state::writer_activity::Writers;
 pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, File)> {
     // One daemon after the other: the first one creates the catalog.
     let starting = match &hold.session {
-        Some(session) => Some(session.lock("start").await?),
+        Some(session) => Some(session.lock_at_last("start").await?),
         None => None,
     };
     let catalog = rebuild::open_catalog(&hold.database, &hold.store).await?;

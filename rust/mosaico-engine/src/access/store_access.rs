@@ -79,7 +79,7 @@ impl StoreAccess {
                 }
                 if let Some(taking_over) = claim.taking_over {
                     let _alone = match &session {
-                        Some(session) => Some(session.lock("start").await?),
+                        Some(session) => Some(session.lock_at_last("start").await?),
                         None => None,
                     };
                     if taking_over.is_needed(&store).await? {
@@ -116,8 +116,9 @@ async fn join(
             Err(_) => {}
         }
     }
+    let share = if purpose == AccessMode::Serve { Share::Serving } else { Share::Reading };
     if purpose != AccessMode::Change
-        && let Ok(session) = Session::open(url, schema, id, Share::WithOthers).await?
+        && let Ok(session) = Session::open(url, schema, id, share).await?
     {
         return Ok((session, true));
     }

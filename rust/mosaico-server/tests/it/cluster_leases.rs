@@ -10,8 +10,10 @@ use crate::cluster::{finalized, from, member, resume, started};
 use crate::common::*;
 use crate::database;
 use crate::replicated_wal::*;
-use mosaico_server::ManualClock;
+use mosaico_server::{ManualClock, Server};
 use serde_json::json;
+use sqlx::Connection;
+use tokio::runtime::Runtime;
 
 async fn in_catalog(folder: &Path, text: &str) {
     database::postgres_sql(&database::postgres().unwrap(), folder, text).await;
@@ -84,5 +86,84 @@ fn a_sequence_without_writer_and_server_keeps_its_rows() {
         })
         .await;
         assert_eq!(get(client, "run/t").await, expected(8));
+    });
+}
+
+/// A session that has the locks of a daemon, as the database keeps it for a machine that disappeared.
+async fn left_session(folder: &Path, locks: &[String]) -> sqlx::PgConnection {
+    let mut session = sqlx::PgConnection::connect(&database::postgres().unwrap()).await.unwrap();
+    for lock in locks {
+        let name = format!("mosaicod/{}/{lock}", database::schema(folder));
+        let text = format!("SELECT pg_advisory_lock_shared(hashtextextended('{name}', 0))");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut session).await.unwrap();
+    }
+    session
+}
+
+fn id_of(folder: &Path, name: &str) -> String {
+    let owner = fs::read(folder.join(name).join("owner.json")).unwrap();
+    let owner: serde_json::Value = serde_json::from_slice(&owner).unwrap();
+    owner["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn sessions_of_dead_daemons_are_ended() {
+    let Some((folder, faults)) = started() else { return };
+    let folder = folder.path();
+    let (key, topic) =
+        crash_after(member(folder, &faults, "a"), async |client| begin_recording(client, 8).await);
+    let sequence =
+        files(&folder.join("bucket")).into_iter().find(|name| name.ends_with("sequence.json")).unwrap();
+    let sequence = sequence.split('/').nth(1).unwrap().to_owned();
+    let daemon = id_of(folder, "a");
+    let locks = ["store".to_owned(), format!("daemon/{daemon}"), format!("sequence/{sequence}")];
+    let serving = format!("serving/{daemon}");
+    let dead = "UPDATE daemon SET seen_at = now() - interval '1 minute'";
+    faults.lift();
+    Runtime::new().unwrap().block_on(async {
+        // Another daemon needs the lock of its sequence.
+        let left = left_session(folder, &[&locks[..], std::slice::from_ref(&serving)].concat()).await;
+        in_catalog(folder, dead).await;
+        let other = TestServer::start(member(folder, &faults, "b")).await;
+        assert_eq!(resume(&other.client, &topic, 8, from(12)).await.unwrap(), [8, 12]);
+        other.stop().await;
+        drop(left);
+        // The daemon starts again on its state folder.
+        let left = left_session(folder, &[&locks[..], std::slice::from_ref(&serving)].concat()).await;
+        in_catalog(folder, dead).await;
+        let again = TestServer::start(member(folder, &faults, "a")).await;
+        finalized(&again.client, &key, 12).await;
+        again.stop().await;
+        drop(left);
+        // A command has no heartbeats, and keeps the store.
+        let left = left_session(folder, &locks).await;
+        in_catalog(folder, dead).await;
+        let refused = Server::open(member(folder, &faults, "a")).await.unwrap_err();
+        assert!(refused.to_string().contains("with the same id"), "{refused}");
+        drop(left);
+    });
+}
+
+#[test]
+fn commits_are_durable_whatever_the_database_says() {
+    let Some((folder, faults)) = started() else { return };
+    let folder = folder.path();
+    let mut config = member(folder, &faults, "a");
+    let url = config.database.take().unwrap();
+    let and = if url.contains('?') { '&' } else { '?' };
+    config.database = Some(format!("{url}{and}options=-c%20synchronous_commit%3Doff"));
+    faults.lift();
+    with_server(config, async |client| {
+        let noted = "CREATE TABLE noted (setting TEXT); \
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 INSERT INTO noted VALUES (current_setting('synchronous_commit')); \
+                 IF current_setting('lock_timeout') = '0' THEN RAISE 'no limit'; END IF; RETURN NEW; END $$; \
+             CREATE TRIGGER note BEFORE INSERT ON sequence FOR EACH ROW EXECUTE FUNCTION note(); \
+             CREATE TRIGGER note BEFORE INSERT ON pending FOR EACH ROW EXECUTE FUNCTION note()";
+        in_catalog(folder, noted).await;
+        create_sequence(client, "run").await;
+        let check = "DO $$ BEGIN IF (SELECT count(*) FILTER (WHERE setting = 'on') < 2 OR \
+                     count(*) FILTER (WHERE setting <> 'on') > 0 FROM noted) THEN RAISE 'asynchronous'; END IF; END $$";
+        in_catalog(folder, check).await;
     });
 }
