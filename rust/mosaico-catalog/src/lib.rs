@@ -26,6 +26,7 @@ mod events;
 mod fragments;
 
 mod intents;
+mod link;
 mod members;
 mod metadata;
 mod open;
@@ -46,6 +47,7 @@ pub use candidates::CandidateQuery;
 pub use catalog::Catalog;
 pub use events::EventFilter;
 pub use intents::Change;
+pub use link::StoreLink;
 pub use open::{Database, FILE};
 pub use query::{ChunkStats, FoundSequence, FoundTopic};
 pub use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};

@@ -21,9 +21,10 @@ use crate::postgres::{connect, make_durable, postgres_options, unusable};
 const SQLITE: [&str; 1] = [include_str!("../migrations/sqlite/0001_init.sql")];
 
 /// Migrations of Postgres in order; the table `version` has the number applied.
-const POSTGRES: [&str; 2] = [
+const POSTGRES: [&str; 3] = [
     include_str!("../migrations/postgres/0001_init.sql"),
     include_str!("../migrations/postgres/0002_daemon_lease.sql"),
+    include_str!("../migrations/postgres/0003_store_link.sql"),
 ];
 
 /// The name of the SQLite file.
@@ -33,7 +34,7 @@ pub const FILE: &str = "catalog.db";
 const READ_AHEAD_ROWS: usize = 1024;
 
 /// Timeout of a response of the database.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Location of a catalog.
 #[derive(Debug, Clone)]

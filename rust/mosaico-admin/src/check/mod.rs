@@ -21,6 +21,7 @@ use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::add_checksum;
 use mosaico_storage::format::paths::{
     EVENTS, HEARTBEATS, SequencePaths, StoreFile, api_key_uses_file, api_keys_file, layers_file, locate,
+    store_file,
 };
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::state::SequenceState;
@@ -127,7 +128,7 @@ impl Check<'_> {
 
     /// Checks the records that belong to no sequence.
     async fn shared_records(&mut self) -> Result<()> {
-        let mut paths = vec![layers_file(), api_keys_file(), api_key_uses_file()];
+        let mut paths = vec![store_file(), layers_file(), api_keys_file(), api_key_uses_file()];
         for folder in [EVENTS, HEARTBEATS] {
             let names = self.store.list_files(&folder.into()).await?;
             paths.extend(names.iter().map(|name| Path::from(format!("{folder}/{name}"))));
@@ -135,6 +136,7 @@ impl Check<'_> {
         for path in paths {
             let StoreFile::Record(kind, _) = locate(&path).file else { continue };
             let meaning = match kind {
+                RecordKind::Store => "servers do not start with the catalog of the store",
                 RecordKind::Layers => "the layers in it are lost, and servers do not start",
                 RecordKind::ApiKeys => "servers refuse all API keys; create new ones after a repair",
                 RecordKind::ApiKeyUses => "the last use of each API key is unknown",

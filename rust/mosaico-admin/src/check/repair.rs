@@ -10,7 +10,8 @@ use mosaico_storage::format::paths::{SequencePaths, StoreFile, locate};
 use mosaico_storage::format::record::write;
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::records::{
-    CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, SchemaRecord, UploadedRecord,
+    CommitRecord, EndedRecord, EventsRecord, FinalRecord, ResumedRecord, SchemaRecord, StoreRecord,
+    UploadedRecord,
 };
 use mosaico_storage::format::state::SequenceState;
 use mosaico_storage::objects::Store;
@@ -72,8 +73,13 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
 
 /// The contents of a record that belongs to no sequence, from the catalog; `None`: the catalog has none.
 pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Option<Vec<u8>>> {
+    let of = locate(path).file;
+    if let (StoreFile::Record(RecordKind::Store, _), Some(catalog)) = (of, catalog) {
+        let link = if catalog.needs_link() { catalog.link().await? } else { None };
+        return link.map(|link| write(&StoreRecord { id: link.store, catalog: link.catalog })).transpose();
+    }
     let first = path.filename().and_then(|name| name.strip_suffix(".json"));
-    let is_of_events = matches!(locate(path).file, StoreFile::Record(RecordKind::Events, _));
+    let is_of_events = matches!(of, StoreFile::Record(RecordKind::Events, _));
     let (Some(catalog), Some(first), true) = (catalog, first, is_of_events) else { return Ok(None) };
     let Some(newest) = catalog.newest_event().await? else { return Ok(None) };
     let Ok(Ulid(first)) = first.parse() else { return Ok(None) };

@@ -6,3 +6,4 @@ pub mod keys;
 pub mod owner;
 pub mod secret;
 pub mod store_access;
+pub mod store_link;

@@ -15,7 +15,7 @@ use mosaico_storage::objects::durable::create_folders;
 use mosaico_storage::objects::location::StoreLocation;
 use tokio::time::sleep;
 
-use super::owner;
+use super::{owner, store_link};
 use crate::state::config::Config;
 use crate::state::metrics::Metrics;
 
@@ -63,6 +63,7 @@ impl StoreAccess {
             store.check_shared_versions().await.map_err(|error| unreadable(&config.store, error))?;
         }
         let database = config.database(&folder);
+        store_link::check(&store, &place(config), &database).await?;
         let (mut session, mut beside) = (None, false);
         match &config.store {
             StoreLocation::Local(_) => owner::check_folder(&folder)?,
@@ -123,6 +124,14 @@ async fn join(
         return Ok((session, true));
     }
     Err(Error::Startup(format!("a maintenance command has {store}; try again when it has ended")))
+}
+
+/// The store, for messages to people.
+fn place(config: &Config) -> String {
+    match &config.store {
+        StoreLocation::Local(root) => root.display().to_string(),
+        StoreLocation::Bucket(bucket) => bucket.url(),
+    }
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> Error {

@@ -15,6 +15,8 @@ use mosaico_storage::objects::{Loaded, Store};
 use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 
+use crate::access::store_link;
+
 /// Sequences that are read and inserted together.
 const PER_TRANSACTION: usize = 256;
 /// Groups of sequences that are read concurrently.
@@ -44,6 +46,7 @@ pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog>
         database.forget().await?;
         (catalog, is_new) = database.open().await?;
     }
+    store_link::make(store, &catalog).await?;
     if is_new {
         fill(&catalog, store, &|_| ()).await?;
     }
@@ -57,7 +60,10 @@ pub async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Rebuilt> {
     let catalog = database.open_to_fill().await?;
-    let filled = fill(&catalog, store, progress).await;
+    let filled = match store_link::make(store, &catalog).await {
+        Ok(()) => fill(&catalog, store, progress).await,
+        Err(error) => Err(error),
+    };
     catalog.close().await;
     filled
 }

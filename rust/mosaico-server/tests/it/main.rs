@@ -9,6 +9,7 @@ mod audit;
 mod cluster;
 mod cluster_late_records;
 mod cluster_leases;
+mod cluster_link;
 mod common;
 mod compact;
 mod crash;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! owner.json                                               the server that owns the bucket exclusively
+//! store.json                                               the ids of the store and of its catalog in Postgres
 //! layers.json                                              all layers
 //! api-keys.json                                            all API keys
 //! api-key-uses.json                                        the last use of each API key
@@ -57,6 +58,11 @@ pub fn layers_file() -> Path {
 /// The record that names the owner of the bucket.
 pub fn owner_file() -> Path {
     Path::from(RecordKind::Owner.file(RecordKey::Only))
+}
+
+/// The record of the ids of the store and of its catalog.
+pub fn store_file() -> Path {
+    Path::from(RecordKind::Store.file(RecordKey::Only))
 }
 
 /// The record of all API keys.

@@ -18,7 +18,7 @@ use crate::format::record_kind::{CheckRule, RecordKind};
 use crate::format::records::{
     ChunkRecord, CommitRecord, DeletedRecord, EndedRecord, EpochRecord, EventsRecord, FinalRecord,
     HeartbeatRecord, LayersRecord, NotificationRecord, OwnerRecord, ResumedRecord, SchemaRecord,
-    SequenceRecord, TopicRecord, UploadedRecord,
+    SequenceRecord, StoreRecord, TopicRecord, UploadedRecord,
 };
 
 /// A JSON record of the store.
@@ -52,6 +52,7 @@ macro_rules! records {
 
 records! {
     Owner => OwnerRecord,
+    Store => StoreRecord,
     Layers => LayersRecord,
     ApiKeys => ApiKeysRecord,
     ApiKeyUses => ApiKeyUsesRecord,

@@ -126,6 +126,18 @@ record_kinds! {
         check: CheckRule::Earlier,
         proves_use: false,
     }
+    /// The id of the store, and that of its catalog in Postgres.
+    Store {
+        file: FileName::Fixed("store.json"),
+        levels: &[Level::Store],
+        version: 1,
+        written: Written::Replaced,
+        named_by: None,
+        read: ReadWhen::WithStore,
+        in_catalog: false,
+        check: CheckRule::Content,
+        proves_use: false,
+    }
     /// All layers.
     Layers {
         file: FileName::Fixed("layers.json"),

@@ -214,6 +214,15 @@ pub struct OwnerRecord {
     pub lease_ms: u64,
 }
 
+/// `store.json` of a store whose catalog is in Postgres.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRecord {
+    /// The id of the store.
+    pub id: String,
+    /// The id of its catalog.
+    pub catalog: String,
+}
+
 /// `heartbeats/<daemon id>.json`: written again and again by a daemon of a cluster that does not reach the
 /// database. Only a change of it shows that the daemon lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

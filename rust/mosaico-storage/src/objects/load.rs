@@ -288,6 +288,7 @@ impl SequenceRecords {
             // They do not belong to a sequence, and their paths are not below one.
             (
                 RecordKind::Owner
+                | RecordKind::Store
                 | RecordKind::Layers
                 | RecordKind::ApiKeys
                 | RecordKind::ApiKeyUses
