@@ -2,8 +2,8 @@
 //! both. Otherwise a typing mistake, such as another prefix of the bucket, would join a catalog to a foreign store,
 //! and a rebuild would take the sequences of the right one out.
 //!
-//! The link is made by whoever opens a catalog that has none: `store.json` first, the catalog second. A crash in
-//! between leaves a catalog without a link, which is linked again. A catalog without a link is new, or was dropped:
+//! A daemon or command that opens a catalog without a link makes it: `store.json` first, the catalog second. A crash
+//! in between leaves a catalog without a link, which is linked again. A catalog without a link is new, or was dropped:
 //! the store alone is enough, so it gets a new id, and the catalog that the store had before is refused from then
 //! on.
 
