@@ -35,6 +35,7 @@ class Client:
         addresses: list[tuple[str, int]],
         timeout_s: float,
         *,
+        answer_timeout_s: float,
         tls: bool,
         ca: str | PathLike[str] | None,
         identity: tuple[str | PathLike[str], str | PathLike[str]] | None,

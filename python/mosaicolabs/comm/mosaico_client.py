@@ -78,11 +78,13 @@ class MosaicoClient(Closing):
         api_key: str | None = None,
         client_cert_path: str | os.PathLike[str] | None = None,
         client_key_path: str | os.PathLike[str] | None = None,
+        answer_timeout_s: float = 600.0,
     ) -> "MosaicoClient":
         """Connects to a running daemon, mosaicod or a Mosaico 0.2 server, and waits until it answers.
 
-        Several daemons may serve the same store: the client uses the first one that it reaches, and fails
-        over to the next one if the connection breaks. Recordings resume there.
+        Several daemons may serve the same store: the client uses the first one that serves, and fails over to
+        the next one if the connection breaks, the daemon hangs, or it has no access to its store. Recordings
+        resume there. An address that failed is avoided for 1 s to 60 s, unless no other one serves.
 
         Args:
             host: Host name or address; or several, as a list or separated by commas, each optionally with a
@@ -95,6 +97,8 @@ class MosaicoClient(Closing):
                 the variable MOSAICO_ALLOW_PLAIN_TEXT_KEY is 1.
             client_cert_path: The client's own certificate, PEM, for daemons that require one (mutual TLS).
             client_key_path: Its private key.
+            answer_timeout_s: How long to wait for the answer of a call, and for the next rows of a read that
+                does not follow a recording, s.
 
         Raises:
             InvalidInputError: `host` contains no host or an invalid port, or the settings of TLS or the API
@@ -110,7 +114,9 @@ class MosaicoClient(Closing):
         try:
             addresses = addresses_of(host, port)
             place = place_of(addresses)
-            native = _native.Client.connect(addresses, float(timeout), **arguments)
+            native = _native.Client.connect(
+                addresses, float(timeout), answer_timeout_s=float(answer_timeout_s), **arguments
+            )
         # The former: this process was forked and cannot connect, or the API key would be readable.
         except (FailedPreconditionError, InvalidInputError):
             raise
@@ -124,7 +130,9 @@ class MosaicoClient(Closing):
         return cls(_native_client=native)
 
     @classmethod
-    def from_env(cls, host: str | Sequence[str], port: int, timeout: int = 5) -> "MosaicoClient":
+    def from_env(
+        cls, host: str | Sequence[str], port: int, timeout: int = 5, *, answer_timeout_s: float = 600.0
+    ) -> "MosaicoClient":
         """As `connect`, with TLS and API key from the environment.
 
         | Variable | Argument of `connect` |
@@ -135,7 +143,9 @@ class MosaicoClient(Closing):
         | `MOSAICO_TLS_CLIENT_KEY_FILE` | `client_key_path` |
         | `MOSAICO_API_KEY` | `api_key` |
         """
-        return cls.connect(host, port, timeout, **asdict(Security.from_env()))
+        return cls.connect(
+            host, port, timeout, **asdict(Security.from_env()), answer_timeout_s=answer_timeout_s
+        )
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str]) -> "MosaicoClient":

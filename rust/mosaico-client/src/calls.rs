@@ -1,6 +1,8 @@
 //! Single calls over a connection.
 
-use arrow_flight::{Action, FlightDescriptor, FlightEndpoint};
+use std::panic::catch_unwind;
+
+use arrow_flight::{Action, Criteria, FlightDescriptor, FlightEndpoint};
 use mosaico_types::ErrorKind;
 use mosaico_wire::action::decode_answer;
 use mosaico_wire::command::InfoCommand;
@@ -8,9 +10,12 @@ use mosaico_wire::metadata::{EndpointMetadata, parse_location};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::connection::Flight;
 use crate::error::{Error, Result};
 use crate::info::{Endpoint, Info};
+use crate::pool::Flight;
+
+/// Bytes of the names that a list of sequences may have.
+const LARGEST_LIST: usize = 128 << 20;
 
 /// Runs an action; an answer without content is `None`.
 pub(crate) async fn action<T: DeserializeOwned>(
@@ -30,6 +35,26 @@ pub(crate) async fn action<T: DeserializeOwned>(
     }
 }
 
+/// Names of all sequences.
+pub(crate) async fn sequences(flight: &mut Flight) -> Result<Vec<String>> {
+    let mut flights = flight.list_flights(Criteria::default()).await?.into_inner();
+    let (mut names, mut bytes) = (Vec::new(), 0);
+    while let Some(flight) = flights.message().await? {
+        let Some(name) = flight.flight_descriptor.and_then(|descriptor| descriptor.path.into_iter().next())
+        else {
+            continue;
+        };
+        bytes += name.len() + size_of::<String>();
+        if bytes > LARGEST_LIST {
+            let message =
+                format!("the server lists more than {} sequences; the list is not read on", names.len());
+            return Err(Error::new(ErrorKind::ResourceExhausted, message));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
 /// The catalog's facts about a sequence or topic.
 pub(crate) async fn info(flight: &mut Flight, command: &InfoCommand) -> Result<Info> {
     let command = serde_json::to_vec(command).expect("plain fields are JSON");
@@ -42,7 +67,10 @@ pub(crate) async fn info(flight: &mut Flight, command: &InfoCommand) -> Result<I
             Error::new(ErrorKind::Internal, format!("the server sent malformed metadata: {cause}"))
         })?),
     };
-    let schema = info.try_decode_schema()?;
+    // The decoder panics on some malformed schemas.
+    let schema = catch_unwind(|| info.try_decode_schema());
+    let schema =
+        schema.map_err(|_| Error::new(ErrorKind::Internal, "the server sent a malformed schema"))??;
     Ok(Info { schema, endpoints, system })
 }
 

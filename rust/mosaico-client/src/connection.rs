@@ -1,24 +1,24 @@
-//! Connections to the daemon: addresses, channels, and the pool for data.
+//! Connections to daemons: addresses, the choice between them, and the channel of one connection.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use arrow_flight::flight_service_client::FlightServiceClient;
 use hyper_util::rt::TokioIo;
-use mosaico_tls::{Stream, open};
+use mosaico_tls::open;
 use mosaico_types::ErrorKind;
 use parking_lot::Mutex;
-use tokio::io::DuplexStream;
-use tonic::transport::{Endpoint, Uri};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tonic::transport::{Channel, Endpoint, Uri};
+use ulid::Ulid;
 
 use crate::error::{Error, Result, reason};
+use crate::health::Health;
 use crate::request_id::Named;
+use crate::route::Route;
 use crate::security::Security;
-
-/// A Flight client over a channel of this crate.
-pub(crate) type Flight = FlightServiceClient<Named>;
 
 /// HTTP/2 window of a stream: bytes that the peer may send before this side reads them.
 const STREAM_WINDOW: u32 = 1 << 19;
@@ -27,16 +27,13 @@ const STREAM_WINDOW: u32 = 1 << 19;
 /// their turn in a merge would starve the stream that the merge needs.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
-/// A server that vanished is detected after these two durations.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// A server that vanished is detected after these two durations. A ping may wait behind rows that a slow network
+/// has not taken yet.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The largest message that is accepted from a server, as sent and as unpacked: four times what daemons accept, by
-/// default, from writers.
-pub(crate) const LARGEST_MESSAGE: usize = 1 << 30;
-
-/// Maximum of long-lived calls on one connection; servers refuse more than 100 to 200.
-const STREAMS_PER_CONNECTION: usize = 64;
+/// Time for one of several addresses to accept a connection and to answer, if others are left to be tried.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens in-process connections to a daemon in the same process.
 pub trait Connector: Send + Sync {
@@ -56,14 +53,26 @@ pub enum Target {
     InProcess(Arc<dyn Connector>),
 }
 
-/// Addresses of daemons that serve the same store. The client connects to the current one; if that is
-/// unreachable, the next reachable one becomes the current one.
+/// Addresses of daemons that serve the same store. The client uses the current one. If that does not serve, the
+/// next one that does becomes the current one.
 #[derive(Debug, Clone)]
 pub struct Addresses {
     all: Arc<[(String, u16)]>,
-    current: Arc<AtomicUsize>,
+    route: Arc<Mutex<Route>>,
     security: Security,
 }
+
+/// An open connection to one daemon. Once it broke, calls over it fail: the pool opens another one.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) channel: Named,
+    pub(crate) health: Arc<Health>,
+}
+
+/// A call over a connection that was closed before: the call was not sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was closed")]
+pub(crate) struct ConnectionClosed;
 
 impl Addresses {
     /// Hosts (names or addresses) and ports; the first one is the current one.
@@ -78,7 +87,8 @@ impl Addresses {
         for (host, port) in &*all {
             endpoint("http", host, *port)?;
         }
-        Ok(Self { all, current: Arc::default(), security: Security::default() })
+        let route = Arc::new(Mutex::new(Route::new(all.len())));
+        Ok(Self { all, route, security: Security::default() })
     }
 
     /// With TLS and an API key, for all addresses.
@@ -90,24 +100,70 @@ impl Addresses {
         Ok(Self { security, ..self })
     }
 
-    async fn open(&self, timeout: Duration) -> io::Result<Stream> {
-        let count = self.all.len();
-        let share = timeout / u32::try_from(count).unwrap_or(u32::MAX);
-        let from = self.current.load(Ordering::Relaxed);
-        let mut failed = None;
-        for at in (from..from + count).map(|at| at % count) {
-            let (host, port) = &self.all[at];
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let opened = tokio::time::timeout(share, open(host, *port, self.security.tls())).await;
-            match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(stream) => {
-                    self.current.store(at, Ordering::Relaxed);
-                    return Ok(stream);
+    /// A connection to the best address that serves: each is tried once at most.
+    async fn connect(&self, timeout: Duration, names: &Arc<AtomicBool>) -> Result<Connection> {
+        let begun = Instant::now();
+        let order = self.route.lock().order(begun);
+        // Addresses that are avoided, or probed by another call, are tried after all others.
+        let mut queue: VecDeque<_> = order.into_iter().map(|at| (at, false)).collect();
+        let mut failures = Vec::new();
+        while let Some((at, forced)) = queue.pop_front() {
+            let left = timeout.saturating_sub(begun.elapsed());
+            let limit = match u32::try_from(queue.len()) {
+                Ok(0) => left,
+                others => (left / (others.unwrap_or(u32::MAX - 1) + 1)).min(ATTEMPT_TIMEOUT),
+            };
+            if !self.route.lock().claim(at, Instant::now(), limit) && !forced {
+                queue.push_back((at, true));
+                continue;
+            }
+            match self.attempt(at, limit, names).await {
+                Ok(connection) => {
+                    self.route.lock().served(at);
+                    return Ok(connection);
                 }
-                Err(error) => failed = Some(error),
+                Err(reason) => {
+                    self.route.lock().failed(at, Instant::now());
+                    let (host, port) = &self.all[at];
+                    failures.push(if self.all.len() > 1 {
+                        format!("{host}:{port}: {reason}")
+                    } else {
+                        reason
+                    });
+                }
             }
         }
-        Err(failed.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+        let message = format!("cannot connect to {self}: {}", failures.join("; "));
+        let request_id = names.load(Ordering::Relaxed).then(|| Ulid::new().to_string());
+        Err(Error { unsent: true, request_id, ..Error::new(ErrorKind::Unavailable, message) })
+    }
+
+    /// Connects to one address; returns why it failed. With several addresses, accepting a connection is not
+    /// enough: a load balancer without a daemon and a daemon that hangs do that too.
+    async fn attempt(
+        &self,
+        at: usize,
+        limit: Duration,
+        names: &Arc<AtomicBool>,
+    ) -> Result<Connection, String> {
+        let begun = Instant::now();
+        let (host, port) = &self.all[at];
+        let scheme = if self.security.tls().is_some() { "https" } else { "http" };
+        let endpoint = endpoint(scheme, host, *port).map_err(|error| error.message)?;
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let opened = tokio::time::timeout(limit, open(name, *port, self.security.tls())).await;
+        let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = stream.map_err(|error| reason(&error))?;
+        let channel = channel(endpoint, stream).await.map_err(|error| reason(&error))?;
+        let health = Arc::new(Health::new(Some((Arc::clone(&self.route), at))));
+        let key = self.security.key_header().cloned();
+        let channel = Named::new(channel, key, Arc::clone(&health), Arc::clone(names));
+        let connection = Connection { channel, health };
+        if self.all.len() > 1 {
+            let checked = connection.check(limit.saturating_sub(begun.elapsed())).await;
+            checked.map_err(|error| self.security.refusal().unwrap_or(error.message))?;
+        }
+        Ok(connection)
     }
 }
 
@@ -133,6 +189,21 @@ fn endpoint(scheme: &str, host: &str, port: u16) -> Result<Endpoint> {
     })
 }
 
+/// The channel of a connection. It never reconnects: the address of a new connection is the route's decision.
+async fn channel(
+    endpoint: Endpoint,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<Channel, tonic::transport::Error> {
+    let mut stream = Some(TokioIo::new(stream));
+    let once = move |_: Uri| std::future::ready(stream.take().ok_or(ConnectionClosed));
+    let endpoint = endpoint
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    endpoint.connect_with_connector(tower::service_fn(once)).await
+}
+
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self}")
@@ -149,6 +220,14 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
+    /// Number of addresses.
+    pub(crate) fn addresses(&self) -> usize {
+        match self {
+            Self::Tcp(addresses) => addresses.all.len(),
+            Self::InProcess(_) => 1,
+        }
+    }
+
     /// Adds the reason to the error of a first call, if the server refused the connection.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let refusal = match self {
@@ -161,106 +240,20 @@ impl Target {
         }
     }
 
-    async fn connect(&self, timeout: Duration) -> Result<Named> {
+    /// A new connection. `names`: the daemon is known to name calls, so the failed one gets a request ID too.
+    pub(crate) async fn connect(&self, timeout: Duration, names: &Arc<AtomicBool>) -> Result<Connection> {
+        let connector = match self {
+            Self::Tcp(addresses) => return addresses.connect(timeout, names).await,
+            Self::InProcess(connector) => connector,
+        };
         let unreachable = |cause: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Unavailable, format!("cannot connect to {self}: {cause}"))
         };
-        let (endpoint, key) = match self {
-            Self::Tcp(addresses) => {
-                let (host, port) = &addresses.all[0];
-                let scheme = if addresses.security.tls().is_some() { "https" } else { "http" };
-                (endpoint(scheme, host, *port)?, addresses.security.key_header().cloned())
-            }
-            Self::InProcess(_) => (Endpoint::from_static("http://in-process"), None),
-        };
-        let endpoint = endpoint
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        let connected = match self.clone() {
-            Self::Tcp(addresses) => {
-                let open = move |_: Uri| {
-                    let addresses = addresses.clone();
-                    async move { addresses.open(timeout).await.map(TokioIo::new) }
-                };
-                endpoint.connect_with_connector(tower::service_fn(open)).await
-            }
-            Self::InProcess(connector) => {
-                let open = move |_: Uri| {
-                    let stream = connector.open();
-                    async move { stream.map(TokioIo::new) }
-                };
-                endpoint.connect_with_connector(tower::service_fn(open)).await
-            }
-        };
-        let channel = connected.map_err(|error| unreachable(&reason(&error)))?;
-        Ok(Named::new(channel, key))
+        let stream = connector.open().map_err(|error| unreachable(&error))?;
+        let channel = channel(Endpoint::from_static("http://in-process"), stream).await;
+        let channel = channel.map_err(|error| unreachable(&reason(&error)))?;
+        let health = Arc::new(Health::new(None));
+        let channel = Named::new(channel, None, Arc::clone(&health), Arc::clone(names));
+        Ok(Connection { channel, health })
     }
-}
-
-/// Connections for data. Each topic gets a connection of its own up to a limit; further topics use the least
-/// busy one.
-pub(crate) struct Pool {
-    target: Target,
-    timeout: Duration,
-    size: usize,
-    open: Mutex<Vec<Pooled>>,
-}
-
-struct Pooled {
-    channel: Named,
-    /// One clone per call in progress.
-    calls: Arc<()>,
-}
-
-/// A pooled connection in use; dropping it releases its place.
-pub(crate) struct Lease {
-    pub(crate) flight: Flight,
-    _call: Arc<()>,
-}
-
-impl Pooled {
-    fn lease(&self) -> Lease {
-        Lease { flight: flight(self.channel.clone()), _call: Arc::clone(&self.calls) }
-    }
-
-    fn load(&self) -> usize {
-        Arc::strong_count(&self.calls) - 1
-    }
-}
-
-impl Pool {
-    pub(crate) fn new(target: Target, timeout: Duration) -> Self {
-        let size = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
-        Self { target, timeout, size, open: Mutex::new(Vec::new()) }
-    }
-
-    pub(crate) async fn get(&self) -> Result<Lease> {
-        if let Some(lease) = self.idle() {
-            return Ok(lease);
-        }
-        let channel = self.target.connect(self.timeout).await?;
-        let pooled = Pooled { channel, calls: Arc::new(()) };
-        let lease = pooled.lease();
-        self.open.lock().push(pooled);
-        Ok(lease)
-    }
-
-    /// The least busy connection, unless the pool has to open a new one.
-    fn idle(&self) -> Option<Lease> {
-        let open = self.open.lock();
-        let least = open.iter().min_by_key(|pooled| pooled.load())?;
-        let due = least.load() > 0 && open.len() < self.size;
-        (!due && least.load() < STREAMS_PER_CONNECTION).then(|| least.lease())
-    }
-
-    pub(crate) async fn connect(&self) -> Result<Flight> {
-        Ok(flight(self.target.connect(self.timeout).await?))
-    }
-}
-
-/// Messages may be as large as one row; other limits bound the number in flight.
-fn flight(channel: Named) -> Flight {
-    Flight::new(channel).max_decoding_message_size(LARGEST_MESSAGE).max_encoding_message_size(usize::MAX)
 }

@@ -1,10 +1,15 @@
 //! Errors of this crate, and how gRPC statuses become errors.
 
 use std::fmt;
+use std::time::Duration;
 
 use mosaico_select::SelectError;
-use mosaico_types::{ErrorCode, ErrorKind};
+use mosaico_types::{ErrorCode, ErrorKind, printable};
 use mosaico_wire::REQUEST_ID_HEADER;
+use mosaico_wire::status::RETRY_HEADER;
+use tonic::metadata::MetadataMap;
+
+use crate::connection::ConnectionClosed;
 
 /// The result of every call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,6 +25,10 @@ pub struct Error {
     pub message: String,
     /// The request ID in the log of a native server.
     pub request_id: Option<String>,
+    /// The daemon refused the call because of a limit, and it may succeed after this time.
+    pub(crate) retry_after: Option<Duration>,
+    /// The call did not leave this process.
+    pub(crate) unsent: bool,
 }
 
 impl Error {
@@ -30,7 +39,19 @@ impl Error {
 
     /// An error with a code that is more specific than its kind.
     pub fn with_code(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { kind: code.kind(), code, message: message.into(), request_id: None }
+        Self {
+            kind: code.kind(),
+            code,
+            message: message.into(),
+            request_id: None,
+            retry_after: None,
+            unsent: false,
+        }
+    }
+
+    /// Whether the same call may succeed later without any change by the caller.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.kind.is_retryable() || self.retry_after.is_some()
     }
 
     /// The same error with `context: ` before the message.
@@ -55,15 +76,18 @@ impl From<tonic::Status> for Error {
         let request_id = request_id.map(str::to_owned);
         // A status with a source was created on this side, from a broken transport.
         if let Some(source) = std::error::Error::source(&status) {
-            let message = format!("the connection broke: {}", reason(source));
-            return Self { request_id, ..Self::new(ErrorKind::Unavailable, message) };
+            let message = format!("the connection broke: {}", printable(&reason(source)));
+            let unsent = is_unsent(source);
+            return Self { request_id, unsent, ..Self::new(ErrorKind::Unavailable, message) };
         }
         let code = mosaico_wire::status::code(&status);
         let message = match status.message() {
             "" => format!("the server answered {}", status.code()),
-            text => text.to_owned(),
+            text => printable(text),
         };
-        Self { request_id, ..Self::with_code(code, message) }
+        let refused = code.kind() == ErrorKind::ResourceExhausted;
+        let retry_after = retry_after(status.metadata()).filter(|_| refused);
+        Self { request_id, retry_after, ..Self::with_code(code, message) }
     }
 }
 
@@ -96,17 +120,15 @@ impl From<arrow::error::ArrowError> for Error {
     }
 }
 
-/// Whether the connection was refused, so that the request was not sent.
-pub(crate) fn is_refused(error: &tonic::Status) -> bool {
-    let mut cause = Some(error as &dyn std::error::Error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// The time after which a refused call may succeed, as gRPC defines it; a negative one means never.
+fn retry_after(metadata: &MetadataMap) -> Option<Duration> {
+    let milliseconds = metadata.get(RETRY_HEADER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(milliseconds))
+}
+
+/// Whether the connection was closed before the call, so that the call was not sent.
+fn is_unsent(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<ConnectionClosed>())
 }
 
 /// Why a connection failed: the reason in words for TLS, else the innermost cause; the outer ones only report

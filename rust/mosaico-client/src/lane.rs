@@ -21,8 +21,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::columns::{Column, ColumnError};
-use crate::connection::Lease;
 use crate::error::{Error, Result};
+use crate::pool::{Lease, Pool};
 use crate::rows::RowBuffer;
 pub use budget::LaneBudget;
 pub use shared::{LaneConfig, LaneStats};
@@ -41,6 +41,7 @@ pub struct Lane {
 
 impl Lane {
     pub(crate) fn open(
+        pool: Arc<Pool>,
         lease: Lease,
         command: PutCommand,
         schema: SchemaRef,
@@ -63,7 +64,7 @@ impl Lane {
             noticed: AtomicBool::new(false),
             progress: watch::Sender::new(Progress::default()),
         });
-        let put = put::spawn(lease, command, schema, Arc::clone(&shared));
+        let put = put::spawn(pool, lease, command, schema, Arc::clone(&shared));
         let clock = tokio::spawn(cut_by_age(Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, put, clock })
     }

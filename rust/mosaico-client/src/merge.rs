@@ -314,10 +314,10 @@ mod tests {
             }
             let (head, tail) = rest.split_at(length.clamp(1, rest.len()));
             let column = Arc::new(Int64Array::from(head.to_vec()));
-            batches.push(Ok(RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap()));
+            batches.push(Ok(Some(RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap())));
             rest = tail;
         }
-        TopicStream::spawn(schema, futures::stream::iter(batches), read_ahead.clone())
+        TopicStream::spawn(schema, futures::stream::iter(batches), read_ahead.clone(), None)
     }
 
     #[tokio::test]
@@ -325,7 +325,7 @@ mod tests {
         let broken = Error::new(ErrorKind::Unavailable, "the connection broke");
         let schema = Arc::new(Schema::empty());
         let stream = futures::stream::iter([Err(broken.clone())]);
-        let mut merge = Merge::new(vec![TopicStream::spawn(schema, stream, ReadAhead::new(1, 1))]);
+        let mut merge = Merge::new(vec![TopicStream::spawn(schema, stream, ReadAhead::new(1, 1), None)]);
         for _ in 0..2 {
             assert_eq!(merge.peek(), Step::Refill);
             assert_eq!(merge.refill().await, Err(broken.clone()));

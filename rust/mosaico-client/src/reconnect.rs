@@ -26,10 +26,12 @@ impl Reconnect {
         Self { lost: Instant::now(), timeout, pauses: BACKOFF.build() }
     }
 
-    /// Pauses before the next attempt. Returns the time that remains for it; `None` if the timeout is over.
-    pub(crate) async fn pause(&mut self) -> Option<Duration> {
-        let left = self.left()?;
-        tokio::time::sleep(self.pauses.next().unwrap_or(left).min(left)).await;
+    /// Pauses before the next attempt, for as long as the daemon asked for if it did. Returns the time that remains
+    /// for the attempt; `None` if the timeout is over, or would be.
+    pub(crate) async fn pause(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        let asked = asked.unwrap_or_default();
+        let left = self.left().filter(|left| asked <= *left)?;
+        tokio::time::sleep(self.pauses.next().unwrap_or(left).min(left).max(asked)).await;
         Some(self.left().unwrap_or_default())
     }
 
@@ -52,12 +54,23 @@ mod tests {
         let timeout = Duration::from_millis(200);
         let mut reconnect = Reconnect::new(timeout);
         let mut attempts = 0;
-        while let Some(left) = reconnect.pause().await {
+        while let Some(left) = reconnect.pause(None).await {
             assert!(left < timeout);
             attempts += 1;
         }
         assert!((2..=7).contains(&attempts), "{attempts} attempts");
         assert!(reconnect.elapsed() >= timeout);
-        assert!(Reconnect::new(Duration::ZERO).pause().await.is_none());
+        assert!(Reconnect::new(Duration::ZERO).pause(None).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_pause_that_the_daemon_asks_for_is_kept() {
+        let mut reconnect = Reconnect::new(Duration::from_secs(5));
+        let asked = Duration::from_millis(700);
+        assert!(reconnect.pause(Some(asked)).await.is_some());
+        assert!(reconnect.elapsed() >= asked);
+        let begun = Instant::now();
+        assert!(reconnect.pause(Some(Duration::from_secs(60))).await.is_none(), "longer than the timeout");
+        assert!(begun.elapsed() < asked, "then it does not wait");
     }
 }

@@ -10,13 +10,13 @@ use mosaico_wire::action::{Named, SequenceSystemInfo, name};
 use serde_json::Value;
 
 use crate::calls;
-use crate::connection::Flight;
 use crate::error::{Error, Result};
+use crate::pool::{Lease, Pool, Use};
 use crate::reconnect::Reconnect;
 
 /// Runs an action; if the server is away, waits for it for up to `reconnect_timeout`.
 pub(crate) async fn action(
-    flight: &mut Flight,
+    pool: &Pool,
     name: &str,
     body: &Value,
     reconnect_timeout: Duration,
@@ -24,19 +24,14 @@ pub(crate) async fn action(
     let mut reconnect = Reconnect::new(reconnect_timeout);
     let mut repeated = false;
     loop {
-        let error = match calls::action(flight, name, body).await {
-            Err(error) if repeated => match carried_out(flight, name, body, &error).await {
-                Ok(true) => return Ok(None),
-                Ok(false) => error,
-                Err(lost) => lost,
-            },
+        let error = match attempt(pool, name, body, repeated).await {
             Err(error) => error,
             answer => return answer,
         };
-        if !error.kind.is_retryable() {
+        if !error.is_temporary() {
             return Err(error);
         }
-        if reconnect.pause().await.is_none() {
+        if reconnect.pause(error.retry_after).await.is_none() {
             return Err(if reconnect_timeout.is_zero() || error.code == ErrorCode::RemoteRows {
                 error
             } else {
@@ -46,12 +41,31 @@ pub(crate) async fn action(
                 ))
             });
         }
-        repeated = true;
+        // A call that was refused, or not sent, was not carried out.
+        repeated |= error.retry_after.is_none() && !error.unsent;
+    }
+}
+
+/// One attempt; `repeated`: the outcome of an earlier one is unknown.
+async fn attempt(pool: &Pool, name: &str, body: &Value, repeated: bool) -> Result<Option<Value>> {
+    let lease = pool.lease(Use::Control).await?;
+    let limit = Some(pool.timeouts().answer);
+    let flight = &mut lease.flight.clone();
+    match lease.answered(limit, calls::action(flight, name, body)).await {
+        Err(error) if repeated => {
+            match lease.answered(limit, carried_out(&lease, name, body, &error)).await {
+                Ok(true) => Ok(None),
+                Ok(false) => Err(error),
+                Err(lost) => Err(lost),
+            }
+        }
+        answer => answer,
     }
 }
 
 /// Whether `refusal` of a repeated call means that the first attempt succeeded.
-async fn carried_out(flight: &mut Flight, action: &str, body: &Value, refusal: &Error) -> Result<bool> {
+async fn carried_out(lease: &Lease, action: &str, body: &Value, refusal: &Error) -> Result<bool> {
+    let flight = &mut lease.flight.clone();
     let named = || Named { name: body["name"].as_str().unwrap_or_default().to_owned() };
     match (action, refusal.kind) {
         (name::SEQUENCE_FINALIZE, ErrorKind::FailedPrecondition) => {

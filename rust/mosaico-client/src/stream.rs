@@ -1,33 +1,40 @@
 //! The stream of one topic, read ahead in the background.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
-use arrow_flight::error::FlightError;
-use arrow_flight::{FlightData, Ticket};
+use arrow_flight::Ticket;
+use arrow_flight::decode::{DecodedFlightData, DecodedPayload};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use mosaico_select::Select;
 use mosaico_types::ErrorKind;
-use mosaico_wire::damage::{DamagedRows, parse_skipped};
-use mosaico_wire::{FOLLOW_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER, ipc, zero_runs};
+use mosaico_wire::damage::DamagedRows;
+use mosaico_wire::{FOLLOW_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::Request;
 use tonic::metadata::MetadataValue;
-use tonic::{Request, Status};
 
-use crate::connection::{LARGEST_MESSAGE, Lease};
-use crate::error::{Error, Result, is_refused};
-use crate::read_ahead::{ReadAhead, batch_bytes};
+use crate::error::{Error, Result};
+use crate::pool::{Lease, Pool, Use, late};
+use crate::read_ahead::{Holding, ReadAhead, batch_bytes};
+use crate::received::{LARGEST_MESSAGE, decoded};
+use crate::repeat::{self, Effect};
 
 /// Upper bound of queued batches per topic; bytes are bounded by [`ReadAhead`].
 const QUEUED_BATCHES: usize = 64;
 
 struct Queued {
     batch: RecordBatch,
+    /// Released when the consumer asks for the batch after this one.
+    holding: Holding,
     /// Released when the consumer takes the batch.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -49,18 +56,22 @@ pub(crate) type SkippedRows = Arc<Mutex<Vec<DamagedRows>>>;
 /// The batches of one topic in time order, read ahead by a background task. Dropping it ends the call.
 pub struct TopicStream {
     schema: SchemaRef,
-    queue: mpsc::Receiver<Result<Queued>>,
+    /// `None`: the end of the data.
+    queue: mpsc::Receiver<Result<Option<Queued>>>,
+    /// Of the batch that the consumer has.
+    holding: Option<Holding>,
     starving: Arc<Notify>,
     task: JoinHandle<()>,
     /// The error that ended the stream early; later calls never treat it as the end of the data.
     failed: Option<Error>,
+    ended: bool,
     skipped: SkippedRows,
 }
 
 impl TopicStream {
     /// `choose` builds the selection that the client evaluates, once the schema is known.
     pub(crate) async fn open(
-        mut lease: Lease,
+        pool: &Pool,
         ticket: Vec<u8>,
         read_ahead: ReadAhead,
         options: Options,
@@ -81,73 +92,63 @@ impl TopicStream {
                     request.metadata_mut().insert(header, MetadataValue::from(number));
                 }
             }
+            request.extensions_mut().insert(read_ahead.clone());
             request
         };
-        let response = match lease.flight.do_get(request()).await {
-            // A channel may report an earlier failed attempt to connect, though the daemon is back since then.
-            Err(status) if is_refused(&status) => lease.flight.do_get(request()).await?,
-            answer => answer?,
-        };
-        let skipped = SkippedRows::default();
-        let noted = Arc::clone(&skipped);
-        let messages = response.into_inner().try_filter_map(move |message| {
-            let found = parse_skipped(&message.app_metadata);
-            std::future::ready(match found {
-                None => Ok(Some(message)),
-                Some(Ok(rows)) => {
-                    noted.lock().extend(rows);
-                    Ok(None)
-                }
-                Some(Err(cause)) => Err(Status::internal(format!("the list of skipped rows: {cause}"))),
-            })
-        });
-        let mut messages = FlightDataDecoder::new(messages.map(|message| whole(message?)));
-        let schema = match messages.try_next().await?.map(|message| message.payload) {
-            Some(DecodedPayload::Schema(schema)) => schema,
-            _ => return Err(malformed("the stream does not begin with a schema")),
-        };
+        // A follower may wait for the first upload of a topic.
+        let limit = (!options.follow).then(|| pool.timeouts().answer);
+        let attempt = |lease| begin(lease, request(), read_ahead.clone(), limit);
+        let Begun { lease, schema, messages, skipped } =
+            repeat::call(pool, Use::Data, Effect::None, attempt).await?;
         let select = choose(&schema)?;
         let schema = select.as_ref().map_or(schema, |select| Arc::clone(select.schema()));
-        let batches = messages.map_err(Error::from).try_filter_map(move |message| {
+        let batches = messages.map(move |message| {
             _ = &lease;
-            std::future::ready(match message.payload {
+            match message?.payload {
                 DecodedPayload::RecordBatch(batch) => match &select {
                     Some(select) => select.apply(&batch).map(Some).map_err(Error::from),
                     None => Ok(Some(batch)),
                 },
                 DecodedPayload::None => Ok(None),
                 DecodedPayload::Schema(_) => Err(malformed("the stream holds a second schema")),
-            })
+            }
         });
-        let mut stream = Self::spawn(schema, batches, read_ahead);
+        let mut stream = Self::spawn(schema, batches, read_ahead, limit);
         stream.skipped = skipped;
         Ok(stream)
     }
 
-    /// Reads `batches` ahead in a task of its own.
+    /// Reads `batches` ahead in a task of its own; each has to arrive within `limit`.
     pub(crate) fn spawn(
         schema: SchemaRef,
-        batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
+        batches: impl Stream<Item = Result<Option<RecordBatch>>> + Send + 'static,
         read_ahead: ReadAhead,
+        limit: Option<Duration>,
     ) -> Self {
         let (sender, queue) = mpsc::channel(QUEUED_BATCHES);
         let starving = Arc::new(Notify::new());
         let wanted = Arc::clone(&starving);
         let task = tokio::spawn(async move {
             let mut batches = std::pin::pin!(batches);
-            while let Some(batch) = batches.next().await {
-                let queued = match batch {
-                    Ok(batch) if batch.num_rows() == 0 => continue,
-                    Ok(batch) => Ok(admit(batch, &read_ahead, &wanted).await),
+            loop {
+                let rows = next_rows(batches.as_mut());
+                let rows = match limit {
+                    Some(limit) => timeout(limit, rows).await.unwrap_or_else(|_| Err(late(limit))),
+                    None => rows.await,
+                };
+                let queued = match rows {
+                    Ok(Some(batch)) => admit(batch, &read_ahead, &wanted).await.map(Some),
+                    Ok(None) => Ok(None),
                     Err(error) => Err(error),
                 };
-                let failed = queued.is_err();
-                if sender.send(queued).await.is_err() || failed {
+                let ended = !matches!(queued, Ok(Some(_)));
+                if sender.send(queued).await.is_err() || ended {
                     return;
                 }
             }
         });
-        Self { schema, queue, starving, task, failed: None, skipped: SkippedRows::default() }
+        let skipped = SkippedRows::default();
+        Self { schema, queue, holding: None, starving, task, failed: None, ended: false, skipped }
     }
 
     /// The schema, with the topic's metadata.
@@ -180,10 +181,27 @@ impl TopicStream {
         if self.queue.is_empty() {
             self.starving.notify_one();
         }
+        if self.ended {
+            return Poll::Ready(Ok(None));
+        }
+        self.holding = None;
         self.queue.poll_recv(context).map(|queued| match queued {
-            Some(Ok(queued)) => Ok(Some(queued.batch)),
+            Some(Ok(Some(Queued { batch, holding, .. }))) => {
+                self.holding = Some(holding);
+                Ok(Some(batch))
+            }
+            Some(Ok(None)) => {
+                self.ended = true;
+                Ok(None)
+            }
             Some(Err(error)) => Err(self.failed.insert(error).clone()),
-            None => Ok(None),
+            None => {
+                let lost = Error::new(
+                    ErrorKind::Internal,
+                    "the stream ended without its last rows: its reader panicked",
+                );
+                Err(self.failed.insert(lost).clone())
+            }
         })
     }
 }
@@ -194,14 +212,46 @@ impl Drop for TopicStream {
     }
 }
 
-/// Restores the body of a message to the form that the decoder expects.
-fn whole(mut message: FlightData) -> Result<FlightData, FlightError> {
-    if message.app_metadata == ipc::ZERO_RUNS {
-        let body = zero_runs::unpack(&message.data_body, LARGEST_MESSAGE);
-        message.data_body = body.map_err(|error| FlightError::DecodeError(error.to_string()))?.into();
-        message.app_metadata.clear();
+/// A stream whose schema has arrived.
+struct Begun {
+    lease: Lease,
+    schema: SchemaRef,
+    messages: BoxStream<'static, Result<DecodedFlightData>>,
+    skipped: SkippedRows,
+}
+
+/// Opens a stream and waits for its schema.
+async fn begin(
+    lease: Lease,
+    request: Request<Ticket>,
+    read_ahead: ReadAhead,
+    limit: Option<Duration>,
+) -> Result<Begun> {
+    let skipped = SkippedRows::default();
+    let mut flight = lease.flight.clone().max_decoding_message_size(LARGEST_MESSAGE);
+    let opening = async {
+        let response = flight.do_get(request).await?;
+        let mut messages = decoded(response.into_inner(), read_ahead, Arc::clone(&skipped));
+        match messages.try_next().await?.map(|message| message.payload) {
+            Some(DecodedPayload::Schema(schema)) => Ok((schema, messages)),
+            _ => Err(malformed("the stream does not begin with a schema")),
+        }
+    };
+    let (schema, messages) = lease.answered(limit, opening).await?;
+    Ok(Begun { lease, schema, messages, skipped })
+}
+
+/// The next batch with rows; `None` at the end.
+async fn next_rows(
+    mut batches: Pin<&mut impl Stream<Item = Result<Option<RecordBatch>>>>,
+) -> Result<Option<RecordBatch>> {
+    while let Some(batch) = batches.next().await {
+        match batch? {
+            Some(batch) if batch.num_rows() > 0 => return Ok(Some(batch)),
+            _ => tokio::task::consume_budget().await,
+        }
     }
-    Ok(message)
+    Ok(None)
 }
 
 fn malformed(what: &str) -> Error {
@@ -209,10 +259,15 @@ fn malformed(what: &str) -> Error {
 }
 
 /// Waits for the shared budget, unless the consumer waits for this topic.
-async fn admit(batch: RecordBatch, read_ahead: &ReadAhead, starving: &Notify) -> Queued {
+///
+/// # Errors
+/// The batches of all topics together are too large.
+async fn admit(batch: RecordBatch, read_ahead: &ReadAhead, starving: &Notify) -> Result<Queued> {
+    let bytes = batch_bytes(&batch);
+    let holding = read_ahead.hold(bytes)?;
     let room = tokio::select! {
-        room = read_ahead.acquire(batch_bytes(&batch)) => Some(room),
+        room = read_ahead.acquire(bytes) => Some(room),
         () = starving.notified() => None,
     };
-    Queued { batch, _room: room }
+    Ok(Queued { batch, holding, _room: room })
 }

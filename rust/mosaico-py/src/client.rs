@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mosaico_client::{
-    Addresses, Client, ClientFiles, Error, LaneConfig, Merge, ReadAhead, ReadPlan, Security, Target,
+    Addresses, Client, ClientFiles, Error, LaneConfig, Merge, ReadAhead, ReadPlan, Security, Target, Timeouts,
 };
 use mosaico_types::{ErrorKind, TimeWindow};
 use mosaico_wire::command::PutCommand;
@@ -22,6 +22,9 @@ use crate::lane::{PyLane, PyLaneBudget};
 use crate::live::Watch;
 use crate::runtime::{runtime, wait};
 use crate::stream::PyStream;
+
+/// How long a client waits for a daemon in its own process.
+const EMBEDDED: Timeouts = Timeouts { connect: Duration::from_secs(30), answer: Duration::from_secs(600) };
 
 type PySystemInfo = (u64, String, bool, Option<u64>);
 type PyInfo = (std::collections::HashMap<String, String>, Vec<PyEndpoint>, Option<PySystemInfo>);
@@ -43,8 +46,8 @@ impl PyClient {
         })
     }
 
-    fn connected(py: Python<'_>, target: Target, timeout: Duration) -> PyResult<Client> {
-        wait(py, Client::connect(target, timeout))
+    fn connected(py: Python<'_>, target: Target, timeouts: Timeouts) -> PyResult<Client> {
+        wait(py, Client::connect(target, timeouts))
     }
 }
 
@@ -53,19 +56,23 @@ impl PyClient {
     /// `ca`: CA certificates to trust instead of those of the system. `identity`: the client's certificate
     /// and its key. Both need `tls`.
     #[staticmethod]
-    #[pyo3(signature = (addresses, timeout_s, *, tls, ca, identity, api_key, allow_plain_text_key))]
+    #[pyo3(signature = (addresses, timeout_s, *, answer_timeout_s, tls, ca, identity, api_key, allow_plain_text_key))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one Python call")]
     fn connect(
         py: Python<'_>,
         addresses: Vec<(String, u16)>,
         timeout_s: f64,
+        answer_timeout_s: f64,
         tls: bool,
         ca: Option<PathBuf>,
         identity: Option<(PathBuf, PathBuf)>,
         api_key: Option<&str>,
         allow_plain_text_key: bool,
     ) -> PyResult<Self> {
-        let timeout = seconds("timeout", timeout_s)?;
+        let timeouts = Timeouts {
+            connect: seconds("timeout", timeout_s)?,
+            answer: seconds("answer_timeout_s", answer_timeout_s)?,
+        };
         let mut security = Security::default();
         if tls {
             let files = ClientFiles { ca, identity, pinned: None };
@@ -79,7 +86,7 @@ impl PyClient {
         }
         let addresses = Addresses::new(addresses).and_then(|addresses| addresses.with_security(security));
         let target = Target::Tcp(addresses.map_err(to_py_err)?);
-        let client = Self::connected(py, target, timeout)?;
+        let client = Self::connected(py, target, timeouts)?;
         Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(None) })
     }
 
@@ -87,7 +94,7 @@ impl PyClient {
     fn embedded(py: Python<'_>, path: std::path::PathBuf) -> PyResult<Self> {
         let server = embedded::open(py, path)?;
         let target = Target::InProcess(server.connector());
-        let client = Self::connected(py, target, Duration::from_secs(30))?;
+        let client = Self::connected(py, target, EMBEDDED)?;
         Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(Some(server)) })
     }
 

@@ -70,6 +70,20 @@ pub mod name {
         LAYER_DELETE,
         LAYER_LIST,
     ];
+    /// Whether an action changes nothing, so that it may be repeated when its answer is lost. That of another
+    /// generation is not known to.
+    pub fn changes_nothing(action: &str) -> bool {
+        const READING: [&str; 7] = [
+            SEQUENCE_SYSTEM_INFO,
+            SEQUENCE_NOTIFY_LIST,
+            TOPIC_SYSTEM_INFO,
+            TOPIC_NOTIFY_LIST,
+            QUERY,
+            LAYER_LIST,
+            crate::event::name::EVENT_LIST,
+        ];
+        READING.contains(&action)
+    }
     /// The value of `action` in an answer without a response.
     pub const EMPTY: &str = "empty";
 }

@@ -12,6 +12,10 @@ pub const ERROR_HEADER: &str = "mosaico-error-code";
 /// Trailer of a refusal by a limit: the name of the setting that sets it, such as `max-key-calls`.
 pub const LIMIT_HEADER: &str = "mosaico-limit";
 
+/// Trailer of a refusal because of a limit: the time after which the call may succeed, in milliseconds. The name is
+/// that of gRPC.
+pub const RETRY_HEADER: &str = "grpc-retry-pushback-ms";
+
 /// The gRPC code of `code`.
 pub const fn grpc_code(code: ErrorCode) -> Code {
     match (code, code.kind()) {

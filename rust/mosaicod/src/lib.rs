@@ -13,7 +13,6 @@ mod limits;
 mod mapping;
 mod memory;
 mod output_args;
-mod printable;
 mod settings;
 mod store;
 mod tls;
@@ -29,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 
 use args::{Command, LogFormat};
 use environment::Environment;
-use printable::printable;
+use mosaico_types::printable;
 use settings::{Settings, Stop};
 
 /// Threads for file work. Each retains freed memory, so there are few.

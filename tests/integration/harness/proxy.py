@@ -19,6 +19,7 @@ class Proxy:
         self._flowing.set()
         self._answering = threading.Event()
         self._answering.set()
+        self._refusing = False
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -47,6 +48,11 @@ class Proxy:
             self._sockets.clear()
         self.resume()
 
+    def refuse(self) -> None:
+        """Resets every connection, also new ones, as a load balancer without a daemon."""
+        self._refusing = True
+        self.drop()
+
     def cut(self) -> None:
         """Resets every connection and accepts no more."""
         with self._lock:
@@ -70,6 +76,10 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self._refusing:
+                    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                    near.close()
+                    continue
                 far = self._connect()
                 with self._lock:
                     self._sockets += [near, far]

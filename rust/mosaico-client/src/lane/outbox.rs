@@ -63,6 +63,8 @@ struct State {
     rows: u64,
     /// Rows that streams have taken so far.
     sent: u64,
+    /// Rows that the server acknowledged last.
+    acknowledged: u64,
     /// Bytes in memory.
     bytes: usize,
     /// The lane appends no more rows.
@@ -164,11 +166,30 @@ impl Outbox {
     }
 
     /// Removes the topic's first `rows` rows, which are stored.
-    pub(super) fn acknowledge(&self, rows: u64) {
+    ///
+    /// # Errors
+    /// The server acknowledges rows that it cannot have, or fewer than before.
+    pub(super) fn acknowledge(&self, rows: u64) -> Result<()> {
         let mut state = self.state.lock();
+        let State { sent, acknowledged, .. } = *state;
+        if rows > sent {
+            let message = format!(
+                "the server acknowledged {rows} rows, but only {sent} were sent to it; somebody else wrote to the \
+                 topic, or it is no mosaicod"
+            );
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        if rows < acknowledged {
+            let message = format!(
+                "the server acknowledged {rows} rows after it had acknowledged {acknowledged}; it lost rows"
+            );
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        state.acknowledged = rows;
         while state.entries.front().is_some_and(|entry| entry.end_row() <= rows) {
             state.forget_first();
         }
+        Ok(())
     }
 
     /// Resets the current stream to the position after the topic's first `rows` rows; returns the number of
@@ -177,20 +198,23 @@ impl Outbox {
     /// # Errors
     /// The server lacks rows that it acknowledged, or has more rows than were sent.
     pub(super) fn rewind(&self, rows: u64) -> Result<u64> {
-        self.acknowledge(rows);
-        let mut state = self.state.lock();
-        state.taken = 0;
-        let all = state.rows;
-        let first = state.entries.front_mut();
-        let kept = first.as_ref().map_or(all, |entry| entry.first_row + entry.stored as u64);
-        if rows < kept || rows > all {
-            let message = format!(
-                "the server stores {rows} rows, this writer sent {all} and knows of {kept} as stored; \
-                 somebody else wrote to the topic, or the server lost rows"
-            );
-            return Err(Error::new(ErrorKind::Internal, message));
+        {
+            let mut state = self.state.lock();
+            let (all, sent) = (state.rows, state.sent);
+            let kept = state.entries.front().map_or(all, |entry| entry.first_row + entry.stored as u64);
+            if rows < kept || rows > sent {
+                let message = format!(
+                    "the server stores {rows} rows, this writer sent {sent} and knows of {kept} as stored; \
+                     somebody else wrote to the topic, or the server lost rows"
+                );
+                return Err(Error::new(ErrorKind::Internal, message));
+            }
+            // Acknowledged rows that the server lacks are sent again, as far as they are kept.
+            (state.taken, state.acknowledged) = (0, rows);
         }
-        if let Some(entry) = first {
+        self.acknowledge(rows)?;
+        let mut state = self.state.lock();
+        if let Some(entry) = state.entries.front_mut() {
             entry.stored = usize::try_from(rows - entry.first_row).unwrap_or(entry.rows);
         }
         Ok(state.sent.saturating_sub(rows))

@@ -2,6 +2,7 @@
 //! new connection when one breaks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -13,24 +14,26 @@ use mosaico_wire::command::{PutAck, PutCommand};
 use mosaico_wire::ipc::{batch_message, schema_message};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 use tonic::Streaming;
 
 use super::outbox::Next;
 use super::shared::Shared;
-use crate::connection::Lease;
 use crate::error::{Error, Result};
+use crate::pool::{Lease, Pool, Use, late};
 
 /// Approximate size of a message; it has at least one row.
 const MESSAGE_BYTES: usize = 1 << 20;
 
 /// Runs the upload to its end in the background and stores the outcome in the progress.
 pub(super) fn spawn(
+    pool: Arc<Pool>,
     lease: Lease,
     command: PutCommand,
     schema: SchemaRef,
     shared: Arc<Shared>,
 ) -> AbortHandle {
-    let upload = Upload { lease, command, schema, shared: Arc::clone(&shared) };
+    let upload = Upload { pool, lease, command, schema, shared: Arc::clone(&shared) };
     let task = tokio::spawn(upload.run());
     let abort = task.abort_handle();
     tokio::spawn(async move {
@@ -47,11 +50,20 @@ pub(super) fn spawn(
 
 impl Shared {
     fn end(&self, outcome: Result<()>) {
+        let (accepting, pushed) = {
+            let open = self.open.lock();
+            (open.accepting, open.pushed)
+        };
+        let durable = self.progress.borrow().durable;
         let outcome = match outcome {
             // A clean end that the writer did not request is an error.
-            Ok(()) if self.open.lock().accepting => Err(Error::new(
+            Ok(()) if accepting => Err(Error::new(
                 ErrorKind::Unavailable,
                 "the server ended the upload before the writer closed it",
+            )),
+            Ok(()) if self.acknowledged && durable < pushed => Err(Error::new(
+                ErrorKind::Internal,
+                "the server ended the upload without acknowledging all rows",
             )),
             other => other,
         };
@@ -60,6 +72,7 @@ impl Shared {
 }
 
 pub(super) struct Upload {
+    pub(super) pool: Arc<Pool>,
     pub(super) lease: Lease,
     pub(super) command: PutCommand,
     schema: SchemaRef,
@@ -92,13 +105,24 @@ impl Call {
 
 impl Upload {
     async fn run(mut self) -> Result<()> {
-        let mut outcome = match self.open(None).await {
+        let mut opened = self.open(None).await;
+        if opened.as_ref().is_err_and(|error| error.unsent) {
+            // The connection was closed while it was idle.
+            opened = match self.pool.lease(Use::Data).await {
+                Ok(lease) => {
+                    self.lease = lease;
+                    self.open(None).await
+                }
+                Err(error) => Err(error),
+            };
+        }
+        let mut outcome = match opened {
             Ok(call) => self.follow(call).await,
             Err(error) => Err(error),
         };
         while let Err(error) = &outcome {
             let reconnect_timeout = self.shared.config.reconnect_timeout;
-            if !self.shared.acknowledged || reconnect_timeout.is_zero() || !error.kind.is_retryable() {
+            if !self.shared.acknowledged || reconnect_timeout.is_zero() || !error.is_temporary() {
                 return outcome;
             }
             outcome = match self.resume(error.clone(), reconnect_timeout).await {
@@ -127,8 +151,18 @@ impl Upload {
         };
         let messages =
             futures::stream::iter([Ok(first)]).chain(batches.flat_map(move |batch| messages(batch, elide)));
+        let flight = &mut self.lease.flight.clone();
+        let answers = async { Ok(flight.do_put(until_failure(messages, fail)).await?.into_inner()) };
+        // Servers without acknowledgements may answer at the end of the upload only.
+        let limit = self.shared.acknowledged.then(|| self.pool.timeouts().answer);
+        let answers = async {
+            match limit {
+                Some(limit) => self.lease.answered(Some(limit), answers).await,
+                None => answers.await,
+            }
+        };
         let answers = tokio::select! {
-            answers = self.lease.flight.do_put(until_failure(messages, fail)) => answers?.into_inner(),
+            answers = answers => answers?,
             Ok(error) = &mut failed => return Err(error),
         };
         Ok(Call { answers, failed })
@@ -136,18 +170,57 @@ impl Upload {
 
     /// Processes acknowledgements until the upload ends.
     async fn follow(&self, mut call: Call) -> Result<()> {
-        while let Some(ack) = call.next().await? {
-            self.acknowledged(ack);
+        if !self.shared.acknowledged {
+            while call.next().await?.is_some() {}
+            return Ok(());
         }
-        Ok(())
+        let limit = self.pool.timeouts().answer;
+        let pause = self.lease.check_after().unwrap_or(limit).min(limit);
+        // Whether the server owed an answer when the wait for it began, and for how long it does.
+        let (mut due, mut late_for) = (self.due(), Duration::ZERO);
+        loop {
+            match timeout(pause, call.next()).await {
+                Ok(Ok(Some(ack))) => {
+                    self.acknowledged(ack)?;
+                    late_for = Duration::ZERO;
+                }
+                Ok(end) => return end.map(drop),
+                Err(_) if due => {
+                    late_for += pause;
+                    if late_for >= limit {
+                        self.lease.failed();
+                        return Err(late(limit));
+                    }
+                    self.lease.check().await?;
+                }
+                Err(_) => late_for = Duration::ZERO,
+            }
+            due = self.due();
+        }
     }
 
-    pub(super) fn acknowledged(&self, ack: PutAck) {
-        self.shared.outbox.acknowledge(ack.durable_rows);
+    /// Whether the server owes an answer: rows are not acknowledged, or the upload is to end.
+    fn due(&self) -> bool {
+        let ending = !self.shared.open.lock().accepting;
+        let progress = self.shared.progress.borrow();
+        ending || progress.durable < progress.sent
+    }
+
+    /// Notes what the server has stored.
+    ///
+    /// # Errors
+    /// The acknowledgement contradicts what was sent, or earlier ones. Then it counts as the truth as far as it
+    /// names fewer rows.
+    pub(super) fn acknowledged(&self, ack: PutAck) -> Result<()> {
+        let outcome = self.shared.outbox.acknowledge(ack.durable_rows);
         self.shared.progress.send_modify(|progress| {
-            progress.durable = progress.durable.max(ack.durable_rows);
+            progress.durable = match &outcome {
+                Ok(()) => ack.durable_rows,
+                Err(_) => progress.durable.min(ack.durable_rows),
+            };
             progress.queued_bytes = self.shared.outbox.bytes();
         });
+        outcome
     }
 }
 

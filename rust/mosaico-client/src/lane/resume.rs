@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::put::{Call, Upload};
 use crate::calls;
 use crate::error::{Error, Result};
+use crate::pool::Use;
 use crate::reconnect::Reconnect;
 
 impl Upload {
@@ -23,7 +24,7 @@ impl Upload {
         *self.command.resume.get_or_insert(0) += 1;
         self.shared.outbox.release();
         let mut reconnect = Reconnect::new(reconnect_timeout);
-        while let Some(left) = reconnect.pause().await {
+        while let Some(left) = reconnect.pause(error.retry_after).await {
             match tokio::time::timeout(left, self.reopen()).await {
                 Ok(Ok((call, again))) => {
                     let seconds = reconnect.elapsed().as_secs_f64();
@@ -39,7 +40,7 @@ impl Upload {
                         Err(again) => error = again,
                     }
                 }
-                Ok(Err(refused)) if !refused.kind.is_retryable() => return Err(refused),
+                Ok(Err(refused)) if !refused.is_temporary() => return Err(refused),
                 Ok(Err(again)) => error = again,
                 Err(_) => {}
             }
@@ -53,29 +54,34 @@ impl Upload {
     /// Reads the server's position from the first answer of a resumed call; returns the number of rows to
     /// resend.
     async fn reopen(&mut self) -> Result<(Call, u64)> {
+        self.lease = self.pool.lease(Use::Data).await?;
         let (start, started) = oneshot::channel();
         self.command.acknowledged = Some(self.shared.progress.borrow().durable);
         let mut call = self.open(Some(started)).await?;
-        let ack = call.next().await?.ok_or_else(|| {
+        let first = self.lease.answered(Some(self.pool.timeouts().answer), call.next()).await?;
+        let ack = first.ok_or_else(|| {
             Error::new(
                 ErrorKind::Internal,
                 "the server ended the upload instead of saying what it has stored",
             )
         })?;
         let again = self.shared.outbox.rewind(ack.durable_rows)?;
-        self.acknowledged(ack);
+        self.acknowledged(ack)?;
         // The stream is gone if the call broke; then its answers carry the error.
         _ = start.send(());
         Ok((call, again))
     }
 
     /// Whether the connection broke after the server had completed the topic.
-    async fn is_complete(&mut self) -> Result<bool> {
+    async fn is_complete(&self) -> Result<bool> {
         let locator = &self.command.resource_locator;
-        let flight = &mut self.lease.flight;
         let named = Named { name: locator.clone() };
-        let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await?;
-        let info = calls::info(flight, &InfoCommand::new(locator, TimeWindow::ALL)).await?;
+        let facts = async {
+            let flight = &mut self.lease.flight.clone();
+            let system = calls::action::<TopicSystemInfo>(flight, name::TOPIC_SYSTEM_INFO, &named).await?;
+            Ok((system, calls::info(flight, &InfoCommand::new(locator, TimeWindow::ALL)).await?))
+        };
+        let (system, info) = self.lease.answered(Some(self.pool.timeouts().answer), facts).await?;
         let rows = info.endpoints.first().and_then(|topic| topic.metadata.rows);
         let (pushed, closed) = {
             let open = self.shared.open.lock();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mosaico_engine::state::limits::Limits;
 use mosaico_types::ErrorCode;
-use mosaico_wire::status::{LIMIT_HEADER, status};
+use mosaico_wire::status::{LIMIT_HEADER, RETRY_HEADER, status};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -17,9 +17,6 @@ use tonic::metadata::MetadataValue;
 
 use crate::access::identity::Identity;
 use crate::connections::Connection;
-
-/// How long a caller should wait before it repeats a refused call, in milliseconds; the header is that of gRPC.
-pub(super) const RETRY_HEADER: &str = "grpc-retry-pushback-ms";
 
 /// Accounts that nobody uses are forgotten once there are more than this.
 const KEPT: usize = 1024;

@@ -8,7 +8,7 @@ use mosaico_server::Error;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::printable::printable;
+use mosaico_types::printable;
 
 /// Pauses between two lines of progress: on a terminal, and in a log.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));

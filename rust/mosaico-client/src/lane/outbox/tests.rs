@@ -87,7 +87,7 @@ proptest! {
                     Step::Send => {}
                     Step::Store(share) => {
                         known = known.max((sent as f64 * share) as u64);
-                        outbox.acknowledge(known);
+                        outbox.acknowledge(known).unwrap();
                     }
                     Step::Spill => _ = outbox.spill().await.unwrap(),
                     Step::Break => {
@@ -111,7 +111,7 @@ proptest! {
                 stored.extend(values(&batch));
             }
             prop_assert_eq!(stored, (0..pushed).collect::<Vec<_>>());
-            outbox.acknowledge(pushed);
+            outbox.acknowledge(pushed).unwrap();
             prop_assert_eq!(outbox.bytes(), 0);
             Ok(())
         })?;
@@ -125,7 +125,7 @@ async fn a_server_that_lost_rows_is_not_gone_on_with() {
     outbox.push(cut(&mut buffer, 0..10));
     let stream = outbox.begin();
     ready(&outbox, stream).await.expect("rows");
-    outbox.acknowledge(10);
+    outbox.acknowledge(10).unwrap();
     outbox.begin();
     assert!(outbox.rewind(5).is_err());
     assert!(outbox.rewind(11).is_err());

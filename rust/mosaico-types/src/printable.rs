@@ -2,7 +2,7 @@
 
 /// The text with unprintable characters as escapes (`\u{1b}`): control characters but tab and line feed, and
 /// characters that reorder text, end a line or hide.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         let is_hidden = matches!(
