@@ -17,6 +17,9 @@ PYTHON_SOURCES := pyproject.toml $(shell find python -name '*.py' -o -name '*.py
 # With all crates, as the wheel has them: a smaller choice would need its dependencies with other features, compiled apart.
 CARGO_TESTS := --profile fast --workspace
 PYTEST := $(BIN)/python -m pytest
+# Most tests wait for disks and other processes: more of them than there are cores run at the same time.
+export RUST_TEST_THREADS ?= 4
+PYTEST_WORKERS := -n 3 --dist worksteal
 PYTHON_FILES := python tests benches conftest.py tests/with_services
 
 # Runs a step and says how long it took.
@@ -38,13 +41,13 @@ test:
 # Unit tests are those in a module `tests`. (`--lib` would build tests of the binding crate, which has none.)
 test-fast: install  ## Unit tests, the calls of a client, one recording: for between two edits, under two minutes.
 	cargo test $(CARGO_TESTS) --quiet --tests -- tests:: service::
-	$(PYTEST) -n 2 python tests/unit tests/integration/test_readme.py::test_readme_records_and_replays
+	$(PYTEST) $(PYTEST_WORKERS) python tests/unit tests/integration/test_readme.py::test_readme_records_and_replays
 
 test-rust:
 	$(call step,Rust tests,tests/with_services cargo test $(CARGO_TESTS))
 
 test-python: install
-	$(call step,Python tests,tests/with_services $(PYTEST) -n 2 --dist worksteal -m "not alone")
+	$(call step,Python tests,tests/with_services $(PYTEST) $(PYTEST_WORKERS) -m "not alone")
 	$(call step,Python tests that measure,tests/with_services $(PYTEST) -m alone)
 
 # What shows how the catalog answers, once more on Postgres. Rust tests that do not are listed here, by module; what only
@@ -52,7 +55,7 @@ test-python: install
 NOT_ON_POSTGRES := cluster fuzz monitor sparse wire
 test-postgres: install
 	$(call step,Rust tests on Postgres,tests/with_postgres cargo test $(CARGO_TESTS) --test it -- $(NOT_ON_POSTGRES:%=--skip %::))
-	$(call step,Python tests on Postgres,tests/with_postgres $(PYTEST) -n 2 --dist worksteal -m "catalog and not sqlite")
+	$(call step,Python tests on Postgres,tests/with_postgres $(PYTEST) $(PYTEST_WORKERS) -m "catalog and not sqlite")
 
 lint: lint-rust lint-python  ## Formatting, lints, types, stubs.
 
