@@ -16,6 +16,7 @@ from _services import clients
 from mosaicolabs import IMU, Message, MosaicoClient
 
 TOPICS = (1, 16, 64)
+COLUMNS = [f"{vector}.{axis}" for vector in ("acceleration", "angular_velocity") for axis in "xyz"]
 
 
 def rows(options: Options) -> list[Row]:
@@ -30,6 +31,7 @@ def rows(options: Options) -> list[Row]:
         }
         for side, client in sides.items():
             runs[f"{side} make"] = partial(_make_and_push, client, data)
+            runs[f"{side} append"] = partial(_append, client, data)
             for topics in TOPICS:
                 runs[f"{side} {topics}"] = partial(_push, client, ready, topics)
         seconds = alternate(runs, options)
@@ -50,6 +52,7 @@ def rows(options: Options) -> list[Row]:
 
     return [
         row("G1", "push ready objects, 1 topic", "1", "mcap", "mcap writer, zstd", 2.0),
+        row("G1", "append plain values, 1 topic", "append", "mcap", "mcap writer, zstd", 8.0),
         row("G2", "make objects and push", "make", "make", "make objects alone", 0.6),
         row("G3", "push ready objects, 16 topics", "16", "daemon 1", "G1", 0.9),
         row("G3", "push ready objects, 64 topics", "64", "daemon 1", "G1", 0.9),
@@ -76,6 +79,15 @@ def _make_and_push(client: MosaicoClient, data: ImuRows) -> float:
             yield Message(timestamp_ns=time, data=imu(row))
 
     return push(client, new_name(), IMU, messages())
+
+
+def _append(client: MosaicoClient, data: ImuRows) -> float:
+    with client.sequence_create(new_name()) as sequence:
+        append = sequence.topic_create("topic_0", {}, IMU).appender(*COLUMNS)
+        start = perf_counter()
+        for time, row in zip(data.times, data.values, strict=True):
+            append(time, *row)
+    return perf_counter() - start
 
 
 def _make(data: ImuRows) -> float:
