@@ -16,8 +16,8 @@ pub struct RowBuffer {
     rows: usize,
     /// Bytes of each row, without those of variable size.
     row_width: usize,
-    /// The columns whose rows differ in size. Few do, so that the size is known after each row.
-    variable: Vec<usize>,
+    /// The paths of the columns whose rows differ in size. They are few, so that the size is known after each row.
+    variable: Vec<Vec<usize>>,
 }
 
 impl RowBuffer {
@@ -28,7 +28,10 @@ impl RowBuffer {
     pub fn new(schema: SchemaRef) -> Result<Self, ColumnError> {
         let columns: Vec<_> = schema.fields().iter().map(Column::new).collect::<Result<_, _>>()?;
         let row_width = columns.iter().map(Column::row_width).sum();
-        let variable = (0..columns.len()).filter(|&index| columns[index].has_variable_size()).collect();
+        let mut variable = Vec::new();
+        for (index, column) in columns.iter().enumerate() {
+            column.add_variable(&mut vec![index], &mut variable);
+        }
         Ok(Self { schema, columns, rows: 0, row_width, variable })
     }
 
@@ -44,7 +47,7 @@ impl RowBuffer {
 
     /// Bytes so far.
     pub fn bytes(&self) -> usize {
-        let variable = |&index: &usize| self.columns[index].variable_bytes();
+        let variable = |path: &Vec<usize>| self.columns[path[0]].below(&path[1..]).variable_bytes();
         self.rows * self.row_width + self.variable.iter().map(variable).sum::<usize>()
     }
 

@@ -251,21 +251,32 @@ impl Column {
         }
     }
 
-    /// Whether the size of a row depends on its values.
-    pub fn has_variable_size(&self) -> bool {
+    /// Adds the paths of the columns whose rows differ in size, as far as only structs lead there, to `paths`.
+    /// `path` is that of this column.
+    pub fn add_variable(&self, path: &mut Vec<usize>, paths: &mut Vec<Vec<usize>>) {
         match &self.values {
-            Values::Fixed(_) | Values::Bool(_) | Values::FixedBytes { .. } => false,
-            Values::FixedList { items, .. } => items.has_variable_size(),
-            Values::Struct(children) => children.iter().any(Self::has_variable_size),
-            _ => true,
+            Values::Fixed(_) | Values::Bool(_) | Values::FixedBytes { .. } => {}
+            Values::Struct(children) => {
+                for (index, child) in children.iter().enumerate() {
+                    path.push(index);
+                    child.add_variable(path, paths);
+                    path.pop();
+                }
+            }
+            _ => paths.push(path.clone()),
+        }
+    }
+
+    /// The column at a path below this one.
+    pub fn below(&self, path: &[usize]) -> &Self {
+        match (&self.values, path) {
+            (Values::Struct(children), [index, rest @ ..]) => children[*index].below(rest),
+            _ => self,
         }
     }
 
     /// The bytes of all rows beyond [`Self::row_width`].
     pub fn variable_bytes(&self) -> usize {
-        if self.len == self.pending {
-            return 0;
-        }
         match &self.values {
             Values::Fixed(_) | Values::Bool(_) | Values::FixedBytes { .. } => 0,
             Values::Bytes { data, .. } | Values::LargeBytes { data, .. } => data.len(),
