@@ -164,8 +164,18 @@ impl Coordinator for Cluster {
         Ok(())
     }
 
-    async fn limit_segments(&self, core: &Engine, topic: &TopicRow, views: &mut [SegmentView]) -> Result<()> {
+    async fn limit_segments(
+        &self,
+        core: &Engine,
+        topic: &TopicRow,
+        views: &mut Vec<SegmentView>,
+    ) -> Result<()> {
         if views.is_empty() {
+            return Ok(());
+        }
+        if topic.committed_ns.is_some() {
+            // All rows that count are in chunks.
+            views.clear();
             return Ok(());
         }
         let epochs = core.catalog.epochs(topic.id).await?;

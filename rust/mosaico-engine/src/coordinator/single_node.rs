@@ -118,7 +118,7 @@ impl Coordinator for SingleNode {
         Ok(())
     }
 
-    async fn limit_segments(&self, _: &Engine, _: &TopicRow, _: &mut [SegmentView]) -> Result<()> {
+    async fn limit_segments(&self, _: &Engine, _: &TopicRow, _: &mut Vec<SegmentView>) -> Result<()> {
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //! An epoch ends where the next one begins: the writer sent later rows of a daemon again, so they are cut
 //! off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -219,6 +219,14 @@ pub async fn yield_to_successor(core: &Engine, cluster: &Cluster, topic: &Arc<Ac
     for (epoch, next) in epochs.iter().zip(epochs.iter().skip(1)) {
         if epoch.daemon == cluster.id() {
             topic.cut(epoch.number, next.row_start).await?;
+        }
+    }
+    // All rows that count are in chunks. A rebuilt catalog does not know the epochs of a committed topic any more.
+    let row = core.catalog.topic_by_id(topic.id()).await?;
+    if row.is_some_and(|row| row.committed_ns.is_some()) {
+        let epochs: BTreeSet<u32> = topic.indices().iter().map(|segment| segment.epoch).collect();
+        for epoch in epochs {
+            topic.cut(epoch, 0).await?;
         }
     }
     Ok(())

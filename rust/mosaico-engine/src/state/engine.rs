@@ -200,7 +200,12 @@ pub trait Coordinator: Debug + Send + Sync {
     async fn commit_uploaded(&self, core: &Engine, topics: &mut [TopicRow]) -> Result<()>;
 
     /// Limits segments to the rows that count: the writer sent later ones again to another daemon.
-    async fn limit_segments(&self, core: &Engine, topic: &TopicRow, views: &mut [SegmentView]) -> Result<()>;
+    async fn limit_segments(
+        &self,
+        core: &Engine,
+        topic: &TopicRow,
+        views: &mut Vec<SegmentView>,
+    ) -> Result<()>;
 
     /// Rows of a topic that cannot be read here, and the daemons that have them.
     async fn remote_rows(&self, core: &Engine, topic: &TopicRow) -> Result<Vec<RemoteRows>>;

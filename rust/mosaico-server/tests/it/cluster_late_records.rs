@@ -90,6 +90,31 @@ fn a_late_record_of_a_lost_daemon_does_not_count() {
 }
 
 #[test]
+fn a_lost_daemon_drops_its_wal_of_a_committed_topic() {
+    let Some((folder, faults)) = started() else { return };
+    let (key, topic) =
+        crash_after(member(folder.path(), &faults, "a"), async |client| begin_recording(client, 12).await);
+    faults.lift();
+    with_server(member(folder.path(), &faults, "b"), async |client| {
+        resume(client, &topic, 9, from(20)).await.unwrap();
+        finalized(client, &key, 20).await;
+    });
+    // A rebuilt catalog does not know which daemon received which rows of a committed topic.
+    maintained(member(folder.path(), &faults, "b"), &folder, async |store| {
+        store.rebuild(&|_| ()).await.unwrap();
+    });
+    with_server(member(folder.path(), &faults, "a"), async |client| {
+        assert_eq!(get(client, "run/t").await, expected(20));
+        eventually("it drops its rows", async || {
+            let left = files(&folder.path().join("a/wal"));
+            !left.iter().any(|name| name.ends_with(".wal"))
+        })
+        .await;
+        assert_eq!(get(client, "run/t").await, expected(20));
+    });
+}
+
+#[test]
 fn a_daemon_replaces_its_own_late_record() {
     let Some((folder, faults)) = started() else { return };
     let on_disk = |name| Config { wal: WalPlacement::Disk, ..member(folder.path(), &faults, name) };
