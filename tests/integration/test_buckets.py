@@ -230,8 +230,9 @@ def test_contradicting_settings_are_refused(
     other = ("--state-dir", tmp_path / "other", *IMPATIENT)
     cases: list[tuple[tuple[object, ...], dict[str, str], str]] = [
         (("--store", url), settings, "state folder"),
-        (("--store", url, *other), wrong, "not available"),
+        (("--store", url, *other), wrong, "SignatureDoesNotMatch"),
         (("--store", url, *other), half, "belong together"),
+        (("--store", f"s3://none-{bucket}", *other), settings, "NoSuchBucket"),
         (("--store", f"s3://none-{bucket}", *other), settings, "does the bucket exist"),
         (("--local-store", tmp_path / "local", "--state-dir", tmp_path / "other"), {}, "for buckets"),
         (("--local-store", tmp_path / "local"), {"MOSAICO_WAL": "replicated"}, "for buckets"),

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use mosaico_engine::state::metrics::{CallKind, Metrics, code_name};
-use mosaico_storage::error::Error;
+use mosaico_storage::error::{Error, Failure};
 use mosaico_tls::PeerIdentity;
 use mosaico_wire::status::LIMIT_HEADER;
 use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance, status};
@@ -159,6 +159,9 @@ impl Drop for Running {
 /// The status of a failed call. Logs server failures with their cause; the status omits the cause.
 pub(crate) fn status_of(error: Error) -> Status {
     match &error {
+        _ if error.failure().is_some_and(Failure::is_conflict) => {
+            tracing::info!(cause = %error.detail(), "another process wrote first");
+        }
         Error::Internal(_) => tracing::error!(cause = %error.detail(), "internal error"),
         _ if error.failure().is_some() => tracing::error!(cause = %error.detail(), "the store failed"),
         _ => {}

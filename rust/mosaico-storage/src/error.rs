@@ -13,6 +13,7 @@ use mosaico_types::{ErrorCode, ErrorKind, NameError};
 use mosaico_wire::query::QueryError;
 
 use crate::damaged_chunk::DamagedChunk;
+use crate::service_text;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -92,11 +93,12 @@ pub enum Error {
         cause: &'static str,
     },
     /// The store's device is full.
-    #[error("the store is full: {0}; free space and write again, acknowledged rows are kept")]
+    #[error("the store is full: {0}{said}; free space and write again, acknowledged rows are kept", said = .0.said())]
     Full(Failure),
     /// The store timed out or reported that it is unavailable.
     #[error(
-        "the store is not available: {0} failed or took too long; try again later, acknowledged rows are kept"
+        "the store is not available: {0} failed or took too long{said}; try again later, acknowledged rows are kept",
+        said = .0.said()
     )]
     StoreUnavailable(Failure),
     /// The system refuses descriptors, threads or memory to this process.
@@ -144,7 +146,7 @@ pub enum Error {
     #[error("{0}")]
     DamagedChunk(Box<DamagedChunk>),
     /// A bug or a broken store; the server logs the details.
-    #[error("internal error while {0}; the server's log has the details")]
+    #[error("internal error while {0}{said}; the server's log has the details", said = .0.said())]
     Internal(Failure),
 }
 
@@ -228,16 +230,36 @@ impl Error {
     }
 }
 
-/// What the server was doing when it failed (all that the text shows), and the cause.
+/// What the server was doing when it failed, what the service said about it (all that the text shows), and the cause.
 #[derive(Debug, Clone)]
 pub struct Failure {
     doing: String,
+    said: Option<String>,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Failure {
     pub fn new(doing: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> Self {
-        Self { doing: doing.into(), cause: Some(Arc::new(cause)) }
+        Self { doing: doing.into(), said: service_text::said(&cause), cause: Some(Arc::new(cause)) }
+    }
+
+    /// The same failure, with the text of the service.
+    pub fn saying(self, text: &str) -> Self {
+        Self { said: Some(service_text::line(text)), ..self }
+    }
+
+    /// Whether a conditional write was refused, as its caller has to expect: nothing is wrong with the store.
+    pub fn is_conflict(&self) -> bool {
+        let cause = self.cause.as_deref().and_then(|cause| cause.downcast_ref());
+        matches!(
+            cause,
+            Some(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })
+        )
+    }
+
+    /// What the service said, as the rest of a sentence.
+    fn said(&self) -> String {
+        self.said.as_ref().map(|said| format!(" ({said})")).unwrap_or_default()
     }
 
     /// The same failure, described by a caller with more context.
@@ -255,7 +277,7 @@ impl fmt::Display for Failure {
 /// A failure without an underlying error.
 impl From<String> for Failure {
     fn from(doing: String) -> Self {
-        Self { doing, cause: None }
+        Self { doing, said: None, cause: None }
     }
 }
 
@@ -271,7 +293,7 @@ impl fmt::Display for Detail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             // The error's own text refers to the daemon's log, where this text is written.
-            Error::Internal(failure) => write!(f, "internal error while {failure}")?,
+            Error::Internal(failure) => write!(f, "internal error while {failure}{}", failure.said())?,
             error => write!(f, "{error}")?,
         }
         let mut said = String::new();
@@ -415,6 +437,26 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{code}");
             assert!(error.to_string().contains("opening a segment failed; try again later"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_says_what_the_service_said() {
+        let body = "403: <Error><Code>RequestTimeTooSkewed</Code><Message>Set your clock.</Message></Error>";
+        let refused = |conditional: bool| {
+            let (path, source) = (String::from("a"), Box::new(io::Error::other(body)));
+            match conditional {
+                true => object_store::Error::Precondition { path, source },
+                false => object_store::Error::PermissionDenied { path, source },
+            }
+        };
+        let error = Error::internal("reading a", Unavailable(Some(refused(false))));
+        let said = "reading a failed or took too long (RequestTimeTooSkewed: Set your clock.); try";
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!error.failure().expect("a failure").is_conflict());
+        let error = Error::internal("writing a", refused(true));
+        assert!(error.failure().expect("a failure").is_conflict() && error.to_string().contains("Set your"));
+        let error = Error::Full(Failure::from("writing a").saying("no space\nleft"));
+        assert!(error.to_string().contains("writing a (no space left); free"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! May know: Arrow, Parquet, `object_store`, the wire's names. Never belongs here: SQL, open sequences,
 //! other daemons, any decision *when* to write or delete something.
 //!
-//! Layers, from the bottom: `error`, `damaged_chunk`, `timer`, `crash_points` → `format` → `objects` → `wal`.
+//! Layers, from the bottom: `error`, `service_text`, `damaged_chunk`, `timer`, `crash_points` → `format` → `objects` → `wal`.
 
 // An internal crate of the workspace: its functions are documented; the names and types of most fields
 // explain them.
@@ -18,6 +18,7 @@ pub mod error;
 pub mod format;
 pub mod keyed_mutex;
 pub mod objects;
+mod service_text;
 pub mod timer;
 pub mod trace;
 pub mod wal;

@@ -202,8 +202,9 @@ pub async fn claim(
         }
         if let Some(error) = failed {
             return Err(Error::Startup(format!(
-                "cannot write to {}: {error}; does the bucket exist, and may its keys write there?",
-                bucket.url()
+                "cannot write to {}: {}; does the bucket exist, and may its keys write there?",
+                bucket.url(),
+                error.detail()
             )));
         }
         match store.create_json(&owner_file(), &record).await {

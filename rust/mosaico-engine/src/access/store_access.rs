@@ -143,7 +143,7 @@ fn unreadable(store: &StoreLocation, error: Error) -> Error {
     match (store, &error) {
         (StoreLocation::Bucket(bucket), Error::Internal(_) | Error::StoreUnavailable(_)) => {
             Error::Startup(format!(
-                "cannot read {}: {}; does the bucket exist, and may its keys read there?",
+                "cannot read {}: {}; does the bucket exist, may its keys read there, and is the clock of this machine right?",
                 bucket.url(),
                 error.detail()
             ))

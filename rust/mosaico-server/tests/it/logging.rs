@@ -19,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, registry};
 
 use crate::common::*;
+use crate::replicated_wal::{bucket, bucket_config};
 
 /// The error of the store in these tests.
 const CAUSE: &str = "the store does not serve this now";
@@ -114,6 +115,39 @@ fn a_call_that_fails_is_logged_once_with_its_cause() {
         // The daemon's log omits the mistakes of callers.
         refused(info(&client, json!({"resource_locator": "none"})).await, Code::NotFound);
         assert_eq!(take(""), [""; 0]);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_refused_conditional_write_is_no_error() {
+    logged(async {
+        let folder = TempDir::new().unwrap();
+        let faults = bucket(folder.path());
+        let server = TestServer::start(bucket_config(folder.path(), &faults)).await;
+        let client = server.client.clone();
+        let key = create_sequence(&client, "run").await;
+        let topic = create_topic(&client, "run/t", &key).await;
+        let found =
+            files(&folder.path().join("bucket")).into_iter().find(|name| name.ends_with("topic.json"));
+        let of_topic = folder.path().join("bucket").join(found.unwrap()).with_file_name("wal");
+        std::fs::create_dir(&of_topic).unwrap();
+        // A late write of an earlier process.
+        let other = of_topic.join("00000-0000000-00000000000000000000-2.wal");
+        std::fs::write(&other, "another").unwrap();
+        take("");
+        refused(put(&client, "run/t", &topic, &[rows(&[1, 2], 0)]).await, Code::Unavailable);
+        let lines = take("");
+        assert!(lines.iter().all(|line| !line.starts_with("ERROR")), "{lines:?}");
+        // The next attempt is in another segment.
+        std::fs::remove_file(&other).unwrap();
+        let mut again = put_command("run/t", &topic);
+        again.cmd = json!({"resource_locator": "run/t", "key": topic, "resume": 1}).to_string().into();
+        let batches = futures::stream::iter([rows(&[1, 2], 0)]);
+        let messages = put_messages(Some(again), rows(&[1], 0).schema(), batches);
+        let mut answers = client.clone().do_put(messages).await.unwrap().into_inner();
+        while answers.message().await.unwrap().is_some() {}
+        assert_eq!(get(&client, "run/t").await.len(), 2);
         server.stop().await;
     });
 }

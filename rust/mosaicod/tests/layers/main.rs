@@ -60,7 +60,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "mosaico-storage",
         &[
-            &["error", "damaged_chunk", "timer", "crash_points", "trace", "keyed_mutex"],
+            &["error", "service_text", "damaged_chunk", "timer", "crash_points", "trace", "keyed_mutex"],
             &["format"],
             &["objects"],
             &["wal"],
