@@ -1,17 +1,23 @@
 //! Garbage collection on demand: [`unreferenced`] selects the files; this module deletes or only counts them.
+//! The command has the store alone, so nothing in it is in use.
 
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use mosaico_catalog::{Catalog, OwnStore};
 use mosaico_engine::access::store_access::StoreAccess;
+use mosaico_engine::access::store_link;
+use mosaico_engine::maintenance::link_problems;
 use mosaico_storage::error::Result;
 use mosaico_storage::format::paths::{SequencePaths, WAL_FOLDER as LOG, locate};
+use mosaico_storage::format::unreferenced::observations::Observations;
 use mosaico_storage::format::unreferenced::{Decision, ListedFile, Live, Pending, unreferenced};
 use mosaico_storage::objects::blocking;
 use mosaico_types::id::{SequenceId, TopicId};
 use object_store::path::Path;
 use serde::Serialize;
+use tokio::time::sleep;
 
 use mosaico_wire::maintenance::{Problem, Progress};
 
@@ -22,11 +28,15 @@ pub struct Collected {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Unreadable records; files near them are kept. `mosaicod check` reports the details.
+    /// Unreadable records; files near them are kept. `mosaicod check` reports the details. Symbolic links, which
+    /// are not followed.
     pub problems: Vec<Problem>,
 }
 
-/// Deletes unreferenced files older than `grace`.
+/// How long requests of a daemon that was killed may still arrive in a bucket.
+const LATE_REQUESTS: Duration = Duration::from_secs(60);
+
+/// Deletes unreferenced files, unless their time stamps are younger than `grace`.
 pub(crate) async fn run(
     hold: &StoreAccess,
     grace: Duration,
@@ -34,36 +44,87 @@ pub(crate) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Collected> {
     let store = &hold.store;
-    let now = SystemTime::now();
-    let mut found = Collected::default();
+    // An incomplete one is rebuilt.
+    let own = store_link::own(store).await.unwrap_or(OwnStore::Unknown);
+    let catalog = hold.database.open_filled(&own).await?;
+    let (begun, now) = (Instant::now(), SystemTime::now());
+    let before = now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    // Nobody else uses a folder. In a bucket, the second look confirms the first one.
+    let wait = if store.is_remote() && !dry_run { grace.min(LATE_REQUESTS) } else { Duration::ZERO };
+    let mut run = Run { hold, catalog, before, found: Collected::default() };
+    let (mut seen, mut again) = (Observations::default(), Vec::new());
     let ids = store.sequences().await?;
     let total = ids.len() as u64;
-    // An incomplete one is rebuilt.
-    let catalog = hold.database.open_filled().await?;
     for (done, id) in (1..).zip(ids) {
-        let (files, references) = store.sequence_files(id).await?;
-        let live = live(hold, &files);
-        for decision in unreferenced(id, &files, &references, &live, now, grace) {
+        let (decisions, files) = run.decide(id).await?;
+        if wait.is_zero() {
+            run.apply(id, decisions, &files, dry_run).await?;
+        } else if !decisions.is_empty() {
+            seen.confirm(id, decisions, &files, begun.elapsed(), wait);
+            again.push(id);
+        }
+        progress(Progress { done, total });
+    }
+    if !again.is_empty() {
+        sleep(wait).await;
+    }
+    for id in again {
+        let (decisions, files) = run.decide(id).await?;
+        let confirmed = seen.confirm(id, decisions, &files, begun.elapsed(), wait);
+        run.apply(id, confirmed, &files, dry_run).await?;
+    }
+    if let Some(catalog) = run.catalog {
+        catalog.close().await;
+    }
+    if !dry_run {
+        store.clean_up_staging().await?;
+    }
+    run.found.problems.extend(link_problems(store));
+    Ok(run.found)
+}
+
+struct Run<'a> {
+    hold: &'a StoreAccess,
+    catalog: Option<Catalog>,
+    /// Files with a later time stamp stay.
+    before: SystemTime,
+    found: Collected,
+}
+
+impl Run<'_> {
+    /// The decisions about a sequence, and its files.
+    async fn decide(&self, id: SequenceId) -> Result<(Vec<Decision>, Vec<ListedFile>)> {
+        let (files, references) = self.hold.store.sequence_files(id).await?;
+        let live = live(self.hold, &files);
+        let mut decisions = unreferenced(id, &files, &references, &live);
+        decisions.retain(|decision| {
+            let is_report = matches!(decision, Decision::Keep(..));
+            is_report || decision.basis(id, &files).iter().all(|file| file.modified < self.before)
+        });
+        Ok((decisions, files))
+    }
+
+    async fn apply(
+        &mut self,
+        id: SequenceId,
+        decisions: Vec<Decision>,
+        files: &[ListedFile],
+        dry_run: bool,
+    ) -> Result<()> {
+        for decision in decisions {
             // It takes over what the records say when a server runs.
-            if let (Some((topic, chunk)), Some(catalog)) = (decision.chunk(), &catalog)
+            if let (Some((topic, chunk)), Some(catalog)) = (decision.chunk(), &self.catalog)
                 && catalog.has_chunk(topic, chunk).await?
             {
                 continue;
             }
-            found.count(id, &decision, &files);
+            self.found.count(id, &decision, files);
             if !dry_run {
-                run_with_retries(hold, id, decision, &files).await?;
+                carry_out(self.hold, id, decision, files).await?;
             }
         }
-        progress(Progress { done, total });
+        Ok(())
     }
-    if let Some(catalog) = catalog {
-        catalog.close().await;
-    }
-    if !dry_run {
-        store.drop_staging_files(now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH)).await?;
-    }
-    Ok(found)
 }
 
 /// No server runs: the rows in this folder's WAL wait for the next start.
@@ -74,7 +135,7 @@ fn live(hold: &StoreAccess, files: &[ListedFile]) -> Live {
     Live { pending, is_shared: hold.session.is_some(), ..Live::default() }
 }
 
-async fn run_with_retries(
+async fn carry_out(
     hold: &StoreAccess,
     id: SequenceId,
     decision: Decision,

@@ -23,6 +23,7 @@ pub use api_keys::{ApiKeys, KeyInfo, KeyState, NewKey};
 pub use check::report::{CheckOptions, Checked};
 pub use gc::Collected;
 pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
+use mosaico_catalog::OwnStore;
 use mosaico_engine::access::owner;
 use mosaico_engine::access::store_access::{self, AccessMode, StoreAccess};
 pub use mosaico_engine::maintenance::compact::Compacted;
@@ -179,7 +180,9 @@ impl Maintenance {
     async fn address(&self) -> Result<Option<String>> {
         let Some(session) = &self.hold.session else { return Ok(None) };
         let unknown = || Some(self.hold.folder.display().to_string());
-        let Some(catalog) = self.hold.database.open_filled().await? else { return Ok(unknown()) };
+        let Some(catalog) = self.hold.database.open_filled(&OwnStore::Unknown).await? else {
+            return Ok(unknown());
+        };
         let known = catalog.daemon(session.daemon()).await;
         catalog.close().await;
         Ok(known?.map(|daemon| daemon.address).or_else(unknown))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
+use mosaico_engine::maintenance::link_problems;
 use mosaico_storage::error::Result;
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::state::SequenceState;
@@ -74,6 +75,7 @@ pub(crate) async fn run(store: &Store, progress: &(dyn Fn(Progress) + Sync)) -> 
         done += 1;
         progress(Progress { done, total });
     }
+    stats.problems.extend(link_problems(store));
     Ok(stats)
 }
 

@@ -99,6 +99,11 @@ CREATE INDEX sequence_metadata_number ON sequence_metadata (path, number, owner)
 CREATE INDEX sequence_metadata_owner ON sequence_metadata (owner);
 CREATE INDEX sequence_metadata_text ON sequence_metadata (path, text, owner) WHERE text IS NOT NULL;
 
+CREATE TABLE store_link (
+    store   TEXT NOT NULL,
+    catalog TEXT NOT NULL
+);
+
 CREATE TABLE topic (
     id                   TEXT NOT NULL,
     sequence_id          TEXT NOT NULL,

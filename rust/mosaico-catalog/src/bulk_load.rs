@@ -5,10 +5,8 @@ use mosaico_storage::error::Result;
 
 use crate::catalog::Catalog;
 use crate::database_error::failed;
+use crate::recognize::{COMPLETE, FILLING};
 use crate::sql::{Transaction, query};
-
-/// SQLite's `application_id` of a catalog during a bulk load; Postgres has a table instead.
-pub(crate) const FILLING: i32 = i32::from_be_bytes(*b"MoFi");
 
 /// Tables without indices during the bulk load, except for unique indices.
 const TABLES: &str = r#"["topic", "chunk_column", "notification", "sequence_metadata", "topic_metadata"]"#;
@@ -37,9 +35,11 @@ impl Catalog {
     pub async fn filled(&self) -> Result<()> {
         let mut transaction = self.transaction().await?;
         make_indices(&mut transaction).await.map_err(failed)?;
-        let unmark =
-            if transaction.is_postgres() { "DELETE FROM filling" } else { "PRAGMA application_id = 0" };
-        query(unmark).execute(&mut transaction).await.map_err(failed)?;
+        let mark = match transaction.is_postgres() {
+            true => "DELETE FROM filling".to_owned(),
+            false => format!("PRAGMA application_id = {COMPLETE}"),
+        };
+        query(mark).execute(&mut transaction).await.map_err(failed)?;
         self.commit(transaction).await?;
         self.set(&SAFE).await
     }
@@ -94,11 +94,13 @@ mod tests {
     use super::*;
     use crate::open::Database;
     use crate::open::FILE;
+    use crate::recognize::OwnStore;
 
     #[tokio::test]
     async fn indices_are_put_off_and_come_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (catalog, _) = Database::File(folder.path().join(FILE)).open().await.expect("a catalog");
+        let (catalog, _) =
+            Database::File(folder.path().join(FILE)).open(&OwnStore::Unknown).await.expect("a catalog");
         let indices = async || {
             let all = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name";
             query(all).fetch_texts(&catalog.writer).await.expect("an answer")

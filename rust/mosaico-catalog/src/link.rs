@@ -1,4 +1,4 @@
-//! The store to which a catalog in Postgres belongs. A SQLite catalog lies beside its store, and needs no link.
+//! The store to which a catalog belongs.
 
 use mosaico_storage::error::Result;
 use tokio::time::timeout;
@@ -7,18 +7,10 @@ use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::open::{Database, TIMEOUT};
 use crate::postgres::{connect, postgres_options, unusable};
+use crate::recognize::StoreLink;
 use crate::sql::{Row, query};
 
 const READ: &str = "SELECT store, catalog FROM store_link LIMIT 1";
-
-/// What a catalog contains about its store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreLink {
-    /// The id of the store.
-    pub store: String,
-    /// The id of the catalog.
-    pub catalog: String,
-}
 
 impl StoreLink {
     fn read(row: &Row) -> Result<Self, sqlx::Error> {
@@ -27,8 +19,8 @@ impl StoreLink {
 }
 
 impl Database {
-    /// The link of a catalog, without a change of the database; `None` if there is no catalog yet, or if it needs
-    /// no link.
+    /// The link of a catalog in Postgres, without a change of the database; `None` if there is no catalog yet.
+    /// That of a SQLite file is compared by [`Self::recognize`].
     ///
     /// # Errors
     /// [`mosaico_storage::error::Error::Startup`] if the database cannot be used.
@@ -50,12 +42,7 @@ impl Database {
 }
 
 impl Catalog {
-    /// Whether the catalog needs a link to its store.
-    pub fn needs_link(&self) -> bool {
-        self.writer.is_postgres()
-    }
-
-    /// The link of a catalog that needs one.
+    /// The link; `None` if the catalog is new.
     pub async fn link(&self) -> Result<Option<StoreLink>> {
         let row = query(READ).fetch_optional(&self.writer).await.map_err(failed)?;
         row.as_ref().map(StoreLink::read).transpose().map_err(failed)

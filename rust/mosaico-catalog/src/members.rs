@@ -12,6 +12,7 @@ use crate::database_error::failed;
 use crate::dead_sessions::NODE_TIMEOUT;
 use crate::open::Database;
 use crate::read::ids;
+use crate::recognize::OwnStore;
 use crate::session::{LockGuard, Session};
 use crate::sql::{Row, query};
 
@@ -36,7 +37,7 @@ impl Session {
     /// Addresses of daemons that share a catalog and seem to run, the most recent heartbeat first.
     pub async fn running(url: &str, schema: &str) -> Result<Vec<String>> {
         let database = Database::Postgres { url: url.to_owned(), schema: schema.to_owned(), connections: 1 };
-        let Some(catalog) = database.open_filled().await? else { return Ok(Vec::new()) };
+        let Some(catalog) = database.open_filled(&OwnStore::Unknown).await? else { return Ok(Vec::new()) };
         let text = format!(
             "SELECT address FROM daemon WHERE seen_at > now() - {NODE_TIMEOUT} ORDER BY seen_at DESC"
         );

@@ -12,10 +12,10 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::timeout;
 
-use crate::bulk_load::FILLING;
 use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::postgres::{connect, make_durable, postgres_options, unusable};
+use crate::recognize::{CatalogFile, FILLING, OwnStore, recognize, refusal, set_aside};
 
 /// Migrations of SQLite in order; the number applied is its `user_version`.
 const SQLITE: [&str; 1] = [include_str!("../migrations/sqlite/0001_init.sql")];
@@ -46,14 +46,24 @@ pub enum Database {
 }
 
 impl Database {
+    /// What is at the place of the catalog of a store.
+    pub async fn recognize(&self, own: &OwnStore) -> Result<CatalogFile> {
+        match self {
+            Self::File(file) => recognize(file, own, SQLITE.len() as i64).await,
+            Self::Postgres { .. } => Ok(CatalogFile::Usable),
+        }
+    }
+
     /// Opens or creates the catalog. The flag is true for a new one: the caller loads it and then calls
-    /// [`Catalog::filled`]. A catalog whose bulk load was interrupted is replaced by a new one.
+    /// [`Catalog::filled`]. A catalog whose bulk load was interrupted is replaced by a new one, and so is one
+    /// that is of another store, too old or damaged.
     ///
     /// # Errors
-    /// [`Error::NewerFormat`] if a newer version created it; [`Error::Startup`] if the schema's name is not
-    /// plain, the URL is malformed or the server does not respond; the error does not contain the URL's
-    /// password.
-    pub async fn open(&self) -> Result<(Catalog, bool)> {
+    /// [`Error::NewerFormat`] if a newer version created it; [`Error::Startup`] if the file is a database of
+    /// another application, the schema's name is not plain, the URL is malformed or the server does not
+    /// respond; the error does not contain the URL's password.
+    pub async fn open(&self, own: &OwnStore) -> Result<(Catalog, bool)> {
+        self.make_place(own).await?;
         let catalog = self.connect().await?;
         if !catalog.is_filling().await? {
             return Ok((catalog, false));
@@ -70,7 +80,8 @@ impl Database {
     /// # Errors
     /// As [`Self::open`]; a catalog that cannot be opened is deleted first. One of a newer version stays in a
     /// database, where daemons of that version may use it.
-    pub async fn open_to_fill(&self) -> Result<Catalog> {
+    pub async fn open_to_fill(&self, own: &OwnStore) -> Result<Catalog> {
+        self.make_place(own).await?;
         match self.connect().await {
             Ok(catalog) if catalog.is_filling().await? => Ok(catalog),
             Ok(catalog) => self.recreate(catalog).await,
@@ -83,9 +94,10 @@ impl Database {
         }
     }
 
-    /// Opens an existing catalog for reading; `None` if there is none, or if its bulk load is incomplete.
-    pub async fn open_filled(&self) -> Result<Option<Catalog>> {
-        if matches!(self, Self::File(file) if !file.exists()) {
+    /// Opens an existing catalog for reading; `None` if there is none that is usable, or if its bulk load is
+    /// incomplete.
+    pub async fn open_filled(&self, own: &OwnStore) -> Result<Option<Catalog>> {
+        if self.recognize(own).await? != CatalogFile::Usable {
             return Ok(None);
         }
         let catalog = self.connect().await?;
@@ -97,9 +109,19 @@ impl Database {
     }
 
     /// Deletes the contents; the next [`Self::open`] creates a new catalog.
+    ///
+    /// # Errors
+    /// [`Error::Startup`] if the file is a database of another application.
     pub async fn forget(&self) -> Result<()> {
         match self {
-            Self::File(file) => remove(file).map_err(|e| Error::internal("removing a catalog", e)),
+            Self::File(file) => match self.recognize(&OwnStore::Unknown).await? {
+                CatalogFile::Usable | CatalogFile::Stale(_) => {
+                    remove(file).map_err(|e| Error::internal("removing a catalog", e))
+                }
+                CatalogFile::Missing | CatalogFile::Damaged(_) | CatalogFile::Foreign(_) => {
+                    self.make_place(&OwnStore::Unknown).await
+                }
+            },
             Self::Postgres { url, schema, connections } => {
                 let pool = connect_postgres(url, schema, *connections).await?;
                 let drop = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"));
@@ -107,6 +129,28 @@ impl Database {
                 pool.close().await;
                 dropped.map(|_| ()).map_err(failed)
             }
+        }
+    }
+
+    /// Removes a file that is no catalog of this store; refuses one that is not ours.
+    async fn make_place(&self, own: &OwnStore) -> Result<()> {
+        let Self::File(file) = self else { return Ok(()) };
+        match self.recognize(own).await? {
+            CatalogFile::Missing | CatalogFile::Usable => Ok(()),
+            CatalogFile::Stale(why) => {
+                tracing::warn!(file = %file.display(), "the catalog {why} and is rebuilt from the store");
+                remove(file).map_err(|e| Error::internal("removing a catalog", e))
+            }
+            CatalogFile::Damaged(why) => {
+                let moved = set_aside(file).map_err(|e| Error::internal("moving a damaged catalog", e))?;
+                tracing::warn!(
+                    file = %file.display(),
+                    moved = %moved.display(),
+                    "the catalog {why}: it is moved, and rebuilt from the store"
+                );
+                Ok(())
+            }
+            CatalogFile::Foreign(what) => Err(refusal(file, &what)),
         }
     }
 
@@ -256,93 +300,4 @@ async fn migrate_postgres(pool: &PgPool, schema: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mosaico_types::{ErrorKind, SequenceName};
-    use mosaico_wire::event::OnError;
-
-    use super::*;
-    use crate::sql::Connections;
-    use crate::sql::query;
-    use mosaico_storage::format::records::SequenceRecord;
-    use mosaico_storage::format::state::SequenceState;
-    use mosaico_types::id::SequenceId;
-
-    #[test]
-    fn the_versions_are_those_of_the_docs() {
-        let docs = include_str!("../../../docs/formats.md");
-        for row in [
-            format!("| catalog, SQLite | `{FILE}` | {} | `PRAGMA user_version` |", SQLITE.len()),
-            format!("| catalog, Postgres | schema of the database | {} | table `version` |", POSTGRES.len()),
-        ] {
-            assert!(docs.contains(&row), "{row}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_interrupted_bulk_load_is_recreated() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::File(folder.path().join(FILE));
-        let known = async |catalog: &Catalog| catalog.pending().await.expect("an answer").len();
-        let (catalog, is_new) = database.open().await.expect("a catalog");
-        assert!(is_new);
-        let id = SequenceId::generate();
-        let state = SequenceState {
-            record: SequenceRecord {
-                id,
-                name: SequenceName::parse("run").expect("a name"),
-                key: "k".into(),
-                user_metadata: serde_json::json!({}),
-                created_ns: 1,
-                on_error: OnError::default(),
-                owner_epoch: 0,
-                moved_from: None,
-            },
-            finalized_ns: None,
-            ended_ns: None,
-            topics: Vec::new(),
-            notifications: Vec::new(),
-        };
-        catalog.restore_sequences(&[state]).await.expect("room");
-        drop(catalog.begin(id).await.expect("a change"));
-        catalog.close().await;
-        assert!(database.open_filled().await.expect("an answer").is_none());
-        let catalog = database.open_to_fill().await.expect("a catalog");
-        assert_eq!(known(&catalog).await, 1, "the bulk load resumes");
-        catalog.close().await;
-        let (catalog, is_new) = database.open().await.expect("a catalog");
-        assert!(is_new && known(&catalog).await == 0);
-        catalog.filled().await.expect("a mark");
-        drop(catalog.begin(id).await.expect("a change"));
-        catalog.close().await;
-        let (catalog, is_new) = database.open().await.expect("a catalog");
-        assert!(!is_new && known(&catalog).await == 1);
-        catalog.close().await;
-        let catalog = database.open_to_fill().await.expect("a catalog");
-        assert_eq!(known(&catalog).await, 0, "a catalog that was loaded is rebuilt");
-        catalog.close().await;
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_is_recognised_and_passes() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::File(folder.path().join(FILE));
-        let (catalog, _) = database.open().await.expect("a catalog");
-        let pages = |count: u32| sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {count}"));
-        let Connections::Sqlite(writer) = &catalog.writer.connections else {
-            unreachable!("a file is SQLite")
-        };
-        sqlx::raw_sql(pages(1)).execute(writer).await.expect("a limit");
-        let error = loop {
-            let mut transaction = catalog.transaction().await.expect("a transaction");
-            let filler = query("INSERT INTO pending (sequence_id) VALUES (hex(zeroblob(10000)))");
-            if let Err(error) = filler.execute(&mut transaction).await {
-                break failed(error);
-            }
-            transaction.commit().await.expect("room");
-        };
-        assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
-        sqlx::raw_sql(pages(1_000_000)).execute(writer).await.expect("no limit");
-        catalog.transaction().await.expect("a transaction after the failed one");
-        assert!(catalog.begin(SequenceId::generate()).await.is_ok());
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mosaico_storage::error::Result;
 use mosaico_storage::format::paths::WAL_FOLDER as LOG;
 use mosaico_storage::wal::open_files::OpenFiles;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -63,6 +64,7 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
         queue,
         writers: Writers::new(Arc::clone(&config.clock)),
         archive,
+        unreferenced: Mutex::default(),
         chunk_jobs: Semaphore::new(config.chunk_jobs),
         upload_jobs: Semaphore::new(config.upload_jobs),
         scans: Semaphore::new(config.query_jobs),

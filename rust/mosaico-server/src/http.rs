@@ -209,7 +209,7 @@ async fn obstacle<T, E: Display>(
 /// Checks that the folder of WAL and catalog is writable.
 async fn write(core: &Arc<Engine>, monitor: &Monitor) -> io::Result<()> {
     let turn = Arc::clone(&monitor.0.trying).lock_owned().await;
-    let scratch = core.store.staging_file();
+    let scratch = core.store.staging_file().map_err(io::Error::other)?;
     let trial = trace::spawn_blocking(move || {
         let _turn = turn;
         std::fs::write(&scratch.file, b"ready?")

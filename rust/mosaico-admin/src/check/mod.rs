@@ -14,9 +14,10 @@ mod wal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mosaico_catalog::{FILE as CATALOG, storable_bounds};
+use mosaico_catalog::{CatalogFile, FILE as CATALOG, OwnStore, storable_bounds};
 use mosaico_engine::access::store_access::StoreAccess;
-use mosaico_engine::maintenance::rebuild;
+use mosaico_engine::access::store_link;
+use mosaico_engine::maintenance::{link_problems, rebuild};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::checksum::add_checksum;
 use mosaico_storage::format::paths::{
@@ -72,6 +73,7 @@ pub(crate) async fn run(
     if let Some(catalog) = &check.catalog {
         catalog.close().await;
     }
+    check.found.problems.extend(link_problems(store));
     if check.stale && options.repair {
         // Discards the progress of an earlier rebuild: records have been rewritten since.
         hold.database.forget().await?;
@@ -89,7 +91,20 @@ pub(crate) async fn run(
 
 impl Check<'_> {
     async fn open_catalog(&mut self, hold: &StoreAccess) -> Result<()> {
-        match hold.database.open_filled().await {
+        let own = store_link::own(self.store).await.unwrap_or(OwnStore::Unknown);
+        match hold.database.recognize(&own).await? {
+            CatalogFile::Missing | CatalogFile::Usable => {}
+            CatalogFile::Stale(why) | CatalogFile::Damaged(why) => {
+                self.stale(format!("the catalog {why}; the next start rebuilds it from the store"));
+                return Ok(());
+            }
+            CatalogFile::Foreign(what) => {
+                self.found
+                    .add(CATALOG, format!("this file {what}; it is left as it is, move it to another place"));
+                return Ok(());
+            }
+        }
+        match hold.database.open_filled(&own).await {
             Ok(Some(catalog)) => {
                 let damage =
                     catalog.integrity().await.unwrap_or_else(|error| vec![error.detail().to_string()]);
@@ -136,7 +151,7 @@ impl Check<'_> {
         for path in paths {
             let StoreFile::Record(kind, _) = locate(&path).file else { continue };
             let meaning = match kind {
-                RecordKind::Store => "servers do not start with the catalog of the store",
+                RecordKind::Store => "servers do not start",
                 RecordKind::Layers => "the layers in it are lost, and servers do not start",
                 RecordKind::ApiKeys => "servers refuse all API keys; create new ones after a repair",
                 RecordKind::ApiKeyUses => "the last use of each API key is unknown",

@@ -75,8 +75,11 @@ pub(crate) fn expected(state: &SequenceState) -> Result<BTreeMap<Path, Vec<u8>>>
 pub(crate) async fn shared(catalog: Option<&Catalog>, path: &Path) -> Result<Option<Vec<u8>>> {
     let of = locate(path).file;
     if let (StoreFile::Record(RecordKind::Store, _), Some(catalog)) = (of, catalog) {
-        let link = if catalog.needs_link() { catalog.link().await? } else { None };
-        return link.map(|link| write(&StoreRecord { id: link.store, catalog: link.catalog })).transpose();
+        return catalog
+            .link()
+            .await?
+            .map(|link| write(&StoreRecord { id: link.store, catalog: link.catalog }))
+            .transpose();
     }
     let first = path.filename().and_then(|name| name.strip_suffix(".json"));
     let is_of_events = matches!(of, StoreFile::Record(RecordKind::Events, _));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mosaico_catalog::{Database, FILE};
+use mosaico_catalog::{Database, FILE, OwnStore};
 use mosaico_engine::state::config::Config;
 use mosaico_storage::format::checksum::add_checksum;
 use mosaico_storage::format::chunk_id::ChunkId;
@@ -165,7 +165,7 @@ async fn what_is_written_is_loaded_checked_and_known_to_the_catalog() {
         for topic in &mut state.topics {
             (topic.epochs, topic.uploaded) = (Vec::new(), None);
         }
-        let (catalog, _) = Database::File(folder.path().join(FILE)).open().await.unwrap();
+        let (catalog, _) = Database::File(folder.path().join(FILE)).open(&OwnStore::Unknown).await.unwrap();
         catalog.restore_sequences(&[state.clone()]).await.unwrap();
         assert_eq!(catalog.state(id).await.unwrap().as_ref(), Some(&state));
         catalog.close().await;

@@ -53,7 +53,7 @@ async fn copy_below(source: &Store, target: &Store, state: SequenceState) -> Res
 }
 
 async fn copy_chunk(source: &Store, target: &Store, path: &Path, record: &ChunkRecord) -> Result<()> {
-    let scratch = target.staging_file();
+    let scratch = target.staging_file()?;
     if source.download(path, record.bytes, &scratch.file).await? != record.crc32 {
         let text = format!("{path} does not have its checksum; `mosaicod check --deep` there tells more");
         return Err(Error::Invalid(text));

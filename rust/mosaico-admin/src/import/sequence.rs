@@ -236,7 +236,7 @@ impl Copy<'_> {
                 .unwrap_or(ColumnPresence::UNKNOWN),
         };
         let data = take(&mut self.waiting_bytes) as u64;
-        let scratch = self.store.staging_file();
+        let scratch = self.store.staging_file()?;
         let written = {
             let (file, schema, config) =
                 (scratch.file.clone(), SchemaRef::clone(schema), self.config.clone());

@@ -1,5 +1,11 @@
 -- The catalog: an index over the store's records that can be rebuilt from them at any time.
 
+-- The store whose catalog this is, and the id that the store has of this catalog. At most one row.
+CREATE TABLE store_link (
+    store   TEXT NOT NULL,
+    catalog TEXT NOT NULL
+) STRICT;
+
 -- Tables whose rows may be large have row ids: a key in the table itself would be compared through the whole row.
 CREATE TABLE sequence (
     id            TEXT NOT NULL PRIMARY KEY,

@@ -1,13 +1,14 @@
-//! A store and its catalog in Postgres know each other: `store.json` and the table `store_link` contain the ids of
-//! both. Otherwise a typing mistake, such as another prefix of the bucket, would join a catalog to a foreign store,
-//! and a rebuild would take the sequences of the right one out.
+//! A store and its catalog know each other: `store.json` and the table `store_link` contain the ids of both.
+//! Otherwise a typing mistake, such as another prefix of the bucket, would join a catalog to a foreign store, and a
+//! rebuild would take the sequences of the right one out. A catalog in Postgres that belongs to another store is
+//! refused; a SQLite file is only a cache in the folder of its store, and is replaced.
 //!
 //! A daemon or command that opens a catalog without a link makes it: `store.json` first, the catalog second. A crash
 //! in between leaves a catalog without a link, which is linked again. A catalog without a link is new, or was dropped:
 //! the store alone is enough, so it gets a new id, and the catalog that the store had before is refused from then
 //! on.
 
-use mosaico_catalog::{Catalog, Database, StoreLink};
+use mosaico_catalog::{Catalog, Database, OwnStore, StoreLink};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::store_file;
 use mosaico_storage::format::records::StoreRecord;
@@ -30,6 +31,22 @@ pub async fn check(store: &Store, place: &str, database: &Database) -> Result<()
     })
 }
 
+/// What the catalog of a store has to say, for [`Database::open`].
+///
+/// # Errors
+/// [`Error::Startup`] if `store.json` is damaged.
+pub async fn own(store: &Store) -> Result<OwnStore> {
+    let known = store.get_json::<StoreRecord>(&store_file()).await.map_err(|error| match error {
+        Error::Internal(_) => Error::Startup(format!(
+            "the identity of the store is unknown: {}; `mosaicod check --repair` restores it from the catalog, or gives \
+             the store a new one",
+            error.detail()
+        )),
+        other => other,
+    })?;
+    Ok(OwnStore::Known(known.map(|record| StoreLink { store: record.id, catalog: record.catalog })))
+}
+
 fn compare(known: Option<&StoreRecord>, link: &StoreLink) -> Result<(), String> {
     let StoreLink { store, catalog } = link;
     match known {
@@ -46,7 +63,7 @@ fn compare(known: Option<&StoreRecord>, link: &StoreLink) -> Result<(), String> 
 
 /// Links a catalog that has no link yet. The caller has exclusive access to the store, or its start lock.
 pub async fn make(store: &Store, catalog: &Catalog) -> Result<()> {
-    if !catalog.needs_link() || catalog.link().await?.is_some() {
+    if catalog.link().await?.is_some() {
         return Ok(());
     }
     let known = store.get_json_versioned::<StoreRecord>(&store_file()).await?;

@@ -1,9 +1,9 @@
 //! Garbage collection in the background: [`unreferenced`] decides, this module deletes, one sequence at a
-//! time and under its lock.
+//! time and under its lock. It deletes only what an earlier pass of this daemon found too, at least the grace
+//! period ago.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::chunk_id::ChunkId;
@@ -15,19 +15,19 @@ use crate::state::engine::Engine;
 
 /// Deletes the unreferenced files of all sequences.
 pub async fn collect(core: &Arc<Engine>) -> Result<()> {
-    let now = core.config.clock.wall();
-    for sequence in core.store.sequences().await? {
+    let sequences = core.store.sequences().await?;
+    for &sequence in &sequences {
         if core.stopping.is_cancelled() {
             return Ok(());
         }
-        collect_sequence(core, sequence, now).await?;
+        collect_sequence(core, sequence).await?;
     }
-    core.store
-        .drop_staging_files(now.checked_sub(core.config.orphan_grace).unwrap_or(SystemTime::UNIX_EPOCH))
-        .await
+    let sequences: BTreeSet<SequenceId> = sequences.into_iter().collect();
+    core.unreferenced.lock().retain(|id| sequences.contains(id));
+    core.store.clean_up_staging().await
 }
 
-async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Result<()> {
+async fn collect_sequence(core: &Engine, id: SequenceId) -> Result<()> {
     let _lock = sequence_lock::lock(core, id).await?;
     // Before the listing: a job that finishes meanwhile has left a record in it.
     let pending = core.live.of_sequence(id);
@@ -42,8 +42,11 @@ async fn collect_sequence(core: &Engine, id: SequenceId, now: SystemTime) -> Res
         is_shared: core.coordinator.is_shared(),
     };
     let (files, references) = core.store.sequence_files(id).await?;
+    let found = unreferenced(id, &files, &references, &live);
+    let (now, grace) = (core.config.clock.now(), core.config.orphan_grace);
+    let confirmed = core.unreferenced.lock().confirm(id, found, &files, now, grace);
     let mut is_outdated = false;
-    for decision in unreferenced(id, &files, &references, &live, now, core.config.orphan_grace) {
+    for decision in confirmed {
         if let Some((topic, chunk)) = decision.chunk()
             && core.catalog.has_chunk(topic, chunk).await?
         {

@@ -65,7 +65,7 @@ async fn make(core: &Engine, topic: &Arc<ActiveTopic>, index: ChunkId) -> Result
     let Some(encoding) = permit(core, topic, &core.chunk_jobs).await else { return Ok(Made::Done) };
     let Some(segment) = topic.segment(index) else { return Ok(Made::Done) };
     let begun = Instant::now();
-    let scratch = core.store.staging_file();
+    let scratch = core.store.staging_file()?;
     let written = {
         let (live, file) = (Arc::clone(topic), scratch.file.clone());
         let limits = (core.config.row_group_bytes, core.config.message_bytes);

@@ -251,7 +251,7 @@ impl Part {
             row_end: self.start + self.rows,
             filled: ColumnPresence::UNKNOWN,
         };
-        let scratch = core.store.staging_file();
+        let scratch = core.store.staging_file()?;
         let (file, left, group_bytes) = (scratch.file.clone(), self.rows, core.config.row_group_bytes);
         let runtime = Handle::current();
         let work = move || {

@@ -16,6 +16,7 @@ use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Progress, Rebuilt};
 use tokio_util::sync::CancellationToken;
 
+use super::link_problems;
 use super::rebuild::{is_transient, restore_events};
 use crate::maintenance::rebuild::problem;
 use crate::reconcile::{self, sequence_lock};
@@ -67,6 +68,7 @@ pub async fn run(
         return Err(core.ended());
     }
     let mut rebuilt = run.rebuilt;
+    rebuilt.problems.extend(link_problems(&core.store));
     rebuilt.sequences = core.catalog.sequence_ids().await?.len() as u64;
     Ok(rebuilt)
 }

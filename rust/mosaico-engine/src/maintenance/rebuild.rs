@@ -15,6 +15,7 @@ use mosaico_storage::objects::{Loaded, Store};
 use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Problem, Progress, Rebuilt};
 
+use super::link_problems;
 use crate::access::store_link;
 
 /// Sequences that are read and inserted together.
@@ -33,7 +34,8 @@ pub async fn is_older(catalog: &Catalog, store: &Store) -> Result<bool> {
 /// Opens the catalog of a store that the caller has locked; fills it first if it is missing or older than the
 /// store.
 pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog> {
-    let (mut catalog, mut is_new) = database.open().await.map_err(|error| match error {
+    let own = store_link::own(store).await?;
+    let (mut catalog, mut is_new) = database.open(&own).await.map_err(|error| match error {
         error @ Error::Internal(_) => Error::Startup(format!(
             "the catalog {database} cannot be opened; `mosaicod rebuild` rebuilds it from the store ({})",
             error.detail()
@@ -44,7 +46,7 @@ pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog>
         tracing::warn!("the catalog is older than the store and is rebuilt");
         catalog.close().await;
         database.forget().await?;
-        (catalog, is_new) = database.open().await?;
+        (catalog, is_new) = database.open(&own).await?;
     }
     store_link::make(store, &catalog).await?;
     if is_new {
@@ -59,7 +61,7 @@ pub async fn run(
     store: &Store,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Rebuilt> {
-    let catalog = database.open_to_fill().await?;
+    let catalog = database.open_to_fill(&store_link::own(store).await?).await?;
     let filled = match store_link::make(store, &catalog).await {
         Ok(()) => fill(&catalog, store, progress).await,
         Err(error) => Err(error),
@@ -90,6 +92,7 @@ async fn fill(catalog: &Catalog, store: &Store, progress: &(dyn Fn(Progress) + S
         take_over(catalog, group, &mut rebuilt).await?;
         progress(Progress { done, total });
     }
+    rebuilt.problems.extend(link_problems(store));
     rebuilt.sequences = catalog.sequence_ids().await?.len() as u64;
     catalog.filled().await?;
     Ok(rebuilt)

@@ -13,7 +13,8 @@ pub trait Clock: Debug + Send + Sync {
     /// The time since some moment before the engine was opened. It never goes back.
     fn now(&self) -> Duration;
 
-    /// The wall clock, by which files have their times.
+    /// The wall clock. It may jump, so it only ever shortens what the monotonic clock permits: a lease of a machine that
+    /// slept. No file is deleted and no writer expires by it.
     fn wall(&self) -> SystemTime;
 
     /// Waits until [`Self::now`] is at least `time`.

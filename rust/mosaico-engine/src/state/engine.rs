@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use mosaico_catalog::{Catalog, Change, EpochRow, LockGuard, SequenceRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::unreferenced::observations::Observations;
 use mosaico_storage::keyed_mutex::Locks;
 use mosaico_storage::objects::Store;
 use mosaico_storage::wal::open_files::OpenFiles;
@@ -62,6 +63,8 @@ pub struct Engine {
     pub writers: Writers,
     /// Events in the store.
     pub archive: EventArchive,
+    /// What earlier passes of garbage collection found.
+    pub unreferenced: Mutex<Observations>,
     /// Permits of the chunker.
     pub chunk_jobs: Semaphore,
     /// Permits of chunk uploads.

@@ -332,7 +332,7 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
         }
     }
     found.retain(|name| !name.starts_with("catalog.db") && name != "mosaicod.lock" && name != "scrub.json");
-    found.retain(|name| !name.starts_with("events/") && !name.starts_with("tmp/"));
+    found.retain(|name| !name.starts_with("events/") && !name.starts_with("tmp/") && name != "store.json");
     found.sort();
     found
 }

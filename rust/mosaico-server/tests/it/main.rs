@@ -19,6 +19,7 @@ mod database;
 mod events;
 mod faults;
 mod fencing;
+mod foreign_files;
 mod formats;
 mod fuzz;
 mod keyed;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::common::*;
 use crate::database;
@@ -216,12 +216,14 @@ async fn orphans_are_removed_and_nothing_else_is() {
     fs::copy(topic_folder.join("topic.json"), &orphans[3]).unwrap();
     let mut config = config(folder.path());
     let clock = Arc::new(ManualClock::default());
-    config.clock = Arc::<ManualClock>::clone(&clock);
+    (config.clock, config.writer_timeout) = (Arc::<ManualClock>::clone(&clock), None);
     let grace = config.orphan_grace;
     let server = TestServer::start(config).await;
-    clock.advance(grace - Duration::from_secs(1));
-    clock.advance(Duration::from_secs(2));
-    eventually("orphans are gone", async || orphans.iter().all(|file| !file.exists())).await;
+    eventually("orphans are gone", async || {
+        clock.advance(grace);
+        orphans.iter().all(|file| !file.exists())
+    })
+    .await;
     assert!(foreign.iter().all(|file| file.exists()), "what others put there stays");
     for name in ["done/t", "open/t"] {
         assert_eq!(get(&server.client, name).await, [(1, 1)]);
@@ -262,4 +264,43 @@ async fn a_collection_keeps_what_the_catalog_names_and_the_records_do_not() {
     database::remove(folder.path());
     assert_eq!(collect().await, 1);
     assert!(!chunk.exists());
+}
+
+/// What a jump of the wall clock does to the files of a store.
+fn write_long_ago(file: &Path) {
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, "x").unwrap();
+    fs::File::options().write(true).open(file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_only_look_old_stay() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(folder.path());
+    let clock = Arc::new(ManualClock::default());
+    config.clock = Arc::<ManualClock>::clone(&clock);
+    let grace = config.orphan_grace;
+    let server = TestServer::start(config).await;
+    let key = create_sequence(&server.client, "run").await;
+    let topic = create_topic(&server.client, "run/t", &key).await;
+    put(&server.client, "run/t", &topic, &[rows(&[1], 1)]).await.unwrap();
+    let known = files(folder.path());
+    let topic_folder = folder.path().join(known.iter().find(|file| file.ends_with("commit.json")).unwrap());
+    let orphan = |index: u32| topic_folder.with_file_name(format!("chunk-00000-{index:07}.parquet"));
+    let (late, early) = (orphan(8), orphan(7));
+    write_long_ago(&early);
+    // A pass ends with the staging files that belong to no process.
+    let last = folder.path().join("tmp/of-nobody");
+    let pass = async |by: Duration, file: &Path| {
+        fs::write(&last, "x").unwrap();
+        clock.advance(by);
+        eventually("a pass has ended", async || !last.exists()).await;
+        file.exists()
+    };
+    assert!(pass(Duration::from_secs(60), &early).await, "the first pass only notes it");
+    write_long_ago(&late);
+    assert!(!pass(grace, &early).await, "the second pass removes it");
+    assert!(late.exists(), "the second pass only notes the one that appeared meanwhile");
+    assert!(!pass(grace, &late).await);
+    server.stop().await;
 }

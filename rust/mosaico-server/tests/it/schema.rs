@@ -25,11 +25,10 @@ const HEAD: &str = "\
 ";
 
 /// Items that only Postgres has: the name of a table, `table.column` or an index, and the reason.
-const ONLY_POSTGRES: [(&str, &str); 12] = [
+const ONLY_POSTGRES: [(&str, &str); 11] = [
     ("version", "SQLite counts its migrations in `user_version`"),
     ("filling", "SQLite has its mark in `application_id`"),
     ("daemon", "daemons share a catalog in Postgres only"),
-    ("store_link", "a SQLite catalog lies beside its store"),
     ("lease", "daemons share a catalog in Postgres only"),
     ("writer_epoch", "daemons share a catalog in Postgres only"),
     ("writer_epoch_busy", "daemons share a catalog in Postgres only"),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! owner.json                                               the server that owns the bucket exclusively
-//! store.json                                               the ids of the store and of its catalog in Postgres
+//! store.json                                               the ids of the store and of its catalog
 //! layers.json                                              all layers
 //! api-keys.json                                            all API keys
 //! api-key-uses.json                                        the last use of each API key

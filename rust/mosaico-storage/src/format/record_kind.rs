@@ -126,7 +126,7 @@ record_kinds! {
         check: CheckRule::Earlier,
         proves_use: false,
     }
-    /// The id of the store, and that of its catalog in Postgres.
+    /// The id of the store, and that of its catalog.
     Store {
         file: FileName::Fixed("store.json"),
         levels: &[Level::Store],

@@ -214,7 +214,7 @@ pub struct OwnerRecord {
     pub lease_ms: u64,
 }
 
-/// `store.json` of a store whose catalog is in Postgres.
+/// `store.json`: replaced when the store gets a new catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRecord {
     /// The id of the store.

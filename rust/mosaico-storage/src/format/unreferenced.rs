@@ -4,11 +4,35 @@
 //! read its records ([`crate::objects::Store::sequence_files`]), call it, and apply its decisions.
 //!
 //! Records decide, never the catalog. When the catalog names a chunk that would go, it first takes over what the
-//! records say ([`Decision::chunk`]). A record may soon reference a young file, and an unreadable record may
-//! reference anything, so both keep the files in their scope.
+//! records say ([`Decision::chunk`]). An unreadable record may reference anything, so it keeps the files in its
+//! scope.
+//!
+//! # What is alive
+//!
+//! A file that no record references may still be in use: a record may soon reference it, a request for it may
+//! be on its way to the bucket, and readers that started before a compaction still read the old chunks. The
+//! time stamp of a file does not show that: clocks jump, and a bucket has a clock of its own. So no file is
+//! removed because of its time stamp. Each of these must agree:
+//!
+//! 1. **References.** No intact record references it, and no record near it is unreadable.
+//! 2. **Changes in progress.** It does not belong to a change that this daemon or another one has begun
+//!    ([`Live`]): chunks whose rows are in the WAL, resources that are being created.
+//! 3. **Lock.** The lock of the sequence is held from before the listing until after the removal, so no change
+//!    of the sequence happens in between. `mosaicod gc` has the whole store alone.
+//! 4. **Observation.** A daemon removes only what it has found unreferenced before, and unchanged since, at
+//!    least the grace period ago by a monotonic clock ([`observations::Observations`]). Unchanged are the files
+//!    on which the decision rests ([`Decision::basis`]): the same names, sizes, times and versions. A restart
+//!    of the daemon begins a new observation. `mosaicod gc` needs none in a folder, which nobody else uses; in a
+//!    bucket it looks twice, since requests of a daemon that was killed may still arrive.
+//!
+//! The time stamp can only keep a file: `mosaicod gc` leaves those alone that look young.
+//!
+//! Staging files (`tmp/`) have no records; the locks of their processes decide ([`crate::objects`]).
+
+pub mod observations;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mosaico_types::id::{SequenceId, TopicId};
 use object_store::ObjectMeta;
@@ -21,16 +45,23 @@ use crate::format::record_kind::RecordKind;
 use crate::format::records::{CommitRecord, FinalRecord};
 
 /// A file in the folder of a sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ListedFile {
     pub path: Path,
     pub bytes: u64,
     pub modified: SystemTime,
+    /// Differs after a replacement: the inode, or the bucket's version.
+    pub version: Option<String>,
 }
 
 impl From<ObjectMeta> for ListedFile {
     fn from(object: ObjectMeta) -> Self {
-        Self { path: object.location, bytes: object.size, modified: object.last_modified.into() }
+        Self {
+            path: object.location,
+            bytes: object.size,
+            modified: object.last_modified.into(),
+            version: object.e_tag,
+        }
     }
 }
 
@@ -70,7 +101,7 @@ pub enum Pending {
 }
 
 /// A decision about one item of a sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Decision {
     /// Remove the folder of the sequence.
     RemoveSequence,
@@ -97,22 +128,41 @@ impl Decision {
             _ => None,
         }
     }
+
+    /// The files on which the decision rests, in the order of their paths: if one of them changes, it is
+    /// another decision.
+    pub fn basis<'a>(&self, id: SequenceId, listing: &'a [ListedFile]) -> Vec<&'a ListedFile> {
+        let paths = SequencePaths(id);
+        let folder = match self {
+            Self::RemoveSequence => paths.folder(),
+            Self::RemoveTopic(topic) => paths.topic(*topic).folder(),
+            Self::RemoveFile(path) | Self::Keep(path, _) => path.clone(),
+        };
+        // While the commit record is young, readers may still read chunks that it replaced.
+        let commit = match self {
+            Self::RemoveFile(path) => locate(path).topic.map(|topic| paths.topic(topic).committed()),
+            _ => None,
+        };
+        let is_basis = |file: &&ListedFile| {
+            file.path.prefix_matches(&folder) || commit.as_ref().is_some_and(|commit| file.path == *commit)
+        };
+        let mut basis: Vec<&ListedFile> = listing.iter().filter(is_basis).collect();
+        basis.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        basis
+    }
 }
 
-/// Decides about the files of a sequence: `listing` contains all files in its folder. A file is removed only
-/// if it is older than `grace` and unreferenced.
+/// Decides about the files of a sequence: `listing` contains all files in its folder. Whether an unreferenced
+/// file is still in use, the caller has to find out, see the head of this module.
 pub fn unreferenced(
     id: SequenceId,
     listing: &[ListedFile],
     references: &References,
     live: &Live,
-    now: SystemTime,
-    grace: Duration,
 ) -> Vec<Decision> {
-    let before = now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
     let files: Vec<File<'_>> = listing
         .iter()
-        .map(|file| File { path: &file.path, located: locate(&file.path), is_old: file.modified < before })
+        .map(|file| File { path: &file.path, located: locate(&file.path) })
         .filter(|file| file.located.sequence == Some(id))
         .collect();
     let paths = SequencePaths(id);
@@ -143,7 +193,6 @@ pub fn unreferenced(
 struct File<'a> {
     path: &'a Path,
     located: Located,
-    is_old: bool,
 }
 
 /// The folder of a sequence or of a topic.
@@ -156,10 +205,6 @@ struct Folder<'a> {
 impl Folder<'_> {
     fn has(&self, path: &Path) -> bool {
         self.files.iter().any(|file| file.path == path)
-    }
-
-    fn is_old(&self) -> bool {
-        self.files.iter().all(|file| file.is_old)
     }
 
     /// Unreadable or unknown records in the folder: they may reference anything.
@@ -177,7 +222,7 @@ impl Folder<'_> {
 
     /// Decides about a folder without a creation record, or with a tombstone.
     fn remains(&self, tombstone: &Path, is_live: bool, remove: Decision) -> Vec<Decision> {
-        if self.files.is_empty() || is_live || !self.is_old() {
+        if self.files.is_empty() || is_live {
             return Vec::new();
         }
         if self.has(tombstone) {
@@ -209,7 +254,7 @@ impl Folder<'_> {
         if self.references.topics.as_ref().is_some_and(|named| !named.contains(&topic)) {
             // The creation was interrupted, or the folder was damaged.
             let is_used = self.files.iter().any(|file| file.located.file.proves_use());
-            let goes = self.is_old() && !is_used && !live.topics.contains(&topic);
+            let goes = !is_used && !live.topics.contains(&topic);
             return goes.then_some(Decision::RemoveTopic(topic)).into_iter().collect();
         }
         let Some(named) = self.named_chunks(paths, is_committed, live) else { return Vec::new() };
@@ -226,7 +271,7 @@ impl Folder<'_> {
             // They need no reference, or do not belong to this program.
             StoreFile::Record(..) | StoreFile::UnknownRecord | StoreFile::Foreign => false,
         };
-        let unreferenced = self.files.iter().filter(|file| file.is_old).filter(is_unreferenced);
+        let unreferenced = self.files.iter().filter(is_unreferenced);
         unreferenced.map(|file| Decision::RemoveFile(file.path.clone())).collect()
     }
 
@@ -238,14 +283,7 @@ impl Folder<'_> {
             None => BTreeSet::new(),
         };
         if is_committed {
-            // Readers that started before a compaction still read the old chunks.
-            let commit = self.files.iter().find(|file| *file.path == paths.committed());
-            return self
-                .references
-                .chunks
-                .get(&paths.topic)
-                .filter(|_| commit.is_some_and(|c| c.is_old))
-                .cloned();
+            return self.references.chunks.get(&paths.topic).cloned();
         }
         if live.is_shared {
             return None;

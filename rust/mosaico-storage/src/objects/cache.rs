@@ -16,6 +16,9 @@ use parking_lot::Mutex;
 use super::deadline::Deadline;
 use crate::timer::CacheReads;
 
+/// Its folder in the state folder.
+pub(super) const FOLDER: &str = "cache";
+
 /// The size of a block, the unit of fetching and caching.
 const BLOCK: u64 = 512 << 10;
 const SUM_BYTES: usize = 4;

@@ -7,6 +7,7 @@ use std::{fmt, io};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -14,11 +15,16 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-use super::durable::LocalFolder;
+use super::links::Walk;
+use super::local_folder::LocalFolder;
 
 const NAME: &str = "folder";
 
-/// Reads as [`LocalFileSystem`] does; puts and renames are synced.
+/// Files that are deleted concurrently.
+const DELETIONS: usize = 10;
+
+/// Reads as [`LocalFileSystem`] does; puts and renames are synced. Listings and deletions do not follow
+/// symbolic links.
 #[derive(Debug)]
 pub(super) struct FolderStore {
     reads: LocalFileSystem,
@@ -40,7 +46,7 @@ impl FolderStore {
             io::ErrorKind::AlreadyExists => {
                 Error::AlreadyExists { path: NAME.to_owned(), source: Box::new(e) }
             }
-            _ => Error::Generic { store: NAME, source: Box::new(e) },
+            _ => failed(e),
         })
     }
 }
@@ -91,14 +97,49 @@ impl ObjectStore for FolderStore {
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.reads.delete_stream(paths)
+        let folder = Arc::clone(&self.folder);
+        let remove = move |path: Result<Path>| {
+            let folder = Arc::clone(&folder);
+            async move {
+                let path = path?;
+                let file = path.clone();
+                match tokio::task::spawn_blocking(move || folder.remove(file.as_ref())).await? {
+                    Ok(()) => Ok(path),
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                        Err(Error::NotFound { path: path.to_string(), source: Box::new(e) })
+                    }
+                    Err(e) => Err(failed(e)),
+                }
+            }
+        };
+        paths.map(remove).buffered(DELETIONS).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.reads.list(prefix)
+        let walk = Walk::below(prefix.map_or("", |prefix| prefix.as_ref()));
+        let steps = stream::try_unfold((walk, Arc::clone(&self.folder)), |(mut walk, folder)| async {
+            let step = move || walk.step(&folder.tree).map(|objects| (objects, (walk, folder)));
+            let (objects, rest) = tokio::task::spawn_blocking(step).await?.map_err(failed)?;
+            let objects = (!objects.is_empty()).then_some(objects);
+            Ok::<_, Error>(objects.map(|objects| (stream::iter(objects.into_iter().map(Ok)), rest)))
+        });
+        steps.try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.reads.list_with_delimiter(prefix).await
+        let (folder, prefix) = (Arc::clone(&self.folder), prefix.cloned().unwrap_or_default());
+        let list = move || {
+            let found = folder.tree.entries(prefix.as_ref())?;
+            let objects = found.files.iter().filter_map(|file| folder.tree.object(file).transpose());
+            Ok(ListResult {
+                objects: objects.collect::<io::Result<_>>()?,
+                common_prefixes: found.folders.iter().filter_map(|path| Path::parse(path).ok()).collect(),
+            })
+        };
+        tokio::task::spawn_blocking(list).await?.map_err(failed)
     }
+}
+
+fn failed(e: io::Error) -> Error {
+    Error::Generic { store: NAME, source: Box::new(e) }
 }

@@ -1,7 +1,6 @@
 //! Reads the state of a sequence from the store, for recovery and for rebuilding the catalog.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -10,6 +9,7 @@ use futures::{StreamExt, stream};
 use mosaico_types::id::{SequenceId, TopicId};
 use object_store::path::Path;
 
+use super::local_folder::LocalFolder;
 use super::store::{Kind, Store};
 use crate::error::{Error, Result};
 use crate::format::chunk_id::ChunkId;
@@ -61,7 +61,7 @@ impl Store {
             return Ok(stream::iter(ids).map(load).buffered(READERS).collect().await);
         }
         let folder = Arc::clone(&self.folder);
-        let load = move |id| (id, load_files(folder.root(), id));
+        let load = move |id| (id, load_files(&folder, id));
         let loaded = tokio::task::spawn_blocking(move || ids.into_iter().map(load).collect()).await;
         loaded.map_err(|e| Error::internal("reading the store", e))
     }
@@ -99,30 +99,23 @@ impl Store {
     }
 }
 
-fn load_files(root: &FilePath, id: SequenceId) -> Result<Option<SequenceState>> {
+fn load_files(root: &LocalFolder, id: SequenceId) -> Result<Option<SequenceState>> {
     let folder = SequencePaths(id).folder();
     let failed = |e| Error::internal(format!("reading {folder}"), e);
     let mut paths = Vec::new();
     list_files(root, folder.as_ref(), &mut paths).map_err(failed)?;
     let mut found = Found::of(paths);
     for path in found.needed(id) {
-        let bytes = fs::read(root.join(path.as_ref())).map_err(failed)?;
+        let bytes = fs::read(root.root().join(path.as_ref())).map_err(failed)?;
         found.contents.insert(path, bytes.into());
     }
     found.sequence(id, 0)
 }
 
-fn list_files(root: &FilePath, folder: &str, paths: &mut Vec<Path>) -> io::Result<()> {
-    for entry in fs::read_dir(root.join(folder))? {
-        let entry = entry?;
-        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
-        if entry.file_type()?.is_dir() {
-            list_files(root, &path, paths)?;
-        } else {
-            paths.push(Path::from(path));
-        }
-    }
-    Ok(())
+fn list_files(root: &LocalFolder, folder: &str, paths: &mut Vec<Path>) -> io::Result<()> {
+    let found = root.tree.entries(folder)?;
+    paths.extend(found.files.into_iter().map(Path::from));
+    found.folders.iter().try_for_each(|folder| list_files(root, folder, paths))
 }
 
 /// The files below the folder of a sequence. Listing first saves requests for records that do not exist.

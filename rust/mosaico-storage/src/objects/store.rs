@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -14,14 +13,16 @@ use mosaico_types::now_ns;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::deadline::Deadline;
-use super::durable::{LocalFolder, discard};
 use super::fence::Fence;
 use super::folder::FolderStore;
+use super::links;
+use super::local_folder::LocalFolder;
 use super::location::StoreLocation;
 use super::measured::Measured;
 use super::options::{StoreMetrics, StoreOptions};
+use super::staging::StagingFile;
 use crate::error::{Error, Result};
 use crate::format::paths::SequencePaths;
 use crate::format::record::{self, FormatError, Record, check_version};
@@ -85,24 +86,11 @@ impl Chunks {
     }
 }
 
-/// A finished file that is being moved to the store. Dropping this removes the file if it still exists.
-#[derive(Debug)]
-pub struct StagingFile {
-    /// Its path.
-    pub file: PathBuf,
-    path: Path,
-}
-
-impl Drop for StagingFile {
-    fn drop(&mut self) {
-        discard(&self.file);
-    }
-}
-
 impl Store {
     /// Opens the store; the local folder that it uses must exist.
     pub fn open(options: &StoreOptions, metrics: &StoreMetrics) -> Result<Self> {
         let failed = |e| Error::internal("opening the store", e);
+        links::refuse(&options.folder)?;
         let folder =
             LocalFolder::open(&options.folder).map_err(|e| Error::internal("opening the store", e))?;
         let folder = Arc::new(folder);
@@ -118,7 +106,9 @@ impl Store {
                 let opened = options.faults.instead(opened);
                 let cache = match options.cache_bytes {
                     0 => None,
-                    limit => Some(Cache::open(folder.root().join("cache"), limit, metrics.cache.clone())),
+                    limit => {
+                        Some(Cache::open(folder.root().join(cache::FOLDER), limit, metrics.cache.clone()))
+                    }
                 };
                 let cache = cache.transpose().map_err(|e| Error::internal("opening the cache", e))?;
                 (opened, Kind::Bucket(cache.map(Arc::new)))
@@ -213,16 +203,16 @@ impl Store {
         self.objects.quiet().await.map_err(|e| Error::internal("waiting for the store", e))
     }
 
-    /// A fresh local file name for [`Self::publish`]; on the same device as a local store.
-    pub fn staging_file(&self) -> StagingFile {
-        let (file, path) = self.folder.staging_file();
-        StagingFile { file, path: Path::from(path) }
+    /// A fresh local file name for [`Self::publish`]; on the same device as a local store. The file is in use
+    /// until the value is dropped.
+    pub fn staging_file(&self) -> Result<StagingFile> {
+        self.folder.staging_file().map_err(|e| Error::internal("preparing a file", e))
     }
 
     /// Moves a finished local file to `path`, durably.
     pub async fn publish(&self, scratch: &StagingFile, path: &Path) -> Result<()> {
         let moved = match self.kind {
-            Kind::Folder => self.objects.rename(&scratch.path, path).await,
+            Kind::Folder => self.objects.rename(&scratch.path().into(), path).await,
             Kind::Bucket(_) => super::upload::upload(&self.objects, &scratch.file, path).await,
         };
         moved.map_err(|e| Error::internal("writing to the store", e))
@@ -302,10 +292,15 @@ impl Store {
         found.map_err(|e| Error::internal(format!("listing {path}"), e))
     }
 
-    /// Deletes staging files that were not written to since `before`.
-    pub async fn drop_staging_files(&self, before: SystemTime) -> Result<()> {
+    /// Deletes staging files that no process uses.
+    pub async fn clean_up_staging(&self) -> Result<()> {
         let folder = Arc::clone(&self.folder);
-        blocking("dropping unfinished files", move || folder.drop_staging_files(before)).await
+        blocking("deleting unfinished files", move || folder.clean_up_staging()).await
+    }
+
+    /// The symbolic links that this process met in the store. It does not follow them.
+    pub fn skipped_links(&self) -> Vec<String> {
+        self.folder.tree.met()
     }
 
     /// Removes one object; succeeds if it does not exist.

@@ -1,5 +1,7 @@
 //! Random histories of one sequence, and the invariants of every decision about it.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -291,6 +293,7 @@ impl History {
             path: path.clone(),
             bytes: bytes.len() as u64,
             modified: *modified,
+            version: None,
         };
         self.files.iter().map(file).collect()
     }
@@ -304,9 +307,9 @@ impl History {
         references
     }
 
-    fn decide(&self, live: &Live, grace: Duration) -> (Vec<Decision>, BTreeSet<Path>) {
-        let now = self.now + Duration::from_secs(1);
-        let decisions = unreferenced(self.id, &self.listing(), &self.references(), live, now, grace);
+    fn decide(&self, live: &Live) -> (Vec<Decision>, BTreeSet<Path>) {
+        let listing = self.listing();
+        let decisions = unreferenced(self.id, &listing, &self.references(), live);
         let mut removed = BTreeSet::new();
         for decision in &decisions {
             let folder = match decision {
@@ -315,7 +318,12 @@ impl History {
                 Decision::RemoveFile(path) => path.clone(),
                 Decision::Keep(..) => continue,
             };
-            removed.extend(self.files.keys().filter(|path| path.prefix_matches(&folder)).cloned());
+            let gone: BTreeSet<Path> =
+                self.files.keys().filter(|path| path.prefix_matches(&folder)).cloned().collect();
+            let basis: BTreeSet<Path> =
+                decision.basis(self.id, &listing).into_iter().map(|file| file.path.clone()).collect();
+            assert!(gone.is_subset(&basis), "{decision:?} rests on {basis:?}");
+            removed.extend(gone);
         }
         (decisions, removed)
     }
@@ -360,7 +368,6 @@ proptest! {
     #[test]
     fn nothing_that_somebody_needs_is_returned(
         steps in prop::collection::vec(step(), 0..40),
-        grace_s in 0u64..200,
         (sequence, topics, pending, is_shared) in (
             prop::bool::weighted(0.2),
             prop::collection::vec(0..TOPICS, 0..2),
@@ -373,12 +380,10 @@ proptest! {
         steps.iter().for_each(|step| history.step(step));
         let mut live = live(&history, sequence, &topics, &pending, is_shared);
         live.pending.extend(any_chunk.map(|topic| (history.topics[topic], Pending::All)));
-        let grace = Duration::from_secs(grace_s);
-        let (decisions, removed) = history.decide(&live, grace);
+        let (decisions, removed) = history.decide(&live);
+        let listing = history.listing();
         let paths = SequencePaths(history.id);
         for path in &removed {
-            let (modified, _) = &history.files[path];
-            prop_assert!(*modified + grace < history.now + Duration::from_secs(1), "{path} is young");
             if history.is_buried(path) {
                 continue;
             }
@@ -423,8 +428,10 @@ proptest! {
             let is_rest = decisions.contains(&Decision::RemoveTopic(topic.topic));
             let any_is_named = matches!(live.pending.get(&topic.topic), Some(Pending::All));
             prop_assert!(is_rest || !any_is_named, "{path} is about to be named");
-            if let Some((modified, _)) = history.files.get(&topic.committed()) {
-                prop_assert!(*modified + grace < history.now + Duration::from_secs(1), "{path} is being read");
+            if history.files.contains_key(&topic.committed()) {
+                let basis = Decision::RemoveFile(path.clone()).basis(history.id, &listing);
+                let rests = is_rest || basis.iter().any(|file| file.path == topic.committed());
+                prop_assert!(rests, "{path} is being read");
                 let named = history.committed.get(&topic.topic);
                 prop_assert!(named.is_some_and(|named| !named.contains(&chunk)), "{path} is named");
             } else {
@@ -442,7 +449,7 @@ proptest! {
     fn everything_else_is_returned_in_the_end(steps in prop::collection::vec(step(), 0..40)) {
         let mut history = History::new();
         steps.iter().for_each(|step| history.step(step));
-        let (decisions, removed) = history.decide(&Live::default(), Duration::ZERO);
+        let (decisions, removed) = history.decide(&Live::default());
         let paths = SequencePaths(history.id);
         if history.is_buried(&paths.deleted()) {
             prop_assert_eq!(decisions, [Decision::RemoveSequence]);
@@ -472,7 +479,7 @@ proptest! {
             prop_assert!(is_named, "{path} has no name");
         }
         removed.iter().for_each(|path| drop(history.files.remove(path)));
-        let (again, _) = history.decide(&Live::default(), Duration::ZERO);
+        let (again, _) = history.decide(&Live::default());
         prop_assert!(again.iter().all(|decision| matches!(decision, Decision::Keep(..))), "{again:?}");
     }
 }
@@ -484,12 +491,12 @@ fn a_record_that_is_left_over_keeps_its_folder() {
     let paths = history.topic(0);
     history.step(&Step::Chunk { topic: 0, is_superseded: false });
     history.files.remove(&paths.created());
-    let (decisions, removed) = history.decide(&Live::default(), Duration::ZERO);
+    let (decisions, removed) = history.decide(&Live::default());
     assert!(removed.is_empty());
     assert!(matches!(&decisions[..], [Decision::Keep(path, _)] if *path == paths.folder()), "{decisions:?}");
     let ended = EndedRecord { ended_ns: 1 };
     history.put(SequencePaths(history.id).ended(), write(&ended).unwrap());
     history.files.remove(&SequencePaths(history.id).created());
-    let (_, removed) = history.decide(&Live::default(), Duration::ZERO);
+    let (_, removed) = history.decide(&Live::default());
     assert!(removed.is_empty());
 }
