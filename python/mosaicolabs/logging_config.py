@@ -2,11 +2,12 @@
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.logging import RichHandler
+from mosaicolabs._printable import printable
 
-from mosaicolabs._printable import SafeConsole, printable
+if TYPE_CHECKING:
+    from rich.console import Console
 
 ROOT_LOGGER_NAME = "mosaicolabs"
 
@@ -29,7 +30,7 @@ def get_logger(name: str | None = None) -> logging.Logger:
 def setup_sdk_logging(
     level: int | str = "INFO",
     pretty: bool = False,
-    console: Console | None = None,
+    console: "Console | None" = None,
     propagate: bool = False,
 ) -> None:
     """Shows the log of the package on stderr; replaces the handlers of an earlier call.
@@ -63,7 +64,12 @@ def _plain_handler() -> logging.Handler:
     return handler
 
 
-def _rich_handler(console: Console | None) -> logging.Handler:
+def _rich_handler(console: "Console | None") -> logging.Handler:
+    # It takes long to import, and most programs log plain lines or nothing.
+    from rich.logging import RichHandler
+
+    from mosaicolabs._safe_console import SafeConsole
+
     handler = RichHandler(console=console or SafeConsole(stderr=True), show_path=False)
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
     return handler

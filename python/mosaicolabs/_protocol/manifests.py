@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import TypeAlias
-
-import pyarrow.flight as flight
+from typing import TYPE_CHECKING, TypeAlias
 
 from mosaicolabs._protocol.system_info import RemoteRows, sum_by_daemon
 from mosaicolabs.helpers import unpack_topic_full_path
+
+if TYPE_CHECKING:
+    import pyarrow.flight as flight
 
 __all__ = ["Endpoint", "TopicParsingError", "TopicResourceManifest", "bounds"]
 
@@ -69,7 +70,7 @@ class TopicResourceManifest:
         )
 
     @classmethod
-    def from_flight_endpoint(cls, endpoint: flight.FlightEndpoint) -> "TopicResourceManifest":
+    def from_flight_endpoint(cls, endpoint: "flight.FlightEndpoint") -> "TopicResourceManifest":
         """Reads an endpoint of a flight info requested with pyarrow.
 
         Raises:

@@ -5,7 +5,6 @@ A thread renders the figures a few times a second, so that a message costs no mo
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,12 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from typing_extensions import Self
 
-from mosaicolabs import _native
-from mosaicolabs._printable import SafeConsole
-from mosaicolabs._streams.open import Window
+from mosaicolabs._safe_console import SafeConsole
 from mosaicolabs.helpers._format import count
 
-__all__ = ["ProgressDisplay", "RecordingProgress", "Source", "Stopwatch", "watched"]
+__all__ = ["ProgressDisplay", "RecordingProgress", "ReplayProgress", "Stopwatch"]
 
 _REFRESHES_PER_SECOND = 4
 _BAR_WIDTH = 30
@@ -107,8 +104,8 @@ class RecordingProgress:
 # -- replay --------------------------------------------------------------------------------------
 
 
-class _Position:
-    """How far a replay is. Apart from the stream, so that the display does not keep the stream alive."""
+class ReplayProgress:
+    """Shows how far a replay is; without its stream, which the display would keep alive."""
 
     def __init__(self, title: str, start_ns: int | None, end_ns: int | None) -> None:
         self.title = title
@@ -116,6 +113,21 @@ class _Position:
         self.at_ns = start_ns
         self.messages = 0
         self._stopwatch = Stopwatch()
+        self._display = ProgressDisplay(self._render)
+
+    def advance(self, timestamp_ns: int) -> None:
+        """Counts a message of this time."""
+        self.messages += 1
+        self.at_ns = timestamp_ns
+
+    def end(self) -> None:
+        """All messages are read."""
+        self.at_ns = self.end_ns
+        self.stop()
+
+    def stop(self) -> None:
+        """Leaves the final figures on the screen; safe to call repeatedly."""
+        self._display.stop()
 
     def fraction(self) -> float | None:
         """Between 0 and 1; None if the end is not known."""
@@ -124,7 +136,7 @@ class _Position:
         span = self.end_ns - self.start_ns
         return min((self.at_ns - self.start_ns) / span, 1.0) if span > 0 else 1.0
 
-    def render(self) -> RenderableType:
+    def _render(self) -> RenderableType:
         fraction = self.fraction()
         line = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, width=_BAR_WIDTH)
@@ -132,57 +144,3 @@ class _Position:
         figures = f"{count(self.messages)} messages, {count(round(self._stopwatch.rate(self.messages)))}/s"
         line.add_row(f"replaying {self.title}", bar, percent, figures)
         return line
-
-
-class WatchedStream:
-    """A stream of messages whose position is displayed."""
-
-    def __init__(
-        self, stream: _native.Stream, title: str, *, start_ns: int | None, end_ns: int | None
-    ) -> None:
-        self._stream = stream
-        self._position = _Position(title, start_ns, end_ns)
-        self._display = ProgressDisplay(self._position.render)
-
-    def next(self) -> tuple[str, Any] | None:
-        """As the stream's."""
-        try:
-            item = self._stream.next()
-        except BaseException:
-            self._display.stop()
-            raise
-        if item is None:
-            self._position.at_ns = self._position.end_ns
-            self._display.stop()
-        else:
-            self._position.messages += 1
-            self._position.at_ns = item[1].timestamp_ns
-        return item
-
-    def next_timestamp(self) -> int | None:
-        """As the stream's."""
-        return self._stream.next_timestamp()
-
-    def skipped(self) -> list[tuple[Any, ...]]:
-        """As the stream's."""
-        return [*self._stream.skipped()]
-
-    def close(self) -> None:
-        """As the stream's."""
-        self._display.stop()
-        self._stream.close()
-
-    def __del__(self) -> None:
-        self._display.stop()
-
-
-Source: TypeAlias = _native.Stream | WatchedStream
-"""Where the messages of a streamer come from."""
-
-
-def watched(stream: _native.Stream, title: str, window: Window, bounds: Window) -> WatchedStream:
-    """Displays how far the replay of a window is; `bounds` are the first and the last time with data."""
-    (start, end), (low, high) = window, bounds
-    start_ns = low if start is None or low is None else max(start, low)
-    end_ns = high if end is None or high is None else min(end, high)
-    return WatchedStream(stream, title, start_ns=start_ns, end_ns=end_ns)

@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from mosaicolabs._printable import SafeConsole, printable
+from mosaicolabs._printable import printable
+from mosaicolabs._safe_console import SafeConsole
 
 _WIDTH_OF_A_PIPE = 200
 

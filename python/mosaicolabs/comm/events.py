@@ -54,8 +54,8 @@ class EventKind(StrEnum):
     ranges in `lost`."""
 
     AUDIT = "audit"
-    """A call that changed something or was refused: `who`, `call`, `subject`, `from`, `result`, `request`, and
-    `times` if it stands for several. Only if you ask for this kind, which needs the right `admin` on all
+    """A call that changed something or was refused: `who`, `call`, `subject`, `from`, `result`, `request`,
+    and `times` if it stands for several. Only if you ask for this kind, which needs the right `admin` on all
     sequences."""
 
     GAP = "gap"

@@ -8,7 +8,7 @@ from mosaicolabs import _native
 from mosaicolabs._closing import Closing
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
 from mosaicolabs._streams.open import FollowOptions, Window, follow_stream, open_stream
-from mosaicolabs._streams.progress import Source, watched
+from mosaicolabs._streams.watched import Source, watched
 from mosaicolabs.handlers._base_streamer import HandlerStreamer
 from mosaicolabs.models.platform.platform_base import PlatformBase
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._closing import Closing
-from mosaicolabs._streams.progress import Source
+from mosaicolabs._streams.watched import Source
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.helpers.damage import DamagedRows, warn_skipped

@@ -4,7 +4,7 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
@@ -13,7 +13,6 @@ from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.extension_actions import ExtensionAction
 from mosaicolabs._protocol.metadata import user_metadata_of
 from mosaicolabs._protocol.notifications import NotifyType
-from mosaicolabs._streams.progress import RecordingProgress
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, SequenceStatus
 from mosaicolabs.exceptions import (
     AlreadyExistsError,
@@ -28,6 +27,9 @@ from mosaicolabs.handlers.topic_writer import TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name
 from mosaicolabs.models._schema import message_schema
 from mosaicolabs.models.serializable import Serializable
+
+if TYPE_CHECKING:
+    from mosaicolabs._streams.progress import RecordingProgress
 
 __all__ = ["BaseSequenceWriter"]
 
@@ -308,6 +310,9 @@ class BaseSequenceWriter(ABC):
         self._is_mosaicod = self._client.server() is not None
         _at_exit.remember(self)
         if self._config.progress:
+            # Few recordings show it, and rich takes long to import.
+            from mosaicolabs._streams.progress import RecordingProgress
+
             self._progress = RecordingProgress(self._resource, self._stats)
         return self
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from mosaicolabs import _native
 from mosaicolabs._protocol.manifests import TopicResourceManifest, bounds
 from mosaicolabs._streams.open import open_stream, read_manifests
-from mosaicolabs._streams.progress import Source, watched
+from mosaicolabs._streams.watched import Source, watched
 from mosaicolabs.exceptions import ClosedError
 from mosaicolabs.handlers._base_streamer import BaseStreamer
 from mosaicolabs.handlers.batches import Batches, Column, Where

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mosaicolabs._streams.progress import Source
+from mosaicolabs._streams.watched import Source
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.handlers._base_streamer import HandlerStreamer
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where

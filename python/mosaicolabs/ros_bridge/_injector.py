@@ -8,7 +8,7 @@ from typing import Any
 
 from rosbags.typesys import Stores
 
-from mosaicolabs._printable import SafeConsole
+from mosaicolabs._safe_console import SafeConsole
 from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy, TopicLevelErrorPolicy
 from mosaicolabs.ingest import FailedMessage, IngestResult, Messages, TopicPolicies, ingest

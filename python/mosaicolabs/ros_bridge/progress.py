@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
-from mosaicolabs._printable import SafeConsole
+from mosaicolabs._safe_console import SafeConsole
 from mosaicolabs._streams.progress import ProgressDisplay
 
 from .loader import ROSLoader
