@@ -72,9 +72,22 @@ def test_administrators_list_audit_events(tmp_path: Path) -> None:
 
             expected = ["sequence_create", "topic_create", "DoPut", "sequence_finalize"]
             assert within(10, lambda: calls() == expected)
-        command = [MOSAICO, "events", "--kind", "audit", "--host", daemon.host, "--port", str(daemon.port)]
+        command = [
+            str(MOSAICO),
+            "events",
+            "--kind",
+            "audit",
+            "--host",
+            daemon.host,
+            "--port",
+            str(daemon.port),
+        ]
         done = subprocess.run(
-            [*command, "--api-key-file", key_file], capture_output=True, text=True, timeout=30, check=True
+            [*command, "--api-key-file", str(key_file)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
     assert f"who=key {writer.rsplit('_', 1)[1]}" in done.stdout
     assert "call=sequence_finalize" in done.stdout

@@ -8,3 +8,4 @@ class ExtensionAction(StrEnum):
 
     EVENT_LIST = "event_list"
     SEQUENCE_END = "sequence_end"
+    SEQUENCE_LINK = "sequence_link"

@@ -12,6 +12,7 @@ from ._context import context
 from ._demo import demo
 from ._events import events
 from ._ingest import ingest
+from ._link import link
 from ._query import query
 
 _EPILOG = """\
@@ -32,7 +33,7 @@ def mosaico() -> None:
     """Record, find and replay sensor data of robots."""
 
 
-for command in (ingest, ls, info, cat, query, rm, events, demo, context):
+for command in (ingest, ls, info, cat, query, rm, link, events, demo, context):
     mosaico.add_command(command)
 
 

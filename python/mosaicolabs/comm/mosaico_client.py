@@ -29,6 +29,7 @@ from mosaicolabs.exceptions import (
 )
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
+from mosaicolabs.handlers.sequence_link import SequenceLink, create_link
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers import (
@@ -345,6 +346,45 @@ class MosaicoClient(Closing):
         elif query is None:
             raise InvalidInputError("query() needs builders such as QuerySequence(...), or query=Query(...)")
         return _query.run(self._native, query, _query.paging(order_by, limit, cursor, explain))
+
+    # -- links -----------------------------------------------------------------------------------
+
+    def sequence_link(
+        self,
+        sequence_name: str,
+        expires_in_s: int = 3600,
+        *,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        topics: Iterable[str] | None = None,
+    ) -> SequenceLink:
+        """Creates a signed link to a sequence, for pages, players and people without an API key.
+
+        The link opens the sequence over HTTP, nothing else, until it expires. It has the rights of the API
+        key of this client at the time of each use: it ends when the key is revoked or loses the right to read
+        the sequence.
+
+        Args:
+            sequence_name: Name of the sequence.
+            expires_in_s: Time until the link expires, s.
+            start_timestamp_ns: Only rows from this time on, ns. None: from the first one.
+            end_timestamp_ns: Only rows before this time, ns. None: up to the last one.
+            topics: Names of the topics that it opens. None: all.
+
+        Raises:
+            NotFoundError: There is no such sequence.
+            InvalidInputError: The time, the window or a topic is not valid.
+            FailedPreconditionError: This client has no API key, or the daemon no HTTP port.
+            UnsupportedError: The daemon is a Mosaico 0.2 server.
+        """
+        return create_link(
+            self._native,
+            sanitize_sequence_name(sequence_name),
+            expires_in_s=expires_in_s,
+            start_timestamp_ns=start_timestamp_ns,
+            end_timestamp_ns=end_timestamp_ns,
+            topics=topics,
+        )
 
     # -- notifications ---------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from mosaicolabs._protocol.system_info import RemoteRows, SystemInfo
 from mosaicolabs.handlers.batches import Batches
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
+from mosaicolabs.handlers.sequence_link import SequenceLink
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
 from mosaicolabs.handlers.topic_handler import TopicHandler
@@ -20,6 +21,7 @@ __all__ = [
     "RemoteRows",
     "SequenceDataStreamer",
     "SequenceHandler",
+    "SequenceLink",
     "SequenceWriter",
     "SystemInfo",
     "TopicDataStreamer",

@@ -15,6 +15,7 @@ from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
 from mosaicolabs.handlers._base_handler import BaseHandler
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
+from mosaicolabs.handlers.sequence_link import SequenceLink, create_link
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers._format import count, megabytes, span
@@ -301,6 +302,24 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
                 raise InvalidInputError(f"Topic '{topic_name}' of sequence '{self.name}': {error}") from error
             self._topic_handlers[name] = handler
         return handler
+
+    def link(
+        self,
+        expires_in_s: int = 3600,
+        *,
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        topics: Iterable[str] | None = None,
+    ) -> SequenceLink:
+        """Creates a signed link; see `MosaicoClient.sequence_link`."""
+        return create_link(
+            self._client,
+            self.name,
+            expires_in_s=expires_in_s,
+            start_timestamp_ns=start_timestamp_ns,
+            end_timestamp_ns=end_timestamp_ns,
+            topics=topics,
+        )
 
     def close(self) -> None:
         """Closes the live streamer and the topic handlers; the handler stays usable."""

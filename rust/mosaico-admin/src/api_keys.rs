@@ -211,14 +211,20 @@ impl ApiKeys {
     }
 
     /// Replaces the record. `change` may run several times.
-    async fn change<T>(&self, mut change: impl FnMut(&mut ApiKeysRecord) -> Result<T>) -> Result<T> {
+    pub(crate) async fn change<T>(
+        &self,
+        mut change: impl FnMut(&mut ApiKeysRecord) -> Result<T>,
+    ) -> Result<T> {
         let _alone = self.lock().await?;
         let path = api_keys_file();
         let mut attempts = 0;
         loop {
             let (mut record, version) = match self.store.get_json_versioned::<ApiKeysRecord>(&path).await? {
                 Some((record, version)) => (record, Some(version)),
-                None => (ApiKeysRecord { signing_secret: new_signing_secret()?, keys: Vec::new() }, None),
+                None => {
+                    let signing_secret = new_signing_secret()?;
+                    (ApiKeysRecord { signing_secret, link_salt: None, keys: Vec::new() }, None)
+                }
             };
             let changed = change(&mut record)?;
             attempts += 1;

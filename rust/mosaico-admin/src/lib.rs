@@ -14,6 +14,7 @@ mod api_keys;
 mod check;
 mod gc;
 mod import;
+mod links;
 mod remote_rebuild;
 mod stats;
 
@@ -24,6 +25,7 @@ pub use check::report::{CheckOptions, Checked};
 pub use gc::Collected;
 pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};
 use mosaico_catalog::OwnStore;
+pub use mosaico_engine::access::link::{IssuedLink, NewLink, page_url};
 use mosaico_engine::access::owner;
 use mosaico_engine::access::store_access::{self, AccessMode, StoreAccess};
 pub use mosaico_engine::maintenance::compact::Compacted;

@@ -1,20 +1,24 @@
-//! Connections of monitors: few at the same time, and none for long.
+//! Connections of the HTTP port: few at the same time, and none for long without an answer in progress.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+
+use crate::connections::Connection;
 
 /// Connections at the same time; others wait to be accepted.
-const MOST: usize = 64;
+pub(crate) const HTTP_CONNECTIONS: usize = 256;
 
-/// The life of a connection. Monitors connect again.
+/// The life of a connection without a page or a download in progress. Its client connects again.
 const LIFE: Duration = Duration::from_secs(60);
 
 /// A listener whose connections are few and brief.
@@ -27,11 +31,21 @@ pub(crate) struct Brief<L> {
 
 impl<L> Brief<L> {
     pub(crate) fn new(listener: L) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(MOST)), life: LIFE }
+        Self { listener, room: Arc::new(Semaphore::new(HTTP_CONNECTIONS)), life: LIFE }
     }
 }
 
-impl<L: Listener> Listener for Brief<L> {
+/// A connection whose other end has an address.
+pub(crate) trait Remote {
+    /// `None` if it is not known any more.
+    fn address(&self) -> Option<IpAddr>;
+}
+
+impl<L> Listener for Brief<L>
+where
+    L: Listener,
+    L::Io: Remote,
+{
     type Io = BriefIo<L::Io>;
     type Addr = L::Addr;
 
@@ -39,7 +53,8 @@ impl<L: Listener> Listener for Brief<L> {
         let room = Arc::clone(&self.room).acquire_owned().await.ok();
         let (io, address) = self.listener.accept().await;
         let end = Box::pin(tokio::time::sleep(self.life));
-        (BriefIo { io, end, _room: room }, address)
+        let connection = Connection::of_http(io.address());
+        (BriefIo { io, connection, life: self.life, end, _room: room }, address)
     }
 
     fn local_addr(&self) -> io::Result<L::Addr> {
@@ -51,6 +66,8 @@ impl<L: Listener> Listener for Brief<L> {
 #[derive(Debug)]
 pub(crate) struct BriefIo<IO> {
     io: IO,
+    connection: Arc<Connection>,
+    life: Duration,
     end: Pin<Box<Sleep>>,
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -60,11 +77,21 @@ impl<IO> BriefIo<IO> {
         &self.io
     }
 
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.end.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        if self.connection.poll_ended(context) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
+        while self.end.as_mut().poll(context).is_ready() {
+            if self.connection.calls.load(Ordering::Relaxed) == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.end.as_mut().reset(Instant::now() + self.life);
+        }
+        Ok(())
     }
 }
 
@@ -104,6 +131,33 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    impl Remote for TcpStream {
+        fn address(&self) -> Option<IpAddr> {
+            self.peer_addr().ok().map(|address| address.ip())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_download_keeps_its_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut brief = Brief { life: Duration::from_millis(50), ..Brief::new(listener) };
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (mut io, _) = brief.accept().await;
+        let connection = Arc::clone(io.connection());
+        connection.calls.fetch_add(1, Ordering::Relaxed);
+        let early = tokio::time::timeout(Duration::from_millis(300), io.read_u8()).await;
+        assert!(early.is_err(), "it ended: {early:?}");
+        connection.calls.fetch_sub(1, Ordering::Relaxed);
+        assert_eq!(io.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (mut io, _) = brief.accept().await;
+        io.connection().calls.fetch_add(1, Ordering::Relaxed);
+        io.connection().end();
+        assert_eq!(io.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
 
     #[tokio::test]
     async fn silent_monitors_make_room() {

@@ -62,6 +62,29 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    fn new(id: u64, address: Option<IpAddr>, heard: u64) -> Self {
+        Self {
+            id,
+            address,
+            heard: AtomicU64::new(heard),
+            calls: AtomicUsize::new(0),
+            greeted: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// A connection of the HTTP port, which counts its connections itself.
+    pub(crate) fn of_http(address: Option<IpAddr>) -> Arc<Self> {
+        Arc::new(Self::new(0, address, 0))
+    }
+
+    /// Whether [`Self::end`] was called; wakes the task when it is.
+    pub(crate) fn poll_ended(&self, context: &mut Context<'_>) -> bool {
+        self.waker.register(context.waker());
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// Ends the connection.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
@@ -168,15 +191,8 @@ impl Connections {
                 return None;
             }
         }
-        let connection = Arc::new(Connection {
-            id: self.next.fetch_add(1, Ordering::Relaxed),
-            address,
-            heard: AtomicU64::new(self.now()),
-            calls: AtomicUsize::new(0),
-            greeted: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
-        });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection::new(id, address, self.now()));
         open.insert(connection.id, Arc::clone(&connection));
         self.gauge.inc();
         let deadline = address.map(|_| Box::pin(tokio::time::sleep(self.limits.connect_timeout)));
@@ -202,8 +218,7 @@ pub(crate) struct Counted<IO> {
 
 impl<IO> Counted<IO> {
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        self.connection.waker.register(context.waker());
-        if self.connection.ended.load(Ordering::Acquire) {
+        if self.connection.poll_ended(context) {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server needs the connection"));
         }
         let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(context).is_ready());

@@ -33,7 +33,7 @@ mod server;
 mod service;
 
 pub use access::{default_anonymous, default_monitoring};
-pub use http::Monitor;
+pub use http::HttpServer;
 pub use mosaico_engine::state::clock::ManualClock;
 pub use mosaico_engine::state::config::Config;
 pub use mosaico_engine::state::limits::{LARGEST_SIZE, Limits};

@@ -14,7 +14,7 @@ use mosaico_engine::state::metrics::{CallKind, Metrics, code_name};
 use mosaico_storage::error::{Error, Failure};
 use mosaico_tls::PeerIdentity;
 use mosaico_wire::status::LIMIT_HEADER;
-use mosaico_wire::{REQUEST_ID_HEADER, action, event, maintenance, status};
+use mosaico_wire::{REQUEST_ID_HEADER, action, event, link, maintenance, status};
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::metadata::MetadataValue;
@@ -85,7 +85,7 @@ impl Call {
 
     /// Records which action the call runs.
     pub(crate) fn runs(&self, name: &str) {
-        let ours = event::name::ALL.into_iter().chain(maintenance::name::ALL);
+        let ours = event::name::ALL.into_iter().chain(link::name::ALL).chain(maintenance::name::ALL);
         let known = action::name::ALL.into_iter().chain(ours).find(|known| *known == name);
         let action = self.action.get_or_init(|| known.unwrap_or(OTHER));
         self.span.record("action", action);
@@ -140,7 +140,7 @@ impl Drop for Running {
         let kind = self.call.kind();
         self.metrics.call_ends(kind, self.code.unwrap_or(Code::Cancelled), took);
         let id = self.call.id.to_str().unwrap_or_default();
-        self.call.trail.ends(id, kind.method, kind.action, self.code.unwrap_or(Code::Cancelled));
+        self.call.trail.rpc_ends(id, kind.method, kind.action, self.code.unwrap_or(Code::Cancelled));
         let seconds = took.as_secs_f64();
         match self.code {
             Some(Code::Ok) if took >= SLOW && !is_long(kind) => {

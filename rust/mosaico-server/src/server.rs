@@ -35,6 +35,7 @@ use crate::access::layer::AccessLayer;
 use crate::connections::Connections;
 use crate::limits::{Gate, GateLayer};
 use crate::listen::connections;
+use crate::peers::PeerPool;
 use crate::request_layer::CallsLayer;
 use crate::service::{Service, reflection, transport_refusals};
 
@@ -87,6 +88,19 @@ impl Server {
         &self.keys
     }
 
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub(crate) fn audit(&self) -> &Arc<Audit> {
+        &self.audit
+    }
+
+    /// New connections to other daemons.
+    pub(crate) fn peer_pool(&self) -> Arc<PeerPool> {
+        Arc::new(PeerPool::new(self.tls.clone(), Arc::clone(&self.keys)))
+    }
+
     pub(crate) fn core(&self) -> &Arc<Engine> {
         &self.core
     }
@@ -120,8 +134,8 @@ impl Server {
 
     /// The Flight service; [`AccessLayer`] adds the callers to its requests.
     fn service(&self) -> FlightServiceServer<Service> {
-        let (core, keys, gate) = (Arc::clone(&self.core), Arc::clone(&self.keys), Arc::clone(&self.gate));
-        FlightServiceServer::new(Service::new(core, keys, self.tls.clone(), gate))
+        let (core, gate) = (Arc::clone(&self.core), Arc::clone(&self.gate));
+        FlightServiceServer::new(Service::new(core, self.peer_pool(), gate))
             .max_decoding_message_size(self.core.config.max_message_bytes)
             .max_encoding_message_size(usize::MAX)
     }

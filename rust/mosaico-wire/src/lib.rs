@@ -2,7 +2,7 @@
 //!
 //! Bodies are those of Mosaico 0.2 ([`action`], [`command`], [`ticket`], [`metadata`], [`query`]). Native
 //! extensions are additive and can be ignored: events and keep-alive ([`event`]), maintenance
-//! ([`maintenance`]), acknowledgements on the put stream ([`command::PutAck`]), the error code header
+//! ([`maintenance`]), signed links ([`link`]), acknowledgements on the put stream ([`command::PutAck`]), the error code header
 //! ([`status`]), the server header ([`SERVER_HEADER`]) and the request ID ([`REQUEST_ID_HEADER`]).
 
 pub mod action;
@@ -10,6 +10,7 @@ pub mod command;
 pub mod damage;
 pub mod event;
 pub mod ipc;
+pub mod link;
 pub mod maintenance;
 pub mod metadata;
 pub mod query;

@@ -9,7 +9,7 @@ use mosaico_types::{now_ns, parse_rfc3339};
 
 use crate::output_args::OutputArgs;
 use crate::store::StoreArgs;
-use crate::values::bytes;
+use crate::values::{bytes, duration};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApiKeyCommand {
@@ -147,56 +147,9 @@ fn moment(text: &str) -> Result<i64, String> {
     parse_rfc3339(text).ok_or_else(|| format!("`{text}` is no time; write it as 2027-01-31T12:00:00Z"))
 }
 
-/// Seconds of the units of a duration; months and years differ in length, so they are refused.
-const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
-
-/// Reads `30d`, `12h30m` or ISO 8601 `P30DT12H30M`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let refused = || format!("`{text}` is no duration; write it as 30d, 12h or P30DT12H");
-    let iso = text.strip_prefix(['P', 'p']);
-    let (mut seconds, mut digits, mut is_time) = (0_u64, String::new(), iso.is_none());
-    for c in iso.unwrap_or(text).chars().map(|c| c.to_ascii_lowercase()) {
-        match c {
-            '0'..='9' => digits.push(c),
-            't' if !is_time && digits.is_empty() => is_time = true,
-            // In ISO 8601, an M before the T would be months.
-            'm' if !is_time => return Err(refused()),
-            _ => {
-                let (_, unit) = UNITS.into_iter().find(|(name, _)| *name == c).ok_or_else(refused)?;
-                let number: u64 = digits.parse().map_err(|_| refused())?;
-                digits.clear();
-                seconds =
-                    number.checked_mul(unit).and_then(|s| seconds.checked_add(s)).ok_or_else(refused)?;
-            }
-        }
-    }
-    if seconds == 0 || !digits.is_empty() {
-        return Err(refused());
-    }
-    Ok(Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, seconds) in [
-            ("30d", 30 * 86_400),
-            ("12h30m", 45_000),
-            ("90s", 90),
-            ("P30D", 30 * 86_400),
-            ("PT15M", 900),
-            ("P1W", 604_800),
-            ("p1dt1h1m1s", 90_061),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for bad in ["", "P", "0s", "30", "P1M", "P1Y", "-1d", "1.5h", "d", "99999999999999999999w", "PT"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn limits() {

@@ -9,10 +9,11 @@ use mosaico_tls::TLS_SCHEME;
 
 use crate::api_key_args::ApiKeyCommand;
 use crate::limits::LimitArgs;
+use crate::link_args::LinkCommand;
 use crate::output_args::OutputArgs;
 use crate::store::StoreArgs;
 use crate::tls::{CertificateArgs, TlsArgs};
-use crate::values::{Seconds, bytes, bytes_or_all, defaults, level};
+use crate::values::{Seconds, base_url, bytes, bytes_or_all, defaults, level, origin};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     /// Create, list and revoke API keys, also while daemons serve the store.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
+    /// Create signed links to sequences, and revoke them, also while daemons serve the store.
+    #[command(subcommand)]
+    Link(LinkCommand),
 }
 
 #[derive(Debug, Args)]
@@ -145,12 +149,20 @@ pub(crate) struct RunArgs {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 6726)]
     pub(crate) port: u16,
-    /// Port for monitors: /metrics, /healthz and /readyz over HTTP; 0 picks a free one. Disabled by default.
+    /// Port for HTTP: /metrics, /healthz and /readyz for monitors, and sequences for pages and players; 0 picks a free
+    /// one. Disabled by default.
     #[arg(long, value_name = "PORT", env = "MOSAICO_HTTP_PORT")]
     http_port: Option<u16>,
-    /// Address for monitors; without a value all addresses of this machine.
+    /// Address of the HTTP port; without a value all addresses of this machine.
     #[arg(long, value_name = "ADDR", env = "MOSAICO_HTTP_HOST", default_value = "127.0.0.1", num_args = 0..=1, default_missing_value = "0.0.0.0")]
     http_host: String,
+    /// URL at which clients reach the HTTP port, for links. [default: the address that it listens on, unless
+    /// that is all addresses]
+    #[arg(long, value_name = "URL", env = "MOSAICO_HTTP_URL", value_parser = base_url)]
+    http_url: Option<String>,
+    /// Origin whose web pages may read from the HTTP port, such as https://robots.example.org; * for all.
+    #[arg(long, value_name = "ORIGIN", env = "MOSAICO_HTTP_ALLOW_ORIGIN", value_parser = origin)]
+    http_allow_origin: Option<String>,
     /// Format of the log on standard error; RUST_LOG sets the filter.
     #[arg(long, value_name = "FORMAT", env = "MOSAICO_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -251,7 +263,7 @@ enum WalArg {
 }
 
 impl RunArgs {
-    /// The address for monitors.
+    /// The address of the HTTP port.
     pub(crate) fn http(&self) -> Option<(&str, u16)> {
         Some((&self.http_host, self.http_port?))
     }
@@ -299,6 +311,8 @@ impl RunArgs {
             limits: self.limits.limits(),
             anonymous: self.anonymous,
             monitoring: self.monitoring,
+            http_url: self.http_url.clone(),
+            http_allow_origin: self.http_allow_origin.clone(),
             audit_log: self.audit_log.clone(),
             ..config
         };

@@ -10,6 +10,7 @@ mod environment;
 mod file;
 mod file_mode;
 mod limits;
+mod link_args;
 mod mapping;
 mod memory;
 mod output_args;

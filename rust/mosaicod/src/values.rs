@@ -74,9 +74,97 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// Seconds of the units of a duration; months and years differ in length, so they are refused.
+const DURATION_UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+
+/// Reads `30d`, `12h30m` or ISO 8601 `P30DT12H30M`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("`{text}` is no duration; write it as 30d, 12h or P30DT12H");
+    let iso = text.strip_prefix(['P', 'p']);
+    let (mut seconds, mut digits, mut is_time) = (0_u64, String::new(), iso.is_none());
+    for c in iso.unwrap_or(text).chars().map(|c| c.to_ascii_lowercase()) {
+        match c {
+            '0'..='9' => digits.push(c),
+            't' if !is_time && digits.is_empty() => is_time = true,
+            // In ISO 8601, an M before the T would be months.
+            'm' if !is_time => return Err(refused()),
+            _ => {
+                let (_, unit) =
+                    DURATION_UNITS.into_iter().find(|(name, _)| *name == c).ok_or_else(refused)?;
+                let number: u64 = digits.parse().map_err(|_| refused())?;
+                digits.clear();
+                seconds =
+                    number.checked_mul(unit).and_then(|s| seconds.checked_add(s)).ok_or_else(refused)?;
+            }
+        }
+    }
+    if seconds == 0 || !digits.is_empty() {
+        return Err(refused());
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+/// An origin of web pages, such as `https://robots.example.org`, or `*`.
+pub(crate) fn origin(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_host = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@,".contains(&byte))
+    };
+    if text == "*" || host.is_some_and(is_host) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is no origin; write it as https://HOST or https://HOST:PORT, or * for all"))
+}
+
+/// The base of URLs, such as `https://robots.example.org:9726`.
+pub(crate) fn base_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_base = |rest: &str| {
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@".contains(&byte))
+    };
+    if rest.is_some_and(is_base) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is no URL of an HTTP port; write it as https://HOST:PORT"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("30d", 30 * 86_400),
+            ("12h30m", 45_000),
+            ("90s", 90),
+            ("P30D", 30 * 86_400),
+            ("PT15M", 900),
+            ("P1W", 604_800),
+            ("p1dt1h1m1s", 90_061),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "P", "0s", "30", "P1M", "P1Y", "-1d", "1.5h", "d", "99999999999999999999w", "PT"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origins_and_urls() {
+        for good in ["*", "https://a.example", "http://localhost:8080", "https://[::1]:1"] {
+            assert_eq!(origin(good), Ok(good.to_owned()));
+        }
+        for bad in
+            ["", "a.example", "https://", "https://a/", "https://a/b", "https://a,https://b", "https://a b"]
+        {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+        assert!(base_url("https://a.example:1/daemon/").is_ok());
+        for bad in ["", "a:1", "ftp://a", "https://user@a", "https://a?b", "https://a#b"] {
+            assert!(base_url(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes_have_units_and_a_limit() {

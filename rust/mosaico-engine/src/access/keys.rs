@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::api_keys::{ApiKeyRecord, ApiKeyUsesRecord, ApiKeysRecord};
+use mosaico_storage::format::api_keys::{ApiKeyRecord, ApiKeyUsesRecord, ApiKeysRecord, Hidden};
 use mosaico_storage::format::paths::{api_key_uses_file, api_keys_file};
 use mosaico_storage::objects::Store;
-use mosaico_types::access::{Fingerprint, Token};
+use mosaico_types::access::{Fingerprint, Right, Token};
 use mosaico_types::now_ns;
 use object_store::UpdateVersion;
 use parking_lot::Mutex;
@@ -36,13 +36,15 @@ const USE_INTERVAL_NS: i64 = 60_000_000_000;
 pub struct KeyRing {
     keys: HashMap<Fingerprint, ApiKeyRecord>,
     signer: Option<Signer>,
+    link_salt: Option<Hidden>,
 }
 
 impl KeyRing {
     /// The keys of a record.
     pub fn new(record: ApiKeysRecord) -> Self {
         let signer = Signer::new(&record.signing_secret);
-        Self { keys: record.keys.into_iter().map(|key| (key.fingerprint, key)).collect(), signer }
+        let keys = record.keys.into_iter().map(|key| (key.fingerprint, key)).collect();
+        Self { keys, signer, link_salt: record.link_salt }
     }
 
     /// The valid key with this token. A wrong, an expired, a revoked and an unknown one take the same time.
@@ -55,6 +57,17 @@ impl KeyRing {
     /// Whether calls of a key that was valid are still answered.
     pub fn is_valid(&self, key: Fingerprint, now_ns: i64) -> bool {
         self.keys.get(&key).is_some_and(|key| key.is_valid(now_ns))
+    }
+
+    /// The key, if it is valid and may read a sequence.
+    pub(super) fn readers_key(&self, key: Fingerprint, sequence: &str, now_ns: i64) -> Option<&ApiKeyRecord> {
+        let key = self.keys.get(&key).filter(|key| key.is_valid(now_ns))?;
+        key.grant().allows(Right::Read, sequence).then_some(key)
+    }
+
+    /// Part of each signature of a link; empty until links are revoked for the first time.
+    pub(super) fn link_salt(&self) -> &[u8] {
+        self.link_salt.as_ref().map_or(&[], |Hidden(salt)| salt)
     }
 
     /// Signs with the secret of the store; `None`: the store never had an API key.

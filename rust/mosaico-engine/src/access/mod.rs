@@ -3,6 +3,7 @@
 
 pub mod adopt;
 pub mod keys;
+pub mod link;
 pub mod owner;
 pub mod secret;
 pub mod store_access;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 const SECRET_BYTES: usize = 32;
+const SALT_BYTES: usize = 16;
 
 /// How old the proof of a peer may be, or how far ahead its clock.
 const PEER_SECONDS: u64 = 120;
@@ -18,6 +19,7 @@ const PEER_SECONDS: u64 = 120;
 /// What a signature is for: a signature of one kind is never valid as another kind.
 const TICKET: &[u8] = b"mosaico ticket\0";
 const PEER: &[u8] = b"mosaico peer\0";
+const LINK: &[u8] = b"mosaico link\0";
 
 fn random(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes).map_err(|e| Error::internal("reading random bytes", std::io::Error::from(e)))
@@ -39,6 +41,13 @@ pub fn new_token() -> Result<Token> {
 /// Makes a new secret of a store.
 pub fn new_signing_secret() -> Result<Hidden> {
     let mut bytes = vec![0; SECRET_BYTES];
+    random(&mut bytes)?;
+    Ok(Hidden(bytes))
+}
+
+/// Makes a new salt of links.
+pub fn new_link_salt() -> Result<Hidden> {
+    let mut bytes = vec![0; SALT_BYTES];
     random(&mut bytes)?;
     Ok(Hidden(bytes))
 }
@@ -88,6 +97,20 @@ impl Signer {
     /// Whether a ticket was given to the owner of a key.
     pub fn is_ticket_of(&self, key: Fingerprint, ticket: &[u8], signature: &Signature) -> bool {
         self.of_ticket(key, ticket).verify_slice(signature).is_ok()
+    }
+
+    fn of_link(&self, salt: &[u8], payload: &[u8]) -> Hmac<Sha256> {
+        self.mac(&[LINK, &(salt.len() as u64).to_le_bytes(), salt, payload])
+    }
+
+    /// The signature of a link.
+    pub fn sign_link(&self, salt: &[u8], payload: &[u8]) -> Signature {
+        self.of_link(salt, payload).finalize().into_bytes().into()
+    }
+
+    /// Whether a link was signed with this salt.
+    pub fn is_link(&self, salt: &[u8], payload: &[u8], signature: &[u8]) -> bool {
+        self.of_link(salt, payload).verify_slice(signature).is_ok()
     }
 
     fn of_peer(&self, path: &str, seconds: &str) -> Hmac<Sha256> {

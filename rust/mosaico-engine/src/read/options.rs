@@ -1,7 +1,7 @@
 //! Options of a read beyond the ticket.
 
 /// The options in the request's headers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Continue until the topic is complete or its sequence ended.
     pub follow: bool,

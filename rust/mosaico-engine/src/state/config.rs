@@ -98,6 +98,10 @@ pub struct Config {
     /// What monitors without an API key may see; `None`: everything if only this machine, or this process,
     /// reaches the server, and the health otherwise.
     pub monitoring: Option<MonitoringLevel>,
+    /// The URL at which clients reach the HTTP port, for links.
+    pub http_url: Option<String>,
+    /// The origin whose web pages may read from the HTTP port; `None`: only pages of the port itself.
+    pub http_allow_origin: Option<String>,
     /// A file for the lines of the audit log, in addition to the log output.
     pub audit_log: Option<PathBuf>,
     /// Faults to inject into the store.
@@ -146,6 +150,8 @@ impl Config {
             limits: Limits::default(),
             anonymous: None,
             monitoring: None,
+            http_url: None,
+            http_allow_origin: None,
             audit_log: None,
             #[cfg(feature = "faults")]
             faults: mosaico_storage::objects::faults::Faults::default(),

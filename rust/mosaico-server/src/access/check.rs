@@ -2,11 +2,11 @@
 
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::access::{Decision, Right, Subject};
-use mosaico_types::{ErrorCode, SequenceName, TopicLocator};
+use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator};
 use mosaico_wire::action::Named;
 use mosaico_wire::ticket::Received;
 
-use super::identity::{Caller, Identity, refused};
+use super::identity::{Caller, Identity, refused, refused_link};
 use super::table::{Missing, Needs, Rule, Source, Surface, find};
 use crate::service::call::parse;
 
@@ -57,7 +57,7 @@ impl Caller {
                 return self.check_target(right, &Target::Sequence(&name), Missing::Itself);
             }
             Source::Topic(missing) => missing,
-            Source::Ticket | Source::Command | Source::Nothing => return Err(unknown(action)),
+            Source::Ticket | Source::Command | Source::Path | Source::Nothing => return Err(unknown(action)),
         };
         let locator = TopicLocator::parse(&parse::<Named>(action, body)?.name)?;
         self.check_target(right, &Target::Topic(&locator), missing)
@@ -99,6 +99,43 @@ impl Caller {
         Ok(locator)
     }
 
+    /// Checks a read of a sequence over HTTP.
+    ///
+    /// # Errors
+    /// As [`Self::check_action`]; [`refused_link`] for a link to another sequence.
+    pub(crate) fn check_page(&self, name: &str) -> Result<SequenceName> {
+        if self.link.as_ref().is_some_and(|(link, _)| link.sequence != name) {
+            return Err(refused_link());
+        }
+        let name = SequenceName::parse(name)?;
+        self.check_target(Right::Read, &Target::Sequence(&name), Missing::Itself)?;
+        Ok(name)
+    }
+
+    /// Checks a read of a topic over HTTP; returns the rows that the caller gets.
+    ///
+    /// # Errors
+    /// As [`Self::check_page`].
+    pub(crate) fn check_page_topic(
+        &self,
+        sequence: &str,
+        topic: &str,
+        asked: TimeWindow,
+    ) -> Result<(TopicLocator, TimeWindow)> {
+        if self.link.as_ref().is_some_and(|(link, _)| link.sequence != sequence) {
+            return Err(refused_link());
+        }
+        let locator = TopicLocator::parse(&format!("{sequence}/{topic}"))?;
+        let Some((link, _)) = &self.link else {
+            self.check_target(Right::Read, &Target::Topic(&locator), Missing::Itself)?;
+            return Ok((locator, asked));
+        };
+        match link.narrowed(asked) {
+            Some(window) if link.has_topic(&locator.topic) => Ok((locator, window)),
+            _ => Err(refused_link()),
+        }
+    }
+
     /// Checks what an RPC needs before its body is read.
     ///
     /// # Errors
@@ -137,6 +174,7 @@ impl Caller {
             // More rights need a key.
             Identity::Anonymous => return refused(),
             Identity::Key(fingerprint) => format!("the API key {fingerprint}"),
+            Identity::Link(_) => return refused_link(),
             Identity::Peer => "another daemon".to_owned(),
         };
         let on = match name {

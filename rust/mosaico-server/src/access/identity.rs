@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mosaico_engine::access::keys::KeyRing;
+use mosaico_engine::access::link::{IssuedLink, Link, NewLink, OpenLink};
 use mosaico_storage::error::{Error, Result};
 use mosaico_types::access::{Fingerprint, Grant, KeyLimits, MonitoringLevel, Right, Rights, Token};
 use mosaico_types::{ErrorCode, now_ns};
@@ -23,6 +24,15 @@ const RECHECK: Duration = Duration::from_secs(1);
 const REFUSED: &str = "this call needs a valid API key; send it in the header `mosaico-api-key-token` or as \
      `authorization: Bearer`. `mosaicod api-key` lists and creates keys";
 
+/// The one refusal of all links: missing, altered, expired and revoked ones, and those to something else.
+const REFUSED_LINK: &str = "this link is not valid, or does not open this; ask for a new one. Callers with an API key send it as \
+     `authorization: Bearer`, without a link";
+
+/// The refusal of a link.
+pub(crate) fn refused_link() -> Error {
+    Error::Refused(ErrorCode::PermissionDenied, REFUSED_LINK.to_owned())
+}
+
 /// The refusal of a caller who is not known.
 pub(crate) fn refused() -> Error {
     Error::Refused(ErrorCode::PermissionDenied, REFUSED.to_owned())
@@ -33,14 +43,19 @@ pub(crate) fn refused() -> Error {
 pub(crate) enum Identity {
     Anonymous,
     Key(Fingerprint),
+    /// Anybody who has a link that the owner of a key created; `None`: a command with the files of the store.
+    Link(Option<Fingerprint>),
     /// Another daemon of the store, or a command that has the store.
     Peer,
 }
 
 impl Identity {
-    /// Whether the caller proved which one of many it is.
-    pub(crate) fn is_known(&self) -> bool {
-        matches!(self, Self::Key(_))
+    /// Who pays for its calls, besides its address: the creator of a link pays for all who use it.
+    pub(crate) fn payer(&self) -> Option<Self> {
+        match self {
+            Self::Key(key) | Self::Link(Some(key)) => Some(Self::Key(*key)),
+            Self::Anonymous | Self::Link(None) | Self::Peer => None,
+        }
     }
 }
 
@@ -49,6 +64,8 @@ impl fmt::Display for Identity {
         match self {
             Self::Anonymous => f.write_str("anonymous"),
             Self::Key(fingerprint) => write!(f, "key {fingerprint}"),
+            Self::Link(Some(fingerprint)) => write!(f, "link of key {fingerprint}"),
+            Self::Link(None) => f.write_str("link of the store"),
             Self::Peer => f.write_str("peer"),
         }
     }
@@ -63,6 +80,15 @@ pub(crate) struct Caller {
     access: Arc<Access>,
     /// The keys when the call began; only of a caller with credentials.
     ring: Option<Arc<KeyRing>>,
+    /// The link that it used, and its text.
+    pub(super) link: Option<(Link, String)>,
+}
+
+impl Caller {
+    /// The link that it used.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.link.as_ref().map(|(link, _)| link)
+    }
 }
 
 /// What a request says about its caller.
@@ -92,7 +118,7 @@ impl Credentials {
 }
 
 /// The name of the key that a request claims to have; it may be invalid.
-pub(super) fn claimed(headers: &HeaderMap) -> Option<Fingerprint> {
+pub(crate) fn claimed(headers: &HeaderMap) -> Option<Fingerprint> {
     match Credentials::of(headers) {
         Credentials::Key(token) => Some(token.fingerprint()),
         _ => None,
@@ -114,7 +140,7 @@ impl Access {
     pub(crate) async fn caller(self: &Arc<Self>, headers: &HeaderMap, path: &str) -> Result<Caller> {
         let caller = |identity, grant, ring| {
             let (limits, access) = (KeyLimits::default(), Arc::clone(self));
-            Caller { identity, grant, limits, access, ring }
+            Caller { identity, grant, limits, access, ring, link: None }
         };
         match Credentials::of(headers) {
             Credentials::None => Ok(caller(Identity::Anonymous, self.anonymous.clone(), None)),
@@ -135,6 +161,25 @@ impl Access {
                 is_peer.then(peer).ok_or_else(refused)
             }
         }
+    }
+}
+
+impl Access {
+    /// Finds out what a link opens now.
+    ///
+    /// # Errors
+    /// [`refused_link`] if it is not valid.
+    pub(crate) async fn link(self: &Arc<Self>, text: &str, now_ns: i64) -> Result<Caller> {
+        let ring = self.keys.ring().await?;
+        let OpenLink { link, limits } = ring.open_link(text, now_ns).ok_or_else(refused_link)?;
+        Ok(Caller {
+            identity: Identity::Link(link.creator),
+            grant: link.grant(),
+            limits,
+            access: Arc::clone(self),
+            ring: Some(ring),
+            link: Some((link, text.to_owned())),
+        })
     }
 }
 
@@ -169,16 +214,36 @@ impl Caller {
         }
     }
 
-    /// Waits until the caller's key is revoked or expires. Open streams end then.
+    /// Waits until the caller's key or link is revoked or expires. Open streams end then.
     pub(crate) async fn revoked(&self) {
-        let Identity::Key(key) = self.identity else { return std::future::pending().await };
+        let is_valid = |ring: &KeyRing| match (&self.identity, &self.link) {
+            (Identity::Key(key), _) => ring.is_valid(*key, now_ns()),
+            (_, Some((_, text))) => ring.open_link(text, self.access.now_ns()).is_some(),
+            _ => true,
+        };
+        if let Identity::Anonymous | Identity::Peer = self.identity {
+            return std::future::pending().await;
+        }
         loop {
             tokio::time::sleep(RECHECK).await;
             // While the store is unavailable, streams continue.
-            if self.access.keys.ring().await.is_ok_and(|ring| !ring.is_valid(key, now_ns())) {
+            if self.access.keys.ring().await.is_ok_and(|ring| !is_valid(&ring)) {
                 return;
             }
         }
+    }
+
+    /// Signs a link on behalf of this caller.
+    ///
+    /// # Errors
+    /// As of [`KeyRing::issue_link`]; [`ErrorCode::FailedPrecondition`] without an API key, since a link is never more
+    /// than its creator.
+    pub(crate) fn issue_link(&self, new: NewLink) -> Result<IssuedLink> {
+        let (Identity::Key(key), Some(ring)) = (self.identity, &self.ring) else {
+            let text = "a link has the rights of the API key that creates it; send one with this call";
+            return Err(Error::Refused(ErrorCode::FailedPrecondition, text.to_owned()));
+        };
+        ring.issue_link(NewLink { creator: Some(key), ..new }, self.access.now_ns())
     }
 }
 

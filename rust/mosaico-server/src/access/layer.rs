@@ -69,7 +69,7 @@ where
                     Ok(charged) => {
                         request.extensions_mut().insert(Arc::new(caller));
                         let response = inner.call(request).await?;
-                        Ok(response.map(|body| gate.until_its_end(body, charged)))
+                        Ok(response.map(|body| gate.until_its_end(body, None, charged)))
                     }
                     Err(status) => Ok(status.into_http()),
                 },

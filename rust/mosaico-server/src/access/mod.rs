@@ -15,8 +15,10 @@ pub(crate) mod table;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use mosaico_engine::access::keys::Keys;
+use mosaico_engine::state::clock::Clock;
 use mosaico_engine::state::config::Config;
 use mosaico_types::access::{AnonymousLevel, Grant, MonitoringLevel};
 
@@ -29,15 +31,39 @@ pub(crate) struct Access {
     pub(crate) monitoring: MonitoringLevel,
     /// Whether the calls of the audit log are events. Where everybody may do everything, nobody needs them.
     pub(crate) is_audited: bool,
+    /// By which links expire.
+    clock: Arc<dyn Clock>,
 }
 
 impl Access {
     /// The rules for callers that reach the server at `bound`; `None`: over connections of this process.
     pub(crate) fn new(keys: Arc<Keys>, config: &Config, bound: Option<SocketAddr>) -> Arc<Self> {
+        Arc::new(Self::rules(keys, config, bound))
+    }
+
+    /// The rules for monitors, which need a key for what is above their level.
+    pub(crate) fn of_monitors(
+        keys: Arc<Keys>,
+        config: &Config,
+        bound: SocketAddr,
+        monitoring: MonitoringLevel,
+    ) -> Arc<Self> {
+        let rules = Self::rules(keys, config, Some(bound));
+        Arc::new(Self { anonymous: Grant::default(), monitoring, ..rules })
+    }
+
+    fn rules(keys: Arc<Keys>, config: &Config, bound: Option<SocketAddr>) -> Self {
         let anonymous = config.anonymous.unwrap_or_else(|| default_anonymous(bound));
         let monitoring = config.monitoring.unwrap_or_else(|| default_monitoring(bound));
         let is_audited = anonymous != AnonymousLevel::All;
-        Arc::new(Self { keys, anonymous: anonymous.grant(), monitoring, is_audited })
+        let clock = Arc::clone(&config.clock);
+        Self { keys, anonymous: anonymous.grant(), monitoring, is_audited, clock }
+    }
+
+    /// The time of the server.
+    pub(crate) fn now_ns(&self) -> i64 {
+        let since = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     }
 }
 

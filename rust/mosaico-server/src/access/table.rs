@@ -5,7 +5,7 @@
 use mosaico_types::access::MonitoringLevel;
 use mosaico_types::access::Right::{self, Admin, Delete, Read, Write};
 use mosaico_wire::action::name as action;
-use mosaico_wire::{event, maintenance};
+use mosaico_wire::{event, link, maintenance};
 
 /// How a call arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Surface {
     Rpc,
     /// A type of `DoAction`.
     Action,
-    /// A path on the port for monitors.
+    /// A route of the HTTP port.
     Http,
     /// A call of another daemon of the store.
     Peer,
@@ -60,6 +60,8 @@ pub(crate) enum Source {
     Sequence,
     /// `name` in the body: a sequence that does not exist yet.
     NewSequence,
+    /// In the path of the URL; a link names it too.
+    Path,
     /// `name` in the body: a topic.
     Topic(Missing),
     /// `resource_locator` in the command of the descriptor.
@@ -135,10 +137,13 @@ pub(crate) const TABLE: &[Rule] = &[
     action_row(event::name::EVENT_LIST, Read, Source::Visible),
     action_row(event::name::SEQUENCE_KEEP_ALIVE, Write, Source::Sequence),
     action_row(event::name::SEQUENCE_END, Write, Source::Sequence),
+    action_row(link::name::SEQUENCE_LINK, Read, Source::Sequence),
     action_row(maintenance::name::CATALOG_REBUILD, Admin, Source::Store),
     row(Surface::Http, "/healthz", HEALTH, Source::Nothing),
     row(Surface::Http, "/readyz", HEALTH, Source::Nothing),
     row(Surface::Http, "/metrics", Needs::Monitoring(MonitoringLevel::Metrics), Source::Nothing),
+    row(Surface::Http, "/v1/sequences/{name}", Needs::Right(Read), Source::Path),
+    row(Surface::Http, "/v1/sequences/{name}/topics/{topic}/data", Needs::Right(Read), Source::Path),
     row(Surface::Peer, "DoGet", Needs::StoreSecret, Source::Ticket),
     row(Surface::Peer, "GetFlightInfo", Needs::StoreSecret, Source::Command),
     row(Surface::Peer, "DoAction: catalog_rebuild", Needs::StoreSecret, Source::Store),
@@ -150,6 +155,7 @@ pub(crate) const TABLE: &[Rule] = &[
     command_row("stats"),
     command_row("import"),
     command_row("api-key"),
+    command_row("link"),
 ];
 
 /// The RPCs that check a name themselves.

@@ -23,6 +23,7 @@ use super::account::{Account, Accounts, Counting, Payer, Quota, refusal};
 use super::answer::Answers;
 use super::request::{Budget, Payers, Receipts, Request, Rules};
 use crate::access::identity::Caller;
+use crate::brief::HTTP_CONNECTIONS;
 use crate::connections::{Connection, Peer};
 use crate::occasionally::Occasionally;
 use crate::request_layer::request_id;
@@ -38,6 +39,9 @@ const REQUESTS: usize = 32 << 20;
 
 /// Memory for the dictionaries of all puts.
 const DICTIONARIES: usize = 32 << 20;
+
+/// Long answers over HTTP at the same time: so many that monitors always have connections.
+const DOWNLOADS: usize = HTTP_CONNECTIONS / 2;
 
 /// Bytes of a message around the body that [`MAX_BODY_BYTES`] is about.
 const ENVELOPE: usize = 64 << 10;
@@ -60,6 +64,8 @@ pub(crate) struct Gate {
     requests: Arc<Budget>,
     /// For dictionaries that decoders keep.
     dictionaries: Arc<Semaphore>,
+    /// Long answers over HTTP.
+    downloads: Arc<Semaphore>,
     answers: Arc<Answers>,
     refusals: Occasionally,
     unread: Occasionally,
@@ -81,6 +87,7 @@ impl Gate {
             unpacked: Budget::new(bytes, "--ingest-bytes"),
             requests: Budget::new(REQUESTS, "for requests"),
             dictionaries: Arc::new(Semaphore::new(DICTIONARIES)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
             answers: Answers::new(),
             refusals: Occasionally::default(),
             unread: Occasionally::default(),
@@ -136,9 +143,7 @@ impl Gate {
 
     /// Lets a caller that proved who it is pay for its call, too. It pays until the result is dropped.
     pub(crate) fn charge(&self, caller: &Caller, request: &Extensions) -> Result<Option<Charged>, Status> {
-        if !caller.identity.is_known() {
-            return Ok(None);
-        }
+        let Some(payer) = caller.identity.payer() else { return Ok(None) };
         let KeyLimits { calls, call_rate, bytes } = caller.limits;
         let size = |bytes: u64| usize::try_from(bytes).map_or(self.share, |bytes| bytes.min(self.share));
         let quota = Quota {
@@ -146,7 +151,7 @@ impl Gate {
             call_rate: call_rate.unwrap_or(self.limits.key_call_rate),
             bytes: bytes.map_or(self.share, size),
         };
-        let account = self.accounts.account(Payer::Caller(caller.identity), quota);
+        let account = self.accounts.account(Payer::Caller(payer), quota);
         let charged = account.begin().inspect_err(|status| self.log_refusal(None, status))?;
         if let Some(payers) = request.get::<Payers>() {
             payers.add(&account);
@@ -154,9 +159,28 @@ impl Gate {
         Ok(Some(Charged { _counting: charged }))
     }
 
-    /// Adds what `held` needs until an answer ends.
-    pub(crate) fn until_its_end<T: Send + Unpin + 'static>(&self, body: Body, held: T) -> Body {
-        Body::new(self.answers.watch(body, None, held))
+    /// Keeps `held` until an answer ends. One that its `connection` leaves unread is ended.
+    pub(crate) fn until_its_end<T: Send + Unpin + 'static>(
+        &self,
+        body: Body,
+        connection: Option<Arc<Connection>>,
+        held: T,
+    ) -> Body {
+        Body::new(self.answers.watch(body, connection, held))
+    }
+
+    /// Lets a request over HTTP begin.
+    pub(crate) fn admit(self: &Arc<Self>, connection: &Arc<Connection>) -> Result<Passing, Status> {
+        let passing = self.begin(Some(connection));
+        passing.inspect_err(|status| self.log_refusal(connection.address, status))
+    }
+
+    /// Lets a long answer over HTTP begin.
+    pub(crate) fn download(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.downloads).try_acquire_owned().map_err(|_| {
+            let what = format!("{DOWNLOADS} downloads are in progress, the limit of the HTTP port");
+            refusal("downloads", &what, Duration::from_secs(1))
+        })
     }
 
     fn log_refusal(&self, address: Option<IpAddr>, status: &Status) {
@@ -186,7 +210,7 @@ pub(crate) struct Charged {
 }
 
 /// A call in progress.
-struct Passing {
+pub(crate) struct Passing {
     gate: Arc<Gate>,
     connection: Option<Arc<Connection>>,
     account: Option<Arc<Account>>,

@@ -1,6 +1,7 @@
 //! An accepted connection, and who is at its other end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -27,6 +28,11 @@ pub(crate) struct PeerFacts {
 }
 
 impl PeerFacts {
+    /// Its address.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.tcp.remote_addr()
+    }
+
     /// Adds its parts to the extensions of a request: [`TcpConnectInfo`], and the [`PeerIdentity`] of a
     /// client certificate.
     pub(crate) fn introduce(extensions: &mut Extensions) {

@@ -1,7 +1,7 @@
 //! The connections of a listener, for axum.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use mosaico_tls::{Listener as Kind, ServerTls};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::accept::connections;
+use super::accept;
 use super::connection::{Connection, PeerFacts};
-use crate::brief::Brief;
+use crate::brief::{Brief, Remote};
+use crate::connections;
 
 /// Pause after a failed accept, for example because all descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -31,7 +32,7 @@ pub(crate) struct HttpListener {
 impl HttpListener {
     pub(crate) fn new(listener: TcpListener, tls: Option<Arc<ServerTls>>) -> io::Result<Self> {
         let bound = listener.local_addr()?;
-        Ok(Self { connections: Box::pin(connections(listener, tls, Kind::Http)), bound })
+        Ok(Self { connections: Box::pin(accept::connections(listener, tls, Kind::Http)), bound })
     }
 }
 
@@ -58,8 +59,29 @@ impl Listener for HttpListener {
     }
 }
 
-impl Connected<IncomingStream<'_, Brief<HttpListener>>> for PeerFacts {
+impl Remote for Connection {
+    fn address(&self) -> Option<IpAddr> {
+        self.peer().address().map(|address| address.ip())
+    }
+}
+
+/// The other end of a connection, and the connection itself.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpPeer {
+    peer: PeerFacts,
+    pub(crate) connection: Arc<connections::Connection>,
+}
+
+impl HttpPeer {
+    /// Where requests come from.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.peer.address()
+    }
+}
+
+impl Connected<IncomingStream<'_, Brief<HttpListener>>> for HttpPeer {
     fn connect_info(stream: IncomingStream<'_, Brief<HttpListener>>) -> Self {
-        stream.io().inner().peer().clone()
+        let io = stream.io();
+        Self { peer: io.inner().peer().clone(), connection: Arc::clone(io.connection()) }
     }
 }

@@ -8,4 +8,4 @@ mod warnings;
 
 pub(crate) use accept::connections;
 pub(crate) use connection::PeerFacts;
-pub(crate) use http_listener::HttpListener;
+pub(crate) use http_listener::{HttpListener, HttpPeer};

@@ -14,11 +14,12 @@ use mosaico_wire::action::{
     encode_answer, name,
 };
 use mosaico_wire::event::{self, KeepAlive};
+use mosaico_wire::link;
 use mosaico_wire::metadata::SystemInfo;
 use serde::Serialize;
 
 use super::call::parse;
-use super::{events, info};
+use super::{events, info, links};
 use crate::access::check::unknown;
 use crate::access::identity::Caller;
 use crate::access::table::{Source, Surface, find};
@@ -81,6 +82,9 @@ pub(crate) async fn run(core: &Arc<Engine>, caller: &Caller, action: &str, body:
             Ok(empty_answer())
         }
         event::name::EVENT_LIST => respond(action, &events::list(core, caller, parse(action, body)?).await?),
+        link::name::SEQUENCE_LINK => {
+            respond(action, &links::create(core, caller, parse(action, body)?).await?)
+        }
         name::SEQUENCE_DELETE => {
             lifecycle::remove_sequence(core, &sequence(action, body)?, None).await?;
             Ok(empty_answer())

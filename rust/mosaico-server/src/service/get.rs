@@ -57,8 +57,19 @@ pub(crate) async fn messages(
         Error::Refused(ErrorCode::BadTicket, text)
     })?;
     let locator = caller.check_ticket(DO_GET, &received)?;
-    let ticket = received.ticket;
     let topic = core.catalog.topic(&locator).await?;
+    open(core, pool, caller, topic, received.ticket, options).await
+}
+
+/// The messages of a topic, for a caller that may read it.
+pub(crate) async fn open(
+    core: &Arc<Engine>,
+    pool: &Arc<PeerPool>,
+    caller: Arc<Caller>,
+    topic: TopicRow,
+    ticket: Ticket,
+    options: Options,
+) -> Result<Items<FlightData>> {
     let reading = Arc::clone(&core.readers);
     let (sender, receiver) = mpsc::channel(READY_MESSAGES);
     let size = core.batch_sizer(options.together);

@@ -161,6 +161,17 @@ async fn extent(core: &Engine, topic: &TopicRow) -> Result<(u64, Option<(i64, i6
     Ok((durable, bounds))
 }
 
+/// What this daemon knows of the rows of a topic.
+pub(crate) async fn endpoint_metadata(core: &Engine, topic: &TopicRow) -> Result<EndpointMetadata> {
+    let (rows, bounds) = extent(core, topic).await?;
+    Ok(EndpointMetadata {
+        timestamp: bounds.map(|(min, max)| Bounds { min, max }),
+        rows: Some(rows),
+        resumed: (topic.resumed > 0).then_some(topic.resumed),
+        remote_rows: core.coordinator.remote_rows(core, topic).await?,
+    })
+}
+
 async fn endpoint(
     core: &Engine,
     caller: &Caller,
@@ -168,13 +179,7 @@ async fn endpoint(
     window: TimeWindow,
 ) -> Result<FlightEndpoint> {
     let locator = topic.locator.to_string();
-    let (rows, bounds) = extent(core, topic).await?;
-    let metadata = EndpointMetadata {
-        timestamp: bounds.map(|(min, max)| Bounds { min, max }),
-        rows: Some(rows),
-        resumed: (topic.resumed > 0).then_some(topic.resumed),
-        remote_rows: core.coordinator.remote_rows(core, topic).await?,
-    };
+    let metadata = endpoint_metadata(core, topic).await?;
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
     let ticket =
         ticket::Ticket { locator: locator.clone(), window, selection: Selection::default() }.encode();

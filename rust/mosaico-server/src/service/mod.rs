@@ -5,7 +5,8 @@ pub(crate) mod call;
 mod events;
 mod expansion;
 pub(crate) mod get;
-mod info;
+pub(crate) mod info;
+mod links;
 mod maintenance;
 mod put;
 pub(crate) mod reflection;
@@ -20,11 +21,9 @@ use arrow_flight::{
 };
 use futures::StreamExt;
 use futures::stream;
-use mosaico_engine::access::keys::Keys;
 use mosaico_engine::read::options::Options;
 use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::Error;
-use mosaico_tls::ServerTls;
 use mosaico_wire::action::name::QUERY;
 use mosaico_wire::event::name::EVENT_LIST;
 use mosaico_wire::maintenance::name::CATALOG_REBUILD;
@@ -58,13 +57,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        keys: Arc<Keys>,
-        tls: Option<Arc<ServerTls>>,
-        gate: Arc<Gate>,
-    ) -> Self {
-        Self { engine, peers: Arc::new(PeerPool::new(tls, keys)), gate }
+    pub(crate) fn new(engine: Arc<Engine>, peers: Arc<PeerPool>, gate: Arc<Gate>) -> Self {
+        Self { engine, peers, gate }
     }
 }
 

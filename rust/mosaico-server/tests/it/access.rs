@@ -5,7 +5,7 @@ use mosaico_server::{AnonymousLevel, Config, MonitoringLevel, Server};
 use mosaico_storage::format::api_keys::ApiKeysRecord;
 use mosaico_storage::format::record::read;
 use mosaico_types::now_ns;
-use mosaico_wire::{PEER_HEADER, action, event, maintenance};
+use mosaico_wire::{PEER_HEADER, action, event, link, maintenance};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -19,7 +19,11 @@ use crate::monitor::ask_with;
 
 #[test]
 fn every_action_is_tried() {
-    let wire = action::name::ALL.into_iter().chain(event::name::ALL).chain(maintenance::name::ALL);
+    let wire = action::name::ALL
+        .into_iter()
+        .chain(event::name::ALL)
+        .chain(link::name::ALL)
+        .chain(maintenance::name::ALL);
     for name in wire {
         assert!(CALLS.iter().any(|(call, ..)| *call == name), "{name}");
     }
@@ -245,7 +249,7 @@ async fn monitors_have_their_own_level() {
     for level in [MonitoringLevel::None, MonitoringLevel::Health, MonitoringLevel::Metrics] {
         let config = Config { monitoring: Some(level), ..config(folder.path()) };
         let server = Server::open(config).await.unwrap();
-        let monitor = mosaico_server::Monitor::new(Some(level));
+        let monitor = mosaico_server::HttpServer::new(Some(level));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = monitor.clone();

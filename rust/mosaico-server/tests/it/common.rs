@@ -57,7 +57,13 @@ pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool)
 
 impl TestServer {
     pub(crate) async fn start(config: Config) -> Self {
+        Self::start_with(config, |_| ()).await
+    }
+
+    /// The same; shows the server to `seen` before it serves.
+    pub(crate) async fn start_with(config: Config, seen: impl FnOnce(&Server)) -> Self {
         let server = Server::open(config).await.unwrap();
+        seen(&server);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -49,6 +49,7 @@ pub(crate) const CALLS: &[(&str, &str, &str)] = &[
     ("event_list", "read", "visible"),
     ("sequence_keep_alive", "write", "sequence"),
     ("sequence_end", "write", "sequence"),
+    ("sequence_link", "read", "sequence"),
     ("catalog_rebuild", "admin", "store"),
 ];
 
@@ -218,6 +219,7 @@ impl Session {
                 "name": locator, "sequence_key": no_key, "serialization_format": "default",
                 "ontology_tag": "test", "user_metadata": {},
             }),
+            "sequence_link" => json!({"name": name, "expires_in_s": 60}),
             "query" => json!({"sequence": {"created_timestamp": {"$geq": 0}}}),
             "layer_create" => json!({"name": "layer", "description": ""}),
             "layer_update" => json!({"prev_name": "none", "curr_name": "none", "curr_description": ""}),

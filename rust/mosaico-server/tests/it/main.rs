@@ -26,6 +26,7 @@ mod keyed;
 mod late_writes;
 mod lifecycle;
 mod limits;
+mod links;
 mod logging;
 mod migrate;
 mod model;

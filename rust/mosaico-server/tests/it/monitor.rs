@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use mosaico_server::faults::{Effect, Fault, Faults, Operation, When};
-use mosaico_server::{Monitor, Server};
+use mosaico_server::{HttpServer, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::*;
 
-pub(crate) async fn started() -> (Monitor, SocketAddr) {
-    let (monitor, listener) = (Monitor::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+pub(crate) async fn started() -> (HttpServer, SocketAddr) {
+    let (monitor, listener) = (HttpServer::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let address = listener.local_addr().unwrap();
     let serving = monitor.clone();
     tokio::spawn(async move { serving.serve(listener).await });

@@ -10,7 +10,7 @@ use arrow_flight::Criteria;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use hyper_util::rt::TokioIo;
 use mosaico_server::faults::{Effect, Operation, When};
-use mosaico_server::{Config, Monitor, Server, ServerFiles, ServerTls, WalPlacement};
+use mosaico_server::{Config, HttpServer, Server, ServerFiles, ServerTls, WalPlacement};
 use mosaico_tls::{ClientFiles, ClientTls, Created, create_development_files, explain, open};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use tempfile::TempDir;
@@ -371,7 +371,7 @@ async fn monitors_use_tls_without_a_certificate() {
     let server = Arc::new(ServerTls::open(mutual(&tls)).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { Monitor::default().serve_tls(listener, server).await });
+    tokio::spawn(async move { HttpServer::default().serve_tls(listener, server).await });
     let (status, body) = crate::monitor::ask(address, "/healthz").await;
     assert!(status == 400 && body.contains("https://"), "{status} {body}");
 

@@ -14,6 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct ApiKeysRecord {
     /// Signs tickets, and calls between the daemons of the store.
     pub signing_secret: Hidden,
+    /// Part of each signature of a link. A new one makes all earlier links invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_salt: Option<Hidden>,
     /// In the order of creation.
     pub keys: Vec<ApiKeyRecord>,
 }
@@ -96,7 +99,11 @@ mod tests {
     #[test]
     fn records_read_back_and_hide_their_secrets() {
         let keys = vec![key(None, None), key(Some(9), Some(8))];
-        let record = ApiKeysRecord { signing_secret: Hidden(vec![0xfa; 32]), keys };
+        let record = ApiKeysRecord {
+            signing_secret: Hidden(vec![0xfa; 32]),
+            link_salt: Some(Hidden(vec![7; 16])),
+            keys,
+        };
         let bytes = write(&record).unwrap();
         assert_eq!(read::<ApiKeysRecord>(&bytes).unwrap().0, record);
         let shown = format!("{record:?}");

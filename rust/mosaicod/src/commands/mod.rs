@@ -5,6 +5,7 @@ mod check;
 mod compact;
 mod gc;
 mod import;
+mod link;
 mod output;
 mod rebuild;
 mod run;
@@ -32,5 +33,6 @@ pub(crate) async fn run(settings: &Settings) -> Result<u8, Error> {
         Command::Import(args) => import::run(args).await,
         Command::TlsInit(args) => tls_init::run(args),
         Command::ApiKey(command) => api_key::run(command).await,
+        Command::Link(command) => link::run(command).await,
     }
 }

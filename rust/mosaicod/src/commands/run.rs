@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mosaico_server::{AnonymousLevel, Error, Monitor, Server, default_anonymous};
+use mosaico_server::{AnonymousLevel, Error, HttpServer, Server, default_anonymous};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,18 +36,22 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     if let Some(warning) = insecurity(bound, config.anonymous, tls.is_some()).filter(|_| !args.insecure) {
         tracing::warn!("{warning}");
     }
-    let monitor = Monitor::new(config.monitoring);
+    let http_server = HttpServer::new(config.monitoring);
     if let Some(place) = args.http() {
         let listener = listen(place, "--http-host or --http-port").await?;
-        places.push_str(&format!(", {http}://{}", address(listener.local_addr())?));
-        let (monitor, tls) = (monitor.clone(), tls.clone());
+        let reached = address(listener.local_addr())?;
+        places.push_str(&format!(", {http}://{reached}"));
+        if !reached.ip().is_unspecified() {
+            config.http_url.get_or_insert_with(|| format!("{http}://{reached}"));
+        }
+        let (http_server, tls) = (http_server.clone(), tls.clone());
         tokio::spawn(async move {
             let served = match tls {
-                Some(tls) => monitor.serve_tls(listener, tls).await,
-                None => monitor.serve(listener).await,
+                Some(tls) => http_server.serve_tls(listener, tls).await,
+                None => http_server.serve(listener).await,
             };
             if let Err(error) = served {
-                tracing::error!(error = %error.detail(), "monitors are not answered any more");
+                tracing::error!(error = %error.detail(), "the HTTP port is not served any more");
             }
         });
     }
@@ -55,7 +59,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     if let Some(tls) = tls {
         server.secure(tls);
     }
-    monitor.watch(&server);
+    http_server.watch(&server);
     let listener =
         reserved.listen(BACKLOG).map_err(|e| taken((&args.host, args.port), "--host or --port", &e))?;
     tokio::spawn(memory::keep_returning());

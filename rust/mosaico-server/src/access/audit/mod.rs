@@ -142,18 +142,18 @@ impl Trail {
     }
 
     /// Notes who calls.
-    pub(super) fn is_of(&self, caller: &Caller) {
+    pub(crate) fn is_of(&self, caller: &Caller) {
         self.who.get_or_init(|| caller.identity.to_string());
     }
 
     /// Notes a caller that the daemon does not know; `claimed`: the key that it has, which is not valid.
-    pub(super) fn is_of_unknown(&self, claimed: Option<Fingerprint>) {
+    pub(crate) fn is_of_unknown(&self, claimed: Option<Fingerprint>) {
         let who = || claimed.map_or_else(|| "unknown".to_owned(), |key| format!("invalid key {key}"));
         self.who.get_or_init(who);
     }
 
     /// Notes the address of the caller, and whether its calls are events.
-    pub(super) fn is_from(&self, from: Option<SocketAddr>, is_event: bool) {
+    pub(crate) fn is_from(&self, from: Option<SocketAddr>, is_event: bool) {
         if let Some(from) = from {
             self.from.get_or_init(|| from);
         }
@@ -167,9 +167,8 @@ impl Trail {
         self.subject.get_or_init(|| name[..name.floor_char_boundary(MAX_SUBJECT_BYTES)].to_owned());
     }
 
-    /// Writes the line of a call that ended.
-    pub(crate) fn ends(&self, request: &str, method: &str, action: &str, code: Code) {
-        let Some(audit) = &self.audit else { return };
+    /// Writes the line of an RPC that ended.
+    pub(crate) fn rpc_ends(&self, request: &str, method: &str, action: &str, code: Code) {
         let call = if action.is_empty() { method } else { action };
         let rule = match action {
             "" => rpc(&format!("arrow.flight.protocol.FlightService/{method}")),
@@ -177,7 +176,13 @@ impl Trail {
         };
         // Heartbeats of writers change nothing.
         let is_change = matches!(rule.needs, Needs::Right(right) if right != Right::Read);
-        let is_notable = (is_change && action != SEQUENCE_KEEP_ALIVE) || code == Code::PermissionDenied;
+        self.ends(request, call, is_change && action != SEQUENCE_KEEP_ALIVE, code);
+    }
+
+    /// Writes the line of a call that ended.
+    pub(crate) fn ends(&self, request: &str, call: &str, is_change: bool, code: Code) {
+        let Some(audit) = &self.audit else { return };
+        let is_notable = is_change || code == Code::PermissionDenied;
         if !is_notable && !tracing::enabled!(target: "audit", tracing::Level::DEBUG) {
             return;
         }

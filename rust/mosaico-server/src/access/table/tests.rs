@@ -69,6 +69,7 @@ fn every_action_is_in_the_table() {
         include_str!("../../../../mosaico-wire/src/action.rs"),
         include_str!("../../../../mosaico-wire/src/event.rs"),
         include_str!("../../../../mosaico-wire/src/maintenance.rs"),
+        include_str!("../../../../mosaico-wire/src/link.rs"),
     ];
     let named = wire.iter().flat_map(|text| {
         let names = text.split("pub mod name {").nth(1).unwrap().split("\n}").next().unwrap();
@@ -85,9 +86,14 @@ fn every_action_is_in_the_table() {
 
 #[test]
 fn every_route_is_in_the_table() {
-    let routes: BTreeSet<String> =
-        between(include_str!("../../http.rs"), ".route(\"", "\"").map(str::to_owned).collect();
-    assert_eq!(listed(Surface::Http), routes);
+    let code = [
+        include_str!("../../http/mod.rs"),
+        include_str!("../../http/admit.rs"),
+        include_str!("../../http/monitor.rs"),
+        include_str!("../../http/pages.rs"),
+    ];
+    let routes = code.iter().flat_map(|text| between(text, ".route(\"", "\"")).map(str::to_owned);
+    assert_eq!(listed(Surface::Http), routes.collect());
 }
 
 #[test]
@@ -129,6 +135,7 @@ fn documented(rule: &Rule) -> String {
         Surface::Command => "command",
     };
     let needs = match rule.needs {
+        Needs::Right(right) if rule.surface == Surface::Http => format!("`{right}`, or a link"),
         Needs::Right(right) => format!("`{right}`"),
         Needs::AnyRight => "any right".to_owned(),
         Needs::RightOfAction => "that of the action".to_owned(),
@@ -144,6 +151,7 @@ fn documented(rule: &Rule) -> String {
         Source::NewSequence => "`name`, a new one",
         Source::Command => "`resource_locator`",
         Source::Ticket => "the ticket",
+        Source::Path => "`name` in the path",
     };
     format!("| {surface} | {call} | {needs} | {source} |")
 }
