@@ -20,7 +20,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "enum",
         "helpers",
         "_closing",
-        "_printable", "_safe_console",
+        "_printable",
+        "_safe_console",
         "_native",
     ),  # know nothing of the others
     ("models",),  # data classes, queries
