@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tonic::transport::{Channel, Endpoint, Uri};
 use ulid::Ulid;
 
+use crate::call_layer::Named;
 use crate::error::{Error, Result, reason};
 use crate::health::Health;
-use crate::request_id::Named;
 use crate::route::Route;
 use crate::security::Security;
 

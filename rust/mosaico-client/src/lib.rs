@@ -5,6 +5,7 @@
 //! [`RowBuffer`], a set of [`columns::Column`] builders that can undo a bad row.
 
 mod batches;
+mod call_layer;
 mod calls;
 mod client;
 pub mod columns;
@@ -23,7 +24,6 @@ mod received;
 mod reconnect;
 mod recording;
 mod repeat;
-mod request_id;
 mod route;
 mod rows;
 mod security;

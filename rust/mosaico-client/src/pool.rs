@@ -10,9 +10,9 @@ use mosaico_types::ErrorKind;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::call_layer::Named;
 use crate::connection::{Connection, Target};
 use crate::error::{Error, Result};
-use crate::request_id::Named;
 
 /// A Flight client over a channel of this crate.
 pub(crate) type Flight = FlightServiceClient<Named>;

@@ -1,5 +1,6 @@
-//! Request IDs are assigned by the client, so that an error has one also when the daemon was unreachable or
-//! died during the call.
+//! What every call passes: it adds the API key and a request ID, reports to the health of the connection, and lets
+//! reads count what they receive. Request IDs are assigned by the client, so that an error has one also when the
+//! daemon was unreachable or died during the call.
 
 use std::pin::Pin;
 use std::sync::Arc;
