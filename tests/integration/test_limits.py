@@ -179,6 +179,32 @@ def test_small_messages_that_stand_for_much(tmp_path: Path, whole: int) -> None:
         watch.check()
 
 
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_compressed_bodies_are_not_unpacked(tmp_path: Path, codec: str) -> None:
+    with Daemon(tmp_path / "store") as daemon, Watch(daemon) as watch:
+        wire = flight.connect(f"grpc://127.0.0.1:{daemon.port}")
+
+        def act(action: str, **body: object) -> str:
+            answer = list(wire.do_action(flight.Action(action, json.dumps(body).encode())))
+            return str(json.loads(answer[0].body.to_pybytes())["response"]["key"])
+
+        topic = {"name": "s/t", "serialization_format": "default", "ontology_tag": "x", "user_metadata": {}}
+        key = act("topic_create", sequence_key=act("sequence_create", name="s", user_metadata={}), **topic)
+        command = json.dumps({"resource_locator": "s/t", "key": key}).encode()
+        schema = pa.schema([pa.field("timestamp_ns", pa.int64(), nullable=False), pa.field("v", pa.binary())])
+        zeros = pa.array([bytes(200 * MIB)], pa.binary())
+        batch = pa.record_batch([pa.array([1], pa.int64()), zeros], schema=schema)
+        options = flight.FlightCallOptions(write_options=pa.ipc.IpcWriteOptions(compression=codec))
+        writer, reader = wire.do_put(flight.FlightDescriptor.for_command(command), schema, options)
+        with pytest.raises((pa.ArrowException, OSError), match="Arrow IPC"):
+            writer.write_batch(batch)
+            writer.done_writing()
+            while reader.read() is not None:
+                pass
+            writer.close()
+        watch.check(peak=64 * MIB + watch.before)
+
+
 def test_readers_that_never_read(tmp_path: Path) -> None:
     with Daemon(tmp_path / "store") as daemon:
         wire = flight.connect(f"grpc://127.0.0.1:{daemon.port}")

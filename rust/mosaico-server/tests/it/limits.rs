@@ -1,6 +1,7 @@
 //! What peers may take: each test is a peer that takes more, beside one that is served all the same.
 
 mod callers;
+mod compressed;
 mod raw;
 
 use std::sync::Arc;
