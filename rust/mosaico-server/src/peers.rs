@@ -2,10 +2,11 @@
 //! daemon forwards the read to it.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
@@ -21,7 +22,7 @@ use mosaico_engine::state::engine::Engine;
 use mosaico_storage::error::{Error, Result};
 use mosaico_tls::{Address, ServerTls, Stream, explain, open};
 use mosaico_types::id::TopicId;
-use mosaico_types::now_ns;
+use mosaico_types::{Outage, now_ns};
 use mosaico_wire::metadata::parse_location;
 use mosaico_wire::{
     FOLLOW_HEADER, FORWARDED_HEADER, PEER_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER,
@@ -32,6 +33,8 @@ use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 /// The time limit of the other daemon's response; after that, the read uses the store.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,6 +53,8 @@ const GET_FLIGHT_INFO: &str = "/arrow.flight.protocol.FlightService/GetFlightInf
 pub(crate) struct PeerPool {
     /// By address.
     open: Mutex<HashMap<String, Channel>>,
+    /// Daemons that did not answer, by address. Reads use the store meanwhile and do not wait for them.
+    outages: Mutex<HashMap<String, Outage>>,
     tls: Option<Arc<ServerTls>>,
     keys: Arc<Keys>,
     /// Whether other daemons want a proof. Most clusters need none, and then no call waits for the store.
@@ -59,13 +64,59 @@ pub(crate) struct PeerPool {
 impl PeerPool {
     /// The secret that comes with `keys` proves to other daemons that this one belongs to their store.
     pub(crate) fn new(tls: Option<Arc<ServerTls>>, keys: Arc<Keys>) -> Self {
-        Self { open: Mutex::default(), tls, keys, want_proof: AtomicBool::new(false) }
+        Self {
+            open: Mutex::default(),
+            outages: Mutex::default(),
+            tls,
+            keys,
+            want_proof: AtomicBool::new(false),
+        }
     }
 
     /// The proof for a call; `None`: the store never had an API key.
     async fn proof(&self, path: &str) -> Option<MetadataValue<Ascii>> {
         let ring = self.keys.ring().await.ok()?;
         ring.signer()?.peer_proof(path, now_ns()).parse().ok()
+    }
+
+    /// Whether a daemon did not answer lately. From time to time, one caller has it probed in the background.
+    fn is_out(self: &Arc<Self>, address: &str) -> bool {
+        let now = Instant::now();
+        let claimed = match self.outages.lock().get_mut(address) {
+            None => return false,
+            Some(outage) => outage.claim(now, TIMEOUT),
+        };
+        if claimed {
+            let (peers, address) = (Arc::clone(self), address.to_owned());
+            tokio::spawn(async move { peers.probe(&address).await });
+        }
+        true
+    }
+
+    async fn probe(&self, address: &str) {
+        let Some(channel) = self.channel(address) else { return };
+        let request = HealthCheckRequest { service: String::new() };
+        let mut health = HealthClient::new(channel);
+        match timeout(TIMEOUT, health.check(request)).await {
+            // Any status of the daemon is an answer; one with a source was created here.
+            Ok(answer) if answer.as_ref().err().is_none_or(|status| status.source().is_none()) => {
+                self.outages.lock().remove(address);
+                tracing::info!(%address, "another daemon answers again");
+            }
+            // Nothing listens there: further attempts fail at once.
+            Ok(_) => _ = self.outages.lock().remove(address),
+            Err(_) => _ = self.does_not_answer(address),
+        }
+    }
+
+    /// Remembers that a daemon did not answer; returns whether that is new.
+    fn does_not_answer(&self, address: &str) -> bool {
+        // The next attempt opens a new connection.
+        self.open.lock().remove(address);
+        let mut outages = self.outages.lock();
+        let is_new = !outages.contains_key(address);
+        outages.entry(address.to_owned()).or_default().failed(Instant::now());
+        is_new
     }
 
     fn channel(&self, address: &str) -> Option<Channel> {
@@ -150,13 +201,16 @@ async fn send<T: Clone, R>(
 
 /// Asks another daemon. `None`: it is unreachable, so only the rows in the store can be read.
 async fn ask<T: Clone, R>(
-    peers: &PeerPool,
+    peers: &Arc<PeerPool>,
     address: &str,
     path: &str,
     body: T,
     marks: &[(&'static str, usize)],
     call: impl AsyncFn(FlightServiceClient<Channel>, Request<T>) -> Result<Response<R>, Status>,
 ) -> Result<Option<R>> {
+    if peers.is_out(address) {
+        return Ok(None);
+    }
     let Some(channel) = peers.channel(address) else { return Ok(None) };
     match timeout(TIMEOUT, send(peers, channel, path, body, marks, call)).await {
         Ok(Ok(answer)) => Ok(Some(answer.into_inner())),
@@ -170,7 +224,9 @@ async fn ask<T: Clone, R>(
             Ok(None)
         }
         Err(_) => {
-            tracing::warn!(%address, "another daemon does not answer; the store is read");
+            if peers.does_not_answer(address) {
+                tracing::warn!(%address, "another daemon does not answer; the store is read until it does");
+            }
             Ok(None)
         }
     }
@@ -180,7 +236,7 @@ async fn ask<T: Clone, R>(
 /// daemon does, or the recording daemon is unreachable.
 pub(crate) async fn read(
     core: &Engine,
-    peers: &PeerPool,
+    peers: &Arc<PeerPool>,
     topic: &TopicRow,
     ticket: Vec<u8>,
     options: Options,
@@ -202,7 +258,7 @@ pub(crate) async fn read(
 /// Information about `topics` from the daemons that record them: the `app_metadata` of their endpoints.
 pub(crate) async fn infos(
     core: &Engine,
-    peers: &PeerPool,
+    peers: &Arc<PeerPool>,
     topics: &[TopicRow],
     descriptor: &FlightDescriptor,
 ) -> Result<HashMap<TopicId, Bytes>> {

@@ -140,7 +140,7 @@ type Encoded = BoxStream<'static, Result<FlightData>>;
 
 async fn encode(
     core: &Arc<Engine>,
-    pool: &PeerPool,
+    pool: &Arc<PeerPool>,
     topic: &TopicRow,
     ticket: &Ticket,
     options: Options,
@@ -200,7 +200,7 @@ async fn encode(
 /// Waits for the topic's schema, which its first upload sets.
 async fn encode_later(
     core: &Arc<Engine>,
-    pool: &PeerPool,
+    pool: &Arc<PeerPool>,
     topic: &mut TopicRow,
     ticket: &Ticket,
     options: Options,

@@ -1,6 +1,7 @@
 //! `ListFlights` and `GetFlightInfo`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema};
 use arrow_flight::flight_descriptor::DescriptorType;
@@ -49,7 +50,7 @@ pub(crate) async fn list(core: &Engine, criteria: &[u8], visible: &Visibility) -
 /// Schema, metadata and endpoints of a sequence or topic.
 pub(crate) async fn describe(
     core: &Engine,
-    pool: &PeerPool,
+    pool: &Arc<PeerPool>,
     caller: &Caller,
     descriptor: FlightDescriptor,
     forwarded: bool,

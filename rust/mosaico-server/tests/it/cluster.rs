@@ -4,7 +4,7 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::*;
 use crate::database;
@@ -15,7 +15,7 @@ use mosaico_server::{AnonymousLevel, Config, Server, WalPlacement};
 use mosaico_types::ErrorCode;
 use mosaico_wire::command::PutAck;
 use mosaico_wire::status::ERROR_HEADER;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -311,5 +311,34 @@ fn daemons_that_want_keys_forward_reads_to_each_other() {
         second.stop().await;
         stop.send(true).unwrap();
         serving.await.unwrap();
+    });
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_waited_for_once() {
+    let Some((folder, stalled)) = started() else { return };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        // Connections to this address are accepted by the system only.
+        let hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = member(folder.path(), &stalled, "a");
+        config.shared = Some(hole.local_addr().unwrap().to_string());
+        let first = TestServer::start(config).await;
+        begin_recording(&first.client, 12).await;
+        let second = TestServer::start(member(folder.path(), &bucket(folder.path()), "b")).await;
+        let begun = Instant::now();
+        let info = info(&second.client, json!({"resource_locator": "run/t"})).await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(4), "the first call waits for it");
+        // What is missing is in the answer.
+        let metadata: Value = serde_json::from_slice(&info.endpoint[0].app_metadata).unwrap();
+        assert_eq!(metadata["remote_rows"][0]["running"], true, "{metadata}");
+        let begun = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(get(&second.client, "run/t").await, []);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2), "later ones read the store: {:?}", begun.elapsed());
+        drop(hole);
+        stalled.lift();
+        second.stop().await;
+        first.stop().await;
     });
 }
