@@ -1,18 +1,22 @@
 """Actions and flight infos as typed functions over the native client."""
 
 import json
+import logging
 from typing import Any, TypeAlias
 
 from mosaicolabs import _native
 from mosaicolabs._protocol.extension_actions import ExtensionAction
 from mosaicolabs._protocol.legacy_errors import translated_errors
+from mosaicolabs._protocol.malformed import well_formed
 from mosaicolabs._protocol.manifests import Endpoint, TopicResourceManifest
 from mosaicolabs._protocol.metadata import decode_metadata, parse_datetime
 from mosaicolabs._protocol.notifications import Notified, NotifyType
-from mosaicolabs._protocol.system_info import SystemInfo
+from mosaicolabs._protocol.system_info import SystemInfo, sum_by_daemon
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError
 from mosaicolabs.helpers import unpack_topic_full_path
+
+logger = logging.getLogger(__name__)
 
 Facts: TypeAlias = tuple[int, str, bool, int | None]
 """Stored bytes, creation time, whether it is locked, number of chunks (topics only)."""
@@ -83,15 +87,19 @@ def describe(
 ) -> tuple[dict[str, Any], list[TopicResourceManifest], SystemInfo]:
     """Metadata, topics, and size, lock state and creation time of a sequence or topic.
 
-    One call; Mosaico 0.2 servers need `action` as a second one.
+    One call; Mosaico 0.2 servers need `action` as a second one. The log names messages that cannot be read.
     """
     schema_metadata, endpoints, facts = info(client, name)
     if facts is None:
         system = system_info(client, action, name)
     else:
         total_size_bytes, created, is_locked, chunks_number = facts
-        system = SystemInfo(total_size_bytes, parse_datetime(created), is_locked, chunks_number)
-    manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
+        with well_formed(f"facts about {name!r}"):
+            system = SystemInfo(total_size_bytes, parse_datetime(created), is_locked, chunks_number)
+    with well_formed(f"endpoints of {name!r}"):
+        manifests = [TopicResourceManifest.from_endpoint(endpoint) for endpoint in endpoints]
+    for some in sum_by_daemon(some for manifest in manifests for some in manifest.remote_rows):
+        logger.warning("%r: reads lack %s", name, some)
     return decode_metadata(schema_metadata), manifests, system
 
 
@@ -100,14 +108,16 @@ def system_info(client: _native.Client, action: FlightAction, name: str) -> Syst
     answer = call(client, action, name=name)
     if answer is None:
         raise InternalError(f"the daemon answered {action.value} of {name!r} without content")
-    answer["created_datetime"] = parse_datetime(answer["created_datetime"])
-    return SystemInfo(**answer)
+    with well_formed(f"facts about {name!r}"):
+        answer["created_datetime"] = parse_datetime(answer["created_datetime"])
+        return SystemInfo(**answer)
 
 
 def list_notifications(client: _native.Client, action: FlightAction, name: str) -> list[Notified]:
     """Notifications of a sequence or topic, oldest first."""
     answer = call(client, action, name=name) or {}
-    return [_notified(entry) for entry in answer.get("notifies", [])]
+    with well_formed(f"notifications of {name!r}"):
+        return [_notified(entry) for entry in answer.get("notifies", [])]
 
 
 def _notified(entry: dict[str, Any]) -> Notified:

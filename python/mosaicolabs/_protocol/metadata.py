@@ -21,7 +21,7 @@ def decode_metadata(schema_metadata: Mapping[str, str]) -> dict[str, Any]:
         if key.startswith(_PREFIX):
             try:
                 decoded[key.removeprefix(_PREFIX)] = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 decoded[key.removeprefix(_PREFIX)] = text
     return decoded
 

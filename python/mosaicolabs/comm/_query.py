@@ -5,6 +5,7 @@ from typing import Any
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.malformed import well_formed
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InternalError, InvalidInputError, UnsupportedError
 from mosaicolabs.handlers.query_reader import QueryDataStreamer
@@ -85,12 +86,15 @@ def _send(client: _native.Client, body: dict[str, Any]) -> QueryResponse:
     answer = actions.call(client, FlightAction.QUERY, **body)
     if answer is None:
         raise InternalError("the daemon answered the query without content")
+    with well_formed("results of a query"):
+        items = [_item(entry) for entry in answer["items"]]
+        incomplete = DamagedRows.of_answer(answer.get("incomplete", []))
     return QueryResponse._of(
-        [_item(entry) for entry in answer["items"]],
+        items,
         cursor=answer.get("cursor"),
         explain=answer.get("explain"),
         fetch=lambda cursor: _send(client, {**body, "cursor": cursor}),
-        incomplete=DamagedRows.of_answer(answer.get("incomplete", [])),
+        incomplete=incomplete,
         stream=lambda items, progress, skip_damaged: QueryDataStreamer(
             client=client, items=items, progress=progress, skip_damaged=skip_damaged
         ),

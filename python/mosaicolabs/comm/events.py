@@ -8,6 +8,7 @@ from typing import Any
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.extension_actions import ExtensionAction
+from mosaicolabs._protocol.malformed import well_formed
 from mosaicolabs.enum._str_enum import StrEnum
 from mosaicolabs.exceptions import UnsupportedError
 
@@ -115,7 +116,9 @@ def events(
         found = (page or {}).get("events", [])
         after = (page or {}).get("cursor")
         if found:
-            yield from map(_event, found)
+            with well_formed("events"):
+                events = [_event(entry) for entry in found]
+            yield from events
             last_event_at = time.monotonic()
         elif not follow:
             return

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.malformed import well_formed
 from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import SequenceMetadata
 from mosaicolabs._protocol.system_info import RemoteRows, sum_by_daemon
@@ -43,7 +44,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         decoded, manifests, system = actions.describe(client, FlightAction.SEQUENCE_SYSTEM_INFO, name)
         if decoded.get("context") != "sequence":
             raise NotFoundError(f"`{name}` is a topic, not a sequence")
-        metadata = SequenceMetadata.from_dict(decoded)
+        with well_formed(f"metadata of {name!r}"):
+            metadata = SequenceMetadata.from_dict(decoded)
         model = Sequence._from_facts(
             name=name,
             user_metadata=metadata.user_metadata,

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
+from mosaicolabs._protocol.malformed import well_formed
 from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import TopicMetadata
 from mosaicolabs._protocol.system_info import RemoteRows
@@ -40,8 +41,9 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         decoded, manifests, system = actions.describe(client, FlightAction.TOPIC_SYSTEM_INFO, locator)
         if decoded.get("context") != "topic":
             raise NotFoundError(f"`{locator}` is a sequence, not a topic")
-        metadata = TopicMetadata.from_dict(decoded)
-        manifest = manifests[0]
+        with well_formed(f"metadata of {locator!r}"):
+            metadata = TopicMetadata.from_dict(decoded)
+            manifest = manifests[0]
         model = Topic._from_facts(
             name=manifest.topic_name,
             sequence_name=manifest.sequence_name,
