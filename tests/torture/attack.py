@@ -1,23 +1,28 @@
 """What attacks share: results, writers that count what was acknowledged, the comparison afterwards."""
 
-import multiprocessing
 import random
-import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from harness.daemon import Daemon
 
-from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
+from mosaicolabs import MosaicoClient
 from mosaicolabs.exceptions import MosaicoError
 
 START_SECONDS = 60
+END_SECONDS = 120
+WRITER = Path(__file__).with_name("writer.py")
+
+
+class UnavailableError(Exception):
+    """The attack needs something that this machine lacks, or does not permit; the text says what."""
 
 
 @dataclass
@@ -39,10 +44,27 @@ class Result:
         return not self.lost and not self.faults
 
 
-class Attack(Protocol):
-    """One kind of attack; `run` ends after about `seconds`."""
+@dataclass(frozen=True)
+class Budget:
+    """How long an attack goes on."""
 
-    def __call__(self, folder: Path, seconds: float, chance: random.Random) -> Result: ...
+    seconds: float
+    inputs: int | None = None
+    """Of attacks with random inputs: their number, instead of the time."""
+
+    def until(self) -> float:
+        """The end of an attack that begins now, by the monotonic clock."""
+        return time.monotonic() + self.seconds
+
+    def left(self, until: float, done: int) -> bool:
+        """Whether an attack with random inputs goes on."""
+        return time.monotonic() < until if self.inputs is None else done < self.inputs
+
+
+class Attack(Protocol):
+    """One kind of attack."""
+
+    def __call__(self, folder: Path, budget: Budget, chance: random.Random) -> Result: ...
 
 
 def faults_in_log(daemon: Daemon) -> list[str]:
@@ -50,6 +72,15 @@ def faults_in_log(daemon: Daemon) -> list[str]:
     lines = daemon.log.read_text(errors="replace").splitlines()
     marks = ("panicked at", "code=internal")
     return [line[:300] for line in lines if any(mark in line for mark in marks)][:5]
+
+
+def within(seconds: float, what: str, check: Callable[[], bool]) -> None:
+    """Returns as soon as `check` is true."""
+    until = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > until:
+            raise TimeoutError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
 
 
 # -- writers ---------------------------------------------------------------------------------------
@@ -61,60 +92,65 @@ def progress_of(folder: Path, sequence: str) -> int:
     return int(file.read_text() or 0) if file.exists() else 0
 
 
-def record(port: int, folder: str, sequence: str, seed: int, stop: str, patience_s: float) -> None:
-    """Records row n with value n until the file `stop` exists; notes what is acknowledged. For a process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    chance, row, progress = random.Random(seed), 0, Path(folder, f"{sequence}.acknowledged")
-    with (
-        MosaicoClient.connect("127.0.0.1", port) as client,
-        client.sequence_create(
-            sequence, {"seed": seed}, on_error=OnErrorPolicy.Report, reconnect_timeout_s=patience_s
-        ) as writer,
-    ):
-        topic = writer.topic_create("t", {}, Integer64)
-        while not Path(stop).exists():
-            values = np.arange(row, row + chance.randrange(1, 3000))
-            topic.push_columns({"data": values}, timestamp_ns=values)
-            row += len(values)
-            if chance.random() < 0.5:
-                topic.flush()
-                # One write of a few bytes at one place: a reader never sees half of it.
-                progress.write_text(f"{row:<20}")
-            time.sleep(chance.uniform(0, 0.02))
-    progress.write_text(f"{row:<20}")
+@dataclass
+class Recording:
+    """A sequence and the process that records it."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def fault(self) -> str | None:
+        """How the writer ended, unless it reached its end."""
+        if self.process.returncode == 0:
+            return None
+        text = self.log.read_text(errors="replace").strip().splitlines()
+        return f"a writer ended with {self.process.returncode}: {' '.join(text[-1:])[:300]}"
 
 
 @contextmanager
 def writers(
-    daemon: Daemon, folder: Path, count: int, chance: random.Random, patience_s: float = 60
-) -> Iterator[dict[str, BaseProcess]]:
-    """Processes that record one sequence each; told to finish at the end of the block."""
-    stop = folder / "stop"
-    context = multiprocessing.get_context("spawn")
-    started = {}
-    for number in range(count):
-        name = f"run-{number}"
-        arguments = (daemon.port, str(folder), name, chance.randrange(1 << 30), str(stop), patience_s)
-        started[name] = context.Process(target=record, args=arguments, daemon=True)
+    addresses: list[str], folder: Path, count: int, chance: random.Random, timeout_s: float = 60
+) -> Iterator[dict[str, Recording]]:
+    """Processes that record one sequence each; at the end of the block they finalize it and end.
+
+    The names of the sequences begin with that of the folder.
+    """
+    started: dict[str, Recording] = {}
     try:
-        for process in started.values():
-            process.start()
+        for number in range(count):
+            name = f"{folder.name}-{number}"
+            command = [sys.executable, str(WRITER), *addresses, "--sequence", name, "--folder", str(folder)]
+            command += ["--seed", str(chance.randrange(1 << 30)), "--timeout", str(timeout_s)]
+            log = folder / f"{name}.writer.log"
+            with log.open("w") as errors:
+                started[name] = Recording(subprocess.Popen(command, stderr=errors), log)
         yield started
     finally:
-        stop.touch()
-        for process in started.values():
-            process.join(START_SECONDS)
-            if process.exitcode is None:
-                process.kill()
+        (folder / "stop").touch()
+        until = time.monotonic() + END_SECONDS
+        for recording in started.values():
+            try:
+                recording.process.wait(max(0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                recording.process.kill()
+                recording.process.wait()
 
 
-def wait_for_rows(folder: Path, sequences: Iterable[str]) -> None:
-    """Returns when each writer has an acknowledged row."""
-    deadline = time.monotonic() + START_SECONDS
-    while not all(progress_of(folder, sequence) for sequence in sequences):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the writers did not begin within {START_SECONDS} s")
-        time.sleep(0.05)
+def address_of(daemon: Daemon) -> list[str]:
+    """Where a daemon listens."""
+    return [f"{daemon.host}:{daemon.port}"]
+
+
+def wait_for_rows(folder: Path, recordings: dict[str, Recording], beyond: int = 0) -> None:
+    """Returns when each writer has more acknowledged rows than that."""
+
+    def is_recording() -> bool:
+        for recording in recordings.values():
+            if recording.process.poll() is not None:
+                raise RuntimeError(recording.fault() or "a writer ended early")
+        return all(progress_of(folder, sequence) > beyond for sequence in recordings)
+
+    within(START_SECONDS, "each writer has acknowledged rows", is_recording)
 
 
 def compare(client: MosaicoClient, folder: Path, sequences: Iterable[str], result: Result) -> None:
@@ -131,8 +167,20 @@ def compare(client: MosaicoClient, folder: Path, sequences: Iterable[str], resul
         if found is None:
             result.lost += acknowledged
             continue
-        right = np.flatnonzero(found != np.arange(len(found)))
-        good = int(right[0]) if len(right) else len(found)
+        wrong = np.flatnonzero(found != np.arange(len(found)))
+        good = int(wrong[0]) if len(wrong) else len(found)
         result.lost += max(0, acknowledged - good)
-        if len(right):
+        if len(wrong):
             result.faults.append(f"{sequence}: row {good} of {len(found)} has the value {found[good]}")
+
+
+def compare_finished(
+    client: MosaicoClient, folder: Path, recordings: dict[str, Recording], result: Result
+) -> None:
+    """As `compare`; each writer has reached its end too, so each sequence is complete."""
+    result.faults += filter(None, (recording.fault() for recording in recordings.values()))
+    compare(client, folder, recordings, result)
+    for name in recordings:
+        handler = client.sequence_handler(name)
+        if handler is None or not handler.is_locked:
+            result.faults.append(f"{name} is not finalized")

@@ -7,17 +7,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-from attack import Result, faults_in_log
+from attack import Budget, Result, faults_in_log
 from harness.daemon import Daemon
 
-from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
+from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy, TopicWriter
 from mosaicolabs.exceptions import InternalError, MosaicoError
 
 ROWS = 200
 ROWS_IN_WAL = 50
 
 
-def flip_stored_bytes(folder: Path, seconds: float, chance: random.Random) -> Result:
+def flip_stored_bytes(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """Files of the store and of the WAL, in random order until the time is over."""
     result = Result("one bit of a stored file is flipped", "")
     intact = folder / "intact"
@@ -29,7 +29,7 @@ def flip_stored_bytes(folder: Path, seconds: float, chance: random.Random) -> Re
         for at in range(file.stat().st_size)
     ]
     chance.shuffle(places)
-    until, flips, refused = time.monotonic() + seconds, 0, 0
+    until, flips, refused = budget.until(), 0, 0
     for number, (name, at) in enumerate(places):
         if time.monotonic() > until:
             break
@@ -63,8 +63,8 @@ def _fill(store: Path) -> None:
         file.unlink()
 
 
-def _push(topic: object, rows: int) -> None:
-    topic.push_columns({"data": np.arange(rows)}, timestamp_ns=np.arange(rows))  # type: ignore[attr-defined]
+def _push(topic: TopicWriter, rows: int) -> None:
+    topic.push_columns({"data": np.arange(rows)}, timestamp_ns=np.arange(rows))
 
 
 def _read(store: Path, place: str, result: Result) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.flight as flight
-from attack import Result, faults_in_log
+from attack import Budget, Result, faults_in_log
 from harness.daemon import Daemon
 
 MEMORY_BYTES = 256 << 20
@@ -55,12 +55,12 @@ def besieged(folder: Path, result: Result) -> Iterator[Daemon]:
             result.faults += faults_in_log(daemon)
 
 
-def random_frames(folder: Path, seconds: float, chance: random.Random) -> Result:
+def random_frames(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """Connections that send frames of random kinds, flags, streams and lengths after the preface, or none."""
     result, frames, connections = Result("random frames of HTTP/2", ""), 0, 0
     with besieged(folder, result) as daemon:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        until = budget.until()
+        while budget.left(until, frames):
             connections += 1
             with suppress(OSError), socket.create_connection((daemon.host, daemon.port), 5) as peer:
                 peer.settimeout(1)
@@ -80,23 +80,23 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
-def random_bodies(folder: Path, seconds: float, chance: random.Random) -> Result:
+def random_bodies(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """Requests of every kind with bodies that are random, or almost right."""
-    result, counts = Result("random and mutated requests", ""), {"requests": 0, "internal": 0}
+    result, requests = Result("random and mutated requests", ""), 0
     with besieged(folder, result) as daemon:
         peer = flight.connect(f"grpc://{daemon.host}:{daemon.port}")
         key = _act(peer, "sequence_create", {"name": "s", "user_metadata": {}})["key"]
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        until = budget.until()
+        while budget.left(until, requests):
             attempt = chance.choice((_action, _descriptor, _ticket, _put))
-            counts["requests"] += 1
+            requests += 1
             try:
                 attempt(peer, chance, key)
             except flight.FlightInternalError as error:
                 result.faults.append(str(error)[:300])
             except (pa.ArrowException, OSError, ValueError):
                 pass
-    result.size = f"{counts['requests']:,} requests"
+    result.size = f"{requests:,} requests"
     return result
 
 

@@ -1,4 +1,4 @@
-"""kill -9, of daemons, of clients, and of maintenance."""
+"""kill -9, of daemons, of clients, and of maintenance; and pauses."""
 
 import random
 import signal
@@ -6,123 +6,150 @@ import subprocess
 import time
 from pathlib import Path
 
-from attack import Result, compare, faults_in_log, wait_for_rows, writers
-from harness.daemon import MOSAICOD, Daemon
+from attack import (
+    Budget,
+    Result,
+    address_of,
+    compare,
+    compare_finished,
+    faults_in_log,
+    progress_of,
+    wait_for_rows,
+    writers,
+)
+from harness.daemon import MOSAICOD, Daemon, run_mosaicod
 
 WRITERS = 4
 OPTIONS = ("--writer-timeout", "0", "--chunk-bytes", "200000")
+"""Small chunks, so that each blow meets some in the making."""
+MAINTAINED_ROWS = 50_000
+OFFLINE = (["rebuild"], ["compact"], ["gc", "--orphan-grace", "0"], ["check", "--repair"])
+ONLINE = (["rebuild"], ["check"], ["gc", "--orphan-grace", "0"], ["stats"], ["compact"])
 
 
-def kill_daemon(folder: Path, seconds: float, chance: random.Random) -> Result:
+def kill_daemon(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """The daemon is killed at random moments while writers record; each of them resumes."""
-    kills = 0
+    result, kills = Result("the daemon is killed while it records", ""), 0
     with Daemon(folder / "store", *OPTIONS) as daemon:
-        with writers(daemon, folder, WRITERS, chance) as recording:
-            wait_for_rows(folder, recording)
-            until = time.monotonic() + seconds
+        with writers(address_of(daemon), folder, WRITERS, chance) as recordings:
+            wait_for_rows(folder, recordings)
+            until = budget.until()
             while time.monotonic() < until:
                 time.sleep(chance.uniform(0, 0.8))
                 daemon.kill()
                 daemon.restart()
                 kills += 1
-        result = Result("the daemon is killed while it records", f"{kills} kills, {WRITERS} writers")
-        for name, process in recording.items():
-            if process.exitcode != 0:
-                result.faults.append(f"the writer of {name} ended with {process.exitcode}")
         with daemon.connect() as client:
-            compare(client, folder, recording, result)
-            # Each writer reached its end, so each sequence is complete.
-            for name in recording:
-                handler = client.sequence_handler(name)
-                if handler is None or not handler.is_locked:
-                    result.faults.append(f"{name} is not finalized")
+            compare_finished(client, folder, recordings, result)
         result.faults += faults_in_log(daemon)
+    result.size = f"{kills:,} kills, {WRITERS} writers"
     return result
 
 
-def kill_clients(folder: Path, seconds: float, chance: random.Random) -> Result:
+def kill_clients(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """Writers are killed; what they knew to be acknowledged is readable."""
-    result = Result("clients are killed while they record", "")
-    kills = 0
+    result, kills = Result("clients are killed while they record", ""), 0
     with Daemon(folder / "store", *OPTIONS) as daemon:
-        until = time.monotonic() + seconds
-        for round_ in range(10_000):
-            if time.monotonic() > until:
-                break
-            place = folder / f"round-{round_}"
+        until = budget.until()
+        while time.monotonic() < until:
+            place = folder / f"round-{kills}"
             place.mkdir()
-            with writers(daemon, place, 2, chance) as recording:
-                wait_for_rows(place, recording)
+            with writers(address_of(daemon), place, 2, chance) as recordings:
+                wait_for_rows(place, recordings)
                 time.sleep(chance.uniform(0, 0.5))
-                for process in recording.values():
-                    process.kill()
-                    process.join()
+                for recording in recordings.values():
+                    recording.process.kill()
+                    recording.process.wait()
                     kills += 1
             with daemon.connect() as client:
-                compare(client, place, recording, result)
-                for name in recording:
+                compare(client, place, recordings, result)
+                for name in recordings:
                     client.sequence_delete(name)
         result.faults += faults_in_log(daemon)
-    result.size = f"{kills} kills"
+    result.size = f"{kills:,} kills"
     return result
 
 
-def kill_maintenance(folder: Path, seconds: float, chance: random.Random) -> Result:
+def kill_maintenance(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """`rebuild`, `compact`, `gc` and `check --repair` are killed; the store stays whole."""
-    result = Result("maintenance is killed", "")
-    store, kills = folder / "store", 0
+    result, store, kills = Result("maintenance is killed", ""), folder / "store", 0
     with Daemon(store, *OPTIONS) as daemon:
-        with writers(daemon, folder, WRITERS, chance) as recording:
-            wait_for_rows(folder, recording)
-            time.sleep(1)
+        with writers(address_of(daemon), folder, WRITERS, chance) as recordings:
+            wait_for_rows(folder, recordings, MAINTAINED_ROWS)
         daemon.stop(signal.SIGTERM)
-        commands = (["rebuild"], ["compact"], ["gc", "--orphan-grace", "0"], ["check", "--repair"])
-        known = [command for command in commands if _runs(command, store)]
-        if len(known) < len(commands):
-            result.faults.append(f"only {known} of {commands} run")
-        until = time.monotonic() + seconds
+        for command in OFFLINE:
+            done = run_mosaicod(*command, "--local-store", store)
+            if done.returncode != 0:
+                result.faults.append(f"`{' '.join(command)}`: {done.stderr[-200:]}")
+        until = budget.until()
         while time.monotonic() < until:
-            command = [str(MOSAICOD), *chance.choice(known), "--local-store", str(store)]
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(chance.uniform(0, 0.1))
-            process.kill()
-            process.wait()
-            kills += 1
+            kills += _begin_and_kill(store, chance.choice(OFFLINE), chance.uniform(0, 0.1))
         daemon.restart()
         with daemon.connect() as client:
-            compare(client, folder, recording, result)
+            compare_finished(client, folder, recordings, result)
         result.faults += faults_in_log(daemon)
-    result.size = f"{kills} kills"
+    result.size = f"{kills:,} kills"
     return result
 
 
-def _runs(command: list[str], store: Path) -> bool:
-    done = subprocess.run(
-        [str(MOSAICOD), *command, "--local-store", str(store)], capture_output=True, timeout=60, check=False
+def _begin_and_kill(store: Path, command: list[str], after_s: float) -> int:
+    """Starts a command and kills it; 1, or 0 if it had ended by then."""
+    process = subprocess.Popen(
+        [str(MOSAICOD), *command, "--local-store", str(store)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    return done.returncode == 0
+    with process:
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return int(process.returncode == -signal.SIGKILL)
 
 
-def pause_daemon(folder: Path, seconds: float, chance: random.Random) -> Result:
+def maintain_beside_recording(folder: Path, budget: Budget, chance: random.Random) -> Result:
+    """Commands beside a daemon that records: it rebuilds its catalog itself, and refuses all others."""
+    result, store = Result("maintenance beside a recording", ""), folder / "store"
+    kills, runs, refused = 0, 0, 0
+    # It collects garbage all the time.
+    with Daemon(store, *OPTIONS, "--orphan-grace", "0") as daemon:
+        with writers(address_of(daemon), folder, WRITERS, chance) as recordings:
+            wait_for_rows(folder, recordings)
+            until = budget.until()
+            while time.monotonic() < until:
+                command = chance.choice(ONLINE)
+                if chance.random() < 0.5:
+                    kills += _begin_and_kill(store, command, chance.uniform(0, 0.2))
+                    continue
+                done = run_mosaicod(*command, "--local-store", store)
+                runs, refused = runs + 1, refused + (done.returncode != 0)
+                is_right = done.returncode == 0 if command == ["rebuild"] else "in use" in done.stderr
+                if not is_right:
+                    result.faults.append(f"`{' '.join(command)}`: {done.returncode} {done.stderr[-200:]}")
+            end = max(progress_of(folder, name) for name in recordings)
+            wait_for_rows(folder, recordings, end)
+        with daemon.connect() as client:
+            compare_finished(client, folder, recordings, result)
+        result.faults += faults_in_log(daemon)
+    result.size = f"{runs:,} commands, {refused:,} of them refused, {kills:,} killed"
+    return result
+
+
+def pause_daemon(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """The daemon stands still for a while (SIGSTOP), as under a debugger or on a frozen machine."""
-    pauses = 0
+    result, pauses = Result("the daemon is paused while it records", ""), 0
     with Daemon(folder / "store", *OPTIONS) as daemon:
-        with writers(daemon, folder, WRITERS, chance) as recording:
-            wait_for_rows(folder, recording)
-            until = time.monotonic() + seconds
+        with writers(address_of(daemon), folder, WRITERS, chance) as recordings:
+            wait_for_rows(folder, recordings)
+            until = budget.until()
             while time.monotonic() < until:
                 daemon.pause()
                 time.sleep(chance.uniform(0, 2))
                 daemon.send(signal.SIGCONT)
                 pauses += 1
                 time.sleep(chance.uniform(0, 0.5))
-        result = Result("the daemon is paused while it records", f"{pauses} pauses, {WRITERS} writers")
         with daemon.connect() as client:
-            compare(client, folder, recording, result)
+            compare_finished(client, folder, recordings, result)
         result.faults += faults_in_log(daemon)
-        result.faults += [
-            f"the writer of {name} ended with {process.exitcode}"
-            for name, process in recording.items()
-            if process.exitcode != 0
-        ]
+    result.size = f"{pauses:,} pauses, {WRITERS} writers"
     return result

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,16 @@ def schema_of(bucket: str) -> str:
 class ClusterDaemon(BucketDaemon):
     """`mosaicod run --shared`; `folder` is its state folder."""
 
-    def __init__(self, folder: Path, bucket: str, minio: Minio, postgres: Postgres, *arguments: str) -> None:
-        super().__init__(folder, bucket, minio.port, (KEY, SECRET))
+    def __init__(
+        self,
+        folder: Path,
+        bucket: str,
+        minio: Minio,
+        postgres: Postgres,
+        *arguments: str,
+        wrap: Sequence[str] = (),
+    ) -> None:
+        super().__init__(folder, bucket, minio.port, (KEY, SECRET), host=minio.host, wrap=wrap)
         self.schema = schema_of(bucket)
         database = ["--database", postgres.url, "--database-schema", self.schema]
         self.settings = ["--state-dir", str(folder), *database]

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,14 @@ def _database(store: Path) -> list[str]:
 class Daemon:
     """`mosaicod run` on a folder; killed at the end of the `with` block."""
 
-    def __init__(self, folder: Path, *arguments: str, descriptors: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        descriptors: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        wrap: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self.host = "127.0.0.1"
         self.port = 0
@@ -54,10 +62,10 @@ class Daemon:
         self.log = folder.parent / f"{folder.name}.log"
         self.store = str(folder)
         self._arguments = ["--local-store", self.store, *arguments, *_database(folder)]
-        self._environment: dict[str, str] = {}
+        self._environment = dict(environment or {})
         # The shell sets the limit of open files, and becomes the daemon.
         limit = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"]
-        self._wrap = limit if descriptors else []
+        self._wrap = [*wrap, *(limit if descriptors else [])]
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -162,13 +170,22 @@ class BucketDaemon(Daemon):
     A bucket without a prefix is named by the settings that Mosaico's daemon has.
     """
 
-    def __init__(self, folder: Path, bucket: str, port: int, keys: tuple[str, str], *arguments: str) -> None:
-        super().__init__(folder)
+    def __init__(
+        self,
+        folder: Path,
+        bucket: str,
+        port: int,
+        keys: tuple[str, str],
+        *arguments: str,
+        host: str = "127.0.0.1",
+        wrap: Sequence[str] = (),
+    ) -> None:
+        super().__init__(folder, wrap=wrap)
         self.store = f"s3://{bucket}"
         # A server that takes the bucket over finds the catalog of the one before.
         self._arguments = ["--state-dir", str(folder), *arguments, *_database(Path(self.store))]
         self._environment = {
-            "MOSAICO_STORE_ENDPOINT": f"http://127.0.0.1:{port}",
+            "MOSAICO_STORE_ENDPOINT": f"http://{host}:{port}",
             "MOSAICO_STORE_ACCESS_KEY": keys[0],
             "MOSAICO_STORE_SECRET_KEY": keys[1],
         }

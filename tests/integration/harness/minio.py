@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -39,8 +40,8 @@ def install() -> None:
 class Minio:
     """A MinIO that runs; each folder in its folder is a bucket."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, host: str = "127.0.0.1") -> None:
+        self.folder, self.port, self.host = folder, port, host
 
     @classmethod
     def running(cls) -> "Minio | None":
@@ -66,21 +67,22 @@ class Minio:
 class OwnMinio(Minio):
     """`minio server` on a new folder `data` in `parent`; killed at the end of the `with` block."""
 
-    def __init__(self, parent: Path) -> None:
-        super().__init__(parent / "data", find_unused_port())
+    def __init__(self, parent: Path, host: str = "127.0.0.1", wrap: Sequence[str] = ()) -> None:
+        super().__init__(parent / "data", find_unused_port(), host)
+        self._wrap = wrap
         self._log = parent / "minio.log"
         self._running = ExitStack()
 
     def __enter__(self) -> "OwnMinio":
         program = find()
         self.folder.mkdir()
-        address = ["--address", f"127.0.0.1:{self.port}", "--console-address", "127.0.0.1:0"]
+        address = ["--address", f"{self.host}:{self.port}", "--console-address", "127.0.0.1:0"]
         environment = {**os.environ, "MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET}
         environment |= {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
         with ExitStack() as opened:
             log = opened.enter_context(self._log.open("w"))
             process = subprocess.Popen(
-                [program, "server", str(self.folder), *address],
+                [*self._wrap, program, "server", str(self.folder), *address],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -95,7 +97,7 @@ class OwnMinio(Minio):
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/minio/health/ready", timeout=5):
+                with urllib.request.urlopen(f"http://{self.host}:{self.port}/minio/health/ready", timeout=5):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)

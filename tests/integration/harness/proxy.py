@@ -14,7 +14,7 @@ class Proxy:
     """Forwards connections to a port of this machine, or to a socket in a folder, until `stall` or `cut`."""
 
     def __init__(self, target: int | Path) -> None:
-        self._target = target
+        self._target: int | Path = target
         self._flowing = threading.Event()
         self._flowing.set()
         self._answering = threading.Event()
@@ -37,6 +37,11 @@ class Proxy:
     def resume(self) -> None:
         self._flowing.set()
         self._answering.set()
+
+    def move(self, target_port: int) -> None:
+        """Forwards new connections to another port, and resets the present ones."""
+        self._target = target_port
+        self.drop()
 
     def drop(self) -> None:
         """Resets every connection; new ones are accepted."""
@@ -80,7 +85,11 @@ class Proxy:
                     near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                     near.close()
                     continue
-                far = self._connect()
+                try:
+                    far = self._connect()
+                except OSError:
+                    _shut(near)
+                    continue
                 with self._lock:
                     self._sockets += [near, far]
                 for ends in ((near, far, self._flowing), (far, near, self._answering)):
