@@ -21,6 +21,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "int
 
 import pyarrow as pa
 from attack import Attack, Budget, Result, UnavailableError
+from bombs import compressed_bombs
 from clocks import jump_clock
 from disks import be_read_only, cut_power, fill_disk
 from failover import fail_over
@@ -44,6 +45,7 @@ ATTACKS: tuple[Attack, ...] = (
     flip_stored_bytes,
     random_frames,
     random_bodies,
+    compressed_bombs,
     cut_hosts,
     fail_over,
 )

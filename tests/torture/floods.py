@@ -85,7 +85,7 @@ def random_bodies(folder: Path, budget: Budget, chance: random.Random) -> Result
     result, requests = Result("random and mutated requests", ""), 0
     with besieged(folder, result) as daemon:
         peer = flight.connect(f"grpc://{daemon.host}:{daemon.port}")
-        key = _act(peer, "sequence_create", {"name": "s", "user_metadata": {}})["key"]
+        key = act(peer, "sequence_create", {"name": "s", "user_metadata": {}})["key"]
         until = budget.until()
         while budget.left(until, requests):
             attempt = chance.choice((_action, _descriptor, _ticket, _put))
@@ -100,7 +100,7 @@ def random_bodies(folder: Path, budget: Budget, chance: random.Random) -> Result
     return result
 
 
-def _act(peer: flight.FlightClient, action: str, body: object) -> dict[str, str]:
+def act(peer: flight.FlightClient, action: str, body: object) -> dict[str, str]:
     (answer,) = peer.do_action(flight.Action(action, json.dumps(body).encode()))
     response: dict[str, str] = json.loads(answer.body.to_pybytes()).get("response", {})
     return response
@@ -163,7 +163,7 @@ def _ticket(peer: flight.FlightClient, chance: random.Random, _: str) -> None:
 def _put(peer: flight.FlightClient, chance: random.Random, key: str) -> None:
     name = f"s/t{chance.getrandbits(40)}"
     topic = {"name": name, "sequence_key": key, "serialization_format": "default", "ontology_tag": "x"}
-    opened = _act(peer, "topic_create", topic | {"user_metadata": {}})
+    opened = act(peer, "topic_create", topic | {"user_metadata": {}})
     command = json.dumps({"resource_locator": name, "key": opened["key"]}).encode()
     types = (pa.int64(), pa.string(), pa.list_(pa.int8()), pa.dictionary(pa.int8(), pa.string()), pa.null())
     schema = pa.schema([("timestamp_ns", pa.int64()), ("v", chance.choice(types))])

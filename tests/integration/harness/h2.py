@@ -34,7 +34,7 @@ class RawPeer:
         self._windows = {0: 65535}
         self.frames: list[tuple[int, int, int]] = []  # kind, flags, stream
 
-    def call(self, stream: int, method: str) -> None:
+    def call(self, stream: int, method: str, more: dict[str, str] | None = None) -> None:
         """Begins a call; its request stays open."""
         headers = {
             ":method": "POST",
@@ -43,6 +43,7 @@ class RawPeer:
             ":authority": "test",
             "content-type": "application/grpc",
             "te": "trailers",
+            **(more or {}),
         }
         block = b"".join(
             b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
