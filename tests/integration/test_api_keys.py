@@ -268,3 +268,17 @@ def test_files_belong_to_their_owner_alone(tmp_path: Path) -> None:
         record_numbers(client, "s", {"t": [(1, 1)]})
     others = [path for path in [folder, *folder.rglob("*")] if stat.S_IMODE(path.stat().st_mode) & 0o077]
     assert others == []
+
+
+def test_a_key_for_a_certificate_has_no_secret(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    certificate = ("--certificate", "robot-7")
+    created = api_key(store, "create", "--permissions", "read", *certificate)
+    assert created["certificate"] == "robot-7"
+    assert "token" not in created
+    assert api_key(store, "status", created["fingerprint"])["certificate"] == "robot-7"
+    again = run_mosaicod("api-key", "create", "--permissions", "read", *certificate, "--local-store", store)
+    assert again.returncode == 1
+    assert created["fingerprint"] in again.stderr
+    assert api_key(store, "revoke", created["fingerprint"])["state"] == "revoked"
+    api_key(store, "create", "--permissions", "read", *certificate)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mosaico_engine::access::secret::{Signer, hash, new_signing_secret, new_token};
 use mosaico_engine::state::config::Config;
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::api_keys::{ApiKeyRecord, ApiKeyUsesRecord, ApiKeysRecord};
+use mosaico_storage::format::api_keys::{ApiKeyRecord, ApiKeyUsesRecord, ApiKeysRecord, Hidden};
 use mosaico_storage::format::paths::{api_key_uses_file, api_keys_file};
 use mosaico_storage::objects::Store;
 use mosaico_storage::objects::durable::create_folders;
@@ -53,6 +53,8 @@ pub enum KeyState {
 pub struct KeyInfo {
     pub fingerprint: Fingerprint,
     pub state: KeyState,
+    /// The identity of the client certificate that stands for the secret.
+    pub certificate: Option<String>,
     pub description: String,
     pub scopes: Vec<Scope>,
     pub limits: KeyLimits,
@@ -73,6 +75,7 @@ impl KeyInfo {
         Self {
             fingerprint: key.fingerprint,
             state,
+            certificate: key.certificate.clone(),
             description: key.description.clone(),
             scopes: key.scopes.clone(),
             limits: key.limits,
@@ -126,12 +129,37 @@ impl ApiKeys {
     /// [`Error::Invalid`] or [`Error::Refused`] for a description, scopes or a time that no key can have;
     /// [`Error::Internal`] or [`Error::StoreUnavailable`] if the store cannot be written.
     pub async fn create(&self, new: NewKey) -> Result<(Token, KeyInfo)> {
+        self.add(new, None).await
+    }
+
+    /// Adds a key for clients with a certificate of this identity. It has no secret.
+    ///
+    /// # Errors
+    /// As of [`Self::create`]; [`ErrorCode::AlreadyExists`] if the certificate has a valid key.
+    pub async fn create_for_certificate(&self, new: NewKey, certificate: String) -> Result<KeyInfo> {
+        let is_name = (1..=MAX_DESCRIPTION_BYTES).contains(&certificate.len());
+        if !is_name || certificate.chars().any(char::is_control) {
+            let text = format!(
+                "`{certificate}` is no identity of a certificate; use its common name, of at most \
+                 {MAX_DESCRIPTION_BYTES} bytes"
+            );
+            return Err(Error::Invalid(text));
+        }
+        Ok(self.add(new, Some(certificate)).await?.1)
+    }
+
+    async fn add(&self, new: NewKey, certificate: Option<String>) -> Result<(Token, KeyInfo)> {
         check(&new)?;
         let mut token = new_token()?;
+        let secret = |token: &Token| match &certificate {
+            Some(_) => Hidden(Vec::new()),
+            None => hash(token),
+        };
         let NewKey { description, scopes, limits, expires_ns } = new;
         let mut key = ApiKeyRecord {
             fingerprint: token.fingerprint(),
-            secret_sha256: hash(&token),
+            secret_sha256: secret(&token),
+            certificate: certificate.clone(),
             description,
             scopes,
             limits,
@@ -149,9 +177,19 @@ impl ApiKeys {
                     format!("the store has {MAX_KEYS} API keys; purge those that are not valid any more");
                 return Err(Error::Refused(ErrorCode::TooMany, text));
             }
+            let of_certificate = |other: &&ApiKeyRecord| {
+                certificate.is_some() && other.certificate == certificate && other.is_valid(now_ns())
+            };
+            if let Some(other) = record.keys.iter().find(of_certificate) {
+                let text = format!(
+                    "the certificate has the API key {}; revoke it first, or choose other scopes for another certificate",
+                    other.fingerprint
+                );
+                return Err(Error::Refused(ErrorCode::AlreadyExists, text));
+            }
             while record.keys.iter().any(|other| other.fingerprint == key.fingerprint) {
                 token = new_token()?;
-                (key.fingerprint, key.secret_sha256) = (token.fingerprint(), hash(&token));
+                (key.fingerprint, key.secret_sha256) = (token.fingerprint(), secret(&token));
             }
             record.keys.push(key.clone());
             Ok(())

@@ -43,6 +43,10 @@ pub(crate) struct CreateArgs {
     /// that begin per second, and bytes of uploads in the daemon. The others are those of the daemon.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
     limits: Vec<String>,
+    /// Identity of a client certificate, which takes the place of the secret: the common name or, without one, the
+    /// first alternative name. For daemons with --tls-client-ca.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) certificate: Option<String>,
     /// Text for people.
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     pub(crate) description: String,

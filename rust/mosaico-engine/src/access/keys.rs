@@ -35,6 +35,8 @@ const USE_INTERVAL_NS: i64 = 60_000_000_000;
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: HashMap<Fingerprint, ApiKeyRecord>,
+    /// The keys of each client certificate; at most one of them is valid.
+    certificates: HashMap<String, Vec<Fingerprint>>,
     signer: Option<Signer>,
     link_salt: Option<Hidden>,
 }
@@ -43,8 +45,14 @@ impl KeyRing {
     /// The keys of a record.
     pub fn new(record: ApiKeysRecord) -> Self {
         let signer = Signer::new(&record.signing_secret);
+        let mut certificates: HashMap<String, Vec<Fingerprint>> = HashMap::new();
+        for key in &record.keys {
+            if let Some(name) = &key.certificate {
+                certificates.entry(name.clone()).or_default().push(key.fingerprint);
+            }
+        }
         let keys = record.keys.into_iter().map(|key| (key.fingerprint, key)).collect();
-        Self { keys, signer, link_salt: record.link_salt }
+        Self { keys, certificates, signer, link_salt: record.link_salt }
     }
 
     /// The valid key with this token. A wrong, an expired, a revoked and an unknown one take the same time.
@@ -52,6 +60,17 @@ impl KeyRing {
         let found = self.keys.get(&token.fingerprint());
         let is_right = secret::is_of(token, found);
         found.filter(|key| is_right && key.is_valid(now_ns))
+    }
+
+    /// The valid key of a client certificate with this identity.
+    pub fn find_certificate(&self, name: &str, now_ns: i64) -> Option<&ApiKeyRecord> {
+        let keys = self.certificates.get(name)?.iter().filter_map(|key| self.keys.get(key));
+        keys.into_iter().find(|key| key.is_valid(now_ns))
+    }
+
+    /// Whether a client certificate has a key, also an expired or a revoked one.
+    pub fn has_certificate(&self, name: &str) -> bool {
+        self.certificates.contains_key(name)
     }
 
     /// Whether calls of a key that was valid are still answered.

@@ -192,6 +192,7 @@ mod tests {
         let key = ApiKeyRecord {
             fingerprint: token.fingerprint(),
             secret_sha256: hash(&token),
+            certificate: None,
             description: String::new(),
             scopes: vec![Scope::parse(scope, None).unwrap()],
             limits: KeyLimits { calls: Some(3), ..KeyLimits::default() },

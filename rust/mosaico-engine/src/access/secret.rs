@@ -154,6 +154,7 @@ mod tests {
         let record = ApiKeyRecord {
             fingerprint: ours.fingerprint(),
             secret_sha256: hash(&ours),
+            certificate: None,
             description: String::new(),
             scopes: Vec::new(),
             limits: Default::default(),

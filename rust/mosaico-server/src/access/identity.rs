@@ -7,6 +7,7 @@ use std::time::Duration;
 use mosaico_engine::access::keys::KeyRing;
 use mosaico_engine::access::link::{IssuedLink, Link, NewLink, OpenLink};
 use mosaico_storage::error::{Error, Result};
+use mosaico_tls::PeerIdentity;
 use mosaico_types::access::{Fingerprint, Grant, KeyLimits, MonitoringLevel, Right, Rights, Token};
 use mosaico_types::{ErrorCode, now_ns};
 use mosaico_wire::ticket::{Signature, signed};
@@ -82,9 +83,19 @@ pub(crate) struct Caller {
     ring: Option<Arc<KeyRing>>,
     /// The link that it used, and its text.
     pub(super) link: Option<(Link, String)>,
+    /// The identity of the client certificate of its connection.
+    certificate: Option<String>,
 }
 
 impl Caller {
+    /// Who it is, for the audit log.
+    pub(super) fn description(&self) -> String {
+        match &self.certificate {
+            Some(name) => format!("{}, certificate {name}", self.identity),
+            None => self.identity.to_string(),
+        }
+    }
+
     /// The link that it used.
     pub(crate) fn link(&self) -> Option<&Link> {
         self.link.as_ref().map(|(link, _)| link)
@@ -131,19 +142,39 @@ fn bearer(text: &str) -> Option<&str> {
 }
 
 impl Access {
-    /// Finds out who sends a request to `path`. The identity of a client certificate belongs here too: its
-    /// grant takes the place of the anonymous one.
+    /// Finds out who sends a request to `path`, over a connection with this client certificate. Credentials in the
+    /// request take precedence over the certificate.
     ///
     /// # Errors
     /// [`refused`] if its credentials are not valid: a caller whose key has a typing error must notice it,
     /// also where no key is needed.
-    pub(crate) async fn caller(self: &Arc<Self>, headers: &HeaderMap, path: &str) -> Result<Caller> {
+    pub(crate) async fn caller(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        path: &str,
+        certificate: Option<&PeerIdentity>,
+    ) -> Result<Caller> {
         let caller = |identity, grant, ring| {
             let (limits, access) = (KeyLimits::default(), Arc::clone(self));
-            Caller { identity, grant, limits, access, ring, link: None }
+            let certificate = certificate.map(|identity| identity.name().to_owned());
+            Caller { identity, grant, limits, access, ring, link: None, certificate }
         };
         match Credentials::of(headers) {
-            Credentials::None => Ok(caller(Identity::Anonymous, self.anonymous.clone(), None)),
+            Credentials::None => {
+                let anonymous = || caller(Identity::Anonymous, self.anonymous.clone(), None);
+                let Some(certificate) = certificate else { return Ok(anonymous()) };
+                let ring = self.keys.ring().await?;
+                match ring.find_certificate(certificate.name(), now_ns()) {
+                    Some(key) => {
+                        self.keys.note_use(key.fingerprint);
+                        let (identity, limits) = (Identity::Key(key.fingerprint), key.limits);
+                        Ok(Caller { limits, ..caller(identity, key.grant(), Some(Arc::clone(&ring))) })
+                    }
+                    // Its rights ended: it does not get those of everybody instead.
+                    None if ring.has_certificate(certificate.name()) => Err(refused()),
+                    None => Ok(anonymous()),
+                }
+            }
             Credentials::Malformed => Err(refused()),
             Credentials::Key(token) => {
                 let ring = self.keys.ring().await?;
@@ -179,6 +210,7 @@ impl Access {
             access: Arc::clone(self),
             ring: Some(ring),
             link: Some((link, text.to_owned())),
+            certificate: None,
         })
     }
 }

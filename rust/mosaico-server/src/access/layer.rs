@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mosaico_storage::error::Result;
+use mosaico_tls::PeerIdentity;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::transport::server::TcpConnectInfo;
@@ -63,8 +64,9 @@ where
             let extensions = request.extensions();
             let from = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
             let call = extensions.get::<Arc<Call>>().cloned();
+            let certificate = extensions.get::<PeerIdentity>().cloned();
             let (headers, path) = (request.headers(), request.uri().path());
-            match admit(&access, headers, path, call, from).await {
+            match admit(&access, headers, path, call, from, certificate.as_ref()).await {
                 Ok(caller) => match gate.charge(&caller, request.extensions()) {
                     Ok(charged) => {
                         request.extensions_mut().insert(Arc::new(caller));
@@ -86,8 +88,9 @@ async fn admit(
     path: &str,
     call: Option<Arc<Call>>,
     from: Option<SocketAddr>,
+    certificate: Option<&PeerIdentity>,
 ) -> Result<Caller> {
-    let caller = access.caller(headers, path).await;
+    let caller = access.caller(headers, path, certificate).await;
     if let Some(call) = call {
         match &caller {
             Ok(caller) => call.trail.is_of(caller),

@@ -74,7 +74,8 @@ async fn monitor(guard: &Guard, rule: &'static Rule, request: Request, next: Nex
     let access = Access::of_monitors(Arc::clone(&served.keys), &engine.config, guard.bound, guard.level);
     let mut call = HttpCall::begin(rule, request.headers(), &engine, &served.audit);
     call.trail.is_from(peer(&request).and_then(|peer| peer.address()), access.is_audited);
-    let caller = access.caller(request.headers(), request.uri().path()).await;
+    let certificate = peer(&request).and_then(|peer| peer.certificate().cloned());
+    let caller = access.caller(request.headers(), request.uri().path(), certificate.as_ref()).await;
     let caller = noted(&call, request.headers(), caller);
     match caller.and_then(|caller| caller.check_rule(rule)) {
         Ok(()) => {
@@ -148,7 +149,7 @@ async fn enter(
     let link = parameters(request.uri()).find(|(name, _)| name == "link");
     let caller = match link {
         Some((_, text)) => access.link(&text, access.now_ns()).await,
-        None => access.caller(request.headers(), request.uri().path()).await,
+        None => access.caller(request.headers(), request.uri().path(), peer.certificate()).await,
     };
     let caller = noted(call, request.headers(), caller);
     // Missing, malformed and expired credentials get the answer of a link that is not valid.

@@ -28,6 +28,11 @@ pub(crate) struct PeerFacts {
 }
 
 impl PeerFacts {
+    /// The identity of its client certificate.
+    pub(super) fn identity(&self) -> Option<&PeerIdentity> {
+        self.identity.as_ref()
+    }
+
     /// Its address.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.tcp.remote_addr()

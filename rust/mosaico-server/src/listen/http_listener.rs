@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use futures::{Stream, StreamExt};
-use mosaico_tls::{Listener as Kind, ServerTls};
+use mosaico_tls::{Listener as Kind, PeerIdentity, ServerTls};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -73,6 +73,11 @@ pub(crate) struct HttpPeer {
 }
 
 impl HttpPeer {
+    /// The identity of its client certificate.
+    pub(crate) fn certificate(&self) -> Option<&PeerIdentity> {
+        self.peer.identity()
+    }
+
     /// Where requests come from.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.peer.address()

@@ -6,6 +6,7 @@ mod access;
 mod access_changes;
 mod answers;
 mod audit;
+mod certificates;
 mod cluster;
 mod cluster_late_records;
 mod cluster_leases;

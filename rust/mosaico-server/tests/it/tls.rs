@@ -30,14 +30,14 @@ use crate::replicated_wal::{bucket, fault};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A server with TLS.
-struct Secured {
-    address: SocketAddr,
+pub(crate) struct Secured {
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
 
 impl Secured {
-    async fn start(config: Config, files: ServerFiles) -> Self {
+    pub(crate) async fn start(config: Config, files: ServerFiles) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), config, files).await
     }
 
@@ -56,13 +56,13 @@ impl Secured {
         Self { address, stop, serving }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.serving.await.unwrap();
     }
 }
 
-fn created(folder: &TempDir, name: &str) -> Created {
+pub(crate) fn created(folder: &TempDir, name: &str) -> Created {
     create_development_files(&folder.path().join(name), &[]).unwrap()
 }
 
@@ -75,7 +75,7 @@ fn server_files(created: &Created) -> ServerFiles {
     }
 }
 
-fn mutual(created: &Created) -> ServerFiles {
+pub(crate) fn mutual(created: &Created) -> ServerFiles {
     ServerFiles { client_ca: Some(created.ca.clone()), ..server_files(created) }
 }
 
@@ -84,7 +84,7 @@ fn trusting(ca: &Path) -> ClientFiles {
 }
 
 /// A client that trusts the CA of one `Created`, with the certificate of another.
-fn with_certificate(ca: &Created, own: &Created) -> ClientFiles {
+pub(crate) fn with_certificate(ca: &Created, own: &Created) -> ClientFiles {
     let identity = Some((own.client.clone(), own.client_key.clone()));
     ClientFiles { identity, ..trusting(&ca.ca) }
 }
@@ -111,7 +111,7 @@ async fn client(host: &'static str, port: u16, files: &ClientFiles) -> Result<Cl
     }
 }
 
-async fn local(port: u16, files: &ClientFiles) -> Result<Client, String> {
+pub(crate) async fn local(port: u16, files: &ClientFiles) -> Result<Client, String> {
     client("127.0.0.1", port, files).await
 }
 

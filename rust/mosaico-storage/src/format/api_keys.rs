@@ -27,7 +27,11 @@ pub struct ApiKeyRecord {
     pub fingerprint: Fingerprint,
     /// SHA-256 of the secret part. The secret is random and has 165 bits, so nobody can guess it from the
     /// hash, however fast the hash is; a slow hash would only delay each call.
+    /// Empty in a record for a certificate, so that no secret opens it.
     pub secret_sha256: Hidden,
+    /// The identity of the client certificate that stands for the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     pub description: String,
     pub scopes: Vec<Scope>,
     #[serde(default, skip_serializing_if = "KeyLimits::is_empty")]
@@ -87,6 +91,7 @@ mod tests {
         ApiKeyRecord {
             fingerprint: "1b676530".parse().unwrap(),
             secret_sha256: Hidden(vec![7; 32]),
+            certificate: Some("robot-7".into()),
             description: "robot 7".into(),
             scopes: vec![Scope::parse("fleet-*:read,write", None).unwrap()],
             limits: KeyLimits { calls: Some(16), ..KeyLimits::default() },

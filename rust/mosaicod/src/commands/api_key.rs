@@ -16,6 +16,8 @@ struct Shown {
     token: Option<String>,
     fingerprint: Fingerprint,
     state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
     description: String,
     /// `PATTERN:right|right`.
     scopes: Vec<String>,
@@ -38,6 +40,7 @@ impl Shown {
             token,
             fingerprint: key.fingerprint,
             state,
+            certificate: key.certificate.clone(),
             description: key.description.clone(),
             scopes: key.scopes.iter().map(ToString::to_string).collect(),
             limits: key.limits,
@@ -54,6 +57,9 @@ impl Shown {
         let times = [("expires", &self.expires), ("revoked", &self.revoked), ("last used", &self.last_used)];
         for (what, time) in times {
             line.extend(time.iter().flat_map(|time| ["  ", what, " ", time]));
+        }
+        if let Some(certificate) = &self.certificate {
+            line.push_str(&format!("  certificate {certificate}"));
         }
         if !self.limits.is_empty() {
             line.push_str(&format!("  limits {}", self.limits));
@@ -85,7 +91,12 @@ async fn create(args: &CreateArgs) -> Result<u8, Error> {
     let (scopes, limits, expires_ns) = (args.scopes()?, args.limits()?, args.expires_ns());
     let (config, _) = args.store.config()?;
     let new = NewKey { description: args.description.clone(), scopes, limits, expires_ns };
-    let (token, info) = ApiKeys::create_store(&config)?.create(new).await?;
+    let keys = ApiKeys::create_store(&config)?;
+    if let Some(certificate) = args.certificate.clone() {
+        let shown = Shown::of(&keys.create_for_certificate(new, certificate).await?, None);
+        return output::report(args.output.json, &shown, &shown.line(), &[]);
+    }
+    let (token, info) = keys.create(new).await?;
     // The key alone on standard output, so that a script can take it.
     let shown = Shown::of(&info, Some(token.text()));
     if !args.output.json {

@@ -143,7 +143,7 @@ impl Trail {
 
     /// Notes who calls.
     pub(crate) fn is_of(&self, caller: &Caller) {
-        self.who.get_or_init(|| caller.identity.to_string());
+        self.who.get_or_init(|| caller.description());
     }
 
     /// Notes a caller that the daemon does not know; `claimed`: the key that it has, which is not valid.
