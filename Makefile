@@ -52,7 +52,7 @@ test-python: install
 
 # What shows how the catalog answers, once more on Postgres. Rust tests that do not are listed here, by module; what only
 # Postgres does is always tested on it, above. Python tests have the marker `catalog`.
-NOT_ON_POSTGRES := cluster foreign_files fuzz monitor sparse wire
+NOT_ON_POSTGRES := cluster cluster_late_records cluster_leases cluster_link foreign_files fuzz monitor sparse wire
 test-postgres: install
 	$(call step,Rust tests on Postgres,tests/with_postgres cargo test $(CARGO_TESTS) --test it -- $(NOT_ON_POSTGRES:%=--skip %::))
 	$(call step,Python tests on Postgres,tests/with_postgres $(PYTEST) $(PYTEST_WORKERS) -m "catalog and not sqlite")

@@ -65,6 +65,7 @@ impl Catalog {
 }
 
 async fn put_off_indices(db: &mut Transaction) -> Result<(), sqlx::Error> {
+    db.without_limit().await?;
     query(PUT_OFF).execute(&mut *db).await?;
     let of_readers = if db.is_postgres() {
         "SELECT indexname AS name, indexdef AS statement FROM pg_indexes WHERE schemaname = current_schema() \
@@ -82,6 +83,7 @@ async fn put_off_indices(db: &mut Transaction) -> Result<(), sqlx::Error> {
 }
 
 async fn make_indices(db: &mut Transaction) -> Result<(), sqlx::Error> {
+    db.without_limit().await?;
     query(PUT_OFF).execute(&mut *db).await?;
     for statement in query("SELECT statement FROM put_off").fetch_texts(&mut *db).await? {
         query(statement).execute(&mut *db).await?;

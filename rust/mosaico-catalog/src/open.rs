@@ -124,7 +124,9 @@ impl Database {
             },
             Self::Postgres { url, schema, connections } => {
                 let pool = connect_postgres(url, schema, *connections).await?;
-                let drop = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"));
+                let drop = AssertSqlSafe(format!(
+                    "SET statement_timeout = 0; DROP SCHEMA IF EXISTS {schema} CASCADE"
+                ));
                 let dropped = sqlx::raw_sql(drop).execute(&pool).await;
                 pool.close().await;
                 dropped.map(|_| ()).map_err(failed)
@@ -279,7 +281,7 @@ async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
 async fn migrate_postgres(pool: &PgPool, schema: &str) -> Result<()> {
     let mut connection = pool.acquire().await.map_err(failed)?;
     let mut transaction = connection.begin().await.map_err(failed)?;
-    sqlx::raw_sql("SELECT pg_advisory_xact_lock(7293014)")
+    sqlx::raw_sql("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7293014)")
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;

@@ -18,8 +18,8 @@ type Result<T> = std::result::Result<T, sqlx::Error>;
 const LIMIT: Duration = Duration::from_secs(65);
 
 /// Limits the time of a statement in Postgres.
-async fn limited<T>(statement: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(LIMIT, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+async fn limited<T>(limit: Duration, statement: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Connections to the database.
@@ -41,6 +41,8 @@ pub(crate) struct Pool {
 pub(crate) struct Transaction {
     open: Open,
     measure: Measure,
+    /// Of each statement.
+    limit: Duration,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ enum Open {
 pub(crate) struct Place<'a> {
     at: At<'a>,
     measure: Measure,
+    limit: Duration,
 }
 
 enum At<'a> {
@@ -94,13 +97,13 @@ impl Pool {
             match &self.connections {
                 Connections::Sqlite(pool) => Ok(Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
                 Connections::Postgres(pool) => {
-                    let mut transaction = limited(pool.begin()).await?;
-                    limited(sqlx::query(CHANGES).execute(&mut *transaction)).await?;
+                    let mut transaction = limited(LIMIT, pool.begin()).await?;
+                    limited(LIMIT, sqlx::query(CHANGES).execute(&mut *transaction)).await?;
                     Ok(Open::Postgres(transaction))
                 }
             }
         };
-        Ok(Transaction { open: self.measure.time(open).await?, measure: self.measure.clone() })
+        Ok(Transaction { open: self.measure.time(open).await?, measure: self.measure.clone(), limit: LIMIT })
     }
 
     pub(crate) async fn close(&self) {
@@ -128,12 +131,21 @@ impl Transaction {
         matches!(self.open, Open::Postgres(_))
     }
 
+    /// Statements from here on may take as long as they need, such as the creation of an index.
+    pub(crate) async fn without_limit(&mut self) -> Result<()> {
+        self.limit = Duration::MAX;
+        if self.is_postgres() {
+            query("SET LOCAL statement_timeout = 0").execute(&mut *self).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn commit(self) -> Result<()> {
-        let Self { open, measure } = self;
+        let Self { open, measure, limit } = self;
         let commit = async {
             match open {
                 Open::Sqlite(transaction) => transaction.commit().await,
-                Open::Postgres(transaction) => limited(transaction.commit()).await,
+                Open::Postgres(transaction) => limited(limit, transaction.commit()).await,
             }
         };
         measure.time(commit).await
@@ -146,7 +158,7 @@ impl<'a> From<&'a Pool> for Place<'a> {
             Connections::Sqlite(pool) => At::SqlitePool(pool),
             Connections::Postgres(pool) => At::PostgresPool(pool),
         };
-        Self { at, measure: pool.measure.clone() }
+        Self { at, measure: pool.measure.clone(), limit: LIMIT }
     }
 }
 
@@ -156,13 +168,13 @@ impl<'a> From<&'a mut Transaction> for Place<'a> {
             Open::Sqlite(transaction) => At::Sqlite(transaction),
             Open::Postgres(transaction) => At::Postgres(transaction),
         };
-        Self { at, measure: transaction.measure.clone() }
+        Self { at, measure: transaction.measure.clone(), limit: transaction.limit }
     }
 }
 
 impl<'a> From<&'a mut PgConnection> for Place<'a> {
     fn from(connection: &'a mut PgConnection) -> Self {
-        Self { at: At::Postgres(connection), measure: Measure::default() }
+        Self { at: At::Postgres(connection), measure: Measure::default(), limit: LIMIT }
     }
 }
 
@@ -297,14 +309,16 @@ impl Statement {
 
     /// Runs the statement; returns the number of changed rows.
     pub(crate) async fn execute<'a>(self, place: impl Into<Place<'a>>) -> Result<u64> {
-        let Place { at, measure } = place.into();
+        let Place { at, measure, limit } = place.into();
         let done = async {
             Ok(match at {
                 At::SqlitePool(pool) => self.sqlite().execute(pool).await?.rows_affected(),
                 At::Sqlite(connection) => self.sqlite().execute(connection).await?.rows_affected(),
-                At::PostgresPool(pool) => limited(self.postgres().execute(pool)).await?.rows_affected(),
+                At::PostgresPool(pool) => {
+                    limited(limit, self.postgres().execute(pool)).await?.rows_affected()
+                }
                 At::Postgres(connection) => {
-                    limited(self.postgres().execute(connection)).await?.rows_affected()
+                    limited(limit, self.postgres().execute(connection)).await?.rows_affected()
                 }
             })
         };
@@ -312,14 +326,16 @@ impl Statement {
     }
 
     pub(crate) async fn fetch_all<'a>(self, place: impl Into<Place<'a>>) -> Result<Vec<Row>> {
-        let Place { at, measure } = place.into();
+        let Place { at, measure, limit } = place.into();
         let done = async {
             Ok(match at {
                 At::SqlitePool(pool) => sqlite_rows(self.sqlite().fetch_all(pool).await?),
                 At::Sqlite(connection) => sqlite_rows(self.sqlite().fetch_all(connection).await?),
-                At::PostgresPool(pool) => postgres_rows(limited(self.postgres().fetch_all(pool)).await?),
+                At::PostgresPool(pool) => {
+                    postgres_rows(limited(limit, self.postgres().fetch_all(pool)).await?)
+                }
                 At::Postgres(connection) => {
-                    postgres_rows(limited(self.postgres().fetch_all(connection)).await?)
+                    postgres_rows(limited(limit, self.postgres().fetch_all(connection)).await?)
                 }
             })
         };
@@ -327,16 +343,16 @@ impl Statement {
     }
 
     pub(crate) async fn fetch_optional<'a>(self, place: impl Into<Place<'a>>) -> Result<Option<Row>> {
-        let Place { at, measure } = place.into();
+        let Place { at, measure, limit } = place.into();
         let done = async {
             Ok(match at {
                 At::SqlitePool(pool) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
                 At::Sqlite(connection) => self.sqlite().fetch_optional(connection).await?.map(Row::Sqlite),
                 At::PostgresPool(pool) => {
-                    limited(self.postgres().fetch_optional(pool)).await?.map(Row::Postgres)
+                    limited(limit, self.postgres().fetch_optional(pool)).await?.map(Row::Postgres)
                 }
                 At::Postgres(connection) => {
-                    limited(self.postgres().fetch_optional(connection)).await?.map(Row::Postgres)
+                    limited(limit, self.postgres().fetch_optional(connection)).await?.map(Row::Postgres)
                 }
             })
         };

@@ -63,16 +63,19 @@ impl StoreAccess {
             store.check_shared_versions().await.map_err(|error| unreadable(&config.store, error))?;
         }
         let database = config.database(&folder);
-        store_link::check(&store, &place(config), &database).await?;
+        let is_shared = match (&config.store, purpose) {
+            (StoreLocation::Local(_), _) => false,
+            (StoreLocation::Bucket(_), AccessMode::Serve) => config.shared.is_some(),
+            (StoreLocation::Bucket(_), AccessMode::Change | AccessMode::Look) => {
+                owner::shared(&store, config).await?
+            }
+        };
+        store_link::check(&store, &place(config), &database, is_shared).await?;
         let (mut session, mut beside) = (None, false);
         match &config.store {
             StoreLocation::Local(_) => owner::check_folder(&folder)?,
             StoreLocation::Bucket(bucket) => {
-                let shared = match purpose {
-                    AccessMode::Serve => config.shared.is_some(),
-                    AccessMode::Change | AccessMode::Look => owner::shared(&store, config).await?,
-                };
-                let schema = shared.then_some(config.database_schema.as_str());
+                let schema = is_shared.then_some(config.database_schema.as_str());
                 let claim = owner::claim(&store, &folder, bucket, schema, config).await?;
                 if let (Some(schema), Some(url)) = (schema, &config.database) {
                     let (joined, others) = join(url, schema, &claim.id, purpose, &bucket.url()).await?;

@@ -42,7 +42,7 @@ pub async fn open_catalog(database: &Database, store: &Store) -> Result<Catalog>
         )),
         other => other,
     })?;
-    if !is_new && is_older(&catalog, store).await? {
+    if !is_new && (is_older(&catalog, store).await? || store_link::is_replaced(store, &catalog).await?) {
         tracing::warn!("the catalog is older than the store and is rebuilt");
         catalog.close().await;
         database.forget().await?;

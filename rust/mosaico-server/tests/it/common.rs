@@ -323,7 +323,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code)
     status.message().to_owned()
 }
 
-/// Files below `folder`, except those of the catalog and of events, which may be incomplete.
+/// Files below `folder`, except those of the catalog, its link, and those of events, which may be incomplete.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
