@@ -12,6 +12,8 @@ from harness.record import number, record_numbers, replay, topic_of
 
 from mosaicolabs import Integer64, MosaicoClient
 
+pytestmark = pytest.mark.alone
+
 PROMPT_S = 2.0
 """A call that waits for nobody, on a busy machine."""
 

@@ -26,7 +26,7 @@ async fn an_address_that_accepts_and_does_not_answer_is_waited_for_once() {
         streams.push(limited(client.read(vec![1], ReadAhead::new(1 << 20, 20))).await.unwrap());
         limited(client.sequences()).await.unwrap();
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(accepted.load(Ordering::Relaxed), 1);
 }
 

@@ -55,7 +55,7 @@ async fn an_answer_that_never_comes_is_a_timeout() {
         refusal(|| stream::iter([head_of(0, 100)]).chain(stream::pending()).boxed()).await.code,
         ErrorCode::Deadline
     );
-    assert!(begun.elapsed() < 4 * ANSWER);
+    assert!(begun.elapsed() < 8 * ANSWER);
 }
 
 #[tokio::test]

@@ -335,7 +335,11 @@ fn a_daemon_that_does_not_answer_is_waited_for_once() {
         for _ in 0..20 {
             assert_eq!(get(&second.client, "run/t").await, []);
         }
-        assert!(begun.elapsed() < Duration::from_secs(2), "later ones read the store: {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "later ones read the store: {:?}",
+            begun.elapsed()
+        );
         drop(hole);
         stalled.lift();
         second.stop().await;
