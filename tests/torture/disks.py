@@ -1,6 +1,7 @@
 """Disks that fail: power cuts, a full disk, a file system that becomes read-only."""
 
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ def cut_power(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """The power fails while writers record: what was not synced is gone."""
 
     def blow(disk: FileSystem, daemon: Daemon) -> None:
+        # A daemon without power reports nothing.
+        daemon.pause()
         disk.cut_power()
         daemon.kill()
         disk.repair()
@@ -34,7 +37,10 @@ def be_read_only(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """The kernel makes the file system read-only; the daemon serves what it has until the repair."""
 
     def blow(disk: FileSystem, daemon: Daemon) -> None:
+        # Linux reports a sync that is in progress at this moment as successful, and loses its data.
+        daemon.pause()
         disk.be_read_only()
+        daemon.send(signal.SIGCONT)
         with daemon.connect() as client:
             assert client.list_sequences(), "it still answers"
         daemon.kill()

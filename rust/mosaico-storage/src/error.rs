@@ -392,6 +392,10 @@ fn class(error: &(dyn StdError + 'static)) -> Class {
             if full.contains(&io.kind()) {
                 return Class::Full;
             }
+            // The kernel makes a file system read-only when it finds an error in it, until an operator repairs it.
+            if io.kind() == io::ErrorKind::ReadOnlyFilesystem {
+                return Class::Unavailable;
+            }
             if is_shortage(io) {
                 return Class::Shortage;
             }
@@ -428,6 +432,12 @@ mod tests {
         let error = Error::internal("writing", other);
         assert_eq!(error.kind(), ErrorKind::Internal);
         assert!(!error.to_string().contains("entity"), "causes stay in the log: {error}");
+    }
+
+    #[test]
+    fn a_read_only_file_system_is_unavailable() {
+        let refused = io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(Error::internal("writing", refused).kind(), ErrorKind::Unavailable);
     }
 
     #[test]

@@ -64,6 +64,16 @@ async fn an_interrupted_bulk_load_is_recreated() {
 }
 
 #[tokio::test]
+async fn a_disk_that_refuses_writes_is_unavailable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (catalog, _) =
+        Database::File(folder.path().join(FILE)).open(&OwnStore::Unknown).await.expect("a catalog");
+    let refused = query("INSERT INTO pending (sequence_id) VALUES ('x')").execute(&catalog.readers).await;
+    let error = failed(refused.expect_err("it is read-only"));
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test]
 async fn a_full_disk_is_recognised_and_passes() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = Database::File(folder.path().join(FILE));
