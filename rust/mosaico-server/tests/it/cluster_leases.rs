@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cluster::{finalized, from, member, resume, started};
 use crate::common::*;
@@ -31,7 +31,9 @@ fn no_row_is_acknowledged_under_a_revoked_lease() {
         in_catalog(folder.path(), "UPDATE daemon SET lease = 'another'").await;
         // Its next heartbeat tells it. Until then its lease is valid: nobody adopts the topic so early.
         let mut known = 4;
+        let began = Instant::now();
         let status = loop {
+            assert!(began.elapsed() < Duration::from_secs(20), "it still acknowledges");
             put.offer(numbered(known as usize..known as usize + 1)).await;
             match put.ack().await {
                 Ok(ack) => known = ack.expect("the stream continues").durable_rows,
