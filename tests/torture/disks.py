@@ -23,8 +23,8 @@ def cut_power(folder: Path, budget: Budget, chance: random.Random) -> Result:
     """The power fails while writers record: what was not synced is gone."""
 
     def blow(disk: FileSystem, daemon: Daemon) -> None:
-        # Linux may report a sync that is in progress at this moment as successful, although its data is lost. A
-        # program without power reports nothing.
+        # Linux may report a sync that is in progress at this moment as successful, although its data is
+        # lost. A program without power reports nothing.
         daemon.pause()
         disk.cut_power()
         daemon.kill()
