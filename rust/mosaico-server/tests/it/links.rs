@@ -364,7 +364,7 @@ async fn record_large(folder: &Path) {
     let server = TestServer::start(config(folder)).await;
     let key = create_sequence(&server.client, "a-1").await;
     let topic = create_topic(&server.client, "a-1/t", &key).await;
-    let batches: Vec<_> = (0..40).map(|time| blobs(&[time], 1 << 20)).collect();
+    let batches: Vec<_> = (0..80).map(|time| blobs(&[time], 1 << 20)).collect();
     put(&server.client, "a-1/t", &topic, &batches).await.unwrap();
     act(&server.client, "sequence_finalize", json!({"name": "a-1", "key": key})).await.unwrap();
     server.stop().await;
@@ -393,15 +393,17 @@ async fn downloads_end_with_their_client_and_their_key() {
 
     let mut download = begun(&daemon, &path).await;
     keys(folder.path()).revoke(token.fingerprint()).await.unwrap();
-    // The download waits for its client, so only the revocation can end it.
-    eventually("the revocation ends it", async || {
-        let mut some = vec![0; 64 << 10];
-        download.read(&mut some).await.map_or(true, |bytes| bytes == 0) || active().await == 0
+    // The client reads so slowly that the revocation ends the download before the rows do.
+    let (mut some, mut last) = (vec![0; 256 << 10], Vec::new());
+    eventually("the end", async || match download.read(&mut some).await {
+        Ok(0) | Err(_) => true,
+        Ok(bytes) => {
+            last = some[..bytes].to_vec();
+            false
+        }
     })
     .await;
-    let mut rest = Vec::new();
-    let left = download.read_to_end(&mut rest).await;
-    assert!(left.is_err() || !rest.ends_with(b"0\r\n\r\n"), "an interrupted download must not look whole");
+    assert!(!last.ends_with(b"0\r\n\r\n"), "an interrupted download must not look whole");
     assert_eq!(daemon.get(&path).await.status, 403);
     daemon.stop().await;
 }
