@@ -176,7 +176,7 @@ class TopicWriter:
             ...         append(row * 5_000_000, 0.1 * row, 0.0, 9.81)
         """
         has_header = has_header_field(self._data_class)
-        return self._lane.appender(columns, has_header, self._log_notices, self._keep_error)
+        return _native.Appender(self._lane, columns, has_header, self._log_notices, self._keep_error)
 
     def _keep_error(self, error: Exception) -> None:
         self._error = error

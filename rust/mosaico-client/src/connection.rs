@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use ulid::Ulid;
 
 use crate::call_layer::Named;
-use crate::error::{Error, Result, reason};
+use crate::error::{ConnectionClosed, Error, Result, reason};
 use crate::health::Health;
 use crate::route::Route;
 use crate::security::Security;
@@ -68,11 +68,6 @@ pub(crate) struct Connection {
     pub(crate) channel: Named,
     pub(crate) health: Arc<Health>,
 }
-
-/// A call over a connection that was closed before: the call was not sent.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection was closed")]
-pub(crate) struct ConnectionClosed;
 
 impl Addresses {
     /// Hosts (names or addresses) and ports; the first one is the current one.

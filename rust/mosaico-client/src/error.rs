@@ -9,8 +9,6 @@ use mosaico_wire::REQUEST_ID_HEADER;
 use mosaico_wire::status::RETRY_HEADER;
 use tonic::metadata::MetadataMap;
 
-use crate::connection::ConnectionClosed;
-
 /// The result of every call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -125,6 +123,11 @@ fn retry_after(metadata: &MetadataMap) -> Option<Duration> {
     let milliseconds = metadata.get(RETRY_HEADER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_millis(milliseconds))
 }
+
+/// A call over a connection that was closed before: the call was not sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was closed")]
+pub(crate) struct ConnectionClosed;
 
 /// Whether the connection was closed before the call, so that the call was not sent.
 fn is_unsent(error: &(dyn std::error::Error + 'static)) -> bool {

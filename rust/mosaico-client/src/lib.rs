@@ -12,6 +12,7 @@ pub mod columns;
 mod connection;
 mod error;
 mod health;
+mod health_check;
 mod incoming;
 mod info;
 mod keep_alive;

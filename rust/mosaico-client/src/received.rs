@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use arrow::ipc::{MessageHeader, root_as_message};
 use arrow_flight::FlightData;
@@ -10,13 +11,16 @@ use arrow_flight::error::FlightError;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use mosaico_types::ErrorCode;
-use mosaico_wire::damage::parse_skipped;
+use mosaico_wire::damage::{DamagedRows, parse_skipped};
 use mosaico_wire::{ipc, zero_runs};
+use parking_lot::Mutex;
 use tonic::Status;
 
 use crate::error::{Error, Result};
 use crate::read_ahead::ReadAhead;
-use crate::stream::SkippedRows;
+
+/// The rows that the daemon left out of a stream.
+pub(crate) type SkippedRows = Arc<Mutex<Vec<DamagedRows>>>;
 
 /// The largest message that is accepted from a server, as sent and as unpacked: four times what daemons accept, by
 /// default, from writers.

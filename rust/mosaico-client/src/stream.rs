@@ -15,7 +15,6 @@ use mosaico_select::Select;
 use mosaico_types::ErrorKind;
 use mosaico_wire::damage::DamagedRows;
 use mosaico_wire::{FOLLOW_HEADER, SKIP_DAMAGED_HEADER, TOGETHER_HEADER, ZERO_RUNS_HEADER};
-use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -25,6 +24,7 @@ use tonic::metadata::MetadataValue;
 use crate::error::{Error, Result};
 use crate::pool::{Lease, Pool, Use, late};
 use crate::read_ahead::{Holding, ReadAhead, batch_bytes};
+pub(crate) use crate::received::SkippedRows;
 use crate::received::{LARGEST_MESSAGE, decoded};
 use crate::repeat::{self, Effect};
 
@@ -49,9 +49,6 @@ pub(crate) struct Options {
     /// Leave out rows of damaged chunks.
     pub(crate) skip_damaged: bool,
 }
-
-/// The rows that the daemon left out of a stream.
-pub(crate) type SkippedRows = Arc<Mutex<Vec<DamagedRows>>>;
 
 /// The batches of one topic in time order, read ahead by a background task. Dropping it ends the call.
 pub struct TopicStream {

@@ -19,7 +19,7 @@ use crate::lane::PyLane;
 const RECORDING: &str = "recording_timestamp_ns";
 
 /// Where the values of a row belong.
-pub(crate) struct RowLayout {
+struct RowLayout {
     envelope: FieldsPlan,
     /// The number of the time of recording.
     recording: Option<usize>,
@@ -187,16 +187,6 @@ pub(crate) struct PyAppender {
 }
 
 impl PyAppender {
-    pub(crate) fn new(
-        lane: Py<PyLane>,
-        layout: RowLayout,
-        columns: Vec<String>,
-        notice: Py<PyAny>,
-        failed: Py<PyAny>,
-    ) -> Self {
-        Self { lane, layout: Mutex::new(layout), columns, notice, failed }
-    }
-
     fn append(
         &self,
         py: Python<'_>,
@@ -218,6 +208,23 @@ impl PyAppender {
 
 #[pymethods]
 impl PyAppender {
+    /// Appends rows of one value for each of `columns`. Calls `notice` when there are notices to take, and `failed`
+    /// with each exception that it raises.
+    #[new]
+    fn new(
+        lane: Py<PyLane>,
+        columns: Vec<String>,
+        has_header: bool,
+        notice: Py<PyAny>,
+        failed: Py<PyAny>,
+        py: Python<'_>,
+    ) -> PyResult<Self> {
+        let schema = lane.get().schema();
+        let layout = RowLayout::new(py, schema.fields(), &columns, has_header)
+            .map_err(|message| invalid_input(format!("topic `{}`: {message}", lane.get().topic())))?;
+        Ok(Self { lane, layout: Mutex::new(layout), columns, notice, failed })
+    }
+
     #[pyo3(signature = (timestamp_ns, /, *values))]
     fn __call__(
         &self,

@@ -2,7 +2,7 @@
 //! plan.
 //!
 //! Models are built without validation: the schema on the wire already guarantees its result.
-//! `mosaicolabs/models/_plan.py` decides for which classes that is true.
+//! `mosaicolabs/models/_decode_plan.py` decides for which classes that is true.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray, types};
 use arrow::array::{
@@ -15,35 +15,10 @@ use arrow::datatypes::{DataType, Field};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use std::sync::Arc;
 
-use crate::model_plan::ModelPlan;
-
-/// How to convert the values of one field to Python objects; mirrors `_plan.py`.
-#[derive(Debug)]
-pub(crate) enum Plan {
-    Leaf,
-    Model(Arc<ModelPlan>),
-    Validated(Py<PyAny>),
-    List(Box<Plan>),
-    Convert(Py<PyAny>),
-}
-
-impl Plan {
-    pub(crate) fn parse(node: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let node = node.cast::<PyTuple>()?;
-        let kind: String = node.get_item(0)?.extract()?;
-        Ok(match kind.as_str() {
-            "leaf" => Self::Leaf,
-            "model" => Self::Model(Arc::new(ModelPlan::parse(node)?)),
-            "validated" => Self::Validated(node.get_item(1)?.getattr("model_validate")?.unbind()),
-            "list" => Self::List(Box::new(Self::parse(&node.get_item(1)?)?)),
-            "convert" => Self::Convert(node.get_item(1)?.unbind()),
-            other => return Err(PyValueError::new_err(format!("unknown decode plan node {other:?}"))),
-        })
-    }
-}
+use crate::decode_plan::{ModelPlan, Plan};
 
 /// One column of a batch, ready to return its rows.
 pub(crate) struct Reader {

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use mosaico_client::columns::Column;
 use mosaico_client::{Error, Lane, LaneBudget, SpillConfig};
 use mosaico_types::ErrorKind;
@@ -11,7 +12,6 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyString, PyType};
 use pyo3_arrow::input::AnyRecordBatch;
 
-use crate::appender::{PyAppender, RowLayout};
 use crate::encode::{EncodeError, append_fields, append_times};
 use crate::envelope::{ENVELOPE, append_header, split_time};
 use crate::errors::{invalid_input, to_py_err};
@@ -84,6 +84,10 @@ impl PyLane {
         &self.topic
     }
 
+    pub(crate) fn schema(&self) -> SchemaRef {
+        self.lane.schema()
+    }
+
     /// Appends one row through `append`, which fills every column once, and waits while the queue is over its
     /// limit. Returns whether there are notices to take.
     pub(crate) fn append(
@@ -139,22 +143,6 @@ impl PyLane {
             }
             append_fields(py, payload, tail, row, data)
         })
-    }
-
-    /// An appender of rows of plain values, one for each of `columns`. Calls `notice` when there are notices to
-    /// take, and `failed` with each exception that it raises.
-    fn appender(
-        slf: &Bound<'_, Self>,
-        columns: Vec<String>,
-        has_header: bool,
-        notice: Py<PyAny>,
-        failed: Py<PyAny>,
-    ) -> PyResult<PyAppender> {
-        let lane = slf.get();
-        let fields: Vec<_> = lane.lane.schema().fields().iter().cloned().collect();
-        let layout = RowLayout::new(slf.py(), &fields, &columns, has_header)
-            .map_err(|message| invalid_input(format!("topic `{}`: {message}", lane.topic)))?;
-        Ok(PyAppender::new(slf.clone().unbind(), layout, columns, notice, failed))
     }
 
     /// Returns whether there are notices to take.

@@ -9,6 +9,7 @@ mod batches;
 mod client;
 mod daemon;
 mod decode;
+mod decode_plan;
 mod embedded;
 mod encode;
 mod envelope;
@@ -18,7 +19,6 @@ mod keep_alive;
 mod lane;
 mod live;
 mod message_iterator;
-mod model_plan;
 mod runtime;
 mod stream;
 

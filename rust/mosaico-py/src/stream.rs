@@ -12,7 +12,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::decode::{Plan, Reader};
+use crate::decode::Reader;
+use crate::decode_plan::Plan;
 use crate::errors::{PyDamagedRows, to_py_damaged, to_py_err};
 use crate::live::Watch;
 use crate::runtime::wait;

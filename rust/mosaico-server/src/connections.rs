@@ -22,7 +22,7 @@ use tokio::time::Sleep;
 use tonic::codegen::http::Extensions;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::listen;
+use crate::listen::connection::PeerFacts;
 use crate::occasionally::Occasionally;
 
 /// The preface of HTTP/2 and the header of the first frame: what a client sends without waiting.
@@ -171,7 +171,7 @@ impl Connections {
     fn enter<IO: Connected>(self: &Arc<Self>, io: IO) -> Option<Counted<IO>> {
         let mut facts = Extensions::new();
         facts.insert(io.connect_info());
-        listen::PeerFacts::introduce(&mut facts);
+        PeerFacts::introduce(&mut facts);
         let address = address_of(&facts);
         let mut open = self.open.lock();
         if address.is_some() {

@@ -24,7 +24,7 @@ use super::arrow_body::Whole;
 use super::call::HttpCall;
 use super::failure::{Ended, Failure};
 use super::pages::{Reader, parameters};
-use super::{HttpServer, Served};
+use super::served::{HttpServer, Served};
 use crate::access::Access;
 use crate::access::identity::{Caller, Identity, claimed, refused_link};
 use crate::access::table::{Needs, Rule, Surface, find};

@@ -20,7 +20,7 @@ use mosaico_storage::trace;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::HttpServer;
+use super::served::HttpServer;
 
 /// The time limit of each readiness check.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! TCP connections with and without TLS, for gRPC and HTTP.
 
 mod accept;
-mod connection;
+pub(crate) mod connection;
 mod http_listener;
 mod refusal;
 mod warnings;

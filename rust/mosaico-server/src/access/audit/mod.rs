@@ -6,72 +6,34 @@
 //! Calls that fail are cheap to repeat, so the same failure again is counted instead of written: [`repeats`].
 
 mod file;
+mod line;
+mod log;
 mod repeats;
 mod writer;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use mosaico_engine::state::engine::Engine;
 use mosaico_engine::state::metrics::code_name;
 use mosaico_types::access::{Fingerprint, Right};
-use mosaico_types::{MAX_NAME_BYTES, format_rfc3339, now_ns};
+use mosaico_types::{MAX_NAME_BYTES, now_ns};
 use mosaico_wire::event::name::SEQUENCE_KEEP_ALIVE;
 use parking_lot::Mutex;
-use serde::{Serialize, Serializer};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 pub(crate) use self::file::AuditFile;
-use self::repeats::Repeats;
+use self::line::Line;
+pub(crate) use self::log::Audit;
+use self::log::WAITING;
 use super::identity::Caller;
 use super::table::{Needs, Surface, find, rpc};
 
-/// Lines that wait to be written; further ones are lost, and counted.
-const WAITING: usize = 4096;
-
 /// The longest text of a subject in a line; valid names are shorter.
 const MAX_SUBJECT_BYTES: usize = 2 * MAX_NAME_BYTES;
-
-/// A line of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Line {
-    #[serde(rename = "time", serialize_with = "to_the_millisecond")]
-    at_ns: i64,
-    who: String,
-    call: String,
-    /// The sequence or topic.
-    subject: String,
-    from: String,
-    result: &'static str,
-    request: String,
-    /// Several calls, of which this is the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    times: Option<u64>,
-    /// Whether it is an event too.
-    #[serde(skip)]
-    is_event: bool,
-}
-
-fn to_the_millisecond<S: Serializer>(ns: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format_rfc3339(ns - ns.rem_euclid(1_000_000)))
-}
-
-/// The audit log of a server.
-#[derive(Debug)]
-pub(crate) struct Audit {
-    repeats: Mutex<Repeats>,
-    lines: mpsc::Sender<Line>,
-    /// Lines that were lost since the last report.
-    lost: AtomicU64,
-    /// Cancelled when no more calls arrive: what waits is written.
-    ending: CancellationToken,
-    writer: Mutex<Option<JoinHandle<()>>>,
-}
 
 impl Audit {
     /// The audit log of an engine, with a file of its own or without one.
@@ -87,39 +49,6 @@ impl Audit {
         let writing = writer::run(Arc::clone(&audit), waiting, engine.catalog.clone(), file);
         *audit.writer.lock() = Some(engine.tasks.spawn(writing));
         audit
-    }
-
-    /// Writes what waits, in the background. Later lines are only in the log output.
-    pub(crate) fn close(&self) {
-        self.ending.cancel();
-    }
-
-    /// The same; waits until everything is written.
-    pub(crate) async fn end(&self) {
-        self.close();
-        let writer = self.writer.lock().take();
-        if let Some(writer) = writer
-            && let Err(error) = writer.await
-        {
-            tracing::error!(cause = %error, "the end of the audit log cannot be written");
-        }
-    }
-
-    /// Writes a line, unless it repeats an earlier failure.
-    fn add(&self, line: Line) {
-        let is_failure = line.result != code_name(Code::Ok);
-        let line = if is_failure { self.repeats.lock().admit(line, Instant::now()) } else { Some(line) };
-        if let Some(line) = line {
-            self.write(line);
-        }
-    }
-
-    fn write(&self, line: Line) {
-        let Line { who, call, subject, from, result, request, times, .. } = &line;
-        tracing::info!(target: "audit", who, call, subject, from, result, request, times);
-        if self.lines.try_send(line).is_err() && !self.ending.is_cancelled() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Line;
+use super::line::Line;
 
 /// How long the same failure is counted.
 const PERIOD: Duration = Duration::from_secs(60);

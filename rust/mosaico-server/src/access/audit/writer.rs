@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::file::AuditFile;
-use super::{Audit, Line, WAITING};
+use super::line::Line;
+use super::log::{Audit, WAITING};
 use crate::occasionally::Occasionally;
 
 /// Events of this period are one transaction.

@@ -1,13 +1,37 @@
-//! Models that are built without validation.
+//! How the objects of a class are built, compiled from the plan of `mosaicolabs/models/_decode_plan.py`.
 
 use std::ptr;
+use std::sync::Arc;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet, PyString, PyTuple, PyType};
 use pyo3::{ffi, intern};
 
-use crate::decode::Plan;
+/// How to convert the values of one field to Python objects; mirrors `_decode_plan.py`.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Leaf,
+    Model(Arc<ModelPlan>),
+    Validated(Py<PyAny>),
+    List(Box<Plan>),
+    Convert(Py<PyAny>),
+}
+
+impl Plan {
+    pub(crate) fn parse(node: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let node = node.cast::<PyTuple>()?;
+        let kind: String = node.get_item(0)?.extract()?;
+        Ok(match kind.as_str() {
+            "leaf" => Self::Leaf,
+            "model" => Self::Model(Arc::new(ModelPlan::parse(node)?)),
+            "validated" => Self::Validated(node.get_item(1)?.getattr("model_validate")?.unbind()),
+            "list" => Self::List(Box::new(Self::parse(&node.get_item(1)?)?)),
+            "convert" => Self::Convert(node.get_item(1)?.unbind()),
+            other => return Err(PyValueError::new_err(format!("unknown decode plan node {other:?}"))),
+        })
+    }
+}
 
 /// How to build the instances of a pydantic class.
 #[derive(Debug)]
