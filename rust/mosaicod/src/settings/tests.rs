@@ -72,7 +72,7 @@ fn every_option_may_stand_in_the_file() {
     for (option, arg) in options(run).filter(|(option, _)| *option != CONFIG) {
         let value = match arg.get_possible_values().first() {
             Some(value) => value.get_name().to_owned(),
-            None if option.ends_with("-url") => "https://h:3".into(),
+            None if option.ends_with("-url") || option.ends_with("-origin") => "https://h:3".into(),
             None => "3".into(),
         };
         // A `-file` option names an existing file.
