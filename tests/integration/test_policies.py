@@ -45,7 +45,7 @@ def record_and_fail(
 
 def files_of(folder: Path) -> set[str]:
     """Every file below the folder that belongs to a sequence, and not to the daemon."""
-    own = re.compile(r"catalog\.db.*|mosaicod\.lock|events/.*")
+    own = re.compile(r"catalog\.db.*|mosaicod\.lock|store\.json|tmp/[^/]*\.lock|events/.*")
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     return {path for path in found if not own.fullmatch(path)}
 

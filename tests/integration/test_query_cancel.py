@@ -16,7 +16,9 @@ from mosaicolabs import Integer64
 ROWS = 1_000_000
 
 # Ranges around odd numbers: their bounds exclude no chunk, and no row, which is even, is in one of them.
-RANGES = [{"integer64.data": {"$gt": 2 * n, "$lt": 2 * n + 2}} for n in range(0, 8000, 2)]
+RANGES = [
+    {"$and": [{"integer64.data": {"$gt": n}}, {"integer64.data": {"$lt": n + 2}}]} for n in range(0, 8000, 2)
+]
 
 
 def used(daemon: Daemon) -> float:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from mosaicolabs import get_logger, setup_sdk_logging
-from mosaicolabs._printable import SafeConsole, printable
+from mosaicolabs._printable import printable
+from mosaicolabs._safe_console import SafeConsole
 from mosaicolabs._terminal.output import echo, print_json
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mEVIL\x9b1m\u202egnp.exe\r"
