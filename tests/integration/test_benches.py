@@ -10,8 +10,8 @@ import pytest
 
 RUN = Path(__file__).parents[2] / "benches" / "run.py"
 
-# Goal and number of rows: G1 with objects and with plain values, G3 with 16 and 64 topics, G14 for two kinds of
-# data, two jobs, two processes.
+# Goal and number of rows: G1 with objects and with plain values, G3 with 16 and 64 topics, G14 for two kinds
+# of data, two jobs, two processes.
 ROWS = {
     "G1": 2,
     "G2": 1,
