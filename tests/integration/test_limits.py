@@ -259,7 +259,7 @@ def test_few_descriptors(tmp_path: Path) -> None:
         # Half the descriptors are for files, so recording continues beside the connections.
         record(client, "beside", 10, 100)
         assert process.cpu_percent(3) < 50
-        # Each of ten topics may fail and resume several times, with a line for each; a loop that spins would write
+        # Each of ten topics may fail and resume several times, with a line for each; a loop that spins writes
         # thousands.
         assert len(daemon.log.read_text().splitlines()) < 100
         for connection in silent:
