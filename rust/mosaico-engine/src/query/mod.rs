@@ -111,6 +111,9 @@ impl Search {
                 values.leaves(&mut |value| tags.extend(tags::prefixes(&value.key).map(str::to_owned)));
             }
         });
+        // Thousands of conditions have few tags. Each tag twice would mean each of its schemas twice.
+        tags.sort_unstable();
+        tags.dedup();
         let mut schemas = Schemas::new();
         if !tags.is_empty() {
             for (tag, id, message) in core.catalog.kinds(&tags).await? {

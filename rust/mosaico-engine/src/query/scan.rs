@@ -24,6 +24,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use tokio_util::sync::CancellationToken;
 
 use crate::read::column_bounds::judge_chunk;
 use crate::read::prune::{Plan, plan};
@@ -239,7 +240,9 @@ impl Scanner {
             .with_row_selection(selection)
             .build()
             .map_err(&failed)?;
-        let mut search = Search { expr: Arc::clone(expr), ranges, found: None, rows: 0, decoder };
+        let left = CancellationToken::new();
+        let _leaves = left.clone().drop_guard();
+        let mut search = Search { expr: Arc::clone(expr), ranges, found: None, rows: 0, decoder, left };
         loop {
             let (searched, step) = blocking(move || {
                 let step = search.step();
@@ -264,6 +267,8 @@ impl Scanner {
         let _permit = self.permit().await?;
         let (view, expr) = (Arc::clone(view), Arc::clone(expr));
         let end = view.segment.end;
+        let left = CancellationToken::new();
+        let _leaves = left.clone().drop_guard();
         let work = move || {
             let failed = |e: LogError| e.into_error("searching the WAL");
             let file = view.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
@@ -273,7 +278,7 @@ impl Scanner {
                 let batch = batch.map_err(failed)?;
                 rows += batch.num_rows() as u64;
                 look(&expr, &batch, ranges, &mut found)?;
-                if found.is_some() && !ranges {
+                if found.is_some() && !ranges || left.is_cancelled() {
                     break;
                 }
             }
@@ -311,6 +316,9 @@ struct Search {
     found: Found,
     rows: u64,
     decoder: ParquetPushDecoder,
+    /// Cancelled when nobody waits for the result any more. Blocking work does not end with the call that began it,
+    /// and may be long: a condition may have thousands of parts.
+    left: CancellationToken,
 }
 
 impl Search {
@@ -324,7 +332,7 @@ impl Search {
                 DecodeResult::Data(batch) => {
                     self.rows += batch.num_rows() as u64;
                     look(&self.expr, &batch, self.ranges, &mut self.found)?;
-                    if self.found.is_some() && !self.ranges {
+                    if self.found.is_some() && !self.ranges || self.left.is_cancelled() {
                         return Ok(None);
                     }
                 }
