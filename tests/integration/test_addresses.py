@@ -73,7 +73,7 @@ def test_a_recording_resumes_over_another_address(daemon: Daemon, proxy: Proxy, 
 
 
 def test_open_clients_and_new_ones_leave_a_hanging_daemon(tmp_path: Path) -> None:
-    """SIGSTOP: the system goes on accepting connections. The second daemon has another store, but answers."""
+    """SIGSTOP: the system still accepts connections. The second daemon has another store, but answers."""
     with Daemon(tmp_path / "one") as hanging, Daemon(tmp_path / "two") as other:
         with other.connect() as client:
             record_numbers(client, "two", {"t": [(1, 1)]})

@@ -46,7 +46,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long an attack goes on."""
+    """How long an attack lasts."""
 
     seconds: float
     inputs: int | None = None
@@ -57,7 +57,7 @@ class Budget:
         return time.monotonic() + self.seconds
 
     def left(self, until: float, done: int) -> bool:
-        """Whether an attack with random inputs goes on."""
+        """Whether an attack with random inputs continues."""
         return time.monotonic() < until if self.inputs is None else done < self.inputs
 
 

@@ -114,10 +114,10 @@ async fn the_key_is_sent_to_the_named_server_only() {
             usize::from(request.headers().get(API_KEY_HEADER).is_some_and(|key| key == KEY)),
             Ordering::Relaxed,
         );
-        let elsewhere = format!("grpc://127.0.0.1:{port}/s/t");
+        let other_host = format!("grpc://127.0.0.1:{port}/s/t");
         let endpoint = FlightEndpoint {
             ticket: Some(Ticket::new("t")),
-            location: vec![Location { uri: elsewhere.clone() }],
+            location: vec![Location { uri: other_host.clone() }],
             ..Default::default()
         };
         let info = FlightInfo::new().try_with_schema(&Schema::empty()).unwrap().with_endpoint(endpoint);
