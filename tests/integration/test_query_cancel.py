@@ -38,7 +38,10 @@ def test_a_query_ends_with_its_client(daemon: Daemon) -> None:
         with pytest.raises(flight.FlightTimedOutError):
             list(wire.do_action(flight.Action("query", body), flight.FlightCallOptions(timeout=1.0)))
         assert used(daemon) - started > 0.2, "the query was at work"
+        left = used(daemon)
         assert within(5.0, lambda: is_idle(daemon))
+        # The row group in progress alone would take several times as long.
+        assert used(daemon) - left < 1.5
 
 
 def is_idle(daemon: Daemon) -> bool:
