@@ -19,24 +19,30 @@ CARGO_TESTS := --profile fast --workspace
 PYTEST := $(BIN)/python -m pytest
 # Most tests wait for disks and other processes: more of them than there are cores run at the same time.
 export RUST_TEST_THREADS ?= 4
-PYTEST_WORKERS := -n 3 --dist worksteal
+PYTEST_WORKERS := -n 4 --dist worksteal
 PYTHON_FILES := python tests benches conftest.py tests/with_services
 
 # Runs a step and says how long it took.
 step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
-.PHONY: demo test test-fast test-rust test-python test-postgres lint lint-rust lint-python docs bench torture wheel install \
+.PHONY: demo test test-fast test-with-services test-rust test-rust-build test-attacks test-python test-postgres \
+	test-postgres-rust test-postgres-python lint lint-rust lint-python docs bench torture wheel install \
 	ontologies services clean
 
 demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
 
-# Everything CI runs. What compiles runs beside pip, what lints beside what renders. The services start once; they are
-# below `make` and not $(MAKE), since --dry-run would start them.
+# Everything CI runs. What compiles runs beside what waits: for pip, for a daemon that was killed. The services start
+# once; they are below `make` and not $(MAKE), since --dry-run would start them.
 test:
 	$(call step,build,$(MAKE) -j2 $(VENV)/.wheel-fast $(VENV)/.tools; $(MAKE) install)
 	$(call step,lint and docs,$(MAKE) -j2 lint docs)
-	tests/with_services make test-rust test-python test-postgres
+	tests/with_services make test-with-services
+
+test-with-services:
+	$(call step,Rust tests compile beside attacks,$(MAKE) -j2 test-rust-build test-attacks)
+	$(MAKE) test-rust test-python
+	$(call step,tests on Postgres,$(MAKE) -j2 test-postgres)
 
 # Unit tests are those in a module `tests`. (`--lib` would build tests of the binding crate, which has none.)
 test-fast: install  ## Unit tests, the calls of a client, one recording: for between two edits, under two minutes.
@@ -46,16 +52,26 @@ test-fast: install  ## Unit tests, the calls of a client, one recording: for bet
 test-rust:
 	$(call step,Rust tests,tests/with_services cargo test $(CARGO_TESTS))
 
+test-rust-build:
+	cargo test $(CARGO_TESTS) --quiet --no-run
+
+test-attacks: install  ## Each attack of `make torture` for some seconds.
+	tests/with_services $(PYTEST) -m attacks
+
 test-python: install
-	$(call step,Python tests,tests/with_services $(PYTEST) $(PYTEST_WORKERS) -m "not alone")
+	$(call step,Python tests,tests/with_services $(PYTEST) $(PYTEST_WORKERS) -m "not alone and not attacks")
 	$(call step,Python tests that measure,tests/with_services $(PYTEST) -m alone)
 
 # What shows how the catalog answers, once more on Postgres. Rust tests that do not are listed here, by module; what only
 # Postgres does is always tested on it, above. Python tests have the marker `catalog`.
 NOT_ON_POSTGRES := cluster cluster_late_records cluster_leases cluster_link foreign_files fuzz monitor sparse wire
-test-postgres: install
-	$(call step,Rust tests on Postgres,tests/with_postgres cargo test $(CARGO_TESTS) --test it -- $(NOT_ON_POSTGRES:%=--skip %::))
-	$(call step,Python tests on Postgres,tests/with_postgres $(PYTEST) $(PYTEST_WORKERS) -m "catalog and not sqlite")
+test-postgres: test-postgres-rust test-postgres-python
+
+test-postgres-rust:
+	tests/with_postgres cargo test $(CARGO_TESTS) --test it -- $(NOT_ON_POSTGRES:%=--skip %::)
+
+test-postgres-python: install
+	tests/with_postgres $(PYTEST) $(PYTEST_WORKERS) -m "catalog and not sqlite"
 
 lint: lint-rust lint-python  ## Formatting, lints, types, stubs.
 

@@ -16,7 +16,7 @@ SECONDS = 50
 """Of all attacks together, unless their starts alone take longer."""
 
 
-@pytest.mark.alone
+@pytest.mark.attacks
 def test_no_attack_takes_an_acknowledged_row() -> None:
     seed = random.randrange(1 << 30)
     command = [sys.executable, TORTURE, "--seconds", str(SECONDS), "--seed", str(seed)]
