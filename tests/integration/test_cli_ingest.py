@@ -200,19 +200,48 @@ def test_px4_replay_is_in_time_order(store: Path, px4: dict[str, Any]) -> None:
     assert times == sorted(times)
 
 
-def test_broken_input_creates_nothing(tmp_path: Path) -> None:
-    source, store = tmp_path / "broken", tmp_path / "store"
-    shutil.copytree(EUROC, source)
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """The EuRoC recording with a bad row and a missing frame."""
+    source = tmp_path / "broken"
+    shutil.copytree(EUROC, source, copy_function=shutil.copyfile)
     csv = source / "mav0/imu0/data.csv"
     lines = csv.read_text().splitlines(keepends=True)
     lines[20000] = lines[20000].replace(",", ";", 1)
-    csv.chmod(0o644)
     csv.write_text("".join(lines))
+    min((source / "mav0/cam1/data").iterdir()).unlink()
+    return source
 
-    line = failure("ingest", source, "--name", "broken", "--store", store)
 
-    assert f"{csv}:20001: 6 columns, expected 7" in line
-    assert not store.exists()
+def test_broken_parts_cost_nothing_else(tmp_path: Path, broken: Path) -> None:
+    done = mosaico("ingest", broken, "--name", "broken", "--store", tmp_path / "store", code=1)
+
+    assert "2 messages are not stored (topics /cam1, /imu0)" in done.stderr
+    assert f"{broken}/mav0/imu0/data.csv:20001: 6 columns, expected 7" in done.stdout.replace("\n", "")
+    counts = Counter(topic for topic, _ in replay(tmp_path / "store", "broken"))
+    assert counts == {"/cam0": 40, "/cam1": 39, "/imu0": 29119}
+
+
+def test_selected_topics_are_sound(tmp_path: Path, broken: Path) -> None:
+    document = ingest(tmp_path / "store", broken, "part", "--topics", "/cam0")
+
+    assert (document["messages"], document["failed"]) == (40, [])
+
+
+def test_ingestion_that_stores_nothing_leaves_its_name_free(tmp_path: Path) -> None:
+    folder, store = tmp_path / "mav0/cam0", tmp_path / "store"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data.csv").write_text("#t,name\n1,a.png\n")
+    png = folder / "data/a.png"
+    PIL.Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)).save(png)
+    whole = png.read_bytes()
+    png.write_bytes(whole[:-2000])
+
+    line = failure("ingest", tmp_path, "--name", "run", "--store", store)
+    png.write_bytes(whole)
+
+    assert "none of the 1 messages can be stored; first error, in topic `/cam0`" in line
+    assert ingest(store, tmp_path, "run")["messages"] == 1
 
 
 def test_unknown_input_creates_nothing(tmp_path: Path) -> None:
@@ -282,8 +311,8 @@ def test_tables_for_people(store: Path, euroc: dict[str, Any], tmp_path: Path) -
 def test_name_that_exists_is_refused(store: Path, euroc: dict[str, Any]) -> None:
     line = failure("ingest", EUROC, "--name", "mh01", "--store", store)
 
-    assert "mh01" in line
-    assert "exists" in line
+    assert "sequence `mh01` already exists and is finalized" in line
+    assert "choose another name" in line
 
 
 def test_finalized_sequence_stays(store: Path, euroc: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from itertools import repeat
 
 import numpy as np
 
-from mosaicolabs.ingest import Recording, TopicSpec, merge_in_time
+from mosaicolabs.ingest import Messages, Recording, TopicSpec, merge_in_time
 from mosaicolabs.models import Message
 
 from ._sensors import SENSORS, Sensor
@@ -39,7 +39,7 @@ class Flight:
         """A new pass, topic by topic."""
         return {sensor.topic: self._messages(index, sensor) for index, sensor in enumerate(SENSORS)}
 
-    def _merged(self) -> Iterator[tuple[str, Message]]:
+    def _merged(self) -> Messages:
         return merge_in_time(zip(repeat(topic), messages) for topic, messages in self.topics().items())
 
     def _messages(self, index: int, sensor: Sensor) -> Iterator[Message]:

@@ -1,5 +1,6 @@
-"""Strict reader of the `data.csv` files of ASL folders: a line is a row, or an error with its place."""
+"""Reader of the `data.csv` files of ASL folders: a line is a row, or a bad row with the reason."""
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,50 +24,72 @@ class Row:
     columns: list[str]
 
 
-def read_rows(csv: Path, columns: int) -> Iterator[Row]:
-    """Rows of `csv`, checked: `columns` columns, the first with the time, in time order."""
-    previous_ns = -_INT64_MAX
+@dataclass(frozen=True)
+class BadRow:
+    """A line that cannot be read: its place and the reason, in one text."""
+
+    problem: str
+
+
+def read_rows(csv: Path, columns: int) -> Iterator[Row | BadRow]:
+    """Rows of `csv`, in the order of the file: `columns` columns, the first with the time.
+
+    Raises:
+        RecordingError: The file cannot be opened or read.
+    """
     for number, line in _lines(csv):
         place = f"{csv}:{number}"
         fields = [field.strip() for field in line.split(",")]
-        if len(fields) != columns:
-            raise RecordingError(f"{place}: {len(fields)} columns, expected {columns}")
-        timestamp_ns = _timestamp(fields[0], place)
-        if timestamp_ns < previous_ns:
-            raise RecordingError(
-                f"{place}: time {timestamp_ns} is earlier than {previous_ns} of the previous row; "
-                "sort the file by its first column"
-            )
-        previous_ns = timestamp_ns
-        yield Row(place, timestamp_ns, fields[1:])
+        try:
+            if len(fields) != columns:
+                raise ValueError(f"{len(fields)} columns, expected {columns}")
+            yield Row(place, _timestamp(fields[0]), fields[1:])
+        except ValueError as error:
+            yield BadRow(f"{place}: {error}")
 
 
-def numbers(row: Row) -> list[float]:
-    """The columns as the nearest doubles."""
-    for field in row.columns:
+def read_numbers(csv: Path, columns: int) -> Iterator[tuple[Row, list[float]] | BadRow]:
+    """Rows as in `read_rows`, with their columns as the nearest doubles."""
+    for row in read_rows(csv, columns):
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        try:
+            yield row, _numbers(row.columns)
+        except ValueError as error:
+            yield BadRow(f"{row.place}: {error}")
+
+
+def _numbers(fields: list[str]) -> list[float]:
+    for field in fields:
         # `float` alone would also accept underscores and non-ASCII digits.
         if not _NUMBER.fullmatch(field):
-            raise RecordingError(f"{row.place}: `{field}` is not a number")
-    return [float(field) for field in row.columns]
+            raise ValueError(f"`{field}` is not a number")
+    return [float(field) for field in fields]
 
 
 def _lines(csv: Path) -> Iterator[tuple[int, str]]:
-    number = 0
     try:
-        with csv.open(encoding="utf-8") as file:
+        # A byte that is not text makes its row bad, not the file.
+        with csv.open(encoding=_encoding(csv), errors="backslashreplace") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip() and not line.startswith("#"):
                     yield number, line
-    except UnicodeDecodeError as error:
-        raise RecordingError(f"{csv}:{number + 1}: not a text file ({error.reason})") from error
-    except OSError as error:
-        raise RecordingError(f"{csv}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        raise RecordingError(f"{csv}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _timestamp(field: str, place: str) -> int:
+def _encoding(csv: Path) -> str:
+    """UTF-8, or what the byte order mark says; spreadsheets and PowerShell write one."""
+    with csv.open("rb") as file:
+        head = file.read(2)
+    return "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _timestamp(field: str) -> int:
     if not _INTEGER.fullmatch(field):
-        raise RecordingError(f"{place}: time `{field}` is not a whole number of nanoseconds")
+        raise ValueError(f"time `{field}` is not a whole number of nanoseconds")
     # The length is compared first: int() of a very long text is slow, and Python refuses it.
     if len(field.lstrip("-0")) > 19 or abs(int(field)) > _INT64_MAX:
-        raise RecordingError(f"{place}: time {field} does not fit into 64 bits")
+        raise ValueError(f"time {field} does not fit into 64 bits")
     return int(field)

@@ -1,13 +1,17 @@
 """Merging of messages by time."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from mosaicolabs.models import Message
 
+from ._reader_api import FailedMessage, Messages
 
-def merge_in_time(streams: Iterable[Iterable[tuple[str, Message]]]) -> Iterator[tuple[str, Message]]:
+
+def merge_in_time(streams: Iterable[Iterable[tuple[str, Message | FailedMessage]]]) -> Messages:
     """Merges streams, each in time order, into one; at equal times the earlier stream goes first.
+
+    A failed message has no time and leaves as soon as it is read.
 
     Example:
         >>> from mosaicolabs import Boolean
@@ -16,4 +20,8 @@ def merge_in_time(streams: Iterable[Iterable[tuple[str, Message]]]) -> Iterator[
         >>> [message.timestamp_ns for _, message in merge_in_time([at(1, 4), at(2, 3)])]
         [1, 2, 3, 4]
     """
-    return heapq.merge(*streams, key=lambda item: item[1].timestamp)
+    return heapq.merge(*streams, key=_time)
+
+
+def _time(item: tuple[str, Message | FailedMessage]) -> int:
+    return -(2**63) if isinstance(item[1], FailedMessage) else item[1].timestamp

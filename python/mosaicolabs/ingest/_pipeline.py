@@ -1,13 +1,14 @@
 """Writes a recording into a sequence and verifies that all of it is stored."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mosaicolabs._protocol import actions
 from mosaicolabs.comm import MosaicoClient, NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, TopicLevelErrorPolicy
-from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.exceptions import AlreadyExistsError, InvalidInputError
 from mosaicolabs.handlers import SequenceHandler, SequenceWriter, TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name
 from mosaicolabs.models import Message
@@ -78,18 +79,24 @@ def ingest(
         progress: Called after each message.
 
     Raises:
-        RecordingError: The input is damaged or changed during the ingestion; `on_error` was applied.
+        RecordingError: The input is damaged or changed during the ingestion, or none of its messages can be
+            stored; `on_error` was applied.
+        AlreadyExistsError: The name is taken.
         MosaicoError: The daemon refuses or cannot be reached.
     """
     started = time.monotonic()
     share = {topic.name: topic.size_bytes / max(topic.messages, 1) for topic in recording.topics}
     all_metadata = {**recording.metadata, **(metadata or {})}
-    with client.sequence_create(sequence_name, all_metadata, on_error=on_error) as sequence:
+    with (
+        _name_errors(client, sequence_name),
+        client.sequence_create(sequence_name, all_metadata, on_error=on_error) as sequence,
+    ):
         intakes = _open_intakes(sequence, recording, topics_on_error)
         for name, message in recording.messages():
             intakes[name].take(message)
             progress(1, share[name])
         _check_complete(recording, intakes)
+        _check_any(recording, intakes)
         failed = {name: intake.failures for name, intake in intakes.items() if intake.failures is not None}
         for name, failures in failed.items():
             _notify(client, pack_topic_resource_name(sequence_name, name), failures)
@@ -114,7 +121,7 @@ class _Intake:
 
     def take(self, message: Message | FailedMessage) -> None:
         if isinstance(message, FailedMessage):
-            self._fail(message.reason)
+            self._fail(message.reason, message.messages)
         elif self.writer.finalized():
             self._fail("the topic was completed at its first failure")
         else:
@@ -125,15 +132,40 @@ class _Intake:
             else:
                 self.pushed += 1
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, messages: int = 1) -> None:
         if self.policy is TopicLevelErrorPolicy.Raise:
             raise RecordingError(f"topic `{self.writer.name}`: {reason}")
         if self.failures is None:
-            self.failures = Failures(1, reason)
+            self.failures = Failures(messages, reason)
         else:
-            self.failures = Failures(self.failures.messages + 1, self.failures.first)
+            self.failures = Failures(self.failures.messages + messages, self.failures.first)
         if self.policy is TopicLevelErrorPolicy.Finalize:
             self.writer.finalize()
+
+
+@contextmanager
+def _name_errors(client: MosaicoClient, name: str) -> Iterator[None]:
+    """Names what can be done when the name is taken: a finalized sequence cannot be deleted."""
+    try:
+        yield
+    except AlreadyExistsError as error:
+        if error.code != "sequence_exists" or not client.sequence_system_info(name).is_locked:
+            raise
+        raise AlreadyExistsError(
+            f"sequence `{name}` already exists and is finalized, so it cannot be changed or deleted; choose "
+            "another name"
+        ) from error
+
+
+def _check_any(recording: Recording, intakes: dict[str, _Intake]) -> None:
+    """Raises if messages fail and none is stored: an empty sequence would only take the name."""
+    failed = [(name, intake.failures) for name, intake in intakes.items() if intake.failures is not None]
+    if failed and not any(intake.pushed for intake in intakes.values()):
+        name, first = failed[0]
+        count = sum(failures.messages for _, failures in failed)
+        raise RecordingError(
+            f"none of the {count} messages can be stored; first error, in topic `{name}`: {first.first}"
+        )
 
 
 def _open_intakes(

@@ -54,13 +54,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class FailedMessage:
-    """Stands for a message of the input that cannot be read.
+    """Stands for messages of the input that cannot be read.
 
     Attributes:
         reason: Why not.
+        messages: Their number.
     """
 
     reason: str
+    messages: int = 1
 
 
 Messages = Iterator[tuple[str, Message | FailedMessage]]

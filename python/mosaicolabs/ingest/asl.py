@@ -9,29 +9,26 @@
 | `state_groundtruth_estimate0` | `/state_groundtruth_estimate0/state` | `MotionState` |
 | | `.../gyroscope_bias`, `.../accelerometer_bias` | `Vector3d` |
 
-The topic metadata is the folder's `sensor.yaml`.
+The topic metadata is the folder's `sensor.yaml`. A row or frame that cannot be read is a failed message;
+a sensor without any that can be read is skipped.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from mosaicolabs.models import Message, Serializable
 from mosaicolabs.models.data import MotionState, Point3d, Pose, Quaternion, Vector3d, Velocity
 from mosaicolabs.models.sensors import IMU, Image
 
 from ._asl_camera import check_frames, read_frames
-from ._asl_csv import numbers, read_rows
+from ._asl_csv import BadRow, read_numbers
 from ._merge import merge_in_time
-from ._reader_api import Recording, RecordingError, Skipped, TopicSpec
+from ._reader_api import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
+from ._yaml_metadata import read_yaml
 
-Messages = Iterator[tuple[str, Message]]
 _Stream = tuple[list[TopicSpec], Callable[[], Messages]]
 
 
@@ -97,24 +94,30 @@ class AslReader:
         return path.is_dir() and any(_is_sensor(folder) for folder in _folders(_root(path)))
 
     def open(self, path: Path) -> Recording:
-        """Validates every row and the header of every image."""
+        """Reads every row and the header of every image; a sensor without a readable row is skipped."""
         root = _root(path)
         streams: list[_Stream] = []
         skipped: list[Skipped] = []
         for folder in _folders(root):
-            sensor = _sensor(folder)
-            if not _is_sensor(folder):
-                skipped.append(Skipped(folder.name, 0, "no data.csv of a known sensor"))
-            elif sensor is None:
-                streams.append(_camera_stream(folder))
+            if _is_sensor(folder):
+                streams += _open_sensor(folder, skipped)
             else:
-                streams.append(_row_stream(folder, sensor))
+                skipped.append(Skipped(folder.name, 0, "no data.csv of a known sensor"))
         if not streams:
-            raise RecordingError(f"{path}: no sensor folder (such as imu0/ or cam0/) with a data.csv")
+            reasons = "".join(f"; {skip.source}: {skip.reason}" for skip in skipped)
+            raise RecordingError(
+                f"{path}: no sensor folder (such as imu0/ or cam0/) with a readable data.csv{reasons}"
+            )
+        skipped += [
+            Skipped(entry.name, 0, "a file beside the sensor folders")
+            for entry in sorted(root.iterdir())
+            if entry.is_file() and entry.name != "body.yaml"
+        ]
+        body = read_yaml(root / "body.yaml", skipped)
         return Recording(
             topics=tuple(topic for topics, _ in streams for topic in topics),
             messages=lambda: merge_in_time(read() for _, read in streams),
-            metadata={"source": path.resolve().name, "source_format": self.name, **_yaml(root / "body.yaml")},
+            metadata={"source": path.resolve().name, "source_format": self.name, **body},
             skipped=tuple(skipped),
         )
 
@@ -136,17 +139,51 @@ def _is_sensor(folder: Path) -> bool:
     return known and (folder / "data.csv").is_file()
 
 
-def _camera_stream(folder: Path) -> _Stream:
+def _open_sensor(folder: Path, skipped: list[Skipped]) -> list[_Stream]:
+    """The stream of a sensor; none if nothing of it can be read, which is appended to `skipped`."""
+    sensor = _sensor(folder)
+    try:
+        stream = _camera_stream(folder, skipped) if sensor is None else _row_stream(folder, sensor, skipped)
+    except (RecordingError, OSError) as error:
+        skipped.append(Skipped(folder.name, 0, str(error)))
+        return []
+    return [] if stream is None else [stream]
+
+
+def _camera_stream(folder: Path, skipped: list[Skipped]) -> _Stream | None:
     topic = f"/{folder.name}"
     totals = check_frames(folder)
-    spec = TopicSpec(topic, Image, totals.frames, totals.size_bytes, _yaml(folder / "sensor.yaml"))
+    if totals.unlisted:
+        names = ", ".join(totals.unlisted[:3]) + (" ..." if len(totals.unlisted) > 3 else "")
+        reason = f"files that data.csv does not list: {names}"
+        skipped.append(Skipped(f"{folder.name}/data", len(totals.unlisted), reason))
+    if totals.bad == totals.frames:
+        skipped.append(Skipped(folder.name, totals.bad, totals.first_problem or "data.csv has no rows"))
+        return None
+    metadata = read_yaml(folder / "sensor.yaml", skipped)
+    spec = TopicSpec(topic, Image, totals.frames, totals.size_bytes, metadata)
     return [spec], partial(read_frames, folder, topic)
 
 
-def _row_stream(folder: Path, sensor: _Sensor) -> _Stream:
+def _row_stream(folder: Path, sensor: _Sensor, skipped: list[Skipped]) -> _Stream | None:
     csv = folder / "data.csv"
-    metadata = _yaml(folder / "sensor.yaml")
-    rows = sum(1 for row in read_rows(csv, sensor.columns) if numbers(row))
+    rows = out_of_order = 0
+    bad: list[str] = []
+    latest_ns = -(2**63)
+    for row in read_numbers(csv, sensor.columns):
+        rows += 1
+        if isinstance(row, BadRow):
+            bad.append(row.problem)
+        else:
+            out_of_order += row[0].timestamp_ns < latest_ns
+            latest_ns = max(latest_ns, row[0].timestamp_ns)
+    if len(bad) == rows:
+        skipped.append(Skipped(folder.name, rows, bad[0] if bad else "data.csv has no rows"))
+        return None
+    if out_of_order:
+        reason = f"{out_of_order} rows are earlier than a row before them; they are stored in time order"
+        skipped.append(Skipped(folder.name, 0, reason))
+    metadata = read_yaml(folder / "sensor.yaml", skipped)
     size_bytes = csv.stat().st_size // len(sensor.parts)
     specs = [
         TopicSpec(
@@ -159,23 +196,9 @@ def _row_stream(folder: Path, sensor: _Sensor) -> _Stream:
 
 def _read_rows(csv: Path, sensor: _Sensor, name: str) -> Messages:
     topics = [(f"/{name}{part.suffix}", part.build) for part in sensor.parts]
-    for row in read_rows(csv, sensor.columns):
-        values = numbers(row)
+    for row in read_numbers(csv, sensor.columns):
         for topic, build in topics:
-            yield topic, Message(timestamp_ns=row.timestamp_ns, data=build(values))
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    """The mapping in `path`, as JSON types; empty if the file does not exist."""
-    if not path.exists():
-        return {}
-    try:
-        # OpenCV writes `%YAML:1.0`, which is not a valid YAML directive.
-        text = re.sub(r"\A%YAML:.*\n(---.*\n)?", "", path.read_text(encoding="utf-8"))
-        content = yaml.safe_load(text)
-        document = json.loads(json.dumps({} if content is None else content, allow_nan=False, default=str))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise RecordingError(f"{path}: not readable as YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise RecordingError(f"{path}: a mapping was expected, found {type(document).__name__}")
-    return document
+            if isinstance(row, BadRow):
+                yield topic, FailedMessage(row.problem)
+            else:
+                yield topic, Message(timestamp_ns=row[0].timestamp_ns, data=build(row[1]))

@@ -24,7 +24,7 @@ from pyulog import ULog
 from mosaicolabs.models import Message
 
 from ._merge import merge_in_time
-from ._reader_api import Recording, RecordingError, Skipped, TopicSpec
+from ._reader_api import Messages, Recording, RecordingError, Skipped, TopicSpec
 from ._ulog_framing import MAGIC, find_cut
 from ._ulog_rules import RULES, Columns, Rule
 
@@ -87,7 +87,7 @@ class UlogReader:
             listed = ", ".join(sorted(instances)) or "none"
             raise RecordingError(f"{path}: no topic with a matching ontology; topics in the log: {listed}")
 
-        def messages() -> Iterator[tuple[str, Message]]:
+        def messages() -> Messages:
             yield from merge_in_time(stream.read() for stream in streams)
             if damage is not None:
                 raise RecordingError(f"{damage}; `--on-error report` keeps what is readable")
