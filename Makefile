@@ -102,7 +102,7 @@ ontologies: install  ## What the daemon knows of the data classes, after one has
 services:  ## Installs and builds what the tests run against, where it is missing: Postgres and MinIO.
 	tests/with_services true
 
-wheel: $(VENV)/.wheel-release  ## dist/mosaicolabs-*.whl
+wheel: $(VENV)/.wheel-release  ## dist/mosaicolabs_native-*.whl
 
 install: $(VENV)/.installed-fast $(VENV)/.tools  ## The wheel and the tools of the development group, in .venv.
 
@@ -127,8 +127,8 @@ $(VENV)/.wheel-fast $(VENV)/.wheel-release: $(VENV)/.wheel-%: $(VENV)/.maturin $
 
 $(VENV)/.installed-fast $(VENV)/.installed-release: $(VENV)/.installed-%: $(VENV)/.wheel-%
 	rm -f $(VENV)/.installed-*
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS_$*)/mosaicolabs-*.whl
-	$(BIN)/python -m pip install --quiet $(WHEELS_$*)/mosaicolabs-*.whl
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS_$*)/mosaicolabs_native-*.whl
+	$(BIN)/python -m pip install --quiet $(WHEELS_$*)/mosaicolabs_native-*.whl
 	touch $@
 
 clean:  ## Removes the checkout's products; the shared build folder stays.

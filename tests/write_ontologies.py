@@ -33,7 +33,7 @@ def _type(data_type: pa.DataType) -> Any:
 
 def ontologies() -> str:
     """One line per class."""
-    for tag in _lazy_registry._MODULES:
+    for tag in _lazy_registry.YIELDING:
         _lazy_registry.import_class_of(tag)
     lines = []
     for tag in sorted(Serializable._list_registered()):

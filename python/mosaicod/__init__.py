@@ -17,7 +17,7 @@ def _native_spec() -> ModuleSpec:
     locations = package.submodule_search_locations if package is not None else None
     spec = PathFinder.find_spec(_NATIVE, locations)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{_NATIVE} is not installed; reinstall the wheel of mosaicolabs")
+        raise ImportError(f"{_NATIVE} is not installed; reinstall the wheel of mosaicolabs-native")
     return spec
 
 

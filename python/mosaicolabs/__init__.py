@@ -17,94 +17,98 @@ Example:
     /sensors/imu 10000000 9.81
 """
 
-import os as _os
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
-from mosaicolabs import _native
-from mosaicolabs._native import __version__
-from mosaicolabs.comm import Event, EventKind, MosaicoClient
-from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
-from mosaicolabs.handlers import (
-    Appender,
-    DamagedRows,
-    DamagedRowsWarning,
-    QueryDataStreamer,
-    RemoteRows,
-    SequenceDataStreamer,
-    SequenceHandler,
-    SequenceLink,
-    SequenceWriter,
-    SystemInfo,
-    TopicDataStreamer,
-    TopicHandler,
-    TopicWriter,
-)
-from mosaicolabs.logging_config import get_logger, setup_sdk_logging
-from mosaicolabs.models import (
-    BaseModel,
-    CovarianceMixin,
-    Header,
-    HeaderMixin,
-    Message,
-    Serializable,
-    Time,
-    VarianceMixin,
-)
-from mosaicolabs.models.data import (
-    ROI,
-    Acceleration,
-    Boolean,
-    Floating16,
-    Floating32,
-    Floating64,
-    ForceTorque,
-    Integer8,
-    Integer16,
-    Integer32,
-    Integer64,
-    LargeString,
-    MotionState,
-    Point2d,
-    Point3d,
-    Pose,
-    Quaternion,
-    String,
-    Transform,
-    Unsigned8,
-    Unsigned16,
-    Unsigned32,
-    Unsigned64,
-    Vector2d,
-    Vector3d,
-    Vector4d,
-    Velocity,
-)
-from mosaicolabs.models.platform import Sequence, Topic
-from mosaicolabs.models.query import (
-    Query,
-    QueryOntologyCatalog,
-    QueryResponse,
-    QueryResponseItem,
-    QueryResponseItemSequence,
-    QueryResponseItemTopic,
-    QuerySequence,
-    QueryTopic,
-    TimestampRange,
-)
-from mosaicolabs.models.sensors import (
-    GPS,
-    IMU,
-    CameraInfo,
-    CompressedImage,
-    GPSStatus,
-    Image,
-    ImageFormat,
-    Magnetometer,
-    NMEASentence,
-    Pressure,
-    Range,
-    RobotJoint,
-    Temperature,
-)
+from mosaicolabs._distribution import warn_of_mixed_distributions as _warn_of_mixed_distributions
+
+if TYPE_CHECKING:
+    from mosaicolabs._native import __version__
+    from mosaicolabs.comm import Event, EventKind, MosaicoClient
+    from mosaicolabs.enum import OnErrorPolicy, SequenceStatus, SerializationFormat, TopicLevelErrorPolicy
+    from mosaicolabs.handlers import (
+        Appender,
+        DamagedRows,
+        DamagedRowsWarning,
+        QueryDataStreamer,
+        RemoteRows,
+        SequenceDataStreamer,
+        SequenceHandler,
+        SequenceLink,
+        SequenceWriter,
+        SystemInfo,
+        TopicDataStreamer,
+        TopicHandler,
+        TopicWriter,
+    )
+    from mosaicolabs.logging_config import get_logger, setup_sdk_logging
+    from mosaicolabs.models import (
+        BaseModel,
+        CovarianceMixin,
+        Header,
+        HeaderMixin,
+        Message,
+        Serializable,
+        Time,
+        VarianceMixin,
+    )
+    from mosaicolabs.models.data import (
+        ROI,
+        Acceleration,
+        Boolean,
+        Floating16,
+        Floating32,
+        Floating64,
+        ForceTorque,
+        Integer8,
+        Integer16,
+        Integer32,
+        Integer64,
+        LargeString,
+        MotionState,
+        Point2d,
+        Point3d,
+        Pose,
+        Quaternion,
+        String,
+        Transform,
+        Unsigned8,
+        Unsigned16,
+        Unsigned32,
+        Unsigned64,
+        Vector2d,
+        Vector3d,
+        Vector4d,
+        Velocity,
+    )
+    from mosaicolabs.models.platform import Sequence, Topic
+    from mosaicolabs.models.query import (
+        Query,
+        QueryOntologyCatalog,
+        QueryResponse,
+        QueryResponseItem,
+        QueryResponseItemSequence,
+        QueryResponseItemTopic,
+        QuerySequence,
+        QueryTopic,
+        TimestampRange,
+    )
+    from mosaicolabs.models.sensors import (
+        GPS,
+        IMU,
+        CameraInfo,
+        CompressedImage,
+        GPSStatus,
+        Image,
+        ImageFormat,
+        Magnetometer,
+        NMEASentence,
+        Pressure,
+        Range,
+        RobotJoint,
+        Temperature,
+    )
 
 __all__ = [
     "GPS",
@@ -191,6 +195,51 @@ __all__ = [
     "setup_sdk_logging",
 ]
 
-# The threads of the native runtime do not survive a fork: child processes refuse to use it, and do not hang.
-if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(after_in_child=_native.after_fork_in_child)
+_HOMES = {
+    "_native": "__version__",
+    "comm": "Event EventKind MosaicoClient",
+    "enum": "OnErrorPolicy SequenceStatus SerializationFormat TopicLevelErrorPolicy",
+    "handlers": (
+        "Appender DamagedRows DamagedRowsWarning QueryDataStreamer RemoteRows SequenceDataStreamer "
+        "SequenceHandler SequenceLink SequenceWriter SystemInfo TopicDataStreamer TopicHandler "
+        "TopicWriter"
+    ),
+    "logging_config": "get_logger setup_sdk_logging",
+    "models": "BaseModel CovarianceMixin Header HeaderMixin Message Serializable Time VarianceMixin",
+    "models.data": (
+        "ROI Acceleration Boolean Floating16 Floating32 Floating64 ForceTorque Integer8 Integer16 "
+        "Integer32 Integer64 LargeString MotionState Point2d Point3d Pose Quaternion String Transform "
+        "Unsigned8 Unsigned16 Unsigned32 Unsigned64 Vector2d Vector3d Vector4d Velocity"
+    ),
+    "models.platform": "Sequence Topic",
+    "models.query": (
+        "Query QueryOntologyCatalog QueryResponse QueryResponseItem QueryResponseItemSequence "
+        "QueryResponseItemTopic QuerySequence QueryTopic TimestampRange"
+    ),
+    "models.sensors": (
+        "GPS IMU CameraInfo CompressedImage GPSStatus Image ImageFormat Magnetometer NMEASentence "
+        "Pressure Range RobotJoint Temperature"
+    ),
+}
+"""Where each name is defined; `TYPE_CHECKING` above shows the same to type checkers and editors."""
+
+_MODULES = frozenset({"comm", "enum", "exceptions", "handlers", "helpers", "logging_config", "models"})
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> _Any:
+    # Each name is imported at its first use: pydantic, pyarrow and numpy take longer than most commands run.
+    if name in _MODULES:
+        return _import_module(f"{__name__}.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})
+
+
+_warn_of_mixed_distributions()

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -223,13 +224,11 @@ def test_other_libraries_read_the_stream(either: MosaicoClient, name: str) -> No
 def test_missing_library_is_named(either: MosaicoClient, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record_numbers(either, name, {"a": [(1, 1)]})
 
-    def missing(library: str) -> None:
-        raise ImportError(library)
-
-    monkeypatch.setattr("mosaicolabs._streams.dataframes.import_module", missing)
-    with pytest.raises(ImportError, match=r"pip install 'mosaicolabs\[pandas\]'"):
+    for library in ("pandas", "polars"):
+        monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModuleNotFoundError, match=r"to_pandas\(\) needs pandas; .*: pip install pandas$"):
         sequence_of(either, name).to_pandas()
-    with pytest.raises(ImportError, match=r"pip install 'mosaicolabs\[polars\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install polars$"):
         topic_of(either, name, "a").to_polars()
 
 

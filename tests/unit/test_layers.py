@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "enum",
         "helpers",
         "_closing",
+        "_distribution",
         "_printable",
         "_safe_console",
         "_native",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mosaicolabs import ros_bridge
 from mosaicolabs.models import Serializable
-from mosaicolabs.models._lazy_registry import _MODULES
+from mosaicolabs.models._lazy_registry import RESERVED, YIELDING
 from mosaicolabs.models.futures import LaserScan
 from mosaicolabs.models.ros.point_cloud import PointCloud2, PointField, PointFieldDataType
 from mosaicolabs.ros_bridge import ROSBridge, ROSMessage
@@ -29,7 +29,7 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("tag", sorted(_MODULES))
+@pytest.mark.parametrize("tag", [*RESERVED, *YIELDING])
 def test_class_is_imported_at_the_first_use_of_its_tag(tag: str) -> None:
     found = Serializable._get_class_type(tag)
 
@@ -40,7 +40,7 @@ def test_class_is_imported_at_the_first_use_of_its_tag(tag: str) -> None:
 def test_columns_are_those_of_the_contract(shared: Path) -> None:
     classes = json.loads((shared / "contract/api-0.4.0.json").read_text())["ontologies"]["classes"]
     expected = {entry["ontology_tag"]: entry["arrow_schema"] for entry in classes}
-    ours = sorted(set(_MODULES) - {"battery_state", "frame_transform"})
+    ours = sorted(set(YIELDING) - {"battery_state", "frame_transform"})
     assert len(ours) == 10
     for tag in ours:
         cls: Any = Serializable._get_class_type(tag)
@@ -92,10 +92,30 @@ print("done")
 def test_importing_the_bridge_registers_no_lazy_tags() -> None:
     said = run(
         "import mosaicolabs.ros_bridge, mosaicolabs.models.serializable as s\n"
-        "from mosaicolabs.models._lazy_registry import _MODULES\n"
-        "print(sorted(_MODULES.keys() & set(s._CLASS_BY_TAG)))"
+        "from mosaicolabs.models._lazy_registry import YIELDING\n"
+        "print(sorted(YIELDING.keys() & set(s._CLASS_BY_TAG)))"
     )
     assert said == "['battery_state', 'frame_transform']"
+
+
+def test_reserved_tags_are_taken_before_their_classes_are_imported() -> None:
+    said = run(
+        """
+import sys
+import pyarrow as pa
+from mosaicolabs import Serializable
+
+assert "mosaicolabs.models.sensors.imu" not in sys.modules
+try:
+    class Imu(Serializable):
+        __ontology_tag__ = "imu"
+        __msco_pyarrow_struct__ = pa.struct([pa.field("x", pa.int64())])
+        x: int
+except ValueError as error:
+    print(error)
+"""
+    )
+    assert "has the tag 'imu', which 'mosaicolabs.models.sensors.imu.IMU' already uses" in said
 
 
 def test_replay_needs_no_rosbags() -> None:

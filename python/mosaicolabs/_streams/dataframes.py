@@ -1,9 +1,10 @@
 """Conversions to data frames of pandas and polars, which are optional."""
 
-from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
+
+from mosaicolabs.helpers.optional_packages import import_optional
 
 
 def to_pandas(table: pa.Table) -> Any:
@@ -12,7 +13,7 @@ def to_pandas(table: pa.Table) -> Any:
     Integers and booleans with nulls get pandas' nullable types, since floats cannot represent 64-bit times.
 
     Raises:
-        ImportError: pandas is not installed.
+        ModuleNotFoundError: pandas is not installed.
     """
     pandas = _library("pandas")
     nullable = {
@@ -32,7 +33,7 @@ def to_polars(stream: Any) -> Any:
     """A polars frame of the rows of an Arrow stream.
 
     Raises:
-        ImportError: polars is not installed.
+        ModuleNotFoundError: polars is not installed.
     """
     return _library("polars").DataFrame(stream)
 
@@ -41,9 +42,4 @@ _INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UI
 
 
 def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"to_{name}() needs {name}; install it with: pip install 'mosaicolabs[{name}]'", name=name
-        ) from error
+    return import_optional(name, f"to_{name}()")

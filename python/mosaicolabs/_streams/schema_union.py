@@ -1,12 +1,15 @@
 """One schema for the merged batches of several sequences, and the batches in it."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from mosaicolabs.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TIMES = ("timestamp_ns", "recording_timestamp_ns")
 _KEYS = pa.dictionary(pa.int32(), pa.utf8())
@@ -53,7 +56,7 @@ def _places(names: Iterable[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
-def _encoded(keys: NDArray[np.int32], names: dict[str, int]) -> pa.DictionaryArray:
+def _encoded(keys: "NDArray[np.int32]", names: dict[str, int]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(keys, pa.array(names, pa.utf8()))
 
 

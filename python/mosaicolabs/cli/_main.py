@@ -28,7 +28,7 @@ Exit codes: 0 success, 1 failure (one line on stderr gives the reason; MOSAICO_D
 @click.group(
     epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
-@click.version_option(package_name="mosaicolabs", prog_name="mosaico")
+@click.version_option(package_name="mosaicolabs-native", prog_name="mosaico")
 def mosaico() -> None:
     """Record, find and replay sensor data of robots."""
 

@@ -495,5 +495,10 @@ class MosaicoClient(Closing):
         return f"<MosaicoClient: {state}>"
 
 
+# The threads of the native runtime do not survive a fork: child processes refuse to use it, and do not hang.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_native.after_fork_in_child)
+
+
 def _or_default(value: int | None, default: int) -> int:
     return default if value is None else value

@@ -97,7 +97,7 @@ class Batches(Closing):
         Integers and booleans with nulls get pandas' nullable types.
 
         Raises:
-            ImportError: pandas is not installed.
+            ModuleNotFoundError: pandas is not installed.
         """
         return to_pandas(self.to_arrow())
 
@@ -105,7 +105,7 @@ class Batches(Closing):
         """The remaining rows as a polars frame.
 
         Raises:
-            ImportError: polars is not installed.
+            ModuleNotFoundError: polars is not installed.
         """
         return to_polars(self)
 

@@ -4,9 +4,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, ParamSpec, Protocol, TypeAlias
-
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias
 
 from mosaicolabs import _native
 from mosaicolabs._streams.arrow_input import record_batch, table
@@ -18,6 +16,9 @@ from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message, has_header_field
 from mosaicolabs.models.serializable import Serializable
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["Appender", "TopicWriter"]
 
@@ -270,7 +271,7 @@ class TopicWriter:
             self._error = error
             raise
 
-    def push_columns(self, columns: Mapping[str, ArrayLike] | None = None, /, **more: ArrayLike) -> None:
+    def push_columns(self, columns: "Mapping[str, ArrayLike] | None" = None, /, **more: "ArrayLike") -> None:
         """Appends rows given as numpy arrays, one array per column; otherwise as `push_batch`.
 
         Args:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from mosaicolabs.helpers.optional_packages import import_optional
 from mosaicolabs.ml._topic_rows import TIME
 from mosaicolabs.ml._wide_table import Merged, Spread
 
@@ -24,13 +25,9 @@ def import_pandas() -> ModuleType:
     """The module pandas.
 
     Raises:
-        ImportError: It is not installed.
+        ModuleNotFoundError: It is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError("frames need pandas; install it with: pip install 'mosaicolabs[ml]'") from error
-    return pandas  # type: ignore[no-any-return]
+    return import_optional("pandas", "a frame")
 
 
 def wide_frame(merged: Merged) -> Any:

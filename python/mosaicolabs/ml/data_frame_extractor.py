@@ -87,7 +87,7 @@ class DataFrameExtractor:
         Raises:
             ValueError: The window is shorter than 1 ns, the sequence has no data, or a topic does not exist.
             RuntimeError: None of the selected topics has data.
-            ImportError: pandas is not installed.
+            ModuleNotFoundError: pandas is not installed.
             ConnectionError: A stream cannot be opened, or the connection broke.
         """
         import_pandas()

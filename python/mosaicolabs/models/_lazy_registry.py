@@ -1,27 +1,54 @@
-"""Data classes that are imported when their tag is first used.
-
-Until then their tags are free for classes of users, who may have defined their own before these existed.
-"""
+"""Data classes of the package by tag; each is imported when its tag is first used."""
 
 from importlib import import_module
 
-_MODULES = {
-    "battery_state": "mosaicolabs.models.ros.battery_state",
-    "frame_transform": "mosaicolabs.models.ros.frame_transform",
-    "joy": "mosaicolabs.models.sensors.joy",
-    "laser_scan": "mosaicolabs.models.futures.laser",
-    "lidar": "mosaicolabs.models.futures.lidar",
-    "multi_echolaser_scan": "mosaicolabs.models.futures.laser",
-    "point_cloud2": "mosaicolabs.models.ros.point_cloud",
-    "point_field": "mosaicolabs.models.ros.point_cloud",
-    "radar": "mosaicolabs.models.futures.radar",
-    "rgbd_camera": "mosaicolabs.models.futures.depth_camera",
-    "stereo_camera": "mosaicolabs.models.futures.depth_camera",
-    "tof_camera": "mosaicolabs.models.futures.depth_camera",
+_RESERVED = {
+    "data.base_types": (
+        "integer8 integer16 integer32 integer64 unsigned8 unsigned16 unsigned32 unsigned64 "
+        "floating16 floating32 floating64 boolean string large_string"
+    ),
+    "data.geometry": "vector_2_d vector_3_d vector_4_d point_2_d point_3_d quaternion transform pose",
+    "data.dynamics": "force_torque",
+    "data.kinematics": "velocity acceleration motion_state",
+    "data.roi": "roi",
+    "sensors.camera": "camera_info",
+    "sensors.gps": "gps_status gps nmea_sentence",
+    "sensors.image": "image",
+    "sensors._compressed": "compressed_image",
+    "sensors.imu": "imu",
+    "sensors.magnetometer": "magnetometer",
+    "sensors.robot": "robot_joint",
+    "sensors.temperature": "temperature",
+    "sensors.pressure": "pressure",
+    "sensors.range": "range",
+}
+_YIELDING = {
+    "ros.battery_state": "battery_state",
+    "ros.frame_transform": "frame_transform",
+    "ros.point_cloud": "point_cloud2 point_field",
+    "sensors.joy": "joy",
+    "futures.laser": "laser_scan multi_echolaser_scan",
+    "futures.lidar": "lidar",
+    "futures.radar": "radar",
+    "futures.depth_camera": "rgbd_camera stereo_camera tof_camera",
 }
 
 
+def _by_tag(tags: dict[str, str]) -> dict[str, str]:
+    return {
+        tag: f"mosaicolabs.models.{module}" for module, of_module in tags.items() for tag in of_module.split()
+    }
+
+
+RESERVED = _by_tag(_RESERVED)
+"""Modules of the tags of Mosaico 0.2, which no class of a user can have."""
+
+YIELDING = _by_tag(_YIELDING)
+"""Modules of later tags: a user may have defined a class of that tag before these existed."""
+
+
 def import_class_of(tag: str) -> None:
-    """Imports the class of a tag, if it is one of these; the import registers it."""
-    if tag in _MODULES:
-        import_module(_MODULES[tag])
+    """Imports the class of a tag, if the package has one; the import registers it."""
+    module = RESERVED.get(tag) or YIELDING.get(tag)
+    if module is not None:
+        import_module(module)

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.helpers import camel_to_snake
-from mosaicolabs.models._lazy_registry import import_class_of
+from mosaicolabs.models._lazy_registry import RESERVED, import_class_of
 from mosaicolabs.models.base_model import BaseModel
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression
 from mosaicolabs.models.query.generation.api import LazyQueryProxy
@@ -80,12 +80,12 @@ class Serializable(BaseModel):
 
     @classmethod
     def _list_registered(cls) -> list[str]:
-        """All tags in the order of registration."""
-        return list(_CLASS_BY_TAG)
+        """All tags: those of Mosaico 0.2, then the others in the order of registration."""
+        return list(dict.fromkeys([*RESERVED, *_CLASS_BY_TAG]))
 
     @classmethod
     def _is_registered(cls, tag: str) -> bool:
-        return tag in _CLASS_BY_TAG
+        return tag in RESERVED or tag in _CLASS_BY_TAG
 
     @classmethod
     def _get_class_type(cls, tag: str) -> type["Serializable"] | None:
@@ -97,6 +97,8 @@ class Serializable(BaseModel):
     def _get_ontology_tag(cls, class_type_name: str, case_sensitive: bool = True) -> str | None:
         """The tag of the first registered class of that name."""
         wanted = class_type_name if case_sensitive else class_type_name.lower()
+        for tag in RESERVED:
+            import_class_of(tag)
         for tag, class_type in _CLASS_BY_TAG.items():
             name = class_type.__name__ if case_sensitive else class_type.__name__.lower()
             if name == wanted:
@@ -123,6 +125,8 @@ def _check_struct(cls: type[Serializable]) -> None:
 
 def _register(cls: type[Serializable]) -> None:
     tag = cls.__ontology_tag__ or camel_to_snake(cls.__name__)
+    if RESERVED.get(tag, cls.__module__) != cls.__module__:
+        import_class_of(tag)
     taken_by = _CLASS_BY_TAG.get(tag)
     if taken_by is not None:
         raise ValueError(

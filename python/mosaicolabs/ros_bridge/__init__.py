@@ -1,6 +1,6 @@
 """ROS bags and messages: loader, adapters, injector.
 
-Needs `rosbags`: `pip install "mosaicolabs[ros]"`. Importing this package registers the adapters and the data
+Needs `rosbags`: `pip install rosbags`. Importing this package registers the adapters and the data
 classes `battery_state` and `frame_transform`.
 
 Example:
@@ -13,12 +13,13 @@ Example:
 
 from typing import Any
 
+from mosaicolabs.helpers.optional_packages import import_optional
+
 try:
     from rosbags.typesys import Stores
-except ImportError as error:
-    raise ImportError(
-        'mosaicolabs.ros_bridge needs the package rosbags: pip install "mosaicolabs[ros]"', name="rosbags"
-    ) from error
+except ModuleNotFoundError:
+    import_optional("rosbags", "mosaicolabs.ros_bridge")  # raises, with the command that installs it
+    raise
 
 from . import adapters, data_ontology
 from ._bag import BagError, NoMatchingTopicError

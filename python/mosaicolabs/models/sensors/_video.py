@@ -1,4 +1,4 @@
-"""Frames of H.264 and HEVC streams, decoded by FFmpeg through PyAV (`mosaicolabs[video]`)."""
+"""Frames of H.264 and HEVC streams, decoded by FFmpeg through PyAV (`pip install av`)."""
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -6,6 +6,7 @@ from PIL import Image as PillowImage
 from typing_extensions import overload
 
 from mosaicolabs._closing import Closing
+from mosaicolabs.helpers.optional_packages import import_optional
 from mosaicolabs.logging_config import get_logger
 from mosaicolabs.models.sensors._format import ImageFormat
 
@@ -28,7 +29,7 @@ class StatefulDecodingSession(Closing):
     Pass the packets of a stream in order, from a key frame on; a `context`, such as the topic, identifies
     the stream. Decoding releases the GIL. Use a session from one thread at a time. A `with` block closes it.
 
-    Needs PyAV: `pip install "mosaicolabs[video]"`.
+    Needs PyAV: `pip install av`.
 
     Example:
         >>> import av
@@ -123,13 +124,7 @@ def _picture(frame: "VideoFrame") -> PillowImage.Image:
 
 
 def _open(format: ImageFormat) -> "VideoCodecContext":
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'decoding {format.value} needs PyAV; install it with: pip install "mosaicolabs[video]"',
-            name="av",
-        ) from error
+    av = import_optional("av", f"decoding {format.value}")
     codec = cast("VideoCodecContext", av.CodecContext.create(_CODECS[format], "r"))
     # Threads of FFmpeg delay frames, and deadlock on the GIL if they log while the decoder is freed. Use a
     # session per thread to decode streams in parallel.
