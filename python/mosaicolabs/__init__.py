@@ -46,12 +46,15 @@ if TYPE_CHECKING:
     from mosaicolabs.models import (
         BaseModel,
         CovarianceMixin,
+        GenericData,
+        GenericStruct,
         Header,
         HeaderMixin,
         Message,
         Serializable,
         Time,
         VarianceMixin,
+        generic_class,
     )
     from mosaicolabs.models.data import (
         ROI,
@@ -93,6 +96,7 @@ if TYPE_CHECKING:
         QuerySequence,
         QueryTopic,
         TimestampRange,
+        data_field,
     )
     from mosaicolabs.models.sensors import (
         GPS,
@@ -130,6 +134,8 @@ __all__ = [
     "Floating64",
     "ForceTorque",
     "GPSStatus",
+    "GenericData",
+    "GenericStruct",
     "Header",
     "HeaderMixin",
     "Image",
@@ -191,6 +197,8 @@ __all__ = [
     "Vector4d",
     "Velocity",
     "__version__",
+    "data_field",
+    "generic_class",
     "get_logger",
     "setup_sdk_logging",
 ]
@@ -205,7 +213,10 @@ _HOMES = {
         "TopicWriter"
     ),
     "logging_config": "get_logger setup_sdk_logging",
-    "models": "BaseModel CovarianceMixin Header HeaderMixin Message Serializable Time VarianceMixin",
+    "models": (
+        "BaseModel CovarianceMixin GenericData GenericStruct Header HeaderMixin Message Serializable Time "
+        "VarianceMixin generic_class"
+    ),
     "models.data": (
         "ROI Acceleration Boolean Floating16 Floating32 Floating64 ForceTorque Integer8 Integer16 "
         "Integer32 Integer64 LargeString MotionState Point2d Point3d Pose Quaternion String Transform "
@@ -214,7 +225,7 @@ _HOMES = {
     "models.platform": "Sequence Topic",
     "models.query": (
         "Query QueryOntologyCatalog QueryResponse QueryResponseItem QueryResponseItemSequence "
-        "QueryResponseItemTopic QuerySequence QueryTopic TimestampRange"
+        "QueryResponseItemTopic QuerySequence QueryTopic TimestampRange data_field"
     ),
     "models.sensors": (
         "GPS IMU CameraInfo CompressedImage GPSStatus Image ImageFormat Magnetometer NMEASentence "

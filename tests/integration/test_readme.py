@@ -21,6 +21,7 @@ PRINTED = {
     "docs/queries-python.md": "run-0 /sensors/imu 1500000000 25.0",
     "docs/operations.md": "b'flight-1' b'sensors/imu' 1000 rows",
     "docs/replay.md": "50 messages followed",
+    "docs/ontologies.md": "drive\n1 rows\n3.5",
 }
 
 

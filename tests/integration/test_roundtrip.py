@@ -2,15 +2,13 @@
 
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from harness.ontologies import BYTES, TEXT, rounded, same, shipped, values
-from harness.record import sequence_of, topic_of
+from harness.record import topic_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
@@ -216,36 +214,3 @@ def test_validators_of_users_run_on_reading(standing_store: MosaicoClient) -> No
 def test_binary_payloads_in_small_batches(standing_store: MosaicoClient, data: list[bytes]) -> None:
     pictures = [CompressedImage(data=blob, format=ImageFormat.PNG) for blob in data]
     assert_survive(standing_store, CompressedImage, pictures, max_batch_size_bytes=2000)
-
-
-WRITE_A_CLASS_OF_ITS_OWN = """
-import sys
-import pyarrow as pa
-from mosaicolabs import IMU, Message, MosaicoClient, Serializable, Vector3d
-
-class OnlyThere(Serializable):
-    __msco_pyarrow_struct__ = pa.struct([pa.field("value", pa.int32(), nullable=False)])
-    value: int
-
-with MosaicoClient.embedded(sys.argv[1]) as client, client.sequence_create("s") as sequence:
-    sequence.topic_create("own", {}, OnlyThere).push(Message(timestamp_ns=2, data=OnlyThere(value=5)))
-    imu = IMU(acceleration=Vector3d(x=1, y=2, z=3))
-    sequence.topic_create("imu", {}, IMU).push(Message(timestamp_ns=1, data=imu))
-"""
-
-
-def test_a_class_that_only_the_writer_knew(tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    command = [sys.executable, "-c", WRITE_A_CLASS_OF_ITS_OWN, str(store)]
-    subprocess.run(command, check=True, timeout=60)
-    with MosaicoClient.embedded(store) as client:
-        handler = sequence_of(client, "s")
-        assert handler.get_topic_handler("own").ontology_tag == "only_there"
-        streamer = handler.get_data_streamer()
-        assert streamer.next_timestamp() == 1
-        topic, _ = next(streamer)
-        assert topic == "/imu"
-        with pytest.raises(ValueError, match="not registered") as raised:
-            next(streamer)
-        assert "only_there" in str(raised.value), "the error names what is missing"
-        assert len(list(handler.get_data_streamer(["/imu"]))) == 1

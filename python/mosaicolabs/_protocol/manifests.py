@@ -46,6 +46,11 @@ class TopicResourceManifest:
     remote_rows: tuple[RemoteRows, ...] = ()
     ticket: bytes = b""
 
+    @property
+    def locator(self) -> str:
+        """`sequence/topic`."""
+        return f"{self.sequence_name}{self.topic_name}"
+
     @classmethod
     def from_endpoint(cls, endpoint: Endpoint) -> "TopicResourceManifest":
         """Reads an endpoint as the native client gives it.

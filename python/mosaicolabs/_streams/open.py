@@ -1,8 +1,9 @@
 """Opens the streams of tickets and binds them to the classes of their messages."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import pyarrow as pa
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
@@ -11,21 +12,22 @@ from mosaicolabs.exceptions import (
     ClosedError,
     ConnectionFailedError,
     FailedPreconditionError,
-    InvalidInputError,
     MosaicoError,
     UnsupportedError,
 )
 from mosaicolabs.models._decode_plan import decode_plan
+from mosaicolabs.models.generic import stored_class
 from mosaicolabs.models.message import Message
-from mosaicolabs.models.serializable import Serializable
-
-logger = logging.getLogger(__name__)
+from mosaicolabs.models.serializable import Serializable, registered_class
 
 Window: TypeAlias = tuple[int | None, int | None]
 """First time inside, first time past the end, ns since the Unix epoch; None: unbounded."""
 
 READ_AHEAD_BYTES = 32 * 1024 * 1024
 """Budget of decoded batches beyond the one that is being read of each topic, for all topics of a streamer."""
+
+_UNTAGGED = "untagged"
+"""Tag of messages whose server sent none."""
 
 _MESSAGE_PLAN = (
     "model",
@@ -52,18 +54,18 @@ def read_manifests(client: _native.Client, locator: str, window: Window) -> list
 
 
 def open_stream(
-    client: _native.Client, names: list[str], tickets: list[bytes], *, skip_damaged: bool = False
+    client: _native.Client, manifests: list[TopicResourceManifest], *, skip_damaged: bool = False
 ) -> tuple[_native.Stream, list[str]]:
-    """The stream of `tickets` merged by time, and the ontology tag of each.
+    """The stream of these topics merged by time, and the ontology tag of each.
 
     Raises:
         ConnectionFailedError: The daemon refused, or the connection broke.
     """
     try:
-        stream = client.read(tickets, READ_AHEAD_BYTES, skip_damaged)
+        stream = client.read([manifest.ticket for manifest in manifests], READ_AHEAD_BYTES, skip_damaged)
     except MosaicoError as error:
-        raise _open_failed(names, error) from error
-    return stream, _bind(stream, names)
+        raise _open_failed([manifest.topic_name for manifest in manifests], error) from error
+    return stream, _bind(client, stream, manifests)
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ class FollowOptions:
 
 def follow_stream(
     client: _native.Client,
-    names: list[str],
-    tickets: list[bytes],
+    manifests: list[TopicResourceManifest],
     live: FollowOptions,
     *,
     skip_damaged: bool = False,
@@ -99,13 +100,12 @@ def follow_stream(
     """
 
     def bind(locator: str, tag: str | None) -> tuple[str, tuple[Any, ...]]:
-        name = locator.removeprefix(live.sequence)
-        return name, _plan(name, tag or "")
+        return locator.removeprefix(live.sequence), decode_plan(class_of(client, locator, tag or ""))
 
     try:
         stream = client.follow(
-            [f"{live.sequence}{name}" for name in names],
-            tickets,
+            [manifest.locator for manifest in manifests],
+            [manifest.ticket for manifest in manifests],
             READ_AHEAD_BYTES,
             live.max_lateness_s,
             live.window,
@@ -116,37 +116,54 @@ def follow_stream(
     except UnsupportedError:
         raise
     except MosaicoError as error:
-        raise _open_failed(names, error) from error
-    return stream, _bind(stream, names)
+        raise _open_failed([manifest.topic_name for manifest in manifests], error) from error
+    return stream, _bind(client, stream, manifests)
 
 
-def _bind(stream: _native.Stream, names: list[str]) -> list[str]:
+def _bind(
+    client: _native.Client, stream: _native.Stream, manifests: list[TopicResourceManifest]
+) -> list[str]:
     """Gives the topics their names and classes; returns their ontology tags."""
     tags = [tag or "" for tag in stream.tags()]
-    plans = [_plan(name, tag) for name, tag in zip(names, tags, strict=True)]
-    stream.bind(_MESSAGE_PLAN, names, plans)
+    plans = [
+        decode_plan(class_of(client, manifest.locator, tag))
+        for manifest, tag in zip(manifests, tags, strict=True)
+    ]
+    stream.bind(_MESSAGE_PLAN, [manifest.topic_name for manifest in manifests], plans)
     return tags
 
 
-def _plan(name: str, tag: str) -> tuple[Any, ...]:
-    cls = Serializable._get_class_type(tag)
-    if cls is not None:
-        return decode_plan(cls)
-    logger.warning("%s: ontology %r is not registered; define or import its class", name, tag)
-    return _refusing_plan(name, tag)
+def class_of(client: _native.Client, locator: str, tag: str) -> type[Serializable]:
+    """The class of a topic's messages: the registered one, or one with the columns that are stored.
+
+    Raises:
+        MosaicoError: The schema is needed and the daemon refuses to send it.
+    """
+    return registered_class(tag) or stored_class(tag or _UNTAGGED, stored_schema(client, locator))
+
+
+def stored_schema(client: _native.Client, locator: str) -> pa.Schema:
+    """The columns that a topic is stored with.
+
+    Raises:
+        MosaicoError: The daemon refuses.
+    """
+    nothing = (0, 0)
+    batches = client.batches(
+        [locator],
+        nothing,
+        columns=None,
+        condition=None,
+        merged=False,
+        lateness_s=None,
+        read_ahead_bytes=READ_AHEAD_BYTES,
+        skip_damaged=False,
+    )
+    try:
+        return pa.schema(batches)
+    finally:
+        batches.close()
 
 
 def _open_failed(names: list[str], error: MosaicoError) -> ConnectionFailedError:
     return ConnectionFailedError(f"cannot open the stream of {', '.join(names)}: {error}")
-
-
-def _refusing_plan(name: str, tag: str) -> tuple[Any, ...]:
-    """A plan that raises at the first message of the topic, so that other topics stay readable."""
-
-    def refuse(_: object) -> None:
-        raise InvalidInputError(
-            f"topic {name!r} holds ontology {tag!r}, which is not registered in this process; "
-            "import or define its class before reading"
-        )
-
-    return ("convert", refuse)

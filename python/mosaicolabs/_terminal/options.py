@@ -2,9 +2,11 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -87,7 +89,7 @@ def default_store() -> Path:
 
 
 def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
-    """Adds `--host`, `--port`, `--context`, `--store`, TLS and `--json`.
+    """Adds `--host`, `--port`, `--context`, `--store`, TLS, `--import` and `--json`.
 
     The command receives `target` and `as_json`.
     """
@@ -104,6 +106,13 @@ def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
             type=click.Path(path_type=Path, file_okay=False),
             help="Folder of a store; needs no server.",
         )
+        @click.option(
+            "--import",
+            "modules",
+            multiple=True,
+            metavar="MODULE",
+            help="First import MODULE, which defines data classes; may be repeated.",
+        )
         @click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
         @functools.wraps(command)
         def wrapped(
@@ -113,8 +122,10 @@ def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
             context: str | None,
             store: Path | None,
             security: Add | None,
+            modules: tuple[str, ...],
             **options: Any,
         ) -> Any:
+            import_modules(modules)
             if store is not None:
                 if any(option is not None for option in (host, port, context, security)):
                     raise click.UsageError(
@@ -126,6 +137,22 @@ def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
         return wrapped
 
     return decorate
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Imports modules that define data classes, also from the current folder.
+
+    Raises:
+        click.ClickException: One cannot be imported.
+    """
+    for name in names:
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
+        try:
+            import_module(name)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise click.ClickException(f"--import {name} failed: {reason}") from error
 
 
 def _target(

@@ -7,7 +7,7 @@ from operator import and_, or_
 from typing import Any
 
 from mosaicolabs.models.platform import Sequence, Topic
-from mosaicolabs.models.query import Query, QueryOntologyCatalog, QuerySequence, QueryTopic
+from mosaicolabs.models.query import Query, QueryOntologyCatalog, QuerySequence, QueryTopic, data_field
 from mosaicolabs.models.query.expressions import (
     USER_METADATA,
     _QueryCatalogExpression,
@@ -15,7 +15,6 @@ from mosaicolabs.models.query.expressions import (
     _QuerySequenceExpression,
     _QueryTopicExpression,
 )
-from mosaicolabs.models.query.generation.mixins import _QueryableDynamicValue
 
 Part = _QueryExpression | Query
 
@@ -137,7 +136,7 @@ def _field(path: list[str]) -> Any:
             f"{root!r} is not a field; write tag.field, sequence.name, topic.user_metadata.key ..."
         )
     if proxy is None:
-        return _QueryableDynamicValue(".".join(path), _QueryCatalogExpression)
+        return data_field(".".join(path))
     if names[0] == USER_METADATA:
         return proxy.user_metadata[".".join(names[1:])]
     return getattr(proxy, ".".join(names))

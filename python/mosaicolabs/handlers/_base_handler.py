@@ -71,12 +71,10 @@ class BaseHandler(Closing, Generic[ModelT, StreamerT]):
         skip_damaged: bool,
     ) -> tuple[Source, list[str]]:
         """The merged stream of these topics, followed if `live` is given, and the ontology tag of each."""
-        names = [manifest.topic_name for manifest in manifests]
-        tickets = [manifest.ticket for manifest in manifests]
         if live is None:
-            stream, tags = open_stream(self._client, names, tickets, skip_damaged=skip_damaged)
+            stream, tags = open_stream(self._client, manifests, skip_damaged=skip_damaged)
         else:
-            stream, tags = follow_stream(self._client, names, tickets, live, skip_damaged=skip_damaged)
+            stream, tags = follow_stream(self._client, manifests, live, skip_damaged=skip_damaged)
         if not progress:
             return stream, tags
         return watched(stream, self.name, window, bounds(manifests, follow=live is not None)), tags

@@ -142,8 +142,7 @@ class QueryDataStreamer(BaseStreamer):
         filled = [manifest for manifest in manifests if manifest.timestamp_ns_min is not None]
         if not filled:
             return None
-        names, tickets = zip(*((manifest.topic_name, manifest.ticket) for manifest in filled), strict=True)
-        stream, _ = open_stream(self._client, list(names), list(tickets), skip_damaged=self._skip_damaged)
+        stream, _ = open_stream(self._client, filled, skip_damaged=self._skip_damaged)
         return (
             watched(stream, item.sequence.name, _window(item), bounds(filled)) if self._progress else stream
         )

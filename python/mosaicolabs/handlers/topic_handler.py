@@ -11,7 +11,7 @@ from mosaicolabs._protocol.malformed import well_formed
 from mosaicolabs._protocol.manifests import TopicResourceManifest
 from mosaicolabs._protocol.metadata import TopicMetadata
 from mosaicolabs._protocol.system_info import RemoteRows
-from mosaicolabs._streams.open import FollowOptions, Window, read_manifests
+from mosaicolabs._streams.open import FollowOptions, Window, class_of, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers._base_handler import BaseHandler
@@ -20,6 +20,7 @@ from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import facts
 from mosaicolabs.models.platform import Topic
+from mosaicolabs.models.serializable import Serializable
 
 __all__ = ["TopicHandler"]
 
@@ -95,6 +96,17 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
     def ontology_tag(self) -> str:
         """Tag of the class of its messages."""
         return self._model.ontology_tag
+
+    @property
+    def ontology_type(self) -> type[Serializable]:
+        """The class of its messages. If this process does not know it: a class made from the stored columns.
+
+        Its `Q` has the fields for queries and `where`, whether the class is known or not.
+
+        Raises:
+            MosaicoError: The columns are needed, and the daemon cannot be asked for them.
+        """
+        return class_of(self._client, f"{self.sequence_name}{self.name}", self.ontology_tag)
 
     @property
     def serialization_format(self) -> str:

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 
 from mosaicolabs.models.base_model import BaseModel
+from mosaicolabs.models.generic import GenericData, GenericStruct, generic_class
 from mosaicolabs.models.header import Header, Time
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.mixins import CovarianceMixin, HeaderMixin, VarianceMixin
@@ -15,12 +16,15 @@ from mosaicolabs.models.serializable import Serializable
 __all__ = [
     "BaseModel",
     "CovarianceMixin",
+    "GenericData",
+    "GenericStruct",
     "Header",
     "HeaderMixin",
     "Message",
     "Serializable",
     "Time",
     "VarianceMixin",
+    "generic_class",
 ]
 
 _MODULES = frozenset({"data", "futures", "platform", "query", "ros", "sensors"})

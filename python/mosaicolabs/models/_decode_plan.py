@@ -24,6 +24,7 @@ from typing import Any, TypeAlias, TypeGuard, Union, get_args, get_origin
 import pyarrow as pa
 import pydantic
 
+from mosaicolabs.models.generic import GenericData, GenericStruct
 from mosaicolabs.models.serializable import Serializable
 
 Node: TypeAlias = tuple[Any, ...]
@@ -49,7 +50,24 @@ def decode_plan(cls: type[Serializable]) -> Node:
         >>> decode_plan(Vector2d)[2][:3]
         (('x', ('leaf',)), ('y', ('leaf',)), ('covariance', ('leaf',)))
     """
+    if issubclass(cls, GenericData):
+        return _generic_node(cls, cls.__msco_pyarrow_struct__)
     return _model_node(cls, cls.__msco_pyarrow_struct__)
+
+
+def _generic_node(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:
+    return ("model", cls, tuple((field.name, _generic_value_node(field.type)) for field in struct))
+
+
+def _generic_value_node(type_: pa.DataType) -> Node:
+    if pa.types.is_struct(type_):
+        return _generic_node(GenericStruct, type_)
+    if pa.types.is_map(type_):
+        return ("convert", dict)
+    if _is_list(type_):
+        node = _generic_value_node(type_.value_type)
+        return LEAF if node == LEAF else ("list", node)
+    return LEAF
 
 
 def _model_node(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:

@@ -1,6 +1,12 @@
-"""Data classes of the package by tag; each is imported when its tag is first used."""
+"""Data classes by tag, ours and those of other packages; each is imported when its tag is first used."""
 
+import warnings
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
+
+ENTRY_POINTS = "mosaicolabs.ontologies"
+"""Group of entry points; each names a module or a class, whose import registers data classes."""
 
 _RESERVED = {
     "data.base_types": (
@@ -48,7 +54,24 @@ YIELDING = _by_tag(_YIELDING)
 
 
 def import_class_of(tag: str) -> None:
-    """Imports the class of a tag, if the package has one; the import registers it."""
+    """Imports the class of a tag, if this or another package has one; the import registers it."""
     module = RESERVED.get(tag) or YIELDING.get(tag)
     if module is not None:
         import_module(module)
+    elif tag:
+        import_entry_points()
+
+
+@cache
+def import_entry_points() -> None:
+    """Imports the data classes of other packages, once per process; a failure is a warning."""
+    for entry_point in entry_points(group=ENTRY_POINTS):
+        try:
+            entry_point.load()
+        except Exception as error:  # a broken package must not make every topic unreadable
+            warnings.warn(
+                f"data classes of entry point '{entry_point.name}' ({entry_point.value}) cannot be imported: "
+                f"{type(error).__name__}: {error}",
+                RuntimeWarning,
+                stacklevel=1,
+            )

@@ -19,7 +19,7 @@ def check_wrappable(cls: type[Serializable]) -> None:
     """
     if not cls.is_registered():
         raise ValueError(f"'{cls.__name__}' is not a data class; use a class derived from Serializable")
-    taken = sorted(_ENVELOPE_NAMES & set(cls.model_fields))
+    taken = sorted(_ENVELOPE_NAMES & {field.name for field in cls.__msco_pyarrow_struct__})
     if taken:
         raise ValueError(f"fields {taken} of '{cls.__name__}' are named like columns of Message; rename them")
 

@@ -44,6 +44,7 @@ class Serializable(BaseModel):
     __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct([])
     __serialization_format__: ClassVar[SerializationFormat] = SerializationFormat.Default
     __ontology_tag__: ClassVar[str | None] = None
+    __generic__: ClassVar[bool] = False  # made from a schema, hence neither checked nor registered
     __class_type__: ClassVar[type["Serializable"]]
     Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(ArrowFieldMapper(), _QueryCatalogExpression)
 
@@ -51,8 +52,9 @@ class Serializable(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         # Mixins listed after Serializable append their columns in the call to super.
         super().__pydantic_init_subclass__(**kwargs)
-        _check_struct(cls)
-        _register(cls)
+        if not cls.__generic__:
+            _check_struct(cls)
+            _register(cls)
 
     @classmethod
     def is_registered(cls) -> bool:
@@ -89,9 +91,7 @@ class Serializable(BaseModel):
 
     @classmethod
     def _get_class_type(cls, tag: str) -> type["Serializable"] | None:
-        if tag not in _CLASS_BY_TAG:
-            import_class_of(tag)
-        return _CLASS_BY_TAG.get(tag)
+        return registered_class(tag)
 
     @classmethod
     def _get_ontology_tag(cls, class_type_name: str, case_sensitive: bool = True) -> str | None:
@@ -104,6 +104,13 @@ class Serializable(BaseModel):
             if name == wanted:
                 return tag
         return None
+
+
+def registered_class(tag: str) -> type[Serializable] | None:
+    """The class of a tag, imported if need be; None if no class is known."""
+    if tag not in _CLASS_BY_TAG:
+        import_class_of(tag)
+    return _CLASS_BY_TAG.get(tag)
 
 
 def _check_struct(cls: type[Serializable]) -> None:

@@ -12,6 +12,7 @@ Example:
 """
 
 from mosaicolabs.models.query.builders import Query, QueryOntologyCatalog, QuerySequence, QueryTopic
+from mosaicolabs.models.query.fields import data_field
 from mosaicolabs.models.query.response import (
     QueryResponse,
     QueryResponseItem,
@@ -30,4 +31,5 @@ __all__ = [
     "QuerySequence",
     "QueryTopic",
     "TimestampRange",
+    "data_field",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
 
+from mosaicolabs.helpers.suggest import did_you_mean
 from mosaicolabs.models.query.expressions import _QueryExpression
 from mosaicolabs.models.query.generation.mixins import _QueryableUnsupported
 from mosaicolabs.models.query.protocols import FieldMapperProtocol
@@ -36,11 +37,22 @@ class _QueryProxy:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # copying reads such names from a bare instance
             raise AttributeError(name)
+        return self._below(name)
+
+    def __getitem__(self, path: str) -> Any:
+        """The field of a dotted path, whose names need not be Python names: `Q["pose.x"]`."""
+        first, _, rest = path.partition(".")
+        below = self._below(first)
+        for name in rest.split(".") if rest else ():
+            below = below[name] if isinstance(below, _QueryProxy) else getattr(below, name)
+        return below
+
+    def _below(self, name: str) -> Any:
         try:
             below = self._field_map[name]
         except KeyError:
             raise AttributeError(
-                f"{self._full_path or 'Q'} has no field {name!r}; it has: {', '.join(self._field_map)}"
+                f"{self._full_path or 'Q'} has no field {name!r}; {did_you_mean(name, self._field_map)}"
             ) from None
         return _QueryProxy(_joined(self._full_path, name), below) if isinstance(below, dict) else below
 
