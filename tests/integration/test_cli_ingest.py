@@ -250,7 +250,16 @@ def test_unknown_input_creates_nothing(tmp_path: Path) -> None:
 
     line = failure("ingest", unknown, "--name", "notes", "--store", tmp_path / "store")
 
-    assert "format not recognized; installed readers: asl, rosbag, ulog" in line
+    assert "format not recognized: it begins with b'no recor'; installed readers: asl: ASL" in line
+    packed = tmp_path / "run.mcap.gz"
+    packed.write_bytes(b"\x1f\x8b\x08")
+    assert "it is packed with gzip, unpack it first" in (
+        failure("ingest", packed, "--name", "x", "--store", tmp_path / "store")
+    )
+    shutil.copytree(EUROC, tmp_path / "logs/monday", copy_function=shutil.copyfile)
+    assert "it contains recordings, ingest each of them: monday" in (
+        failure("ingest", tmp_path / "logs", "--name", "x", "--store", tmp_path / "store")
+    )
     assert "no such file" in failure(
         "ingest", tmp_path / "missing", "--name", "x", "--store", tmp_path / "store"
     )

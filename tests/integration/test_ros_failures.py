@@ -201,7 +201,7 @@ def test_cut_bag_is_refused(kind: str, tmp_path: Path, standing_daemon: Daemon, 
     bag = write_bag(tmp_path, kind, numbers("/count", 2000))
     bag.write_bytes(bag.read_bytes()[: bag.stat().st_size // 2])
 
-    with pytest.raises(BagError, match=f"{re.escape(str(bag))}") as raised:
+    with pytest.raises(BagError, match=f"{re.escape(str(bag))} is damaged") as raised:
         RosbagInjector(injection(bag, name, standing_daemon)).run()
 
     assert isinstance(raised.value, OSError)
@@ -209,8 +209,26 @@ def test_cut_bag_is_refused(kind: str, tmp_path: Path, standing_daemon: Daemon, 
         assert name not in client.list_sequences()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_rest_of_a_cut_bag_is_kept(kind: str, tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
+    rows = numbers("/count", 20_000)
+    bag = write_bag(tmp_path, kind, rows)
+    bag.write_bytes(bag.read_bytes()[: bag.stat().st_size // 2])
+    config = injection(bag, name, standing_daemon, on_error=OnErrorPolicy.Report)
+
+    with pytest.raises(BagError, match="is damaged"):
+        RosbagInjector(config).run()
+
+    with standing_daemon.connect() as client:
+        handler = client.sequence_handler(name)
+        assert handler is not None
+        stored = [message.data.data for _, message in handler.get_data_streamer()]  # type: ignore[attr-defined]
+    assert len(stored) > 8_000
+    assert stored == list(range(len(stored)))
+
+
 @pytest.mark.parametrize("kind", ["bag", "mcap"])
-def test_messages_before_the_damage_are_kept(
+def test_messages_around_the_damage_are_kept(
     kind: str, tmp_path: Path, standing_daemon: Daemon, name: str
 ) -> None:
     rows: list[Row] = [
@@ -227,17 +245,18 @@ def test_messages_before_the_damage_are_kept(
     with pytest.raises(BagError) as raised:
         RosbagInjector(config).run()
 
-    found = re.search(r"is damaged after (\d+) messages: ", str(raised.value))
+    found = re.search(r"is damaged: .*; (\d+) messages can be read", str(raised.value))
     assert found, raised.value
-    assert 10 < int(found[1]) < 30
+    # Chunks after the damage too.
+    assert 30 < int(found[1]) < 40
     with standing_daemon.connect() as client:
         handler = client.sequence_handler(name)
         assert handler is not None
         assert sum(1 for _ in handler.get_data_streamer()) == int(found[1])
-        assert "is damaged after" in client.list_sequence_notify(name)[0].message
+        assert "is damaged: " in client.list_sequence_notify(name)[0].message
 
 
-def test_bag_with_a_write_ahead_log_is_refused(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
+def test_bag_with_a_write_ahead_log(tmp_path: Path, standing_daemon: Daemon, name: str) -> None:
     bag = write_bag(tmp_path, "db3", numbers("/count", 10))
     with sqlite3.connect(bag) as writing:
         writing.execute("PRAGMA journal_mode=WAL")
@@ -246,9 +265,12 @@ def test_bag_with_a_write_ahead_log_is_refused(tmp_path: Path, standing_daemon: 
         for path in (bag, bag.with_name(f"{bag.name}-wal")):
             shutil.copy(path, tmp_path / path.name)
     writing.close()
+    before = sorted(path.name for path in tmp_path.iterdir())
 
-    with pytest.raises(BagError, match=r"its last messages are in .*flight\.db3-wal; run `sqlite3"):
-        RosbagInjector(injection(tmp_path / bag.name, name, standing_daemon)).run()
+    result = RosbagInjector(injection(tmp_path / bag.name, name, standing_daemon)).run()
+
+    assert result.messages == {"/count": 5}
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def without_definitions(folder: Path, rows: list[Row]) -> Path:

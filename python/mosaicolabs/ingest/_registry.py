@@ -6,6 +6,17 @@ from pathlib import Path
 from ._reader_api import Reader, Recording, RecordingError
 
 READERS_GROUP = "mosaicolabs.readers"
+_PACKED = (
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+)
+# Entries of a folder that are tried for what they contain.
+_LOOKED_AT = 50
 
 
 def reader_names() -> list[str]:
@@ -33,9 +44,13 @@ def find_reader(path: Path) -> Reader:
     """
     if not path.exists():
         raise RecordingError(f"{path}: no such file or folder")
-    matches = [reader for reader in map(load_reader, reader_names()) if reader.sniff(path)]
+    readers = [load_reader(name) for name in reader_names()]
+    matches = [reader for reader in readers if reader.sniff(path)]
     if not matches:
-        raise RecordingError(f"{path}: format not recognized; installed readers: {_listed()}")
+        known = "; ".join(f"{reader.name}: {reader.description}" for reader in readers)
+        raise RecordingError(
+            f"{path}: format not recognized{_nearly(path, readers)}; installed readers: {known}"
+        )
     if len(matches) > 1:
         names = ", ".join(reader.name for reader in matches)
         raise RecordingError(f"{path}: several readers recognize it ({names}); choose one with --format")
@@ -54,6 +69,29 @@ def open_recording(reader: Reader, path: Path, options: dict[str, str]) -> Recor
             has = ", ".join(f"{option} ({meaning})" for option, meaning in known.items()) or "none"
             raise RecordingError(f"reader `{reader.name}` has no option `{name}`; it has: {has}")
     return reader.open(path, **options)
+
+
+def _nearly(path: Path, readers: list[Reader]) -> str:
+    """What the input is instead of a recording, if that can be said."""
+    if path.is_dir():
+        below = [
+            entry.name
+            for entry in sorted(path.iterdir())[:_LOOKED_AT]
+            if any(reader.sniff(entry) for reader in readers)
+        ]
+        if below:
+            return f": it contains recordings, ingest each of them: {', '.join(below[:5])}"
+        return "" if any(path.iterdir()) else ": the folder is empty"
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        return ": the file is empty"
+    for magic, name in _PACKED:
+        if head.startswith(magic):
+            return f": it is packed with {name}, unpack it first"
+    if head[257:262] == b"ustar":
+        return ": it is a tar archive, unpack it first"
+    return f": it begins with {head[:8]!r}"
 
 
 def _load(entry: EntryPoint) -> Reader:

@@ -1,4 +1,4 @@
-"""ROS bags: ROS 1 `.bag`, ROS 2 `.db3` and `.mcap`, and folders of ROS 2 bags.
+"""ROS bags: ROS 1 `.bag`, ROS 2 `.db3` and `.mcap`, folders of such files.
 
 A ROS topic becomes a topic of the same name; the adapters of `mosaicolabs.ros_bridge` map its type to a data
 class. Types without an adapter are listed as skipped, with their counts.
@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._reader_api import Recording, RecordingError
+from .containers import is_container
 
 if TYPE_CHECKING:
     from mosaicolabs.ros_bridge._recording import BagOptions
-
-_MAGIC = {".bag": b"#ROSBAG V", ".db3": b"SQLite format 3\0", ".mcap": b"\x89MCAP0\r\n"}
-_METADATA = b"rosbag2_bagfile_information"
 
 
 class RosbagReader:
     """Reads ROS bags; needs the extra `ros`."""
 
     name = "rosbag"
-    description = "ROS bag (.bag, .db3, .mcap, folder of ROS 2)"
+    description = "ROS bag (.bag, .db3, .mcap, also packed with zstd, or a folder of such files)"
     options = {  # noqa: RUF012 - a member of the protocol Reader
         "ros_distro": "distribution that recorded a bag without definitions, such as ros2_humble",
         "msgs": "definitions of message types: PACKAGE:FOLDER of .msg files, several joined by commas",
@@ -28,16 +26,11 @@ class RosbagReader:
     }
 
     def sniff(self, path: Path) -> bool:
-        """Whether the first bytes match the extension, or the folder has the metadata of a bag."""
-        magic = _METADATA if path.is_dir() else _MAGIC.get(path.suffix)
-        file = path / "metadata.yaml" if path.is_dir() else path
-        if magic is None or not file.is_file():
-            return False
-        with file.open("rb") as opened:
-            return opened.read(len(magic)) == magic
+        """Whether the first bytes are those of a bag, or the folder has such files."""
+        return is_container(path)
 
     def open(self, path: Path, **options: str) -> Recording:
-        """Reads the index and finds an adapter and a definition for every topic."""
+        """Reads every file once and finds an adapter and a definition for every topic."""
         try:
             from mosaicolabs.ros_bridge._recording import open_bag
         except ImportError as error:

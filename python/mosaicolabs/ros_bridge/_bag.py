@@ -1,17 +1,21 @@
-"""Bag files. Every problem of a file becomes a `BagError`."""
+"""Bags, and their channels of ROS messages. Every problem of a file becomes a `BagError`."""
 
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from rosbags.interfaces import Connection
-from rosbags.rosbag1 import Reader as Ros1Reader
-from rosbags.rosbag2 import Reader as Ros2Reader
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 
 from mosaicolabs.ingest import RecordingError
+from mosaicolabs.ingest.containers import Channel, is_container, nothing_in, open_container
 
 ACCEPTED_EXTENSIONS = frozenset({".bag", ".db3", ".mcap"})
-METADATA_FILE = "metadata.yaml"
+_MORE_EXTENSIONS = frozenset({".active", ".zstd", ".zst"})
+_FORMATS = {
+    "ros1msg": MessageDefinitionFormat.MSG,
+    "ros2msg": MessageDefinitionFormat.MSG,
+    "ros2idl": MessageDefinitionFormat.IDL,
+}
+ROS_ENCODINGS = ("cdr", "ros1")
 
 
 class BagError(RecordingError, OSError):
@@ -31,83 +35,83 @@ def check_path(path: Path) -> None:
 
     Raises:
         FileNotFoundError: The path does not exist.
-        ValueError: It is neither a file with the extension of a bag, nor a folder with `metadata.yaml`.
+        ValueError: It is neither a file with the extension of a bag, nor a folder of such files.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such bag")
     if path.is_dir():
-        if not (path / METADATA_FILE).is_file():
-            raise ValueError(f"{path} has no {METADATA_FILE}; give its .db3 or .mcap file instead")
-    elif path.suffix not in ACCEPTED_EXTENSIONS:
+        if not is_container(path):
+            raise ValueError(nothing_in(path))
+    elif path.suffix.lower() not in ACCEPTED_EXTENSIONS | _MORE_EXTENSIONS:
         accepted = ", ".join(sorted(ACCEPTED_EXTENSIONS))
         raise ValueError(f"{path} is not a bag: its extension is `{path.suffix}`; supported are {accepted}")
 
 
 class Bag:
-    """An open bag: its connections (publishers of a topic) and its raw messages."""
+    """An open bag: its channels and its raw messages.
+
+    Attributes:
+        channels: Channels of ROS messages.
+        others: Channels in other encodings.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_ros1 = path.suffix == ".bag"
-        _refuse_write_ahead_log(path)
-        _refuse_compressed_part(path)
-        self._reader = Ros1Reader(path) if self.is_ros1 else Ros2Reader(path)
         try:
-            self._reader.open()
-        except Exception as error:  # rosbags and its parsers raise many kinds for broken files
-            raise BagError(
-                f"{path} cannot be opened: {_reason(error)}; if its recording broke off, repair it with "
-                "`rosbag reindex`, `ros2 bag reindex` or `mcap recover`"
-            ) from error
-        self.connections: list[Connection] = list(self._reader.connections)
-        self.duration_ns: int = self._reader.duration
+            self._container = open_container(path)
+        except (RecordingError, OSError) as error:
+            raise BagError(f"{path} cannot be opened: {_reason(error)}") from error
+        self.scan = self._container.scan
+        self.size_bytes = self._container.size_bytes
+        self.channels = [c for c in self._container.channels if c.encoding in ROS_ENCODINGS]
+        self.others = [c for c in self._container.channels if c.encoding not in ROS_ENCODINGS]
 
-    def messages(self, connections: Collection[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
-        """Messages as `(connection, time of recording in ns, bytes)`, in the order of the bag.
+    @property
+    def duration_ns(self) -> int:
+        """Time from the first to the last message."""
+        if self.scan.first_ns is None or self.scan.last_ns is None:
+            return 0
+        return self.scan.last_ns - self.scan.first_ns
+
+    def messages(self, channels: Collection[Channel]) -> Iterator[tuple[Channel, int, bytes]]:
+        """Messages as `(channel, time of recording in ns, bytes)`, by time.
 
         Raises:
-            BagError: The bag is damaged; the messages before the damage were yielded.
+            BagError: The bag is damaged; all messages that can be read were yielded.
         """
-        if not connections:
-            return
         count = 0
-        reading = iter(self._reader.messages(connections))
-        while True:
-            try:
-                message = next(reading)
-            except StopIteration:
-                return
-            except Exception as error:  # as above
-                raise BagError(
-                    f"{self.path} is damaged after {count} messages: {_reason(error)}; "
-                    "the error policy `report` keeps the messages before the damage"
-                ) from error
-            count += 1
-            yield message
+        if channels:
+            for message in self._container.messages(channels):
+                count += 1
+                yield message
+        if self.scan.damage:
+            first, *more = self.scan.damage
+            rest = f" (and {len(more)} more)" if more else ""
+            raise BagError(
+                f"{self.path} is damaged: {first.removeprefix(f'{self.path}: ')}{rest}; {count} messages can "
+                "be read, which the error policy `report` keeps"
+            )
 
     def close(self) -> None:
-        """Closes the file."""
-        self._reader.close()
+        """Closes the files."""
+        self._container.close()
+
+
+def ros_type(channel: Channel) -> str:
+    """The type as `package/msg/Name`, however the file spells it."""
+    package, slash, name = channel.type_name.partition("/")
+    return f"{package}/msg/{name}" if slash and "/" not in name else channel.type_name
+
+
+def definition(channel: Channel) -> MessageDefinition:
+    """The definition of the channel's type, for rosbags."""
+    kind = _FORMATS.get(channel.schema_encoding, MessageDefinitionFormat.NONE)
+    if kind is MessageDefinitionFormat.NONE or not channel.schema.strip():
+        return MessageDefinition(MessageDefinitionFormat.NONE, "")
+    # Comments may be in any encoding, and lines may end as on any system.
+    text = channel.schema.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return MessageDefinition(kind, text)
 
 
 def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _refuse_compressed_part(path: Path) -> None:
-    # Only the metadata of the folder tells that each message is compressed.
-    metadata = path.parent / METADATA_FILE
-    if path.is_file() and metadata.is_file():
-        text = metadata.read_text(encoding="utf-8", errors="replace")
-        if path.name in text and re.search(r"^\s*compression_mode:\s*['\"]?message", text, re.I | re.M):
-            raise BagError(f"{path} is one file of a compressed bag; give its folder {path.parent}")
-
-
-def _refuse_write_ahead_log(path: Path) -> None:
-    # rosbags does not read the write-ahead log of SQLite.
-    for log in path.glob("*.db3-wal") if path.is_dir() else [path.with_name(f"{path.name}-wal")]:
-        if log.is_file() and log.stat().st_size:
-            raise BagError(
-                f"{path} was not closed: its last messages are in {log}; "
-                f"run `sqlite3 {str(log).removesuffix('-wal')} 'PRAGMA wal_checkpoint(TRUNCATE)'` first"
-            )

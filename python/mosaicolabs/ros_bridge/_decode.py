@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat, Nodetype
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
 from rosbags.interfaces.typing import Typesdict
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.base import normalize_fieldname
 from rosbags.typesys.store import Typestore
 
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.ingest.containers import Channel
 from mosaicolabs.logging_config import get_logger
 
+from ._bag import definition, ros_type
+from ._text import decode_any_text
 from .registry import ROSTypeRegistry, definition_text
 
 Plain = Callable[[Any], Any]
@@ -46,74 +49,72 @@ def given_types(store: Stores, custom_types: Mapping[str, str | Path]) -> Typest
 
 
 class Decoders:
-    """Decoders of the connections of one bag.
+    """Decoders of the channels of one bag.
 
     Every definition has a type store of its own: types may change during a recording, and a broken
     definition affects only its own topics.
     """
 
-    def __init__(self, given: Typestore, *, is_ros1: bool) -> None:
+    def __init__(self, given: Typestore) -> None:
         self._given = given
-        self._is_ros1 = is_ros1
-        self._stores: dict[tuple[str, MessageDefinition], Typestore] = {}
+        self._stores: dict[Channel, Typestore] = {}
 
-    def of(self, connection: Connection, *, octets_as_bytes: bool) -> Decode:
-        """The function that decodes the messages of a connection.
+    def of(self, channel: Channel, *, octets_as_bytes: bool) -> Decode:
+        """The function that decodes the messages of a channel.
 
         Raises:
             UndecodableError: The type is unknown, or its definition is broken.
         """
-        name = connection.msgtype
-        store = self._store(connection)
+        name = ros_type(channel)
+        store = self._store(channel)
         try:
             plain = _plain_message(store, name, _octets if octets_as_bytes else _to_list)
             store.get_msgdef(name)
         except Exception as error:
             raise UndecodableError(f"the definition of {name} is incomplete: {error!r}") from error
-        deserialize = store.deserialize_ros1 if self._is_ros1 else store.deserialize_cdr
-        return lambda raw: plain(deserialize(raw, name))
+        deserialize = store.deserialize_ros1 if channel.encoding == "ros1" else store.deserialize_cdr
+        return lambda raw: decode_any_text(lambda octets: plain(deserialize(octets, name)), raw)
 
-    def _store(self, connection: Connection) -> Typestore:
-        name, definition = connection.msgtype, connection.msgdef
-        key = (name, definition)
-        if key not in self._stores:
+    def _store(self, channel: Channel) -> Typestore:
+        if channel not in self._stores:
             try:
-                self._stores[key] = self._embedded(connection)
+                self._stores[channel] = self._embedded(channel)
             except UndecodableError as error:
-                if name not in self._given.fielddefs:
+                if ros_type(channel) not in self._given.fielddefs:
                     raise
-                if definition.format is not MessageDefinitionFormat.NONE:
+                if definition(channel).format is not MessageDefinitionFormat.NONE:
                     _logger.warning("%s; using the given definition", error)
-                self._stores[key] = self._given
-        return self._stores[key]
+                self._stores[channel] = self._given
+        return self._stores[channel]
 
-    def _embedded(self, connection: Connection) -> Typestore:
-        name, definition = connection.msgtype, connection.msgdef
-        if definition.format is MessageDefinitionFormat.NONE:
+    def _embedded(self, channel: Channel) -> Typestore:
+        name, embedded = ros_type(channel), definition(channel)
+        if embedded.format is MessageDefinitionFormat.NONE:
             raise UndecodableError(
                 f"the bag has no definition of {name}; give the ROS distribution that recorded it, "
                 "or register the definition"
             )
         store = get_typestore(Stores.EMPTY)
         try:
-            store.register(_parse(definition, name))
-            digest = store.generate_msgdef(name)[1] if self._is_ros1 else store.hash_rihs01(name)
+            store.register(_parse(embedded, name))
+            is_ros1 = channel.encoding == "ros1"
+            digest = store.generate_msgdef(name)[1] if is_ros1 else store.hash_rihs01(name)
         except Exception as error:  # parsers raise many kinds for broken text
             raise UndecodableError(f"the bag's definition of {name} cannot be read: {error!r}") from error
         # Tools that do not know the type write `*`.
-        if connection.digest not in ("", "*", digest):
+        if channel.digest not in ("", "*", digest):
             raise UndecodableError(
                 f"the bag's definition of {name} differs from that of its publisher: checksums "
-                f"{digest} and {connection.digest}"
+                f"{digest} and {channel.digest}"
             )
         return store
 
 
-def _parse(definition: MessageDefinition, name: str) -> Typesdict:
-    if definition.format is MessageDefinitionFormat.MSG:
-        return get_types_from_msg(definition.data, name)
+def _parse(given: MessageDefinition, name: str) -> Typesdict:
+    if given.format is MessageDefinitionFormat.MSG:
+        return get_types_from_msg(given.data, name)
     types: Typesdict = {}
-    for part in definition.data.split(_SEPARATOR):
+    for part in given.data.split(_SEPARATOR):
         head, _, rest = part.partition("\n")
         text = rest if head.startswith("IDL: ") else part
         if text.strip():

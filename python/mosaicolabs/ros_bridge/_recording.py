@@ -14,7 +14,7 @@ from mosaicolabs.helpers import sanitize_topic_name
 from mosaicolabs.ingest import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
 from mosaicolabs.models import Message, Serializable
 
-from ._bag import NoMatchingTopicError
+from ._bag import BagError, NoMatchingTopicError, ros_type
 from ._decode import UndecodableError
 from ._names import legal_topic_names
 from .loader import LoaderErrorPolicy, ROSLoader
@@ -42,12 +42,17 @@ class BagOptions:
 
 
 @dataclass(frozen=True)
-class _Channel:
-    """The messages of one type in one ROS topic."""
+class _TypedTopic:
+    """The messages of one type in one ROS topic.
+
+    `lost` are those that the bag lists or begins and that cannot be read; `messages` does not count them.
+    """
 
     topic: str
     msg_type: str
     messages: int
+    lost: int
+    qos: str
 
     @property
     def source(self) -> str:
@@ -87,8 +92,11 @@ def open_bag(path: Path, options: BagOptions) -> BagRecording:
     )
     with loader:
         channels = _channels(loader)
+        skipped += loader._notes()
         if not channels:
             patterns = " ".join(options.topics or [])
+            if damage := loader._open().scan.damage:
+                raise BagError(f"{path} cannot be opened: {damage[0]}")
             problem = f"no topic matches {patterns}" if patterns else "the bag is empty"
             raise NoMatchingTopicError(f"{path}: {problem}")
         adapters = _adapters(channels, options.adapters, skipped)
@@ -100,36 +108,44 @@ def open_bag(path: Path, options: BagOptions) -> BagRecording:
             {channel.topic for channel, adapter in adapters.items() if adapter.octets_as_bytes},
         )
         _check_definitions(loader)
+        metadata, size_bytes = loader._open().scan.metadata, loader._open().size_bytes
     names = legal_topic_names({channel.topic for channel in adapters})
     skipped += [
         Skipped(topic, 0, f"illegal topic name; stored as {name}")
         for topic, name in names.items()
         if name != sanitize_topic_name(topic)
     ]
-    specs = _specs(path, channels, adapters, names)
+    specs = _specs(size_bytes, channels, adapters, names)
     return BagRecording(
         topics=specs,
-        messages=partial(_messages, loader, specs, adapters, names, dict(options.adapter_options)),
-        metadata={"source": path.resolve().name, "source_format": "rosbag"},
+        messages=partial(_messages, loader, adapters, names, dict(options.adapter_options)),
+        metadata={"source": path.resolve().name, "source_format": "rosbag", **metadata},
         skipped=tuple(skipped),
         loader=loader,
         options=options,
     )
 
 
-def _channels(loader: ROSLoader) -> list[_Channel]:
+def _channels(loader: ROSLoader) -> list[_TypedTopic]:
+    scan = loader._open().scan
     counts: Counter[tuple[str, str]] = Counter()
-    for connection in loader._connections():
-        counts[connection.topic, connection.msgtype] += connection.msgcount
+    lost: Counter[tuple[str, str]] = Counter()
+    qos: dict[tuple[str, str], str] = {}
+    for channel in loader._channels():
+        key = channel.topic, ros_type(channel)
+        counts[key] += scan.counts[channel]
+        lost[key] += scan.lost[channel]
+        qos.setdefault(key, dict(channel.metadata).get("offered_qos_profiles", ""))
     # Of several types in a topic, the one with the most messages determines its class.
-    return [_Channel(*key, counts[key]) for key in sorted(counts, key=lambda key: (key[0], -counts[key]))]
+    ordered = sorted(counts, key=lambda key: (key[0], -counts[key]))
+    return [_TypedTopic(*key, counts[key], lost[key], qos[key]) for key in ordered]
 
 
 def _adapters(
-    channels: list[_Channel], overrides: Mapping[str, Adapter], skipped: list[Skipped]
-) -> dict[_Channel, Adapter]:
+    channels: list[_TypedTopic], overrides: Mapping[str, Adapter], skipped: list[Skipped]
+) -> dict[_TypedTopic, Adapter]:
     """The adapter of each channel that can be stored; other channels are appended to `skipped`."""
-    found: dict[_Channel, Adapter] = {}
+    found: dict[_TypedTopic, Adapter] = {}
     classes: dict[str, type[Serializable]] = {}
     for channel in channels:
         override = overrides.get(channel.topic)
@@ -148,9 +164,9 @@ def _adapters(
     return found
 
 
-def _reason_to_skip(channel: _Channel, adapter: Adapter, classes: dict[str, type[Serializable]]) -> str:
+def _reason_to_skip(channel: _TypedTopic, adapter: Adapter, classes: dict[str, type[Serializable]]) -> str:
     """Why a channel cannot be stored; empty if it can. `classes`: the class of each topic so far."""
-    if not channel.messages:
+    if not channel.messages + channel.lost:
         return "no messages"
     try:
         data_class = adapter.ontology_data_type()
@@ -170,22 +186,26 @@ def _check_definitions(loader: ROSLoader) -> None:
 
 
 def _specs(
-    path: Path, channels: list[_Channel], adapters: dict[_Channel, Adapter], names: dict[str, str]
+    size_bytes: int,
+    channels: list[_TypedTopic],
+    adapters: dict[_TypedTopic, Adapter],
+    names: dict[str, str],
 ) -> tuple[TopicSpec, ...]:
-    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
-    share = sum(file.stat().st_size for file in files) / sum(channel.messages for channel in channels)
+    share = size_bytes / max(1, sum(channel.messages for channel in channels))
     specs = []
     for topic, name in names.items():
         stored = [channel for channel in adapters if channel.topic == topic]
         messages = sum(channel.messages for channel in stored)
+        lost = sum(channel.lost for channel in stored)
+        qos = next((channel.qos for channel in stored if channel.qos), "")
         types = ", ".join(channel.msg_type for channel in stored)
         specs.append(
             TopicSpec(
                 name=name,
                 ontology=adapters[stored[0]].ontology_data_type(),
-                messages=messages,
+                messages=messages + lost,
                 size_bytes=round(share * messages),
-                metadata={"ros_topic": topic, "ros_type": types},
+                metadata={"ros_topic": topic, "ros_type": types, **({"ros_qos": qos} if qos else {})},
             )
         )
     return tuple(sorted(specs, key=lambda spec: spec.name))
@@ -193,13 +213,11 @@ def _specs(
 
 def _messages(
     loader: ROSLoader,
-    specs: tuple[TopicSpec, ...],
-    adapters: dict[_Channel, Adapter],
+    adapters: dict[_TypedTopic, Adapter],
     names: dict[str, str],
     options: dict[str, Any],
 ) -> Messages:
     by_source = {(channel.topic, channel.msg_type): adapter for channel, adapter in adapters.items()}
-    left = {spec.name: spec.messages for spec in specs}
 
     def jobs() -> Iterator[tuple[str, Callable[[], Message | FailedMessage], bool]]:
         for message, error in loader:
@@ -207,17 +225,18 @@ def _messages(
             if adapter is None:
                 continue
             name = names[message.topic]
-            left[name] -= 1
             if error is not None:
                 yield name, partial(FailedMessage, str(error)), False
             else:
                 yield name, partial(_translate, adapter, message, options), adapter.octets_as_bytes
 
+    # First, since the end of a damaged bag raises.
+    for channel in adapters:
+        if channel.lost:
+            reason = "the bag lists these messages, but they are missing or in a damaged part"
+            yield names[channel.topic], FailedMessage(reason, channel.lost)
     with loader:
         yield from ordered_map(jobs())
-    for name, count in left.items():
-        for _ in range(count):
-            yield name, FailedMessage("the index of the bag lists this message, but it is missing")
 
 
 def _translate(adapter: Adapter, message: ROSMessage, options: dict[str, Any]) -> Message | FailedMessage:

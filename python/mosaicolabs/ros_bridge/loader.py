@@ -6,15 +6,16 @@ from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 
-from rosbags.interfaces import Connection
 from rosbags.typesys import Stores
 from typing_extensions import Self
 
 from mosaicolabs._closing import Closing
 from mosaicolabs.helpers.patterns import select_names
+from mosaicolabs.ingest import Skipped
+from mosaicolabs.ingest.containers import Channel
 from mosaicolabs.logging_config import get_logger
 
-from ._bag import ACCEPTED_EXTENSIONS, Bag, check_path
+from ._bag import ACCEPTED_EXTENSIONS, Bag, check_path, ros_type
 from ._decode import Decode, Decoders, UndecodableError, given_types
 from .ros_message import ROSMessage
 
@@ -40,7 +41,7 @@ class ROSLoader(Closing):
     The bag is opened at first use, also after `close`.
 
     Args:
-        file_path: A `.bag`, `.db3` or `.mcap` file, or the folder of a ROS 2 bag.
+        file_path: A `.bag`, `.db3` or `.mcap` file, also packed with zstd, or a folder of such files.
         topics: Patterns such as `/camera/*`; one that begins with `!` excludes, later ones win. None: all.
         typestore_name: Distribution whose types a bag without definitions has.
         error_policy: For messages that cannot be decoded.
@@ -79,7 +80,7 @@ class ROSLoader(Closing):
         self._error_policy = error_policy
         self._custom_types = custom_types or {}
         self._bytes_topics = frozenset(bytes_topics)
-        self._selected: list[Connection] = []
+        self._selected: list[Channel] = []
 
     @property
     def topics(self) -> list[str]:
@@ -88,12 +89,12 @@ class ROSLoader(Closing):
         Raises:
             BagError: An `OSError`: the bag cannot be opened.
         """
-        return sorted({connection.topic for connection in self._connections()})
+        return sorted({channel.topic for channel in self._channels()})
 
     @property
     def msg_types(self) -> list[str | None]:
         """The type of each of `topics`; None for a topic with several types."""
-        types = [{c.msgtype for c in self._connections() if c.topic == topic} for topic in self.topics]
+        types = [{ros_type(c) for c in self._channels() if c.topic == topic} for topic in self.topics]
         return [names.pop() if len(names) == 1 else None for names in types]
 
     @property
@@ -103,7 +104,8 @@ class ROSLoader(Closing):
 
     def msg_count(self, topic: str | None = None) -> int:
         """Number of messages of a selected topic, or of all; 0 for other topics, with a line in the log."""
-        counts = [c.msgcount for c in self._connections() if topic in (None, c.topic)]
+        found = self._open().scan.counts
+        counts = [found[channel] for channel in self._channels() if topic in (None, channel.topic)]
         if not counts and topic is not None:
             _logger.warning("%s: topic '%s' is not one of %s", self.path, topic, ", ".join(self.topics))
         return sum(counts)
@@ -115,16 +117,17 @@ class ROSLoader(Closing):
             BagError: An `OSError`: the bag is damaged.
             UndecodableError: A `ValueError`, under `RAISE`: a message cannot be decoded.
         """
-        bag, connections = self._open(), self._connections()
+        bag, channels = self._open(), self._channels()
         decoders = self._decoders()
-        for connection, time_ns, raw in bag.messages(connections):
+        types = {channel: ros_type(channel) for channel in channels}
+        for channel, time_ns, raw in bag.messages(channels):
             try:
-                decode = decoders[connection.id]
+                decode = decoders[channel]
                 if isinstance(decode, UndecodableError):
                     raise decode
-                message = ROSMessage(time_ns, connection.topic, connection.msgtype, decode(raw))
+                message = ROSMessage(time_ns, channel.topic, types[channel], decode(raw))
             except Exception as error:  # damaged bytes may raise anything in rosbags
-                yield self._undecoded(connection, time_ns, error)
+                yield self._undecoded(channel, time_ns, error)
             else:
                 yield message, None
 
@@ -144,10 +147,10 @@ class ROSLoader(Closing):
     def _open(self) -> Bag:
         if self._bag is None:
             self._bag = Bag(self.path)
-            self._selected = self._select(self._bag.connections)
+            self._selected = self._select(self._bag.channels)
         return self._bag
 
-    def _connections(self) -> list[Connection]:
+    def _channels(self) -> list[Channel]:
         self._open()
         return self._selected
 
@@ -155,12 +158,30 @@ class ROSLoader(Closing):
         """Restricts the loader to these topics."""
         self._patterns = [glob.escape(topic) for topic in topics]
         self._bytes_topics = frozenset(bytes_topics)
-        self._selected = self._select(self._open().connections)
+        self._selected = self._select(self._open().channels)
 
-    def _select(self, connections: list[Connection]) -> list[Connection]:
+    def _notes(self) -> list[Skipped]:
+        """What the bag contains beside the selected topics, or says wrongly about itself."""
+        bag = self._open()
+        notes = list(bag.scan.notes)
+        notes += [
+            Skipped(
+                f"{channel.topic} ({channel.type_name or 'no type'})",
+                bag.scan.counts[channel],
+                f"its messages are `{channel.encoding}`, not ROS",
+            )
+            for channel in self._select(bag.others)
+        ]
+        delayed = sum(bag.scan.delayed[channel] for channel in self._channels())
+        if delayed:
+            reason = f"{delayed} messages were published at another time than recorded; the latter is stored"
+            notes.append(Skipped("times of publishing", 0, reason))
+        return notes
+
+    def _select(self, channels: list[Channel]) -> list[Channel]:
         if self._patterns is None:
-            return connections
-        names = sorted({connection.topic for connection in connections})
+            return channels
+        names = sorted({channel.topic for channel in channels})
         chosen = select_names(names, self._patterns)
         if not chosen:
             _logger.warning(
@@ -169,28 +190,27 @@ class ROSLoader(Closing):
                 ", ".join(self._patterns),
                 ", ".join(names) or "none",
             )
-        return [connection for connection in connections if connection.topic in chosen]
+        return [channel for channel in channels if channel.topic in chosen]
 
-    def _decoders(self) -> dict[int, Decode | UndecodableError]:
-        """The decoder of each connection, or the reason why there is none."""
-        decoders = Decoders(given_types(self._store, self._custom_types), is_ros1=self._open().is_ros1)
-        found: dict[int, Decode | UndecodableError] = {}
-        for connection in self._connections():
+    def _decoders(self) -> dict[Channel, Decode | UndecodableError]:
+        """The decoder of each channel, or the reason why there is none."""
+        decoders = Decoders(given_types(self._store, self._custom_types))
+        found: dict[Channel, Decode | UndecodableError] = {}
+        for channel in self._channels():
             try:
-                octets_as_bytes = connection.topic in self._bytes_topics
-                found[connection.id] = decoders.of(connection, octets_as_bytes=octets_as_bytes)
+                octets_as_bytes = channel.topic in self._bytes_topics
+                found[channel] = decoders.of(channel, octets_as_bytes=octets_as_bytes)
             except UndecodableError as error:
-                found[connection.id] = error
+                found[channel] = error
         return found
 
-    def _undecoded(
-        self, connection: Connection, time_ns: int, error: Exception
-    ) -> tuple[ROSMessage, Exception]:
-        text = f"{connection.msgtype} of `{connection.topic}` at {time_ns} ns: {error}"
+    def _undecoded(self, channel: Channel, time_ns: int, error: Exception) -> tuple[ROSMessage, Exception]:
+        msg_type = ros_type(channel)
+        text = f"{msg_type} of `{channel.topic}` at {time_ns} ns: {error}"
         named = UndecodableError(text)
         named.__cause__ = error
         if self._error_policy is LoaderErrorPolicy.RAISE:
             raise named
         if self._error_policy is LoaderErrorPolicy.LOG_WARN:
             _logger.warning("not decoded: %s", text)
-        return ROSMessage(time_ns, connection.topic, connection.msgtype, None), named
+        return ROSMessage(time_ns, channel.topic, msg_type, None), named
