@@ -17,11 +17,10 @@ Example:
     /sensors/imu 10000000 9.81
 """
 
-from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
-from typing import Any as _Any
 
 from mosaicolabs._distribution import warn_of_mixed_distributions as _warn_of_mixed_distributions
+from mosaicolabs._lazy_names import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
     from mosaicolabs._native import __version__
@@ -239,14 +238,7 @@ _MODULES = frozenset({"comm", "enum", "exceptions", "handlers", "helpers", "logg
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> _Any:
-    # Each name is imported at its first use: pydantic, pyarrow and numpy take longer than most commands run.
-    if name in _MODULES:
-        return _import_module(f"{__name__}.{name}")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(_import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    return value
+__getattr__ = _lazy_names(__name__, _HOME_OF, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -15,3 +15,7 @@ class SafeConsole(Console):
         """The segments of `renderable`, with printable text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error that rich handles: the command decides what it means."""
+        raise

@@ -23,7 +23,7 @@ PIXELS = bytes(range(6))
 
 def run(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mosaicolabs.cli", *map(str, args)],
+        [sys.executable, "-m", "mosaicolabs", *map(str, args)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -102,7 +102,7 @@ def test_store_of_the_environment_may_be_a_file_url(store: Path) -> None:
     assert mosaico("ls", MOSAICO_STORE=store.as_uri()) == mosaico("ls", "--store", store)
     refused = run("ls", MOSAICO_STORE="s3://bucket/robots")
     assert refused.returncode == 2
-    assert "`s3://bucket/robots`, which is not a folder" in refused.stderr
+    assert "MOSAICO_STORE is `s3://bucket/robots`, a bucket" in refused.stderr
 
 
 @pytest.fixture
@@ -265,20 +265,24 @@ def test_demo_records_replays_and_verifies(tmp_path: Path) -> None:
     assert info["locked"] is True
 
 
-def test_demo_prints_its_folder_and_next_commands(tmp_path: Path) -> None:
-    shown = mosaico("demo", "--seconds", 1, TMPDIR=str(tmp_path))
+def test_demo_is_stored_where_the_next_commands_look(tmp_path: Path) -> None:
+    shown = mosaico("demo", "--seconds", 1, MOSAICO_STORE=str(tmp_path))
 
-    (folder,) = tmp_path.iterdir()
-    assert f"Stored in {folder}" in shown
+    assert f"Stored in {tmp_path}" in shown
     assert "325 of 325" in shown
-    tried = next(line for line in shown.splitlines() if "mosaico cat" in line)
-    assert mosaico(*tried.split()[1:], "--from", "+0s", "--limit", "1").startswith(
-        "+0.000000s /gps position=("
-    )
+    tried = next(line for line in shown.splitlines() if "mosaico cat" in line).split()[1:]
+    assert "--store" not in tried
+    first = mosaico(*tried, "--from", "+0s", "--limit", "1", MOSAICO_STORE=str(tmp_path))
+    assert first.startswith("+0.000000s /gps position=(")
+    named = mosaico("demo", "--seconds", 1, "--store", tmp_path)
+    tried = next(line for line in named.splitlines() if "mosaico info" in line).split()[1:]
+    assert mosaico(*tried).startswith("sequence")
 
 
 def test_demo_can_clean_up(tmp_path: Path) -> None:
-    shown = mosaico("demo", "--seconds", 1, "--no-keep", TMPDIR=str(tmp_path))
+    shown = mosaico(
+        "demo", "--seconds", 1, "--no-keep", TMPDIR=str(tmp_path), MOSAICO_STORE=str(tmp_path / "store")
+    )
 
     assert "325 of 325" in shown
     assert list(tmp_path.iterdir()) == []

@@ -377,7 +377,7 @@ def test_contexts_are_saved_for_the_user_alone(mutual: Daemon, files: Files, tmp
     place = ("--host", mutual.host, "--port", mutual.port)
     added = run("context", "add", "lab", *place, *options, "--api-key-file", key)
     assert added.returncode == 0, added.stderr
-    saved = tmp_path / ".mosaico/contexts.json"
+    saved = tmp_path / ".config/mosaico/contexts.json"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     listed = run("context", "ls", "--json")
     assert json.loads(listed.stdout)["contexts"] == [

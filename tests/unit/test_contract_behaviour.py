@@ -13,7 +13,7 @@ from contract.facts import MISSING, load
 
 import mosaicolabs
 from mosaicolabs import IMU, MosaicoClient, QueryOntologyCatalog
-from mosaicolabs._terminal.options import DEFAULT_PORT
+from mosaicolabs.comm.target import DEFAULT_PORT
 from mosaicolabs.helpers import camel_to_snake
 from mosaicolabs.models import CovarianceMixin, HeaderMixin, Message, Serializable, VarianceMixin
 from mosaicolabs.models.data import Integer8

@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "helpers",
         "_closing",
         "_distribution",
+        "_lazy_names",
         "_printable",
         "_safe_console",
         "_native",
@@ -35,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ros_bridge", "demo"),
     ("ingest.asl", "ingest.ulog", "ingest.rosbag"),  # readers: plug-ins that `ingest` finds by entry points
     ("cli",),
-    ("",),  # the package itself: re-exports
+    ("", "__main__"),  # the package itself: re-exports, and its command
 )
 """From the bottom up. A name stands for a module or a package; the longest one that fits decides."""
 

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from rich.markup import escape
-
 from mosaicolabs.ingest import IngestResult
 
-from .output import console, human_bytes, human_span, table
+from .output import echo, human_bytes, human_span
+from .tables import Table, print_table
 
 
 def report(result: IngestResult, *, place: str, format_name: str) -> dict[str, Any]:
@@ -48,20 +47,22 @@ def report(result: IngestResult, *, place: str, format_name: str) -> dict[str, A
 
 def print_report(document: dict[str, Any]) -> None:
     """Prints the document of `report` as tables."""
-    out = console()
-    topics = table("topic", "ontology", "messages", "read", "stored", numbers=("messages", "read", "stored"))
+    numbers = ("messages", "read", "stored")
+    topics = Table("topic", "ontology", *numbers, numbers=numbers, spare=("read", "stored"))
     for topic in document["topics"]:
         sizes = human_bytes(topic["bytes_read"]), human_bytes(topic["bytes_stored"])
         topics.add_row(topic["name"], topic["ontology"], f"{topic['messages']:,}", *sizes)
-    out.print(topics)
+    print_table(topics)
     for title, source, reason in (("skipped", "source", "reason"), ("failed", "topic", "first")):
         if document[title]:
-            rows = table(title, "messages", reason, numbers=("messages",))
+            echo()
+            rows = Table(title, "messages", reason, numbers=("messages",))
             for row in document[title]:
-                rows.add_row(escape(row[source]), f"{row['messages']:,}", escape(row[reason]))
-            out.print(rows)
+                rows.add_row(row[source], f"{row['messages']:,}", row[reason])
+            print_table(rows)
     seconds = max(document["seconds"], 1e-9)
-    out.print(
+    echo()
+    echo(
         f"{document['sequence']}: {document['messages']:,} messages over "
         f"{human_span(document['timestamp_ns_min'], document['timestamp_ns_max'])} in {seconds:.1f} s "
         f"({document['messages'] / seconds:,.0f} msg/s, {document['bytes_read'] / seconds / 1e6:.1f} MB/s), "

@@ -1,55 +1,75 @@
 """Options that several commands share."""
 
 import functools
-import os
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mosaicolabs._protocol.addresses import tls_of
-from mosaicolabs._terminal.contexts import Contexts
-from mosaicolabs._terminal.security_options import with_security
-from mosaicolabs.comm import MosaicoClient
-from mosaicolabs.comm.security import Security
+from mosaicolabs._terminal.security_options import security_options, split_security
+from mosaicolabs.comm.target import (
+    CONTEXT_ENV,
+    DEFAULT_PORT,
+    HOST_ENV,
+    PORT_ENV,
+    STORE_ENV,
+    folder_of,
+)
+from mosaicolabs.comm.target import Target as Place
+from mosaicolabs.exceptions import InvalidInputError
 
-CONTEXT_ENV = "MOSAICO_CONTEXT"
-STORE_ENV = "MOSAICO_STORE"
-DEFAULT_STORE = Path("~/.mosaico/store")
-DEFAULT_HOST = "localhost"
-DEFAULT_PORT = 6726
+if TYPE_CHECKING:
+    from mosaicolabs.comm import MosaicoClient
+    from mosaicolabs.comm.security import Security
 
 Command = Callable[..., Any]
-Add = Callable[[Security], Security]
+Add = Callable[["Security"], "Security"]
 
 
 @dataclass(frozen=True)
-class Target:
-    """The store of a command: a folder (embedded daemon), or a running daemon.
+class Target(Place):
+    """The place of a command.
 
     Attributes:
-        store: The folder; None: the daemon at `host` and `port`.
-        security: TLS and API key of the connection.
-        context: Name of the saved context that all this is from.
+        is_named: Whether options name it.
+        timeout_s: How long to wait for a daemon, s.
     """
 
-    store: Path | None = None
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    security: Security = field(default_factory=Security)
-    context: str | None = None
+    is_named: bool = False
+    timeout_s: int = 5
+
+    @classmethod
+    def at(cls, place: Place, *, is_named: bool) -> "Target":
+        """The same place, for a command."""
+        return cls(**{field.name: getattr(place, field.name) for field in fields(place)}, is_named=is_named)
+
+    def again(self, command: str) -> str:
+        """A command of `mosaico` that uses the same place."""
+        if not self.is_named:
+            place = ""  # the environment names it
+        elif self.store is not None:
+            place = f" --store {shlex.quote(str(self.store))}"
+        elif self.context is not None:
+            place = f" --context {self.context}"
+        else:
+            place = f" --host {self.host} --port {self.port}"
+        return f"mosaico {command}{place}"
 
     @contextmanager
-    def open(self, *, create: bool = False) -> Iterator[MosaicoClient]:
+    def open(self, *, create: bool = False) -> Iterator["MosaicoClient"]:
         """A client, closed at the end of the block; `create` allows to create a missing folder."""
+        from mosaicolabs.comm import MosaicoClient  # takes long to import
+
         if self.store is None:
-            with MosaicoClient.connect(self.host, self.port, **asdict(self.security)) as client:
+            with MosaicoClient.connect(
+                self.host, self.port, self.timeout_s, **asdict(self.security)
+            ) as client:
                 yield client
             return
         if not self.store.is_dir() and not create:
@@ -59,84 +79,55 @@ class Target:
         with MosaicoClient.embedded(self.store) as client:
             yield client
 
-    @property
-    def place(self) -> str:
-        """The folder, or `host:port`."""
-        return str(self.store) if self.store is not None else f"{self.host}:{self.port}"
 
-    @property
-    def flags(self) -> str:
-        """The options with which another command uses the same store."""
-        if self.store is not None:
-            return f"--store {self.store}"
-        return (
-            f"--host {self.host} --port {self.port}" if self.context is None else f"--context {self.context}"
-        )
-
-
-def default_store() -> Path:
-    """The folder that a command uses without `--store` and `--host`."""
-    named = os.environ.get(STORE_ENV)
-    if not named:
-        return DEFAULT_STORE.expanduser()
-    # mosaicod reads the same variable and accepts URLs.
-    url = urlsplit(named)
-    if url.scheme not in ("", "file"):
-        raise click.UsageError(
-            f"{STORE_ENV} is `{named}`, which is not a folder: give --store DIR, or --host of its mosaicod"
-        )
-    return Path(unquote(url.path) if url.scheme else named).expanduser()
-
-
-def with_target(default: Callable[[], Path]) -> Callable[[Command], Command]:
-    """Adds `--host`, `--port`, `--context`, `--store`, TLS, `--import` and `--json`.
-
-    The command receives `target` and `as_json`.
-    """
-
-    def decorate(command: Command) -> Command:
-        @click.option("--host", help=f"A running mosaicod.  [default with --port: {DEFAULT_HOST}]")
-        @click.option(
-            "--port", type=click.IntRange(1, 65535), help=f"Its port.  [default with --host: {DEFAULT_PORT}]"
-        )
-        @click.option("--context", help=f"A saved daemon, see `mosaico context`.  [env {CONTEXT_ENV}]")
-        @with_security
-        @click.option(
+def target_options(command: Command) -> Command:
+    """Adds `--host`, `--port`, `--context`, TLS and `--store`, `--import` and `--json`."""
+    options: list[Callable[[Command], Command]] = [
+        click.option("--host", metavar="HOST", help=f"A running mosaicod.  [env {HOST_ENV}]"),
+        click.option(
+            "--port",
+            type=click.IntRange(1, 65535),
+            metavar="PORT",
+            help=f"Its port.  [env {PORT_ENV}; default: {DEFAULT_PORT}]",
+        ),
+        click.option(
+            "--context", metavar="NAME", help=f"A saved daemon, see `mosaico context`.  [env {CONTEXT_ENV}]"
+        ),
+        security_options,
+        click.option(
             "--store",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Folder of a store; needs no server.",
-        )
-        @click.option(
+            type=click.Path(file_okay=False),
+            metavar="DIR",
+            help=f"Folder of a store; needs no server.  [env {STORE_ENV}]",
+        ),
+        click.option(
             "--import",
             "modules",
             multiple=True,
             metavar="MODULE",
             help="First import MODULE, which defines data classes; may be repeated.",
-        )
-        @click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
-        @functools.wraps(command)
-        def wrapped(
-            *,
-            host: str | None,
-            port: int | None,
-            context: str | None,
-            store: Path | None,
-            security: Add | None,
-            modules: tuple[str, ...],
-            **options: Any,
-        ) -> Any:
-            import_modules(modules)
-            if store is not None:
-                if any(option is not None for option in (host, port, context, security)):
-                    raise click.UsageError(
-                        "--store needs no server: give either --store, or --host, --port, --context and TLS"
-                    )
-                return command(target=Target(store=store.expanduser()), **options)
-            return command(target=_target(host, port, context, security, default), **options)
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout."),
+    ]
+    # The last decorator is the first in the help.
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
-        return wrapped
 
-    return decorate
+def with_target(command: Command) -> Command:
+    """Adds `target_options`, which may also precede the name of the command.
+
+    The command receives `target` and `as_json`.
+    """
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> Any:
+        context = click.get_current_context()
+        target, others = _split(options, context)
+        before = context.find_root().params.get("modules", ())
+        import_modules(dict.fromkeys((*before, *others.pop("modules"))))
+        return command(target=target, **others)
+
+    return target_options(wrapped)
 
 
 def import_modules(names: Iterable[str]) -> None:
@@ -155,42 +146,82 @@ def import_modules(names: Iterable[str]) -> None:
             raise click.ClickException(f"--import {name} failed: {reason}") from error
 
 
+def target_of(context: click.Context) -> Target:
+    """The place of a command whose arguments are parsed, for completions.
+
+    Raises:
+        click.UsageError: The options contradict each other.
+    """
+    return _split(context.params, context)[0]
+
+
+def _split(options: Mapping[str, Any], context: click.Context) -> tuple[Target, dict[str, Any]]:
+    """The place that options before or after the command name, and the other options."""
+    merged = dict(options)
+    before = context.find_root().params
+    for name in before.keys() & merged.keys():
+        # A flag that is not given is False, any other option None.
+        if merged[name] is None or merged[name] is False:
+            merged[name] = before[name]
+    place = {name: merged.pop(name) for name in ("host", "port", "context", "store")}
+    security, others = split_security(merged)
+    return _target(**place, security=security), others
+
+
 def _target(
-    host: str | None, port: int | None, context: str | None, security: Add | None, default: Callable[[], Path]
+    host: str | None, port: int | None, context: str | None, store: str | None, security: Add | None
 ) -> Target:
-    if host is not None or port is not None:
-        if context is not None:
-            raise click.UsageError("give either --context, or --host and --port")
-        host = host or DEFAULT_HOST
-        target = Target(host=host, port=port or DEFAULT_PORT, security=_from_env(host))
-    else:
-        name = context or os.environ.get(CONTEXT_ENV) or _current(default)
-        if name is None:
-            if security is not None:
-                raise click.UsageError("TLS and API keys are for daemons: add --host or --context")
-            return Target(store=default())
-        # The variables may belong to another daemon.
-        saved = Contexts().get(name)
-        target = Target(host=saved.host, port=saved.port, security=saved.security, context=name)
-    return target if security is None else replace(target, security=security(target.security))
+    try:
+        if store is not None:
+            if any(option is not None for option in (host, port, context, security)):
+                raise click.UsageError(
+                    "--store needs no server: give either --store, or --host, --port, --context and TLS"
+                )
+            return Target(store=folder_of(store, "--store"), is_named=True)
+        if host is not None or port is not None:
+            if context is not None:
+                raise click.UsageError("give either --context, or --host and --port")
+            place = Place.of_daemon(host, port)
+        else:
+            place = Place.of_context(context) if context is not None else Place.from_env()
+    except InvalidInputError as error:
+        raise click.UsageError(str(error)) from error
+    if security is not None:
+        if place.store is not None:
+            raise click.UsageError("TLS and API keys are for daemons: add --host or --context")
+        place = replace(place, security=security(place.security))
+    return Target.at(place, is_named=any(option is not None for option in (host, port, context)))
 
 
-def _from_env(host: str) -> Security:
-    settings = Security.from_env()
-    if tls_of(host) is False:
-        # The address on the command line takes precedence over the variables.
-        return Security(api_key=settings.api_key)
-    return settings
+_PLACE = ("host", "port", "context", "store")
+_SECURITY = ("tls", "tls_ca", "client_cert", "client_key", "api_key", "api_key_file")
 
 
-def _current(default: Callable[[], Path]) -> str | None:
-    """The context in use, for commands that use the default store otherwise."""
-    if default is not default_store or os.environ.get(STORE_ENV):
-        return None
-    return Contexts().current
+class PlaceCommand(click.Command):
+    """A command whose help lists the options that name the place after its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments; while a shell completes a value, its option has none yet."""
+        if ctx.resilient_parsing and args and args[-1].startswith("-"):
+            args = args[:-1]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options in sections."""
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        records = {option.name: option.get_help_record(ctx) for option in options}
+        sections = {
+            "Options": [name for name in records if name not in (*_PLACE, *_SECURITY)],
+            "Place (these options may also precede the command; TLS, API keys: `mosaico --help`)": _PLACE,
+        }
+        for title, names in sections.items():
+            rows = [record for record in map(records.get, names) if record is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
-class ManyValues(click.Command):
+class ManyValues(PlaceCommand):
     """Lets an option take several values: `--topics /a /b` is `--topics /a --topics /b`.
 
     `many` maps an option to text that each further value must contain; other arguments stay arguments.

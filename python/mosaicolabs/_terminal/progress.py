@@ -7,10 +7,9 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from mosaicolabs._safe_console import SafeConsole
 from mosaicolabs._streams.progress import ProgressDisplay, Stopwatch
 from mosaicolabs.ingest import Progress as Advance
-
-from .output import error_console
 
 # Leaves room for the figures on a terminal of 80 columns.
 _BAR_WIDTH = 12
@@ -49,5 +48,5 @@ class _Meter:
 def progress_bar(title: str, size_bytes: int) -> Iterator[Advance]:
     """Shows a bar on stderr while the block runs, where that is a terminal."""
     meter = _Meter(title, size_bytes)
-    with ProgressDisplay(meter.render, error_console()):
+    with ProgressDisplay(meter.render, SafeConsole(stderr=True, highlight=False)):
         yield meter.advance

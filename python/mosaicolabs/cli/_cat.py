@@ -6,12 +6,13 @@ from itertools import islice
 
 import click
 
-from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
+from mosaicolabs._terminal.completion import sequence_names, topic_names
+from mosaicolabs._terminal.options import ManyValues, Target, with_target
 from mosaicolabs._terminal.output import echo, print_json
 from mosaicolabs.handlers import SequenceHandler
 from mosaicolabs.helpers.damage import DamagedRowsWarning
 
-from ._catalog import require_sequence
+from ._sequences import require_sequence
 from ._times import parse_time
 from ._values import message_json, message_text
 
@@ -28,8 +29,14 @@ NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; bytes are bas
 
 
 @click.command(cls=ManyValues, many={"--topics": "/"}, epilog=_EPILOG)
-@click.argument("name")
-@click.option("--topics", multiple=True, metavar="T ...", help="Only these topics.  [default: all]")
+@click.argument("name", shell_complete=sequence_names)
+@click.option(
+    "--topics",
+    multiple=True,
+    metavar="T ...",
+    shell_complete=topic_names,
+    help="Only these topics.  [default: all]",
+)
 @click.option("--from", "start", metavar="TIME", help="First time, included.")
 @click.option("--to", "end", metavar="TIME", help="Last time, excluded.")
 @click.option("--follow", "-f", is_flag=True, help="Continue with new messages until the recording ends.")
@@ -38,7 +45,7 @@ NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; bytes are bas
 @click.option(
     "--summarise-bytes", is_flag=True, help="With --json: the size of binary fields instead of base64."
 )
-@with_target(default_store)
+@with_target
 def cat(
     target: Target,
     as_json: bool,

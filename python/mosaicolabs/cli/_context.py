@@ -3,18 +3,20 @@
 import click
 
 from mosaicolabs._protocol.addresses import addresses_of
-from mosaicolabs._terminal.contexts import Context, Contexts
-from mosaicolabs._terminal.options import DEFAULT_PORT, Add
-from mosaicolabs._terminal.output import console, print_json, table
-from mosaicolabs._terminal.security_options import with_security
+from mosaicolabs._terminal.options import Add
+from mosaicolabs._terminal.output import counted, echo, print_json
+from mosaicolabs._terminal.security_options import security_options, with_security
+from mosaicolabs._terminal.tables import Table, print_table
+from mosaicolabs.comm.contexts import Context, Contexts, contexts_file
 from mosaicolabs.comm.security import Security
+from mosaicolabs.comm.target import DEFAULT_PORT
 
 
 @click.group()
 def context() -> None:
     """Save daemons under a name, with their TLS files and API keys.
 
-    The file ~/.mosaico/contexts.json contains them; only its owner can read it.
+    They are in ~/.config/mosaico/contexts.json (XDG_CONFIG_HOME), which only its owner can read.
     """
 
 
@@ -22,6 +24,7 @@ def context() -> None:
 @click.argument("name")
 @click.option("--host", required=True, help="Its host, or several separated by commas; grpcs:// for TLS.")
 @click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True)
+@security_options
 @with_security
 def add(name: str, host: str, port: int, security: Add | None) -> None:
     """Save a daemon as NAME; replaces the context of that name."""
@@ -53,13 +56,15 @@ def list_contexts(as_json: bool) -> None:
     if as_json:
         print_json({"contexts": rows})
         return
-    shown = table("", "context", "host", "port", "TLS", "certificate", "API key", numbers=("port",))
+    shown = Table("", "context", "host", "port", "TLS", "certificate", "API key", numbers=("port",))
     for row in rows:
         marks = ["yes" if row[key] else "no" for key in ("tls", "client_certificate", "api_key")]
         shown.add_row(
             "*" if row["current"] else "", str(row["name"]), str(row["host"]), str(row["port"]), *marks
         )
-    console().print(shown if rows else "no contexts; `mosaico context add` saves one")
+    if rows:
+        print_table(shown)
+    echo(f"{counted(len(rows), 'context')} in {contexts_file()}; `mosaico context add` saves one")
 
 
 @context.command()

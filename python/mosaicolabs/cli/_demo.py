@@ -1,6 +1,5 @@
 """`mosaico demo`."""
 
-import shutil
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -8,9 +7,10 @@ from typing import Any
 
 import click
 
-from mosaicolabs._terminal.options import Target, with_target
-from mosaicolabs._terminal.output import console, human_bytes, print_json, rate_hz, table
+from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
+from mosaicolabs._terminal.output import echo, human_bytes, human_rate, print_json, rate_hz
 from mosaicolabs._terminal.progress import progress_bar
+from mosaicolabs._terminal.tables import Table, print_table
 from mosaicolabs.demo import Flight, ReplayResult, record, replay
 from mosaicolabs.ingest import IngestResult
 
@@ -23,36 +23,30 @@ _EPILOG = """\
 """
 
 
-def _fresh_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="mosaico-demo-"))
-
-
-@click.command(epilog=_EPILOG)
+@click.command(cls=PlaceCommand, epilog=_EPILOG)
 @click.option(
     "--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="Length of the flight."
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of noise and images."
 )
-@click.option("--keep/--no-keep", default=True, help="Keep the folder of the demo, to try further commands.")
-@with_target(_fresh_folder)
-@click.pass_context
-def demo(ctx: click.Context, target: Target, as_json: bool, seconds: int, seed: int, keep: bool) -> None:
+@click.option("--keep/--no-keep", default=True, help="Keep the recording, to try further commands.")
+@with_target
+def demo(target: Target, as_json: bool, seconds: int, seed: int, keep: bool) -> None:
     """Record a generated flight, replay it, and check every message.
 
     IMU at 200 Hz, GPS at 5 Hz, pressure and pose at 50 Hz, a mono camera with 752x480 pixels at 20 Hz.
-    Without --store or --host, the demo uses a new folder and prints its path.
+    It is stored like any recording; --no-keep uses a temporary folder.
     """
-    own_folder = target.store is not None and ctx.params["store"] is None
-    if not keep and not own_folder:
+    if not keep and target.is_named:
         raise click.UsageError(
             "--no-keep deletes the folder of the demo: leave out --store, --host, --port and --context"
         )
-    try:
-        document = _run(target, Flight(seconds, seed), keep=keep)
-    finally:
-        if not keep and target.store is not None:
-            shutil.rmtree(target.store)
+    if keep:
+        document = _run(target, Flight(seconds, seed), keep=True)
+    else:
+        with tempfile.TemporaryDirectory(prefix="mosaico-demo-") as folder:
+            document = _run(Target(store=Path(folder)), Flight(seconds, seed), keep=False)
     if as_json:
         print_json(document)
     else:
@@ -106,30 +100,26 @@ def _document(
 
 
 def _print(document: dict[str, Any], target: Target) -> None:
-    out = console()
-    topics = table(
-        "topic", "ontology", "messages", "rate", "in", "stored", numbers=("messages", "rate", "in", "stored")
-    )
+    numbers = ("messages", "rate", "in", "stored")
+    topics = Table("topic", "ontology", *numbers, numbers=numbers)
     for topic in document["topics"]:
-        rate = "-" if topic["rate_hz"] is None else f"{topic['rate_hz']:.1f} Hz"
+        rate = human_rate(topic["rate_hz"])
         sizes = human_bytes(topic["bytes_in"]), human_bytes(topic["bytes_stored"])
         topics.add_row(topic["name"], topic["ontology"], f"{topic['messages']:,}", rate, *sizes)
-    out.print(topics)
-    out.print()
+    print_table(topics)
+    echo()
     size_in, size_stored = document["bytes_in"], document["bytes_stored"]
     for done, seconds in (("recorded", document["record_seconds"]), ("replayed", document["replay_seconds"])):
         rates = f"{document['messages'] / seconds:,.0f} msg/s, {size_in / seconds / 1e6:,.1f} MB/s"
-        out.print(f"{done} {document['messages']:,} messages in {seconds:.1f} s ({rates})")
+        echo(f"{done} {document['messages']:,} messages in {seconds:.1f} s ({rates})")
     counts = f"{document['verified']:,} of {document['messages']:,}"
-    out.print(f"verified {counts} messages: all equal to the recorded ones")
-    out.print(
-        f"span {document['span_s']:.3f} s, {human_bytes(size_in)} in, {human_bytes(size_stored)} stored"
-    )
+    echo(f"verified {counts} messages: all equal to the recorded ones")
+    echo(f"span {document['span_s']:.3f} s, {human_bytes(size_in)} in, {human_bytes(size_stored)} stored")
     if not document["kept"]:
-        out.print("the folder was deleted (--no-keep)")
+        echo("the recording was deleted (--no-keep)")
         return
     name = document["sequence"]
-    out.print(f"\nStored in {document['place']}. Try next:")
-    out.print(f"  mosaico info {name} {target.flags}")
-    out.print(f"  mosaico cat {name} --topics /gps --to +1s {target.flags}")
-    out.print(f"  mosaico ingest PATH --name my-flight {target.flags}")
+    echo()
+    echo(f"Stored in {document['place']}. Try next:")
+    for command in (f"info {name}", f"cat {name} --topics /gps --to +1s", "ingest PATH --name my-flight"):
+        echo(f"  {target.again(command)}")

@@ -4,17 +4,19 @@ from typing import Any
 
 import click
 
-from mosaicolabs._terminal.options import Target, default_store, with_target
+from mosaicolabs._terminal.completion import sequence_names
+from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
 from mosaicolabs._terminal.output import echo, human_time, print_json
 from mosaicolabs.comm import Event, EventKind
 
 
 @click.command(
+    cls=PlaceCommand,
     epilog="""\
 \b
 --json prints one document per event:
   id, kind, sequence, topic, timestamp_ns, detail
-"""
+""",
 )
 @click.option("--follow", "-f", is_flag=True, help="Wait for further events until Ctrl-C.")
 @click.option("--after", metavar="ID", help="Only events after this one.")
@@ -25,8 +27,10 @@ from mosaicolabs.comm import Event, EventKind
     type=click.Choice([kind.value for kind in EventKind]),
     help="Only this kind; may be repeated.",
 )
-@click.option("--sequence", metavar="NAME", help="Only events of this sequence.")
-@with_target(default_store)
+@click.option(
+    "--sequence", metavar="NAME", shell_complete=sequence_names, help="Only events of this sequence."
+)
+@with_target
 def events(
     target: Target,
     as_json: bool,

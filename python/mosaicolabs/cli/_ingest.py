@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report
-from mosaicolabs._terminal.options import ManyValues, Target, default_store, with_target
+from mosaicolabs._terminal.options import ManyValues, Target, with_target
 from mosaicolabs._terminal.output import print_json
 from mosaicolabs._terminal.progress import progress_bar
 from mosaicolabs.enum import OnErrorPolicy
@@ -50,7 +50,7 @@ _EPILOG = """\
 @click.option(
     "--option", "options", multiple=True, metavar="K=V ...", help="Options of the reader; see below."
 )
-@with_target(default_store)
+@with_target
 def ingest(
     target: Target,
     as_json: bool,

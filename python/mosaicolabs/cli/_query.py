@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from mosaicolabs._terminal.options import Target, default_store, with_target
-from mosaicolabs._terminal.output import console, human_time, print_json, table
+from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
+from mosaicolabs._terminal.output import counted, echo, human_time, print_json
+from mosaicolabs._terminal.tables import Table, print_table
 from mosaicolabs.models.query import QueryResponse, QueryResponseItemTopic
 
 from ._conditions import parse_conditions, parse_order
@@ -35,14 +36,14 @@ by ` desc`, from high to low.
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=PlaceCommand, epilog=_EPILOG)
 @click.argument("condition")
 @click.option("--times", is_flag=True, help="Print the times of the first and the last matching message.")
 @click.option("--order-by", multiple=True, metavar="FIELD", help="Order of the sequences.  [default: name]")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N sequences.")
 @click.option("--cursor", help="Continue after an earlier page of the same CONDITION and --limit.")
 @click.option("--explain", is_flag=True, help="Print how the query was executed.")
-@with_target(default_store)
+@with_target
 def query(
     target: Target,
     as_json: bool,
@@ -96,22 +97,24 @@ def _bounds(topic: QueryResponseItemTopic) -> tuple[int | None, int | None]:
 
 
 def _print(target: Target, response: QueryResponse, *, times: bool) -> None:
-    out = console()
     if response.is_empty():
-        out.print(f"nothing found in {target.place}")
+        echo(f"nothing found in {target.place}")
     else:
-        found = table("sequence", "topic", *(("first match", "last match") if times else ()))
+        found = Table("sequence", "topic", *(("first match", "last match") if times else ()))
         for item in response:
             for topic in item.topics:
                 bounds = [human_time(bound) for bound in _bounds(topic)] if times else []
                 found.add_row(item.sequence.name, topic.name, *bounds)
             if not item.topics:
                 found.add_row(item.sequence.name, "-", *(["-", "-"] if times else []))
-        out.print(found)
+        print_table(found)
+        topics = sum(len(item.topics) for item in response)
+        echo()
+        echo(f"{counted(len(response), 'sequence')}, {counted(topics, 'topic')} in {target.place}")
     if response.cursor is not None:
-        out.print(f"more: --cursor {response.cursor}")
+        echo(f"more: --cursor {response.cursor}")
     for name, figures in (response.explain or {}).items():
-        out.print(f"{_words(name)}: {_counted(figures)}")
+        echo(f"{_words(name)}: {_counted(figures)}")
 
 
 def _counted(figures: Any) -> str:

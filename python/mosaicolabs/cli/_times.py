@@ -11,6 +11,8 @@ _RELATIVE = re.compile(r"\+(\d+(?:\.\d+)?)(ns|us|ms|s|min|h)", re.ASCII)
 _ISO = re.compile(
     r"(\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?)(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})?", re.ASCII
 )
+_DURATION = re.compile(r"(\d+)([smhdw])", re.ASCII)
+_SECONDS_PER = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -36,6 +38,17 @@ def parse_time(text: str, start_ns: int | None) -> int:
         f"`{text}` is not a time; give nanoseconds (1403715273262142976), seconds from the start (+1.5s), "
         "or ISO 8601 (2026-01-01T12:00:00Z)"
     )
+
+
+def parse_duration(text: str) -> int:
+    """Parses `30m`, `12h` or `7d` to seconds.
+
+    Raises:
+        ValueError: The text has another form.
+    """
+    if found := _DURATION.fullmatch(text):
+        return int(found[1]) * _SECONDS_PER[found[2]]
+    raise ValueError(f"`{text}` is no duration; write it as 30m, 12h or 7d")
 
 
 def _zone(zone: str) -> timezone:

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mosaicolabs import _native
@@ -19,6 +18,7 @@ from mosaicolabs.comm import events as _events
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
 from mosaicolabs.comm.security import Security
+from mosaicolabs.comm.target import DEFAULT_HOST, DEFAULT_PORT, Target, folder_of
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
 from mosaicolabs.exceptions import (
     ConnectionFailedError,
@@ -70,8 +70,8 @@ class MosaicoClient(Closing):
     @classmethod
     def connect(
         cls,
-        host: str | Sequence[str],
-        port: int,
+        host: str | Sequence[str] = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
         timeout: int = 5,
         enable_tls: bool = False,
         *,
@@ -89,8 +89,8 @@ class MosaicoClient(Closing):
 
         Args:
             host: Host name or address; or several, as a list or separated by commas, each optionally with a
-                port of its own: `"one,two:7000"`. The scheme `grpcs://` switches TLS on.
-            port: Port of hosts without one; daemons listen on 6726 by default.
+                port of its own: `"one,two:7000"`, `"grpc://one:7000"`. The scheme `grpcs://` switches TLS on.
+            port: Port of hosts without one.
             timeout: How long to wait for the first answer, s.
             enable_tls: Use TLS. Any of the files below switches it on too.
             tls_cert_path: CA certificates to trust, PEM. None: those of the system.
@@ -132,9 +132,18 @@ class MosaicoClient(Closing):
 
     @classmethod
     def from_env(
-        cls, host: str | Sequence[str], port: int, timeout: int = 5, *, answer_timeout_s: float = 600.0
+        cls,
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        timeout: int = 5,
+        *,
+        answer_timeout_s: float = 600.0,
     ) -> "MosaicoClient":
-        """As `connect`, with TLS and API key from the environment.
+        """A client of the place that the environment names, as the command `mosaico` uses it.
+
+        The first of these that is set: the saved context `MOSAICO_CONTEXT`; the daemon at `MOSAICO_HOST` and
+        `MOSAICO_PORT`; the folder `MOSAICO_STORE`; the context of `mosaico context use`. Otherwise the folder
+        `~/.mosaico/store`. With `host` or `port`, that daemon. TLS and API key of daemons without a context:
 
         | Variable | Argument of `connect` |
         | --- | --- |
@@ -144,9 +153,14 @@ class MosaicoClient(Closing):
         | `MOSAICO_TLS_CLIENT_KEY_FILE` | `client_key_path` |
         | `MOSAICO_API_KEY` | `api_key` |
         """
-        return cls.connect(
-            host, port, timeout, **asdict(Security.from_env()), answer_timeout_s=answer_timeout_s
-        )
+        if host is not None:
+            security, port = Security.from_env(), port or DEFAULT_PORT
+        else:
+            target = Target.from_env() if port is None else Target.of_daemon(None, port)
+            if target.store is not None:
+                return cls.embedded(target.store)
+            host, port, security = target.host, target.port, target.security
+        return cls.connect(host, port, timeout, **asdict(security), answer_timeout_s=answer_timeout_s)
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str]) -> "MosaicoClient":
@@ -159,10 +173,11 @@ class MosaicoClient(Closing):
             path: Folder of the store; created if missing.
 
         Raises:
+            InvalidInputError: `path` is a bucket or the address of a daemon (a `ValueError`).
             FailedPreconditionError: Another process has the store open.
             MosaicoError: The folder cannot be used.
         """
-        return cls(_native_client=_native.Client.embedded(Path(path).resolve()))
+        return cls(_native_client=_native.Client.embedded(folder_of(path, "path").resolve()))
 
     # -- writing ---------------------------------------------------------------------------------
 

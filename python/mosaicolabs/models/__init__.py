@@ -3,9 +3,7 @@
 Importing a module of `models.data` or `models.sensors` registers its classes by their tags.
 """
 
-from importlib import import_module
-from types import ModuleType
-
+from mosaicolabs._lazy_names import lazy_names
 from mosaicolabs.models.base_model import BaseModel
 from mosaicolabs.models.generic import GenericData, GenericStruct, generic_class
 from mosaicolabs.models.header import Header, Time
@@ -27,11 +25,4 @@ __all__ = [
     "generic_class",
 ]
 
-_MODULES = frozenset({"data", "futures", "platform", "query", "ros", "sensors"})
-
-
-def __getattr__(name: str) -> ModuleType:
-    # Classes of sensors, among others, are imported at their first use.
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, {}, ["data", "futures", "platform", "query", "ros", "sensors"])

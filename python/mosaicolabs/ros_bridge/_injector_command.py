@@ -8,9 +8,10 @@ import click
 from rosbags.typesys import Stores
 
 from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report
-from mosaicolabs._terminal.options import DEFAULT_HOST, DEFAULT_PORT, Add, ManyValues
-from mosaicolabs._terminal.security_options import with_security
+from mosaicolabs._terminal.options import Add, ManyValues
+from mosaicolabs._terminal.security_options import security_options, with_security
 from mosaicolabs.comm.security import Security
+from mosaicolabs.comm.target import DEFAULT_HOST, DEFAULT_PORT
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.models.sensors import ImageFormat
 
@@ -32,7 +33,7 @@ or some messages are not stored, 2 wrong usage, 130 interrupted.
 @click.option("--name", "-n", required=True, help="Name of the new sequence: letters, digits, - and _.")
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="A running mosaicod.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Its port.")
-@with_security
+@security_options
 @click.option("--topics", multiple=True, metavar="PATTERN ...", help="Such as /cam*; !PATTERN excludes.")
 @click.option("--metadata", metavar="JSON|FILE", help="User metadata: a JSON object, or a file with one.")
 @click.option(
@@ -67,6 +68,7 @@ or some messages are not stored, 2 wrong usage, 130 interrupted.
     show_default=True,
     help="How raw images are stored; png is smaller, raw faster.",
 )
+@with_security
 def inject(
     bag_path: Path,
     name: str,

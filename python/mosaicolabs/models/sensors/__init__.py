@@ -3,9 +3,9 @@
 `__all__` names classes only, so that `import *` does not bring the module `range` over the builtin.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mosaicolabs._lazy_names import lazy_names
 from mosaicolabs.models.sensors.camera import CameraInfo
 from mosaicolabs.models.sensors.gps import GPS, GPSStatus, NMEASentence
 from mosaicolabs.models.sensors.imu import IMU
@@ -40,11 +40,7 @@ __all__ = [
     "Temperature",
 ]
 
-_OF_IMAGES = frozenset({"CompressedImage", "Image", "ImageFormat", "StatefulDecodingSession"})
+# Pillow takes long to import.
+_OF_IMAGES = ("CompressedImage", "Image", "ImageFormat", "StatefulDecodingSession")
 
-
-def __getattr__(name: str) -> Any:
-    # Imported at their first use: Pillow takes long to import.
-    if name in _OF_IMAGES:
-        return getattr(import_module(f"{__name__}.image"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, dict.fromkeys(_OF_IMAGES, "image"), ["image"])

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from mosaicolabs.comm.security import Security
+from mosaicolabs.exceptions import InvalidInputError
 
-FILE = Path("~/.mosaico/contexts.json")
+
+def contexts_file() -> Path:
+    """The file of this user's contexts; `XDG_CONFIG_HOME` moves it."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "mosaico" / "contexts.json"
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,20 @@ class Context:
 
 
 class Contexts:
-    """The contexts of this user, in `~/.mosaico/contexts.json`, which only the user can read."""
+    """The contexts of this user, in `contexts_file()`, which only the user can read.
+
+    Raises:
+        InvalidInputError: The file is not one of contexts.
+    """
 
     def __init__(self) -> None:
-        self._file = FILE.expanduser()
+        self._file = contexts_file()
         document = self._read()
         self.current: str | None = document.get("current")
         try:
             self.all = {name: _context(values) for name, values in document.get("contexts", {}).items()}
         except (AttributeError, KeyError, TypeError) as error:
-            raise click.ClickException(
+            raise InvalidInputError(
                 f"{self._file} is not a file of contexts: {error!r}; remove it"
             ) from error
 
@@ -47,11 +53,11 @@ class Contexts:
         """The context of that name.
 
         Raises:
-            click.UsageError: There is none.
+            InvalidInputError: There is none.
         """
         if name not in self.all:
             known = ", ".join(sorted(self.all)) or "there are none, `mosaico context add` creates one"
-            raise click.UsageError(f"there is no context `{name}`; known: {known}")
+            raise InvalidInputError(f"there is no context `{name}`; known: {known}")
         return self.all[name]
 
     def save(self) -> None:
@@ -80,9 +86,9 @@ class Contexts:
             return {}
         except (OSError, ValueError) as error:
             # The text may contain API keys.
-            raise click.ClickException(f"cannot read {self._file}: {type(error).__name__}") from None
+            raise InvalidInputError(f"cannot read {self._file}: {type(error).__name__}") from None
         if not isinstance(document, dict):
-            raise click.ClickException(f"{self._file} is not a file of contexts; remove it")
+            raise InvalidInputError(f"{self._file} is not a file of contexts; remove it")
         return document
 
 
