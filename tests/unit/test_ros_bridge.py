@@ -1,12 +1,16 @@
 """ROS messages, adapters and their registry, without bags."""
 
 import importlib
+import io
 import json
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -37,12 +41,19 @@ from mosaicolabs.ros_bridge.adapters import (
     ImageAdapter,
     IMUAdapter,
     PoseAdapter,
+    RangeAdapter,
     std_msgs,
 )
 
 XYZ = {"x": 1.0, "y": 2.0, "z": 3.0}
 XYZW = {**XYZ, "w": 4.0}
 STAMP = {"stamp": {"sec": 5, "nanosec": 6}, "frame_id": "f"}
+
+
+def png(pixels: Any) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -277,10 +288,50 @@ class TestAdapters:
             assert image.format is codec
             assert image.data == b"\1\2"
 
-    @pytest.mark.parametrize("text", ["", "bgr8", "jpeg or png", "webp", "16UC1; compressedDepth png"])
+    @pytest.mark.parametrize("text", ["", "bgr8", "jpeg or png", "webp"])
     def test_codecs_that_are_not_known(self, text: str) -> None:
         with pytest.raises(ValueError, match=f"format '{text}'"):
             CompressedImageAdapter.from_dict({"data": b"", "format": text})
+
+    def test_depths_of_16_bits_are_the_picture_as_it_is(self) -> None:
+        depth = np.random.default_rng(1).integers(0, 65536, (6, 8), np.uint16)
+        picture = png(depth)
+        image = CompressedImageAdapter.from_dict(
+            {"data": struct.pack("<iff", 0, 0.0, 0.0) + picture, "format": "16UC1; compressedDepth png"}
+        )
+
+        assert (image.data, image.format) == (picture, ImageFormat.PNG)
+        assert np.array_equal(image.to_numpy(), depth)
+
+    def test_depths_of_32_bits_are_metres_again(self) -> None:
+        factor, offset = 10100.0, -100.0
+        metres = np.array([[0.5, 1.0, 2.5], [4.0, 10.0, np.nan]], np.float32)
+        quantized = np.nan_to_num(np.round(factor / metres + offset)).astype(np.uint16)
+        data = struct.pack("<iff", 0, factor, offset) + png(quantized)
+
+        image = CompressedImageAdapter.from_dict({"data": data, "format": "32FC1; compressedDepth png"})
+
+        assert image.format is ImageFormat.TIFF
+        np.testing.assert_allclose(image.to_numpy(), metres, rtol=1e-3)
+
+    @pytest.mark.parametrize(
+        ("data", "text", "reason"),
+        [
+            (bytes(40), "16UC1; compressedDepth png", "are not a PNG"),
+            (bytes(40), "16UC1; compressedDepth rvl", "are not a PNG"),
+            (bytes(12) + b"\x89PNG\r\n\x1a\n", "8UC1; compressedDepth png", "not `8UC1`"),
+        ],
+    )
+    def test_depths_that_cannot_be_read(self, data: bytes, text: str, reason: str) -> None:
+        with pytest.raises(ValueError, match=f"format '{text}': .*{reason}"):
+            CompressedImageAdapter.from_dict({"data": data, "format": text})
+
+    @pytest.mark.parametrize("distance", [float("inf"), 0.0, 9.5])
+    def test_ranges_outside_of_the_limits_are_kept(self, distance: float) -> None:
+        fields = {"radiation_type": 0, "field_of_view": 0.5, "min_range": 0.25, "max_range": 4.0}
+        reading = RangeAdapter.from_dict({**fields, "range": distance, "variance": 0.0})
+
+        assert (reading.range, reading.variance, reading.header) == (distance, None, None)
 
     @pytest.mark.parametrize("data", [bytes(range(12)), list(range(12))])
     def test_container_of_images(self, data: Any) -> None:

@@ -14,7 +14,8 @@ _MANY = 1000
 def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -> Iterator[Merged]:
     """The rows in `[start_ns + k * step_ns, start_ns + (k + 1) * step_ns)`.
 
-    The last one ends at `end_ns`. Windows without rows are included as long as later ones have rows.
+    The last one ends at `end_ns`. Windows without rows are included if later ones have rows, except in
+    gaps of more than 1000 windows, which are passed over: a clock that was set late would give billions.
     """
     warned = False
     while start_ns < end_ns:
@@ -25,14 +26,17 @@ def windows(topics: list[TopicRows], start_ns: int, end_ns: int, step_ns: int) -
             if not times:
                 return
             empty = (min(times) - start_ns) // step_ns
-            if empty > _MANY and not warned:
-                warned = True
-                logger.warning(
-                    "%d windows from %d ns on have no rows and give empty frames; check the times of the "
-                    "earlier rows, widen the windows, or start at %d ns",
-                    empty,
-                    start_ns,
-                    min(times),
-                )
+            if empty > _MANY:
+                if not warned:
+                    warned = True
+                    logger.warning(
+                        "%d windows from %d ns on have no rows and give no frames; check the times of the "
+                        "earlier rows, widen the windows, or start at %d ns",
+                        empty,
+                        start_ns,
+                        min(times),
+                    )
+                start_ns += empty * step_ns
+                continue
         yield Merged(tables)
         start_ns = edge_ns

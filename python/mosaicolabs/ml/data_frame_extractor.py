@@ -71,7 +71,8 @@ class DataFrameExtractor:
     ) -> Generator["pandas.DataFrame", None, None]:
         """Frames of pandas, one per window `[start + k * window_sec, start + (k + 1) * window_sec)`.
 
-        A window without messages gives a frame without rows, as long as later windows have messages. A window
+        A window without messages gives a frame without rows, as long as later windows have messages; a gap of
+        more than 1000 windows gives no frames, and a warning in the log. A window
         that covers the whole selection gives one frame, and a warning in the log.
 
         Missing numbers are NaN. 64-bit integers and booleans have pandas' nullable types, since floats would

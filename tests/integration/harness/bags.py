@@ -19,6 +19,7 @@ KINDS = ("bag", "db3", "mcap")
 _MORE = {
     "nmea_msgs/msg/Sentence": "std_msgs/Header header\nstring sentence",
     "tf2_msgs/msg/TFMessage": "geometry_msgs/TransformStamped[] transforms",
+    "tf/msg/tfMessage": "geometry_msgs/TransformStamped[] transforms",
     "my_msgs/msg/Wheel": "std_msgs/Header header\nuint8 LEFT=1\nfloat64 rpm\nuint8[] raw\nint32[] ticks",
 }
 

@@ -41,6 +41,7 @@ from mosaicolabs.models.sensors import (
     Magnetometer,
     NMEASentence,
     Pressure,
+    Range,
     RobotJoint,
     Temperature,
 )
@@ -244,6 +245,17 @@ def samples(seq: int | None) -> dict[str, tuple[dict[str, Any], Serializable]]:
             {**in_ros, **_CLOUD},
             PointCloud2(**_CLOUD, **at),
         ),
+        "Range": (
+            {
+                **in_ros,
+                "radiation_type": 1,
+                "field_of_view": 0.5,
+                "min_range": 0.25,
+                "max_range": 4.0,
+                "range": 1.5,
+            },
+            Range(radiation_type=1, field_of_view=0.5, min_range=0.25, max_range=4.0, range=1.5, **at),
+        ),
         "FluidPressure": ({**in_ros, "fluid_pressure": 101325.5}, Pressure(value=101325.5, **at)),
     }
     others: dict[str, tuple[dict[str, Any], Serializable]] = {
@@ -287,6 +299,7 @@ def samples(seq: int | None) -> dict[str, tuple[dict[str, Any], Serializable]]:
             ),
         ),
     }
+    others["tf/msg/tfMessage"] = others["tf2_msgs/msg/TFMessage"]
     values = {
         "String": String(data="hello wörld"),
         "Int8": Integer8(data=-(2**7)),

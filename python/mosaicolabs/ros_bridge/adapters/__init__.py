@@ -31,12 +31,13 @@ from .sensor_msgs import (
     MagneticFieldAdapter,
     NavSatStatusAdapter,
     NMEASentenceAdapter,
+    RangeAdapter,
     RobotJointAdapter,
     ROIAdapter,
     TemperatureAdapter,
 )
 from .std_msgs import GenericStdAdapter
-from .tf2_msgs import FrameTransformAdapter
+from .tf2_msgs import FrameTransformAdapter, OldFrameTransformAdapter
 
 __all__ = [
     "AccelAdapter",
@@ -57,6 +58,7 @@ __all__ = [
     "NMEASentenceAdapter",
     "NavSatStatusAdapter",
     "OdometryAdapter",
+    "OldFrameTransformAdapter",
     "PointAdapter",
     "PointCloudAdapter",
     "PointCloudAdapterBase",
@@ -65,6 +67,7 @@ __all__ = [
     "RGBDCameraAdapter",
     "ROIAdapter",
     "RadarAdapter",
+    "RangeAdapter",
     "RobotJointAdapter",
     "StereoCameraAdapter",
     "TemperatureAdapter",

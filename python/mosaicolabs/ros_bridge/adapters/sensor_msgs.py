@@ -15,6 +15,7 @@ from mosaicolabs.models.sensors import (
     Magnetometer,
     NMEASentence,
     Pressure,
+    Range,
     RobotJoint,
     Temperature,
 )
@@ -22,6 +23,7 @@ from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
 from mosaicolabs.ros_bridge.data_ontology import BatteryState
 from mosaicolabs.ros_bridge.ros_bridge import register_adapter, register_fallback_adapter
 
+from ._depth import unpack_depth
 from .geometry_msgs import QuaternionAdapter, Vector3Adapter
 
 _CODECS = {
@@ -178,6 +180,7 @@ class CompressedImageAdapter(ROSAdapterBase[CompressedImage]):
     """`CompressedImage` to `CompressedImage`.
 
     `format` names the codec alone (`jpeg`), or as `image_transport` does (`rgb8; jpeg compressed bgr8`).
+    Depth images (`16UC1; compressedDepth png`) lose the header before their picture, see `unpack_depth`.
     """
 
     ros_msgtype = "sensor_msgs/msg/CompressedImage"
@@ -188,17 +191,16 @@ class CompressedImageAdapter(ROSAdapterBase[CompressedImage]):
     @classmethod
     def from_dict(cls, ros_data: dict[str, Any]) -> CompressedImage:
         """The data object."""
-        data, format = cls._require(ros_data)
-        return CompressedImage(data=bytes(data), format=_codec(format), header=cls._header(ros_data))
+        data, text = cls._require(ros_data)
+        if "compresseddepth" in text.lower():
+            picture, codec = unpack_depth(bytes(data), text)
+        else:
+            picture, codec = bytes(data), _codec(text)
+        return CompressedImage(data=picture, format=codec, header=cls._header(ros_data))
 
 
 def _codec(text: str) -> ImageFormat:
     words = re.findall(r"\w+", text.lower())
-    if "compresseddepth" in words:
-        raise ValueError(
-            f"format '{text}' has its own header before the picture, for which CompressedImage has no "
-            "field; record the raw depth image, or register a custom adapter"
-        )
     codecs = {_CODECS[word] for word in words if word in _CODECS}
     if len(codecs) != 1:
         raise ValueError(f"format '{text}' does not name one codec of {', '.join(_CODECS)}")
@@ -367,3 +369,21 @@ class FluidPressureAdapter(ROSAdapterBase[Pressure]):
         (pascal,) = cls._require(ros_data)
         variance = ros_data.get("variance") or None  # 0 is unknown in ROS
         return Pressure(value=pascal, variance=variance, header=cls._header(ros_data))
+
+
+@register_fallback_adapter
+class RangeAdapter(ROSAdapterBase[Range]):
+    """`Range` to `Range`. Readings outside of the limits, such as infinity for "nothing there", are kept."""
+
+    ros_msgtype = "sensor_msgs/msg/Range"
+    __mosaico_ontology_type__ = Range
+    _REQUIRED_KEYS = ("radiation_type", "field_of_view", "min_range", "max_range", "range")
+
+    @classmethod
+    def from_dict(cls, ros_data: dict[str, Any]) -> Range:
+        """The data object; `variance` (ROS 2 since Iron) is zero if unknown."""
+        values = dict(zip(cls._REQUIRED_KEYS, cls._require(ros_data), strict=True))
+        # The class refuses readings outside of the limits, which ROS gives a meaning.
+        return Range.model_construct(
+            **values, variance=ros_data.get("variance") or None, header=cls._header(ros_data)
+        )

@@ -1,10 +1,10 @@
-"""`tf2_msgs`."""
+"""`tf2_msgs`, and `tf` of older ROS 1."""
 
 from typing import Any
 
 from mosaicolabs.ros_bridge.adapter_base import ROSAdapterBase
 from mosaicolabs.ros_bridge.data_ontology import FrameTransform
-from mosaicolabs.ros_bridge.ros_bridge import register_adapter
+from mosaicolabs.ros_bridge.ros_bridge import register_adapter, register_fallback_adapter
 
 from .geometry_msgs import TransformAdapter
 
@@ -22,3 +22,10 @@ class FrameTransformAdapter(ROSAdapterBase[FrameTransform]):
         """The data object; each transform keeps its own header."""
         (transforms,) = cls._require(ros_data)
         return FrameTransform(transforms=[TransformAdapter.from_dict(transform) for transform in transforms])
+
+
+@register_fallback_adapter
+class OldFrameTransformAdapter(FrameTransformAdapter):
+    """`tfMessage` of the package `tf`, with the fields of `TFMessage`, to `FrameTransform`."""
+
+    ros_msgtype = "tf/msg/tfMessage"
