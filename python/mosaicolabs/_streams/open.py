@@ -15,7 +15,9 @@ from mosaicolabs.exceptions import (
     MosaicoError,
     UnsupportedError,
 )
-from mosaicolabs.models._decode_plan import decode_plan
+from mosaicolabs.models._arrow import ENVELOPE_NAMES
+from mosaicolabs.models._decode_plan import decode_plan, is_shipped
+from mosaicolabs.models._evolution import plan_for_stored
 from mosaicolabs.models.generic import stored_class
 from mosaicolabs.models.message import Message
 from mosaicolabs.models.serializable import Serializable, registered_class
@@ -100,7 +102,7 @@ def follow_stream(
     """
 
     def bind(locator: str, tag: str | None) -> tuple[str, tuple[Any, ...]]:
-        return locator.removeprefix(live.sequence), decode_plan(class_of(client, locator, tag or ""))
+        return locator.removeprefix(live.sequence), _plan(client, locator, tag or "")
 
     try:
         stream = client.follow(
@@ -125,12 +127,21 @@ def _bind(
 ) -> list[str]:
     """Gives the topics their names and classes; returns their ontology tags."""
     tags = [tag or "" for tag in stream.tags()]
-    plans = [
-        decode_plan(class_of(client, manifest.locator, tag))
-        for manifest, tag in zip(manifests, tags, strict=True)
-    ]
+    plans = [_plan(client, manifest.locator, tag) for manifest, tag in zip(manifests, tags, strict=True)]
     stream.bind(_MESSAGE_PLAN, [manifest.topic_name for manifest in manifests], plans)
     return tags
+
+
+def _plan(client: _native.Client, locator: str, tag: str) -> tuple[Any, ...]:
+    cls = registered_class(tag)
+    if cls is None:
+        return decode_plan(class_of(client, locator, tag))
+    if is_shipped(cls):  # their columns never change
+        return decode_plan(cls)
+    stored = pa.struct(
+        [field for field in stored_schema(client, locator) if field.name not in ENVELOPE_NAMES]
+    )
+    return plan_for_stored(cls, stored, f"topic {locator!r}")
 
 
 def class_of(client: _native.Client, locator: str, tag: str) -> type[Serializable]:

@@ -23,7 +23,7 @@ class Background:
         push: Appends a message to the topic.
     """
 
-    def __init__(self, topic: str, push: Callable[[Message], None]) -> None:
+    def __init__(self, topic: str, push: Callable[[Message], object]) -> None:
         self._topic = topic
         self._push = push
         self._process = os.getpid()

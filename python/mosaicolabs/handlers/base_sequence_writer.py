@@ -25,6 +25,7 @@ from mosaicolabs.handlers import _at_exit
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.topic_writer import TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name
+from mosaicolabs.models._conversions import storing
 from mosaicolabs.models._schema import message_schema
 from mosaicolabs.models.serializable import Serializable
 
@@ -105,7 +106,10 @@ class BaseSequenceWriter(ABC):
                 locator,
                 key,
                 schema,
-                ontology_type,
+                # Values that the encoder does not take are converted to dicts.
+                ontology_type
+                if storing(ontology_type, ontology_type.__msco_pyarrow_struct__) is None
+                else dict,
                 max_batch_bytes=self._config.max_batch_size_bytes,
                 max_batch_records=self._config.max_batch_size_records,
                 max_batch_age_s=self._config.max_batch_age_s,

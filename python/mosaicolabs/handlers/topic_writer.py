@@ -13,6 +13,7 @@ from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers._callable_bool import CallableBool
 from mosaicolabs.handlers.config import WriterConfig
+from mosaicolabs.models._conversions import UnstorableError, storing
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message, has_header_field
 from mosaicolabs.models.serializable import Serializable
@@ -72,7 +73,13 @@ class TopicWriter:
         self._name = topic_name
         self._sequence_name = sequence_name
         self._data_class = data_class
+        store = storing(data_class, data_class.__msco_pyarrow_struct__)
         self._lane = lane
+        # Appends a message; returns whether there are notices to log.
+        self._append: Callable[[Any], bool] = lane.push
+        self._is_converted = store is not None
+        if store is not None:
+            self._append = functools.partial(self._append_converted, store)
         self._config = config
         self._background: Background | None = None
         self._closed = False
@@ -119,7 +126,7 @@ class TopicWriter:
         if self._background is not None:
             self._background.wait()
         try:
-            if self._lane.push(message):
+            if self._append(message):
                 self._log_notices()
         except Exception as error:
             if isinstance(message, Serializable):  # only checked here, since the usual case has to be fast
@@ -130,7 +137,12 @@ class TopicWriter:
 
     def _push_data(self, timestamp_ns: int | None, header: Header | None, data: Serializable | None) -> None:
         """Appends `Message(timestamp_ns, data)` without creating it, where that makes no difference."""
-        if header is not None or timestamp_ns.__class__ is not int or not isinstance(data, Serializable):
+        if (
+            header is not None
+            or timestamp_ns.__class__ is not int
+            or not isinstance(data, Serializable)
+            or self._is_converted
+        ):
             return self.push(_message(timestamp_ns, header, data))
         if self._background is not None:
             self._background.wait()
@@ -354,8 +366,18 @@ class TopicWriter:
     def _finalize(self, error: BaseException | None = None) -> None:
         self.finalize(with_error=error is not None and self._config.on_error is OnErrorPolicy.Delete)
 
-    def _append(self, message: Message) -> None:
-        self._lane.push(message)
+    def _append_converted(self, store: Callable[[Any], Any], message: Message) -> bool:
+        """Appends a message of a class with values that the encoder does not take."""
+        if not isinstance(message.data, self._data_class):
+            raise InvalidInputError(
+                f"topic `{self._name}` holds {self._data_class.__name__}, not {type(message.data).__name__}; "
+                "create a topic of its own for it"
+            )
+        try:
+            stored = {**message.__dict__, "data": store(message.data)}
+        except UnstorableError as error:
+            raise InvalidInputError(f"topic `{self._name}`: {error}") from error.__cause__
+        return self._lane.push(stored)
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """Calls the lane; failures in the background take precedence over its error."""

@@ -16,6 +16,8 @@ ENVELOPE_COLUMNS = (
 )
 """Columns of the envelope, which precede those of the data class."""
 
+ENVELOPE_NAMES = frozenset(field.name for field in ENVELOPE_COLUMNS)
+
 
 def append_columns(cls: Any, columns: list[pa.Field]) -> None:
     """Adds the columns of a mixin to the struct of a class that is being defined.

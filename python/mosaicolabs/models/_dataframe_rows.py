@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from mosaicolabs.models._decode_plan import is_model, without_none
+from mosaicolabs.models._annotations import is_model, without_none
 from mosaicolabs.models.serializable import Serializable
 
 _ABSENT: Final = object()
@@ -13,8 +13,8 @@ _ABSENT: Final = object()
 
 def data_from_columns(
     columns: dict[str, Any], topic_name: str, timestamp_column_name: str
-) -> tuple[str, dict[str, int], dict[str, Any]] | None:
-    """The tag, the times and the values of the topic in this row; None if it has no such record.
+) -> tuple[type[Serializable], dict[str, int], dict[str, Any]] | None:
+    """The class, the times and the values of the topic in this row; None if it has no such record.
 
     Raises:
         ValueError: No registered tag follows the topic in the column names.
@@ -35,7 +35,7 @@ def data_from_columns(
     times = {"timestamp_ns": int(timestamp_ns)}
     if recording_timestamp_ns is not None:
         times["recording_timestamp_ns"] = int(recording_timestamp_ns)
-    return tag, times, values
+    return cls, times, values
 
 
 def _find_class(own: dict[str, Any], topic_name: str) -> type[Serializable]:

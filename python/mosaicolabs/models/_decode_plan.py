@@ -6,7 +6,7 @@ A plan is a tree of tuples, computed once per class:
   The reader creates the instance without validation, with all fields in its fields-set.
 - `("leaf",)`: the value of the column unchanged: int, float, str, bool, bytes, or a list of these.
 - `("list", node)`: a list of anything but leaves.
-- `("convert", callable)`: called with the value of the column, e.g. an Enum class.
+- `("convert", callable)`: called with the value of the column, e.g. an Enum class; a struct is a dict.
 - `("validated", cls)`: the reader converts the struct to a dict and calls `cls.model_validate`.
 
 A null is None everywhere; a node describes the values that are not null.
@@ -16,14 +16,15 @@ beyond types (units in range, one of two parts given) ran when the message was r
 again. The checks of a user's class always run.
 """
 
-from enum import Enum
 from functools import cache
-from types import UnionType
-from typing import Any, TypeAlias, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import pyarrow as pa
 import pydantic
 
+from mosaicolabs.models._annotations import is_model, without_none
+from mosaicolabs.models._conversions import is_list, restoring, restoring_model, restoring_value
+from mosaicolabs.models.base_model import BaseModel
 from mosaicolabs.models.generic import GenericData, GenericStruct
 from mosaicolabs.models.serializable import Serializable
 
@@ -52,7 +53,7 @@ def decode_plan(cls: type[Serializable]) -> Node:
     """
     if issubclass(cls, GenericData):
         return _generic_node(cls, cls.__msco_pyarrow_struct__)
-    return _model_node(cls, cls.__msco_pyarrow_struct__)
+    return model_node(cls, cls.__msco_pyarrow_struct__)
 
 
 def _generic_node(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:
@@ -64,65 +65,67 @@ def _generic_value_node(type_: pa.DataType) -> Node:
         return _generic_node(GenericStruct, type_)
     if pa.types.is_map(type_):
         return ("convert", dict)
-    if _is_list(type_):
+    if is_list(type_):
         node = _generic_value_node(type_.value_type)
         return LEAF if node == LEAF else ("list", node)
     return LEAF
 
 
-def _model_node(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:
+def model_node(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:
+    """The plan of a class whose columns are those of `struct`."""
     cls.model_rebuild()  # resolves annotations that were not yet defined with the class
     fields = cls.model_fields
-    shipped = cls.__module__.startswith(_SHIPPED)
     children = [(child.name, child.type) for child in struct]
-    if {name for name, _ in children} != set(fields) or not (shipped or _is_plain(cls)):
-        return ("validated", cls)
+    if {name for name, _ in children} != set(fields) or not (is_shipped(cls) or _is_plain(cls)):
+        return _validated(cls, struct)
     nodes = []
     for name, type_ in children:
         node = _value_node(fields[name].annotation, type_)
         if node is None:
-            return ("validated", cls)
+            return _validated(cls, struct)
         nodes.append((name, node))
     return ("model", cls, tuple(nodes))
+
+
+def is_shipped(cls: type[pydantic.BaseModel]) -> bool:
+    """Whether a class is one of the package."""
+    return cls.__module__.startswith(_SHIPPED)
+
+
+def _validated(cls: type[pydantic.BaseModel], struct: pa.StructType) -> Node:
+    return ("convert", restoring_model(cls, struct)) if restoring(cls, struct) else ("validated", cls)
 
 
 def _value_node(annotation: Any, type_: pa.DataType) -> Node | None:
     """The node of one value; None if the declared type needs validation."""
     annotation = without_none(annotation)
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if get_origin(annotation) is list:
-        if not _is_list(type_):
+        if not is_list(type_):
             return None
         (item,) = get_args(annotation)
         node = _value_node(item, type_.value_type)
         return node if node is None or node == LEAF else ("list", node)
-    if get_origin(annotation) is not None or not isinstance(annotation, type):
-        return None
     if annotation in _LEAF_TESTS:
         return LEAF if _LEAF_TESTS[annotation](type_) else None
-    if issubclass(annotation, Enum):
-        return ("convert", annotation)
-    if is_model(annotation) and pa.types.is_struct(type_):
-        return _model_node(annotation, type_)
-    return None
+    if is_model(annotation):
+        return model_node(annotation, type_) if pa.types.is_struct(type_) else None
+    if get_origin(annotation) is Literal:
+        return LEAF
+    convert = restoring_value(annotation, type_)
+    return ("convert", convert) if convert and _is_of_items(annotation, type_) else None
 
 
-def without_none(annotation: Any) -> Any:
-    """`T` of `T | None`; any other annotation unchanged."""
-    if get_origin(annotation) not in (Union, UnionType):
-        return annotation
-    others = [arg for arg in get_args(annotation) if arg is not type(None)]
-    return others[0] if len(others) == 1 else annotation
-
-
-def is_model(annotation: Any) -> TypeGuard[type[pydantic.BaseModel]]:
-    """Whether an annotation is a pydantic class."""
-    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
-
-
-def _is_list(type_: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
-    )
+def _is_of_items(annotation: Any, type_: pa.DataType) -> bool:
+    """Whether the items of a tuple or dict need no validation either."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is tuple:
+        return _value_node(args[0], type_.value_type) is not None
+    if origin is dict:
+        types = (field.type for field in type_.value_type)
+        return all(_value_node(arg, item) is not None for arg, item in zip(args, types, strict=True))
+    return True
 
 
 def _is_plain(cls: type[pydantic.BaseModel]) -> bool:
@@ -135,11 +138,18 @@ def _is_plain(cls: type[pydantic.BaseModel]) -> bool:
         or decorators.root_validators
         or decorators.model_validators
         or cls.__private_attributes__
-        or cls.model_config
+        or set(cls.model_config) - set(BaseModel.model_config)
         or cls.__pydantic_custom_init__
         or cls.__pydantic_root_model__
         or cls.__pydantic_post_init__ is not None
-        or any(field.validation_alias is not None or field.metadata for field in cls.model_fields.values())
+        or any(map(_is_checked, cls.model_fields.values()))
         or cls.__new__ is not base.__new__
         or cls.__get_pydantic_core_schema__.__func__ is not base.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
+    )
+
+
+def _is_checked(field: pydantic.fields.FieldInfo) -> bool:
+    """Whether a field has a constraint, or another name."""
+    return field.validation_alias is not None or any(
+        not isinstance(extra, pa.DataType) for extra in field.metadata
     )

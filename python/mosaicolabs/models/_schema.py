@@ -4,10 +4,8 @@ from functools import cache
 
 import pyarrow as pa
 
-from mosaicolabs.models._arrow import ENVELOPE_COLUMNS
+from mosaicolabs.models._arrow import ENVELOPE_COLUMNS, ENVELOPE_NAMES
 from mosaicolabs.models.serializable import Serializable
-
-_ENVELOPE_NAMES = frozenset(field.name for field in ENVELOPE_COLUMNS)
 
 
 def check_wrappable(cls: type[Serializable]) -> None:
@@ -19,7 +17,7 @@ def check_wrappable(cls: type[Serializable]) -> None:
     """
     if not cls.is_registered():
         raise ValueError(f"'{cls.__name__}' is not a data class; use a class derived from Serializable")
-    taken = sorted(_ENVELOPE_NAMES & {field.name for field in cls.__msco_pyarrow_struct__})
+    taken = sorted(ENVELOPE_NAMES & {field.name for field in cls.__msco_pyarrow_struct__})
     if taken:
         raise ValueError(f"fields {taken} of '{cls.__name__}' are named like columns of Message; rename them")
 

@@ -16,7 +16,28 @@ _set_private = _SLOTS["__pydantic_private__"].__set__
 
 
 class BaseModel(pydantic.BaseModel):
-    """Root of all models: pydantic with its defaults (unknown keywords ignored, assignment unchecked)."""
+    """Root of all models: pydantic with its defaults (unknown keywords ignored, assignment unchecked).
+
+    Fields may be numpy arrays: they are equal if all their items are.
+    """
+
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            return super().__eq__(other)
+        except ValueError:  # the comparison of arrays is an array, which is neither true nor false
+            return type(self) is type(other) and _same(self.__dict__, other.__dict__)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and type(one) is type(other):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if hasattr(one, "__array__") and hasattr(other, "__array__"):
+        return one.shape == other.shape and bool((one == other).all())
+    return bool(one == other)
 
 
 def fill_unvalidated(model: pydantic.BaseModel, values: dict[str, Any], fields_set: set[str]) -> None:

@@ -15,11 +15,9 @@ from pydantic import model_serializer
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.helpers.suggest import did_you_mean
-from mosaicolabs.models._arrow import ENVELOPE_COLUMNS
+from mosaicolabs.models._arrow import ENVELOPE_NAMES
 from mosaicolabs.models.base_model import BaseModel, build_unvalidated, fill_unvalidated
 from mosaicolabs.models.serializable import Serializable, registered_class
-
-_ENVELOPE_NAMES = frozenset(field.name for field in ENVELOPE_COLUMNS)
 
 
 class _Columns(BaseModel):
@@ -164,7 +162,7 @@ def stored_class(
         raise InvalidInputError("the ontology tag is empty; give one such as 'px4.battery_status'")
     if not isinstance(schema, pa.Schema | pa.StructType):
         raise TypeError(f"schema is a pyarrow.Schema or a pyarrow.struct, not {type(schema).__name__}")
-    columns = [field for field in schema if field.name not in _ENVELOPE_NAMES]
+    columns = [field for field in schema if field.name not in ENVELOPE_NAMES]
     _check_names(columns, ontology_tag)
     # The bytes contain descriptions too, which the comparison of schemas leaves out.
     return _class(ontology_tag, pa.schema(columns).serialize().to_pybytes(), serialization_format)

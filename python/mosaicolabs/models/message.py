@@ -5,6 +5,7 @@ from copy import copy
 from typing import Any, Final, Protocol, TypeVar, cast, get_args
 
 from mosaicolabs.logging_config import get_logger
+from mosaicolabs.models._conversions import restored_fields
 from mosaicolabs.models._dataframe_rows import data_from_columns
 from mosaicolabs.models._schema import check_wrappable
 from mosaicolabs.models.base_model import BaseModel, fill_unvalidated
@@ -158,9 +159,10 @@ class Message(BaseModel):
         rebuilt = data_from_columns(columns, topic_name, timestamp_column_name)
         if rebuilt is None:
             return None
-        tag, times, values = rebuilt
+        cls, times, values = rebuilt
         try:
-            return Message(data=Serializable._create(tag, **values), **times)
+            fields = restored_fields(cls, cls.__msco_pyarrow_struct__, values)
+            return Message(data=cls(**fields), **times)
         except (TypeError, ValueError) as error:
             _logger.error("row of topic '%s' at %s is not a valid message: %s", topic_name, times, error)
             return None

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.helpers import camel_to_snake
+from mosaicolabs.models._annotations import columns_of
 from mosaicolabs.models._lazy_registry import RESERVED, import_class_of
 from mosaicolabs.models.base_model import BaseModel
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression
@@ -18,11 +19,14 @@ _CLASS_BY_TAG: dict[str, type["Serializable"]] = {}
 class Serializable(BaseModel):
     """Base of all data classes. Defining a subclass registers it under its tag.
 
-    A subclass annotates its fields and describes the same names, in column order, as an Arrow
-    struct. It may set two more class attributes:
+    A subclass annotates its fields; the columns follow from the annotations: `bool`, `int`, `float`, `str`,
+    `bytes`, `datetime`, `timedelta`, `date`, `Enum`, `Literal`, `list`, `tuple`, `dict`, `NDArray`, pydantic
+    classes, `Optional` of these, and `Annotated[float, pa.float32()]` for a certain Arrow type. It may set
+    these class attributes:
 
     Attributes:
-        __msco_pyarrow_struct__: Arrow struct of the fields; mixins append theirs.
+        __msco_pyarrow_struct__: Arrow struct of the fields, in column order, instead of the one that follows
+            from the annotations; mixins append theirs.
         __ontology_tag__: Name under which topics store the class; by default derived from the
             class name with `camel_to_snake`.
         __serialization_format__: Shape of the payload, a hint for storage.
@@ -30,15 +34,17 @@ class Serializable(BaseModel):
 
     Raises:
         AttributeError: `__msco_pyarrow_struct__` is not an Arrow struct.
-        TypeError: The struct and the annotated fields differ in names.
+        TypeError: An annotation has no Arrow type, or the struct and the annotated fields differ in names.
         ValueError: The tag is taken, or a mixin's column is already in the struct.
 
     Example:
         >>> class WheelSpeed(Serializable):
-        ...     __msco_pyarrow_struct__ = pa.struct([pa.field("rpm", pa.float64(), nullable=False)])
         ...     rpm: float
+        ...     slipping: bool | None = None
         >>> WheelSpeed.ontology_tag(), WheelSpeed.is_registered()
         ('wheel_speed', True)
+        >>> [str(field) for field in WheelSpeed.__msco_pyarrow_struct__]
+        ['pyarrow.Field<rpm: double not null>', 'pyarrow.Field<slipping: bool>']
     """
 
     __msco_pyarrow_struct__: ClassVar[pa.StructType] = pa.struct([])
@@ -50,11 +56,16 @@ class Serializable(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        inherited = cls.__msco_pyarrow_struct__
         # Mixins listed after Serializable append their columns in the call to super.
+        derived = "__msco_pyarrow_struct__" not in cls.__dict__
         super().__pydantic_init_subclass__(**kwargs)
-        if not cls.__generic__:
-            _check_struct(cls)
-            _register(cls)
+        if cls.__generic__:
+            return
+        if derived:
+            _derive_columns(cls, inherited)
+        _check_struct(cls)
+        _register(cls)
 
     @classmethod
     def is_registered(cls) -> bool:
@@ -111,6 +122,17 @@ def registered_class(tag: str) -> type[Serializable] | None:
     if tag not in _CLASS_BY_TAG:
         import_class_of(tag)
     return _CLASS_BY_TAG.get(tag)
+
+
+def _derive_columns(cls: type[Serializable], inherited: pa.StructType) -> None:
+    """Adds columns for the fields that have none: after the inherited ones, before those of mixins."""
+    columns = list(cls.__msco_pyarrow_struct__)
+    known = {field.name for field in columns}
+    new = [name for name in cls.model_fields if name not in known]
+    if new:
+        above = len(inherited)
+        columns[above:above] = columns_of(cls, new)
+        cls.__msco_pyarrow_struct__ = pa.struct(columns)
 
 
 def _check_struct(cls: type[Serializable]) -> None:
