@@ -4,7 +4,7 @@ from typing import Any
 
 from mosaicolabs.ingest import IngestResult
 
-from .output import echo, human_bytes, human_span
+from .output import counted, echo, human_bytes, human_span
 from .tables import Table, print_table
 
 
@@ -60,14 +60,24 @@ def print_report(document: dict[str, Any]) -> None:
             for row in document[title]:
                 rows.add_row(row[source], f"{row['messages']:,}", row[reason])
             print_table(rows)
-    seconds = max(document["seconds"], 1e-9)
     echo()
-    echo(
-        f"{document['sequence']}: {document['messages']:,} messages over "
+    echo(report_line(document))
+
+
+def report_line(document: dict[str, Any]) -> str:
+    """The document of `report` in one line."""
+    seconds = max(document["seconds"], 1e-9)
+    skipped = sum(row["messages"] for row in document["skipped"])
+    failed = sum(row["messages"] for row in document["failed"])
+    parts = [
+        f"{document['sequence']}: {counted(document['messages'], 'message')} over "
         f"{human_span(document['timestamp_ns_min'], document['timestamp_ns_max'])} in {seconds:.1f} s "
-        f"({document['messages'] / seconds:,.0f} msg/s, {document['bytes_read'] / seconds / 1e6:.1f} MB/s), "
-        f"{human_bytes(document['bytes_stored'])} in {document['place']}"
-    )
+        f"({document['messages'] / seconds:,.0f} msg/s, {document['bytes_read'] / seconds / 1e6:.1f} MB/s)",
+        f"{human_bytes(document['bytes_stored'])} in {document['place']}",
+        *([f"{skipped:,} skipped"] if skipped else []),
+        *([f"{failed:,} failed"] if failed else []),
+    ]
+    return ", ".join(parts)
 
 
 def failed_summary(document: dict[str, Any]) -> str | None:

@@ -1,6 +1,7 @@
 """`mosaico cat`."""
 
 import warnings
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
 
@@ -9,9 +10,12 @@ import click
 from mosaicolabs._terminal.completion import sequence_names, topic_names
 from mosaicolabs._terminal.options import ManyValues, Target, with_target
 from mosaicolabs._terminal.output import echo, print_json
-from mosaicolabs.handlers import SequenceHandler
+from mosaicolabs.handlers import Batches, SequenceDataStreamer, SequenceHandler
 from mosaicolabs.helpers.damage import DamagedRowsWarning
+from mosaicolabs.helpers.patterns import select_names
+from mosaicolabs.helpers.suggest import did_you_mean
 
+from ._cat_columns import print_csv, print_rows
 from ._sequences import require_sequence
 from ._times import parse_time
 from ._values import message_json, message_text
@@ -21,7 +25,12 @@ TIME is in nanoseconds since the epoch (1403715273262142976), an offset from the
 (+1.5s; ns, us, ms, s, min, h), or ISO 8601, UTC unless an offset is given (2026-01-01T12:00:00.25Z).
 
 \b
---json prints one document per message:
+--format csv prints all columns: times in ns, fields with dotted names, lists as JSON, bytes as base64.
+--format table prints the columns that have values.
+NAME of --columns is that of queries: imu.acceleration.x, imu.
+
+\b
+--json, or --format jsonl, prints one document per message:
   topic, timestamp_ns, recording_timestamp_ns, ontology, data
 NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; bytes are base64, or {"bytes": size} with
 --summarise-bytes.
@@ -35,13 +44,22 @@ NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; bytes are bas
     multiple=True,
     metavar="T ...",
     shell_complete=topic_names,
-    help="Only these topics.  [default: all]",
+    help="Only these topics, or patterns: /cam*, !PATTERN excludes.  [default: all]",
 )
 @click.option("--from", "start", metavar="TIME", help="First time, included.")
 @click.option("--to", "end", metavar="TIME", help="Last time, excluded.")
 @click.option("--follow", "-f", is_flag=True, help="Continue with new messages until the recording ends.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Stop after N messages.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out damaged chunks; list them on standard error.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "jsonl", "csv", "table"]),
+    default="text",
+    show_default=True,
+    help="A line, a JSON document, or a row per message.",
+)
+@click.option("--columns", metavar="NAME,...", help="With csv and table: only these columns.")
 @click.option(
     "--summarise-bytes", is_flag=True, help="With --json: the size of binary fields instead of base64."
 )
@@ -56,45 +74,88 @@ def cat(
     follow: bool,
     limit: int | None,
     skip_damaged: bool,
+    form: str,
+    columns: str | None,
     summarise_bytes: bool,
 ) -> None:
     """Print the messages of the sequence NAME in time order."""
-    with target.open() as client:
-        handler = require_sequence(client, name, target)
-        selected = [_topic(handler, topic) for topic in topics]
-        start_ns = _time(start, handler, "--from")
-        end_ns = _time(end, handler, "--to")
-        origin_ns = handler.timestamp_ns_min
-        if origin_ns is None and not follow:
-            return
-        streamer = handler.get_data_streamer(
-            topics=selected,
-            start_timestamp_ns=start_ns,
-            end_timestamp_ns=end_ns,
-            follow=follow,
-            skip_damaged=skip_damaged,
+    if as_json:
+        if form not in ("text", "jsonl"):
+            raise click.UsageError("--json is --format jsonl: give one of both")
+        form = "jsonl"
+    as_rows = form in ("csv", "table")
+    if as_rows and follow:
+        raise click.UsageError(
+            "--follow needs --format text or jsonl: the columns of later topics are unknown"
         )
-        with closing(streamer), warnings.catch_warnings():
-            # The lines at the end list the same.
-            warnings.simplefilter("ignore", DamagedRowsWarning)
-            for topic, message in islice(streamer, limit):
-                if origin_ns is None:
-                    origin_ns = message.timestamp
-                if as_json:
-                    print_json(message_json(topic, message, summarise_bytes=summarise_bytes))
-                else:
-                    offset_s = (message.timestamp - origin_ns) / 1e9
-                    echo(f"{offset_s:+.6f}s {topic} {message_text(message)}")
-        for rows in streamer.skipped:
-            echo(f"skipped {rows}", err=True)
+    if columns is not None and not as_rows:
+        raise click.UsageError("--columns needs --format csv or table")
+    with target.open() as client, warnings.catch_warnings():
+        # The lines at the end list the same.
+        warnings.simplefilter("ignore", DamagedRowsWarning)
+        handler = require_sequence(client, name, target)
+        selected = _topics(handler, topics)
+        window = _time(start, handler, "--from"), _time(end, handler, "--to")
+        if handler.timestamp_ns_min is None and not follow:
+            return
+        source: Batches | SequenceDataStreamer
+        if as_rows:
+            only = None if columns is None else [column.strip() for column in columns.split(",")]
+            source = handler.batches(selected, *window, columns=only, skip_damaged=skip_damaged)
+        else:
+            source = handler.get_data_streamer(selected, *window, follow=follow, skip_damaged=skip_damaged)
+        with closing(source):
+            if isinstance(source, Batches):
+                _print_rows(source, form, limit, handler)
+            else:
+                _print_messages(source, form, limit, handler, summarise_bytes=summarise_bytes)
+            for rows in source.skipped:
+                echo(f"skipped {rows}", err=True)
 
 
-def _topic(handler: SequenceHandler, name: str) -> str:
-    full = "/" + name.strip("/")
-    if full not in handler.topics:
-        listed = ", ".join(handler.topics) or "none"
-        raise click.ClickException(f"no topic `{full}` in sequence `{handler.name}`; it has: {listed}")
-    return full
+def _print_rows(batches: Batches, form: str, limit: int | None, handler: SequenceHandler) -> None:
+    if form == "csv":
+        print_csv(batches, limit)
+    else:
+        print_rows(batches, limit, handler.timestamp_ns_min or 0)
+
+
+def _print_messages(
+    streamer: SequenceDataStreamer,
+    form: str,
+    limit: int | None,
+    handler: SequenceHandler,
+    *,
+    summarise_bytes: bool,
+) -> None:
+    origin_ns = handler.timestamp_ns_min
+    for topic, message in islice(streamer, limit):
+        if origin_ns is None:
+            origin_ns = message.timestamp
+        if form == "jsonl":
+            print_json(message_json(topic, message, summarise_bytes=summarise_bytes))
+        else:
+            echo(f"{(message.timestamp - origin_ns) / 1e9:+.6f}s {topic} {message_text(message)}")
+
+
+def _topics(handler: SequenceHandler, patterns: Sequence[str]) -> list[str]:
+    """The topics that names and patterns select; empty for all."""
+    if not patterns:
+        return []
+    signs = [pattern.startswith("!") for pattern in patterns]
+    full = [
+        "!" * sign + "/" + pattern.lstrip("!").strip("/")
+        for sign, pattern in zip(signs, patterns, strict=True)
+    ]
+    for pattern in full:
+        if not pattern.startswith("!") and not select_names(handler.topics, [pattern]):
+            what = "no topic matches" if any(sign in pattern for sign in "*?[") else "no topic"
+            hint = did_you_mean(pattern, handler.topics)
+            raise click.ClickException(f"{what} `{pattern}` in sequence `{handler.name}`; {hint}")
+    selected = select_names(handler.topics, full)
+    if not selected:
+        raise click.ClickException(f"{' '.join(patterns)} excludes all topics of sequence `{handler.name}`")
+    return [topic for topic in handler.topics if topic in selected]
 
 
 def _time(text: str | None, handler: SequenceHandler, option: str) -> int | None:
