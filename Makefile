@@ -26,7 +26,7 @@ PYTHON_FILES := python tests benches conftest.py tests/with_services
 step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
 .PHONY: demo test test-fast test-with-services test-rust test-rust-build test-attacks test-python test-postgres \
-	test-postgres-rust test-postgres-python lint lint-rust lint-python docs bench torture wheel install \
+	test-postgres-rust test-postgres-python test-web lint lint-rust lint-python web docs bench torture wheel install \
 	ontologies services clean
 
 demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
@@ -37,6 +37,7 @@ demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, 
 test:
 	$(call step,build,$(MAKE) -j2 $(VENV)/.wheel-fast $(VENV)/.tools; $(MAKE) install)
 	$(call step,lint and docs,$(MAKE) -j2 lint docs)
+	$(call step,tests of the page,$(MAKE) test-web)
 	tests/with_services make test-with-services
 
 test-with-services:
@@ -72,6 +73,25 @@ test-postgres-rust:
 
 test-postgres-python: install
 	tests/with_postgres $(PYTEST) $(PYTEST_WORKERS) -m "catalog and not sqlite"
+
+# The page of the daemon, in web/. It needs Node; without Node the rest builds and is tested.
+NODE := $(shell node --version 2>/dev/null | grep -E '^v(2[0-9]|[3-9][0-9])\.')
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/tests/*' -not -path '*/test-results/*')
+
+web: $(if $(NODE),web/dist/index.html)  ## The page that the daemon serves, in web/dist.
+	$(if $(NODE),,@echo "the page is not built: it needs Node 20 or newer")
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --silent
+	touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	cd web && npm run --silent build -- --logLevel warn
+
+# Types and lints, logic, behaviour in Chromium. Without Node the tests are left out, except where CI is set.
+test-web: web
+	$(if $(NODE),web/tests/install_chromium,test -z "$(CI)")
+	$(if $(NODE),cd web && npm run --silent check && npm test --silent && npm run --silent e2e)
 
 lint: lint-rust lint-python  ## Formatting, lints, types, stubs.
 
@@ -132,4 +152,4 @@ $(VENV)/.installed-fast $(VENV)/.installed-release: $(VENV)/.installed-%: $(VENV
 	touch $@
 
 clean:  ## Removes the checkout's products; the shared build folder stays.
-	rm -rf $(VENV) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site web/dist web/node_modules web/test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis

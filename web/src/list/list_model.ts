@@ -1,0 +1,150 @@
+/** The sequences on the list: pages as far as the user scrolls, renewed when the store changes. */
+
+import { signal } from "@preact/signals";
+import { info, type ListRequest, sequence, sequences } from "../api/client.ts";
+import { followEvents } from "../api/events.ts";
+import { messageOf } from "../api/http.ts";
+import { printJson } from "../api/json.ts";
+import { ns, type SequenceSummary } from "../api/types.ts";
+import { Latest, throttle } from "../lib/latest.ts";
+import type { ListRoute } from "../lib/route.ts";
+import { emptyVocabulary, isCondition, learnDetail, learnSummaries } from "../query/complete.ts";
+import { parseCondition } from "../query/parse.ts";
+
+const PAGE = 500;
+const RENEW_MS = 700;
+/** Beyond this, renewing everything would cost too much; the first rows are what changes. */
+const RENEWED_AT_MOST = 2000;
+const DETAILS_FOR_COMPLETION = 6;
+
+export class ListModel {
+  readonly rows = signal<SequenceSummary[]>([]);
+  readonly total = signal(0);
+  readonly loading = signal(true);
+  readonly error = signal<string | null>(null);
+  /** Whether changes arrive by themselves. */
+  readonly live = signal(false);
+  /** Store that the daemon serves. */
+  readonly store = signal("");
+  /** Nanoseconds by which the clock of the daemon is ahead of ours. */
+  readonly clockAhead = signal(0n);
+  readonly vocabulary = emptyVocabulary();
+
+  readonly #request = new Latest();
+  readonly #renewal = new Latest();
+  readonly #end = new AbortController();
+  readonly #renewSoon = throttle(RENEW_MS, () => void this.#renew());
+  #query: Omit<ListRequest, "limit" | "cursor"> | null = null;
+  #cursor: string | null = null;
+  #learned = false;
+
+  start(): void {
+    void followEvents(
+      () => this.#renewSoon(),
+      (connected) => {
+        this.live.value = connected;
+      },
+      this.#end.signal,
+    );
+    void info(this.#end.signal).then(
+      (answer) => {
+        this.store.value = answer.store;
+        this.clockAhead.value = ns(answer.now_ns) - BigInt(Date.now()) * 1_000_000n;
+      },
+      () => {}, // the list reports why the daemon does not answer
+    );
+  }
+
+  stop(): void {
+    this.#end.abort();
+    this.#request.cancel();
+    this.#renewal.cancel();
+    this.#renewSoon.cancel();
+  }
+
+  now(): bigint {
+    return BigInt(Date.now()) * 1_000_000n + this.clockAhead.value;
+  }
+
+  /** Loads the first page of what the route describes. */
+  async show(route: ListRoute): Promise<void> {
+    const query = this.#read(route);
+    if (!query) return;
+    this.#query = query;
+    this.#renewal.cancel();
+    this.loading.value = true;
+    await this.#load(null, (page) => page);
+  }
+
+  /** Loads the next page, if there is one. */
+  async more(): Promise<void> {
+    if (this.loading.value || this.#cursor === null) return;
+    this.loading.value = true;
+    await this.#load(this.#cursor, (page) => [...this.rows.value, ...page]);
+  }
+
+  /** Learns tags and fields for the completion, once. */
+  async learn(): Promise<void> {
+    if (this.#learned) return;
+    this.#learned = true;
+    for (const { name } of this.rows.value.slice(0, DETAILS_FOR_COMPLETION)) {
+      try {
+        learnDetail(this.vocabulary, await sequence(name, this.#end.signal));
+      } catch {
+        return; // completion knows less; the list works
+      }
+    }
+  }
+
+  #read(route: ListRoute): Omit<ListRequest, "limit" | "cursor"> | null {
+    const { states, sort, order } = route;
+    const find = route.find.trim();
+    if (!isCondition(find)) return { search: find, where: null, states, sort, order };
+    try {
+      return { search: "", where: printJson(parseCondition(find)), states, sort, order };
+    } catch (error) {
+      this.error.value = messageOf(error);
+      return null;
+    }
+  }
+
+  async #load(cursor: string | null, joined: (page: SequenceSummary[]) => SequenceSummary[]): Promise<void> {
+    try {
+      const request = { ...this.#query!, limit: PAGE, cursor };
+      const page = await this.#request.run((signal) => sequences(request, signal));
+      if (!page) return;
+      this.rows.value = joined(page.sequences);
+      this.total.value = page.total;
+      this.#cursor = page.next_cursor;
+      this.error.value = null;
+      learnSummaries(this.vocabulary, page.sequences);
+    } catch (error) {
+      this.error.value = messageOf(error);
+    }
+    this.loading.value = false;
+  }
+
+  /** Loads the rows that are shown once more; nothing moves while it does. */
+  async #renew(): Promise<void> {
+    if (!this.#query || this.loading.value) return;
+    const wanted = Math.min(Math.max(this.rows.value.length, PAGE), RENEWED_AT_MOST);
+    try {
+      const page = await this.#renewal.run((signal) =>
+        sequences({ ...this.#query!, limit: Math.min(wanted, 1000), cursor: null }, signal),
+      );
+      if (!page || this.loading.value) return;
+      const known = this.rows.value.length;
+      const shorter = page.sequences.length >= known;
+      const names = new Set(page.sequences.map((row) => row.name));
+      const rest = shorter
+        ? []
+        : this.rows.value.filter((row) => !names.has(row.name)).slice(0, page.total - names.size);
+      this.rows.value = page.next_cursor === null ? page.sequences : [...page.sequences, ...rest];
+      this.total.value = page.total;
+      if (shorter) this.#cursor = page.next_cursor;
+      this.error.value = null;
+    } catch (error) {
+      this.error.value = messageOf(error);
+    }
+  }
+}

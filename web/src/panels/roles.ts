@@ -1,0 +1,78 @@
+/** What a topic can be shown as, found by its fields rather than its tag: it works for the user's own classes too. */
+
+import type { Field, TopicDetail } from "../api/types.ts";
+
+export interface PathFields {
+  /** Fields of x, y and z. */
+  xyz: [string, string, string];
+}
+
+const HIDDEN = /(?:^|\.)(?:header|covariance|covariance_type|variance_type)(?:\.|\[|$)/;
+const IMAGE_TAGS = ["image", "compressed_image"];
+const TEXT_NAMES = ["message", "msg", "text", "sentence", "data"];
+
+function paths(topic: TopicDetail): Set<string> {
+  return new Set(topic.fields.map((field) => field.path));
+}
+
+/** Numeric fields that a plot can show, without those that only describe the message. */
+export function numericFields(topic: TopicDetail): Field[] {
+  return topic.fields.filter(({ kind, path }) => kind === "number" && !path.includes("[]") && !HIDDEN.test(path));
+}
+
+export function stateFields(topic: TopicDetail): Field[] {
+  return topic.fields.filter(
+    ({ kind, path }) => (kind === "bool" || kind === "enum") && !path.includes("[]") && !HIDDEN.test(path),
+  );
+}
+
+export function isImage(topic: TopicDetail): boolean {
+  if (IMAGE_TAGS.includes(topic.ontology_tag)) return true;
+  const format = topic.fields.some(({ path, kind }) => path === "format" && kind !== "binary");
+  return format && topic.fields.some(({ path, kind }) => path === "data" && kind === "binary");
+}
+
+/** Fields of latitude and longitude, degrees. */
+export function placeFields(topic: TopicDetail): { latitude: string; longitude: string } | null {
+  const known = paths(topic);
+  if (/gps|gnss|nav_?sat/.test(topic.ontology_tag) && known.has("position.x") && known.has("position.y")) {
+    return { latitude: "position.x", longitude: "position.y" };
+  }
+  const find = (pattern: RegExp) => numericFields(topic).find(({ path }) => pattern.test(path))?.path;
+  const latitude = find(/(?:^|\.)lat(?:itude)?(?:_deg)?$/);
+  const longitude = find(/(?:^|\.)lon(?:g|gitude)?(?:_deg)?$/);
+  return latitude && longitude ? { latitude, longitude } : null;
+}
+
+/** Fields of a position in space, m. */
+export function pathFields(topic: TopicDetail): PathFields | null {
+  if (placeFields(topic)) return null;
+  const known = paths(topic);
+  for (const prefix of ["position", "pose.position", "translation", "pose.pose.position"]) {
+    const xyz = [`${prefix}.x`, `${prefix}.y`, `${prefix}.z`] as [string, string, string];
+    if (xyz.every((path) => known.has(path))) return { xyz };
+  }
+  const plain = topic.ontology_tag === "point_3_d" && known.has("z");
+  return plain ? { xyz: ["x", "y", "z"] } : null;
+}
+
+export type CloudForm = "columns" | "packed" | "scan";
+
+/** How a topic stores points: a list per axis, packed bytes, or ranges by angle. */
+export function cloudForm(topic: TopicDetail): CloudForm | null {
+  const known = paths(topic);
+  if (["x[]", "y[]", "z[]"].every((path) => known.has(path))) return "columns";
+  if (known.has("point_step") && known.has("data")) return "packed";
+  return known.has("ranges[]") && known.has("angle_min") && known.has("angle_increment") ? "scan" : null;
+}
+
+/** The field with the text of a log. */
+export function textField(topic: TopicDetail): string | null {
+  const texts = topic.fields.filter(({ kind, path }) => kind === "text" && !HIDDEN.test(path)).map(({ path }) => path);
+  return TEXT_NAMES.find((name) => texts.includes(name)) ?? null;
+}
+
+/** The field with the level of a log. */
+export function levelField(topic: TopicDetail): string | null {
+  return topic.fields.find(({ path }) => ["level", "severity", "log_level"].includes(path))?.path ?? null;
+}

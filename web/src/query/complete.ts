@@ -1,0 +1,136 @@
+/** Completion of conditions: fields, operators, values, words between conditions. */
+
+import type { Json, SequenceDetail, SequenceSummary } from "../api/types.ts";
+
+/** What the recordings on the list have: paths, and values of metadata. */
+export interface Vocabulary {
+  /** Path to a short description. */
+  fields: Map<string, string>;
+  /** Path of metadata to its values, as they are written in a condition. */
+  values: Map<string, Set<string>>;
+}
+
+export interface Suggestion {
+  text: string;
+  detail: string;
+}
+
+export interface Completion {
+  /** The part of the text that a suggestion replaces. */
+  from: number;
+  to: number;
+  suggestions: Suggestion[];
+}
+
+const MOST = 12;
+const MOST_VALUES = 50;
+const COMPARISONS: Suggestion[] = [
+  { text: "==", detail: "equals" },
+  { text: "!=", detail: "differs" },
+  { text: ">", detail: "is above" },
+  { text: ">=", detail: "is at least" },
+  { text: "<", detail: "is below" },
+  { text: "<=", detail: "is at most" },
+  { text: "in", detail: "is one of" },
+];
+const JOINTS: Suggestion[] = [
+  { text: "and", detail: "both" },
+  { text: "or", detail: "one of them" },
+];
+const FIXED: [string, string][] = [
+  ["sequence.name", "name of the sequence"],
+  ["sequence.created_timestamp", "creation time, ns"],
+  ["topic.name", "name of a topic"],
+  ["topic.ontology_tag", "tag of a topic"],
+];
+
+export function emptyVocabulary(): Vocabulary {
+  return { fields: new Map(FIXED), values: new Map() };
+}
+
+/** Adds the metadata of sequences. */
+export function learnSummaries(vocabulary: Vocabulary, summaries: SequenceSummary[]): void {
+  for (const summary of summaries) learnMetadata(vocabulary, "sequence.user_metadata", summary.user_metadata);
+}
+
+/** Adds tags, fields and the metadata of topics. */
+export function learnDetail(vocabulary: Vocabulary, detail: SequenceDetail): void {
+  for (const topic of detail.topics) {
+    learnMetadata(vocabulary, "topic.user_metadata", topic.user_metadata);
+    learnValue(vocabulary, "topic.ontology_tag", topic.ontology_tag);
+    learnValue(vocabulary, "topic.name", topic.name);
+    for (const field of topic.fields) {
+      if (field.kind === "binary" || field.kind === "other") continue;
+      vocabulary.fields.set(`${topic.ontology_tag}.${field.path.replaceAll("[]", "")}`, field.type);
+    }
+  }
+}
+
+function learnMetadata(vocabulary: Vocabulary, path: string, metadata: { [key: string]: Json }): void {
+  for (const [key, value] of Object.entries(metadata)) {
+    const inner = /^[\p{L}_][\p{L}\p{N}_]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
+    if (value !== null && typeof value === "object") {
+      if (!Array.isArray(value)) learnMetadata(vocabulary, inner, value);
+      continue;
+    }
+    vocabulary.fields.set(inner, "metadata");
+    learnValue(vocabulary, inner, value);
+  }
+}
+
+function learnValue(vocabulary: Vocabulary, path: string, value: Json): void {
+  const known = vocabulary.values.get(path) ?? new Set();
+  if (known.size < MOST_VALUES) known.add(typeof value === "string" ? JSON.stringify(value) : String(value));
+  vocabulary.values.set(path, known);
+}
+
+/** Whether a text of the search field is a condition; everything else is a part of a name. */
+export function isCondition(text: string): boolean {
+  return /[=<>!]=|[<>]|^\s*not\s|\s(?:in|is)\s|^\s*(?:sequence|topic)\./.test(text.replace(/"[^"]*"/g, '""'));
+}
+
+/** What may continue the text at the caret. */
+export function complete(text: string, caret: number, vocabulary: Vocabulary): Completion {
+  const before = text.slice(0, caret);
+  const value = /([\p{L}_][\p{L}\p{N}_.]*(?:\["[^"]*"\])*)\s*(?:==|!=)\s*("?[^"\s]*)$/u.exec(before);
+  if (value) return completeValue(value[1]!, value[2]!, caret, vocabulary);
+  const word = /[\p{L}_][\p{L}\p{N}_.]*$/u.exec(before)?.[0] ?? "";
+  const earlier = before.slice(0, before.length - word.length).trimEnd();
+  const from = caret - word.length;
+  if (/(?:==|!=|<=?|>=?|\bin|\bis)$/.test(earlier)) return { from, to: caret, suggestions: [] };
+  if (earlier === "" || /(?:\band|\bor|\bnot|\(|,)$/.test(earlier)) {
+    return { from, to: caret, suggestions: fieldsLike(word, vocabulary) };
+  }
+  const followsField = /[\p{L}_][\p{L}\p{N}_]*\.[\p{L}\p{N}_.]*(?:\["[^"]*"\])*$/u.test(earlier);
+  const choices = followsField ? COMPARISONS : JOINTS;
+  return { from, to: caret, suggestions: choices.filter(({ text }) => text.startsWith(word) && text !== word) };
+}
+
+function completeValue(path: string, start: string, caret: number, vocabulary: Vocabulary): Completion {
+  const plain = start.replace(/^"/, "").toLowerCase();
+  const values = [...(vocabulary.values.get(path) ?? [])]
+    .filter((value) => value.replace(/^"/, "").toLowerCase().startsWith(plain) && value !== start)
+    .sort();
+  const suggestions = values.slice(0, MOST).map((text) => ({ text, detail: "" }));
+  return { from: caret - start.length, to: caret, suggestions };
+}
+
+/** Fields that begin with the word come first, then those that contain it. */
+function fieldsLike(word: string, vocabulary: Vocabulary): Suggestion[] {
+  const wanted = word.toLowerCase();
+  const ranked: [number, Suggestion][] = [];
+  for (const [text, detail] of vocabulary.fields) {
+    const at = text.toLowerCase().indexOf(wanted);
+    if (at < 0 || text === word) continue;
+    ranked.push([at === 0 ? 0 : text[at - 1] === "." ? 1 : 2, { text, detail }]);
+  }
+  ranked.sort(([a, x], [b, y]) => a - b || (x.text < y.text ? -1 : 1));
+  return ranked.slice(0, MOST).map(([, suggestion]) => suggestion);
+}
+
+/** The text after a suggestion was accepted, and where the caret is then. */
+export function accept(text: string, completion: Completion, suggestion: Suggestion): { text: string; caret: number } {
+  const space = text[completion.to] === " " ? "" : " ";
+  const head = `${text.slice(0, completion.from)}${suggestion.text}${space}`;
+  return { text: head + text.slice(completion.to), caret: head.length + (space ? 0 : 1) };
+}
