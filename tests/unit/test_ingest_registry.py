@@ -7,11 +7,11 @@ from types import ModuleType
 
 import pytest
 
+from mosaicolabs.helpers import plugins
 from mosaicolabs.ingest import (
     READERS_GROUP,
     Recording,
     RecordingError,
-    _registry,
     find_reader,
     load_reader,
     reader_names,
@@ -54,7 +54,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         assert group == READERS_GROUP
         return [EntryPoint(name, value, group) for name, value in readers.items()]
 
-    monkeypatch.setattr(_registry, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
     return readers
 
 

@@ -29,12 +29,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models",),  # data classes, queries
     ("_protocol",),  # what travels: actions, answers, addresses
     ("_streams",),  # opening, schemas, conversions, progress, ordered work
+    ("export",),  # sequences into other formats; handlers give it what it reads
     ("handlers",),  # writers, handlers, streamers
     ("comm",),  # the client
     ("ingest", "ml"),  # recordings into sequences; sequences into frames
     ("_terminal",),  # what commands share
     ("ros_bridge", "demo"),
-    ("ingest.asl", "ingest.ulog", "ingest.rosbag"),  # readers: plug-ins that `ingest` finds by entry points
+    # Plug-ins that `ingest` and `export` find by entry points.
+    ("ingest.asl", "ingest.ulog", "ingest.rosbag", "export.tables"),
     ("cli",),
     ("", "__main__"),  # the package itself: re-exports, and its command
 )

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
+from mosaicolabs._streams import transfer_progress
 from mosaicolabs._streams.progress import ProgressDisplay
-from mosaicolabs._terminal import progress
-from mosaicolabs._terminal.progress import progress_bar
+from mosaicolabs._streams.transfer_progress import progress_bar
 
 
 def console(*, terminal: bool) -> Console:
@@ -22,7 +22,7 @@ def written(to: Console) -> str:
 @pytest.fixture
 def stderr(monkeypatch: pytest.MonkeyPatch) -> Console:
     terminal = console(terminal=True)
-    monkeypatch.setattr(progress, "error_console", lambda: terminal)
+    monkeypatch.setattr(transfer_progress, "SafeConsole", lambda **options: terminal)
     return terminal
 
 

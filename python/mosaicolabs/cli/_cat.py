@@ -17,7 +17,7 @@ from mosaicolabs.helpers.suggest import did_you_mean
 
 from ._cat_columns import print_csv, print_rows
 from ._sequences import require_sequence
-from ._times import parse_time
+from ._times import time_option
 from ._values import message_json, message_text
 
 _EPILOG = """\
@@ -95,7 +95,7 @@ def cat(
         warnings.simplefilter("ignore", DamagedRowsWarning)
         handler = require_sequence(client, name, target)
         selected = _topics(handler, topics)
-        window = _time(start, handler, "--from"), _time(end, handler, "--to")
+        window = time_option(start, handler, "--from"), time_option(end, handler, "--to")
         if handler.timestamp_ns_min is None and not follow:
             return
         source: Batches | SequenceDataStreamer
@@ -156,12 +156,3 @@ def _topics(handler: SequenceHandler, patterns: Sequence[str]) -> list[str]:
     if not selected:
         raise click.ClickException(f"{' '.join(patterns)} excludes all topics of sequence `{handler.name}`")
     return [topic for topic in handler.topics if topic in selected]
-
-
-def _time(text: str | None, handler: SequenceHandler, option: str) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text, handler.timestamp_ns_min)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=option) from error

@@ -14,8 +14,7 @@ from mosaicolabs._printable import printable
 from mosaicolabs._terminal.output import counted, echo
 from mosaicolabs._terminal.tables import Table, print_table
 from mosaicolabs.handlers import Batches
-
-from ._values import to_json
+from mosaicolabs.helpers.json_values import to_json
 
 ROWS_OF_A_TABLE = 40
 """Rows of a table, unless `--limit` gives another number: it needs all of them to choose its widths."""

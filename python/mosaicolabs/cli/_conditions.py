@@ -1,7 +1,8 @@
 """Conditions as text: comparisons, `and`, `or`, `not` in Python syntax; parsed as a query, never executed."""
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -42,13 +43,33 @@ def parse_conditions(text: str, *, times: bool = False) -> Query:
     Raises:
         ValueError: The text is not a condition; the message says where it fails.
     """
-    builders: dict[type, Callable[[Any], Any]] = {
-        _QuerySequenceExpression: QuerySequence,
-        _QueryTopicExpression: QueryTopic,
-        _QueryCatalogExpression: lambda part: QueryOntologyCatalog(part, include_timestamp_range=times),
-    }
+    with _readable(text):
+        return _Reader(times=times).query(ast.parse(text.strip(), mode="eval").body)
+
+
+def parse_value_condition(text: str) -> _QueryCatalogExpression:
+    """The condition on values of messages that a text describes.
+
+    Args:
+        text: Such as `imu.acceleration.x > 20 and imu.acceleration.y < 1`.
+
+    Raises:
+        ValueError: The text is not such a condition; the message says where it fails.
+    """
+    with _readable(text):
+        part = _Reader().part(ast.parse(text.strip(), mode="eval").body)
+    if not isinstance(part, _QueryCatalogExpression):
+        raise ValueError(
+            f"{text!r} is about sequences or topics; give one on values such as imu.acceleration.x > 2"
+        )
+    return part
+
+
+@contextmanager
+def _readable(text: str) -> Iterator[None]:
+    """Turns what parsing raises into a `ValueError`."""
     try:
-        return _Reader(builders).query(ast.parse(text.strip(), mode="eval").body)
+        yield
     except SyntaxError as error:
         raise ValueError(f"cannot read {text!r}: {error.msg}") from error
     except (RecursionError, MemoryError) as error:
@@ -76,22 +97,26 @@ def parse_order(text: str) -> Any:
 class _Reader:
     """Reads syntax trees. Conditions on values stay together: one message must satisfy all of them."""
 
-    def __init__(self, builders: dict[type, Callable[[Any], Any]]) -> None:
-        self._builders = builders
+    def __init__(self, *, times: bool = False) -> None:
+        self._builders: dict[type, Callable[[Any], Any]] = {
+            _QuerySequenceExpression: QuerySequence,
+            _QueryTopicExpression: QueryTopic,
+            _QueryCatalogExpression: lambda part: QueryOntologyCatalog(part, include_timestamp_range=times),
+        }
 
     def query(self, node: ast.expr) -> Query:
-        section = self._as_section(self._read(node))
+        section = self._as_section(self.part(node))
         return section if isinstance(section, Query) else Query(section)
 
     def _as_section(self, part: Part) -> Any:
         return part if isinstance(part, Query) else self._builders[type(part)](part)
 
-    def _read(self, node: ast.expr) -> Part:
+    def part(self, node: ast.expr) -> Part:
         if isinstance(node, ast.BoolOp):
             combine = and_ if isinstance(node.op, ast.And) else or_
-            return self._combined(combine, [self._read(value) for value in node.values])
+            return self._combined(combine, [self.part(value) for value in node.values])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return ~self._read(node.operand)
+            return ~self.part(node.operand)
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             pairs = zip(sides, node.ops, sides[1:], strict=False)

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from mosaicolabs._streams.transfer_progress import progress_bar
 from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
 from mosaicolabs._terminal.output import echo, human_bytes, human_rate, print_json, rate_hz
-from mosaicolabs._terminal.progress import progress_bar
 from mosaicolabs._terminal.tables import Table, print_table
 from mosaicolabs.demo import Flight, ReplayResult, record, replay
 from mosaicolabs.ingest import IngestResult

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from mosaicolabs._streams.transfer_progress import progress_bar
 from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report, report_line
+from mosaicolabs._terminal.key_values import key_values
 from mosaicolabs._terminal.options import ManyValues, Target, with_target
 from mosaicolabs._terminal.output import counted, echo, human_bytes, print_json
-from mosaicolabs._terminal.progress import progress_bar
 from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
@@ -91,7 +92,7 @@ def ingest(
         on_error=OnErrorPolicy(on_error),
         format_name=format_name,
         topics=topics,
-        options=dict(map(_option_item, options)),
+        options=key_values(options, "--option"),
     )
     documents = []
     with ExitStack() as stack:
@@ -209,13 +210,6 @@ def _problem(documents: list[dict[str, Any]]) -> str | None:
         return f"{counted(len(errors), 'recording')} not stored; first: {errors[0]['error']}"
     problems = [failed_summary(document) for document in documents if "failed" in document]
     return next(filter(None, problems), None)
-
-
-def _option_item(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"`{text}` is not of the form k=text", param_hint="--option")
-    return key, value
 
 
 def _metadata_item(text: str) -> tuple[str, Any]:

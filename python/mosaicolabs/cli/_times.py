@@ -4,6 +4,10 @@ import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
+import click
+
+from mosaicolabs.handlers import SequenceHandler
+
 _NS_PER = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
 _ABSOLUTE = re.compile(r"-?\d+", re.ASCII)
 _RELATIVE = re.compile(r"\+(\d+(?:\.\d+)?)(ns|us|ms|s|min|h)", re.ASCII)
@@ -49,6 +53,20 @@ def parse_duration(text: str) -> int:
     if found := _DURATION.fullmatch(text):
         return int(found[1]) * _SECONDS_PER[found[2]]
     raise ValueError(f"`{text}` is no duration; write it as 30m, 12h or 7d")
+
+
+def time_option(text: str | None, handler: SequenceHandler, option: str) -> int | None:
+    """The value of an option, ns; None if it is not given.
+
+    Raises:
+        click.BadParameter: It is not a time.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_time(text, handler.timestamp_ns_min)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
 
 
 def _zone(zone: str) -> timezone:

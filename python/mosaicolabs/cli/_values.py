@@ -1,26 +1,10 @@
 """Messages as JSON types, and as one line of text."""
 
-import base64
-import math
 from enum import Enum
 from typing import Any
 
+from mosaicolabs.helpers.json_values import to_json
 from mosaicolabs.models import Message
-
-
-def to_json(value: Any, *, summarise_bytes: bool) -> Any:
-    """JSON types for any field value. JSON has no NaN and no infinities: they become strings."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, bytes):
-        return {"bytes": len(value)} if summarise_bytes else base64.b64encode(value).decode()
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: to_json(item, summarise_bytes=summarise_bytes) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item, summarise_bytes=summarise_bytes) for item in value]
-    return value
 
 
 def message_json(topic: str, message: Message, *, summarise_bytes: bool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the catalog knows about one sequence, and the start of its replay."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from mosaicolabs._protocol.system_info import RemoteRows, sum_by_daemon
 from mosaicolabs._streams.open import FollowOptions, Window, read_manifests
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, MosaicoError, NotFoundError
+from mosaicolabs.export import ExportResult
+from mosaicolabs.export import export as run_export
 from mosaicolabs.handlers._base_handler import BaseHandler
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.handlers.sequence_link import SequenceLink, create_link
@@ -280,6 +283,69 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         window = (start_timestamp_ns, end_timestamp_ns)
         batches = self.batches(topics, *window, columns=columns, where=where, skip_damaged=skip_damaged)
         return batches.to_polars()
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: str,
+        *,
+        topics: Iterable[str] = (),
+        start_timestamp_ns: int | None = None,
+        end_timestamp_ns: int | None = None,
+        where: Where | None = None,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        progress: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> ExportResult:
+        """Writes the sequence to files of another format, in bounded memory.
+
+        The files grow in the folder `PATH.partial`, and get their final name when all of them are complete.
+        After an interruption the same call continues after the files that are complete.
+
+        Args:
+            path: The file or folder to create: a folder for formats with one file per topic.
+            format: Name of a writer: `parquet`, `arrow`, `csv`, `jsonl`, or one of another package.
+            topics: Names of topics, or patterns such as `/cam*` and `!/cam1`. Empty: all that have messages.
+            start_timestamp_ns: First time inside the window, ns.
+            end_timestamp_ns: First time past it, ns.
+            where: Condition that messages must satisfy; it leaves only topics of the class that it is about.
+            overwrite: Replace an existing file or folder, when the new one is complete.
+            dry_run: Check the arguments and list the files, without writing any.
+            progress: Show the position on stderr, where that is a terminal or a notebook.
+            options: Options of the writer, such as `{"merge": True, "compression": "zstd"}`.
+
+        Raises:
+            ExportError: An argument or option does not exist, the path exists, another export writes to it,
+                or nothing is to be exported.
+            OSError: A file cannot be written.
+            MosaicoError: Messages cannot be read.
+
+        Example:
+            >>> import pyarrow.parquet
+            >>> from mosaicolabs import Floating64, Message
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     with client.sequence_create("drive") as writer:
+            ...         speed = writer.topic_create("speed", {}, Floating64)
+            ...         speed.push(Message(timestamp_ns=5, data=Floating64(data=3.5)))
+            ...     result = client.sequence_handler("drive").export(store / "../drive", "parquet")
+            >>> pyarrow.parquet.read_table(store / "../drive/speed.parquet")["data"].to_pylist()
+            [3.5]
+        """
+        # A handler of its own: facts of now, and the live streamer of this one stays open.
+        with SequenceHandler._connect(self._client, self.name) as source:
+            return run_export(
+                source,
+                format,
+                path,
+                topics=topics,
+                window=(start_timestamp_ns, end_timestamp_ns),
+                where=where,
+                options=options,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                progress=progress,
+            )
 
     def get_topic_handler(self, topic_name: str, force_new_instance: bool = False) -> TopicHandler:
         """The handler of one of its topics.

@@ -1,7 +1,8 @@
 """Finds readers; those of this and of other packages are registered as entry points."""
 
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+
+from mosaicolabs.helpers.plugins import PluginGroup
 
 from ._reader_api import Reader, Recording, RecordingError
 
@@ -18,10 +19,19 @@ _PACKED = (
 # Entries of a folder that are tried for what they contain.
 _LOOKED_AT = 50
 
+_READERS: PluginGroup[Reader] = PluginGroup(
+    group=READERS_GROUP,
+    kind="reader",
+    interface=Reader,  # type: ignore[type-abstract]
+    members="name, description, sniff or open",
+    error=RecordingError,
+    choose="--format",
+)
+
 
 def reader_names() -> list[str]:
     """Names of all installed readers."""
-    return sorted({entry.name for entry in entry_points(group=READERS_GROUP)})
+    return _READERS.names()
 
 
 def load_reader(name: str) -> Reader:
@@ -30,10 +40,7 @@ def load_reader(name: str) -> Reader:
     Raises:
         RecordingError: The reader does not exist, or its package cannot be imported.
     """
-    for entry in entry_points(group=READERS_GROUP):
-        if entry.name == name:
-            return _load(entry)
-    raise RecordingError(f"reader `{name}` does not exist; installed readers: {_listed()}")
+    return _READERS.load(name)
 
 
 def find_reader(path: Path) -> Reader:
@@ -63,11 +70,7 @@ def open_recording(reader: Reader, path: Path, options: dict[str, str]) -> Recor
     Raises:
         RecordingError: The reader does not have an option, or the input is damaged.
     """
-    known = getattr(reader, "options", {})
-    for name in options:
-        if name not in known:
-            has = ", ".join(f"{option} ({meaning})" for option, meaning in known.items()) or "none"
-            raise RecordingError(f"reader `{reader.name}` has no option `{name}`; it has: {has}")
+    _READERS.check_options(reader, options)
     return reader.open(path, **options)
 
 
@@ -92,21 +95,3 @@ def _nearly(path: Path, readers: list[Reader]) -> str:
     if head[257:262] == b"ustar":
         return ": it is a tar archive, unpack it first"
     return f": it begins with {head[:8]!r}"
-
-
-def _load(entry: EntryPoint) -> Reader:
-    try:
-        reader = entry.load()()
-    except Exception as error:  # importing a package may raise anything
-        raise RecordingError(
-            f"reader `{entry.name}` ({entry.value}) cannot be loaded: {error}; repair or uninstall its "
-            "package, or choose another reader with --format"
-        ) from error
-    if not isinstance(reader, Reader):
-        missing = "lacks name, description, sniff or open"
-        raise RecordingError(f"reader `{entry.name}` ({entry.value}) {missing}")
-    return reader
-
-
-def _listed() -> str:
-    return ", ".join(reader_names()) or "none (is the package installed?)"

@@ -1,6 +1,6 @@
-"""The progress bar of commands: messages, bytes, both rates, time left."""
+"""The progress bar of imports and exports: messages, bytes, both rates, time left."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import RenderableType
@@ -9,7 +9,9 @@ from rich.table import Column
 
 from mosaicolabs._safe_console import SafeConsole
 from mosaicolabs._streams.progress import ProgressDisplay, Stopwatch
-from mosaicolabs.ingest import Progress as Advance
+
+Advance = Callable[[int, float], None]
+"""Called with a number of further messages and of bytes."""
 
 # Leaves room for the figures on a terminal of 80 columns.
 _BAR_WIDTH = 12
