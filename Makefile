@@ -27,7 +27,7 @@ step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
 .PHONY: demo test test-fast test-with-services test-rust test-rust-build test-attacks test-python test-postgres \
 	test-postgres-rust test-postgres-python test-web lint lint-rust lint-python web docs bench torture wheel install \
-	ontologies services clean
+	ontologies cli-reference services clean
 
 demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
 	$(BIN)/mosaico demo
@@ -118,6 +118,9 @@ torture: $(VENV)/.installed-release $(VENV)/.tools  ## Attacks a daemon in every
 
 ontologies: install  ## What the daemon knows of the data classes, after one has changed.
 	$(BIN)/python tests/write_ontologies.py
+
+cli-reference: install  ## The page of all commands, after one has changed.
+	$(BIN)/python tests/write_cli_reference.py
 
 services:  ## Installs and builds what the tests run against, where it is missing: Postgres and MinIO.
 	tests/with_services true

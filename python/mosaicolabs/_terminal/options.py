@@ -193,8 +193,8 @@ def _target(
     return Target.at(place, is_named=any(option is not None for option in (host, port, context)))
 
 
-_PLACE = ("host", "port", "context", "store")
-_SECURITY = ("tls", "tls_ca", "client_cert", "client_key", "api_key", "api_key_file")
+PLACE_OPTIONS = ("host", "port", "context", "store")
+SECURITY_OPTIONS = ("tls", "tls_ca", "client_cert", "client_key", "api_key", "api_key_file")
 
 
 class PlaceCommand(click.Command):
@@ -211,8 +211,8 @@ class PlaceCommand(click.Command):
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         records = {option.name: option.get_help_record(ctx) for option in options}
         sections = {
-            "Options": [name for name in records if name not in (*_PLACE, *_SECURITY)],
-            "Place (these options may also precede the command; TLS, API keys: `mosaico --help`)": _PLACE,
+            "Options": [name for name in records if name not in (*PLACE_OPTIONS, *SECURITY_OPTIONS)],
+            "Place (these options may also precede the command; TLS: `mosaico --help`)": PLACE_OPTIONS,
         }
         for title, names in sections.items():
             rows = [record for record in map(records.get, names) if record is not None]

@@ -41,7 +41,7 @@ def link(
     end: str | None,
     topics: tuple[str, ...],
 ) -> None:
-    """Create a signed link to a sequence: everybody who has it may read until it expires."""
+    """Create a signed link to a sequence: with it, everybody may read until it expires."""
     with target.open() as client:
         handler = require_sequence(client, name, target)
         try:
