@@ -88,7 +88,10 @@ def _options(
         flags, text = record
         if isinstance(param.type, click.Choice):
             choices = ", ".join(f"`{choice}`" for choice in param.type.choices)
-            flags, text = f"{', '.join(param.opts)} {param.opts[-1].strip('-').upper()}", f"{text} One of {choices}."
+            flags, text = (
+                f"{', '.join(param.opts)} {param.opts[-1].strip('-').upper()}",
+                f"{text} One of {choices}.",
+            )
         yield flags, text
 
 
