@@ -34,6 +34,15 @@ export function ListView({ shown }: { shown: ListRoute }) {
     return () => list.stop();
   }, []);
   useEffect(() => void list.show(shown), [shown]);
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.key !== "/" || (event.target as HTMLElement).closest("input, dialog")) return;
+      event.preventDefault();
+      document.getElementById("find")?.focus();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, []);
   const change = (part: Partial<ListRoute>) => {
     const next = { ...shown, ...part };
     route.value = next;
@@ -50,6 +59,7 @@ export function ListView({ shown }: { shown: ListRoute }) {
         />
       </AppHeader>
       <main>
+        <h1 class="visually-hidden">Recordings</h1>
         <div class="list-tools">
           <div class="chips" role="group" aria-label="States">
             {STATES.map((state) => (

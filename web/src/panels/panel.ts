@@ -53,6 +53,12 @@ export function fieldsOf(panel: Panel): { topic: string; field: string }[] {
   return panel.sources.flatMap(({ topic, fields }) => fields.map((field) => ({ topic, field })));
 }
 
+/** The struct that all fields are in, such as `acceleration`; empty if they have none in common. */
+export function commonParent(fields: string[]): string {
+  const parents = new Set(fields.map((field) => field.slice(0, Math.max(0, field.lastIndexOf(".")))));
+  return parents.size === 1 ? [...parents][0]! : "";
+}
+
 /** The panel with a field added, or without it if it has it. Null if nothing is left. */
 export function toggleField(panel: Panel, topic: string, field: string): Panel | null {
   const source = panel.sources.find((candidate) => candidate.topic === topic);

@@ -13,7 +13,7 @@ import { ImagePanel } from "./image_panel.tsx";
 import { LogPanel } from "./log_panel.tsx";
 import { MapPanel } from "./map_panel.tsx";
 import { MessagePanel } from "./message_panel.tsx";
-import type { Panel, PanelKind } from "./panel.ts";
+import { commonParent, type Panel, type PanelKind } from "./panel.ts";
 import { PlotPanel } from "./plot_panel.tsx";
 
 export interface PanelProps {
@@ -39,6 +39,7 @@ export function PanelFrame(props: PanelProps) {
   const Content = CONTENT[panel.kind];
   const missing = panel.sources.filter(({ topic }) => !topicOf(topic)).map(({ topic }) => topic);
   const title = panel.sources.map(({ topic }) => topic).join(", ");
+  const parent = panel.kind === "plot" && panel.sources.length === 1 ? commonParent(panel.sources[0]!.fields) : "";
   const items = (): MenuItem[] => [
     { label: "Move forward", icon: "left", action: () => movePanel(model, panel, -1) },
     { label: "Move back", icon: "right", action: () => movePanel(model, panel, 1) },
@@ -48,11 +49,14 @@ export function PanelFrame(props: PanelProps) {
     <section
       id={`panel-${panel.id}`}
       class={panel.wide ? "panel wide" : "panel"}
-      aria-label={`${KIND_LABELS[panel.kind]}: ${title}`}
+      aria-label={`${KIND_LABELS[panel.kind]}: ${[title, parent].join(" ").trim()}`}
     >
       <header>
         <Icon name={panel.kind} />
-        <h2 title={title}>{title}</h2>
+        <h2 title={title}>
+          {title}
+          {parent && <span class="detail"> {parent}</span>}
+        </h2>
         <Menu label="More" icon="more" items={items} />
         <IconButton
           icon={panel.wide ? "shrink" : "expand"}

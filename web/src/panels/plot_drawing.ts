@@ -78,7 +78,7 @@ function drawTimeAxis(
   x: (time: number) => number,
   width: number,
 ): void {
-  const ticks = timeTicks(window.from, window.to, width / 90);
+  const ticks = timeTicks(window.from, window.to, width / 72);
   context.font = labelFont();
   context.textBaseline = "alphabetic";
   context.textAlign = "center";
@@ -99,7 +99,7 @@ function drawValueAxis(
   y: (value: number) => number,
   height: number,
 ): void {
-  const ticks = valueTicks(range.low, range.high, Math.max(2, height / 38));
+  const ticks = valueTicks(range.low, range.high, Math.max(2, height / 28));
   context.textAlign = "right";
   context.textBaseline = "middle";
   for (const value of ticks.values) {

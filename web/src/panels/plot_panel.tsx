@@ -8,7 +8,7 @@ import { lengthOf } from "../lib/window.ts";
 import { useTimeGestures } from "../sequence/gestures.ts";
 import { Canvas } from "../ui/canvas.tsx";
 import { color } from "../ui/theme.ts";
-import { fieldsOf } from "./panel.ts";
+import { commonParent, fieldsOf } from "./panel.ts";
 import type { PanelProps } from "./panel_frame.tsx";
 import { type Curve, drawPlot, gapOf, LEFT, rangeOf } from "./plot_drawing.ts";
 import { errorOf, useSeries } from "./use_series.ts";
@@ -25,6 +25,8 @@ export function PlotPanel({ model, panel, topicOf }: PanelProps) {
   );
   const selection = useTimeGestures(model, element, { drag: "pan", wheel: "zoom", left: () => LEFT });
   const fields = fieldsOf(panel);
+  // The title of the panel has what all fields have in common.
+  const parent = panel.sources.length === 1 ? commonParent(panel.sources[0]!.fields) : "";
   const rates = panel.sources.map(({ topic }) => topicOf(topic)?.rate_hz ?? null);
 
   const curves = useCallback((): Curve[] => {
@@ -66,12 +68,12 @@ export function PlotPanel({ model, panel, topicOf }: PanelProps) {
             key={`${topic} ${field}`}
             class={`legend-item series-${index % 8}`}
             aria-pressed={!hidden.value.includes(`${topic} ${field}`)}
-            title="Show or hide"
+            title={`${topic} ${field}: show or hide`}
             onClick={() => toggle(`${topic} ${field}`)}
           >
             <span class="swatch" />
             {panel.sources.length > 1 && <span class="detail">{topic}</span>}
-            {field}
+            {parent ? field.slice(parent.length + 1) : field}
             <ValueAt model={model} loader={loaders.get(topic)!} field={field} />
           </button>
         ))}

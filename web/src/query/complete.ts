@@ -92,6 +92,8 @@ export function isCondition(text: string): boolean {
 /** What may continue the text at the caret. */
 export function complete(text: string, caret: number, vocabulary: Vocabulary): Completion {
   const before = text.slice(0, caret);
+  const moment = /sequence\.created_timestamp\s*(?:[<>]=?|==)\s*(\w*)$/.exec(before);
+  if (moment) return { from: caret - moment[1]!.length, to: caret, suggestions: moments(moment[1]!) };
   const value = /([\p{L}_][\p{L}\p{N}_.]*(?:\["[^"]*"\])*)\s*(?:==|!=)\s*("?[^"\s]*)$/u.exec(before);
   if (value) return completeValue(value[1]!, value[2]!, caret, vocabulary);
   const word = /[\p{L}_][\p{L}\p{N}_.]*$/u.exec(before)?.[0] ?? "";
@@ -104,6 +106,19 @@ export function complete(text: string, caret: number, vocabulary: Vocabulary): C
   const followsField = /[\p{L}_][\p{L}\p{N}_]*\.[\p{L}\p{N}_.]*(?:\["[^"]*"\])*$/u.test(earlier);
   const choices = followsField ? COMPARISONS : JOINTS;
   return { from, to: caret, suggestions: choices.filter(({ text }) => text.startsWith(word) && text !== word) };
+}
+
+/** Times that are often meant, in the integers that a condition needs. */
+function moments(start: string): Suggestion[] {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  const days = [
+    ["today, 00:00", 0],
+    ["yesterday, 00:00", 1],
+    ["7 days ago", 7],
+    ["30 days ago", 30],
+  ] as const;
+  const all = days.map(([detail, ago]) => ({ text: String(BigInt(midnight - ago * 86_400_000) * 1_000_000n), detail }));
+  return all.filter(({ text }) => text.startsWith(start) && text !== start);
 }
 
 function completeValue(path: string, start: string, caret: number, vocabulary: Vocabulary): Completion {

@@ -3,7 +3,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useCallback, useRef } from "preact/hooks";
 import type { TopicDetail } from "../api/types.ts";
-import { formatBytes, formatCount, formatRate } from "../lib/format.ts";
+import { formatBytes, formatCount, formatOffset, formatRate } from "../lib/format.ts";
 import { lengthOf } from "../lib/window.ts";
 import { Canvas } from "../ui/canvas.tsx";
 import { Icon } from "../ui/icons.tsx";
@@ -30,28 +30,30 @@ export function Lanes({ model, selected, onSelect }: LanesProps) {
   const wanted = filter.value.toLowerCase();
   const shown = topics.filter(({ name, ontology_tag }) => `${name} ${ontology_tag}`.toLowerCase().includes(wanted));
   return (
-    <div class="lanes">
-      <div class="lane head">
-        <div class="lane-label" ref={label}>
-          <input
-            type="search"
-            aria-label="Filter topics"
-            placeholder={`${topics.length} topics`}
-            value={filter.value}
-            onInput={(event) => {
-              filter.value = event.currentTarget.value;
-            }}
-          />
-          <span class="number">Rate</span>
-          <span class="number">Rows</span>
-          <span class="number">Size</span>
+    <div class="lanes-frame">
+      <div class="lanes">
+        <div class="lane head">
+          <div class="lane-label" ref={label}>
+            <input
+              type="search"
+              aria-label="Filter topics"
+              placeholder={`${topics.length} topics`}
+              value={filter.value}
+              onInput={(event) => {
+                filter.value = event.currentTarget.value;
+              }}
+            />
+            <span class="number">Rate</span>
+            <span class="number">Rows</span>
+            <span class="number">Size</span>
+          </div>
+          <Ruler model={model} />
         </div>
-        <Ruler model={model} />
-      </div>
-      <div class="lane-list" ref={element} role="list" aria-label="Topics">
-        {shown.map((topic) => (
-          <Lane key={topic.name} model={model} topic={topic} selected={topic.name === selected} onSelect={onSelect} />
-        ))}
+        <div class="lane-list" ref={element} role="list" aria-label="Topics">
+          {shown.map((topic) => (
+            <Lane key={topic.name} model={model} topic={topic} selected={topic.name === selected} onSelect={onSelect} />
+          ))}
+        </div>
       </div>
       <TimeLine model={model} kind="hover" />
       <TimeLine model={model} kind="cursor" />
@@ -140,8 +142,10 @@ function TimeLine({ model, kind }: { model: SequenceModel; kind: "cursor" | "hov
   });
   if (left.value === null) return null;
   return (
-    <div class="lane-overlay">
-      <div class={`time-line ${kind}`} style={{ left: `${left.value * 100}%` }} />
+    <div class="lane-overlay" style={{ width: `${model.lanePx.value}px` }}>
+      <div class={`time-line ${kind}`} style={{ left: `${left.value * 100}%` }}>
+        {kind === "hover" && <output>{formatOffset(model.hover.value!, lengthOf(model.window.value) / 1000)}</output>}
+      </div>
     </div>
   );
 }

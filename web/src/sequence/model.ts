@@ -39,11 +39,11 @@ export class SequenceModel {
   /** The window and the cursor move with the end of a recording in progress. */
   readonly follow = signal(false);
   readonly panels = signal<Panel[]>([]);
+  /** Width of the lanes. */
+  readonly lanePx = signal(0);
   readonly density = signal<DensityColumns | null>(null);
   readonly recording = computed(() => this.detail.value?.state === "recording");
 
-  /** Width of the lanes, px. */
-  #lanePx = 0;
   #automatic = true;
   #route: SequenceRoute;
   readonly #end = new AbortController();
@@ -94,8 +94,8 @@ export class SequenceModel {
   }
 
   setLanePx(px: number): void {
-    if (px === this.#lanePx) return;
-    this.#lanePx = px;
+    if (px === this.lanePx.value) return;
+    this.lanePx.value = px;
     this.#loadDensity();
   }
 
@@ -196,11 +196,11 @@ export class SequenceModel {
 
   async #fetchDensity(): Promise<void> {
     const window = this.window.value;
-    if (this.#lanePx === 0 || !this.detail.value?.time_range) return;
+    if (this.lanePx.value === 0 || !this.detail.value?.time_range) return;
     try {
       const from = this.timeAt(window.from);
       const answer = await this.#densityRequest.run((signal) =>
-        density(this.name, from, this.timeAt(window.to), this.#lanePx, signal),
+        density(this.name, from, this.timeAt(window.to), this.lanePx.value, signal),
       );
       if (answer) this.density.value = { window, topics: new Map(Object.entries(answer.topics)) };
     } catch (error) {

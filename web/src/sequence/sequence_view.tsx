@@ -96,8 +96,8 @@ export default function SequenceView({ shown }: { shown: SequenceRoute }) {
           <p class="panel-note">No panels. Choose “+” at a topic below, or a field of it.</p>
         )}
       </main>
-      <Splitter />
       <section class="time" aria-label="Time line">
+        <Splitter />
         <Transport
           model={model}
           stepMessage={stepMessage}

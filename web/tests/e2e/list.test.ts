@@ -30,7 +30,8 @@ test("a part of a name finds, and the link keeps it", async ({ page }) => {
 
 test("a condition is completed by the keyboard and sent as a query", async ({ page }) => {
   const search = page.getByRole("combobox");
-  await search.focus();
+  await page.keyboard.press("/");
+  await expect(search).toBeFocused();
   await page.keyboard.type("pil");
   await expect(page.getByRole("option", { name: "sequence.user_metadata.pilot" })).toBeVisible();
   await page.keyboard.press("Tab");

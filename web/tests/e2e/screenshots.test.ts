@@ -1,4 +1,4 @@
-/** The pictures of docs/page.md. `npm run e2e -- --update-snapshots screenshots` draws them again. */
+/** The pictures of docs/page.md. `npm run e2e -- --update-snapshots=all screenshots` draws them again. */
 
 import { expect, openFlight, test } from "./page.ts";
 

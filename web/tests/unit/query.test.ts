@@ -100,6 +100,12 @@ describe("complete", () => {
     expect(texts("topic.ontology_tag == ")).toContain('"gps"');
   });
 
+  test("times of the creation are completed from days", () => {
+    const [today] = complete("sequence.created_timestamp > ", 29, vocabulary).suggestions;
+    expect(today!.detail).toBe("today, 00:00");
+    expect(BigInt(today!.text)).toBe(BigInt(new Date().setHours(0, 0, 0, 0)) * 1_000_000n);
+  });
+
   test("a suggestion replaces the word and leaves one space", () => {
     const completion = complete("imu.acc > 2", 7, vocabulary);
     expect(accept("imu.acc > 2", completion, completion.suggestions[0]!)).toEqual({
