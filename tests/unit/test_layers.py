@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_terminal",),  # what commands share
     ("ros_bridge", "demo"),
     # Plug-ins that `ingest` and `export` find by entry points.
-    ("ingest.asl", "ingest.ulog", "ingest.rosbag", "export.tables"),
+    ("ingest.asl", "ingest.ulog", "ingest.rosbag", "export.tables", "export.images", "export.video"),
     ("cli",),
     ("", "__main__"),  # the package itself: re-exports, and its command
 )
