@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 # Most tests wait for disks and other processes: more of them than there are cores run at the same time.
 export RUST_TEST_THREADS ?= 4
 PYTEST_WORKERS := -n 4 --dist worksteal
-PYTHON_FILES := python tests benches conftest.py tests/with_services
+PYTHON_FILES := python tests benches deploy conftest.py tests/with_services
 
 # Runs a step and says how long it took.
 step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
