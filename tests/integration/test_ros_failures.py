@@ -382,7 +382,9 @@ def cli(*args: object, code: int = 0, script: str = "") -> subprocess.CompletedP
 def test_ingest_reports_failed_messages(tmp_path: Path) -> None:
     bag = write_bag(tmp_path, "db3", flawed_rows("db3"))
 
-    done = cli("ingest", bag.parent, "--name", "flawed", "--store", tmp_path / "store", code=1)
+    done = cli(
+        "ingest", bag.parent, "--name", "flawed", "--known-only", "--store", tmp_path / "store", code=1
+    )
 
     assert "my_msgs/msg/Wheel" in done.stdout
     assert "no adapter for this type" in done.stdout
@@ -405,7 +407,7 @@ def test_ingest_of_bags_creates_nothing_when_refused(tmp_path: Path) -> None:
     assert "reader `rosbag` has no option `distro`" in refused(bag, "--option", "distro=x")
     assert "'nothing' is not a valid Stores" in refused(bag, "--option", "ros_distro=nothing")
     wheels = write_bag(tmp_path, "bag", [("/w", "my_msgs/msg/Wheel", START_NS, {})])
-    assert "nothing can be stored: /w (my_msgs/msg/Wheel): no adapter" in refused(wheels)
+    assert "nothing can be stored: /w (my_msgs/msg/Wheel): no adapter" in refused(wheels, "--known-only")
     wheels.write_bytes(wheels.read_bytes()[:100])
     assert "cannot be opened" in refused(wheels)
     assert not store.exists()

@@ -33,7 +33,11 @@ or, if it is not stored: path, sequence, place, and `skipped_existing` (true) or
 """
 
 
-@click.command(cls=ManyValues, many={"--metadata": "=", "--option": "=", "--topics": "/"}, epilog=_EPILOG)
+@click.command(
+    cls=ManyValues,
+    many={"--metadata": "=", "--option": "=", "--topics": "/", "--as": "="},
+    epilog=_EPILOG,
+)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--name",
@@ -59,6 +63,15 @@ or, if it is not stored: path, sequence, place, and `skipped_existing` (true) or
     metavar="PATTERN ...",
     help="Topics to store, such as /cam*; !PATTERN excludes.  [default: all]",
 )
+@click.option("--known-only", is_flag=True, help="Skip types without a data class of their own.")
+@click.option("--keep-raw", is_flag=True, help="Store the bytes of every message too, as TOPIC/raw.")
+@click.option(
+    "--as",
+    "classes",
+    multiple=True,
+    metavar="PATTERN=TAG ...",
+    help="Ontology of topics, such as /top=lidar; generic: the fields of the definition; raw: the bytes.",
+)
 @click.option(
     "--option", "options", multiple=True, metavar="K=V ...", help="Options of the reader; see below."
 )
@@ -75,6 +88,9 @@ def ingest(
     on_error: str,
     format_name: str | None,
     topics: tuple[str, ...],
+    known_only: bool,
+    keep_raw: bool,
+    classes: tuple[str, ...],
     options: tuple[str, ...],
     skip_existing: bool,
 ) -> None:
@@ -82,17 +98,23 @@ def ingest(
 
     Readers are plug-ins; `asl` (ASL/EuRoC folders), `ulog` (PX4 flight logs) and `rosbag` (ROS bags) are
     built in. PATH is checked before anything is created. Messages that cannot be read or stored are skipped
-    and reported, and the exit code is 1. Of several recordings, one that fails does not stop the others.
+    and reported, and the exit code is 1. Of several recordings, one that fails does not stop the others. A
+    type without a data class gets one from its definition, with the fields as columns; messages without a
+    definition are stored as bytes.
 
     Options of `rosbag`: ros_distro=NAME (ros2_humble ...) for bags without definitions,
     msgs=PACKAGE:FOLDER with .msg files, image_format=raw instead of png.
     """
+    given = key_values(options, "--option")
+    given |= {"known_only": "true"} if known_only else {}
+    given |= {"keep_raw": "true"} if keep_raw else {}
+    given |= {"as": ",".join(classes)} if classes else {}
     settings = _Settings(
         metadata=dict(map(_metadata_item, metadata)),
         on_error=OnErrorPolicy(on_error),
         format_name=format_name,
         topics=topics,
-        options=key_values(options, "--option"),
+        options=given,
     )
     documents = []
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from ._reader_api import Recording, RecordingError
 from .containers import is_container
 
 if TYPE_CHECKING:
-    from mosaicolabs.ros_bridge._recording import BagOptions
+    from mosaicolabs.ros_bridge._choose import BagOptions
 
 
 class RosbagReader:
@@ -22,6 +22,9 @@ class RosbagReader:
     options = {  # noqa: RUF012 - a member of the protocol Reader
         "ros_distro": "distribution that recorded a bag without definitions, such as ros2_humble",
         "msgs": "definitions of message types: PACKAGE:FOLDER of .msg files, several joined by commas",
+        "known_only": "true: skip types without a data class",
+        "keep_raw": "true: store the bytes of every message too, in topics TOPIC/raw",
+        "as": "classes of topics: PATTERN=TAG with an ontology tag, `generic` or `raw`, joined by commas",
         "image_format": "png (smaller, the default) or raw (faster)",
     }
 
@@ -47,7 +50,7 @@ def _bag_options(given: dict[str, str]) -> "BagOptions":
     from rosbags.typesys import Stores
 
     from mosaicolabs.models.sensors import ImageFormat
-    from mosaicolabs.ros_bridge._recording import BagOptions
+    from mosaicolabs.ros_bridge._choose import BagOptions
     from mosaicolabs.ros_bridge.registry import folder_sources
 
     custom_types: dict[str, str | Path] = {}
@@ -57,8 +60,24 @@ def _bag_options(given: dict[str, str]) -> "BagOptions":
             raise RecordingError(f"option msgs: `{item}` is not of the form PACKAGE:FOLDER")
         custom_types |= folder_sources(package, folder)
     image_format = given.get("image_format")
+    classes = {}
+    for item in filter(None, given.get("as", "").split(",")):
+        pattern, equals, tag = item.partition("=")
+        if not equals or not tag:
+            raise RecordingError(f"option as: `{item}` is not of the form PATTERN=TAG")
+        classes[pattern] = tag
     return BagOptions(
         store=Stores(given.get("ros_distro", Stores.EMPTY.value)),
         custom_types=custom_types,
         adapter_options={"output_format": ImageFormat(image_format)} if image_format else {},
+        known_only=_flag(given, "known_only"),
+        keep_raw=_flag(given, "keep_raw"),
+        classes=classes,
     )
+
+
+def _flag(given: dict[str, str], name: str) -> bool:
+    value = given.get(name, "false")
+    if value not in ("true", "false"):
+        raise RecordingError(f"option {name}: `{value}` is neither true nor false")
+    return value == "true"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
 from rosbags.interfaces.typing import Typesdict
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
@@ -13,9 +14,11 @@ from rosbags.typesys.store import Typestore
 
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.ingest.containers import Channel
+from mosaicolabs.ingest.encodings import EncodingError, decoder_of
 from mosaicolabs.logging_config import get_logger
 
-from ._bag import definition, ros_type
+from ._bag import ROS_ENCODINGS, definition, ros_type
+from ._generic import generic_tag, ros_schema
 from ._text import decode_any_text
 from .registry import ROSTypeRegistry, definition_text
 
@@ -59,21 +62,46 @@ class Decoders:
         self._given = given
         self._stores: dict[Channel, Typestore] = {}
 
-    def of(self, channel: Channel, *, octets_as_bytes: bool) -> Decode:
-        """The function that decodes the messages of a channel.
+    def of(self, channel: Channel, *, octets_as_bytes: bool, constants: bool = True) -> Decode:
+        """The function that decodes the messages of a channel, to fields and, if wanted, constants.
 
         Raises:
             UndecodableError: The type is unknown, or its definition is broken.
         """
+        if channel.encoding not in ROS_ENCODINGS:
+            try:
+                return decoder_of(channel).decode
+            except EncodingError as error:
+                raise UndecodableError(str(error)) from error
         name = ros_type(channel)
         store = self._store(channel)
         try:
-            plain = _plain_message(store, name, _octets if octets_as_bytes else _to_list)
+            octets = _octets if octets_as_bytes else _to_list
+            plain = _plain_message(store, name, octets, constants=constants)
             store.get_msgdef(name)
         except Exception as error:
             raise UndecodableError(f"the definition of {name} is incomplete: {error!r}") from error
         deserialize = store.deserialize_ros1 if channel.encoding == "ros1" else store.deserialize_cdr
         return lambda raw: decode_any_text(lambda octets: plain(deserialize(octets, name)), raw)
+
+    def columns(self, channel: Channel) -> tuple[str, pa.Schema]:
+        """The ontology tag and the columns of a channel without a data class.
+
+        Raises:
+            UndecodableError: As for `of`, or a type has no column.
+        """
+        if channel.encoding not in ROS_ENCODINGS:
+            try:
+                decoder = decoder_of(channel)
+            except EncodingError as error:
+                raise UndecodableError(str(error)) from error
+            return decoder.tag, decoder.schema
+        self.of(channel, octets_as_bytes=True)
+        name = ros_type(channel)
+        try:
+            return generic_tag(name), ros_schema(self._store(channel), name)
+        except (ValueError, RecursionError) as error:
+            raise UndecodableError(f"the definition of {name}: {error}") from error
 
     def _store(self, channel: Channel) -> Typestore:
         if channel not in self._stores:
@@ -122,11 +150,14 @@ def _parse(given: MessageDefinition, name: str) -> Typesdict:
     return types
 
 
-def _plain_message(store: Typestore, name: str, octets: Plain) -> Plain:
+def _plain_message(store: Typestore, name: str, octets: Plain, *, constants: bool) -> Plain:
     """A function that converts an object of rosbags to a dict of its fields and constants."""
-    constants, fields = store.fielddefs[name]
-    template = {constant: value for constant, _, value in constants}
-    plan = [(field, normalize_fieldname(field), _plain_field(store, desc, octets)) for field, desc in fields]
+    defined, fields = store.fielddefs[name]
+    template = {constant: value for constant, _, value in defined} if constants else {}
+    plan = [
+        (field, normalize_fieldname(field), _plain_field(store, desc, octets, constants=constants))
+        for field, desc in fields
+    ]
 
     def plain(message: Any) -> dict[str, Any]:
         values = template.copy()
@@ -138,16 +169,16 @@ def _plain_message(store: Typestore, name: str, octets: Plain) -> Plain:
     return plain
 
 
-def _plain_field(store: Typestore, desc: Any, octets: Plain) -> Plain | None:
+def _plain_field(store: Typestore, desc: Any, octets: Plain, *, constants: bool) -> Plain | None:
     """A function that converts a field; None: it needs no conversion."""
     kind, detail = desc
     if kind == Nodetype.BASE:
         return None
     if kind == Nodetype.NAME:
-        return _plain_message(store, detail, octets)
+        return _plain_message(store, detail, octets, constants=constants)
     (item_kind, item), _ = detail
     if item_kind == Nodetype.NAME:
-        convert = _plain_message(store, item, octets)
+        convert = _plain_message(store, item, octets, constants=constants)
         return lambda values: [convert(value) for value in values]
     return octets if item[0] == "uint8" else _to_list
 

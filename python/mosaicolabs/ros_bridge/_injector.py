@@ -15,7 +15,8 @@ from mosaicolabs.ingest import FailedMessage, IngestResult, Messages, TopicPolic
 from mosaicolabs.logging_config import get_logger, setup_sdk_logging
 from mosaicolabs.models.sensors import ImageFormat
 
-from ._recording import BagOptions, BagRecording, open_bag
+from ._choose import BagOptions
+from ._recording import BagRecording, open_bag
 from .progress import ProgressManager
 from .registry import ROSTypeRegistry
 from .ros_bridge import Adapter
@@ -47,6 +48,8 @@ class ROSInjectionConfig:
         enable_tls: Use TLS, with the CAs of the system.
         client_cert_path: Certificate for a daemon that needs one.
         client_key_path: Its private key.
+        known_only: Skip types without an adapter, as Mosaico 0.2 does, instead of making a class from their
+            definition.
     """
 
     file_path: Path
@@ -67,6 +70,7 @@ class ROSInjectionConfig:
     enable_tls: bool = False
     client_cert_path: str | os.PathLike[str] | None = None
     client_key_path: str | os.PathLike[str] | None = None
+    known_only: bool = True
 
 
 class RosbagInjector:
@@ -138,6 +142,7 @@ class RosbagInjector:
             topics=config.topics,
             store=config.ros_distro or Stores.EMPTY,
             adapters=config.adapter_overrides or {},
+            known_only=config.known_only,
             adapter_options={"output_format": config.image_format} if config.image_format else {},
         )
 

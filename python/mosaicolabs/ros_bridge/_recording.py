@@ -1,62 +1,32 @@
 """A bag as a recording: topics become topics of a sequence, messages are translated while they are read."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rosbags.typesys import Stores
-
 from mosaicolabs._streams.ordered_executor import ordered_map
 from mosaicolabs.helpers import sanitize_topic_name
 from mosaicolabs.ingest import FailedMessage, Messages, Recording, RecordingError, Skipped, TopicSpec
-from mosaicolabs.models import Message, Serializable
+from mosaicolabs.models import Message
 
-from ._bag import BagError, NoMatchingTopicError, ros_type
+from ._bag import Bag, BagError, NoMatchingTopicError
+from ._choose import (
+    BagOptions,
+    TypedTopic,
+    choose_adapters,
+    definition_metadata,
+    is_raw,
+    raw_adapter,
+    typed_topics,
+)
 from ._decode import UndecodableError
+from ._generic import GenericAdapter
 from ._names import legal_topic_names
 from .loader import LoaderErrorPolicy, ROSLoader
-from .ros_bridge import Adapter, ROSBridge, ros_types
+from .ros_bridge import Adapter
 from .ros_message import ROSMessage
-
-
-@dataclass(frozen=True)
-class BagOptions:
-    """Options for reading a bag.
-
-    Attributes:
-        topics: Patterns as in `ROSLoader`; None: all.
-        store: Distribution whose types a bag without definitions has.
-        custom_types: Definitions by type name.
-        adapters: Adapters by ROS topic, instead of the registered ones.
-        adapter_options: Arguments for `translate` of the adapters.
-    """
-
-    topics: Sequence[str] | None = None
-    store: Stores = Stores.EMPTY
-    custom_types: Mapping[str, str | Path] = field(default_factory=dict)
-    adapters: Mapping[str, Adapter] = field(default_factory=dict)
-    adapter_options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _TypedTopic:
-    """The messages of one type in one ROS topic.
-
-    `lost` are those that the bag lists or begins and that cannot be read; `messages` does not count them.
-    """
-
-    topic: str
-    msg_type: str
-    messages: int
-    lost: int
-    qos: str
-
-    @property
-    def source(self) -> str:
-        return f"{self.topic} ({self.msg_type})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +43,17 @@ class BagRecording(Recording):
 
     def select(self, patterns: Sequence[str]) -> "BagRecording":
         """The same bag, restricted to topics whose ROS names match the patterns."""
-        return open_bag(self.loader.path, replace(self.options, topics=patterns))
+        bag, self.loader._bag = self.loader._bag, None
+        return open_bag(self.loader.path, replace(self.options, topics=patterns), bag)
 
 
-def open_bag(path: Path, options: BagOptions) -> BagRecording:
-    """Reads the index of a bag and finds an adapter and a definition for every topic.
+def open_bag(path: Path, options: BagOptions, bag: Bag | None = None) -> BagRecording:
+    """Reads every file of a bag once and finds a class for every topic.
+
+    Args:
+        path: The bag.
+        options: What to do with it.
+        bag: The same bag, if it is open already.
 
     Raises:
         FileNotFoundError: The bag does not exist.
@@ -86,95 +62,58 @@ def open_bag(path: Path, options: BagOptions) -> BagRecording:
         NoMatchingTopicError: No topic matches the patterns.
         RecordingError: Nothing can be stored: no topic has both an adapter and a definition.
     """
-    skipped: list[Skipped] = []
     loader = ROSLoader(
         path, options.topics, options.store, LoaderErrorPolicy.IGNORE, dict(options.custom_types)
     )
-    with loader:
-        channels = _channels(loader)
-        skipped += loader._notes()
-        if not channels:
-            patterns = " ".join(options.topics or [])
-            if damage := loader._open().scan.damage:
-                raise BagError(f"{path} cannot be opened: {damage[0]}")
-            problem = f"no topic matches {patterns}" if patterns else "the bag is empty"
-            raise NoMatchingTopicError(f"{path}: {problem}")
-        adapters = _adapters(channels, options.adapters, skipped)
-        if not adapters:
-            listed = "; ".join(f"{skip.source}: {skip.reason}" for skip in skipped)
-            raise RecordingError(f"{path}: nothing can be stored: {listed}")
-        loader._narrow(
-            {channel.topic for channel in adapters},
-            {channel.topic for channel, adapter in adapters.items() if adapter.octets_as_bytes},
-        )
-        _check_definitions(loader)
-        metadata, size_bytes = loader._open().scan.metadata, loader._open().size_bytes
-    names = legal_topic_names({channel.topic for channel in adapters})
+    loader._any_encoding = not options.known_only
+    loader._use(bag)
+    try:
+        return _recording(loader, options)
+    except BaseException:
+        loader.close()
+        raise
+
+
+def _recording(loader: ROSLoader, options: BagOptions) -> BagRecording:
+    path, skipped = loader.path, loader._notes()
+    topics = typed_topics(loader)
+    if not topics:
+        patterns = " ".join(options.topics or [])
+        if damage := loader._open().scan.damage:
+            raise BagError(f"{path} cannot be opened: {damage[0]}")
+        problem = f"no topic matches {patterns}" if patterns else "the bag is empty"
+        raise NoMatchingTopicError(f"{path}: {problem}")
+    adapters = choose_adapters(loader, topics, options, skipped)
+    if not adapters:
+        listed = "; ".join(f"{skip.source}: {skip.reason}" for skip in skipped)
+        raise RecordingError(f"{path}: nothing can be stored: {listed}")
+    loader._narrow(
+        {topic.topic for topic in adapters},
+        bytes_topics={topic.topic for topic, adapter in adapters.items() if adapter.octets_as_bytes},
+        bare_topics={t.topic for t, adapter in adapters.items() if issubclass(adapter, GenericAdapter)},
+        raw_topics={topic.topic for topic, adapter in adapters.items() if is_raw(adapter)},
+    )
+    _check_definitions(loader)
+    names = legal_topic_names({topic.topic for topic in adapters})
     skipped += [
         Skipped(topic, 0, f"illegal topic name; stored as {name}")
         for topic, name in names.items()
         if name != sanitize_topic_name(topic)
     ]
-    specs = _specs(size_bytes, channels, adapters, names)
+    raw_names = {topic: f"{name}/raw" for topic, name in names.items()} if options.keep_raw else {}
+    specs = _specs(loader._open().size_bytes, topics, adapters, names, raw_names)
     return BagRecording(
         topics=specs,
-        messages=partial(_messages, loader, adapters, names, dict(options.adapter_options)),
-        metadata={"source": path.resolve().name, "source_format": "rosbag", **metadata},
+        messages=partial(_messages, loader, adapters, names, raw_names, dict(options.adapter_options)),
+        metadata={
+            "source": path.resolve().name,
+            "source_format": "rosbag",
+            **loader._open().scan.metadata,
+        },
         skipped=tuple(skipped),
         loader=loader,
         options=options,
     )
-
-
-def _channels(loader: ROSLoader) -> list[_TypedTopic]:
-    scan = loader._open().scan
-    counts: Counter[tuple[str, str]] = Counter()
-    lost: Counter[tuple[str, str]] = Counter()
-    qos: dict[tuple[str, str], str] = {}
-    for channel in loader._channels():
-        key = channel.topic, ros_type(channel)
-        counts[key] += scan.counts[channel]
-        lost[key] += scan.lost[channel]
-        qos.setdefault(key, dict(channel.metadata).get("offered_qos_profiles", ""))
-    # Of several types in a topic, the one with the most messages determines its class.
-    ordered = sorted(counts, key=lambda key: (key[0], -counts[key]))
-    return [_TypedTopic(*key, counts[key], lost[key], qos[key]) for key in ordered]
-
-
-def _adapters(
-    channels: list[_TypedTopic], overrides: Mapping[str, Adapter], skipped: list[Skipped]
-) -> dict[_TypedTopic, Adapter]:
-    """The adapter of each channel that can be stored; other channels are appended to `skipped`."""
-    found: dict[_TypedTopic, Adapter] = {}
-    classes: dict[str, type[Serializable]] = {}
-    for channel in channels:
-        override = overrides.get(channel.topic)
-        if override is not None and channel.msg_type not in ros_types(override):
-            types = ", ".join(ros_types(override))
-            raise RecordingError(f"adapter '{override.__name__}' translates {types}, not {channel.source}")
-        adapter = override or ROSBridge.get_adapter(channel.msg_type)
-        if adapter is None:
-            reason = "no adapter for this type; register one to store it"
-        else:
-            reason = _reason_to_skip(channel, adapter, classes)
-            if not reason:
-                found[channel] = adapter
-                continue
-        skipped.append(Skipped(channel.source, channel.messages, reason))
-    return found
-
-
-def _reason_to_skip(channel: _TypedTopic, adapter: Adapter, classes: dict[str, type[Serializable]]) -> str:
-    """Why a channel cannot be stored; empty if it can. `classes`: the class of each topic so far."""
-    if not channel.messages + channel.lost:
-        return "no messages"
-    try:
-        data_class = adapter.ontology_data_type()
-    except ValueError as error:  # a class of the user has its tag
-        return str(error)
-    if classes.setdefault(channel.topic, data_class) is not data_class:
-        return f"a topic has one class; that of this topic is {classes[channel.topic].__name__}"
-    return ""
 
 
 def _check_definitions(loader: ROSLoader) -> None:
@@ -187,40 +126,47 @@ def _check_definitions(loader: ROSLoader) -> None:
 
 def _specs(
     size_bytes: int,
-    channels: list[_TypedTopic],
-    adapters: dict[_TypedTopic, Adapter],
+    topics: list[TypedTopic],
+    adapters: dict[TypedTopic, Adapter],
     names: dict[str, str],
+    raw_names: dict[str, str],
 ) -> tuple[TopicSpec, ...]:
-    share = size_bytes / max(1, sum(channel.messages for channel in channels))
+    share = size_bytes / max(1, sum(topic.messages for topic in topics))
     specs = []
     for topic, name in names.items():
-        stored = [channel for channel in adapters if channel.topic == topic]
-        messages = sum(channel.messages for channel in stored)
-        lost = sum(channel.lost for channel in stored)
-        qos = next((channel.qos for channel in stored if channel.qos), "")
-        types = ", ".join(channel.msg_type for channel in stored)
+        stored = [typed for typed in adapters if typed.topic == topic]
+        adapter = adapters[stored[0]]
+        messages = sum(typed.messages for typed in stored)
+        metadata = {"ros_topic": topic, "ros_type": ", ".join(typed.msg_type for typed in stored)}
+        if qos := dict(stored[0].channel.metadata).get("offered_qos_profiles"):
+            metadata["ros_qos"] = qos
+        definition = definition_metadata(stored[0])
         specs.append(
             TopicSpec(
                 name=name,
-                ontology=adapters[stored[0]].ontology_data_type(),
-                messages=messages + lost,
+                ontology=adapter.ontology_data_type(),
+                messages=messages + sum(typed.lost for typed in stored),
                 size_bytes=round(share * messages),
-                metadata={"ros_topic": topic, "ros_type": types, **({"ros_qos": qos} if qos else {})},
+                metadata={**metadata, **definition} if issubclass(adapter, GenericAdapter) else metadata,
             )
         )
+        if raw_names and not is_raw(adapter):
+            raw_class = raw_adapter(stored[0].msg_type).ontology_data_type()
+            specs.append(TopicSpec(raw_names[topic], raw_class, messages, 0, {**metadata, **definition}))
     return tuple(sorted(specs, key=lambda spec: spec.name))
 
 
 def _messages(
     loader: ROSLoader,
-    adapters: dict[_TypedTopic, Adapter],
+    adapters: dict[TypedTopic, Adapter],
     names: dict[str, str],
+    raw_names: dict[str, str],
     options: dict[str, Any],
 ) -> Messages:
-    by_source = {(channel.topic, channel.msg_type): adapter for channel, adapter in adapters.items()}
+    by_source = {(typed.topic, typed.msg_type): adapter for typed, adapter in adapters.items()}
 
     def jobs() -> Iterator[tuple[str, Callable[[], Message | FailedMessage], bool]]:
-        for message, error in loader:
+        for message, error, raw in loader._with_bytes():
             adapter = by_source.get((message.topic, message.msg_type))
             if adapter is None:
                 continue
@@ -228,13 +174,17 @@ def _messages(
             if error is not None:
                 yield name, partial(FailedMessage, str(error)), False
             else:
-                yield name, partial(_translate, adapter, message, options), adapter.octets_as_bytes
+                # The bytes of pictures are worth a thread; generic ones are not decoded any further.
+                threaded = adapter.octets_as_bytes and not issubclass(adapter, GenericAdapter)
+                yield name, partial(_translate, adapter, message, options), threaded
+            if raw_names and not is_raw(adapter):
+                yield raw_names[message.topic], partial(_raw, message, raw), False
 
     # First, since the end of a damaged bag raises.
-    for channel in adapters:
-        if channel.lost:
+    for typed in adapters:
+        if typed.lost:
             reason = "the bag lists these messages, but they are missing or in a damaged part"
-            yield names[channel.topic], FailedMessage(reason, channel.lost)
+            yield names[typed.topic], FailedMessage(reason, typed.lost)
     with loader:
         yield from ordered_map(jobs())
 
@@ -244,3 +194,13 @@ def _translate(adapter: Adapter, message: ROSMessage, options: dict[str, Any]) -
         return adapter.translate(message, **options)
     except Exception as error:  # adapters of users may raise anything
         return FailedMessage(str(error))
+
+
+def _raw(message: ROSMessage, raw: bytes) -> Message:
+    """The bytes, at the times of the decoded message."""
+    stamp_ns = message.header.stamp.to_nanoseconds() if message.header is not None else 0
+    return Message(
+        timestamp_ns=stamp_ns or message.bag_timestamp_ns,
+        recording_timestamp_ns=message.bag_timestamp_ns,
+        data=raw_adapter(message.msg_type).ontology_data_type()(data=raw),
+    )

@@ -4,7 +4,7 @@ import glob
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rosbags.typesys import Stores
 from typing_extensions import Self
@@ -81,6 +81,10 @@ class ROSLoader(Closing):
         self._custom_types = custom_types or {}
         self._bytes_topics = frozenset(bytes_topics)
         self._selected: list[Channel] = []
+        # Of a bag that is ingested, messages of other encodings are decoded too.
+        self._any_encoding = False
+        self._bare_topics = frozenset[str]()
+        self._raw_topics = frozenset[str]()
 
     @property
     def topics(self) -> list[str]:
@@ -117,6 +121,11 @@ class ROSLoader(Closing):
             BagError: An `OSError`: the bag is damaged.
             UndecodableError: A `ValueError`, under `RAISE`: a message cannot be decoded.
         """
+        for message, error, _ in self._with_bytes():
+            yield message, error
+
+    def _with_bytes(self) -> Iterator[tuple[ROSMessage, Exception | None, bytes]]:
+        """Messages as in `__iter__`, with their bytes in the bag."""
         bag, channels = self._open(), self._channels()
         decoders = self._decoders()
         types = {channel: ros_type(channel) for channel in channels}
@@ -125,11 +134,12 @@ class ROSLoader(Closing):
                 decode = decoders[channel]
                 if isinstance(decode, UndecodableError):
                     raise decode
-                message = ROSMessage(time_ns, channel.topic, types[channel], decode(raw))
+                lenient = channel.topic in self._bare_topics
+                message = _message(time_ns, channel.topic, types[channel], decode(raw), lenient=lenient)
             except Exception as error:  # damaged bytes may raise anything in rosbags
-                yield self._undecoded(channel, time_ns, error)
+                yield *self._undecoded(channel, time_ns, error), raw
             else:
-                yield message, None
+                yield message, None, raw
 
     def close(self) -> None:
         """Closes the bag."""
@@ -147,18 +157,44 @@ class ROSLoader(Closing):
     def _open(self) -> Bag:
         if self._bag is None:
             self._bag = Bag(self.path)
-            self._selected = self._select(self._bag.channels)
+            self._selected = self._select(self._available())
         return self._bag
 
     def _channels(self) -> list[Channel]:
         self._open()
         return self._selected
 
-    def _narrow(self, topics: Iterable[str], bytes_topics: Iterable[str]) -> None:
-        """Restricts the loader to these topics."""
+    def _available(self) -> list[Channel]:
+        bag = self._open()
+        return bag.channels + bag.others if self._any_encoding else bag.channels
+
+    def _use(self, bag: Bag | None) -> None:
+        """Takes over a bag that is open already."""
+        if bag is not None:
+            self._bag = bag
+            self._selected = self._select(self._available())
+
+    def _narrow(
+        self,
+        topics: Iterable[str],
+        *,
+        bytes_topics: Iterable[str],
+        bare_topics: Iterable[str],
+        raw_topics: Iterable[str],
+    ) -> None:
+        """Restricts the loader to these topics.
+
+        Args:
+            topics: Their names.
+            bytes_topics: Those whose arrays of `uint8` are `bytes`.
+            bare_topics: Those whose messages have no constants.
+            raw_topics: Those that are not decoded: their messages have the field `data`.
+        """
         self._patterns = [glob.escape(topic) for topic in topics]
         self._bytes_topics = frozenset(bytes_topics)
-        self._selected = self._select(self._open().channels)
+        self._bare_topics = frozenset(bare_topics)
+        self._raw_topics = frozenset(raw_topics)
+        self._selected = self._select(self._available())
 
     def _notes(self) -> list[Skipped]:
         """What the bag contains beside the selected topics, or says wrongly about itself."""
@@ -170,7 +206,7 @@ class ROSLoader(Closing):
                 bag.scan.counts[channel],
                 f"its messages are `{channel.encoding}`, not ROS",
             )
-            for channel in self._select(bag.others)
+            for channel in ([] if self._any_encoding else self._matching(bag.others))
         ]
         delayed = sum(bag.scan.delayed[channel] for channel in self._channels())
         if delayed:
@@ -179,30 +215,42 @@ class ROSLoader(Closing):
         return notes
 
     def _select(self, channels: list[Channel]) -> list[Channel]:
-        if self._patterns is None:
-            return channels
-        names = sorted({channel.topic for channel in channels})
-        chosen = select_names(names, self._patterns)
-        if not chosen:
+        found = self._matching(channels)
+        if not found and self._patterns is not None:
             _logger.warning(
                 "%s: no topic matches %s; the bag has: %s",
                 self.path,
                 ", ".join(self._patterns),
-                ", ".join(names) or "none",
+                ", ".join(sorted({channel.topic for channel in channels})) or "none",
             )
+        return found
+
+    def _matching(self, channels: list[Channel]) -> list[Channel]:
+        if self._patterns is None:
+            return channels
+        chosen = select_names({channel.topic for channel in channels}, self._patterns)
         return [channel for channel in channels if channel.topic in chosen]
 
     def _decoders(self) -> dict[Channel, Decode | UndecodableError]:
         """The decoder of each channel, or the reason why there is none."""
-        decoders = Decoders(given_types(self._store, self._custom_types))
+        decoders = self._definitions()
         found: dict[Channel, Decode | UndecodableError] = {}
         for channel in self._channels():
+            if channel.topic in self._raw_topics:
+                found[channel] = _undecoded_bytes
+                continue
             try:
-                octets_as_bytes = channel.topic in self._bytes_topics
-                found[channel] = decoders.of(channel, octets_as_bytes=octets_as_bytes)
+                found[channel] = decoders.of(
+                    channel,
+                    octets_as_bytes=channel.topic in self._bytes_topics,
+                    constants=channel.topic not in self._bare_topics,
+                )
             except UndecodableError as error:
                 found[channel] = error
         return found
+
+    def _definitions(self) -> Decoders:
+        return Decoders(given_types(self._store, self._custom_types))
 
     def _undecoded(self, channel: Channel, time_ns: int, error: Exception) -> tuple[ROSMessage, Exception]:
         msg_type = ros_type(channel)
@@ -214,3 +262,19 @@ class ROSLoader(Closing):
         if self._error_policy is LoaderErrorPolicy.LOG_WARN:
             _logger.warning("not decoded: %s", text)
         return ROSMessage(time_ns, channel.topic, msg_type, None), named
+
+
+def _undecoded_bytes(raw: bytes) -> dict[str, bytes]:
+    return {"data": raw}
+
+
+def _message(time_ns: int, topic: str, msg_type: str, data: dict[str, Any], *, lenient: bool) -> ROSMessage:
+    """The message; if it is lenient, its field `header` may be anything."""
+    try:
+        return ROSMessage(time_ns, topic, msg_type, data)
+    except ValueError:
+        if not lenient:
+            raise
+        message = ROSMessage(time_ns, topic, msg_type, None)
+        message.data = data
+        return message
