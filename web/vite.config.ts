@@ -14,7 +14,8 @@ export default defineConfig({
   test: { include: ["tests/unit/**/*.test.ts"], environment: "node" },
 });
 
-function proxy(): Record<string, string> | undefined {
-  const daemon = process.env["MOSAICO_URL"];
-  return daemon ? { "/api": daemon } : undefined;
+/** The daemon serves requests without credentials only if they are for its own address. */
+function proxy() {
+  const target = process.env["MOSAICO_URL"];
+  return target ? { "^/(api|sequences)/": { target, changeOrigin: true } } : undefined;
 }

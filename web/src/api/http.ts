@@ -4,6 +4,10 @@ import { signal } from "@preact/signals";
 import { parseJson } from "./json.ts";
 
 const KEY = "mosaico.key";
+/** The status of a limit; the daemon says when to try again. */
+const BUSY = 429;
+const ATTEMPTS = 4;
+const LONGEST_PAUSE_S = 5;
 
 /** Whether the daemon refused the credentials; the page then asks for an API key. */
 export const refused = signal(false);
@@ -48,7 +52,7 @@ export function link(): string | null {
   return new URLSearchParams(location.search).get("link");
 }
 
-/** The address of a route, relative to the page: a proxy may serve it below a prefix. */
+/** The address of a route, or of a sequence as an MCAP file, relative to the page: a proxy may serve it below a prefix. */
 export function address(path: string, parameters: Parameters = {}): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -57,7 +61,7 @@ export function address(path: string, parameters: Parameters = {}): string {
   const signed = link();
   if (signed) query.set("link", signed);
   const text = query.toString();
-  return `./api/v1/${path}${text ? `?${text}` : ""}`;
+  return `${path.endsWith(".mcap") ? "." : "./api/v1"}/${path}${text ? `?${text}` : ""}`;
 }
 
 /**
@@ -76,16 +80,35 @@ export async function call(path: string, options: CallOptions = {}): Promise<Res
     init.body = options.body;
     headers["content-type"] = "application/json";
   }
-  let response: Response;
-  try {
-    response = await fetch(address(path, options.parameters), init);
-  } catch (error) {
-    if (isAbort(error)) throw error;
-    throw new ApiError(0, "unreachable", "the daemon does not answer; it may have stopped", null);
+  let response = await send(address(path, options.parameters), init);
+  for (let attempt = 1; response.status === BUSY && attempt < ATTEMPTS; attempt += 1) {
+    const seconds = Math.min(Number(response.headers.get("retry-after")) || 1, LONGEST_PAUSE_S);
+    await pause(seconds * 1000, options.signal);
+    response = await send(address(path, options.parameters), init);
   }
   if (response.ok) return response;
   if (response.status === 403) refused.value = true;
   throw await errorOf(response);
+}
+
+async function send(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError(0, "unreachable", "the daemon does not answer; it may have stopped", null);
+  }
+}
+
+/** Ends early, with an `AbortError`, when the caller no longer waits. */
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new DOMException("no longer needed", "AbortError"));
+    });
+  });
 }
 
 export async function callJson<T>(path: string, options: CallOptions = {}): Promise<T> {

@@ -5,7 +5,7 @@ import { address, call, hasKey, messageOf } from "../api/http.ts";
 import { printJson } from "../api/json.ts";
 import { decodeSeries } from "../api/series.ts";
 import type { SequenceModel } from "../sequence/model.ts";
-import { type MenuItem, notify, save } from "../ui/overlay.tsx";
+import { type MenuItem, notify, save, saveLink } from "../ui/overlay.tsx";
 import { color } from "../ui/theme.ts";
 import type { Panel, Source } from "./panel.ts";
 
@@ -74,10 +74,7 @@ async function saveArrow(model: SequenceModel, { topic, fields }: Source): Promi
   const path = `${topicPath(model.name, topic)}/data`;
   const name = `${fileName(model, topic)}.arrows`;
   if (!hasKey()) {
-    const anchor = document.createElement("a");
-    anchor.href = address(path, parameters);
-    anchor.download = name;
-    anchor.click();
+    saveLink(address(path, parameters), name);
     return;
   }
   const response = await call(path, { parameters, accept: ARROW_STREAM });

@@ -40,9 +40,20 @@ export function PanelFrame(props: PanelProps) {
   const missing = panel.sources.filter(({ topic }) => !topicOf(topic)).map(({ topic }) => topic);
   const title = panel.sources.map(({ topic }) => topic).join(", ");
   const parent = panel.kind === "plot" && panel.sources.length === 1 ? commonParent(panel.sources[0]!.fields) : "";
+  /** The same fields can be shown both ways: codes as curves, numbers as states. */
+  const other: "plot" | "bands" | null = panel.kind === "plot" ? "bands" : panel.kind === "bands" ? "plot" : null;
   const items = (): MenuItem[] => [
     { label: "Move forward", icon: "left", action: () => movePanel(model, panel, -1) },
     { label: "Move back", icon: "right", action: () => movePanel(model, panel, 1) },
+    ...(other
+      ? [
+          {
+            label: `Show as ${KIND_LABELS[other]}`,
+            icon: other,
+            action: () => replacePanel(model, panel, { ...panel, kind: other }),
+          },
+        ]
+      : []),
     ...downloadItems(model, panel, body.current!),
   ];
   return (

@@ -7,7 +7,9 @@ export interface PathFields {
   xyz: [string, string, string];
 }
 
-const HIDDEN = /(?:^|\.)(?:header|covariance|covariance_type|variance_type)(?:\.|\[|$)/;
+/** The time is the axis; the rest describes a message and not what was measured. */
+const HIDDEN = /^timestamp_ns$|(?:^|\.)(?:header|covariance|covariance_type|variance_type)(?:\.|\[|$)/;
+const CODES = /(?:^|[._])(?:status|state|mode|code|health|technology|phase|gear)$/;
 const IMAGE_TAGS = ["image", "compressed_image"];
 const TEXT_NAMES = ["message", "msg", "text", "sentence", "data"];
 
@@ -17,13 +19,19 @@ function paths(topic: TopicDetail): Set<string> {
 
 /** Numeric fields that a plot can show, without those that only describe the message. */
 export function numericFields(topic: TopicDetail): Field[] {
-  return topic.fields.filter(({ kind, path }) => kind === "number" && !path.includes("[]") && !HIDDEN.test(path));
+  return topic.fields.filter(
+    (field) => field.kind === "number" && !isState(field) && !field.path.includes("[]") && !HIDDEN.test(field.path),
+  );
 }
 
 export function stateFields(topic: TopicDetail): Field[] {
-  return topic.fields.filter(
-    ({ kind, path }) => (kind === "bool" || kind === "enum") && !path.includes("[]") && !HIDDEN.test(path),
-  );
+  return topic.fields.filter((field) => isState(field) && !field.path.includes("[]") && !HIDDEN.test(field.path));
+}
+
+/** Booleans, and integers whose name says that they are codes. */
+export function isState({ kind, type, path }: Field): boolean {
+  if (kind === "bool" || kind === "enum") return true;
+  return kind === "number" && /^u?int/i.test(type) && CODES.test(path);
 }
 
 export function isImage(topic: TopicDetail): boolean {

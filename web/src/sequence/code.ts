@@ -1,5 +1,7 @@
 /** What is on the screen, as code. */
 
+import { sequencePath } from "../api/client.ts";
+import { address } from "../api/http.ts";
 import { isoTime } from "../lib/format.ts";
 import { contains } from "../lib/window.ts";
 import type { Panel } from "../panels/panel.ts";
@@ -46,6 +48,11 @@ export function commandOf({ name, topics, window }: View, host: string): string 
   const options = topics.length > 0 ? ` --topics ${topics.map(shell).join(" ")}` : "";
   const times = window ? ` --from ${isoTime(window.from)} --to ${isoTime(window.to)}` : "";
   return `mosaico cat ${shell(name)}${options}${times} --host ${host} --port ${PORT}`;
+}
+
+/** The address of the view as an MCAP file, which players open by ranges. */
+export function mcapOf({ name, topics, window }: View): string {
+  return address(`${sequencePath(name)}.mcap`, { topics: topics.join(","), ...window });
 }
 
 function topicsOf(panels: Panel[]): string[] {

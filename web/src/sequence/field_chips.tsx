@@ -8,26 +8,28 @@ export function FieldChips({ model, topic }: { model: SequenceModel; topic: Topi
   const metadata = Object.entries(topic.user_metadata);
   return (
     <div class="fields">
-      {topic.fields.map((field) => {
-        const kind = kindOf(field);
-        const what = kind === "plot" ? "plot" : "states";
-        return kind ? (
-          <button
-            type="button"
-            class="field"
-            key={field.path}
-            aria-pressed={isShown(model, topic.name, field)}
-            title={`${field.type}; click to show as ${what}, with Shift in a new panel`}
-            onClick={(event) => toggleShown(model, topic.name, field, event.shiftKey)}
-          >
-            {field.path}
-          </button>
-        ) : (
-          <span class="field" key={field.path} title={field.type}>
-            {field.path} <i>{field.type}</i>
-          </span>
-        );
-      })}
+      {topic.fields
+        .filter(({ path }) => path !== "timestamp_ns")
+        .map((field) => {
+          const kind = kindOf(field);
+          const what = kind === "plot" ? "plot" : "states";
+          return kind ? (
+            <button
+              type="button"
+              class="field"
+              key={field.path}
+              aria-pressed={isShown(model, topic.name, field)}
+              title={`${field.type}; click to show as ${what}, with Shift in a new panel`}
+              onClick={(event) => toggleShown(model, topic.name, field, event.shiftKey)}
+            >
+              {field.path}
+            </button>
+          ) : (
+            <span class="field" key={field.path} title={field.type}>
+              {field.path} <i>{field.type}</i>
+            </span>
+          );
+        })}
       {metadata.map(([key, value]) => (
         <span class="tag" key={`metadata ${key}`}>
           <i>{key}</i> {typeof value === "object" ? "{…}" : String(value)}

@@ -10,8 +10,8 @@ import { go, LIST, note, printRoute, type SequenceRoute } from "../lib/route.ts"
 import { PanelFrame } from "../panels/panel_frame.tsx";
 import { AppHeader } from "../ui/header.tsx";
 import { Icon } from "../ui/icons.tsx";
-import { copyText, Dialog, Menu, notify } from "../ui/overlay.tsx";
-import { commandOf, pythonOf, viewOf } from "./code.ts";
+import { copyText, Dialog, Menu, notify, saveLink } from "../ui/overlay.tsx";
+import { commandOf, mcapOf, pythonOf, viewOf } from "./code.ts";
 import { isTyping, KEYS, pressKey } from "./keyboard.ts";
 import { Lanes } from "./lanes.tsx";
 import { SequenceModel } from "./model.ts";
@@ -151,6 +151,7 @@ function Title({ model }: { model: SequenceModel }) {
 
 function Actions({ model }: { model: SequenceModel }) {
   const host = location.hostname;
+  const mcap = () => mcapOf(viewOf(model));
   const link = () => new URL(printRoute(model.route()), location.href).href;
   return (
     <Menu
@@ -165,6 +166,12 @@ function Actions({ model }: { model: SequenceModel }) {
           icon: "copy",
           action: () => void copyText(commandOf(viewOf(model), host), "Command"),
         },
+        {
+          label: "Open as MCAP: copy address",
+          icon: "link",
+          action: () => void copyText(new URL(mcap(), location.href).href, "Address"),
+        },
+        { label: "Save as MCAP", icon: "download", action: () => saveLink(mcap(), `${model.name}.mcap`) },
         { label: "Choose panels automatically", icon: "plot", action: () => model.choosePanels() },
       ]}
     />

@@ -3,6 +3,7 @@
 import type { Field, TopicDetail } from "../api/types.ts";
 import { kindsFor, panelFor } from "../panels/choose.ts";
 import { fieldsOf, MOST_FIELDS, newPanel, type Panel, type PanelKind, toggleField } from "../panels/panel.ts";
+import { isState } from "../panels/roles.ts";
 import type { IconName } from "../ui/icons.tsx";
 import type { MenuItem } from "../ui/overlay.tsx";
 import type { SequenceModel } from "./model.ts";
@@ -47,9 +48,9 @@ export function movePanel(model: SequenceModel, panel: Panel, by: 1 | -1): void 
 
 /** The kind of panel for a field; null if only the message shows it. */
 export function kindOf(field: Field): "plot" | "bands" | null {
-  if (field.path.includes("[]")) return null;
-  if (field.kind === "number") return "plot";
-  return field.kind === "bool" || field.kind === "enum" ? "bands" : null;
+  if (field.path.includes("[]") || field.path === "timestamp_ns") return null;
+  if (isState(field)) return "bands";
+  return field.kind === "number" ? "plot" : null;
 }
 
 /** Whether a panel on the screen shows the field. */

@@ -139,9 +139,15 @@ export async function copyText(text: string, what: string): Promise<void> {
 
 /** Saves a blob as a file. */
 export function save(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  saveLink(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** Lets the browser write what an address returns to a file. */
+export function saveLink(url: string, name: string): void {
   const anchor = document.createElement("a");
-  anchor.href = URL.createObjectURL(blob);
-  anchor.download = name;
+  anchor.href = url;
+  anchor.download = name.replace(/[^\p{L}\p{N}._-]+/gu, "-");
   anchor.click();
-  setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
 }

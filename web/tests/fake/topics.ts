@@ -19,6 +19,9 @@ function field(path: string, kind: FieldKind, type: string): Field {
   return { path, kind, type };
 }
 
+/** Each topic has its time among the fields. */
+export const TIME = field("timestamp_ns", "number", "Int64");
+
 function numbers(...paths: string[]): Field[] {
   return paths.map((path) => field(path, "number", "double"));
 }
@@ -127,7 +130,7 @@ export const TOPICS: FakeTopic[] = [
     hz: 2,
     gaps: [],
     bytesPerRow: 9,
-    fields: [field("code", "enum", "uint8"), field("name", "text", "string")],
+    fields: [field("code", "number", "UInt8"), field("name", "text", "string")],
     row: (s) => {
       const code = Math.min(5, Math.floor(s / 21));
       return { code, name: MODES[code] };

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { commandOf, pythonOf } from "../../src/sequence/code.ts";
+import { expect, test, vi } from "vitest";
+import { commandOf, mcapOf, pythonOf } from "../../src/sequence/code.ts";
 
 const VIEW = {
   name: 'it\'s "a"',
@@ -24,5 +24,12 @@ test("the view as a command, quoted for the shell", () => {
   );
   expect(commandOf({ name: "run-1", topics: [], window: null }, "robot")).toBe(
     "mosaico cat run-1 --host robot --port 6726",
+  );
+});
+
+test("the view as an MCAP file, with the link of the page", () => {
+  vi.stubGlobal("location", { search: "?link=signed" });
+  expect(mcapOf({ name: "a/b", topics: ["x/y", "z"], window: { from: 1n, to: 2n } })).toBe(
+    "./sequences/a%2Fb.mcap?topics=x%2Fy%2Cz&from=1&to=2&link=signed",
   );
 });
