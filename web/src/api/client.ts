@@ -36,15 +36,11 @@ export function density(name: string, from: Ns, to: Ns, px: number, signal?: Abo
   return callJson(`${sequencePath(name)}/density`, { parameters: { from, to, px }, signal });
 }
 
-export interface MessageRequest {
-  from?: Ns;
-  to?: Ns;
-  /** The last message that is not after this time. */
-  at?: Ns;
-  limit?: number;
+/** Messages of a window, or the last one that is not after a time. */
+export type MessageRequest = ({ from?: Ns; to?: Ns; limit?: number } | { at: Ns }) & {
   /** Dotted paths; all fields if absent. */
   columns?: string[];
-}
+};
 
 export function messages(name: string, topic: string, request: MessageRequest, signal?: AbortSignal) {
   return callJson<MessagePage>(`${topicPath(name, topic)}/messages`, { parameters: parametersOf(request), signal });

@@ -62,7 +62,7 @@ async function saveCsv(model: SequenceModel, { topic, fields }: Source): Promise
 }
 
 async function saveJson(model: SequenceModel, topic: string): Promise<void> {
-  const page = await messages(model.name, topic, { at: model.timeAt(model.cursor.value), limit: 1 });
+  const page = await messages(model.name, topic, { at: model.timeAt(model.cursor.value) });
   const blob = new Blob([printJson(page.messages, 2)], { type: "application/json" });
   save(blob, `${fileName(model, topic)}.json`);
 }

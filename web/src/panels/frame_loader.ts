@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { type Frame, frame } from "../api/client.ts";
 import { isAbort, messageOf } from "../api/http.ts";
 import { Recent } from "../lib/latest.ts";
+import type { VideoCodec } from "./video_packets.ts";
 
 export interface Picture {
   /** Nanoseconds after the origin. */
@@ -18,7 +19,12 @@ const AHEAD = 4;
 /** The browser has six connections to the daemon; other panels need some. */
 const PARALLEL = 2;
 
+/** Types of packets, as the route `frame` names them. */
+const VIDEO = /^video\/(h264|h265)$/;
+
 export class FrameLoader {
+  /** Set once the topic turns out to be a video: its packets are no pictures of their own. */
+  readonly video = signal<VideoCodec | null>(null);
   readonly shown = signal<Picture | null>(null);
   readonly error = signal<string | null>(null);
 
@@ -88,6 +94,11 @@ export class FrameLoader {
     try {
       const at = this.#origin() + BigInt(Math.round(time));
       const loaded = await frame(this.#name, this.#topic, at, this.#width, this.#end.signal);
+      const codec = VIDEO.exec(loaded.blob.type)?.[1];
+      if (codec) {
+        this.video.value = codec as VideoCodec;
+        return;
+      }
       await this.#keep(loaded);
       this.error.value = null;
     } catch (error) {

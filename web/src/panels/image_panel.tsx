@@ -1,38 +1,45 @@
-/** The camera frame at the cursor; the next ones are loaded ahead while the player runs. */
+/** The camera frame at the cursor, of pictures or of a video. */
 
 import { effect, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { formatOffset } from "../lib/format.ts";
 import { FrameLoader } from "./frame_loader.ts";
 import type { PanelProps } from "./panel_frame.tsx";
+import { VideoLoader } from "./video_loader.ts";
+import type { VideoCodec } from "./video_packets.ts";
 
 export function ImagePanel({ model, panel }: PanelProps) {
   const topic = panel.sources[0]!.topic;
   const canvas = useRef<HTMLCanvasElement>(null);
   const shown = useSignal<number | null>(null);
   const error = useSignal<string | null>(null);
+  const video = useSignal<VideoCodec | null>(null);
   useEffect(() => {
-    const frames = new FrameLoader(model.name, topic, () => model.origin.value, widthOf(canvas.current!));
-    const stop = effect(() => {
-      if (!model.detail.value?.time_range) return;
-      frames.want(model.cursor.value, model.playing.value);
-    });
-    const stopDrawing = effect(() => {
-      error.value = frames.error.value;
-      const frame = frames.shown.value;
-      if (!frame) return;
-      const target = canvas.current!;
-      if (target.width !== frame.picture.width) target.width = frame.picture.width;
-      if (target.height !== frame.picture.height) target.height = frame.picture.height;
-      target.getContext("2d")!.drawImage(frame.picture, 0, 0);
-      shown.value = frame.time;
-    });
+    const origin = () => model.origin.value;
+    const codec = video.value;
+    const loader = codec
+      ? new VideoLoader(model.name, topic, origin, codec)
+      : new FrameLoader(model.name, topic, origin, widthOf(canvas.current!));
+    const stops = [
+      effect(() => {
+        if (model.detail.value?.time_range) loader.want(model.cursor.value, model.playing.value);
+      }),
+      effect(() => {
+        error.value = loader.error.value;
+        const frame = loader.shown.value;
+        if (!frame) return;
+        drawOn(canvas.current!, frame.picture);
+        shown.value = frame.time;
+      }),
+      effect(() => {
+        if (loader instanceof FrameLoader && loader.video.value) video.value = loader.video.value;
+      }),
+    ];
     return () => {
-      stop();
-      stopDrawing();
-      frames.stop();
+      for (const stop of stops) stop();
+      loader.stop();
     };
-  }, [model, topic]);
+  }, [model, topic, video.value]);
   return (
     <div class="picture">
       <canvas ref={canvas} width="0" height="0" role="img" aria-label={`Frame of ${topic}`} data-time={shown.value} />
@@ -40,6 +47,14 @@ export function ImagePanel({ model, panel }: PanelProps) {
       {error.value && <p class="panel-problem">{error.value}</p>}
     </div>
   );
+}
+
+function drawOn(canvas: HTMLCanvasElement, picture: ImageBitmap | VideoFrame): void {
+  const [width, height] =
+    picture instanceof ImageBitmap ? [picture.width, picture.height] : [picture.displayWidth, picture.displayHeight];
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  canvas.getContext("2d")!.drawImage(picture, 0, 0);
 }
 
 /** The width to load: that of the panel on this screen, in steps, so that the daemon scales to few sizes. */

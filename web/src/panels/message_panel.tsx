@@ -21,7 +21,7 @@ export function MessagePanel({ model, panel }: PanelProps) {
     const load = throttle(SOON_MS, async () => {
       try {
         const at = model.timeAt(model.cursor.peek());
-        const page = await request.run((signal) => messages(model.name, topic, { at, limit: 1 }, signal));
+        const page = await request.run((signal) => messages(model.name, topic, { at }, signal));
         if (!page) return;
         message.value = page.messages[0] ?? null;
         error.value = null;

@@ -135,7 +135,7 @@ function useCloud(model: SequenceModel, cloud: { topic: string; form: CloudForm 
       busy = true;
       const cursor = model.cursor.peek();
       try {
-        const at = { at: model.timeAt(cursor), limit: 1 };
+        const at = { at: model.timeAt(cursor) };
         const bytes = await request.run((signal) => messagesArrow(model.name, cloud.topic, at, signal));
         if (bytes) state.value.value = decodePoints(bytes, cloud.form);
         state.error.value = null;

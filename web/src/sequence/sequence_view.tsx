@@ -226,7 +226,7 @@ function fastest(topics: TopicDetail[]): string | null {
 
 async function step(model: SequenceModel, topic: string, direction: 1 | -1): Promise<void> {
   const now = model.timeAt(model.cursor.value);
-  const request = direction === 1 ? { from: now + 1n, limit: 1 } : { at: now - 1n, limit: 1 };
+  const request = direction === 1 ? { from: now + 1n, limit: 1 } : { at: now - 1n };
   try {
     const page = await messages(model.name, topic, request);
     const [message] = page.messages;

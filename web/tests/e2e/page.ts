@@ -26,7 +26,7 @@ export { expect };
 export async function openFlight(page: Page, query = ""): Promise<void> {
   await page.goto(`/#/s/flight-042${query}`);
   await expect(page.getByRole("heading", { name: "flight-042" })).toBeVisible();
-  await expect(page.locator(".lane-row")).toHaveCount(9);
+  await expect(page.locator(".lane-row")).toHaveCount(10);
 }
 
 /** The cursor, nanoseconds after the first message. */

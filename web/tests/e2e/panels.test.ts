@@ -75,6 +75,30 @@ test("camera frames follow the cursor", async ({ page }) => {
   }).toPass({ intervals: [40] });
 });
 
+test("a video is decoded from the key frame before the cursor", async ({ page }) => {
+  await openFlight(page, "?p=image!camera%2Frear&t=1796025605900000000");
+  const frame = page.getByRole("img", { name: "Frame of camera/rear" });
+  await expect(frame).toHaveAttribute("data-time", "5900000000");
+  // The square of frame 59 is at 78 of 160 px; its key frame, 40, has it at 53.
+  const place = () =>
+    frame.evaluate((element) => {
+      const canvas = element as HTMLCanvasElement;
+      const { data } = canvas.getContext("2d")!.getImageData(0, 48, canvas.width, 1);
+      const bright = Array.from({ length: canvas.width }, (_, x) => x).filter((x) => data[4 * x]! > 190);
+      return bright.reduce((sum, x) => sum + x, 0) / bright.length;
+    });
+  expect(Math.abs((await place()) - 78)).toBeLessThan(3);
+  await page.keyboard.press("Home");
+  await expect(frame).toHaveAttribute("data-time", "0");
+  await page.keyboard.press("Space");
+  const shown = new Set<number>();
+  await expect(async () => {
+    shown.add(Number(await frame.getAttribute("data-time")));
+    expect(shown.size).toBeGreaterThan(8);
+  }).toPass({ intervals: [40] });
+  expect([...shown]).toEqual([...shown].sort((a, b) => a - b));
+});
+
 test("the message at the cursor is complete, with all digits", async ({ page }) => {
   await openFlight(page, "?p=message!battery");
   const message = page.getByRole("region", { name: "Message of battery" });

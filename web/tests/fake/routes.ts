@@ -1,6 +1,7 @@
 /** Answers of the API, as docs/http.md describes them, from generated data. */
 
 import {
+  binary,
   columnFromArray,
   float32,
   float64,
@@ -36,9 +37,23 @@ export interface Answer {
 
 const ARROW = "application/vnd.apache.arrow.stream";
 
+/** What each route accepts; anything else is an error, as in the daemon. */
+const PARAMETERS: Record<string, string[]> = {
+  info: [],
+  sequences: ["search", "where", "state", "sort", "order", "limit", "cursor"],
+  density: ["from", "to", "px"],
+  series: ["fields", "from", "to", "px"],
+  messages: ["from", "to", "at", "limit", "columns"],
+  frame: ["at", "width"],
+};
+
 /** The answer to a GET of a path below `/api/v1/`. */
 export function answer(path: string, query: URLSearchParams, accept: string): Answer {
   const parts = path.split("/").map(decodeURIComponent);
+  const route = parts.length === 2 ? "info" : (parts[4] ?? parts[2] ?? parts[0]!);
+  const unknown = [...query.keys()].find((name) => !PARAMETERS[route]?.includes(name));
+  if (unknown) return failure(400, "malformed", `${route} has no parameter ${unknown}`);
+  if (query.has("at") && query.has("limit")) return failure(400, "malformed", "`limit` and `at` exclude each other");
   if (parts[0] === "info")
     return json({ version: "0.0.0", store: "generated", read: true, write: true, now_ns: now() });
   if (parts[0] !== "sequences") return failure(404, "not_found", `there is no route ${path}`);
@@ -231,16 +246,26 @@ function messages(sequence: FakeSequence, topic: FakeTopic, query: URLSearchPara
   const shown = found.slice(0, limit);
   const data = shown.map((index) => topic.row(index / topic.hz, index));
   const times = shown.map((index) => timeOf(sequence, topic, index));
-  if (accept.includes(ARROW)) return arrow(cloud(times, data));
+  if (accept.includes(ARROW)) return arrow(table(times, data, query.get("columns")?.split(",")));
   const next = found.length > limit ? timeOf(sequence, topic, found[limit]!) : null;
-  return json({ messages: times.map((time, i) => ({ timestamp_ns: time, data: data[i] })), next_ns: next });
+  return json({ messages: times.map((time, i) => ({ timestamp_ns: time, data: shortened(data[i]!) })), next_ns: next });
 }
 
-function cloud(times: bigint[], data: Row[]): Uint8Array {
-  const types: Record<string, ReturnType<typeof int64> | ReturnType<typeof list>> = { timestamp_ns: int64() };
+/** Binary values are shown by their size. */
+function shortened(row: Row): Row {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [name, value instanceof Uint8Array ? { bytes: value.length } : value]),
+  );
+}
+
+function table(times: bigint[], data: Row[], columns: string[] | undefined): Uint8Array {
+  const types: Record<string, ReturnType<typeof int64> | ReturnType<typeof list> | ReturnType<typeof binary>> = {
+    timestamp_ns: int64(),
+  };
   const arrays: Record<string, unknown[]> = { timestamp_ns: times };
-  for (const name of Object.keys(data[0] ?? {})) {
-    types[name] = list(float32());
+  for (const [name, value] of Object.entries(data[0] ?? {})) {
+    if (columns && !columns.includes(name)) continue;
+    types[name] = value instanceof Uint8Array ? binary() : list(float32());
     arrays[name] = data.map((row) => row[name]);
   }
   return tableToIPC(tableFromArrays(arrays, { types }), { format: "stream" })!;
@@ -253,9 +278,11 @@ function frame(sequence: FakeSequence, topic: FakeTopic, query: URLSearchParams)
     Math.min(Math.floor(secondsOf(sequence) * topic.hz) - 1, Math.floor(seconds * topic.hz + 1e-6)),
   );
   const s = index / topic.hz;
-  const body = png(320, 180, (x, y) => landscape(x, y, s));
+  const packet = topic.row(s, index)["data"];
+  const video = packet instanceof Uint8Array;
+  const body = video ? packet : png(320, 180, (x, y) => landscape(x, y, s));
   const headers = {
-    "content-type": "image/png",
+    "content-type": video ? "video/h264" : "image/png",
     "x-timestamp-ns": String(timeOf(sequence, topic, index)),
     "x-next-ns": String(timeOf(sequence, topic, index + 1)),
   };

@@ -1,5 +1,6 @@
 /** The topics of the generated recordings: each is a function of the row's number. */
 
+import { readFileSync } from "node:fs";
 import type { Field, FieldKind } from "../../src/api/types.ts";
 
 export type Row = { [key: string]: unknown };
@@ -51,6 +52,16 @@ const TEXTS = [
   "wind 4.1 m/s",
 ];
 
+/** 120 packets of H.264, each of which begins with a delimiter; every 20th is a key frame. A square moves to the right. */
+export const VIDEO = packetsOf(readFileSync(new URL("./video.h264", import.meta.url)));
+
+function packetsOf(stream: Buffer): Uint8Array[] {
+  const delimiter = Buffer.from([0, 0, 0, 1, 9]);
+  const starts: number[] = [];
+  for (let at = stream.indexOf(delimiter); at >= 0; at = stream.indexOf(delimiter, at + 1)) starts.push(at);
+  return starts.map((start, index) => new Uint8Array(stream.subarray(start, starts[index + 1])));
+}
+
 export const TOPICS: FakeTopic[] = [
   {
     name: "imu",
@@ -80,6 +91,15 @@ export const TOPICS: FakeTopic[] = [
     bytesPerRow: 92_160,
     fields: [field("data", "binary", "binary"), field("format", "text", "string"), ...numbers("width", "height")],
     row: (_, i) => ({ data: { bytes: 92_160 + (i % 97) }, format: "png", width: 320, height: 180, encoding: "rgb8" }),
+  },
+  {
+    name: "camera/rear",
+    tag: "compressed_image",
+    hz: 10,
+    gaps: [],
+    bytesPerRow: 75,
+    fields: [field("data", "binary", "binary"), field("format", "text", "string")],
+    row: (_, i) => ({ data: VIDEO[i % VIDEO.length], format: "h264" }),
   },
   {
     name: "gps",

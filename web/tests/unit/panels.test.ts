@@ -8,8 +8,10 @@ import { printPanel } from "../../src/panels/panel.ts";
 import { rangeOf } from "../../src/panels/plot_drawing.ts";
 import { rgb } from "../../src/panels/renderer.ts";
 import { bandsOf } from "../../src/panels/state_bands.ts";
+import { codecName, isKey, unitsOf } from "../../src/panels/video_packets.ts";
 import { answer } from "../fake/routes.ts";
 import { detailOf, SEQUENCES } from "../fake/store.ts";
+import { VIDEO } from "../fake/topics.ts";
 
 const FLIGHT = SEQUENCES[1]!;
 const ARROW = "application/vnd.apache.arrow.stream";
@@ -36,6 +38,7 @@ function load(path: string, query: Record<string, string>): Uint8Array {
 test("a sequence is shown with a panel for what each topic is", () => {
   expect(choosePanels(detailOf(FLIGHT)).map(printPanel)).toEqual([
     "image!camera/front",
+    "image!camera/rear",
     "map!gps",
     "scene!pose",
     "scene!lidar/points",
@@ -144,7 +147,7 @@ test("bands are runs of equal values, and mark columns that change", () => {
 describe("points", () => {
   test("of lists", () => {
     const at = String(FLIGHT.start + 1_000_000_000n);
-    expect(decodePoints(load("lidar%2Fpoints/messages", { at, limit: "1" }), "columns")).toHaveLength(12_000);
+    expect(decodePoints(load("lidar%2Fpoints/messages", { at }), "columns")).toHaveLength(12_000);
   });
 
   test("of packed bytes, in both byte orders", () => {
@@ -195,4 +198,23 @@ describe("maps", () => {
 test("colors of style sheets, as minifiers write them", () => {
   expect(rgb("#fff")).toEqual([1, 1, 1]);
   expect(rgb("#ff8000")).toEqual([1, 128 / 255, 0]);
+});
+
+describe("video packets", () => {
+  test("of H.264: keys, and the name with profile and level", () => {
+    expect(VIDEO).toHaveLength(120);
+    expect(VIDEO.flatMap((packet, index) => (isKey(packet, "h264") ? [index] : []))).toEqual([0, 20, 40, 60, 80, 100]);
+    expect(codecName(VIDEO[0]!, "h264")).toBe("avc1.64000c");
+    expect(codecName(VIDEO[1]!, "h264")).toBeNull();
+    expect(unitsOf(Uint8Array.of(0, 0, 1, 9, 0, 0, 0, 1, 103, 0, 0, 1))).toEqual([3, 8]);
+  });
+
+  test("of HEVC", () => {
+    // A sequence parameter set of the profile Main, level 3.1, then an IDR picture.
+    const profile = [0x01, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93];
+    const packet = Uint8Array.of(0, 0, 0, 1, 66, 1, 1, ...profile, 160, 0, 0, 1, 38, 1, 175);
+    expect(codecName(packet, "h265")).toBe("hev1.1.6.L93.B0");
+    expect(isKey(packet, "h265")).toBe(true);
+    expect(isKey(Uint8Array.of(0, 0, 1, 2, 1, 208), "h265")).toBe(false);
+  });
 });
