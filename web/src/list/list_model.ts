@@ -13,6 +13,7 @@ import { parseCondition } from "../query/parse.ts";
 
 const PAGE = 500;
 const RENEW_MS = 700;
+const RECORDING_MS = 2000;
 /** Beyond this, renewing everything would cost too much; the first rows are what changes. */
 const RENEWED_AT_MOST = 2000;
 const DETAILS_FOR_COMPLETION = 6;
@@ -33,6 +34,10 @@ export class ListModel {
   readonly #request = new Latest();
   readonly #renewal = new Latest();
   readonly #end = new AbortController();
+  /** Events are about chunks; rows of a recording in progress arrive in between. */
+  readonly #watch = setInterval(() => {
+    if (this.rows.value.some((row) => row.state === "recording")) this.#renewSoon();
+  }, RECORDING_MS);
   readonly #renewSoon = throttle(RENEW_MS, () => void this.#renew());
   #query: Omit<ListRequest, "limit" | "cursor"> | null = null;
   #cursor: string | null = null;
@@ -56,6 +61,7 @@ export class ListModel {
   }
 
   stop(): void {
+    clearInterval(this.#watch);
     this.#end.abort();
     this.#request.cancel();
     this.#renewal.cancel();

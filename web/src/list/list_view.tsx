@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { SortKey } from "../api/client.ts";
 import type { SequenceState } from "../api/types.ts";
 import { go, type ListRoute, note, route } from "../lib/route.ts";
+import { withTag } from "../query/complete.ts";
 import { AppHeader } from "../ui/header.tsx";
 import { Icon } from "../ui/icons.tsx";
 import { FindBox } from "./find_box.tsx";
@@ -188,6 +189,7 @@ function Table({ list, shown, change }: TableProps) {
             index={first.value + index}
             active={first.value + index === active.value}
             now={now}
+            onTag={(key, value) => change({ find: withTag(shown.find, key, value) })}
             onSelect={() => {
               active.value = first.value + index;
             }}

@@ -1,6 +1,6 @@
 /** One sequence on the list. */
 
-import { ns, type SequenceSummary } from "../api/types.ts";
+import { type Json, ns, type SequenceSummary } from "../api/types.ts";
 import { formatAgo, formatBytes, formatCount, formatDuration, formatTime } from "../lib/format.ts";
 import { printRoute } from "../lib/route.ts";
 import { Sparkline } from "./sparkline.tsx";
@@ -14,9 +14,10 @@ interface SequenceRowProps {
   active: boolean;
   now: bigint;
   onSelect: () => void;
+  onTag: (key: string, value: Json) => void;
 }
 
-export function SequenceRow({ row, index, active, now, onSelect }: SequenceRowProps) {
+export function SequenceRow({ row, index, active, now, onSelect, onTag }: SequenceRowProps) {
   const range = row.time_range;
   const link = printRoute({
     view: "sequence",
@@ -45,9 +46,16 @@ export function SequenceRow({ row, index, active, now, onSelect }: SequenceRowPr
         {row.state !== "finalized" && <span class={`badge ${row.state}`}>{row.state}</span>}
         <span class="tags">
           {tags.slice(0, MOST_TAGS).map(([key, value]) => (
-            <span class="tag" key={key} title={`${key}: ${value}`}>
+            <button
+              type="button"
+              class="tag"
+              key={key}
+              tabIndex={-1} // the search field offers the same to the keyboard
+              title={`Only sequences with ${key} ${value}`}
+              onClick={() => onTag(key, value)}
+            >
               <i>{key}</i> {String(value)}
-            </span>
+            </button>
           ))}
         </span>
       </div>

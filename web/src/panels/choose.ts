@@ -59,15 +59,23 @@ export function panelFor(kind: PanelKind, topic: TopicDetail): Panel {
   return newPanel(kind, [plain(topic)]);
 }
 
-/** Fields that belong on one plot: those of one struct, such as `acceleration`; plain numbers each on their own. */
+/**
+ * Fields that belong on one plot: those of one struct, such as `acceleration`, and those that differ by an axis or a
+ * position only, such as `vx` and `vy` or `gyro[0]` and `gyro[1]`. Other numbers are each on their own.
+ */
 export function fieldGroups(topic: TopicDetail): string[][] {
   const groups = new Map<string, string[]>();
   for (const { path } of numericFields(topic)) {
     const cut = path.lastIndexOf(".");
-    const key = cut < 0 ? path : path.slice(0, cut);
+    const key = cut < 0 ? stemOf(path) : path.slice(0, cut);
     groups.set(key, [...(groups.get(key) ?? []), path]);
   }
   return [...groups.values()].map((fields) => fields.slice(0, MOST_FIELDS));
+}
+
+/** A name without its axis or position. */
+function stemOf(name: string): string {
+  return name.replace(/^[xyzw]$|(?<=^[a-z]|_)[xyzw]$|\[\d+\]$|_\d+$/, "*");
 }
 
 function statesOf(topics: TopicDetail[]): Source[] {

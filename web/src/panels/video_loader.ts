@@ -68,6 +68,7 @@ export class VideoLoader {
   }
 
   #advance(): void {
+    if (this.#end.signal.aborted) return;
     const first = this.#packets[0];
     const inside = first !== undefined && first.time <= this.#cursor && this.#cursor <= this.#known;
     if (inside) this.#tryDecode();

@@ -68,7 +68,7 @@ export function learnDetail(vocabulary: Vocabulary, detail: SequenceDetail): voi
 
 function learnMetadata(vocabulary: Vocabulary, path: string, metadata: { [key: string]: Json }): void {
   for (const [key, value] of Object.entries(metadata)) {
-    const inner = /^[\p{L}_][\p{L}\p{N}_]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
+    const inner = keyOf(path, key);
     if (value !== null && typeof value === "object") {
       if (!Array.isArray(value)) learnMetadata(vocabulary, inner, value);
       continue;
@@ -78,9 +78,27 @@ function learnMetadata(vocabulary: Vocabulary, path: string, metadata: { [key: s
   }
 }
 
+function keyOf(path: string, key: string): string {
+  return /^[\p{L}_][\p{L}\p{N}_]*$/u.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
+}
+
+function literalOf(value: Json): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+/** The search for sequences with a value in their metadata, besides what a condition searches already. */
+export function withTag(text: string, key: string, value: Json): string {
+  const added = `${keyOf("sequence.user_metadata", key)} == ${literalOf(value)}`;
+  if (!isCondition(text)) {
+    return text.trim() === "" ? added : `${JSON.stringify(text.trim())} in sequence.name and ${added}`;
+  }
+  if (text.includes(added)) return text;
+  return /\bor\b/.test(text) ? `(${text}) and ${added}` : `${text} and ${added}`;
+}
+
 function learnValue(vocabulary: Vocabulary, path: string, value: Json): void {
   const known = vocabulary.values.get(path) ?? new Set();
-  if (known.size < MOST_VALUES) known.add(typeof value === "string" ? JSON.stringify(value) : String(value));
+  if (known.size < MOST_VALUES) known.add(literalOf(value));
   vocabulary.values.set(path, known);
 }
 

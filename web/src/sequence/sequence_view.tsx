@@ -9,9 +9,10 @@ import { throttle } from "../lib/latest.ts";
 import { go, LIST, note, printRoute, type SequenceRoute } from "../lib/route.ts";
 import { PanelFrame } from "../panels/panel_frame.tsx";
 import { AppHeader } from "../ui/header.tsx";
-import { Icon } from "../ui/icons.tsx";
+import { Icon, IconButton } from "../ui/icons.tsx";
 import { copyText, Dialog, Menu, notify, saveLink } from "../ui/overlay.tsx";
 import { commandOf, mcapOf, pythonOf, viewOf } from "./code.ts";
+import { Details } from "./details.tsx";
 import { isTyping, KEYS, pressKey } from "./keyboard.ts";
 import { Lanes } from "./lanes.tsx";
 import { SequenceModel } from "./model.ts";
@@ -150,31 +151,55 @@ function Title({ model }: { model: SequenceModel }) {
 }
 
 function Actions({ model }: { model: SequenceModel }) {
+  const open = useSignal(false);
   const host = location.hostname;
   const mcap = () => mcapOf(viewOf(model));
   const link = () => new URL(printRoute(model.route()), location.href).href;
   return (
-    <Menu
-      label="Share and copy"
-      icon="link"
-      text="Share"
-      items={() => [
-        { label: "Copy link to this view", icon: "link", action: () => void copyText(link(), "Link") },
-        { label: "Copy as Python", icon: "copy", action: () => void copyText(pythonOf(viewOf(model), host), "Python") },
-        {
-          label: "Copy as command",
-          icon: "copy",
-          action: () => void copyText(commandOf(viewOf(model), host), "Command"),
-        },
-        {
-          label: "Open as MCAP: copy address",
-          icon: "link",
-          action: () => void copyText(new URL(mcap(), location.href).href, "Address"),
-        },
-        { label: "Save as MCAP", icon: "download", action: () => saveLink(mcap(), `${model.name}.mcap`) },
-        { label: "Choose panels automatically", icon: "plot", action: () => model.choosePanels() },
-      ]}
-    />
+    <>
+      {model.detail.value && (
+        <IconButton
+          icon="info"
+          label="Details and metadata"
+          onClick={() => {
+            open.value = true;
+          }}
+        />
+      )}
+      {open.value && (
+        <Details
+          detail={model.detail.value!}
+          onClose={() => {
+            open.value = false;
+          }}
+        />
+      )}
+      <Menu
+        label="Share and copy"
+        icon="link"
+        text="Share"
+        items={() => [
+          { label: "Copy link to this view", icon: "link", action: () => void copyText(link(), "Link") },
+          {
+            label: "Copy as Python",
+            icon: "copy",
+            action: () => void copyText(pythonOf(viewOf(model), host), "Python"),
+          },
+          {
+            label: "Copy as command",
+            icon: "copy",
+            action: () => void copyText(commandOf(viewOf(model), host), "Command"),
+          },
+          {
+            label: "Open as MCAP: copy address",
+            icon: "link",
+            action: () => void copyText(new URL(mcap(), location.href).href, "Address"),
+          },
+          { label: "Save as MCAP", icon: "download", action: () => saveLink(mcap(), `${model.name}.mcap`) },
+          { label: "Choose panels automatically", icon: "plot", action: () => model.choosePanels() },
+        ]}
+      />
+    </>
   );
 }
 

@@ -45,6 +45,12 @@ test("a condition is completed by the keyboard and sent as a query", async ({ pa
   await expect(page.locator(".rows .row")).toHaveCount(1);
 });
 
+test("a click on metadata narrows the list", async ({ page }) => {
+  await page.locator(".rows .row").nth(1).getByRole("button", { name: "pilot M. Rossi" }).click();
+  await expect(page.getByRole("combobox")).toHaveValue('sequence.user_metadata.pilot == "M. Rossi"');
+  await expect(page.locator(".rows .row")).toHaveCount(1);
+});
+
 test("a condition that cannot be read says where", async ({ page }) => {
   await page.getByRole("combobox").fill("imu.x > north");
   await expect(page.locator("#find-problem")).toContainText("put text in quotes (at “north”)");

@@ -16,7 +16,7 @@ test("the list", async ({ page }) => {
 for (const scheme of ["dark", "light"] as const) {
   test(`a sequence, ${scheme}`, async ({ page }) => {
     await page.emulateMedia({ colorScheme: scheme });
-    await page.setViewportSize({ width: 1180, height: 720 });
+    await page.setViewportSize({ width: 1120, height: 690 });
     await openFlight(page, "?t=1796025648000000000");
     await expect(page.getByRole("img", { name: "Frame of camera/front" })).toHaveAttribute("data-time", "48000000000");
     await page.waitForLoadState("networkidle");

@@ -110,6 +110,14 @@ test("a recording in progress is followed", async ({ page }) => {
   await expect(follow).toHaveAttribute("aria-pressed", "false");
 });
 
+test("details have times and metadata", async ({ page }) => {
+  await openFlight(page);
+  await page.getByRole("button", { name: "Details and metadata" }).click();
+  const details = page.getByRole("dialog", { name: "flight-042" });
+  await expect(details).toContainText("M. Rossi");
+  await expect(details).toContainText("2026-11-30 09:01:59.995000000");
+});
+
 test("code of the view is copied", async ({ page, context }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await openFlight(page, "?p=plot!imu!acceleration.x");

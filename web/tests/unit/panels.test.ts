@@ -100,6 +100,25 @@ describe("roles", () => {
   });
 });
 
+test("fields that differ by an axis or a position are on one plot", () => {
+  const names = ["vx", "vy", "vz", "max", "box", "gyro[0]", "gyro[1]", "acc_x", "acc_y", "x", "y", "temp_1", "temp_2"];
+  const groups = fieldGroups(
+    topic(
+      "px4",
+      names.map((name) => [name, "number"]),
+    ),
+  );
+  expect(groups.map((fields) => fields.join())).toEqual([
+    "vx,vy,vz",
+    "max",
+    "box",
+    "gyro[0],gyro[1]",
+    "acc_x,acc_y",
+    "x,y",
+    "temp_1,temp_2",
+  ]);
+});
+
 describe("series", () => {
   const all = { fields: "acceleration.z", px: "300" };
 

@@ -6,6 +6,7 @@ import {
   isCondition,
   learnDetail,
   learnSummaries,
+  withTag,
 } from "../../src/query/complete.ts";
 import { parseCondition } from "../../src/query/parse.ts";
 import { ConditionError } from "../../src/query/tokens.ts";
@@ -124,3 +125,17 @@ function errorOf(text: string): ConditionError {
   }
   throw new Error(`${text} is accepted`);
 }
+
+test("a tag narrows the search", () => {
+  const site = 'sequence.user_metadata.site == "turin"';
+  expect(withTag("", "site", "turin")).toBe(site);
+  expect(withTag(site, "site", "turin")).toBe(site);
+  expect(withTag(site, "lap count", 3)).toBe(`${site} and sequence.user_metadata["lap count"] == 3`);
+  expect(withTag("night", "dark", true)).toBe('"night" in sequence.name and sequence.user_metadata.dark == true');
+  expect(withTag("imu.x > 1 or gps.y > 2", "a", null)).toBe(
+    "(imu.x > 1 or gps.y > 2) and sequence.user_metadata.a == null",
+  );
+  expect(parseCondition(withTag("night", "dark", true))).toEqual({
+    sequence: { $and: [{ name: { $match: "night" } }, { user_metadata: { dark: { $eq: true } } }] },
+  });
+});
