@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
+export MACOSX_DEPLOYMENT_TARGET ?= 11.0
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/mosaicolabs/target
 PYTHON ?= python3
 VENV := .venv
@@ -26,7 +27,7 @@ PYTHON_FILES := python tests benches deploy conftest.py tests/with_services
 step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
 .PHONY: demo test test-fast test-with-services test-rust test-rust-build test-attacks test-python test-postgres \
-	test-postgres-rust test-postgres-python test-web lint lint-rust lint-python web docs bench torture wheel install \
+	test-postgres-rust test-postgres-python test-web lint lint-rust lint-python web docs bench torture wheel wheels install \
 	ontologies cli-reference services clean
 
 demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
@@ -126,6 +127,18 @@ services:  ## Installs and builds what the tests run against, where it is missin
 	tests/with_services true
 
 wheel: $(VENV)/.wheel-release  ## dist/mosaicolabs_native-*.whl
+
+# The linker is zig's, from the package ziglang: it brings the C libraries of other machines and of old distributions.
+WHEEL_TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+wheels: $(VENV)/.maturin web  ## Wheels for Linux on x86-64 and ARM64, in dist/, checked in fresh environments.
+	$(BIN)/python -m pip install --quiet "ziglang>=0.13"
+	rustup target add $(WHEEL_TARGETS)
+	rm -rf $(WHEELS_release) $(VENV)/.wheel-release
+	for target in $(WHEEL_TARGETS); do \
+		$(BIN)/maturin build --profile release --zig --target $$target --compatibility manylinux_2_28 \
+			--out $(WHEELS_release); \
+	done
+	$(PYTHON) tests/try_wheel.py $(WHEELS_release)/*.whl
 
 install: $(VENV)/.installed-fast $(VENV)/.tools  ## The wheel and the tools of the development group, in .venv.
 

@@ -36,7 +36,7 @@ ELSEWHERE = {
 }
 """Lines that do not run here, and why."""
 
-SHORTER = {"mosaico demo": "mosaico demo --seconds 2 --no-keep"}
+SHORTER = {"mosaico demo": "mosaico demo --seconds 2"}
 """Lines that would take long, and what runs instead."""
 
 BEFORE = {"docs/ros.md": ["mosaicod run --local-store served"]}
@@ -47,7 +47,7 @@ PRINTED = {
     "mosaico info mh01": "/imu0",
     "mosaico cat mh01": "acceleration",
     "mosaico cat bench-1": "/arm/imu",
-    "mosaico query 'imu.acceleration.x > 0.99": "flight-1",
+    "mosaico query 'imu.acceleration.x > 0.99": "bench-",
     "mosaico query 'imu.acceleration.x > 20": "run-0",
     'mosaico query \'"front" in topic.name': "run-0",
     "mosaico events": "sequence_created",

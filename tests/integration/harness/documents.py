@@ -19,7 +19,12 @@ def run(code: str, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env={**os.environ, "HOME": str(folder), "PYTHONWARNINGS": "error"},
+        env={
+            **os.environ,
+            "HOME": str(folder),
+            "MOSAICO_STORE": str(folder / "recordings"),
+            "PYTHONWARNINGS": "error",
+        },
         capture_output=True,
         text=True,
         timeout=60,
