@@ -136,26 +136,74 @@ def test_euroc_topics_carry_their_calibration(store: Path, euroc: dict[str, Any]
     assert topics["/imu0"]["messages"] == 29120
 
 
+CLASSES = {
+    "/sensor_combined/imu": "sensor_combined",
+    "/sensor_combined/magnetometer": "sensor_combined",
+    "/vehicle_attitude/orientation": "vehicle_attitude",
+    "/vehicle_attitude/angular_velocity": "vehicle_attitude",
+    "/vehicle_local_position/position": "vehicle_local_position",
+    "/vehicle_local_position/velocity": "vehicle_local_position",
+}
+
+
 def test_px4_counts_equal_pyulogs(px4: dict[str, Any]) -> None:
-    rows = {data.name: len(data.data["timestamp"]) for data in ULog(str(ULG)).data_list}
+    log = ULog(str(ULG))
+    rows = {data.name: len(data.data["timestamp"]) for data in log.data_list}
 
     counts = {topic["name"]: topic["messages"] for topic in px4["topics"]}
 
-    assert counts == {
-        "/sensor_combined/imu": rows["sensor_combined"],
-        "/sensor_combined/magnetometer": rows["sensor_combined"],
-        "/vehicle_attitude/orientation": rows["vehicle_attitude"],
-        "/vehicle_attitude/angular_velocity": rows["vehicle_attitude"],
-        "/vehicle_local_position/position": rows["vehicle_local_position"],
-        "/vehicle_local_position/velocity": rows["vehicle_local_position"],
+    with_class = {name: rows[source] for name, source in CLASSES.items()}
+    others = {f"/{name}": count for name, count in rows.items() if name not in CLASSES.values()}
+    beside = {
+        "/ulog/logged_messages": len(log.logged_messages),
+        "/ulog/parameters": len(log.initial_parameters) + len(log.changed_parameters),
+        "/ulog/dropouts": len(log.dropouts),
+        "/ulog/information": sum(len(values) for values in log.msg_info_multiple_dict.values()),
     }
-    mapped = {topic["metadata"]["px4_topic"] for topic in px4["topics"]}
-    skipped = {
-        skip["source"]: skip["messages"]
-        for skip in px4["skipped"]
-        if "no matching ontology" in skip["reason"]
-    }
-    assert skipped == {name: count for name, count in rows.items() if name not in mapped}
+    assert counts == with_class | others | {name: count for name, count in beside.items() if count}
+    assert counts["/ulog/parameters"] > 400
+    assert not [skip for skip in px4["skipped"] if "no matching ontology" in skip["reason"]]
+
+
+def test_px4_every_value_equals_pyulogs(tmp_path: Path) -> None:
+    """All fields of all topics, with the option that stores them beside the data classes."""
+    log = ULog(str(ULG))
+    ingest(tmp_path / "store", ULG, "px4", "--as", "/*=both")
+
+    with MosaicoClient.embedded(tmp_path / "store") as client:
+        for data in log.data_list:
+            topic = client.topic_handler("px4", f"/{data.name}")
+            assert topic is not None
+            table = topic.to_arrow()
+            times = np.argsort(data.data["timestamp"], kind="stable")
+            assert np.array_equal(
+                table["timestamp_ns"].to_numpy(), data.data["timestamp"][times].astype(np.int64) * 1000
+            )
+            seen = set()
+            for column in table.column_names:
+                values = table[column].combine_chunks()
+                if column in ("timestamp_ns", "recording_timestamp_ns"):
+                    continue
+                if hasattr(values.type, "list_size"):
+                    size = values.type.list_size
+                    flat = np.asarray(values.flatten()).reshape(-1, size)
+                    parts = {f"{column}[{i}]": flat[:, i] for i in range(size)}
+                else:
+                    parts = {column: np.asarray(values)}
+                for name, found in parts.items():
+                    seen.add(name)
+                    assert np.array_equal(found, data.data[name][times], equal_nan=found.dtype.kind == "f"), (
+                        data.name,
+                        name,
+                    )
+            assert seen == data.data.keys(), data.name
+        parameters = client.topic_handler("px4", "/ulog/parameters")
+        assert parameters is not None
+        found = {row["name"]: row["value"] for row in parameters.to_arrow().to_pylist()}
+        assert found == {name: float(value) for name, value in log.initial_parameters.items()}
+        texts = client.topic_handler("px4", "/ulog/logged_messages")
+        stored = [] if texts is None else [row["message"] for row in texts.to_arrow().to_pylist()]
+        assert stored == [line.message for line in log.logged_messages]
 
 
 def test_px4_values_come_from_the_log(store: Path, px4: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def at(timestamp_us: int, *columns: Fields) -> Fields:
 
 def open_log(path: Path, *topics: tuple[str, int, list[Fields]]) -> Recording:
     path.write_bytes(ulog(*topics))
-    return UlogReader().open(path)
+    return UlogReader().open(path, known_only="true")
 
 
 def read(recording: Recording) -> dict[str, list[Message]]:
@@ -109,7 +109,9 @@ def test_gps_degrees_stay_as_they_are(tmp_path: Path) -> None:
     assert (where.x, where.y, where.z) == (47.1, 8.2, 99.5)
 
 
-@pytest.mark.parametrize(("px4", "ros"), [(0, -1), (1, -1), (2, 0), (3, 0), (4, 1), (5, 2), (6, 2)])
+@pytest.mark.parametrize(
+    ("px4", "ros"), [(0, -1), (1, -1), (2, 0), (3, 0), (4, 1), (5, 2), (6, 2), (7, 0), (8, 0)]
+)
 def test_fix_types(tmp_path: Path, px4: int, ros: int) -> None:
     row = [("uint8_t", "fix_type", px4) if column[1] == "fix_type" else column for column in GPS_OLD]
     recording = open_log(tmp_path / "a.ulg", ("vehicle_gps_position", 0, [at(5, row)]))
@@ -289,7 +291,7 @@ def test_truncated_log_yields_complete_messages_then_raises(tmp_path: Path, cut:
     recording = UlogReader().open(path)
     messages = recording.messages()
 
-    assert [next(messages)[1].timestamp_ns for _ in range(2)] == [0, 1000]
+    assert [next(messages)[1].timestamp_ns for _ in range(2)] == [0, 1000]  # type: ignore[union-attr]
     with pytest.raises(RecordingError, match=r"a\.ulg: the log is truncated inside the record at byte \d+"):
         next(messages)
     assert capfd.readouterr().out == ""

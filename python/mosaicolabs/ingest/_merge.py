@@ -2,16 +2,17 @@
 
 import heapq
 from collections.abc import Iterable
+from typing import Any
 
 from mosaicolabs.models import Message
 
-from ._reader_api import FailedMessage, Messages
+from ._reader_api import Messages
 
 
-def merge_in_time(streams: Iterable[Iterable[tuple[str, Message | FailedMessage]]]) -> Messages:
+def merge_in_time(streams: Iterable[Iterable[tuple[str, Any]]]) -> Messages:
     """Merges streams, each in time order, into one; at equal times the earlier stream goes first.
 
-    A failed message has no time and leaves as soon as it is read.
+    Failed messages and columns have no single time and leave as soon as they are read.
 
     Example:
         >>> from mosaicolabs import Boolean
@@ -23,5 +24,5 @@ def merge_in_time(streams: Iterable[Iterable[tuple[str, Message | FailedMessage]
     return heapq.merge(*streams, key=_time)
 
 
-def _time(item: tuple[str, Message | FailedMessage]) -> int:
-    return -(2**63) if isinstance(item[1], FailedMessage) else item[1].timestamp
+def _time(item: tuple[str, Any]) -> int:
+    return item[1].timestamp if isinstance(item[1], Message) else -(2**63)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from mosaicolabs._protocol import actions
 from mosaicolabs.comm import MosaicoClient, NotifyType
 from mosaicolabs.enum import FlightAction, OnErrorPolicy, TopicLevelErrorPolicy
@@ -93,8 +95,9 @@ def ingest(
     ):
         intakes = _open_intakes(sequence, recording, topics_on_error)
         for name, message in recording.messages():
-            intakes[name].take(message)
-            progress(1, share[name])
+            count = message.num_rows if isinstance(message, pa.RecordBatch) else 1
+            intakes[name].take(message, count)
+            progress(count, count * share[name])
         _check_complete(recording, intakes)
         _check_any(recording, intakes)
         failed = {name: intake.failures for name, intake in intakes.items() if intake.failures is not None}
@@ -119,18 +122,21 @@ class _Intake:
     pushed: int = 0
     failures: Failures | None = field(default=None)
 
-    def take(self, message: Message | FailedMessage) -> None:
+    def take(self, message: Message | FailedMessage | pa.RecordBatch, count: int) -> None:
         if isinstance(message, FailedMessage):
             self._fail(message.reason, message.messages)
         elif self.writer.finalized():
-            self._fail("the topic was completed at its first failure")
+            self._fail("the topic was completed at its first failure", count)
         else:
             try:
-                self.writer.push(message)
+                if isinstance(message, pa.RecordBatch):
+                    self.writer.push_batch(message)
+                else:
+                    self.writer.push(message)
             except InvalidInputError as error:  # cannot be encoded; the topic stays open
-                self._fail(str(error))
+                self._fail(str(error), count)
             else:
-                self.pushed += 1
+                self.pushed += count
 
     def _fail(self, reason: str, messages: int = 1) -> None:
         if self.policy is TopicLevelErrorPolicy.Raise:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import pyarrow as pa
+
 from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.helpers.patterns import select_names
 from mosaicolabs.models import Message, Serializable
@@ -65,7 +67,8 @@ class FailedMessage:
     messages: int = 1
 
 
-Messages = Iterator[tuple[str, Message | FailedMessage]]
+Messages = Iterator[tuple[str, Message | FailedMessage | pa.RecordBatch]]
+"""Topic names, each with a message, or with many as columns (as `TopicWriter.push_batch` takes them)."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ _PASCAL_PER_HECTOPASCAL = 100.0
 # Barometers measure 10 to 1200 hPa: a smaller number can only be in hectopascal.
 _LOWEST_PASCAL = 2000.0
 _DIAGONAL_KNOWN = 2  # of ROS NavSatFix
+# More are none: the column has 8 bits with a sign.
+_MOST_SATELLITES = 127
 
 BODY = {"frame_id": "body_frd", "axes": "forward right down"}
 WORLD = {"frame_id": "ned", "axes": "north east down"}
@@ -118,6 +120,8 @@ def _gps_status(columns: Columns, i: int) -> GPSStatus:
         return float(columns[name].item(i)) if name in columns else None
 
     satellites = optional("satellites_used")
+    if satellites is not None and satellites > _MOST_SATELLITES:  # 255: not known
+        satellites = None
     return GPSStatus(
         status=_ros_fix(columns["fix_type"].item(i)),
         service=0,
@@ -128,10 +132,10 @@ def _gps_status(columns: Columns, i: int) -> GPSStatus:
 
 
 def _ros_fix(fix_type: int) -> int:
-    """PX4: 0-1 none, 2 2D, 3 3D, 4 differential, 5-6 RTK. ROS: -1 none, 0 fix, 1 and 2 augmented."""
+    """PX4: 0-1 none, 2 2D, 3 3D, 4 differential, 5-6 RTK, 8 extrapolated. ROS: -1 none, 0 fix, 1-2 better."""
     if fix_type < 2:
         return -1
-    return {2: 0, 3: 0, 4: 1}.get(fix_type, 2)
+    return {4: 1, 5: 2, 6: 2}.get(fix_type, 0)
 
 
 def _gps(latitude: str, longitude: str, altitude: str, degrees: float, metres: float) -> Any:

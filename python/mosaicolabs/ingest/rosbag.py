@@ -7,6 +7,7 @@ class. Types without an adapter are listed as skipped, with their counts.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._options import class_option, flag_option
 from ._reader_api import Recording, RecordingError
 from .containers import is_container
 
@@ -60,24 +61,11 @@ def _bag_options(given: dict[str, str]) -> "BagOptions":
             raise RecordingError(f"option msgs: `{item}` is not of the form PACKAGE:FOLDER")
         custom_types |= folder_sources(package, folder)
     image_format = given.get("image_format")
-    classes = {}
-    for item in filter(None, given.get("as", "").split(",")):
-        pattern, equals, tag = item.partition("=")
-        if not equals or not tag:
-            raise RecordingError(f"option as: `{item}` is not of the form PATTERN=TAG")
-        classes[pattern] = tag
     return BagOptions(
         store=Stores(given.get("ros_distro", Stores.EMPTY.value)),
         custom_types=custom_types,
         adapter_options={"output_format": ImageFormat(image_format)} if image_format else {},
-        known_only=_flag(given, "known_only"),
-        keep_raw=_flag(given, "keep_raw"),
-        classes=classes,
+        known_only=flag_option(given, "known_only"),
+        keep_raw=flag_option(given, "keep_raw"),
+        classes=class_option(given),
     )
-
-
-def _flag(given: dict[str, str], name: str) -> bool:
-    value = given.get(name, "false")
-    if value not in ("true", "false"):
-        raise RecordingError(f"option {name}: `{value}` is neither true nor false")
-    return value == "true"
