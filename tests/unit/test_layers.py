@@ -36,7 +36,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_terminal",),  # what commands share
     ("ros_bridge", "demo"),
     # Plug-ins that `ingest` and `export` find by entry points.
-    ("ingest.asl", "ingest.ulog", "ingest.rosbag", "export.tables", "export.images", "export.video"),
+    (
+        "ingest.asl",
+        "ingest.ulog",
+        "ingest.rosbag",
+        "export.tables",
+        "export.images",
+        "export.video",
+        "export.rosbag",
+    ),
     ("cli",),
     ("", "__main__"),  # the package itself: re-exports, and its command
 )

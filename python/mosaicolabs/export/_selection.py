@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from mosaicolabs.helpers.patterns import select_names
-from mosaicolabs.models import Message, Serializable
+from mosaicolabs.models import Message, Serializable, generic_class
 from mosaicolabs.models.query.expressions import _QueryExpression
 
 from ._errors import ExportError, NotExported
@@ -215,6 +215,7 @@ class Selection:
             return
         tags = {topic.name: topic.ontology_tag for topic in chosen}
         with self._source.batches(names, *self.window, where=self.where) as batches:
+            classes = {tag: data_class(tag, batches.schema.field(tag).type) for tag in set(tags.values())}
             for batch in batches:
                 for row in batch.to_pylist():
                     tag = tags[row["topic"]]
@@ -223,9 +224,14 @@ class Selection:
                         Message(
                             timestamp_ns=row["timestamp_ns"],
                             recording_timestamp_ns=row.get("recording_timestamp_ns"),
-                            data=Serializable._create(tag, **row[tag]),
+                            data=classes[tag](**row[tag]),
                         ),
                     )
+
+
+def data_class(tag: str, columns: pa.StructType) -> type[Serializable]:
+    """The class of a tag; one with the columns of the topic if this process does not know it."""
+    return Serializable._get_class_type(tag) or generic_class(tag, columns)
 
 
 def condition_tags(where: _QueryExpression) -> set[str]:

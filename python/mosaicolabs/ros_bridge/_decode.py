@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
+from rosbags.interfaces import MessageDefinitionFormat, Nodetype
 from rosbags.interfaces.typing import Typesdict
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.base import normalize_fieldname
@@ -123,8 +123,9 @@ class Decoders:
                 "or register the definition"
             )
         store = get_typestore(Stores.EMPTY)
+        is_idl = embedded.format is not MessageDefinitionFormat.MSG
         try:
-            store.register(_parse(embedded, name))
+            store.register(parse_definition(embedded.data, name, is_idl=is_idl))
             is_ros1 = channel.encoding == "ros1"
             digest = store.generate_msgdef(name)[1] if is_ros1 else store.hash_rihs01(name)
         except Exception as error:  # parsers raise many kinds for broken text
@@ -138,11 +139,16 @@ class Decoders:
         return store
 
 
-def _parse(given: MessageDefinition, name: str) -> Typesdict:
-    if given.format is MessageDefinitionFormat.MSG:
-        return get_types_from_msg(given.data, name)
+def parse_definition(text: str, name: str, *, is_idl: bool) -> Typesdict:
+    """The type and those that it contains, from a definition of `.msg` or IDL.
+
+    Raises:
+        Exception: Of many kinds, for broken text.
+    """
+    if not is_idl:
+        return get_types_from_msg(text, name)
     types: Typesdict = {}
-    for part in given.data.split(_SEPARATOR):
+    for part in text.split(_SEPARATOR):
         head, _, rest = part.partition("\n")
         text = rest if head.startswith("IDL: ") else part
         if text.strip():

@@ -72,6 +72,33 @@ class ROSAdapterBase(ABC, Generic[T]):
         """
 
     @classmethod
+    def to_dict(cls, data: T, ros_type: str) -> dict[str, Any]:
+        """The fields of a message of a ROS type, for exports: the reverse of `from_dict`.
+
+        Fields that are left out are zero or empty. `header` is filled in by the caller.
+
+        Args:
+            data: An object of the data class.
+            ros_type: One of the types of the adapter.
+
+        Raises:
+            NotImplementedError: The adapter translates messages of bags only.
+            ValueError: A value has no place in the ROS type.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no to_dict; define it to export {ros_type}")
+
+    @classmethod
+    def is_two_way(cls) -> bool:
+        """Whether the adapter has a `to_dict`."""
+        return cls.to_dict.__func__ is not ROSAdapterBase.to_dict.__func__  # type: ignore[attr-defined]
+
+    @classmethod
+    def export_type(cls, data: T) -> str:
+        """The ROS type for a topic that is not from a bag; by default the first type of the adapter."""
+        types = cls.ros_msg_type()
+        return types if isinstance(types, str) else types[0]
+
+    @classmethod
     def schema_metadata(cls, ros_data: dict[str, Any], **kwargs: Any) -> dict[str, Any] | None:
         """Metadata of a topic from one of its messages; not used by the injector."""
         return None

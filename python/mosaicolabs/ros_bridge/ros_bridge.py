@@ -53,6 +53,12 @@ class ROSBridge(Generic[T]):
         return any(adapter.makes(mosaico_cls) for adapter in cls.get_adapters().values())
 
     @classmethod
+    def adapters_to_ros(cls, data_class: type) -> list[Adapter]:
+        """The adapters that translate objects of a data class into messages, those of users first."""
+        found = dict.fromkeys([*cls._adapters.values(), *cls._fallbacks.values()])
+        return [adapter for adapter in found if adapter.is_two_way() and adapter.makes(data_class)]
+
+    @classmethod
     def from_ros_message(cls, ros_msg: ROSMessage, **kwargs: Any) -> Message | None:
         """Translates with the adapter of the message's type; None if there is none.
 

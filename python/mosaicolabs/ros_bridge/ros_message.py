@@ -48,6 +48,14 @@ class ROSHeader:
         return Header(stamp=self.stamp, frame_id=self.frame_id, seq=self.seq)
 
 
+def header_fields(header: Header | None) -> dict[str, Any] | None:
+    """The fields of a ROS header; `seq` is for ROS 1, which has it."""
+    if header is None:
+        return None
+    stamp = {"sec": header.stamp.sec, "nanosec": header.stamp.nanosec}
+    return {"seq": header.seq, "stamp": stamp, "frame_id": header.frame_id}
+
+
 @dataclass
 class ROSMessage:
     """A message of a bag.

@@ -58,6 +58,26 @@ class _GeometryAdapter(ROSAdapterBase[T]):
     def _more(cls, flat: dict[str, Any]) -> dict[str, Any]:
         return {}
 
+    @classmethod
+    def to_dict(cls, data: T, ros_type: str = "") -> dict[str, Any]:
+        """The fields of the plain message, or of one of its variants; parts that are None are zero."""
+        values = {key: getattr(data, key) for key in cls._REQUIRED_KEYS}
+        parts = dict(zip(cls._REQUIRED_KEYS, cls._PARTS, strict=False))
+        fields = {
+            key: parts[key].to_dict(value, "") if key in parts and value is not None else value
+            for key, value in values.items()
+        }
+        if "WithCovariance" in ros_type:
+            fields = {cls._LEVEL: fields, "covariance": getattr(data, "covariance", None)}
+        return {cls._LEVEL: fields} if ros_type.endswith("Stamped") else fields
+
+    @classmethod
+    def export_type(cls, data: T) -> str:
+        """The stamped variant, with covariance if the data has one."""
+        wanted = "WithCovarianceStamped" if getattr(data, "covariance", None) else "Stamped"
+        types = [name for name in cls.ros_msgtype if name.endswith("Stamped")]
+        return next((name for name in types if name.endswith(wanted)), types[0])
+
 
 @register_adapter
 class Vector3Adapter(_GeometryAdapter[Vector3d]):
@@ -146,3 +166,9 @@ class TransformAdapter(_GeometryAdapter[Transform]):
     @classmethod
     def _more(cls, flat: dict[str, Any]) -> dict[str, Any]:
         return {"target_frame_id": flat.get("child_frame_id")}
+
+    @classmethod
+    def to_dict(cls, data: Transform, ros_type: str = "") -> dict[str, Any]:
+        """The fields; a plain `Transform` has no place for the target frame."""
+        fields = super().to_dict(data, ros_type)
+        return {**fields, "child_frame_id": data.target_frame_id} if ros_type.endswith("Stamped") else fields

@@ -27,3 +27,12 @@ class OdometryAdapter(ROSAdapterBase[MotionState]):
             target_frame_id=child_frame_id,
             header=cls._header(ros_data),
         )
+
+    @classmethod
+    def to_dict(cls, data: MotionState, ros_type: str) -> dict[str, Any]:
+        """The fields; `Odometry` has no place for an acceleration."""
+        return {
+            "pose": PoseAdapter.to_dict(data.pose, "PoseWithCovariance"),
+            "twist": TwistAdapter.to_dict(data.velocity, "TwistWithCovariance"),
+            "child_frame_id": data.target_frame_id,
+        }

@@ -37,6 +37,11 @@ class _LazyAdapter(ROSAdapterBase[Any]):
     def _converted(cls, values: dict[str, Any]) -> dict[str, Any]:
         return values
 
+    @classmethod
+    def to_dict(cls, data: Any, ros_type: str) -> dict[str, Any]:
+        """The fields; lists that are None are empty."""
+        return {key: getattr(data, key) for key in cls._REQUIRED_KEYS}
+
 
 @register_fallback_adapter
 class JoyAdapter(_LazyAdapter):
@@ -82,6 +87,14 @@ class MultiEchoLaserScanAdapter(LaserScanAdapter):
         echoes = {key: [ray["echoes"] for ray in values[key]] for key in ("ranges", "intensities")}
         return super()._converted({**values, **echoes})
 
+    @classmethod
+    def to_dict(cls, data: Any, ros_type: str) -> dict[str, Any]:
+        """The fields; each ray is a message with its echoes."""
+        fields = super().to_dict(data, ros_type)
+        for key in ("ranges", "intensities"):
+            fields[key] = [{"echoes": echoes} for echoes in fields[key] or []]
+        return fields
+
 
 @register_fallback_adapter
 class PointCloudAdapter(_LazyAdapter):
@@ -104,3 +117,10 @@ class PointCloudAdapter(_LazyAdapter):
     @classmethod
     def _converted(cls, values: dict[str, Any]) -> dict[str, Any]:
         return {**values, "data": bytes(values["data"])}
+
+    @classmethod
+    def to_dict(cls, data: Any, ros_type: str) -> dict[str, Any]:
+        """The fields."""
+        names = ("name", "offset", "datatype", "count")
+        fields = [{name: getattr(field, name) for name in names} for field in data.fields]
+        return {**super().to_dict(data, ros_type), "fields": fields}

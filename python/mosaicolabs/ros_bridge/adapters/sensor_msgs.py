@@ -1,6 +1,8 @@
 """`sensor_msgs` and `nmea_msgs`."""
 
+import math
 import re
+import sys
 from typing import Any
 
 from mosaicolabs.models.data import ROI, Point3d, Quaternion, Vector2d, Vector3d
@@ -48,6 +50,9 @@ def _not_measured(covariance: list[float] | None) -> bool:
     return bool(covariance) and covariance is not None and covariance[0] == -1
 
 
+_NOT_MEASURED = [-1.0, *[0.0] * 8]
+
+
 @register_adapter
 class IMUAdapter(ROSAdapterBase[IMU]):
     """`Imu` to `IMU`. Quantities that the message marks as not measured become None."""
@@ -85,6 +90,19 @@ class IMUAdapter(ROSAdapterBase[IMU]):
         orientation = QuaternionAdapter.from_dict(ros_data["orientation"])
         orientation.covariance = _known(covariance)
         return orientation
+
+    @classmethod
+    def to_dict(cls, data: IMU, ros_type: str) -> dict[str, Any]:
+        """The fields; quantities that are None are marked as not measured."""
+        fields: dict[str, Any] = {}
+        for key, part, adapter in (
+            ("orientation", data.orientation, QuaternionAdapter),
+            ("angular_velocity", data.angular_velocity, Vector3Adapter),
+            ("linear_acceleration", data.acceleration, Vector3Adapter),
+        ):
+            fields[key] = None if part is None else adapter.to_dict(part)  # type: ignore[arg-type]
+            fields[f"{key}_covariance"] = _NOT_MEASURED if part is None else part.covariance
+        return fields
 
 
 class NavSatStatusAdapter(ROSAdapterBase[GPSStatus]):
@@ -125,6 +143,19 @@ class GPSAdapter(ROSAdapterBase[GPS]):
             header=cls._header(ros_data),
         )
 
+    @classmethod
+    def to_dict(cls, data: GPS, ros_type: str) -> dict[str, Any]:
+        """The fields; `NavSatFix` has no place for velocity, satellites and dilution."""
+        position, status = data.position, data.status
+        return {
+            "latitude": position.x,
+            "longitude": position.y,
+            "altitude": position.z,
+            "position_covariance": position.covariance,
+            "position_covariance_type": position.covariance_type,
+            "status": None if status is None else {"status": status.status, "service": status.service},
+        }
+
 
 @register_adapter
 class NMEASentenceAdapter(ROSAdapterBase[NMEASentence]):
@@ -139,6 +170,11 @@ class NMEASentenceAdapter(ROSAdapterBase[NMEASentence]):
         """The data object."""
         (sentence,) = cls._require(ros_data)
         return NMEASentence(sentence=sentence, header=cls._header(ros_data))
+
+    @classmethod
+    def to_dict(cls, data: NMEASentence, ros_type: str) -> dict[str, Any]:
+        """The sentence."""
+        return {"sentence": data.sentence}
 
 
 @register_adapter
@@ -174,6 +210,19 @@ class ImageAdapter(ROSAdapterBase[Image]):
     def _data(cls, ros_data: dict[str, Any], options: dict[str, Any]) -> Image:
         return cls.from_dict(ros_data, **options)
 
+    @classmethod
+    def to_dict(cls, data: Image, ros_type: str) -> dict[str, Any]:
+        """The fields, with the pixels outside of their container."""
+        is_bigendian = sys.byteorder == "big" if data.is_bigendian is None else data.is_bigendian
+        return {
+            "height": data.height,
+            "width": data.width,
+            "encoding": data.encoding,
+            "is_bigendian": int(is_bigendian),
+            "step": data.stride,
+            "data": data._unpacked(),
+        }
+
 
 @register_adapter
 class CompressedImageAdapter(ROSAdapterBase[CompressedImage]):
@@ -197,6 +246,11 @@ class CompressedImageAdapter(ROSAdapterBase[CompressedImage]):
         else:
             picture, codec = bytes(data), _codec(text)
         return CompressedImage(data=picture, format=codec, header=cls._header(ros_data))
+
+    @classmethod
+    def to_dict(cls, data: CompressedImage, ros_type: str) -> dict[str, Any]:
+        """The fields; `format` names the codec alone."""
+        return {"format": ImageFormat(data.format).value, "data": data.data}
 
 
 def _codec(text: str) -> ImageFormat:
@@ -227,6 +281,36 @@ class ROIAdapter(ROSAdapterBase[ROI]):
             do_rectify=ros_data.get("do_rectify"),
             header=cls._header(ros_data),
         )
+
+    @classmethod
+    def to_dict(cls, data: ROI, ros_type: str) -> dict[str, Any]:
+        """The fields.
+
+        Raises:
+            ValueError: An offset is not a whole number of pixels.
+        """
+        x, y = _pixels("offset", data.offset)
+        return {
+            "x_offset": x,
+            "y_offset": y,
+            "height": data.height,
+            "width": data.width,
+            "do_rectify": data.do_rectify,
+        }
+
+    @classmethod
+    def export_type(cls, data: ROI) -> str:
+        """The name that bags contain."""
+        return cls.ros_msgtype[1]
+
+
+def _pixels(name: str, vector: Vector2d | None) -> tuple[int, int]:
+    """Both components, zero if they are not known."""
+    if vector is None:
+        return 0, 0
+    if vector.x != int(vector.x) or vector.y != int(vector.y):
+        raise ValueError(f"{name} ({vector.x}, {vector.y}) is not a whole number of pixels, as in ROS")
+    return int(vector.x), int(vector.y)
 
 
 @register_adapter
@@ -266,6 +350,23 @@ class CameraInfoAdapter(ROSAdapterBase[CameraInfo]):
             header=cls._header(ros_data),
         )
 
+    @classmethod
+    def to_dict(cls, data: CameraInfo, ros_type: str) -> dict[str, Any]:
+        """The fields, with the names of ROS 2."""
+        binning_x, binning_y = _pixels("binning", data.binning)
+        return {
+            "height": data.height,
+            "width": data.width,
+            "distortion_model": data.distortion_model,
+            "d": data.distortion_parameters,
+            "k": data.intrinsic_parameters,
+            "r": data.rectification_parameters,
+            "p": data.projection_parameters,
+            "binning_x": binning_x,
+            "binning_y": binning_y,
+            "roi": None if data.roi is None else ROIAdapter.to_dict(data.roi, ""),
+        }
+
 
 @register_adapter
 class RobotJointAdapter(ROSAdapterBase[RobotJoint]):
@@ -286,6 +387,12 @@ class RobotJointAdapter(ROSAdapterBase[RobotJoint]):
             efforts=efforts,
             header=cls._header(ros_data),
         )
+
+    @classmethod
+    def to_dict(cls, data: RobotJoint, ros_type: str) -> dict[str, Any]:
+        """The fields."""
+        values = (data.names, data.positions, data.velocities, data.efforts)
+        return dict(zip(cls._REQUIRED_KEYS, values, strict=True))
 
 
 @register_adapter
@@ -319,6 +426,15 @@ class BatteryStateAdapter(ROSAdapterBase[BatteryState]):
         values = zip(cls._REQUIRED_KEYS, cls._require(ros_data), strict=True)
         return BatteryState(**dict(values), header=cls._header(ros_data))
 
+    @classmethod
+    def to_dict(cls, data: BatteryState, ros_type: str) -> dict[str, Any]:
+        """The fields; quantities that are None are NaN, lists that are None are empty."""
+        lists = ("cell_voltage", "cell_temperature")
+        values = {key: getattr(data, key) for key in cls._REQUIRED_KEYS}
+        return {
+            key: math.nan if value is None and key not in lists else value for key, value in values.items()
+        }
+
 
 @register_fallback_adapter
 class MagneticFieldAdapter(ROSAdapterBase[Magnetometer]):
@@ -338,6 +454,15 @@ class MagneticFieldAdapter(ROSAdapterBase[Magnetometer]):
             vector.covariance = [value * _MICROTESLA**2 for value in covariance]
         return Magnetometer(magnetic_field=vector, header=cls._header(ros_data))
 
+    @classmethod
+    def to_dict(cls, data: Magnetometer, ros_type: str) -> dict[str, Any]:
+        """The fields in tesla."""
+        field = data.magnetic_field
+        return {
+            "magnetic_field": {axis: getattr(field, axis) / _MICROTESLA for axis in "xyz"},
+            "magnetic_field_covariance": [value / _MICROTESLA**2 for value in field.covariance or ()] or None,
+        }
+
 
 @register_fallback_adapter
 class TemperatureAdapter(ROSAdapterBase[Temperature]):
@@ -354,6 +479,11 @@ class TemperatureAdapter(ROSAdapterBase[Temperature]):
         variance = ros_data.get("variance") or None  # 0 is unknown in ROS
         return Temperature.from_celsius(value=celsius, variance=variance, header=cls._header(ros_data))
 
+    @classmethod
+    def to_dict(cls, data: Temperature, ros_type: str) -> dict[str, Any]:
+        """The fields in degrees Celsius."""
+        return {"temperature": data.to_celsius(), "variance": data.variance}
+
 
 @register_fallback_adapter
 class FluidPressureAdapter(ROSAdapterBase[Pressure]):
@@ -369,6 +499,11 @@ class FluidPressureAdapter(ROSAdapterBase[Pressure]):
         (pascal,) = cls._require(ros_data)
         variance = ros_data.get("variance") or None  # 0 is unknown in ROS
         return Pressure(value=pascal, variance=variance, header=cls._header(ros_data))
+
+    @classmethod
+    def to_dict(cls, data: Pressure, ros_type: str) -> dict[str, Any]:
+        """The fields."""
+        return {"fluid_pressure": data.value, "variance": data.variance}
 
 
 @register_fallback_adapter
@@ -387,3 +522,8 @@ class RangeAdapter(ROSAdapterBase[Range]):
         return Range.model_construct(
             **values, variance=ros_data.get("variance") or None, header=cls._header(ros_data)
         )
+
+    @classmethod
+    def to_dict(cls, data: Range, ros_type: str) -> dict[str, Any]:
+        """The fields; distributions before Iron have no place for the variance."""
+        return {key: getattr(data, key) for key in (*cls._REQUIRED_KEYS, "variance")}

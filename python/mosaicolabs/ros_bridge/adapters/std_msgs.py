@@ -34,6 +34,11 @@ class GenericStdAdapter(ROSAdapterBase[Serializable]):
         (data,) = cls._require(ros_data)
         return cls.ontology_data_type()(**{"data": data})
 
+    @classmethod
+    def to_dict(cls, data: Serializable, ros_type: str) -> dict[str, Any]:
+        """The value."""
+        return {"data": getattr(data, "data")}  # noqa: B009 - a field of the classes, not of their base
+
 
 for _ros_name, _class in _CLASSES.items():
     _name = f"{_class.__name__}StdAdapter"
