@@ -98,10 +98,15 @@ export function go(next: Route): void {
   route.value = next;
 }
 
-/** Notes a detail of the view in the address, without an entry in the history and without a new view. */
+/**
+ * Notes a detail of the view in the address, without an entry in the history and without a new view. A view that the
+ * user has left has no say: it may still be on the screen when the address has changed already.
+ */
 export function note(current: Route): void {
+  const shown = route.value;
+  const left = shown.view !== current.view || ("name" in shown && "name" in current && shown.name !== current.name);
   const fragment = printRoute(current);
-  if (fragment !== location.hash) history.replaceState(null, "", fragment);
+  if (!left && fragment !== location.hash) history.replaceState(null, "", fragment);
 }
 
 function query(parameters: URLSearchParams): string {

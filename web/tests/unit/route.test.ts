@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import { LIST, parseRoute, printRoute, type Route } from "../../src/lib/route.ts";
+import { describe, expect, test, vi } from "vitest";
+import { LIST, note, parseRoute, printRoute, type Route, route } from "../../src/lib/route.ts";
 import { newPanel, parsePanel, printPanel, toggleField } from "../../src/panels/panel.ts";
 
 const SEQUENCE = { view: "sequence", name: "a", time: null, window: null, panels: null, follow: false } as const;
@@ -30,6 +30,21 @@ describe("routes", () => {
     expect(parseRoute("#/s/%")).toEqual({ ...SEQUENCE, name: "%" });
     expect(parseRoute("")).toEqual(LIST);
   });
+});
+
+test("a view that was left does not change the address", () => {
+  const replaceState = vi.fn();
+  vi.stubGlobal("location", { hash: "#/" });
+  vi.stubGlobal("history", { replaceState });
+  const moved = { ...SEQUENCE, time: 5n };
+  route.value = LIST;
+  note(moved);
+  route.value = { ...SEQUENCE, name: "b" };
+  note(moved);
+  expect(replaceState).not.toHaveBeenCalled();
+  route.value = SEQUENCE;
+  note(moved);
+  expect(replaceState).toHaveBeenCalledWith(null, "", "#/s/a?t=5");
 });
 
 describe("panels", () => {
