@@ -171,6 +171,10 @@ def test_cat_can_summarise_bytes(store: Path) -> None:
         (["--from", str(START_NS + 10**9)], [1, 2, 2.5, 3]),
         (["--to", "2023-11-14T22:13:21.000000001Z"], [0, 0.5, 1]),
         (["--from", "+1h"], []),
+        (["--from", "2", "--to", "2500ms"], [2]),
+        (["--from", "-0.5s"], [2.5, 3]),
+        (["--topics", "log/*", "--limit", "1"], [0.5]),
+        (["--topics", "/*", "!/level", "--from", "1"], [2.5]),
         (["--limit", "2"], [0, 0.5]),
         (["--limit", "0"], []),
         (["--topics", "/level", "/camera"], [0, 1, 2, 2.5, 3]),
@@ -201,7 +205,9 @@ def test_cat_into_a_closed_pipe_is_quiet(store: Path) -> None:
 def test_failures_are_one_line(store: Path, tmp_path: Path) -> None:
     assert "no sequence `nope`" in failure("info", "nope", "--store", store)
     assert "no sequence `nope`" in failure("rm", "nope", "--store", store)
-    assert "no topic `/nope`" in failure("cat", "run", "--topics", "nope", "--store", store)
+    assert "'run' has no such topic; it has: /level" in failure(
+        "cat", "run", "--topics", "nope", "--store", store
+    )
     assert "no store at" in failure("ls", "--store", tmp_path / "missing")
     assert not (tmp_path / "missing").exists()
     assert "localhost:1" in failure("ls", "--host", "localhost", "--port", "1")

@@ -89,8 +89,10 @@ def test_a_link_reads_what_flight_reads(store: Path, daemon: Daemon) -> None:
             client.sequence_link("fleet-a-2")
         with pytest.raises(InvalidInputError, match="366 days"):
             client.sequence_link(NAME, 0)
-        with pytest.raises(InvalidInputError, match="list of names"):
-            client.sequence_link(NAME, topics="u")
+        of_one = client.sequence_link(NAME, topics="u", start_timestamp_ns="+1s")
+        assert [topic["name"] for topic in json.loads(read(of_one.url)[1])["topics"]] == ["u"]
+        with pytest.raises(InvalidInputError, match="did you mean '/deep/t'"):
+            client.sequence_link(NAME, topics="deep/x")
 
 
 def test_links_need_a_key(store: Path) -> None:

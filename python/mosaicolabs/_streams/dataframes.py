@@ -7,8 +7,8 @@ import pyarrow as pa
 from mosaicolabs.helpers.optional_packages import import_optional
 
 
-def to_pandas(table: pa.Table) -> Any:
-    """A pandas frame: fields of structs are columns with dotted names.
+def to_pandas(table: pa.Table, *, time_index: bool = False) -> Any:
+    """A pandas frame: fields of structs are columns with dotted names; with the times as index on request.
 
     Integers and booleans with nulls get pandas' nullable types, since floats cannot represent 64-bit times.
 
@@ -26,7 +26,10 @@ def to_pandas(table: pa.Table) -> Any:
         name: column.to_pandas(types_mapper=nullable.get if column.null_count else None)
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
-    return pandas.DataFrame(columns)
+    frame = pandas.DataFrame(columns)
+    if time_index:
+        frame.index = pandas.to_datetime(frame["timestamp_ns"].array, unit="ns", utc=True).rename("time")
+    return frame
 
 
 def to_polars(stream: Any) -> Any:

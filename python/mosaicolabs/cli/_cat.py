@@ -12,8 +12,6 @@ from mosaicolabs._terminal.options import ManyValues, Target, with_target
 from mosaicolabs._terminal.output import echo, print_json
 from mosaicolabs.handlers import Batches, SequenceDataStreamer, SequenceHandler
 from mosaicolabs.helpers.damage import DamagedRowsWarning
-from mosaicolabs.helpers.patterns import select_names
-from mosaicolabs.helpers.suggest import did_you_mean
 
 from ._cat_columns import print_csv, print_rows
 from ._sequences import require_sequence
@@ -21,8 +19,10 @@ from ._times import time_option
 from ._values import message_json, message_text
 
 _EPILOG = """\
-TIME is in nanoseconds since the epoch (1403715273262142976), an offset from the first message of the sequence
-(+1.5s; ns, us, ms, s, min, h), or ISO 8601, UTC unless an offset is given (2026-01-01T12:00:00.25Z).
+TIME is seconds from the first message of the sequence (5, +1.5s; units ns, us, ms, s, min, h) or from the
+last one (-10s), ISO 8601, UTC unless an offset is given (2026-01-01T12:00:00.25Z), or a time since the epoch
+in s, ms, us or ns by its digits (1403715273, 1403715273262142976). T of --topics is a name or a pattern
+(camera/*).
 
 \b
 --format csv prints all columns: times in ns, fields with dotted names, lists as JSON, bytes as base64.
@@ -94,16 +94,15 @@ def cat(
         # The lines at the end list the same.
         warnings.simplefilter("ignore", DamagedRowsWarning)
         handler = require_sequence(client, name, target)
-        selected = _topics(handler, topics)
         window = time_option(start, handler, "--from"), time_option(end, handler, "--to")
         if handler.timestamp_ns_min is None and not follow:
             return
         source: Batches | SequenceDataStreamer
         if as_rows:
             only = None if columns is None else [column.strip() for column in columns.split(",")]
-            source = handler.batches(selected, *window, columns=only, skip_damaged=skip_damaged)
+            source = handler.batches(topics, *window, columns=only, skip_damaged=skip_damaged)
         else:
-            source = handler.get_data_streamer(selected, *window, follow=follow, skip_damaged=skip_damaged)
+            source = handler.get_data_streamer(topics, *window, follow=follow, skip_damaged=skip_damaged)
         with closing(source):
             if isinstance(source, Batches):
                 _print_rows(source, form, limit, handler)
@@ -136,23 +135,3 @@ def _print_messages(
             print_json(message_json(topic, message, summarise_bytes=summarise_bytes))
         else:
             echo(f"{(message.timestamp - origin_ns) / 1e9:+.6f}s {topic} {message_text(message)}")
-
-
-def _topics(handler: SequenceHandler, patterns: Sequence[str]) -> list[str]:
-    """The topics that names and patterns select; empty for all."""
-    if not patterns:
-        return []
-    signs = [pattern.startswith("!") for pattern in patterns]
-    full = [
-        "!" * sign + "/" + pattern.lstrip("!").strip("/")
-        for sign, pattern in zip(signs, patterns, strict=True)
-    ]
-    for pattern in full:
-        if not pattern.startswith("!") and not select_names(handler.topics, [pattern]):
-            what = "no topic matches" if any(sign in pattern for sign in "*?[") else "no topic"
-            hint = did_you_mean(pattern, handler.topics)
-            raise click.ClickException(f"{what} `{pattern}` in sequence `{handler.name}`; {hint}")
-    selected = select_names(handler.topics, full)
-    if not selected:
-        raise click.ClickException(f"{' '.join(patterns)} excludes all topics of sequence `{handler.name}`")
-    return [topic for topic in handler.topics if topic in selected]

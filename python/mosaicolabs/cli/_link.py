@@ -5,9 +5,9 @@ import click
 from mosaicolabs._terminal.completion import sequence_names, topic_names
 from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
 from mosaicolabs._terminal.output import echo, human_time, print_json
+from mosaicolabs.helpers.times import parse_duration, parse_time
 
 from ._sequences import require_sequence
-from ._times import parse_duration, parse_time
 
 
 @click.command(
@@ -19,9 +19,7 @@ from ._times import parse_duration, parse_time
 )
 @click.argument("name", shell_complete=sequence_names)
 @click.option("--expires-in", metavar="DURATION", default="1h", show_default=True, help="30m, 12h, 7d, ...")
-@click.option(
-    "--from", "start", metavar="TIME", help="Only from this time: ns, +1.5s from the start, or ISO 8601."
-)
+@click.option("--from", "start", metavar="TIME", help="Only from this time, as in `mosaico cat`.")
 @click.option("--to", "end", metavar="TIME", help="Only before this time.")
 @click.option(
     "--topic",
@@ -29,7 +27,7 @@ from ._times import parse_duration, parse_time
     metavar="NAME",
     multiple=True,
     shell_complete=topic_names,
-    help="Only this topic; may be repeated.",
+    help="Only this topic, or those that match a pattern; may be repeated.",
 )
 @with_target
 def link(
@@ -47,7 +45,8 @@ def link(
         try:
             expires_in_s = parse_duration(expires_in)
             window = [
-                None if text is None else parse_time(text, handler.timestamp_ns_min) for text in (start, end)
+                None if text is None else parse_time(text, handler.timestamp_ns_min, handler.timestamp_ns_max)
+                for text in (start, end)
             ]
         except ValueError as error:
             raise click.ClickException(str(error)) from error

@@ -11,9 +11,9 @@ from mosaicolabs._terminal.output import counted, echo, human_bytes, print_json
 from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.exceptions import MosaicoError
 from mosaicolabs.handlers import SequenceHandler
+from mosaicolabs.helpers.times import parse_duration
 
 from ._sequences import chosen_names, handlers_of
-from ._times import parse_duration
 
 _EPILOG = """\
 NAME is a name, or a pattern such as `run-*`. With --older-than or --where, it may be left out: all names.

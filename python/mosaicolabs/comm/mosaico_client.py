@@ -29,7 +29,7 @@ from mosaicolabs.exceptions import (
 )
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.sequence_handler import SequenceHandler
-from mosaicolabs.handlers.sequence_link import SequenceLink, create_link
+from mosaicolabs.handlers.sequence_link import SequenceLink
 from mosaicolabs.handlers.sequence_writer import SequenceWriter
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers import (
@@ -37,6 +37,7 @@ from mosaicolabs.helpers import (
     sanitize_sequence_name,
     validate_sequence_name,
 )
+from mosaicolabs.helpers.times import TimeLike
 from mosaicolabs.models.query import Query, QueryResponse
 from mosaicolabs.models.query.protocols import QueryableProtocol
 
@@ -369,9 +370,9 @@ class MosaicoClient(Closing):
         sequence_name: str,
         expires_in_s: int = 3600,
         *,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
-        topics: Iterable[str] | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
+        topics: str | Iterable[str] | None = None,
     ) -> SequenceLink:
         """Creates a signed link to a sequence, for pages, players and people without an API key.
 
@@ -382,9 +383,10 @@ class MosaicoClient(Closing):
         Args:
             sequence_name: Name of the sequence.
             expires_in_s: Time until the link expires, s.
-            start_timestamp_ns: Only rows from this time on, ns. None: from the first one.
-            end_timestamp_ns: Only rows before this time, ns. None: up to the last one.
-            topics: Names of the topics that it opens. None: all.
+            start_timestamp_ns: Only rows from this time on: ns, a datetime, `"+1.5s"`, ... (`TimeLike`).
+                None: from the first one.
+            end_timestamp_ns: Only rows before this time. None: up to the last one.
+            topics: Names or patterns of the topics that it opens. None: all.
 
         Raises:
             NotFoundError: There is no such sequence.
@@ -392,10 +394,9 @@ class MosaicoClient(Closing):
             FailedPreconditionError: This client has no API key, or the daemon no HTTP port.
             UnsupportedError: The daemon is a Mosaico 0.2 server.
         """
-        return create_link(
-            self._native,
-            sanitize_sequence_name(sequence_name),
-            expires_in_s=expires_in_s,
+        handler = SequenceHandler._connect(self._native, sanitize_sequence_name(sequence_name))
+        return handler.link(
+            expires_in_s,
             start_timestamp_ns=start_timestamp_ns,
             end_timestamp_ns=end_timestamp_ns,
             topics=topics,

@@ -39,9 +39,15 @@ class BaseStreamer(Closing):
         """All of `batches` as a table."""
         return self.batches(columns, where).to_arrow()
 
-    def to_pandas(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
+    def to_pandas(
+        self,
+        columns: Iterable[Column] | None = None,
+        where: Where | None = None,
+        *,
+        time_index: bool = False,
+    ) -> Any:
         """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
-        return self.batches(columns, where).to_pandas()
+        return self.batches(columns, where).to_pandas(time_index=time_index)
 
     def to_polars(self, columns: Iterable[Column] | None = None, where: Where | None = None) -> Any:
         """All of `batches` as a polars frame."""

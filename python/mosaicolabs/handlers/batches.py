@@ -91,15 +91,19 @@ class Batches(Closing):
         """The remaining rows as a table."""
         return pa.Table.from_batches(self, self._schema)
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self, *, time_index: bool = False) -> Any:
         """The remaining rows as a pandas frame; fields of structs become columns with dotted names.
 
         Integers and booleans with nulls get pandas' nullable types.
 
+        Args:
+            time_index: The index is the time of the messages, UTC, exact to the ns, a `DatetimeIndex` named
+                `time`; for `resample`, `frame["2026-11-30 12:00":]` and plots. Otherwise it counts the rows.
+
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        return to_pandas(self.to_arrow())
+        return to_pandas(self.to_arrow(), time_index=time_index)
 
     def to_polars(self) -> Any:
         """The remaining rows as a polars frame.

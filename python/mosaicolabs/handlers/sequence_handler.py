@@ -18,12 +18,15 @@ from mosaicolabs.exceptions import FailedPreconditionError, InvalidInputError, M
 from mosaicolabs.export import ExportResult
 from mosaicolabs.export import export as run_export
 from mosaicolabs.handlers._base_handler import BaseHandler
+from mosaicolabs.handlers._selection import Topics, select_topics, window_of
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.handlers.sequence_link import SequenceLink, create_link
 from mosaicolabs.handlers.sequence_reader import SequenceDataStreamer
 from mosaicolabs.handlers.topic_handler import TopicHandler
 from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import Row, facts, table
+from mosaicolabs.helpers.suggest import did_you_mean
+from mosaicolabs.helpers.times import TimeLike
 from mosaicolabs.models.platform import Sequence
 
 __all__ = ["SequenceHandler"]
@@ -94,9 +97,9 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
 
     def get_data_streamer(
         self,
-        topics: list[str] | None = [],  # noqa: B006 - the recorded default; it is never changed
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        topics: Topics = [],  # noqa: B006 - the recorded default; it is never changed
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         follow: bool = False,
         max_lateness_s: float = 0.1,
@@ -106,9 +109,10 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         """Opens the merged replay; a handler has one live streamer, the previous one is closed.
 
         Args:
-            topics: Names of the topics to replay. None or empty: all.
-            start_timestamp_ns: First time inside the window, ns.
-            end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
+            topics: Name or pattern of the topics to replay, or several: `"imu"`, `["camera/*", "!*/raw"]`.
+                None or empty: all.
+            start_timestamp_ns: First time inside the window: ns, a datetime, `"+1.5s"`, ... (`TimeLike`).
+            end_timestamp_ns: First time past it. A window without messages yields nothing.
             follow: Continue with messages that are recorded later, as soon as they are durable, until the
                 sequence is finalized or its recording fails. Unless `topics` are named, topics that are
                 created later join.
@@ -119,7 +123,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
                 the streamer and a warning at its end name them.
 
         Raises:
-            ValueError: The sequence has no data and is not followed, or a named topic does not exist.
+            ValueError: The sequence has no data and is not followed, a named topic does not exist, or a
+                time is not one.
             UnsupportedError: `follow` on a Mosaico 0.2 server.
             RuntimeError: None of the selected topics has data.
             ConnectionError: A stream cannot be opened.
@@ -135,8 +140,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             /speed 5 3.5
         """
         filled = self._topics_with_data(topics, follow=follow)
+        window = window_of(start_timestamp_ns, end_timestamp_ns, self._bounds)
         self._close_streamer()
-        window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, self.name, window)
         chosen = [manifest for manifest in manifests if manifest.topic_name in filled]
         joining = follow and not topics
@@ -166,23 +171,18 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             self._client, locators, window, max_lateness_s=max_lateness_s, skip_damaged=skip_damaged
         )
 
-    def _topics_with_data(self, topics: list[str] | None, *, follow: bool) -> list[str]:
+    @property
+    def _bounds(self) -> Window:
+        return self.timestamp_ns_min, self.timestamp_ns_max
+
+    def _topics_with_data(self, topics: Topics, *, follow: bool) -> list[str]:
         """The selected topics that have data, in the order of the server."""
         if self.timestamp_ns_min is None and not follow:
             raise InvalidInputError(
                 f"Cannot stream sequence '{self.name}': The sequence might contain no data"
             )
-        selected = {f"/{topic.strip('/')}" for topic in topics or self.topics}
-        unknown = sorted(selected - set(self._manifests))
-        if unknown:
-            raise InvalidInputError(
-                f"Invalid input topic names {unknown}; sequence '{self.name}' has {sorted(self.topics)}"
-            )
-        filled = [
-            name
-            for name, manifest in self._manifests.items()
-            if name in selected and (follow or manifest.timestamp_ns_min is not None)
-        ]
+        selected = select_topics(topics, list(self._manifests), self.name)
+        filled = [name for name in selected if follow or self._manifests[name].timestamp_ns_min is not None]
         if not filled and not follow:
             raise FailedPreconditionError(
                 f"None of the topics {sorted(selected)} of sequence '{self.name}' has data"
@@ -191,9 +191,9 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
 
     def batches(
         self,
-        topics: list[str] | None = None,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        topics: Topics = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
@@ -205,9 +205,10 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         arguments. `Batches` describes the layout of the columns of several classes.
 
         Args:
-            topics: Names of the topics to read. None or empty: all.
-            start_timestamp_ns: First time inside the window, ns.
-            end_timestamp_ns: First time past it, ns.
+            topics: Name or pattern of the topics to read, or several: `"imu"`, `["camera/*", "!*/raw"]`.
+                None or empty: all.
+            start_timestamp_ns: First time inside the window: ns, a datetime, `"+1.5s"`, ... (`TimeLike`).
+            end_timestamp_ns: First time past it.
             columns: Dotted paths below the tag of a class (`"imu.acceleration.x"`, `"imu"`) or fields
                 (`IMU.Q.acceleration.x`), and `"recording_timestamp_ns"`; `timestamp_ns` and `topic` are
                 always included. None: all. Columns do not select rows: use `topics` or `where`.
@@ -217,7 +218,7 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
                 the batches and a warning at its end name them.
 
         Raises:
-            ValueError: The sequence has no data, or a named topic does not exist.
+            ValueError: The sequence has no data, a named topic does not exist, or a time is not one.
             RuntimeError: None of the selected topics has data.
             InvalidInputError: A column does not exist, the condition matches none of the topics, or a column
                 has different types in topics of one class.
@@ -236,14 +237,14 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             {'timestamp_ns': 2, 'topic': '/brake', 'floating64': None, 'boolean': {'data': True}}
         """
         names = self._topics_with_data(topics, follow=False)
-        window = (start_timestamp_ns, end_timestamp_ns)
+        window = window_of(start_timestamp_ns, end_timestamp_ns, self._bounds)
         return self._batch_request(names, window, skip_damaged=skip_damaged).batches(columns, where)
 
     def to_arrow(
         self,
-        topics: list[str] | None = None,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        topics: Topics = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
@@ -256,24 +257,25 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
 
     def to_pandas(
         self,
-        topics: list[str] | None = None,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        topics: Topics = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
         skip_damaged: bool = False,
+        time_index: bool = False,
     ) -> Any:
         """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
         window = (start_timestamp_ns, end_timestamp_ns)
         batches = self.batches(topics, *window, columns=columns, where=where, skip_damaged=skip_damaged)
-        return batches.to_pandas()
+        return batches.to_pandas(time_index=time_index)
 
     def to_polars(
         self,
-        topics: list[str] | None = None,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        topics: Topics = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
@@ -360,7 +362,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         name = f"/{topic_name.strip('/')}"
         if name not in self._manifests:
             raise InvalidInputError(
-                f"Topic '{topic_name}' not available in sequence '{self.name}'; it has {sorted(self.topics)}"
+                f"Topic '{topic_name}' not available in sequence '{self.name}'; "
+                f"{did_you_mean(name, self.topics)}"
             )
         handler = self._topic_handlers.get(name)
         if handler is None or force_new_instance:
@@ -375,18 +378,17 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         self,
         expires_in_s: int = 3600,
         *,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
-        topics: Iterable[str] | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
+        topics: Topics = None,
     ) -> SequenceLink:
         """Creates a signed link; see `MosaicoClient.sequence_link`."""
         return create_link(
             self._client,
             self.name,
             expires_in_s=expires_in_s,
-            start_timestamp_ns=start_timestamp_ns,
-            end_timestamp_ns=end_timestamp_ns,
-            topics=topics,
+            window=window_of(start_timestamp_ns, end_timestamp_ns, self._bounds),
+            topics=select_topics(topics, self.topics, self.name) if topics else None,
         )
 
     def close(self) -> None:

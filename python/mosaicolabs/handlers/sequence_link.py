@@ -1,12 +1,12 @@
 """Signed links to sequences."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mosaicolabs import _native
 from mosaicolabs._protocol import actions
 from mosaicolabs._protocol.extension_actions import ExtensionAction
-from mosaicolabs.exceptions import InvalidInputError, UnsupportedError
+from mosaicolabs._streams.open import Window
+from mosaicolabs.exceptions import UnsupportedError
 
 __all__ = ["SequenceLink"]
 
@@ -30,9 +30,8 @@ def create_link(
     name: str,
     *,
     expires_in_s: int,
-    start_timestamp_ns: int | None,
-    end_timestamp_ns: int | None,
-    topics: Iterable[str] | None,
+    window: Window,
+    topics: list[str] | None,
 ) -> SequenceLink:
     """Lets the daemon sign a link.
 
@@ -43,16 +42,14 @@ def create_link(
     """
     if client.server() is None:
         raise UnsupportedError("a Mosaico 0.2 server has no links; connect to mosaicod of this package")
-    if isinstance(topics, str):
-        raise InvalidInputError(f"topics is a list of names, not one text: [{topics!r}]")
     answer = actions.call(
         client,
         ExtensionAction.SEQUENCE_LINK,
         name=name,
         expires_in_s=expires_in_s,
-        timestamp_ns_start=start_timestamp_ns,
-        timestamp_ns_end=end_timestamp_ns,
-        topics=None if topics is None else list(topics),
+        timestamp_ns_start=window[0],
+        timestamp_ns_end=window[1],
+        topics=topics,
     )
     facts = answer or {}
     return SequenceLink(url=facts["url"], expires_timestamp_ns=facts["expires_ns"])

@@ -15,10 +15,12 @@ from mosaicolabs._streams.open import FollowOptions, Window, class_of, read_mani
 from mosaicolabs.enum import FlightAction
 from mosaicolabs.exceptions import InvalidInputError, NotFoundError
 from mosaicolabs.handlers._base_handler import BaseHandler
+from mosaicolabs.handlers._selection import window_of
 from mosaicolabs.handlers.batches import Batches, BatchRequest, Column, Where
 from mosaicolabs.handlers.topic_reader import TopicDataStreamer, class_name
 from mosaicolabs.helpers._format import count, megabytes, span
 from mosaicolabs.helpers._html import facts
+from mosaicolabs.helpers.times import TimeLike
 from mosaicolabs.models.platform import Topic
 from mosaicolabs.models.serializable import Serializable
 
@@ -125,8 +127,8 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
 
     def get_data_streamer(
         self,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         follow: bool = False,
         progress: bool = False,
@@ -135,8 +137,8 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         """Opens the replay of this topic; a handler has one live streamer, the previous one is closed.
 
         Args:
-            start_timestamp_ns: First time inside the window, ns.
-            end_timestamp_ns: First time past it, ns. A window without messages yields nothing.
+            start_timestamp_ns: First time inside the window: ns, a datetime, `"+1.5s"`, ... (`TimeLike`).
+            end_timestamp_ns: First time past it. A window without messages yields nothing.
             follow: Continue with messages that are recorded later, as soon as they are durable, until the
                 topic is complete. Stored messages are yielded in time order, later ones batch by batch as
                 they arrive, possibly out of order.
@@ -145,14 +147,16 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
                 the streamer and a warning at its end name them.
 
         Raises:
-            ValueError: The topic has no data and is not followed.
+            ValueError: The topic has no data and is not followed, or a time is not one.
             UnsupportedError: `follow` on a Mosaico 0.2 server.
             ConnectionError: The stream cannot be opened.
         """
         if self.timestamp_ns_min is None and not follow:
             raise InvalidInputError(f"Cannot stream topic '{self.name}': The topic might contain no data")
+        window = window_of(
+            start_timestamp_ns, end_timestamp_ns, (self.timestamp_ns_min, self.timestamp_ns_max)
+        )
         self._close_streamer()
-        window = (start_timestamp_ns, end_timestamp_ns)
         manifests = read_manifests(self._client, f"{self.sequence_name}{self.name}", window)
         live = (
             FollowOptions(self.sequence_name, window, max_lateness_s=0.0, joining=False) if follow else None
@@ -183,8 +187,8 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
 
     def batches(
         self,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
@@ -196,8 +200,8 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         arguments.
 
         Args:
-            start_timestamp_ns: First time inside the window, ns.
-            end_timestamp_ns: First time past it, ns.
+            start_timestamp_ns: First time inside the window: ns, a datetime, `"+1.5s"`, ... (`TimeLike`).
+            end_timestamp_ns: First time past it.
             columns: Dotted paths as they are stored (`"acceleration.x"`), or fields (`IMU.Q.acceleration.x`);
                 `timestamp_ns` is always included. None: all.
             where: Condition that messages must satisfy. None: all messages.
@@ -205,7 +209,7 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
                 the batches and a warning at its end name them.
 
         Raises:
-            ValueError: The topic has no data.
+            ValueError: The topic has no data, or a time is not one.
             InvalidInputError: A column does not exist, or the condition is about another class.
 
         Example:
@@ -222,13 +226,15 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
         """
         if self.timestamp_ns_min is None:
             raise InvalidInputError(f"Cannot read topic '{self.name}': The topic might contain no data")
-        window = (start_timestamp_ns, end_timestamp_ns)
+        window = window_of(
+            start_timestamp_ns, end_timestamp_ns, (self.timestamp_ns_min, self.timestamp_ns_max)
+        )
         return self._batch_request(window, skip_damaged=skip_damaged).batches(columns, where)
 
     def to_arrow(
         self,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
@@ -240,21 +246,23 @@ class TopicHandler(BaseHandler[Topic, TopicDataStreamer]):
 
     def to_pandas(
         self,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,
         skip_damaged: bool = False,
+        time_index: bool = False,
     ) -> Any:
         """All of `batches` as a pandas frame, see `Batches.to_pandas`."""
         window = (start_timestamp_ns, end_timestamp_ns)
-        return self.batches(*window, columns=columns, where=where, skip_damaged=skip_damaged).to_pandas()
+        batches = self.batches(*window, columns=columns, where=where, skip_damaged=skip_damaged)
+        return batches.to_pandas(time_index=time_index)
 
     def to_polars(
         self,
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         *,
         columns: Iterable[Column] | None = None,
         where: Where | None = None,

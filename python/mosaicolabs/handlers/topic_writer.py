@@ -13,6 +13,7 @@ from mosaicolabs.exceptions import ClosedError, InvalidInputError
 from mosaicolabs.handlers._background import Background
 from mosaicolabs.handlers._callable_bool import CallableBool
 from mosaicolabs.handlers.config import WriterConfig
+from mosaicolabs.helpers.times import TimeLike, to_ns
 from mosaicolabs.models._conversions import UnstorableError, storing
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.message import Message, has_header_field
@@ -93,7 +94,7 @@ class TopicWriter:
     def push(
         self,
         message: Message | Serializable | None = None,
-        message_timestamp_ns: int | None = None,
+        message_timestamp_ns: TimeLike | None = None,
         message_header: Header | None = None,
         ontology_obj: Serializable | None = None,
     ) -> None:
@@ -104,7 +105,7 @@ class TopicWriter:
 
         Args:
             message: A complete message, or a data object with the time in its header. Or, instead:
-            message_timestamp_ns: Acquisition time, ns since the Unix epoch. Any order is allowed.
+            message_timestamp_ns: Acquisition time, ns since the Unix epoch, or as in `Message`; in any order.
             message_header: Header of the data object, if it has none.
             ontology_obj: The data object.
 
@@ -135,7 +136,9 @@ class TopicWriter:
             raise
         return None
 
-    def _push_data(self, timestamp_ns: int | None, header: Header | None, data: Serializable | None) -> None:
+    def _push_data(
+        self, timestamp_ns: TimeLike | None, header: Header | None, data: Serializable | None
+    ) -> None:
         """Appends `Message(timestamp_ns, data)` without creating it, where that makes no difference."""
         if (
             header is not None
@@ -195,7 +198,12 @@ class TopicWriter:
         self._error = error
 
     def submit(
-        self, message_timestamp_ns: int, make: Callable[P, Serializable], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        message_timestamp_ns: TimeLike,
+        make: Callable[P, Serializable],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> None:
         """Appends one message whose data object `make(*args, **kwargs)` creates in a background thread.
 
@@ -205,7 +213,7 @@ class TopicWriter:
         blocks, as it does while the topic's share of the recording's buffer is used up.
 
         Args:
-            message_timestamp_ns: Acquisition time, ns since the Unix epoch. Any order is allowed.
+            message_timestamp_ns: Acquisition time, ns since the Unix epoch, or as in `Message`; in any order.
             make: Called in another thread; runs in parallel as far as it releases the GIL, as Pillow, zlib
                 and numpy do.
             args: Positional arguments of `make`.
@@ -230,7 +238,7 @@ class TopicWriter:
         if self._background is None:
             self._background = Background(self._name, self._append)
         try:
-            self._background.submit(message_timestamp_ns, functools.partial(make, *args, **kwargs))
+            self._background.submit(to_ns(message_timestamp_ns), functools.partial(make, *args, **kwargs))
         except Exception as error:
             self._error = error
             raise
@@ -415,7 +423,7 @@ class TopicWriter:
         return f"<TopicWriter {self._name}: {state}, {pushed} pushed, {durable} durable>"
 
 
-def _message(timestamp_ns: int | None, header: Header | None, data: Serializable | None) -> Message:
+def _message(timestamp_ns: TimeLike | None, header: Header | None, data: Serializable | None) -> Message:
     if data is None or timestamp_ns is None:
         raise InvalidInputError("push() needs `message`, or both `ontology_obj` and `message_timestamp_ns`")
     if header is not None and getattr(data, "header", None) is None:

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from mosaicolabs._streams.open import READ_AHEAD_BYTES
 from mosaicolabs.handlers import SequenceHandler
+from mosaicolabs.handlers._selection import Topics, window_of
+from mosaicolabs.helpers.times import TimeLike
 from mosaicolabs.ml._pandas import import_pandas, wide_frame
 from mosaicolabs.ml._topic_rows import LAST_NS, TopicRows
 from mosaicolabs.ml._wide_table import Merged, wide_table
@@ -64,10 +66,10 @@ class DataFrameExtractor:
 
     def to_pandas_chunks(
         self,
-        topics: list[str] | None = None,
+        topics: Topics = None,
         window_sec: float = 5.0,
-        timestamp_ns_start: int | None = None,
-        timestamp_ns_end: int | None = None,
+        timestamp_ns_start: TimeLike | None = None,
+        timestamp_ns_end: TimeLike | None = None,
     ) -> Generator["pandas.DataFrame", None, None]:
         """Frames of pandas, one per window `[start + k * window_sec, start + (k + 1) * window_sec)`.
 
@@ -79,11 +81,11 @@ class DataFrameExtractor:
         lose digits. Lists are arrays, bytes are bytes.
 
         Args:
-            topics: Names of the topics to read. None or empty: all.
+            topics: Name or pattern of the topics to read, or several. None or empty: all.
             window_sec: Length of a window, s; `math.inf` for everything in one frame.
-            timestamp_ns_start: First time of the selection, ns; the start of the first window, unless the
-                sequence starts later. None: from the start.
-            timestamp_ns_end: First time past the selection, ns. None: to the end, including the last message.
+            timestamp_ns_start: First time of the selection (`TimeLike`); the start of the first window,
+                unless the sequence starts later. None: from the start.
+            timestamp_ns_end: First time past the selection. None: to the end, including the last message.
 
         Raises:
             ValueError: The window is shorter than 1 ns, the sequence has no data, or a topic does not exist.
@@ -97,10 +99,10 @@ class DataFrameExtractor:
 
     def to_arrow_chunks(
         self,
-        topics: list[str] | None = None,
+        topics: Topics = None,
         window_sec: float = 5.0,
-        timestamp_ns_start: int | None = None,
-        timestamp_ns_end: int | None = None,
+        timestamp_ns_start: TimeLike | None = None,
+        timestamp_ns_end: TimeLike | None = None,
     ) -> Generator[pa.Table, None, None]:
         """The windows of `to_pandas_chunks` as Arrow tables: missing values are null, types are as stored."""
         with closing(self._windows(topics, window_sec, timestamp_ns_start, timestamp_ns_end)) as merged:
@@ -108,17 +110,18 @@ class DataFrameExtractor:
 
     def _windows(
         self,
-        topics: list[str] | None,
+        topics: Topics,
         window_sec: float,
-        timestamp_ns_start: int | None,
-        timestamp_ns_end: int | None,
+        timestamp_ns_start: TimeLike | None,
+        timestamp_ns_end: TimeLike | None,
     ) -> Generator[Merged, None, None]:
         step_ns = _step_ns(window_sec)
         names = self._sequence._topics_with_data(topics, follow=False)
         first = cast(int, self._sequence.timestamp_ns_min)  # not None, since topics have data
         last = cast(int, self._sequence.timestamp_ns_max)
-        start = first if timestamp_ns_start is None else max(first, timestamp_ns_start)
-        end = last + 1 if timestamp_ns_end is None else min(last + 1, timestamp_ns_end)
+        given = window_of(timestamp_ns_start, timestamp_ns_end, (first, last))
+        start = first if given[0] is None else max(first, given[0])
+        end = last + 1 if given[1] is None else min(last + 1, given[1])
         if start >= end:
             return
         if step_ns >= min(end, last) - start:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from copy import copy
 from typing import Any, Final, Protocol, TypeVar, cast, get_args
 
+from mosaicolabs.helpers.times import TimeLike, is_point_in_time, to_ns
 from mosaicolabs.logging_config import get_logger
 from mosaicolabs.models._conversions import restored_fields
 from mosaicolabs.models._dataframe_rows import data_from_columns
@@ -44,7 +45,10 @@ class Message(BaseModel):
     message filled in belongs to that message: if the time differs, this message holds a shallow copy of the
     data with its own header.
 
+    Times may also be datetimes with a time zone, `pandas.Timestamp`, `numpy.datetime64`, or ISO 8601 texts.
+
     Raises:
+        ValueError: A time is not one.
         pydantic.ValidationError: There is no time, `data` is not an instance of a data class, or the class
             has a field named like a time of the message.
 
@@ -63,8 +67,8 @@ class Message(BaseModel):
         self,
         *,
         data: Serializable = _MISSING,
-        timestamp_ns: int | None = None,
-        recording_timestamp_ns: int | None = None,
+        timestamp_ns: TimeLike | None = None,
+        recording_timestamp_ns: TimeLike | None = None,
         **extra: Any,
     ) -> None:
         # The hot path of recording: exact types need no validation, anything else goes to pydantic.
@@ -75,7 +79,11 @@ class Message(BaseModel):
             or (recording_timestamp_ns is not None and recording_timestamp_ns.__class__ is not int)
             or self.__class__ is not Message
         ):
-            given = {"timestamp_ns": timestamp_ns, "recording_timestamp_ns": recording_timestamp_ns, **extra}
+            given = {
+                "timestamp_ns": _ns(timestamp_ns),
+                "recording_timestamp_ns": _ns(recording_timestamp_ns),
+                **extra,
+            }
             super().__init__(**(given if data is _MISSING else {"data": data, **given}))
             return
         if has_header:
@@ -166,6 +174,13 @@ class Message(BaseModel):
         except (TypeError, ValueError) as error:
             _logger.error("row of topic '%s' at %s is not a valid message: %s", topic_name, times, error)
             return None
+
+
+def _ns(time: Any) -> Any:
+    """Times of the calendar as ns; the rest is left to validation."""
+    if is_point_in_time(time) or (isinstance(time, str) and not time.strip().lstrip("+-").isdigit()):
+        return to_ns(time)
+    return time
 
 
 def has_header_field(cls: type[Serializable]) -> bool:

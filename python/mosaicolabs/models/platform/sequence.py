@@ -21,7 +21,7 @@ class Sequence(PlatformBase):
     """
 
     Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
-        CatalogFieldMapper(texts=("name",), numbers=("created_timestamp",)), _QuerySequenceExpression
+        CatalogFieldMapper(texts=("name",), times=("created_timestamp",)), _QuerySequenceExpression
     )
 
     _topics: list[str] = PrivateAttr(default_factory=list)

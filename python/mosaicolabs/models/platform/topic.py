@@ -22,7 +22,7 @@ class Topic(PlatformBase):
 
     Q: ClassVar[LazyQueryProxy] = LazyQueryProxy(
         CatalogFieldMapper(
-            texts=("name", "ontology_tag", "serialization_format"), numbers=("created_timestamp",)
+            texts=("name", "ontology_tag", "serialization_format"), times=("created_timestamp",)
         ),
         _QueryTopicExpression,
     )

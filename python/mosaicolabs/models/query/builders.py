@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.helpers.times import TimeLike
 from mosaicolabs.models.header import Time
 from mosaicolabs.models.query.expressions import (
     AND,
@@ -18,8 +19,8 @@ from mosaicolabs.models.query.expressions import (
 )
 from mosaicolabs.models.query.generation.mixins import (
     _DynamicFieldFactoryMixin,
-    _QueryableNumeric,
     _QueryableString,
+    _QueryableTime,
 )
 from mosaicolabs.models.query.protocols import QueryableProtocol
 
@@ -115,7 +116,9 @@ class _CatalogEntryBuilder(_Builder):
         """The name contains this text, in which `%` stands for any text and `_` for any character."""
         return self.with_expression(_QueryableString("name", self._expression_type).match(name))
 
-    def with_created_timestamp(self, time_start: Time | None = None, time_end: Time | None = None) -> Self:
+    def with_created_timestamp(
+        self, time_start: Time | TimeLike | None = None, time_end: Time | TimeLike | None = None
+    ) -> Self:
         """The creation time lies in a range, both ends included.
 
         Args:
@@ -125,15 +128,13 @@ class _CatalogEntryBuilder(_Builder):
         Raises:
             ValueError: Both are missing, or the start is past the end.
         """
-        created = _QueryableNumeric("created_timestamp", self._expression_type)
+        created = _QueryableTime("created_timestamp", self._expression_type)
         if time_start is not None and time_end is not None:
-            return self.with_expression(
-                created.between(time_start.to_nanoseconds(), time_end.to_nanoseconds())
-            )
+            return self.with_expression(created.between(time_start, time_end))
         if time_start is not None:
-            return self.with_expression(created.geq(time_start.to_nanoseconds()))
+            return self.with_expression(created.geq(time_start))
         if time_end is not None:
-            return self.with_expression(created.leq(time_end.to_nanoseconds()))
+            return self.with_expression(created.leq(time_end))
         raise InvalidInputError("with_created_timestamp needs time_start, time_end or both", "bad_query")
 
     def with_user_metadata(self, key: str, **operator: Any) -> Self:

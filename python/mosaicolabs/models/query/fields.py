@@ -1,11 +1,16 @@
 """Fields of messages by their path, without a class."""
 
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.models._arrow import ENVELOPE_NAMES
 from mosaicolabs.models.query.expressions import _QueryCatalogExpression
-from mosaicolabs.models.query.generation.mixins import _QueryableDynamicValue
+from mosaicolabs.models.query.generation.mixins import (
+    _QueryableComparable,
+    _QueryableDynamicValue,
+    _QueryableTime,
+)
 
 
-def data_field(path: str) -> _QueryableDynamicValue:
+def data_field(path: str) -> _QueryableComparable:
     """A field for conditions on values, columns and `where`, of a class that need not be known here.
 
     Args:
@@ -22,4 +27,5 @@ def data_field(path: str) -> _QueryableDynamicValue:
         raise InvalidInputError(
             f"{path!r} is not a field; write tag and column, such as 'imu.acceleration.x'", "bad_query"
         )
-    return _QueryableDynamicValue(path, _QueryCatalogExpression)
+    kind = _QueryableTime if path.rpartition(".")[2] in ENVELOPE_NAMES else _QueryableDynamicValue
+    return kind(path, _QueryCatalogExpression)

@@ -15,6 +15,7 @@ from mosaicolabs.models.query.generation.mixins import (
     _QueryableField,
     _QueryableNumeric,
     _QueryableString,
+    _QueryableTime,
     _QueryableUnsupported,
 )
 
@@ -42,14 +43,14 @@ class CatalogFieldMapper:
     """Facts of sequences or topics.
 
     Args:
-        numbers: Names of the facts that are numbers.
+        times: Names of the facts that are times, ns.
         texts: Names of those that are text.
     """
 
-    def __init__(self, *, numbers: tuple[str, ...], texts: tuple[str, ...]) -> None:
+    def __init__(self, *, times: tuple[str, ...], texts: tuple[str, ...]) -> None:
         self._kinds: dict[str, type[_QueryableField]] = {
             **dict.fromkeys(texts, _QueryableString),
-            **dict.fromkeys(numbers, _QueryableNumeric),
+            **dict.fromkeys(times, _QueryableTime),
         }
 
     def build_map(
@@ -68,11 +69,13 @@ class CatalogFieldMapper:
 
 
 def _columns(columns: Iterable[pa.Field], path: str, expression: type[_QueryExpression]) -> dict[str, Any]:
-    return {column.name: _field(column.type, f"{path}.{column.name}", expression) for column in columns}
+    return {column.name: _field(column, f"{path}.{column.name}", expression) for column in columns}
 
 
-def _field(type_: pa.DataType, path: str, expression: type[_QueryExpression]) -> Any:
-    type_ = _element(type_)
+def _field(column: pa.Field, path: str, expression: type[_QueryExpression]) -> Any:
+    if column in ENVELOPE_COLUMNS:
+        return _QueryableTime(path, expression)
+    type_ = _element(column.type)
     if pt.is_struct(type_):
         return _columns(type_, path, expression)
     return _kind(type_)(path, expression)

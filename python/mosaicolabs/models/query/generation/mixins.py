@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.helpers.times import is_point_in_time, to_ns
 from mosaicolabs.models.query.expressions import COMBINATIONS, _QueryExpression
 
 
@@ -133,7 +134,7 @@ class _QueryableComparable(_QueryableValue):
             raise InvalidInputError(f"{self.full_path}: between needs two values, got {given!r}", "bad_query")
         checked = self._of_one_type(given)
         low, high = given
-        if low > high:
+        if checked[0] > checked[1]:
             raise InvalidInputError(
                 f"{self.full_path}: between {low!r} and {high!r} is an empty range; swap them", "bad_query"
             )
@@ -147,14 +148,28 @@ class _QueryableComparable(_QueryableValue):
 
 
 class _QueryableNumeric(_QueryableComparable):
-    """Integers and floats; compared exactly, also with each other."""
+    """Integers and floats; compared exactly, also with each other. Datetimes count as their ns."""
 
     __slots__ = ()
 
     def _checked(self, value: Any) -> int | float:
+        if is_point_in_time(value):
+            return to_ns(value)
         if isinstance(value, bool) or not isinstance(value, Real):
             raise self._refusal(value, "a number")
         return _number(self.full_path, value)
+
+    def _of_one_type(self, values: list[Any]) -> list[Any]:
+        return [self._checked(value) for value in values]
+
+
+class _QueryableTime(_QueryableNumeric):
+    """Times in ns since the Unix epoch; compared with times in any form, also ISO 8601 text."""
+
+    __slots__ = ()
+
+    def _checked(self, value: Any) -> int | float:
+        return to_ns(value) if isinstance(value, str) else super()._checked(value)
 
 
 class _QueryableDateTime(_QueryableComparable):
