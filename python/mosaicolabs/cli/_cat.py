@@ -1,7 +1,6 @@
 """`mosaico cat`."""
 
 import warnings
-from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
 

@@ -20,7 +20,7 @@ _EPILOG = """\
 The files grow in the folder PATH.partial, and get their final name when all of them are complete. After an
 interruption the same command continues after the files that are complete.
 
-TIME is in nanoseconds since the epoch, an offset from the first message of the sequence (+1.5s), or ISO 8601.
+TIME is seconds from the first message (5, +1.5s) or the last one (-10s), or ISO 8601, as in `mosaico cat`.
 CONDITION is one on values of messages, as in `mosaico query`: "imu.acceleration.x > 20".
 
 \b

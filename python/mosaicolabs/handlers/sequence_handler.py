@@ -292,8 +292,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
         format: str,
         *,
         topics: Iterable[str] = (),
-        start_timestamp_ns: int | None = None,
-        end_timestamp_ns: int | None = None,
+        start_timestamp_ns: TimeLike | None = None,
+        end_timestamp_ns: TimeLike | None = None,
         where: Where | None = None,
         overwrite: bool = False,
         dry_run: bool = False,
@@ -309,8 +309,8 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
             path: The file or folder to create: a folder for formats with one file per topic.
             format: Name of a writer: `parquet`, `arrow`, `csv`, `jsonl`, or one of another package.
             topics: Names of topics, or patterns such as `/cam*` and `!/cam1`. Empty: all that have messages.
-            start_timestamp_ns: First time inside the window, ns.
-            end_timestamp_ns: First time past it, ns.
+            start_timestamp_ns: First time inside the window: ns, a datetime, `"+1.5s"`, ... (`TimeLike`).
+            end_timestamp_ns: First time past it.
             where: Condition that messages must satisfy; it leaves only topics of the class that it is about.
             overwrite: Replace an existing file or folder, when the new one is complete.
             dry_run: Check the arguments and list the files, without writing any.
@@ -341,7 +341,7 @@ class SequenceHandler(BaseHandler[Sequence, SequenceDataStreamer]):
                 format,
                 path,
                 topics=topics,
-                window=(start_timestamp_ns, end_timestamp_ns),
+                window=window_of(start_timestamp_ns, end_timestamp_ns, source._bounds),
                 where=where,
                 options=options,
                 overwrite=overwrite,
