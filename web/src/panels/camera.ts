@@ -91,6 +91,22 @@ export function matrixOf(camera: Camera, aspect: number): Float32Array {
   return matrix;
 }
 
+/** The axes of a body at a position, as three lines of `length`; the quaternion is x, y, z, w. */
+export function bodyAxes(position: ArrayLike<number>, quaternion: ArrayLike<number>, length: number): Float32Array[] {
+  const [x, y, z, w] = [0, 1, 2, 3].map((index) => quaternion[index]!) as [number, number, number, number];
+  const norm = Math.hypot(x, y, z, w) || 1;
+  const [a, b, c, d] = [x / norm, y / norm, z / norm, w / norm];
+  const axes = [
+    [1 - 2 * (b * b + c * c), 2 * (a * b + c * d), 2 * (a * c - b * d)],
+    [2 * (a * b - c * d), 1 - 2 * (a * a + c * c), 2 * (b * c + a * d)],
+    [2 * (a * c + b * d), 2 * (b * c - a * d), 1 - 2 * (a * a + b * b)],
+  ];
+  const start = [0, 1, 2].map((axis) => position[axis]!);
+  return axes.map((axis) =>
+    Float32Array.from([...start, ...start.map((value, index) => value + axis[index]! * length)]),
+  );
+}
+
 function axesOf({ yaw, pitch }: Camera) {
   const back = [Math.cos(pitch) * Math.cos(yaw), Math.cos(pitch) * Math.sin(yaw), Math.sin(pitch)];
   const right = [-Math.sin(yaw), Math.cos(yaw), 0];

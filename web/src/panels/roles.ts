@@ -5,11 +5,20 @@ import type { Field, TopicDetail } from "../api/types.ts";
 export interface PathFields {
   /** Fields of x, y and z. */
   xyz: [string, string, string];
+  /** Fields of the quaternion of the orientation, x, y, z, w. */
+  orientation: [string, string, string, string] | null;
 }
 
 /** The time is the axis; the rest describes a message and not what was measured. */
 const HIDDEN = /^timestamp_ns$|(?:^|\.)(?:header|covariance|covariance_type|variance_type)(?:\.|\[|$)/;
 const CODES = /(?:^|[._])(?:status|state|mode|code|health|technology|phase|gear)$/;
+/** Positions, with the orientations that belong to them. */
+const PATHS = [
+  ["position", "orientation"],
+  ["pose.position", "pose.orientation"],
+  ["translation", "rotation"],
+  ["pose.pose.position", "pose.pose.orientation"],
+] as const;
 const IMAGE_TAGS = ["image", "compressed_image"];
 const TEXT_NAMES = ["message", "msg", "text", "sentence", "data"];
 
@@ -56,12 +65,13 @@ export function placeFields(topic: TopicDetail): { latitude: string; longitude: 
 export function pathFields(topic: TopicDetail): PathFields | null {
   if (placeFields(topic)) return null;
   const known = paths(topic);
-  for (const prefix of ["position", "pose.position", "translation", "pose.pose.position"]) {
-    const xyz = [`${prefix}.x`, `${prefix}.y`, `${prefix}.z`] as [string, string, string];
-    if (xyz.every((path) => known.has(path))) return { xyz };
+  const all = (names: string[]) => names.every((path) => known.has(path));
+  for (const [position, rotation] of PATHS) {
+    const xyz = [`${position}.x`, `${position}.y`, `${position}.z`] as PathFields["xyz"];
+    const turn = ["x", "y", "z", "w"].map((axis) => `${rotation}.${axis}`) as [string, string, string, string];
+    if (all(xyz)) return { xyz, orientation: all(turn) ? turn : null };
   }
-  const plain = topic.ontology_tag === "point_3_d" && known.has("z");
-  return plain ? { xyz: ["x", "y", "z"] } : null;
+  return topic.ontology_tag === "point_3_d" && known.has("z") ? { xyz: ["x", "y", "z"], orientation: null } : null;
 }
 
 export type CloudForm = "columns" | "packed" | "scan";

@@ -10,7 +10,7 @@ import type { SequenceModel } from "../sequence/model.ts";
 import { frameEffect } from "../ui/frame_effect.ts";
 import { IconButton } from "../ui/icons.tsx";
 import { color, theme } from "../ui/theme.ts";
-import { boxOf, type Camera, cameraFor, dolly, matrixOf, orbit, slide } from "./camera.ts";
+import { bodyAxes, boxOf, type Camera, cameraFor, dolly, matrixOf, orbit, slide } from "./camera.ts";
 import { decodePoints, fromColumns, type Points } from "./cloud.ts";
 import { roundDistance } from "./map_drawing.ts";
 import type { PanelProps } from "./panel_frame.tsx";
@@ -21,6 +21,11 @@ import { errorOf, useSeries } from "./use_series.ts";
 const PATH_PX = 4096;
 const SOON_MS = 60;
 const GRID_LINES = 20;
+const AXIS_COLORS: [number, number, number][] = [
+  [0.95, 0.3, 0.3],
+  [0.3, 0.85, 0.4],
+  [0.35, 0.55, 1],
+];
 
 export default function ScenePanel({ model, panel, topicOf }: PanelProps) {
   const key = panel.sources.map(({ topic }) => topic).join("!");
@@ -28,7 +33,7 @@ export default function ScenePanel({ model, panel, topicOf }: PanelProps) {
     () =>
       panel.sources.flatMap(({ topic }) => {
         const path = topicOf(topic) && pathFields(topicOf(topic)!);
-        return path ? [{ topic, fields: [...path.xyz] }] : [];
+        return path ? [{ topic, fields: [...path.xyz, ...(path.orientation ?? [])] }] : [];
       }),
     [key],
   );
@@ -65,20 +70,22 @@ export default function ScenePanel({ model, panel, topicOf }: PanelProps) {
       size.value = { width: entry!.contentRect.width, height: entry!.contentRect.height };
     });
     observer.observe(element);
-    const paths = new Map<SeriesColumns, Float32Array>();
+    const paths = new WeakMap<SeriesColumns, Float32Array>();
     const stop = frameEffect(() => {
       const { width, height } = size.value;
       if (width === 0 || theme.value === undefined) return;
       const shapes: Shape[] = [];
+      const bodies: { position: Float32Array; turn: number[] }[] = [];
       for (const [index, { topic, fields }] of sources.entries()) {
         const columns = loaders.get(topic)?.loaded.value?.columns;
         if (!columns) continue;
         const line = paths.get(columns) ?? pathOf(columns, fields);
         paths.set(columns, line);
         shapes.push({ kind: "line", positions: line, color: rgb(color(`series-${index % 8}`)) });
-        const at = columnAt(columns.first, model.cursor.value) * 3;
-        if (at >= 0)
-          shapes.push({ kind: "points", positions: line.slice(at, at + 3), color: rgb(color("cursor")), size: 9 });
+        const at = columnAt(columns.first, model.cursor.value);
+        if (at < 0) continue;
+        const position = line.slice(at * 3, at * 3 + 3);
+        bodies.push({ position, turn: fields.slice(3).map((field) => columns.fields.get(field)!.first[at]!) });
       }
       if (points.value.value) shapes.push({ kind: "points", positions: points.value.value, color: null, size: 2 });
       const box = boxOf(shapes.map((shape) => shape.positions));
@@ -88,6 +95,7 @@ export default function ScenePanel({ model, panel, topicOf }: PanelProps) {
       const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
       if (element.width !== w) element.width = w;
       if (element.height !== h) element.height = h;
+      for (const { position, turn } of bodies) shapes.push(...bodyShapes(position, turn, camera.value!));
       shapes.unshift({ kind: "lines", positions: gridOf(camera.value!, box.low[2]), color: rgb(color("line-strong")) });
       renderer.draw(shapes, matrixOf(camera.value!, width / height), rgb(color("surface")), ratio);
     });
@@ -157,8 +165,21 @@ function useCloud(model: SequenceModel, cloud: { topic: string; form: CloudForm 
   return state;
 }
 
+/** The axes of a body, red, green and blue as usual; without an orientation a point. */
+function bodyShapes(position: Float32Array, turn: number[], camera: Camera): Shape[] {
+  const point: Shape = {
+    kind: "points",
+    positions: position,
+    color: rgb(color("cursor")),
+    size: turn.length > 0 ? 5 : 9,
+  };
+  if (turn.length === 0) return [point];
+  const axes = bodyAxes(position, turn, camera.distance * 0.09);
+  return [point, ...axes.map((positions, axis): Shape => ({ kind: "lines", positions, color: AXIS_COLORS[axis]! }))];
+}
+
 function pathOf(columns: SeriesColumns, fields: string[]): Float32Array {
-  const [x, y, z] = fields.map((field) => columns.fields.get(field)!.first) as [
+  const [x, y, z] = fields.slice(0, 3).map((field) => columns.fields.get(field)!.first) as [
     Float64Array,
     Float64Array,
     Float64Array,

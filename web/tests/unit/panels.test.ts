@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { columnAt, decodeSeries } from "../../src/api/series.ts";
 import type { Field, TopicDetail } from "../../src/api/types.ts";
+import { bodyAxes } from "../../src/panels/camera.ts";
 import { choosePanels, fieldGroups, kindsFor } from "../../src/panels/choose.ts";
 import { decodePoints, fromScan, unpack } from "../../src/panels/cloud.ts";
 import { fitView, nearest, toScreen, zoomView } from "../../src/panels/map_view.ts";
@@ -236,4 +237,16 @@ describe("video packets", () => {
     expect(isKey(packet, "h265")).toBe(true);
     expect(isKey(Uint8Array.of(0, 0, 1, 2, 1, 208), "h265")).toBe(false);
   });
+});
+
+test("the axes of a body turn with its quaternion", () => {
+  const quarter = [0, 0, Math.SQRT1_2, Math.SQRT1_2]; // a quarter turn to the left about z
+  const ends = bodyAxes([1, 2, 3], quarter, 2).map((line) =>
+    [...line.slice(3)].map((value) => Math.round(value * 1e5) / 1e5),
+  );
+  expect(ends).toEqual([
+    [1, 4, 3],
+    [-1, 2, 3],
+    [1, 2, 5],
+  ]);
 });
