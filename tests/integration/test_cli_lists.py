@@ -132,6 +132,12 @@ def test_unknown_names_get_suggestions(store: Path, args: list[str], hint: str) 
     assert hint.replace("{}", str(store)) in done.stderr
 
 
+def test_lists_end_with_their_place(store: Path) -> None:
+    for command in (["ls"], ["events"], ["query", "floating64.data > 0"]):
+        last = said(*command, "--store", store).splitlines()[-1]
+        assert f" in {store}" in last, command
+
+
 def test_info_of_many(store: Path) -> None:
     documents = [
         json.loads(line) for line in said("info", "run-*", "other", "--store", store, "--json").splitlines()

@@ -115,3 +115,38 @@ def test_wrong_usage_exits_with_2(store: Path, args: list[str], reason: str) -> 
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        (
+            "floating46.data > 3",
+            "no topic has the class `floating46` of `floating46.data`; did you mean 'floating",
+        ),
+        ("floating64.value > 3", "there is no column `value`; there are "),
+        ("string.data == 'x' and floating64.dat > 3", "there is no column `dat`"),
+        ("sequence.name == 'run-d'", "no sequence is named `run-d`; did you mean 'run-"),
+        ("sequence.name == 'run-x' or floating64.data > 99", "no sequence is named `run-x`"),
+        ("nosuch.field == 1 and not sequence.name == 'run-a'", "no topic has the class `nosuch`"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_an_error(store: Path, condition: str, reason: str) -> None:
+    done = run(condition, "--store", store)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"mosaico: nothing found in {store}: ")
+    assert reason in done.stderr
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "floating64.data > 99",
+        "string.data == 'nothing'",
+        "sequence.name == 'run-a' and floating64.data > 99",
+        "sequence.user_metadata.nosuch == 1",
+    ],
+)
+def test_that_nothing_matches_is_none(store: Path, condition: str) -> None:
+    done = run(condition, "--store", store)
+    assert (done.returncode, done.stdout) == (0, f"nothing found in {store}\n")

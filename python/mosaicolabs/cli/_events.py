@@ -6,7 +6,7 @@ import click
 
 from mosaicolabs._terminal.completion import sequence_names
 from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
-from mosaicolabs._terminal.output import echo, human_time, print_json
+from mosaicolabs._terminal.output import counted, echo, human_time, print_json
 from mosaicolabs.comm import Event, EventKind
 
 
@@ -40,12 +40,17 @@ def events(
     sequence: str | None,
 ) -> None:
     """List events, oldest first: creations, ends, stored chunks, errors."""
+    shown = 0
     with target.open() as client:
         for event in client.events(after, follow=follow, kinds=kinds or None, sequence_name=sequence):
+            shown += 1
             if as_json:
                 print_json(_json(event))
             else:
                 echo(_line(event))
+    if not as_json:
+        echo()
+        echo(f"{counted(shown, 'event')} in {target.place}")
 
 
 def _json(event: Event) -> dict[str, Any]:

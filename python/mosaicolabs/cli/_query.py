@@ -11,6 +11,7 @@ from mosaicolabs._terminal.tables import Table, print_table
 from mosaicolabs.models.query import QueryResponse, QueryResponseItemTopic
 
 from ._conditions import parse_conditions, parse_order
+from ._nothing_found import missing_name
 
 _EPILOG = """\
 CONDITION compares fields with values, in Python syntax:
@@ -64,6 +65,9 @@ def query(
         response = client.query(
             query=parsed, order_by=order or None, limit=limit, cursor=cursor, explain=explain
         )
+        problem = missing_name(client, parsed) if response.is_empty() and cursor is None else None
+    if problem is not None:
+        raise click.ClickException(f"nothing found in {target.place}: {problem}")
     if as_json:
         print_json(_document(target, response))
     else:
