@@ -1,7 +1,7 @@
 /** The routes of the daemon. */
 
 import { call, callJson } from "./http.ts";
-import type { Density, Info, MessagePage, Ns, SequenceDetail, SequencePage, SequenceState } from "./types.ts";
+import type { Density, Info, MessagePage, Ns, SequenceDetail, SequencePage } from "./types.ts";
 
 export type SortKey = "name" | "created" | "start" | "duration" | "bytes";
 export type Order = "asc" | "desc";
@@ -10,7 +10,6 @@ export interface ListRequest {
   search: string;
   /** JSON of a query, see docs/queries.md. */
   where: string | null;
-  states: SequenceState[];
   sort: SortKey;
   order: Order;
   limit: number;
@@ -22,9 +21,7 @@ export function info(signal?: AbortSignal): Promise<Info> {
 }
 
 export function sequences(request: ListRequest, signal?: AbortSignal): Promise<SequencePage> {
-  const { search, where, states, sort, order, limit, cursor } = request;
-  const parameters = { search, where, state: states.join(","), sort, order, limit, cursor };
-  return callJson("sequences", { parameters, signal });
+  return callJson("sequences", { parameters: { ...request }, signal });
 }
 
 export function sequence(name: string, signal?: AbortSignal): Promise<SequenceDetail> {

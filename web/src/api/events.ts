@@ -1,6 +1,6 @@
 /** The event stream. `EventSource` cannot send an API key, so the stream is read with `fetch`. */
 
-import { call, isAbort } from "./http.ts";
+import { ApiError, call, isAbort } from "./http.ts";
 import { parseJson } from "./json.ts";
 import type { Json, ServerEvent } from "./types.ts";
 
@@ -37,7 +37,8 @@ function parseEvent(block: string): ServerEvent | null {
 }
 
 /**
- * Calls `onEvent` for each new event until `signal`; connects again after an interruption, behind the last event.
+ * Calls `onEvent` for each new event until `signal`; connects again after an interruption, behind the last event. Ends
+ * if the daemon refuses the stream.
  *
  * `onConnected` gets whether the stream is connected.
  */
@@ -61,7 +62,7 @@ export async function followEvents(
         }
       }
     } catch (error) {
-      if (isAbort(error)) return;
+      if (isAbort(error) || (error instanceof ApiError && error.isFinal)) return;
     }
     onConnected(false);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));

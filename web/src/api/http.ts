@@ -25,6 +25,11 @@ export class ApiError extends Error {
     this.code = code;
     this.requestId = requestId;
   }
+
+  /** Whether the same call fails again: its caller has to change something. */
+  get isFinal(): boolean {
+    return this.status >= 400 && this.status < 500 && this.status !== BUSY;
+  }
 }
 
 export type Parameters = Record<string, string | number | bigint | null | undefined>;

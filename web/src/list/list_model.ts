@@ -1,7 +1,7 @@
 /** The sequences on the list: pages as far as the user scrolls, renewed when the store changes. */
 
 import { signal } from "@preact/signals";
-import { info, type ListRequest, sequence, sequences } from "../api/client.ts";
+import { info, sequence } from "../api/client.ts";
 import { followEvents } from "../api/events.ts";
 import { messageOf } from "../api/http.ts";
 import { printJson } from "../api/json.ts";
@@ -10,17 +10,20 @@ import { Latest, throttle } from "../lib/latest.ts";
 import type { ListRoute } from "../lib/route.ts";
 import { emptyVocabulary, isCondition, learnDetail, learnSummaries } from "../query/complete.ts";
 import { parseCondition } from "../query/parse.ts";
+import { type ListQuery, loadPage, type Page } from "./pages.ts";
 
 const PAGE = 500;
 const RENEW_MS = 700;
+const RENEW_CONDITION_MS = 5000;
 const RECORDING_MS = 2000;
 /** Beyond this, renewing everything would cost too much; the first rows are what changes. */
-const RENEWED_AT_MOST = 2000;
+const RENEWED_AT_MOST = 1000;
 const DETAILS_FOR_COMPLETION = 6;
 
 export class ListModel {
   readonly rows = signal<SequenceSummary[]>([]);
-  readonly total = signal(0);
+  /** All rows; null: there are more than are loaded. */
+  readonly total = signal<number | null>(0);
   readonly loading = signal(true);
   readonly error = signal<string | null>(null);
   /** Whether changes arrive by themselves. */
@@ -38,8 +41,9 @@ export class ListModel {
   readonly #watch = setInterval(() => {
     if (this.rows.value.some((row) => row.state === "recording")) this.#renewSoon();
   }, RECORDING_MS);
-  readonly #renewSoon = throttle(RENEW_MS, () => void this.#renew());
-  #query: Omit<ListRequest, "limit" | "cursor"> | null = null;
+  readonly #renewOften = throttle(RENEW_MS, () => void this.#renew());
+  readonly #renewSeldom = throttle(RENEW_CONDITION_MS, () => void this.#renew());
+  #query: ListQuery | null = null;
   #cursor: string | null = null;
   #learned = false;
 
@@ -65,7 +69,8 @@ export class ListModel {
     this.#end.abort();
     this.#request.cancel();
     this.#renewal.cancel();
-    this.#renewSoon.cancel();
+    this.#renewOften.cancel();
+    this.#renewSeldom.cancel();
   }
 
   now(): bigint {
@@ -79,14 +84,14 @@ export class ListModel {
     this.#query = query;
     this.#renewal.cancel();
     this.loading.value = true;
-    await this.#load(null, (page) => page);
+    await this.#load(null, []);
   }
 
   /** Loads the next page, if there is one. */
   async more(): Promise<void> {
     if (this.loading.value || this.#cursor === null) return;
     this.loading.value = true;
-    await this.#load(this.#cursor, (page) => [...this.rows.value, ...page]);
+    await this.#load(this.#cursor, this.rows.value);
   }
 
   /** Learns tags and fields for the completion, once. */
@@ -102,7 +107,13 @@ export class ListModel {
     }
   }
 
-  #read(route: ListRoute): Omit<ListRequest, "limit" | "cursor"> | null {
+  /** Conditions on values may cost the daemon a scan. */
+  #renewSoon(): void {
+    if (this.#query?.where) this.#renewSeldom();
+    else this.#renewOften();
+  }
+
+  #read(route: ListRoute): ListQuery | null {
     const { states, sort, order } = route;
     const find = route.find.trim();
     if (!isCondition(find)) return { search: find, where: null, states, sort, order };
@@ -114,40 +125,44 @@ export class ListModel {
     }
   }
 
-  async #load(cursor: string | null, joined: (page: SequenceSummary[]) => SequenceSummary[]): Promise<void> {
+  async #load(cursor: string | null, known: SequenceSummary[]): Promise<void> {
     try {
-      const request = { ...this.#query!, limit: PAGE, cursor };
-      const page = await this.#request.run((signal) => sequences(request, signal));
+      const page = await this.#request.run((signal) => loadPage(this.#query!, cursor, PAGE, signal));
       if (!page) return;
-      this.rows.value = joined(page.sequences);
-      this.total.value = page.total;
-      this.#cursor = page.next_cursor;
-      this.error.value = null;
-      learnSummaries(this.vocabulary, page.sequences);
+      this.#show(page, [...known, ...page.rows]);
+      learnSummaries(this.vocabulary, page.rows);
     } catch (error) {
       this.error.value = messageOf(error);
     }
     this.loading.value = false;
   }
 
+  #show(page: Page, rows: SequenceSummary[]): void {
+    this.rows.value = rows;
+    this.total.value = page.cursor === null ? rows.length : page.total;
+    this.#cursor = page.cursor;
+    this.error.value = null;
+  }
+
   /** Loads the rows that are shown once more; nothing moves while it does. */
   async #renew(): Promise<void> {
+    const known = this.rows.value;
     if (!this.#query || this.loading.value) return;
-    const wanted = Math.min(Math.max(this.rows.value.length, PAGE), RENEWED_AT_MOST);
+    const wanted = Math.min(Math.max(known.length, PAGE), RENEWED_AT_MOST);
     try {
-      const page = await this.#renewal.run((signal) =>
-        sequences({ ...this.#query!, limit: Math.min(wanted, 1000), cursor: null }, signal),
-      );
+      const page = await this.#renewal.run((signal) => loadPage(this.#query!, null, wanted, signal));
       if (!page || this.loading.value) return;
-      const known = this.rows.value.length;
-      const shorter = page.sequences.length >= known;
-      const names = new Set(page.sequences.map((row) => row.name));
-      const rest = shorter
-        ? []
-        : this.rows.value.filter((row) => !names.has(row.name)).slice(0, page.total - names.size);
-      this.rows.value = page.next_cursor === null ? page.sequences : [...page.sequences, ...rest];
+      if (page.cursor === null || page.rows.length >= known.length) {
+        this.#show(page, page.rows);
+        return;
+      }
+      // Rows further down keep their place; the next page still begins behind them.
+      const names = new Set(page.rows.map((row) => row.name));
+      this.rows.value = [
+        ...page.rows,
+        ...known.filter((row) => !names.has(row.name)).slice(0, known.length - names.size),
+      ];
       this.total.value = page.total;
-      if (shorter) this.#cursor = page.next_cursor;
       this.error.value = null;
     } catch (error) {
       this.error.value = messageOf(error);

@@ -77,7 +77,9 @@ export function ListView({ shown }: { shown: ListRoute }) {
           </div>
           <p class="count" role="status">
             {list.error.value === null &&
-              (list.loading.value && list.rows.value.length === 0 ? "Loading …" : counted(list.total.value))}
+              (list.loading.value && list.rows.value.length === 0
+                ? "Loading …"
+                : counted(list.total.value, list.rows.value.length))}
             <span
               class={list.live.value ? "live on" : "live"}
               title={list.live.value ? "Changes appear by themselves" : "No connection to the event stream"}
@@ -159,7 +161,7 @@ function Table({ list, shown, change }: TableProps) {
       ref={scroller}
       role="grid"
       aria-label="Sequences"
-      aria-rowcount={list.total.value + 1}
+      aria-rowcount={list.total.value === null ? -1 : list.total.value + 1}
       aria-activedescendant={rows.length > 0 ? `row-${active.value}` : undefined}
       tabIndex={0}
       onKeyDown={onKeyDown}
@@ -230,8 +232,10 @@ function toggled<T>(list: T[], item: T): T[] {
   return list.includes(item) ? list.filter((other) => other !== item) : [...list, item];
 }
 
-function counted(total: number): string {
-  return total === 1 ? "1 sequence" : `${total.toLocaleString("en").replaceAll(",", "\u202f")} sequences`;
+function counted(total: number | null, loaded: number): string {
+  const count = (total ?? loaded).toLocaleString("en").replaceAll(",", "\u202f");
+  if (total === null) return `more than ${count} sequences`;
+  return total === 1 ? "1 sequence" : `${count} sequences`;
 }
 
 function sortOf(key: SortKey | null, shown: ListRoute) {

@@ -3,7 +3,7 @@
 import { useRef } from "preact/hooks";
 import type { TopicDetail } from "../api/types.ts";
 import type { SequenceModel } from "../sequence/model.ts";
-import { KIND_LABELS, movePanel, replacePanel } from "../sequence/show_as.ts";
+import { KIND_LABELS, movePanel, placePanel, replacePanel } from "../sequence/show_as.ts";
 import { Icon, IconButton } from "../ui/icons.tsx";
 import { loaded } from "../ui/loaded.tsx";
 import { Menu, type MenuItem } from "../ui/overlay.tsx";
@@ -22,6 +22,8 @@ export interface PanelProps {
   topicOf: (name: string) => TopicDetail | undefined;
 }
 
+/** Type of what is dragged: the id of a panel. */
+const DRAGGED = "application/x-mosaico-panel";
 const ScenePanel = loaded<PanelProps>(() => import("./scene_panel.tsx"));
 const CONTENT: Record<PanelKind, (props: PanelProps) => preact.JSX.Element | null> = {
   plot: PlotPanel,
@@ -59,10 +61,18 @@ export function PanelFrame(props: PanelProps) {
   return (
     <section
       id={`panel-${panel.id}`}
+      onDragOver={(event) => {
+        if (event.dataTransfer?.types.includes(DRAGGED)) event.preventDefault();
+      }}
+      onDrop={(event) => {
+        event.preventDefault();
+        placePanel(model, Number(event.dataTransfer?.getData(DRAGGED)), panel.id);
+      }}
       class={panel.wide ? "panel wide" : "panel"}
       aria-label={`${KIND_LABELS[panel.kind]}: ${[title, parent].join(" ").trim()}`}
     >
-      <header>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the menu moves panels by the keyboard */}
+      <header draggable onDragStart={(event) => event.dataTransfer?.setData(DRAGGED, String(panel.id))}>
         <Icon name={panel.kind} />
         <h2 title={title}>
           {title}

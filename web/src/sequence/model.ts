@@ -2,7 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import { density, sequence } from "../api/client.ts";
-import { isAbort, messageOf } from "../api/http.ts";
+import { ApiError, isAbort, messageOf } from "../api/http.ts";
 import { ns, type SequenceDetail } from "../api/types.ts";
 import { Latest, throttle } from "../lib/latest.ts";
 import type { SequenceRoute } from "../lib/route.ts";
@@ -164,7 +164,7 @@ export class SequenceModel {
         if (isAbort(error)) return;
         this.error.value = messageOf(error);
         pause = RETRY_MS;
-        if (this.detail.value === null) return;
+        if (this.detail.value === null || (error instanceof ApiError && error.isFinal)) return;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }

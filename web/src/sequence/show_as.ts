@@ -46,6 +46,16 @@ export function movePanel(model: SequenceModel, panel: Panel, by: 1 | -1): void 
   model.setPanels(panels);
 }
 
+/** Puts a panel in the place of another one. */
+export function placePanel(model: SequenceModel, id: number, place: number): void {
+  const panels = [...model.panels.value];
+  const from = panels.findIndex((panel) => panel.id === id);
+  const to = panels.findIndex((panel) => panel.id === place);
+  if (from < 0 || to < 0 || from === to) return;
+  panels.splice(to, 0, ...panels.splice(from, 1));
+  model.setPanels(panels);
+}
+
 /** The kind of panel for a field; null if only the message shows it. */
 export function kindOf(field: Field): "plot" | "bands" | null {
   if (field.path.includes("[]") || field.path === "timestamp_ns") return null;

@@ -19,6 +19,15 @@ interface CanvasProps {
 export function Canvas({ draw, label, onSize, ...rest }: CanvasProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = useRef(signal({ width: 0, height: 0 })).current;
+  /** What is scrolled away is drawn when it is back. */
+  const visible = useRef(signal(true)).current;
+  useEffect(() => {
+    const sight = new IntersectionObserver(([entry]) => {
+      visible.value = entry!.isIntersecting;
+    });
+    sight.observe(canvas.current!);
+    return () => sight.disconnect();
+  }, []);
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => {
       const { width, height } = entry!.contentRect;
@@ -32,7 +41,7 @@ export function Canvas({ draw, label, onSize, ...rest }: CanvasProps) {
     () =>
       frameEffect(() => {
         const { width, height } = size.value;
-        if (width === 0 || height === 0 || theme.value === undefined || !canvas.current) return;
+        if (!visible.value || width === 0 || height === 0 || theme.value === undefined || !canvas.current) return;
         const context = prepare(canvas.current, width, height);
         draw(context, width, height);
       }),

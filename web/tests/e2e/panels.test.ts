@@ -185,6 +185,8 @@ test("panels move, widen and disappear", async ({ page }) => {
   await page.getByRole("region", { name: "Message: pose" }).getByRole("button", { name: "More" }).click();
   await page.getByRole("menuitem", { name: "Move forward" }).click();
   await expect(panels).toHaveText(["pose", "gps"]);
+  await page.locator(".panel header").first().dragTo(page.locator(".panel").last());
+  await expect(panels).toHaveText(["gps", "pose"]);
   await page.getByRole("region", { name: "Message: pose" }).getByRole("button", { name: "Full width" }).click();
   await expect(page.locator(".panel.wide")).toHaveCount(1);
   await expect(page).toHaveURL(/p=message\*/);

@@ -40,7 +40,7 @@ const ARROW = "application/vnd.apache.arrow.stream";
 /** What each route accepts; anything else is an error, as in the daemon. */
 const PARAMETERS: Record<string, string[]> = {
   info: [],
-  sequences: ["search", "where", "state", "sort", "order", "limit", "cursor"],
+  sequences: ["search", "where", "sort", "order", "limit", "cursor"],
   density: ["from", "to", "px"],
   series: ["fields", "from", "to", "px"],
   messages: ["from", "to", "at", "limit", "columns"],
@@ -100,11 +100,9 @@ const KEYS: Record<string, Key> = {
 
 function page(query: URLSearchParams) {
   const search = (query.get("search") ?? "").toLowerCase();
-  const states = query.get("state")?.split(",") ?? [];
   const where = query.get("where");
   const key = KEYS[query.get("sort") ?? "name"]!;
   const found = SEQUENCES.filter((sequence) => sequence.name.toLowerCase().includes(search))
-    .filter((sequence) => states.length === 0 || states.includes(sequence.state))
     .filter((sequence) => where === null || matches(sequence, JSON.parse(where)))
     .map(summaryOf)
     .sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));

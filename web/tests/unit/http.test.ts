@@ -1,4 +1,5 @@
 import { beforeEach, expect, test, vi } from "vitest";
+import { followEvents } from "../../src/api/events.ts";
 import { ApiError, call, callJson, refused, setKey } from "../../src/api/http.ts";
 
 const store = new Map<string, string>();
@@ -64,6 +65,14 @@ test("a limit is waited for, and not forever", async () => {
   await refusal;
   expect(fetched).toHaveBeenCalledTimes(4);
   vi.useRealTimers();
+});
+
+test("a refused event stream is not asked for again", async () => {
+  fetched.mockImplementation(async () => new Response("", { status: 403 }));
+  const connected = vi.fn();
+  await followEvents(() => {}, connected, new AbortController().signal);
+  expect(fetched).toHaveBeenCalledTimes(1);
+  expect(connected).not.toHaveBeenCalled();
 });
 
 test("no answer at all is an error with what to do", async () => {
