@@ -261,6 +261,20 @@ def broken(tmp_path: Path) -> Path:
     return source
 
 
+def test_table_with_a_class(tmp_path: Path) -> None:
+    table = tmp_path / "small imu.csv"
+    table.write_text("stamp,ax,ay,az\n7,1,2,3.5\n9,4,5,6\n")
+    columns = ("acceleration.x=ax", "acceleration.y=ay", "acceleration.z=az")
+
+    document = ingest(
+        tmp_path / "store", table, "run", "--time", "stamp:us", "--as", "*=imu", "--map", *columns
+    )
+
+    assert [(topic["name"], topic["ontology"]) for topic in document["topics"]] == [("/small_imu", "imu")]
+    stored = [(m.timestamp_ns, m.get_data(IMU).acceleration.z) for _, m in replay(tmp_path / "store", "run")]
+    assert stored == [(7000, 3.5), (9000, 6.0)]
+
+
 def test_broken_parts_cost_nothing_else(tmp_path: Path, broken: Path) -> None:
     done = mosaico("ingest", broken, "--name", "broken", "--store", tmp_path / "store", code=1)
 

@@ -109,6 +109,32 @@ def test_mcap_without_parts_that_are_optional(tmp_path: Path, options: dict[str,
     assert values(mcap_of_numbers(tmp_path / "a.mcap", TIMES, **options)) == list(range(500))
 
 
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_records_with_fields_of_later_versions(tmp_path: Path, compression: CompressionType) -> None:
+    def add(writer: McapWriter) -> None:
+        writer.add_attachment(5, 6, "notes", "text/plain", b"windy")
+        writer.add_metadata("vehicle", {"serial": "K-17"})
+
+    bag = mcap_of_numbers(
+        tmp_path / "a.mcap", TIMES, add, compression=compression, chunk_size=2000, enable_data_crcs=False
+    )
+    content, padded = bag.read_bytes(), bytearray(bag.read_bytes()[:8])
+    position = 8
+    while position < len(content) - 8:
+        kind, length = struct.unpack_from("<BQ", content, position)
+        end = position + 9 + length
+        more = b"" if kind == 2 else b"\1\2\3"  # of the footer, the checksum covers the offsets
+        padded += struct.pack("<BQ", kind, length + len(more)) + content[position + 9 : end] + more
+        position = end
+    bag.write_bytes(padded + content[-8:])
+
+    recording = RosbagReader().open(bag)
+
+    assert values(bag) == list(range(500))
+    assert recording.metadata["mcap_attachments"][0]["text"] == "windy"
+    assert recording.metadata["mcap_metadata"] == {"vehicle": {"serial": "K-17"}}
+
+
 @pytest.mark.parametrize("options", [{"use_chunking": False}, {"chunk_size": 100}, {}])
 def test_messages_in_disorder_are_sorted(tmp_path: Path, options: dict[str, Any]) -> None:
     times = [START_NS + offset for offset in (0, 10, 20, 15, 30, 25, 40, 12)]

@@ -35,7 +35,7 @@ or, if it is not stored: path, sequence, place, and `skipped_existing` (true) or
 
 @click.command(
     cls=ManyValues,
-    many={"--metadata": "=", "--option": "=", "--topics": "/", "--as": "="},
+    many={"--metadata": "=", "--option": "=", "--topics": "/", "--as": "=", "--map": "="},
     epilog=_EPILOG,
 )
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -72,6 +72,15 @@ or, if it is not stored: path, sequence, place, and `skipped_existing` (true) or
     metavar="PATTERN=TAG ...",
     help="Ontology of topics, such as /top=lidar; generic: the fields of the definition; raw: the bytes.",
 )
+@click.option("--time", metavar="COLUMN[:UNIT]", help="Time of the rows of a table: stamp:us, or s, ms, ns.")
+@click.option(
+    "--map",
+    "columns",
+    multiple=True,
+    metavar="COLUMN=SOURCE ...",
+    help="Columns of a table by their places in the ontology: acceleration.x=ax.",
+)
+@click.option("--mapping", metavar="FILE", help="The same and more in TOML, as for mosaicod import.")
 @click.option(
     "--option", "options", multiple=True, metavar="K=V ...", help="Options of the reader; see below."
 )
@@ -91,16 +100,19 @@ def ingest(
     known_only: bool,
     keep_raw: bool,
     classes: tuple[str, ...],
+    time: str | None,
+    columns: tuple[str, ...],
+    mapping: str | None,
     options: tuple[str, ...],
     skip_existing: bool,
 ) -> None:
     """Store the recording at each PATH as a new sequence.
 
-    Readers are plug-ins; `asl` (ASL/EuRoC folders), `ulog` (PX4 flight logs) and `rosbag` (ROS bags) are
-    built in. PATH is checked before anything is created. Messages that cannot be read or stored are skipped
-    and reported, and the exit code is 1. Of several recordings, one that fails does not stop the others. A
-    type without a data class gets one from its definition, with the fields as columns; messages without a
-    definition are stored as bytes.
+    Readers are plug-ins; `asl` (ASL/EuRoC folders), `ulog` (PX4 flight logs), `rosbag` (ROS bags, MCAP) and
+    `table` (CSV, JSON lines, Parquet, Arrow, npz) are built in. PATH is checked before anything is created.
+    Messages that cannot be read or stored are skipped and reported, and the exit code is 1. Of several
+    recordings, one that fails does not stop the others. A type without a data class gets one from its
+    definition, with the fields as columns; messages without a definition are stored as bytes.
 
     Options of `rosbag`: ros_distro=NAME (ros2_humble ...) for bags without definitions,
     msgs=PACKAGE:FOLDER with .msg files, image_format=raw instead of png.
@@ -109,6 +121,9 @@ def ingest(
     given |= {"known_only": "true"} if known_only else {}
     given |= {"keep_raw": "true"} if keep_raw else {}
     given |= {"as": ",".join(classes)} if classes else {}
+    given |= {"time": time} if time is not None else {}
+    given |= {"map": ",".join(columns)} if columns else {}
+    given |= {"mapping": mapping} if mapping is not None else {}
     settings = _Settings(
         metadata=dict(map(_metadata_item, metadata)),
         on_error=OnErrorPolicy(on_error),

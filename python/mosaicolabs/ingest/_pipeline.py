@@ -20,6 +20,9 @@ from ._reader_api import FailedMessage, Metadata, Recording, RecordingError
 Progress = Callable[[int, float], None]
 """Called after each message with the number of messages and of input bytes that it accounts for."""
 
+_MOST_SINGLE_FAILURES = 64
+"""So many rows of columns are tried one by one; then what cannot be encoded fails together."""
+
 TopicPolicies = TopicLevelErrorPolicy | Mapping[str, TopicLevelErrorPolicy]
 """One policy for all topics, or one by name; other topics skip failed messages."""
 
@@ -128,15 +131,26 @@ class _Intake:
         elif self.writer.finalized():
             self._fail("the topic was completed at its first failure", count)
         else:
-            try:
-                if isinstance(message, pa.RecordBatch):
-                    self.writer.push_batch(message)
-                else:
-                    self.writer.push(message)
-            except InvalidInputError as error:  # cannot be encoded; the topic stays open
-                self._fail(str(error), count)
+            failures = self.failures.messages if self.failures is not None else 0
+            self._push(message, count, failures + _MOST_SINGLE_FAILURES)
+
+    def _push(self, message: Message | pa.RecordBatch, count: int, most_failures: int) -> None:
+        """Of columns that cannot be encoded, halves are tried, so that a bad row costs no other one."""
+        try:
+            if isinstance(message, pa.RecordBatch):
+                self.writer.push_batch(message)
             else:
-                self.pushed += count
+                self.writer.push(message)
+        except InvalidInputError as error:  # the topic stays open
+            failures = self.failures.messages if self.failures is not None else 0
+            if not isinstance(message, pa.RecordBatch) or count == 1 or failures >= most_failures:
+                self._fail(str(error), count)
+                return
+            half = count // 2
+            self._push(message.slice(0, half), half, most_failures)
+            self._push(message.slice(half), count - half, most_failures)
+        else:
+            self.pushed += count
 
     def _fail(self, reason: str, messages: int = 1) -> None:
         if self.policy is TopicLevelErrorPolicy.Raise:

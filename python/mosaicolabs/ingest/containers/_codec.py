@@ -26,7 +26,7 @@ def decompress(data: bytes, codec: str, size: int) -> bytes:
     """The `size` bytes that `data` contains.
 
     Args:
-        data: One compressed block.
+        data: One compressed block; bytes behind `size` decompressed ones are ignored.
         codec: `` or `none`, `lz4` (frames), `zstd`, `bz2`.
         size: What the file says about the size.
 
@@ -51,7 +51,7 @@ def decompress(data: bytes, codec: str, size: int) -> bytes:
 def _stream(data: bytes, codec: str, size: int) -> bytes:
     try:
         with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
-            return bytes(stream.read(size + 1))
+            return bytes(stream.read(size))
     except (OSError, pa.ArrowException) as error:
         raise CodecError(str(error), _before_damage(data, codec)) from error
 

@@ -229,7 +229,8 @@ class _Scan:
         name, media_type = fields.text(), fields.text()
         data = fields.octets(fields.number("Q"))
         crc = fields.number("I")
-        if crc and crc != zlib.crc32(record.content[:-4]):
+        # Records may have further fields behind those that this version of the format knows.
+        if crc and crc != zlib.crc32(record.content[: fields.position - 4]):
             self.found.damage.append(f"the checksum of its attachment `{name}` is wrong")
         elif len(data) > LARGEST_ATTACHMENT:
             reason = f"an attachment of {len(data)} bytes; those up to {LARGEST_ATTACHMENT} are stored"

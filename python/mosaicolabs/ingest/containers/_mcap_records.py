@@ -84,7 +84,7 @@ def chunk_head(content: bytes, *, whole: bool = True) -> ChunkHead:
         raise ValueError(f"its compression has a name of {name_length} bytes")
     name = content[_CHUNK.size : _CHUNK.size + name_length].decode("utf-8", "backslashreplace")
     (length,) = struct.unpack_from("<Q", content, records_at - 8)
-    if whole and length != len(content) - records_at:
+    if whole and length > len(content) - records_at:
         raise ValueError(f"its records have {len(content) - records_at} bytes instead of {length}")
     return ChunkHead(size, crc, name, content[records_at : records_at + length], whole)
 
