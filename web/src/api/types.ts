@@ -14,7 +14,8 @@ export type SequenceState = "recording" | "interrupted" | "finalized";
 
 export interface Info {
   version: string;
-  store: string;
+  /** Null for callers who may not read everything. */
+  store: string | null;
   read: boolean;
   write: boolean;
   now_ns: JsonInt;

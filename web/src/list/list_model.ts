@@ -57,7 +57,7 @@ export class ListModel {
     );
     void info(this.#end.signal).then(
       (answer) => {
-        this.store.value = answer.store;
+        this.store.value = answer.store ?? "";
         this.clockAhead.value = ns(answer.now_ns) - BigInt(Date.now()) * 1_000_000n;
       },
       () => {}, // the list reports why the daemon does not answer

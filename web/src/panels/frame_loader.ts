@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { type Frame, frame } from "../api/client.ts";
-import { isAbort, messageOf } from "../api/http.ts";
+import { ApiError, isAbort, messageOf } from "../api/http.ts";
 import { Recent } from "../lib/latest.ts";
 import type { VideoCodec } from "./video_packets.ts";
 
@@ -16,6 +16,7 @@ export interface Picture {
 
 const KEPT = 48;
 const AHEAD = 4;
+const NOT_FOUND = 404;
 /** The browser has six connections to the daemon; other panels need some. */
 const PARALLEL = 2;
 
@@ -27,6 +28,8 @@ export class FrameLoader {
   readonly video = signal<VideoCodec | null>(null);
   readonly shown = signal<Picture | null>(null);
   readonly error = signal<string | null>(null);
+  /** Whether the cursor is before the first frame. */
+  readonly none = signal(false);
 
   readonly #name: string;
   readonly #topic: string;
@@ -59,7 +62,10 @@ export class FrameLoader {
 
   #advance(): void {
     const current = this.#at(this.#cursor);
-    if (current) this.#show(current);
+    if (current) {
+      this.#show(current);
+      this.none.value = false;
+    }
     const missing = current ? this.#missingAfter(current) : this.#cursor;
     if (missing !== null) void this.#load(missing);
   }
@@ -101,8 +107,13 @@ export class FrameLoader {
       }
       await this.#keep(loaded);
       this.error.value = null;
+      this.none.value = false;
     } catch (error) {
       if (isAbort(error)) return;
+      if (error instanceof ApiError && error.status === NOT_FOUND) {
+        this.none.value = true;
+        return;
+      }
       this.error.value = messageOf(error);
       return;
     } finally {

@@ -13,6 +13,7 @@ export function ImagePanel({ model, panel }: PanelProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const shown = useSignal<number | null>(null);
   const error = useSignal<string | null>(null);
+  const none = useSignal(false);
   const video = useSignal<VideoCodec | null>(null);
   useEffect(() => {
     const origin = () => model.origin.value;
@@ -32,7 +33,9 @@ export function ImagePanel({ model, panel }: PanelProps) {
         shown.value = frame.time;
       }),
       effect(() => {
-        if (loader instanceof FrameLoader && loader.video.value) video.value = loader.video.value;
+        if (!(loader instanceof FrameLoader)) return;
+        none.value = loader.none.value;
+        if (loader.video.value) video.value = loader.video.value;
       }),
     ];
     return () => {
@@ -42,8 +45,17 @@ export function ImagePanel({ model, panel }: PanelProps) {
   }, [model, topic, video.value]);
   return (
     <div class="picture">
-      <canvas ref={canvas} width="0" height="0" role="img" aria-label={`Frame of ${topic}`} data-time={shown.value} />
-      {shown.value !== null && <span class="picture-time">{formatOffset(shown.value)}</span>}
+      <canvas
+        ref={canvas}
+        hidden={none.value}
+        width="0"
+        height="0"
+        role="img"
+        aria-label={`Frame of ${topic}`}
+        data-time={shown.value}
+      />
+      {none.value && <p class="panel-note">No frame at or before the cursor.</p>}
+      {shown.value !== null && !none.value && <span class="picture-time">{formatOffset(shown.value)}</span>}
       {error.value && <p class="panel-problem">{error.value}</p>}
     </div>
   );

@@ -92,7 +92,8 @@ export class VideoLoader {
       this.#loading = false;
     }
     this.#trim();
-    this.#advance();
+    // Before the first key frame nothing can be shown; asking again would not change that.
+    if (this.#cursor !== cursor || this.#packets[0]!.time <= cursor) this.#advance();
   }
 
   /** Loads from the key frame before the cursor on. */

@@ -60,7 +60,9 @@ test("fields are added to a plot and taken away", async ({ page }) => {
 test("camera frames follow the cursor", async ({ page }) => {
   await openFlight(page, "?p=image!camera%2Ffront");
   const frame = page.getByRole("img", { name: "Frame of camera/front" });
-  await expect(frame).toHaveAttribute("data-time", "0");
+  await expect(page.getByText("No frame at or before the cursor.")).toBeVisible(); // the camera starts later
+  await page.keyboard.press("ArrowRight");
+  await expect(frame).toHaveAttribute("data-time", "1100000000");
   const first = await inkOf(page, ".picture canvas");
   expect(first.share).toBe(1);
   await page.keyboard.press("End");

@@ -142,7 +142,7 @@ function* rows(sequence: FakeSequence, topic: FakeTopic, from: bigint, to: bigin
   const rowAt = (time: bigint) => Math.ceil(((Number(time - sequence.start) - 0.5) * topic.hz) / 1e9);
   const end = Math.min(Math.floor(secondsOf(sequence) * topic.hz), rowAt(to));
   for (let index = Math.max(0, rowAt(from)); index < end; index += 1) {
-    if (exists(topic, index / topic.hz)) yield index;
+    if (index / topic.hz >= (topic.from ?? 0) && exists(topic, index / topic.hz)) yield index;
   }
 }
 
@@ -276,6 +276,8 @@ function frame(sequence: FakeSequence, topic: FakeTopic, query: URLSearchParams)
     Math.min(Math.floor(secondsOf(sequence) * topic.hz) - 1, Math.floor(seconds * topic.hz + 1e-6)),
   );
   const s = index / topic.hz;
+  if (seconds < (topic.from ?? 0))
+    return failure(404, "not_found", `topic \`${topic.name}\` has no picture at ${query.get("at")} or before`);
   const packet = topic.row(s, index)["data"];
   const video = packet instanceof Uint8Array;
   const body = video ? packet : png(320, 180, (x, y) => landscape(x, y, s));

@@ -13,6 +13,8 @@ export interface FakeTopic {
   /** Rows that do not exist, as [first, end) in seconds after the start. */
   gaps: [number, number][];
   bytesPerRow: number;
+  /** Begins later than the recording, seconds. */
+  from?: number;
   row: (seconds: number, index: number) => Row;
 }
 
@@ -87,6 +89,7 @@ export const TOPICS: FakeTopic[] = [
     name: "camera/front",
     tag: "image",
     hz: 10,
+    from: 0.3,
     gaps: [],
     bytesPerRow: 92_160,
     fields: [field("data", "binary", "binary"), field("format", "text", "string"), ...numbers("width", "height")],
