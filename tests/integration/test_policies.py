@@ -1,6 +1,7 @@
 """Failed recordings: nothing remains under Delete, everything that was pushed under Report."""
 
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,79 @@ def test_delete_removes_flushed_rows_too(client: MosaicoClient, tmp_path: Path) 
     assert client.list_sequences() == []
     client.close()
     assert files_of(tmp_path / "store") == set()
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"),
+    [(OnErrorPolicy.Delete, "deleted"), (OnErrorPolicy.Report, "kept as far as it was stored, unlocked")],
+)
+def test_one_line_says_what_became_of_it(
+    either: MosaicoClient,
+    name: str,
+    policy: OnErrorPolicy,
+    outcome: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = UnpluggedError("the arm")
+    record_and_fail(either, name, policy, error)
+    line = f"sequence '{name}' was {outcome}"
+    assert traceback.format_exception(error)[-1] == f"{line}; on_error={policy.name}\n"
+    assert not capsys.readouterr().err
+    record_and_fail(either, f"{name}-2", policy, KeyboardInterrupt())
+    line = line.replace(name, f"{name}-2")
+    assert capsys.readouterr().err == f"mosaicolabs: {line}: KeyboardInterrupt; on_error={policy.name}\n"
+
+
+@BOTH
+def test_ctrl_c_may_finalize(
+    either: MosaicoClient, name: str, policy: OnErrorPolicy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        either.sequence_create(name, on_error=policy, finalize_on=KeyboardInterrupt) as sequence,
+    ):
+        topic = sequence.topic_create("a", {}, Integer64)
+        for i in range(100):
+            topic.push(number(i, i))
+        raise KeyboardInterrupt
+    assert sequence.sequence_status is SequenceStatus.Finalized
+    assert sequence_of(either, name).is_locked
+    assert len(replay(either, name)) == 100
+    assert not either.list_sequence_notify(name)
+    assert capsys.readouterr().err == (
+        f"mosaicolabs: sequence '{name}' was finalized: KeyboardInterrupt; finalize_on\n"
+    )
+
+
+def test_other_errors_than_those_of_finalize_on(either: MosaicoClient, name: str) -> None:
+    with (
+        pytest.raises(UnpluggedError),
+        either.sequence_create(name, finalize_on=(KeyboardInterrupt, SystemExit)) as sequence,
+    ):
+        sequence.topic_create("a", {}, Integer64).push(number(1, 1))
+        raise UnpluggedError
+    assert name not in either.list_sequences()
+    with pytest.raises(InvalidInputError, match=r"finalize_on is .*; give classes of exceptions"):
+        either.sequence_create(name, finalize_on=("KeyboardInterrupt",))  # type: ignore[arg-type]
+
+
+def test_a_second_ctrl_c_deletes_nothing(
+    client: MosaicoClient, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        client.sequence_create(name, finalize_on=KeyboardInterrupt) as sequence,
+    ):
+        topic = sequence.topic_create("a", {}, Integer64)
+        for i in range(100):
+            topic.push(number(i, i))
+        monkeypatch.setattr(SequenceWriter, "_finish_topics", interrupted)
+        raise KeyboardInterrupt
+    assert len(replay(client, name)) == 100
+    assert not sequence_of(client, name).is_locked
 
 
 def test_delete_is_the_default(either: MosaicoClient, name: str) -> None:

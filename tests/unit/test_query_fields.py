@@ -18,6 +18,7 @@ from mosaicolabs import (
     CameraInfo,
     HeaderMixin,
     Image,
+    QuerySequence,
     RobotJoint,
     Serializable,
     SerializationFormat,
@@ -265,3 +266,24 @@ def test_custom_classes_can_be_queryable() -> None:
     assert is_model_queryable(Page)
     assert Page.Q.queryable_fields == ["word0", "word1"]
     assert Page.Q.word1.lt(3).to_dict() == {"page.word": {"$lt": 3}}
+
+
+def test_operators_of_python() -> None:
+    x = IMU.Q.acceleration.x
+    assert (x > 3).to_dict() == x.gt(3).to_dict()
+    assert (x >= 3).to_dict() == x.geq(3).to_dict()
+    assert (x < 3).to_dict() == x.lt(3).to_dict()
+    assert (x <= 3).to_dict() == x.leq(3).to_dict()
+    assert ((x > 3) & ~(x > 4)).op == "$and"
+    for mistake in (
+        lambda: x > 3 and x < 4,
+        lambda: 3 < x < 4,
+        lambda: not (x > 3),
+        lambda: bool(QuerySequence()),
+    ):
+        with pytest.raises(TypeError, match=r"no truth value.*& \| ~"):
+            mistake()
+    with pytest.raises(TypeError, match=r"write imu\.acceleration\.x\.eq\(3\) in place of =="):
+        _ = x == 3
+    assert x == IMU.Q.acceleration.x
+    assert x != IMU.Q.acceleration.y

@@ -195,6 +195,7 @@ class MosaicoClient(Closing):
         reconnect_timeout_s: float = 60.0,
         spill_folder: str | os.PathLike[str] | None = None,
         max_spill_bytes: int = 1024 * 1024 * 1024,
+        finalize_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         progress: bool = False,
     ) -> SequenceWriter:
         """A writer for a new sequence, to be used as a context manager; entering it creates the sequence.
@@ -212,6 +213,8 @@ class MosaicoClient(Closing):
             reconnect_timeout_s: How long to try to reconnect when the connection breaks, s.
             spill_folder: Folder for messages that exceed the memory. None: `push` blocks instead.
             max_spill_bytes: Disk space in that folder, bytes.
+            finalize_on: Exceptions that finalize the sequence instead of failing it, such as
+                `KeyboardInterrupt` (Ctrl-C); they are raised again.
             progress: Show pushed and durable messages on stderr.
 
         Raises:
@@ -237,6 +240,7 @@ class MosaicoClient(Closing):
             reconnect_timeout_s=reconnect_timeout_s,
             spill_folder=spill_folder,
             max_spill_bytes=max_spill_bytes,
+            finalize_on=finalize_on if isinstance(finalize_on, tuple) else (finalize_on,),
             progress=progress,
         )
         return SequenceWriter(

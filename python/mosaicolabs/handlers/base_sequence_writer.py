@@ -22,6 +22,7 @@ from mosaicolabs.exceptions import (
     MosaicoError,
 )
 from mosaicolabs.handlers import _at_exit
+from mosaicolabs.handlers._outcome import add_note, report_outcome
 from mosaicolabs.handlers.config import WriterConfig
 from mosaicolabs.handlers.topic_writer import TopicWriter
 from mosaicolabs.helpers import pack_topic_resource_name, sanitize_sequence_name, validate_topic_name
@@ -198,8 +199,9 @@ class BaseSequenceWriter(ABC):
         )
 
     def _on_context_exit(self, error: BaseException | None) -> None:
+        ends_well = error is None or isinstance(error, self._config.finalize_on)
         try:
-            if error is None:
+            if ends_well:
                 self._finish_topics()
                 actions.call(
                     self._client,
@@ -209,15 +211,18 @@ class BaseSequenceWriter(ABC):
                     key=self._key,
                 )
                 self._status = SequenceStatus.Finalized
+                if error is not None:
+                    report_outcome(self._name, "finalized", error, "finalize_on")
                 return
         except BaseException as failure:
             if isinstance(failure, MosaicoError) and failure.code == "rows_on_other_daemon":
                 # Everything is durable, but partly on an unreachable daemon: deleting would lose it.
-                _add_note(failure, "nothing is lost; call close() again when that daemon runs")
+                add_note(failure, "nothing is lost; call close() again when that daemon runs")
             else:
                 self._fail(failure)
             raise
-        self._fail(error)
+        if error is not None:
+            self._fail(error)
 
     def _finish_topics(self) -> None:
         """Closes all topics, even if one fails; raises the first failure, with the others as notes."""
@@ -231,16 +236,24 @@ class BaseSequenceWriter(ABC):
                 failures.append(error)
         if failures:
             for other in failures[1:]:
-                _add_note(failures[0], str(other))
+                add_note(failures[0], str(other))
             raise failures[0]
 
     def _fail(self, error: BaseException) -> None:
         """Applies the error policy; failures of doing so become notes of `error`."""
         self._status = SequenceStatus.Error
-        steps = self._delete if self._config.on_error is OnErrorPolicy.Delete else self._report
-        for failure in steps(error):
+        # An interrupt while a recording is being finalized, such as a second Ctrl-C, deletes nothing.
+        deletes = self._config.on_error is OnErrorPolicy.Delete and not isinstance(
+            error, self._config.finalize_on
+        )
+        failures = (self._delete if deletes else self._report)(error)
+        for failure in failures:
             logger.error("Sequence %r: %s", self._name, failure)
-            _add_note(error, f"while ending sequence `{self._name}`: {failure}")
+            add_note(error, f"while ending sequence `{self._name}`: {failure}")
+        outcome = "deleted" if deletes else "kept as far as it was stored, unlocked"
+        if failures:
+            outcome = f"to be {outcome}, which failed ({failures[0]})"
+        report_outcome(self._name, outcome, error, f"on_error={self._config.on_error.name}")
 
     def _delete(self, error: BaseException) -> list[MosaicoError]:
         failures: list[MosaicoError] = []
@@ -331,9 +344,3 @@ class BaseSequenceWriter(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name}: {self._status.name}, {len(self._topics)} topics>"
-
-
-def _add_note(error: BaseException, note: str) -> None:
-    # Python 3.10 has no notes; the failures are in the log.
-    if hasattr(error, "add_note"):
-        error.add_note(note)

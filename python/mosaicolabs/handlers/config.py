@@ -30,6 +30,8 @@ class WriterConfig:
             while the daemon is slow or unreachable. None: no spilling. The files are deleted when the process
             ends.
         max_spill_bytes: Disk space for all topics of the recording together, bytes.
+        finalize_on: Exceptions that end the recording as its normal end does: the sequence is finalized, and
+            the exception is raised again. `KeyboardInterrupt` for recordings that Ctrl-C ends.
         progress: Show pushed and durable messages on stderr, where that is a terminal or a notebook.
     """
 
@@ -42,6 +44,7 @@ class WriterConfig:
     spill_folder: str | os.PathLike[str] | None = None
     max_spill_bytes: int = 1024 * 1024 * 1024
     progress: bool = False
+    finalize_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -53,6 +56,10 @@ class WriterConfig:
         ):
             if getattr(self, name) < least:
                 raise InvalidInputError(f"{name} is {getattr(self, name)}; give at least {least}")
+        if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in self.finalize_on):
+            raise InvalidInputError(
+                f"finalize_on is {self.finalize_on!r}; give classes of exceptions, such as KeyboardInterrupt"
+            )
         if self.spill_folder is not None and not Path(self.spill_folder).is_dir():
             raise InvalidInputError(
                 f"spill_folder {os.fspath(self.spill_folder)!r} is not a folder; create it first"

@@ -31,5 +31,6 @@ def run(code: str, folder: Path) -> str:
         check=False,
     )
     assert done.returncode == 0, f"{code}\n{done.stderr}"
-    assert done.stderr == ""
+    # docs/record.md shows what Ctrl-C does, which says so.
+    assert not [line for line in done.stderr.splitlines() if ": KeyboardInterrupt; finalize_on" not in line]
     return done.stdout

@@ -41,6 +41,11 @@ class _Combinable:
     def __invert__(self) -> "Query":
         return Query._of(NOT, (_as_query(self),))
 
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "queries have no truth value: combine them with & | ~ in place of `and`, `or` and `not`"
+        )
+
 
 class _Builder(_Combinable):
     """One section of a query: conditions that must all hold."""

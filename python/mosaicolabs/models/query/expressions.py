@@ -12,7 +12,7 @@ COMBINATIONS = frozenset((AND, OR, NOT))
 class _QueryExpression:
     """A condition. Fields of `.Q` create them; `a & b`, `a | b` and `~a` combine conditions of one kind.
 
-    Python's `and`, `or` and `not` cannot be overloaded: they return one of their operands.
+    Python's `and`, `or` and `not` cannot be overloaded: they raise.
 
     Attributes:
         full_path: Path of the field; empty for a combination.
@@ -80,6 +80,12 @@ class _QueryExpression:
             return {}
         leaves = {part.full_path: part for part in self.value}
         return leaves if len(leaves) == len(self.value) else {}
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "conditions have no truth value: combine them with & | ~ in place of `and`, `or`, `not`, each in "
+            "parentheses; give a range as .between(low, high)"
+        )
 
     @classmethod
     def _described(cls) -> str:

@@ -37,6 +37,14 @@ class _QueryableField:
         operators = ", ".join(_operators(type(self))) or "none"
         raise AttributeError(f"{self.full_path} has no operator {name!r}; it has: {operators}")
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _QueryableField):
+            return self.full_path == other.full_path and self._expr_cls is other._expr_cls
+        raise TypeError(f"write {self.full_path}.eq({other!r}) in place of ==, and .neq(...) in place of !=")
+
+    def __hash__(self) -> int:
+        return hash((self.full_path, self._expr_cls))
+
     def __repr__(self) -> str:
         return f"<{self.full_path}: {', '.join(_operators(type(self))) or 'not queryable'}>"
 
@@ -119,6 +127,8 @@ class _QueryableComparable(_QueryableValue):
     def geq(self, value: Any) -> _QueryExpression:
         """The field is greater than or equal to the value."""
         return self._one("$geq", value)
+
+    __lt__, __le__, __gt__, __ge__ = lt, leq, gt, geq
 
     def in_(self, *values: Any) -> _QueryExpression:
         """The field equals one of the values: `in_(1, 2)` or `in_([1, 2])`."""
