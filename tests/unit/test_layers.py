@@ -38,6 +38,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Plug-ins that `ingest` and `export` find by entry points.
     (
         "ingest.asl",
+        "ingest.dataflash",
+        "ingest.table",
         "ingest.ulog",
         "ingest.rosbag",
         "export.tables",

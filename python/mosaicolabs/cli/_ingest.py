@@ -108,11 +108,12 @@ def ingest(
 ) -> None:
     """Store the recording at each PATH as a new sequence.
 
-    Readers are plug-ins; `asl` (ASL/EuRoC folders), `ulog` (PX4 flight logs), `rosbag` (ROS bags, MCAP) and
-    `table` (CSV, JSON lines, Parquet, Arrow, npz) are built in. PATH is checked before anything is created.
-    Messages that cannot be read or stored are skipped and reported, and the exit code is 1. Of several
-    recordings, one that fails does not stop the others. A type without a data class gets one from its
-    definition, with the fields as columns; messages without a definition are stored as bytes.
+    Readers are plug-ins; `asl` (ASL/EuRoC folders), `ulog` and `dataflash` (flight logs of PX4 and
+    ArduPilot), `rosbag` (ROS bags, MCAP) and `table` (CSV, JSON lines, Parquet, Arrow, npz) are built in.
+    PATH is checked before anything is created. Messages that cannot be read or stored are skipped and
+    reported, and the exit code is 1. Of several recordings, one that fails does not stop the others. A type
+    without a data class gets one from its definition, with the fields as columns; messages without a
+    definition are stored as bytes.
 
     Options of `rosbag`: ros_distro=NAME (ros2_humble ...) for bags without definitions,
     msgs=PACKAGE:FOLDER with .msg files, image_format=raw instead of png.

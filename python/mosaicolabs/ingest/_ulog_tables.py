@@ -8,15 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mosaicolabs.models import generic_class
-
+from ._columns import columns_topic
 from ._reader_api import FailedMessage, Messages, TopicSpec
 from ._ulog_file import Subscription, UlogFile
 from ._ulog_format import Format, FormatError, arrow_columns, parse_format
 from ._ulog_time import NS_PER_US, row_times_us
-from .encodings import column_name
-
-_BATCH_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -79,23 +75,6 @@ def table_topic(table: Table, log: UlogFile, epoch_ns: int) -> tuple[TopicSpec, 
     )
 
 
-def columns_topic(
-    name: str,
-    tag: str,
-    times_ns: npt.NDArray[np.int64],
-    columns: dict[str, pa.Array],
-    metadata: dict[str, Any],
-) -> tuple[TopicSpec, Messages]:
-    """A topic of a class made from columns, and its rows."""
-    named = {column_name(field): values for field, values in columns.items()}
-    schema = pa.schema([(field, values.type) for field, values in named.items()])
-    batch = pa.RecordBatch.from_arrays(
-        [pa.array(times_ns, pa.int64()), *named.values()], names=["timestamp_ns", *named]
-    )
-    spec = TopicSpec(name, generic_class(tag, schema), batch.num_rows, batch.nbytes, metadata)
-    return spec, _batches(name, batch)
-
-
 def log_topics(log: UlogFile, epoch_ns: int) -> Iterator[tuple[TopicSpec, Messages]]:
     """Topics of what a log contains beside rows; those without content are left out."""
 
@@ -147,11 +126,6 @@ def log_topics(log: UlogFile, epoch_ns: int) -> Iterator[tuple[TopicSpec, Messag
             },
             {},
         )
-
-
-def _batches(name: str, batch: pa.RecordBatch) -> Messages:
-    for first in range(0, batch.num_rows, _BATCH_ROWS):
-        yield name, batch.slice(first, _BATCH_ROWS)
 
 
 def _with_failures(messages: Messages, name: str, unfit: int) -> Messages:
