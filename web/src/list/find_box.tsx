@@ -51,6 +51,8 @@ export function FindBox({ text, vocabulary, onFind, onFocus }: FindBoxProps) {
     if (event.key === "Escape") {
       if (open.value && count > 0) open.value = false;
       else input.current!.blur();
+    } else if (event.key === "ArrowDown" && !open.value) {
+      open.value = true;
     } else if (count > 0 && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       chosen.value =
         (chosen.value + (event.key === "ArrowDown" ? 1 : count === 0 ? 0 : count - (chosen.value < 0 ? 0 : 1))) % count;
@@ -69,7 +71,7 @@ export function FindBox({ text, vocabulary, onFind, onFocus }: FindBoxProps) {
     typed.value = input.current!.value;
     caret.value = input.current!.selectionStart ?? typed.value.length;
     chosen.value = -1;
-    open.value = true;
+    open.value = typed.value !== ""; // an empty field opens them with the arrow key
   };
 
   return (
@@ -91,10 +93,7 @@ export function FindBox({ text, vocabulary, onFind, onFocus }: FindBoxProps) {
         placeholder="Name, or a condition:  imu.acceleration.x > 20 and sequence.user_metadata.site == &quot;north&quot;"
         value={typed.value}
         onInput={onInput}
-        onFocus={() => {
-          open.value = true;
-          onFocus();
-        }}
+        onFocus={onFocus}
         onBlur={() => {
           open.value = false;
         }}

@@ -52,6 +52,7 @@ export class ListModel {
       () => this.#renewSoon(),
       (connected) => {
         this.live.value = connected;
+        if (connected) this.#renewSoon(); // what happened while there was no connection
       },
       this.#end.signal,
     );

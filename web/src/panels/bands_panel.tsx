@@ -105,6 +105,7 @@ function fillOf({ value }: Band, bool: boolean): string {
 
 function textOf(value: number | null, bool: boolean): string {
   if (value === null) return "changes";
+  if (Number.isNaN(value)) return "–";
   return bool ? (value === 0 ? "false" : "true") : String(value);
 }
 

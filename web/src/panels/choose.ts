@@ -82,7 +82,10 @@ function statesOf(topics: TopicDetail[]): Source[] {
   const sources: Source[] = [];
   let left = MOST_STATES;
   for (const topic of topics) {
-    const fields = stateFields(topic).slice(0, left);
+    // Codes in optional structs, such as the state of a receiver, are often empty.
+    const fields = stateFields(topic)
+      .filter(({ kind, path }) => kind === "bool" || !path.includes("."))
+      .slice(0, left);
     if (isImage(topic) || cloudForm(topic) || fields.length === 0) continue;
     sources.push({ topic: topic.name, fields: fields.map(({ path }) => path) });
     left -= fields.length;

@@ -1,7 +1,7 @@
 /** JSON as a tree that opens and closes. */
 
 import type { Json } from "../api/types.ts";
-import { formatBytes, formatNumber } from "../lib/format.ts";
+import { formatBytes } from "../lib/format.ts";
 
 const MOST_ITEMS = 200;
 
@@ -37,7 +37,7 @@ function Entry({ name, value }: { name: string; value: Json }) {
   const count = Array.isArray(value) ? `${value.length} items` : "";
   return (
     <li>
-      <details open={!Array.isArray(value)}>
+      <details open={!Array.isArray(value) && name !== "header"}>
         <summary>
           <span class="key">{name}</span> <span class="detail">{count}</span>
         </summary>
@@ -53,9 +53,9 @@ function Entry({ name, value }: { name: string; value: Json }) {
 }
 
 function Leaf({ value }: { value: null | boolean | number | bigint | string }) {
-  if (typeof value === "number") return <span class="value number">{formatNumber(value)}</span>;
+  if (typeof value === "number") return <span class="value number">{String(value)}</span>;
   if (typeof value === "string") return <span class="value text">{value}</span>;
-  return <span class="value">{String(value)}</span>;
+  return <span class={value === null ? "detail" : "value"}>{String(value)}</span>;
 }
 
 /** Binary fields arrive as `{"bytes": n}`. */

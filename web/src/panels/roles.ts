@@ -10,7 +10,7 @@ export interface PathFields {
 }
 
 /** The time is the axis; the rest describes a message and not what was measured. */
-const HIDDEN = /^timestamp_ns$|(?:^|\.)(?:header|covariance|covariance_type|variance_type)(?:\.|\[|$)/;
+const HIDDEN = /^(?:recording_)?timestamp_ns$|(?:^|\.)(?:header|covariance|covariance_type|variance_type)(?:\.|\[|$)/;
 const CODES = /(?:^|[._])(?:status|state|mode|code|health|technology|phase|gear)$/;
 /** Positions, with the orientations that belong to them. */
 const PATHS = [
@@ -24,6 +24,11 @@ const TEXT_NAMES = ["message", "msg", "text", "sentence", "data"];
 
 function paths(topic: TopicDetail): Set<string> {
   return new Set(topic.fields.map((field) => field.path));
+}
+
+/** Whether a field describes its message, such as those of headers, and not what was measured. */
+export function isAside(field: Field): boolean {
+  return HIDDEN.test(field.path);
 }
 
 /** Numeric fields that a plot can show, without those that only describe the message. */

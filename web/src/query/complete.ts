@@ -1,11 +1,14 @@
 /** Completion of conditions: fields, operators, values, words between conditions. */
 
 import type { Json, SequenceDetail, SequenceSummary } from "../api/types.ts";
+import { isAside } from "../panels/roles.ts";
 
 /** What the recordings on the list have: paths, and values of metadata. */
 export interface Vocabulary {
   /** Path to a short description. */
   fields: Map<string, string>;
+  /** Paths that describe messages; they are proposed last. */
+  asides: Set<string>;
   /** Path of metadata to its values, as they are written in a condition. */
   values: Map<string, Set<string>>;
 }
@@ -45,7 +48,7 @@ const FIXED: [string, string][] = [
 ];
 
 export function emptyVocabulary(): Vocabulary {
-  return { fields: new Map(FIXED), values: new Map() };
+  return { fields: new Map(FIXED), asides: new Set(), values: new Map() };
 }
 
 /** Adds the metadata of sequences. */
@@ -61,7 +64,9 @@ export function learnDetail(vocabulary: Vocabulary, detail: SequenceDetail): voi
     learnValue(vocabulary, "topic.name", topic.name);
     for (const field of topic.fields) {
       if (field.kind === "binary" || field.kind === "other") continue;
-      vocabulary.fields.set(`${topic.ontology_tag}.${field.path.replaceAll("[]", "")}`, field.type);
+      const path = `${topic.ontology_tag}.${field.path.replaceAll("[]", "")}`;
+      vocabulary.fields.set(path, field.type);
+      if (isAside(field)) vocabulary.asides.add(path);
     }
   }
 }
@@ -155,7 +160,8 @@ function fieldsLike(word: string, vocabulary: Vocabulary): Suggestion[] {
   for (const [text, detail] of vocabulary.fields) {
     const at = text.toLowerCase().indexOf(wanted);
     if (at < 0 || text === word) continue;
-    ranked.push([at === 0 ? 0 : text[at - 1] === "." ? 1 : 2, { text, detail }]);
+    const rank = at === 0 ? 0 : text[at - 1] === "." ? 1 : 2;
+    ranked.push([vocabulary.asides.has(text) ? rank + 3 : rank, { text, detail }]);
   }
   ranked.sort(([a, x], [b, y]) => a - b || (x.text < y.text ? -1 : 1));
   return ranked.slice(0, MOST).map(([, suggestion]) => suggestion);

@@ -183,7 +183,8 @@ export class SequenceModel {
       if (!known?.time_range) this.restore(this.#route);
       else if (this.follow.value) this.#toEnd();
       else if (all) this.#show(this.extent.value);
-      if (detail.topics.length !== known?.topics.length && this.#automatic) this.choosePanels();
+      // A topic of a recording in progress gets its panel with its first rows.
+      if (this.#automatic && filled(detail) !== filled(known)) this.choosePanels();
     });
   }
 
@@ -207,4 +208,9 @@ export class SequenceModel {
       this.error.value = messageOf(error);
     }
   }
+}
+
+/** Number of the topics with rows. */
+function filled(detail: SequenceDetail | null): number {
+  return detail?.topics.filter(({ rows }) => rows !== 0).length ?? 0;
 }

@@ -1,7 +1,7 @@
 /** Generated sequences, as a daemon would have them. */
 
 import type { SequenceDetail, SequenceState, SequenceSummary } from "../../src/api/types.ts";
-import { type FakeTopic, noise, TIME, TOPICS } from "./topics.ts";
+import { type FakeTopic, noise, TIMES, TOPICS } from "./topics.ts";
 
 export interface FakeSequence {
   name: string;
@@ -112,7 +112,7 @@ export function detailOf(sequence: FakeSequence): SequenceDetail {
       time_range: { min_ns: sequence.start, max_ns: lastOf(sequence, topic) },
       rate_hz: topic.hz,
       data: `${base}${encodeURIComponent(topic.name)}/data`,
-      fields: [TIME, ...topic.fields],
+      fields: [...TIMES, ...topic.fields],
     })),
   };
 }

@@ -22,8 +22,8 @@ function field(path: string, kind: FieldKind, type: string): Field {
   return { path, kind, type };
 }
 
-/** Each topic has its time among the fields. */
-export const TIME = field("timestamp_ns", "number", "Int64");
+/** Each topic has its times among the fields. */
+export const TIMES = ["timestamp_ns", "recording_timestamp_ns"].map((path) => field(path, "number", "Int64"));
 
 function numbers(...paths: string[]): Field[] {
   return paths.map((path) => field(path, "number", "double"));

@@ -52,6 +52,20 @@ test("a sequence is shown with a panel for what each topic is", () => {
   ]);
 });
 
+test("codes in optional structs are shown only if the user asks", () => {
+  const detail = detailOf(FLIGHT);
+  const gps = {
+    ...topic("gps", [
+      ["position.x", "number"],
+      ["position.y", "number"],
+    ]),
+    name: "gps",
+  };
+  gps.fields.push({ path: "status.status", type: "Int8", kind: "number" });
+  expect(choosePanels({ ...detail, topics: [gps] }).map(printPanel)).toEqual(["map!gps"]);
+  expect(kindsFor(gps)).toContain("bands");
+});
+
 describe("roles", () => {
   test("are found by the fields of the user's own classes", () => {
     expect(

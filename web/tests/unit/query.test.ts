@@ -89,6 +89,8 @@ describe("complete", () => {
     expect(texts("imu.acc")).toEqual(["imu.acceleration.x", "imu.acceleration.y", "imu.acceleration.z"]);
     expect(texts("imu.x > 1 and site")).toEqual(["sequence.user_metadata.site"]);
     expect(texts("volt")).toEqual(["battery_state.voltage"]);
+    expect(texts("imu.").slice(-3)).toEqual(["imu.header.frame_id", "imu.recording_timestamp_ns", "imu.timestamp_ns"]);
+    expect(texts("imu.")[0]).toBe("imu.acceleration.x");
   });
 
   test("operators after a field, joints after a comparison", () => {
