@@ -2,12 +2,14 @@
 
 from mosaicolabs.ml.data_frame_extractor import DataFrameExtractor
 from mosaicolabs.ml.dataset import Signal, WindowDataset, WindowStream
+from mosaicolabs.ml.lerobot import LerobotResult, export_lerobot
 from mosaicolabs.ml.sync_policies import SyncAsOf, SyncDrop, SyncHold
 from mosaicolabs.ml.sync_policy import SyncPolicy
 from mosaicolabs.ml.sync_transformer import SyncTransformer
 
 __all__ = [
     "DataFrameExtractor",
+    "LerobotResult",
     "Signal",
     "SyncAsOf",
     "SyncDrop",
@@ -16,4 +18,5 @@ __all__ = [
     "SyncTransformer",
     "WindowDataset",
     "WindowStream",
+    "export_lerobot",
 ]

@@ -175,6 +175,10 @@ class WindowDataset:
         """Runs of up to `size` samples of one sequence: first and past-the-last number."""
         return list(self._index.blocks(size))
 
+    def name_of(self, number: int) -> str:
+        """The sequence of a sample."""
+        return self._index.find(number)[0].name
+
     def reopened(self) -> "WindowDataset":
         """The same dataset with handlers of its own, for another thread."""
         other = object.__new__(WindowDataset)
