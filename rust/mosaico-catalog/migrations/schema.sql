@@ -64,6 +64,7 @@ CREATE INDEX notification_topic ON notification (topic_id);
 CREATE TABLE pending (
     id          INTEGER NOT NULL,
     sequence_id TEXT NOT NULL,
+    record      TEXT,
     PRIMARY KEY (id)
 );
 

@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 #[must_use]
 pub struct Change {
     pub row: i64,
-    sequence: SequenceId,
+    pub sequence: SequenceId,
     /// `None` once the catalog has applied it.
     open: Option<Arc<PendingIntents>>,
 }

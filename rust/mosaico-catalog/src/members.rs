@@ -52,11 +52,23 @@ impl Session {
     }
 
     /// Records the intent of a change of a sequence; the caller owns the sequence's lock.
-    pub(crate) async fn announce(self: &Arc<Self>, sequence: SequenceId) -> Result<Vec<Row>> {
-        let statement = query("INSERT INTO pending (sequence_id, daemon) VALUES (?, ?) RETURNING id")
-            .bind(sequence.to_string())
-            .bind(self.daemon());
+    pub(crate) async fn announce(
+        self: &Arc<Self>,
+        sequence: SequenceId,
+        record: Option<&str>,
+    ) -> Result<Vec<Row>> {
+        let statement =
+            query("INSERT INTO pending (sequence_id, daemon, record) VALUES (?, ?, ?) RETURNING id")
+                .bind(sequence.to_string())
+                .bind(self.daemon())
+                .bind(record);
         self.run_with_lock(lock_name(sequence), statement).await
+    }
+
+    /// Whether an intent is not reconciled; the caller owns the sequence's lock, so nobody else reconciles it now.
+    pub(crate) async fn has_intent(self: &Arc<Self>, sequence: SequenceId, row: i64) -> Result<bool> {
+        let statement = query("SELECT 1 FROM pending WHERE id = ?").bind(row);
+        Ok(!self.run_with_lock(lock_name(sequence), statement).await?.is_empty())
     }
 
     /// Records a heartbeat of this daemon and renews its leases. Returns the id of its lease.

@@ -18,13 +18,17 @@ use crate::postgres::{connect, make_durable, postgres_options, unusable};
 use crate::recognize::{CatalogFile, FILLING, OwnStore, recognize, refusal, set_aside};
 
 /// Migrations of SQLite in order; the number applied is its `user_version`.
-const SQLITE: [&str; 1] = [include_str!("../migrations/sqlite/0001_init.sql")];
+const SQLITE: [&str; 2] = [
+    include_str!("../migrations/sqlite/0001_init.sql"),
+    include_str!("../migrations/sqlite/0002_pending_record.sql"),
+];
 
 /// Migrations of Postgres in order; the table `version` has the number applied.
-const POSTGRES: [&str; 3] = [
+const POSTGRES: [&str; 4] = [
     include_str!("../migrations/postgres/0001_init.sql"),
     include_str!("../migrations/postgres/0002_daemon_lease.sql"),
     include_str!("../migrations/postgres/0003_store_link.sql"),
+    include_str!("../migrations/postgres/0004_pending_record.sql"),
 ];
 
 /// The name of the SQLite file.

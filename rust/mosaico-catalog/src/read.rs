@@ -276,6 +276,13 @@ impl Catalog {
     pub async fn pending(&self) -> Result<Vec<SequenceId>> {
         ids(query("SELECT DISTINCT sequence_id FROM pending").fetch_texts(&self.readers).await)
     }
+
+    /// The paths of records that the pending changes of a sequence may still write.
+    pub async fn pending_records(&self, sequence: SequenceId) -> Result<Vec<String>> {
+        let records =
+            query("SELECT DISTINCT record FROM pending WHERE sequence_id = ? AND record IS NOT NULL");
+        records.bind(sequence.to_string()).fetch_texts(&self.writer).await.map_err(failed)
+    }
 }
 
 pub(crate) fn ids<T>(found: Result<Vec<String>, sqlx::Error>) -> Result<Vec<T>>

@@ -43,7 +43,9 @@ impl Catalog {
     /// changes.
     pub async fn replace_sequence(&self, state: &SequenceState) -> Result<bool> {
         let change = match self.session {
-            Some(_) if self.has_sequence(state.record.id).await? => Some(self.begin(state.record.id).await?),
+            Some(_) if self.has_sequence(state.record.id).await? => {
+                Some(self.begin(state.record.id, None).await?)
+            }
             _ => None,
         };
         let mut transaction = self.transaction().await?;

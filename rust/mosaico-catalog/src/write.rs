@@ -50,13 +50,15 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records the intent of a change of a sequence's records.
-    pub async fn begin(&self, sequence: SequenceId) -> Result<Change> {
+    /// Records the intent of a change of a sequence's records. `record`: the path of the one that decides, if it is
+    /// written once ([`Self::pending_records`]).
+    pub async fn begin(&self, sequence: SequenceId, record: Option<&str>) -> Result<Change> {
         crash_points::point();
         let rows = match &self.session {
-            Some(session) => session.announce(sequence).await?,
-            None => query("INSERT INTO pending (sequence_id) VALUES (?) RETURNING id")
+            Some(session) => session.announce(sequence, record).await?,
+            None => query("INSERT INTO pending (sequence_id, record) VALUES (?, ?) RETURNING id")
                 .bind(sequence.to_string())
+                .bind(record)
                 .fetch_all(&self.writer)
                 .await
                 .map_err(failed)?,
@@ -65,6 +67,15 @@ impl Catalog {
         let row =
             rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("id")).map_err(failed)?;
         Ok(Change::new(row, sequence, &self.pending_intents))
+    }
+
+    /// Fails if another daemon may have reconciled the change, or does so now.
+    pub async fn check_intent(&self, change: &Change) -> Result<()> {
+        let Some(session) = &self.session else { return Ok(()) };
+        match session.has_intent(change.sequence, change.row).await? {
+            true => Ok(()),
+            false => Err(Error::StoreUnavailable("changing a sequence".into())),
+        }
     }
 
     /// Applies the creation of a sequence.

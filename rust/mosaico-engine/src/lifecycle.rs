@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mosaico_catalog::{NotificationRow, TopicRow};
+use mosaico_catalog::{Change, NotificationRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::records::{
@@ -64,7 +64,7 @@ pub async fn create_sequence(
     };
     core.creations.begun.lock().insert(record.id, record.name.clone());
     let _lock = sequence_lock::lock(core, record.id).await?;
-    let change = core.catalog.begin(record.id).await?;
+    let change = core.catalog.begin(record.id, None).await?;
     core.store.create_json(&SequencePaths(record.id).created(), &record).await?;
     core.catalog.sequence_created(change, &record).await?;
     core.creations.begun.lock().remove(&record.id);
@@ -86,8 +86,9 @@ pub async fn finalize_sequence(core: &Engine, name: &SequenceName, key: &str) ->
     }
     let record =
         FinalRecord { finalized_ns: now_ns(), topics: topics.iter().map(|topic| topic.id).collect() };
-    let change = core.catalog.begin(id).await?;
-    core.store.create_json(&SequencePaths(id).finalized(), &record).await?;
+    let path = SequencePaths(id).finalized();
+    let change = core.catalog.begin(id, Some(path.as_ref())).await?;
+    core.write_once(&change, &path, &record).await?;
     core.catalog.sequence_finalized(change, id, record.finalized_ns).await
 }
 
@@ -105,8 +106,9 @@ pub async fn remove_sequence(core: &Engine, name: &SequenceName, key: Option<&st
 /// Removes a sequence; the caller holds its lock. Once the sequence is marked as deleted, no call sees it any
 /// more, and the background deletes files that cannot be deleted now. `detail` contains the reason.
 pub async fn remove_locked(core: &Engine, id: SequenceId, detail: Value) -> Result<()> {
-    let change = core.catalog.begin(id).await?;
-    core.store.put_json(&SequencePaths(id).deleted(), &deleted()).await?;
+    let path = SequencePaths(id).deleted();
+    let change = core.catalog.begin(id, Some(path.as_ref())).await?;
+    core.write_once(&change, &path, &deleted()).await?;
     core.catalog.sequence_deleting(change, id, detail).await?;
     if let Err(error) = reconcile::finish_sequence_removal(core, id).await {
         tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
@@ -138,8 +140,9 @@ pub async fn create_topic(core: &Engine, topic: NewTopic, sequence_key: &str) ->
         key: new_key(),
         created_ns: now_ns(),
     };
-    let change = core.catalog.begin(id).await?;
-    core.store.create_json(&SequencePaths(id).topic(record.id).created(), &record).await?;
+    let path = SequencePaths(id).topic(record.id).created();
+    let change = core.catalog.begin(id, Some(path.as_ref())).await?;
+    core.write_once(&change, &path, &record).await?;
     core.catalog.topic_created(change, &record).await?;
     Ok(record.key)
 }
@@ -153,8 +156,9 @@ pub async fn remove_topic(core: &Engine, locator: &TopicLocator) -> Result<()> {
     if topic.committed_ns.is_some() {
         return Err(Error::TopicLocked(locator.to_string()));
     }
-    let change = core.catalog.begin(id).await?;
-    core.store.put_json(&SequencePaths(id).topic(topic.id).deleted(), &deleted()).await?;
+    let path = SequencePaths(id).topic(topic.id).deleted();
+    let change = core.catalog.begin(id, Some(path.as_ref())).await?;
+    core.write_once(&change, &path, &deleted()).await?;
     core.catalog.topic_deleting(change, id, topic.id).await?;
     if let Err(error) = reconcile::finish_topic_removal(core, id, topic.id).await {
         tracing::warn!(error = %error.detail(), "files of a removal are left to the background");
@@ -191,7 +195,7 @@ pub async fn notify(
         return Ok(());
     }
     let record = NotificationRecord { id, topic, notify_type, msg, created_ns: now_ns() };
-    let change = core.catalog.begin(sequence).await?;
+    let change = core.catalog.begin(sequence, None).await?;
     core.store.create_json(&SequencePaths(sequence).notification(record.id), &record).await?;
     core.catalog.notified(change, sequence, &record).await
 }
@@ -208,7 +212,7 @@ pub async fn purge_notifications(core: &Engine, subject: &Subject) -> Result<()>
     let _lock = sequence_lock::lock(core, sequence).await?;
     let (sequence, topic) = find_subject(core, subject).await?;
     let topic = topic.map(|topic| topic.id);
-    let change = core.catalog.begin(sequence).await?;
+    let change = core.catalog.begin(sequence, None).await?;
     for row in core.catalog.notifications(sequence, topic).await? {
         core.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
     }
@@ -233,15 +237,15 @@ pub async fn end_sequence(core: &Engine, name: &SequenceName, key: &str) -> Resu
         return Ok(());
     }
     check_open(&sequence)?;
-    let change = core.catalog.begin(sequence.id).await?;
-    let ended_ns = put_end(core, sequence.id).await?;
+    let change = core.catalog.begin(sequence.id, Some(SequencePaths(sequence.id).ended().as_ref())).await?;
+    let ended_ns = put_end(core, &change, sequence.id).await?;
     core.catalog.sequence_ended(change, sequence.id, ended_ns, None).await
 }
 
 /// Writes the record of a sequence that ended without being finalized; returns the time in it.
-pub async fn put_end(core: &Engine, id: SequenceId) -> Result<i64> {
+pub async fn put_end(core: &Engine, change: &Change, id: SequenceId) -> Result<i64> {
     let record = EndedRecord { ended_ns: now_ns() };
-    core.store.put_json(&SequencePaths(id).ended(), &record).await?;
+    core.write_once(change, &SequencePaths(id).ended(), &record).await?;
     Ok(record.ended_ns)
 }
 

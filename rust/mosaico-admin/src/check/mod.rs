@@ -26,6 +26,7 @@ use mosaico_storage::format::paths::{
 };
 use mosaico_storage::format::record_kind::RecordKind;
 use mosaico_storage::format::state::SequenceState;
+use mosaico_storage::format::unreferenced::ListedFile;
 use mosaico_types::id::SequenceId;
 use mosaico_wire::maintenance::{Problem, Progress};
 use object_store::path::Path;
@@ -204,8 +205,8 @@ impl Check<'_> {
                 return Ok(known);
             }
             let objects = self.store.objects_below(&paths.folder()).await?;
-            let sizes: BTreeMap<Path, u64> =
-                objects.into_iter().map(|object| (object.location, object.size)).collect();
+            let files = objects.into_iter().map(ListedFile::from).filter(|file| !file.is_barrier());
+            let sizes: BTreeMap<Path, u64> = files.map(|file| (file.path, file.bytes)).collect();
             if sizes.contains_key(&paths.deleted()) {
                 // The next start finishes the removal.
                 let tombstone = records::Read::all(self.store, [&paths.deleted()].into_iter()).await?;

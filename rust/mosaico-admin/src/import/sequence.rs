@@ -64,7 +64,7 @@ pub(super) async fn as_a_whole(
         }
     };
     // After an interruption here, the next start reconciles the sequence.
-    drop(catalog.begin(id).await?);
+    drop(catalog.begin(id, None).await?);
     store.remove(&paths.deleted()).await?;
     catalog.adopt(&state).await?;
     let rows = state.topics.iter().flat_map(|topic| &topic.chunks).map(|chunk| chunk.rows).sum();

@@ -44,7 +44,7 @@ async fn an_interrupted_bulk_load_is_recreated() {
         notifications: Vec::new(),
     };
     catalog.restore_sequences(&[state]).await.expect("room");
-    drop(catalog.begin(id).await.expect("a change"));
+    drop(catalog.begin(id, None).await.expect("a change"));
     catalog.close().await;
     assert!(database.open_filled(&OwnStore::Unknown).await.expect("an answer").is_none());
     let catalog = database.open_to_fill(&OwnStore::Unknown).await.expect("a catalog");
@@ -53,7 +53,7 @@ async fn an_interrupted_bulk_load_is_recreated() {
     let (catalog, is_new) = database.open(&OwnStore::Unknown).await.expect("a catalog");
     assert!(is_new && known(&catalog).await == 0);
     catalog.filled().await.expect("a mark");
-    drop(catalog.begin(id).await.expect("a change"));
+    drop(catalog.begin(id, None).await.expect("a change"));
     catalog.close().await;
     let (catalog, is_new) = database.open(&OwnStore::Unknown).await.expect("a catalog");
     assert!(!is_new && known(&catalog).await == 1);
@@ -92,5 +92,5 @@ async fn a_full_disk_is_recognised_and_passes() {
     assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
     sqlx::raw_sql(pages(1_000_000)).execute(writer).await.expect("no limit");
     catalog.transaction().await.expect("a transaction after the failed one");
-    assert!(catalog.begin(SequenceId::generate()).await.is_ok());
+    assert!(catalog.begin(SequenceId::generate(), None).await.is_ok());
 }

@@ -14,6 +14,7 @@ use mosaico_storage::format::record::{self, FormatError, Record};
 use mosaico_storage::format::records::{
     CommitRecord, DeletedRecord, LayersRecord, OwnerRecord, SequenceRecord, TopicRecord,
 };
+use mosaico_storage::format::unreferenced::ListedFile;
 use mosaico_storage::objects::Store;
 use mosaico_types::id::{SequenceId, TopicId};
 use mosaico_types::now_ns;
@@ -74,8 +75,8 @@ async fn layers(store: &Store, epoch: u32) -> Result<()> {
 /// the rebuild reports it.
 async fn open_sequence(store: &Store, id: SequenceId) -> Result<Option<SequenceRecord>> {
     let paths = SequencePaths(id);
-    let names = store.list_files(&paths.folder()).await?;
-    let has = |path: Path| names.iter().any(|name| Some(name.as_str()) == path.filename());
+    let files = listed(store, id).await?;
+    let has = |path: Path| files.contains(&path);
     if has(paths.deleted()) || has(paths.finalized()) || !has(paths.created()) {
         return Ok(None);
     }
@@ -86,6 +87,13 @@ async fn open_sequence(store: &Store, id: SequenceId) -> Result<Option<SequenceR
         }
         found => found,
     }
+}
+
+/// The objects of a sequence. Barriers stay where late requests may arrive.
+async fn listed(store: &Store, id: SequenceId) -> Result<BTreeSet<Path>> {
+    let objects = store.objects_below(&SequencePaths(id).folder()).await?.into_iter();
+    let files = objects.map(ListedFile::from).filter(|file| !file.is_barrier());
+    Ok(files.map(|file| file.path).collect())
 }
 
 async fn move_sequence(store: &Store, record: SequenceRecord, epoch: u32) -> Result<()> {
@@ -111,8 +119,7 @@ async fn move_sequence(store: &Store, record: SequenceRecord, epoch: u32) -> Res
 /// meanwhile.
 async fn copy(store: &Store, from: SequenceId, to: SequenceId) -> Result<bool> {
     let (from, to) = (SequencePaths(from), SequencePaths(to));
-    let objects = store.objects_below(&from.folder()).await?;
-    let found: BTreeSet<Path> = objects.into_iter().map(|object| object.location).collect();
+    let found = listed(store, from.0).await?;
     // An earlier attempt may have copied objects that no longer exist.
     for object in store.objects_below(&to.folder()).await? {
         if object.location != to.deleted() {

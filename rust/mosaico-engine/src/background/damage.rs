@@ -47,7 +47,7 @@ pub(super) async fn report(
             "timestamp_range": damage.times,
             "cause": damage.cause,
         });
-        let change = core.catalog.begin(sequence).await?;
+        let change = core.catalog.begin(sequence, None).await?;
         core.store.create_json(&SequencePaths(sequence).notification(record.id), &record).await?;
         core.catalog.chunk_damaged(change, (sequence, topic), detail, &record).await?;
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mosaico_storage::error::Result;
 use mosaico_storage::format::chunk_id::ChunkId;
+use mosaico_storage::format::paths::SequencePaths;
 use mosaico_storage::format::unreferenced::{Decision, Live, Pending, unreferenced};
 use mosaico_types::id::SequenceId;
 
@@ -45,7 +46,7 @@ async fn collect_sequence(core: &Engine, id: SequenceId) -> Result<()> {
     let found = unreferenced(id, &files, &references, &live);
     let (now, grace) = (core.config.clock.now(), core.config.orphan_grace);
     let confirmed = core.unreferenced.lock().confirm(id, found, &files, now, grace);
-    let mut is_outdated = false;
+    let (paths, mut is_outdated) = (SequencePaths(id), false);
     for decision in confirmed {
         if let Some((topic, chunk)) = decision.chunk()
             && core.catalog.has_chunk(topic, chunk).await?
@@ -57,10 +58,13 @@ async fn collect_sequence(core: &Engine, id: SequenceId) -> Result<()> {
             Decision::RemoveSequence => {
                 tracing::info!(sequence = %id, "removing an unreferenced folder");
                 reconcile::finish_sequence_removal(core, id).await?;
+                core.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
             }
             Decision::RemoveTopic(topic) => {
                 tracing::info!(%topic, "removing an unreferenced folder");
                 reconcile::finish_topic_removal(core, id, topic).await?;
+                let paths = paths.topic(topic);
+                core.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
             }
             Decision::RemoveFile(path) => {
                 tracing::info!(%path, "removing an unreferenced file");

@@ -114,8 +114,8 @@ async fn report(core: &Engine, sequence: &SequenceRow, text: String) -> Result<(
         msg: text,
         created_ns: now_ns(),
     };
-    let change = core.catalog.begin(id).await?;
+    let change = core.catalog.begin(id, Some(SequencePaths(id).ended().as_ref())).await?;
     core.store.put_json(&SequencePaths(id).notification(notification.id), &notification).await?;
-    let ended_ns = lifecycle::put_end(core, id).await?;
+    let ended_ns = lifecycle::put_end(core, &change, id).await?;
     core.catalog.sequence_ended(change, id, ended_ns, Some(&notification)).await
 }

@@ -19,9 +19,10 @@ use crate::ingest::commit::commit;
 use crate::ingest::handover::{
     self, check_complete, is_superseded, missing_rows, next_epoch, yield_to_successor,
 };
+use crate::ingest::replicated_read;
 use crate::reconcile::sequence_lock;
 use crate::state::active_topic::{ActiveTopic, Segment, SegmentView};
-use crate::state::engine::{Adopted, ChunkCommit, Coordinator, Engine, Intent};
+use crate::state::engine::{Adopted, ChunkCommit, Coordinator, Engine, Intent, Replicated};
 use crate::state::lease::LeaseId;
 use crate::state::membership::Cluster;
 
@@ -148,7 +149,7 @@ impl Coordinator for Cluster {
         if is_superseded(&epochs, id, segment.row_end()) {
             return Ok(ChunkCommit::Superseded);
         }
-        let change = core.catalog.begin(topic.row.sequence_id).await?;
+        let change = core.catalog.begin(topic.row.sequence_id, None).await?;
         Ok(ChunkCommit::Allowed(Some(change)))
     }
 
@@ -185,14 +186,18 @@ impl Coordinator for Cluster {
         Ok(())
     }
 
+    async fn replicated(&self, core: &Engine, topic: &TopicRow) -> Result<Option<Replicated>> {
+        replicated_read::of_others(core, self, topic).await
+    }
+
     async fn remote_rows(&self, core: &Engine, topic: &TopicRow) -> Result<Vec<RemoteRows>> {
         let mut found = Vec::new();
         if topic.committed_ns.is_some() {
             return Ok(found);
         }
         for missing in missing_rows(core, topic).await? {
-            // This daemon reads its own WAL itself.
-            if missing.daemon != self.id() {
+            // This daemon reads its own WAL itself, and those in the store.
+            if missing.daemon != self.id() && !missing.in_store {
                 let known = core.catalog.daemon(&missing.daemon).await?;
                 let (daemon, running) =
                     known.map_or((missing.daemon, false), |known| (known.address, known.alive));

@@ -14,7 +14,7 @@ use mosaico_wire::metadata::RemoteRows;
 
 use crate::reconcile;
 use crate::state::active_topic::{ActiveTopic, Segment, SegmentView};
-use crate::state::engine::{Adopted, ChunkCommit, Coordinator, Engine, Intent};
+use crate::state::engine::{Adopted, ChunkCommit, Coordinator, Engine, Intent, Replicated};
 use crate::state::lease::LeaseId;
 use crate::state::membership::Cluster;
 
@@ -120,6 +120,10 @@ impl Coordinator for SingleNode {
 
     async fn limit_segments(&self, _: &Engine, _: &TopicRow, _: &mut Vec<SegmentView>) -> Result<()> {
         Ok(())
+    }
+
+    async fn replicated(&self, _: &Engine, _: &TopicRow) -> Result<Option<Replicated>> {
+        Ok(None)
     }
 
     async fn remote_rows(&self, _: &Engine, _: &TopicRow) -> Result<Vec<RemoteRows>> {

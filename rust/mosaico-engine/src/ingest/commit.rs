@@ -20,8 +20,8 @@ pub async fn commit(core: &Engine, row: &TopicRow, schema: Vec<u8>) -> Result<i6
         chunks.push(record.ok_or_else(|| Error::Internal(format!("looking for {path}").into()))?);
     }
     let record = CommitRecord { topic: TopicRecord::from(row), schema, committed_ns: now_ns(), chunks };
-    let change = core.catalog.begin(row.sequence_id).await?;
-    core.store.create_json(&paths.committed(), &record).await?;
+    let change = core.catalog.begin(row.sequence_id, Some(paths.committed().as_ref())).await?;
+    core.write_once(&change, &paths.committed(), &record).await?;
     core.catalog.topic_committed(change, row.sequence_id, row.id, record.committed_ns).await?;
     if core.coordinator.is_shared() || core.config.replicates_wal() {
         core.queue.enqueue(Job::TrimWal(row.sequence_id, row.id));

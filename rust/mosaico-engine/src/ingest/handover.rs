@@ -38,8 +38,8 @@ pub async fn acquire_epoch(
     let Some(last) = epochs.last() else { return begin(core, cluster, row, 0, 0..0).await };
     if last.row_end.is_some() {
         // The writer did not receive the answer to the end of its upload.
-        let change = core.catalog.begin(row.sequence_id).await?;
-        core.store.remove(&SequencePaths(row.sequence_id).topic(row.id).uploaded()).await?;
+        let change = core.catalog.begin(row.sequence_id, None).await?;
+        core.withdraw(&change, &SequencePaths(row.sequence_id).topic(row.id).uploaded()).await?;
         core.catalog.upload_ended(change, row.id, None).await?;
     }
     if last.daemon == cluster.id() {
@@ -109,8 +109,9 @@ async fn begin(
         wal: core.config.wal,
         begun_ns: now_ns(),
     };
-    let change = core.catalog.begin(row.sequence_id).await?;
-    core.store.create_json(&SequencePaths(row.sequence_id).topic(row.id).epoch(number), &record).await?;
+    let path = SequencePaths(row.sequence_id).topic(row.id).epoch(number);
+    let change = core.catalog.begin(row.sequence_id, Some(path.as_ref())).await?;
+    core.write_once(&change, &path, &record).await?;
     core.catalog.epoch_begun(change, row.id, &record).await?;
     let wal_in_store = core.config.replicates_wal();
     Ok(EpochRow {
@@ -130,6 +131,8 @@ pub struct Missing {
     pub daemon: String,
     /// `None`: only that daemon knows.
     pub rows: Option<u64>,
+    /// The store has them in the daemon's replicated WAL.
+    pub in_store: bool,
 }
 
 /// Rows that are not in chunks. The end of the last epoch is only known once its upload has ended, or if its
@@ -143,6 +146,7 @@ fn missing(epochs: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) 
     for segment in damage {
         *stored.entry(segment.id.epoch).or_default() += segment.rows();
     }
+    let newest = epochs.last().map(|last| last.number);
     let ends = epochs.iter().skip(1).map(|next| Some(next.row_start));
     let ends = ends.chain(epochs.last().map(|last| last.row_end));
     let missing = epochs.iter().zip(ends).filter_map(|(epoch, end)| {
@@ -152,7 +156,9 @@ fn missing(epochs: &[EpochRow], chunks: &[ChunkRow], damage: &[DamagedSegment]) 
             None if epoch.busy > 0 => None,
             None => Some((epoch.resumed_at - epoch.row_start).saturating_sub(stored)),
         };
-        (rows != Some(0)).then(|| Missing { daemon: epoch.daemon.clone(), rows })
+        // The rows of an earlier epoch are in chunks then, or its daemon has them on its disk only.
+        let in_store = epoch.wal_in_store && newest == Some(epoch.number);
+        (rows != Some(0)).then(|| Missing { daemon: epoch.daemon.clone(), rows, in_store })
     });
     missing.collect()
 }
@@ -181,7 +187,7 @@ pub async fn missing_rows(core: &Engine, row: &TopicRow) -> Result<Vec<Missing>>
 /// Refuses an operation that needs all rows of a topic while some are missing.
 pub async fn check_complete(core: &Engine, row: &TopicRow) -> Result<()> {
     match missing_rows(core, row).await?.first() {
-        Some(Missing { daemon, rows }) => Err(at_other_daemon(core, &row.locator, daemon, *rows).await?),
+        Some(Missing { daemon, rows, .. }) => Err(at_other_daemon(core, &row.locator, daemon, *rows).await?),
         None => Ok(()),
     }
 }
@@ -205,8 +211,9 @@ async fn at_other_daemon(
 /// Finalizing the sequence commits the topic. The caller holds the lock.
 pub async fn uploaded(core: &Engine, row: &TopicRow, rows: u64) -> Result<()> {
     let record = UploadedRecord { rows, ended_ns: now_ns() };
-    let change = core.catalog.begin(row.sequence_id).await?;
-    core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).uploaded(), &record).await?;
+    let path = SequencePaths(row.sequence_id).topic(row.id).uploaded();
+    let change = core.catalog.begin(row.sequence_id, Some(path.as_ref())).await?;
+    core.write_once(&change, &path, &record).await?;
     core.catalog.upload_ended(change, row.id, Some(rows)).await
 }
 
@@ -299,15 +306,17 @@ mod tests {
         let epochs = [epoch(0, 0, None, 1), epoch(1, 100, Some(130), 0)];
         let tail = chunk(1, 0, 100, 30);
         let some = missing(&epochs, &[chunk(0, 0, 0, 60), tail], &[]);
-        assert_eq!(some, [Missing { daemon: "d0".into(), rows: Some(40) }]);
+        assert_eq!(some, [Missing { daemon: "d0".into(), rows: Some(40), in_store: false }]);
         assert!(missing(&epochs, &[chunk(0, 0, 0, 60), chunk(0, 1, 60, 40), tail], &[]).is_empty());
         let open = [epoch(0, 0, None, 3)];
-        assert_eq!(missing(&open, &[], &[]), [Missing { daemon: "d0".into(), rows: None }]);
+        assert_eq!(missing(&open, &[], &[]), [Missing { daemon: "d0".into(), rows: None, in_store: false }]);
+        let replicated = [EpochRow { wal_in_store: true, ..epoch(0, 0, None, 3) }];
+        assert!(missing(&replicated, &[], &[])[0].in_store && !missing(&open, &[], &[])[0].in_store);
         assert!(missing(&[epoch(0, 0, None, 0)], &[], &[]).is_empty());
         let behind = [EpochRow { resumed_at: 10, ..epoch(0, 0, None, 0) }];
         assert_eq!(
             missing(&behind, &[chunk(0, 0, 0, 4)], &[]),
-            [Missing { daemon: "d0".into(), rows: Some(6) }]
+            [Missing { daemon: "d0".into(), rows: Some(6), in_store: false }]
         );
         assert!(missing(&[], &[], &[]).is_empty());
         let lost = DamagedSegment {
@@ -317,7 +326,7 @@ mod tests {
             found_ns: 0,
         };
         let rest = missing(&epochs, &[chunk(0, 0, 0, 60), tail], &[lost]);
-        assert_eq!(rest, [Missing { daemon: "d0".into(), rows: Some(5) }]);
+        assert_eq!(rest, [Missing { daemon: "d0".into(), rows: Some(5), in_store: false }]);
     }
 
     #[test]

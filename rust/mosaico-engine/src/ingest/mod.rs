@@ -15,6 +15,7 @@ pub mod open_put;
 pub mod put;
 pub mod quarantine;
 pub mod recovery;
+pub mod replicated_read;
 pub mod replicated_wal;
 pub mod salvage;
 pub mod wal_plan;

@@ -162,14 +162,14 @@ async fn take_over(core: &Engine, locator: &TopicLocator, key: &str) -> Result<(
 
 async fn save_resumed(core: &Engine, row: &TopicRow, times: u32) -> Result<()> {
     let record = ResumedRecord { times, last_ns: now_ns() };
-    let change = core.catalog.begin(row.sequence_id).await?;
+    let change = core.catalog.begin(row.sequence_id, None).await?;
     core.store.put_json(&SequencePaths(row.sequence_id).topic(row.id).resumed(), &record).await?;
     core.catalog.topic_resumed(change, row.id, times).await
 }
 
 async fn save_schema(core: &Engine, row: &TopicRow, message: &[u8]) -> Result<()> {
-    let change = core.catalog.begin(row.sequence_id).await?;
     let path = SequencePaths(row.sequence_id).topic(row.id).schema();
-    core.store.create_json(&path, &SchemaRecord { schema: message.to_vec() }).await?;
+    let change = core.catalog.begin(row.sequence_id, Some(path.as_ref())).await?;
+    core.write_once(&change, &path, &SchemaRecord { schema: message.to_vec() }).await?;
     core.catalog.topic_schema(change, row.id, message).await
 }

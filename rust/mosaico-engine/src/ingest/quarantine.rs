@@ -67,7 +67,7 @@ pub async fn note(
     }
     let segments: Vec<DamagedSegment> = known.into_iter().chain([damage.clone()]).collect();
     let (sequence, paths) = (topic.sequence_id, SequencePaths(topic.sequence_id));
-    let change = core.catalog.begin(sequence).await?;
+    let change = core.catalog.begin(sequence, None).await?;
     // An earlier start may already have created the notification.
     let notified = core.catalog.notifications(sequence, Some(topic.id)).await?;
     let notification = (!notified.iter().any(|known| known.msg == msg)).then(|| NotificationRecord {

@@ -101,7 +101,12 @@ pub struct Restored {
 }
 
 /// Reads the rows of all valid objects from the store.
-async fn read(core: &Engine, topic: &TopicRow, schema: &SchemaRef, pieces: &[Piece]) -> Result<Restored> {
+pub(super) async fn read(
+    core: &Engine,
+    topic: &TopicRow,
+    schema: &SchemaRef,
+    pieces: &[Piece],
+) -> Result<Restored> {
     let doing = "reading the replicated WAL";
     let paths = SequencePaths(topic.sequence_id).topic(topic.id);
     let get = |piece: Piece| async move {
@@ -151,6 +156,17 @@ impl Restored {
             self.frames.push((from, if is_whole { frame.frame(&bytes) } else { frame::encode(&batch)? }));
         }
         Ok(())
+    }
+
+    /// Fails if rows of `range` were not found, because an object is damaged.
+    pub fn check(&self, range: Range<u64>) -> Result<()> {
+        let Some(missing) = self.missing(range).first().cloned() else { return Ok(()) };
+        let what = match self.damaged.first() {
+            Some((path, _, what)) => format!("object {path} is damaged {what}"),
+            None => "they are not there".to_owned(),
+        };
+        let text = format!("rows {} to {} of the replicated WAL: {what}", missing.start, missing.end);
+        Err(Error::internal("reading the replicated WAL", std::io::Error::other(text)))
     }
 
     /// The rows of `range` that were not found.

@@ -299,7 +299,7 @@ async fn replace(
     if indices(&core.catalog.chunks(topic.id).await?) != indices(old) {
         return Ok(false);
     }
-    let change = core.catalog.begin(topic.sequence_id).await?;
+    let change = core.catalog.begin(topic.sequence_id, None).await?;
     for chunk in &commit.chunks {
         core.store.put_json(&paths.chunk_record(chunk.id()), chunk).await?;
     }

@@ -110,7 +110,7 @@ impl Tail {
         let wanted = ReadRequest { window: TimeWindow::ALL, ..wanted.clone() };
         let (read, logged) = (seen.indices, BTreeMap::new());
         let mut tail = Self { core, topic, wanted, read, segment: None, logged, looked: Instant::now() };
-        for SeenSegment { index, segment, row_end } in &seen.segments {
+        for SeenSegment { index, segment, row_end } in seen.segments.iter().chain(&seen.replicated) {
             tail.note(*index, *row_end, segment.rows.times.max);
         }
         if let Some(SeenSegment { index, segment, .. }) = seen.segments.last() {
@@ -235,9 +235,9 @@ impl Tail {
         Ok(())
     }
 
-    /// The rows of the chunk that were not read from segments of another epoch.
+    /// The rows of the chunk that were not read from segments of another epoch, or from the replicated WAL.
     async fn rest(&self, chunk: ChunkRow) -> Result<BatchStream> {
-        let earlier = self.logged.range(..chunk.id.epoch).map(|(_, known)| *known);
+        let earlier = self.logged.range(..=chunk.id.epoch).map(|(_, known)| *known);
         let (row, latest) = earlier.max_by_key(|(row, _)| *row).unwrap_or((0, i64::MIN));
         let known = row.saturating_sub(chunk.row_start);
         let (core, topic) = (&self.core, Arc::new(ChunkTopic::from(&self.topic)));

@@ -18,7 +18,7 @@ use super::merge::{Source, merge};
 use super::request::{BatchStream, ReadRequest, picked, trimmed};
 use crate::state::active_topic::{Segment, SegmentView};
 use crate::state::chunk_reader::ChunkTopic;
-use crate::state::engine::Engine;
+use crate::state::engine::{Engine, Replicated};
 
 /// The requested durable rows of a topic; batches are about one message large and never empty.
 pub async fn read_topic(core: &Arc<Engine>, topic: &TopicRow, wanted: &ReadRequest) -> Result<BatchStream> {
@@ -46,6 +46,8 @@ pub struct Seen {
     pub indices: BTreeSet<ChunkId>,
     /// Segments among them, the last of which may grow.
     pub segments: Vec<SeenSegment>,
+    /// Rows of the replicated WAL of another daemon, which stores them later as chunks of any size.
+    pub replicated: Vec<SeenSegment>,
 }
 
 /// A segment of a snapshot.
@@ -69,10 +71,11 @@ pub async fn snapshot(
     topic: &TopicRow,
     wanted: &ReadRequest,
 ) -> Result<(BatchStream, Seen)> {
-    let (views, chunks) = durable(core, topic).await?;
+    let Durable { mut views, replicated, chunks } = durable(core, topic).await?;
     let mut seen = Seen {
         indices: views.iter().map(|view| view.index).collect(),
         segments: views.iter().map(SeenSegment::from).collect(),
+        replicated: replicated.iter().map(SeenSegment::from).collect(),
     };
     let window = wanted.window;
     let chunk_topic = Arc::new(ChunkTopic::from(topic));
@@ -85,6 +88,7 @@ pub async fn snapshot(
     if wanted.select.is_nothing() {
         return Ok((stream::empty().boxed(), seen));
     }
+    views.extend(replicated);
     for view in views {
         let rows = view.segment.rows;
         if rows.row_start < view.row_end && window.overlaps(rows.times.min, rows.times.max) {
@@ -95,16 +99,26 @@ pub async fn snapshot(
 }
 
 /// Segments and chunks; the caller takes rows that are in both from the segments.
-async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<(Vec<SegmentView>, Vec<ChunkRow>)> {
+struct Durable {
+    views: Vec<SegmentView>,
+    /// Rows that are neither in a segment of this daemon nor in a chunk.
+    replicated: Vec<SegmentView>,
+    chunks: Vec<ChunkRow>,
+}
+
+async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<Durable> {
     // Segments first: a segment that becomes a chunk meanwhile is then in both lists, never in neither.
     let live = core.live.get(topic.id);
     let mut views = live.map_or_else(|| Ok(Vec::new()), |live| live.views())?;
-    let chunks = core.catalog.chunks(topic.id).await?;
+    let (replicated, chunks) = match core.coordinator.replicated(core, topic).await? {
+        Some(Replicated { segments, chunks }) => (segments, chunks),
+        None => (Vec::new(), core.catalog.chunks(topic.id).await?),
+    };
     // Rows that the writer sent again to another daemon may be in a chunk of that daemon. Epochs last: a chunk of a
     // daemon in the list above has its epoch then. The chunker truncates the segments; a read only leaves
     // their rows out.
     core.coordinator.limit_segments(core, topic, &mut views).await?;
-    Ok((views, chunks))
+    Ok(Durable { views, replicated, chunks })
 }
 
 fn chunk_source(core: &Arc<Engine>, topic: &Arc<ChunkTopic>, chunk: ChunkRow, wanted: ReadRequest) -> Source {

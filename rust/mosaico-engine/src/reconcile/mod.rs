@@ -18,6 +18,7 @@ use crate::state::engine::Engine;
 /// sequence or topic whose creation the client got no answer to: no client has its key.
 pub async fn sequence(core: &Engine, id: SequenceId) -> Result<()> {
     let known = core.catalog.sequence_by_id(id).await?;
+    decide(core, id).await?;
     let state = core.store.load_sequence(id).await?;
     match (known, state) {
         (Some(known), Some(state)) if !known.deleting => reconcile_known(core, state).await,
@@ -32,6 +33,17 @@ pub async fn sequence(core: &Engine, id: SequenceId) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Decides which of the records that pending changes wrote exist: a request may reach a bucket later, also that of a
+/// daemon which is dead by now.
+async fn decide(core: &Engine, id: SequenceId) -> Result<()> {
+    if core.store.is_remote() {
+        for record in core.catalog.pending_records(id).await? {
+            core.store.bar(&record.into()).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn reconcile_known(core: &Engine, mut state: SequenceState) -> Result<()> {
@@ -69,7 +81,7 @@ pub async fn finish_sequence_removal(core: &Engine, id: SequenceId) -> Result<()
             remove_log(core, topic).await?;
         }
     }
-    core.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+    core.store.empty_folder(&paths.folder(), &paths.deleted()).await?;
     core.writers.forget(id);
     core.catalog.forget_sequence(id).await
 }
@@ -84,7 +96,7 @@ pub async fn finish_topic_removal(core: &Engine, sequence: SequenceId, topic: To
     for row in core.catalog.notifications(sequence, Some(topic)).await? {
         core.store.remove(&SequencePaths(sequence).notification(row.id)).await?;
     }
-    core.store.remove_folder(&paths.folder(), &paths.deleted()).await?;
+    core.store.empty_folder(&paths.folder(), &paths.deleted()).await?;
     core.catalog.forget_topic(topic).await
 }
 

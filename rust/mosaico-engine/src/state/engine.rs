@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mosaico_catalog::{Catalog, Change, EpochRow, LockGuard, SequenceRow, TopicRow};
+use mosaico_catalog::{Catalog, Change, ChunkRow, EpochRow, LockGuard, SequenceRow, TopicRow};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::unreferenced::observations::Observations;
@@ -210,8 +210,20 @@ pub trait Coordinator: Debug + Send + Sync {
         views: &mut Vec<SegmentView>,
     ) -> Result<()>;
 
+    /// The rows of a topic that only another daemon has, if the store has them too, and the topic's chunks.
+    async fn replicated(&self, core: &Engine, topic: &TopicRow) -> Result<Option<Replicated>>;
+
     /// Rows of a topic that cannot be read here, and the daemons that have them.
     async fn remote_rows(&self, core: &Engine, topic: &TopicRow) -> Result<Vec<RemoteRows>>;
+}
+
+/// Rows of another daemon's replicated WAL.
+#[derive(Debug)]
+pub struct Replicated {
+    /// Copies on this disk.
+    pub segments: Vec<SegmentView>,
+    /// The chunks of the topic, which have none of these rows.
+    pub chunks: Vec<ChunkRow>,
 }
 
 /// A recorded change of a sequence that may be unfinished.

@@ -23,4 +23,5 @@ pub mod orphans;
 pub mod process;
 pub mod queue;
 pub mod read_memory;
+pub mod write_once;
 pub mod writer_activity;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use arrow::datatypes::{Fields, Schema};
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket};
+use bytes::Bytes;
 use mosaico_catalog::{SequenceRow, TopicRow};
-use mosaico_engine::state::engine::Engine;
+use mosaico_engine::state::engine::{Engine, Replicated};
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::damage::lost_rows;
 use mosaico_storage::format::schema::parse_schema_message;
+use mosaico_storage::wal::frame::SegmentRows;
 use mosaico_types::access::Visibility;
 use mosaico_types::{ErrorCode, SequenceName, TimeWindow, TopicLocator, format_utc};
 use mosaico_wire::command::InfoCommand;
@@ -93,11 +95,11 @@ pub(crate) async fn describe(
         info = info.with_app_metadata(system);
     }
     for topic in &topics {
-        let mut endpoint = endpoint(core, caller, topic, window).await?;
-        if let Some(metadata) = elsewhere.get(&topic.id) {
-            endpoint.app_metadata = metadata.clone();
-        }
-        info = info.with_endpoint(endpoint);
+        let metadata = match elsewhere.get(&topic.id) {
+            Some(metadata) => metadata.clone(),
+            None => encoded_metadata(core, topic).await?,
+        };
+        info = info.with_endpoint(endpoint(caller, topic, window, metadata));
     }
     Ok(info)
 }
@@ -143,23 +145,35 @@ async fn extent(core: &Engine, topic: &TopicRow) -> Result<(u64, Option<(i64, i6
     }
     // Read segments before chunks: a background job moves rows from segments to chunks.
     let live = core.live.get(topic.id).map(|live| (live.durable().durable_rows, live.indexed()));
+    let replicated = core.coordinator.replicated(core, topic).await?;
     let row = core.catalog.topic_by_id(topic.id).await?;
     let row = row.as_ref().unwrap_or(topic);
-    let (stored, mut bounds) = (row.rows, row.bounds);
-    let Some((durable, segments)) = live else { return Ok((stored, bounds)) };
-    let mut durable = durable.saturating_sub(lost_rows(&row.damage));
-    if core.coordinator.is_shared() {
-        // Other daemons may have rows before or after those of this daemon.
-        let chunks: HashSet<ChunkId> =
-            core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.id).collect();
-        let ours = segments.iter().filter(|(index, _)| !chunks.contains(index));
-        durable = stored + ours.map(|(_, segment)| segment.rows.rows).sum::<u64>();
+    let (mut rows, mut bounds) = (row.rows, row.bounds);
+    let mut segments: Vec<SegmentRows> = Vec::new();
+    if let Some(Replicated { segments: others, chunks }) = replicated {
+        rows = chunks.iter().map(|chunk| chunk.rows).sum();
+        segments.extend(others.iter().map(|view| view.segment.rows));
     }
-    for (_, segment) in segments {
+    match live {
+        Some((_, indexed)) if core.coordinator.is_shared() => {
+            // Other daemons may have rows before or after those of this daemon.
+            let chunks: HashSet<ChunkId> =
+                core.catalog.chunks(topic.id).await?.iter().map(|chunk| chunk.id).collect();
+            let ours = indexed.into_iter().filter(|(index, _)| !chunks.contains(index));
+            segments.extend(ours.map(|(_, segment)| segment.rows));
+            rows += segments.iter().map(|segment| segment.rows).sum::<u64>();
+        }
+        Some((durable, indexed)) => {
+            segments.extend(indexed.into_iter().map(|(_, segment)| segment.rows));
+            rows = durable.saturating_sub(lost_rows(&row.damage));
+        }
+        None => rows += segments.iter().map(|segment| segment.rows).sum::<u64>(),
+    }
+    for segment in segments {
         let (min, max) = bounds.unwrap_or((i64::MAX, i64::MIN));
-        bounds = Some((min.min(segment.rows.times.min), max.max(segment.rows.times.max)));
+        bounds = Some((min.min(segment.times.min), max.max(segment.times.max)));
     }
-    Ok((durable, bounds))
+    Ok((rows, bounds))
 }
 
 /// What this daemon knows of the rows of a topic.
@@ -173,21 +187,20 @@ pub(crate) async fn endpoint_metadata(core: &Engine, topic: &TopicRow) -> Result
     })
 }
 
-async fn endpoint(
-    core: &Engine,
-    caller: &Caller,
-    topic: &TopicRow,
-    window: TimeWindow,
-) -> Result<FlightEndpoint> {
-    let locator = topic.locator.to_string();
+async fn encoded_metadata(core: &Engine, topic: &TopicRow) -> Result<Bytes> {
     let metadata = endpoint_metadata(core, topic).await?;
     let metadata = serde_json::to_vec(&metadata).map_err(|e| Error::internal("encoding an endpoint", e))?;
+    Ok(metadata.into())
+}
+
+fn endpoint(caller: &Caller, topic: &TopicRow, window: TimeWindow, metadata: Bytes) -> FlightEndpoint {
+    let locator = topic.locator.to_string();
     let ticket =
         ticket::Ticket { locator: locator.clone(), window, selection: Selection::default() }.encode();
-    Ok(FlightEndpoint {
+    FlightEndpoint {
         ticket: Some(Ticket::new(caller.sign(ticket))),
         location: vec![Location { uri: location(&locator) }],
         expiration_time: None,
-        app_metadata: metadata.into(),
-    })
+        app_metadata: metadata,
+    }
 }

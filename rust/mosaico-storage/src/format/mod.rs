@@ -3,6 +3,7 @@
 //! Data and its encoding only; this module opens no file or object.
 
 pub mod api_keys;
+pub mod barrier;
 pub mod block_sums;
 pub mod checksum;
 pub mod chunk_file;

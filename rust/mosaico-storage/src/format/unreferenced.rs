@@ -38,6 +38,7 @@ use mosaico_types::id::{SequenceId, TopicId};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use crate::format::barrier::BARRIER_BYTES;
 use crate::format::chunk_id::ChunkId;
 use crate::format::paths::{Located, RecordKey, SequencePaths, StoreFile, TopicPaths, locate};
 use crate::format::record::{FormatError, check_version, read};
@@ -52,6 +53,13 @@ pub struct ListedFile {
     pub modified: SystemTime,
     /// Differs after a replacement: the inode, or the bucket's version.
     pub version: Option<String>,
+}
+
+impl ListedFile {
+    /// Whether it is a barrier, which counts as no record.
+    pub fn is_barrier(&self) -> bool {
+        self.bytes == BARRIER_BYTES && matches!(locate(&self.path).file, StoreFile::Record(..))
+    }
 }
 
 impl From<ObjectMeta> for ListedFile {
@@ -162,7 +170,7 @@ pub fn unreferenced(
 ) -> Vec<Decision> {
     let files: Vec<File<'_>> = listing
         .iter()
-        .map(|file| File { path: &file.path, located: locate(&file.path) })
+        .map(|file| File { path: &file.path, located: locate(&file.path), is_barrier: file.is_barrier() })
         .filter(|file| file.located.sequence == Some(id))
         .collect();
     let paths = SequencePaths(id);
@@ -193,6 +201,13 @@ pub fn unreferenced(
 struct File<'a> {
     path: &'a Path,
     located: Located,
+    is_barrier: bool,
+}
+
+impl File<'_> {
+    fn proves_use(&self) -> bool {
+        !self.is_barrier && self.located.file.proves_use()
+    }
 }
 
 /// The folder of a sequence or of a topic.
@@ -204,7 +219,7 @@ struct Folder<'a> {
 
 impl Folder<'_> {
     fn has(&self, path: &Path) -> bool {
-        self.files.iter().any(|file| file.path == path)
+        self.files.iter().any(|file| file.path == path && !file.is_barrier)
     }
 
     /// Unreadable or unknown records in the folder: they may reference anything.
@@ -234,7 +249,7 @@ impl Folder<'_> {
             return vec![keep];
         }
         // A crash leaves no such folder: the creation record was lost, so its files must be kept.
-        if let Some(file) = self.files.iter().find(|file| file.located.file.proves_use()) {
+        if let Some(file) = self.files.iter().find(|file| file.proves_use()) {
             let reason = format!("the record of its creation is missing, and it has {}", file.path);
             return vec![Decision::Keep(self.path.clone(), reason)];
         }
@@ -253,7 +268,7 @@ impl Folder<'_> {
         }
         if self.references.topics.as_ref().is_some_and(|named| !named.contains(&topic)) {
             // The creation was interrupted, or the folder was damaged.
-            let is_used = self.files.iter().any(|file| file.located.file.proves_use());
+            let is_used = self.files.iter().any(|file| file.proves_use());
             let goes = !is_used && !live.topics.contains(&topic);
             return goes.then_some(Decision::RemoveTopic(topic)).into_iter().collect();
         }

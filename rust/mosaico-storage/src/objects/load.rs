@@ -12,6 +12,7 @@ use object_store::path::Path;
 use super::local_folder::LocalFolder;
 use super::store::{Kind, Store};
 use crate::error::{Error, Result};
+use crate::format::barrier::{BARRIER_BYTES, is_barrier};
 use crate::format::chunk_id::ChunkId;
 use crate::format::damage::{DamageRecord, DamagedSegment};
 use crate::format::paths::{Located, ROOT, SequencePaths, StoreFile, locate};
@@ -95,7 +96,9 @@ impl Store {
     }
 
     async fn list(&self, folder: &Path) -> Result<Found> {
-        Ok(Found::of(self.objects_below(folder).await?.into_iter().map(|object| object.location)))
+        let objects = self.objects_below(folder).await?.into_iter();
+        let objects = objects.filter(|object| object.size != BARRIER_BYTES);
+        Ok(Found::of(objects.map(|object| object.location)))
     }
 }
 
@@ -104,6 +107,7 @@ fn load_files(root: &LocalFolder, id: SequenceId) -> Result<Option<SequenceState
     let failed = |e| Error::internal(format!("reading {folder}"), e);
     let mut paths = Vec::new();
     list_files(root, folder.as_ref(), &mut paths).map_err(failed)?;
+    without_barriers(root, &mut paths).map_err(failed)?;
     let mut found = Found::of(paths);
     for path in found.needed(id) {
         let bytes = fs::read(root.root().join(path.as_ref())).map_err(failed)?;
@@ -116,6 +120,21 @@ fn list_files(root: &LocalFolder, folder: &str, paths: &mut Vec<Path>) -> io::Re
     let found = root.tree.entries(folder)?;
     paths.extend(found.files.into_iter().map(Path::from));
     found.folders.iter().try_for_each(|folder| list_files(root, folder, paths))
+}
+
+/// Leaves out barriers, which a folder has if it is the copy of a bucket. Only the two kinds of records whose presence
+/// decides about others are looked at; barriers in the places of others are recognised when they are read.
+fn without_barriers(root: &LocalFolder, paths: &mut Vec<Path>) -> io::Result<()> {
+    let mut barriers = BTreeSet::new();
+    for path in paths.iter() {
+        if matches!(locate(path).file, StoreFile::Record(RecordKind::Tombstone | RecordKind::Commit, _))
+            && fs::metadata(root.root().join(path.as_ref()))?.len() == BARRIER_BYTES
+        {
+            barriers.insert(path.clone());
+        }
+    }
+    paths.retain(|path| !barriers.contains(path));
+    Ok(())
 }
 
 /// The files below the folder of a sequence. Listing first saves requests for records that do not exist.
@@ -175,7 +194,7 @@ impl Found {
         let paths = SequencePaths(id);
         let mut records = SequenceRecords::default();
         for (path, located) in &self.files {
-            if let Some(bytes) = self.contents.get(path) {
+            if let Some(bytes) = self.contents.get(path).filter(|bytes| !is_barrier(bytes)) {
                 records.add(path, located, bytes)?;
             }
         }

@@ -1,5 +1,6 @@
 //! The store: the source of truth about sequences, as immutable objects under ids. Start with [`Store`].
 
+mod barriers;
 mod bucket;
 mod cache;
 mod deadline;
@@ -20,6 +21,7 @@ mod store;
 mod upload;
 pub mod versions;
 
+pub use barriers::Barrier;
 pub use bucket::{Bucket, Provider, Secret};
 pub use load::Loaded;
 pub use options::{StoreMetrics, StoreOptions};

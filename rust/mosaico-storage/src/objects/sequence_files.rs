@@ -16,13 +16,13 @@ impl Store {
         let objects = self.objects_below(&paths.folder()).await?;
         let files: Vec<ListedFile> = objects.into_iter().map(ListedFile::from).collect();
         let mut references = References::default();
-        let has = |path: &Path| files.iter().any(|file| file.path == *path);
+        let has = |path: &Path| files.iter().any(|file| file.path == *path && !file.is_barrier());
         if has(&paths.deleted()) {
             self.refer(&paths.deleted(), &mut references).await?;
             return Ok((files, references));
         }
         let mut chunks = Vec::new();
-        for file in &files {
+        for file in files.iter().filter(|file| !file.is_barrier()) {
             match locate(&file.path).file {
                 StoreFile::Record(_, RecordKey::Chunk(chunk)) => chunks.push((&file.path, chunk)),
                 // They need no reference, whatever their content.

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use mosaico_types::id::SequenceId;
 use mosaico_types::now_ns;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::cache::{self, Cache};
 use super::deadline::Deadline;
@@ -24,6 +24,7 @@ use super::measured::Measured;
 use super::options::{StoreMetrics, StoreOptions};
 use super::staging::StagingFile;
 use crate::error::{Error, Result};
+use crate::format::barrier::is_barrier;
 use crate::format::paths::SequencePaths;
 use crate::format::record::{self, FormatError, Record, check_version};
 use crate::format::record_kind::RecordKind;
@@ -229,26 +230,6 @@ impl Store {
         self.put(path, record::write(record)?).await
     }
 
-    /// Writes a JSON record that is written once, durably.
-    pub async fn create_json<T: Record>(&self, path: &Path, record: &T) -> Result<()> {
-        self.create(path, record::write(record)?.into()).await
-    }
-
-    /// Writes an object that is written once, durably.
-    pub async fn create(&self, path: &Path, payload: PutPayload) -> Result<()> {
-        let once = PutOptions::from(PutMode::Create);
-        match self.objects.put_opts(path, payload.clone(), once).await {
-            Ok(_) => Ok(()),
-            // An earlier attempt of the same write succeeded, and its response was lost.
-            Err(object_store::Error::AlreadyExists { .. })
-                if self.get(path).await? == Some(payload.into()) =>
-            {
-                Ok(())
-            }
-            Err(e) => Err(Error::internal(format!("writing {path} once"), e)),
-        }
-    }
-
     /// Reads an object; `None` if it does not exist.
     pub async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
         Ok(self.get_versioned(path).await?.map(|(bytes, _)| bytes))
@@ -259,7 +240,8 @@ impl Store {
     /// # Errors
     /// [`Error::NewerFormat`] if a newer version wrote it.
     pub async fn get_json<T: Record>(&self, path: &Path) -> Result<Option<T>> {
-        self.get(path).await?.map(|bytes| record::parse(path, &bytes)).transpose()
+        let found = self.get(path).await?.filter(|bytes| !is_barrier(bytes));
+        found.map(|bytes| record::parse(path, &bytes)).transpose()
     }
 
     /// The names of folders directly below `path`. For recovery only: no other code derives facts from
@@ -326,17 +308,33 @@ impl Store {
         self.remove_below(&paths.folder(), &paths.deleted()).await
     }
 
-    /// Removes everything below the folder of an id, its tombstone last.
+    /// Removes everything below the folder of an id. In a bucket, requests for objects below it may still arrive, so
+    /// its tombstone stays there for as long as unreferenced files do.
     ///
     /// # Errors
     /// [`Error::NewerFormat`] if a newer version began the removal: the tombstone may have another meaning
     /// there.
-    pub async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
-        if let Some(bytes) = self.get(tombstone).await?
-            && let Err(error @ FormatError::Newer { .. }) = check_version(RecordKind::Tombstone, &bytes)
-        {
-            return Err(error.at("record", tombstone));
+    pub async fn empty_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        if !self.is_remote() {
+            return self.remove_folder(path, tombstone).await;
         }
+        self.check_tombstone(tombstone).await?;
+        self.remove_below(path, tombstone).await
+    }
+
+    async fn check_tombstone(&self, tombstone: &Path) -> Result<()> {
+        match self.get(tombstone).await?.map(|bytes| check_version(RecordKind::Tombstone, &bytes)) {
+            Some(Err(error @ FormatError::Newer { .. })) => Err(error.at("record", tombstone)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes everything below the folder of an id, its tombstone last.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`], as [`Self::empty_folder`].
+    pub async fn remove_folder(&self, path: &Path, tombstone: &Path) -> Result<()> {
+        self.check_tombstone(tombstone).await?;
         self.remove_below(path, tombstone).await?;
         self.remove(tombstone).await?;
         if self.is_remote() {
