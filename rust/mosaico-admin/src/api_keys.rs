@@ -40,6 +40,26 @@ pub struct NewKey {
     pub expires_ns: Option<i64>,
 }
 
+/// Changes of an existing key; `None`: as it is.
+#[derive(Debug, Clone, Default)]
+pub struct KeyUpdate {
+    pub description: Option<String>,
+    /// Removes the limits that the key has; those in `limits` are set afterwards.
+    pub no_limits: bool,
+    pub limits: KeyLimits,
+    /// `Some(None)`: the key does not expire.
+    pub expires_ns: Option<Option<i64>>,
+}
+
+/// Who runs a command, for the audit log.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// The user.
+    pub who: String,
+    /// The machine.
+    pub from: String,
+}
+
 /// Whether calls with a key are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
@@ -92,6 +112,7 @@ impl KeyInfo {
 pub struct ApiKeys {
     store: Store,
     location: StoreLocation,
+    author: Author,
 }
 
 impl ApiKeys {
@@ -99,7 +120,7 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`Error::Startup`] if there is no store.
-    pub fn open(config: &Config) -> Result<Self> {
+    pub fn open(config: &Config, author: Author) -> Result<Self> {
         match &config.store {
             StoreLocation::Local(folder) if !folder.is_dir() => Err(Error::Startup(format!(
                 "there is no store in {}; name the folder that `mosaicod run` serves",
@@ -107,7 +128,7 @@ impl ApiKeys {
             ))),
             location => {
                 let store = Store::open_to_read(&config.read_options())?;
-                Ok(Self { store, location: location.clone() })
+                Ok(Self { store, location: location.clone(), author })
             }
         }
     }
@@ -116,11 +137,11 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`Error::Startup`] if the folder cannot be created.
-    pub fn create_store(config: &Config) -> Result<Self> {
+    pub fn create_store(config: &Config, author: Author) -> Result<Self> {
         if let StoreLocation::Local(folder) = &config.store {
             create_folders(folder).map_err(|e| unusable(folder, &e))?;
         }
-        Self::open(config)
+        Self::open(config, author)
     }
 
     /// Adds a key. Its token exists only in the returned value.
@@ -177,21 +198,13 @@ impl ApiKeys {
                     format!("the store has {MAX_KEYS} API keys; purge those that are not valid any more");
                 return Err(Error::Refused(ErrorCode::TooMany, text));
             }
-            let of_certificate = |other: &&ApiKeyRecord| {
-                certificate.is_some() && other.certificate == certificate && other.is_valid(now_ns())
-            };
-            if let Some(other) = record.keys.iter().find(of_certificate) {
-                let text = format!(
-                    "the certificate has the API key {}; revoke it first, or choose other scopes for another certificate",
-                    other.fingerprint
-                );
-                return Err(Error::Refused(ErrorCode::AlreadyExists, text));
-            }
+            check_certificate(&record.keys, &key)?;
             while record.keys.iter().any(|other| other.fingerprint == key.fingerprint) {
                 token = new_token()?;
                 (key.fingerprint, key.secret_sha256) = (token.fingerprint(), secret(&token));
             }
             record.keys.push(key.clone());
+            self.note(record, "api_key_create", key.fingerprint.to_string());
             Ok(())
         })
         .await?;
@@ -226,7 +239,57 @@ impl ApiKeys {
     pub async fn revoke(&self, fingerprint: Fingerprint) -> Result<KeyInfo> {
         self.change(|record| {
             let key = record.keys.iter_mut().find(|key| key.fingerprint == fingerprint);
-            key.ok_or_else(|| unknown(fingerprint))?.revoked_ns.get_or_insert_with(now_ns);
+            let key = key.ok_or_else(|| unknown(fingerprint))?;
+            if key.revoked_ns.is_none() {
+                key.revoked_ns = Some(now_ns());
+                self.note(record, "api_key_revoke", fingerprint.to_string());
+            }
+            Ok(())
+        })
+        .await?;
+        self.status(fingerprint).await
+    }
+
+    /// Changes the description, the limits or the expiry of a key. Its secret, its rights and scopes stay.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if there is no such key, if it is revoked, or if its certificate has another valid key;
+    /// else as of [`Self::create`].
+    pub async fn update(&self, fingerprint: Fingerprint, update: KeyUpdate) -> Result<KeyInfo> {
+        self.change(|record| {
+            let others = record.keys.clone();
+            let key = record.keys.iter_mut().find(|key| key.fingerprint == fingerprint);
+            let key = key.ok_or_else(|| unknown(fingerprint))?;
+            if key.revoked_ns.is_some() {
+                let text =
+                    format!("the API key {fingerprint} is revoked, which is for ever; create another one");
+                return Err(Error::Refused(ErrorCode::InvalidInput, text));
+            }
+            let before = key.clone();
+            if let Some(description) = &update.description {
+                key.description.clone_from(description);
+            }
+            if update.no_limits {
+                key.limits = KeyLimits::default();
+            }
+            key.limits = KeyLimits {
+                calls: update.limits.calls.or(key.limits.calls),
+                call_rate: update.limits.call_rate.or(key.limits.call_rate),
+                bytes: update.limits.bytes.or(key.limits.bytes),
+            };
+            if let Some(expires_ns) = update.expires_ns {
+                key.expires_ns = expires_ns;
+                check_certificate(&others, key)?;
+            }
+            check(&NewKey {
+                description: key.description.clone(),
+                scopes: key.scopes.clone(),
+                limits: key.limits,
+                expires_ns: update.expires_ns.flatten(),
+            })?;
+            if *key != before {
+                self.note(record, "api_key_update", fingerprint.to_string());
+            }
             Ok(())
         })
         .await?;
@@ -243,9 +306,18 @@ impl ApiKeys {
             let (left, removed): (Vec<_>, Vec<_>) =
                 record.keys.drain(..).partition(|key| !all && key.is_valid(now));
             record.keys = left;
+            for key in &removed {
+                self.note(record, "api_key_purge", key.fingerprint.to_string());
+            }
             Ok(removed.iter().map(|key| key.fingerprint).collect())
         })
         .await
+    }
+
+    /// Adds a change to the record, for the audit log of the next daemon that looks.
+    pub(crate) fn note(&self, record: &mut ApiKeysRecord, call: &str, subject: String) {
+        let Author { who, from } = &self.author;
+        record.note((who, from), call, subject, now_ns());
     }
 
     /// Replaces the record. `change` may run several times.
@@ -261,7 +333,15 @@ impl ApiKeys {
                 Some((record, version)) => (record, Some(version)),
                 None => {
                     let signing_secret = new_signing_secret()?;
-                    (ApiKeysRecord { signing_secret, link_salt: None, keys: Vec::new() }, None)
+                    (
+                        ApiKeysRecord {
+                            signing_secret,
+                            link_salt: None,
+                            keys: Vec::new(),
+                            changes: Vec::new(),
+                        },
+                        None,
+                    )
                 }
             };
             let changed = change(&mut record)?;
@@ -298,6 +378,22 @@ pub(crate) async fn signer(config: &Config) -> Result<Option<Signer>> {
     let store = Store::open_to_read(&config.read_options())?;
     let record = store.get_json::<ApiKeysRecord>(&api_keys_file()).await?;
     Ok(record.and_then(|record| Signer::new(&record.signing_secret)))
+}
+
+/// A certificate has one valid key at a time.
+fn check_certificate(keys: &[ApiKeyRecord], key: &ApiKeyRecord) -> Result<()> {
+    let has_it = |other: &&ApiKeyRecord| {
+        key.certificate.is_some()
+            && other.certificate == key.certificate
+            && other.fingerprint != key.fingerprint
+            && other.is_valid(now_ns())
+    };
+    let Some(other) = keys.iter().find(has_it) else { return Ok(()) };
+    let text = format!(
+        "the certificate has the API key {}; revoke it first, or choose other scopes for another certificate",
+        other.fingerprint
+    );
+    Err(Error::Refused(ErrorCode::AlreadyExists, text))
 }
 
 fn check(new: &NewKey) -> Result<()> {
@@ -339,81 +435,4 @@ fn unusable(folder: &Path, error: &std::io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use mosaico_engine::access::keys::KeyRing;
-    use mosaico_types::access::Right;
-
-    fn new_key(scope: &str) -> NewKey {
-        let scopes = vec![Scope::parse(scope, None).unwrap()];
-        NewKey { description: "robot".into(), scopes, limits: KeyLimits::default(), expires_ns: None }
-    }
-
-    fn keys(folder: &Path) -> ApiKeys {
-        ApiKeys::create_store(&Config::new(StoreLocation::Local(folder.to_owned()))).unwrap()
-    }
-
-    async fn ring(keys: &ApiKeys) -> KeyRing {
-        KeyRing::new(keys.store.get_json(&api_keys_file()).await.unwrap().unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_key_lives_until_it_is_revoked_and_purged() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let keys = keys(&folder.path().join("new"));
-        let (token, info) = keys.create(new_key("a-*:read")).await.unwrap();
-        let (other, _) = keys.create(new_key("*:read,write")).await.unwrap();
-        assert_eq!((info.state, info.last_used_ns), (KeyState::Valid, None));
-        let found = ring(&keys).await.find(&token, now_ns()).unwrap().grant();
-        assert!(found.allows(Right::Read, "a-1") && !found.allows(Right::Write, "a-1"));
-        assert_eq!(keys.purge(false).await.unwrap(), []);
-        for _ in 0..2 {
-            assert_eq!(keys.revoke(token.fingerprint()).await.unwrap().state, KeyState::Revoked);
-        }
-        assert!(ring(&keys).await.find(&token, now_ns()).is_none());
-        assert_eq!(keys.purge(false).await.unwrap(), [token.fingerprint()]);
-        let unknown = keys.status(token.fingerprint()).await.unwrap_err();
-        assert!(unknown.to_string().contains(&token.fingerprint().to_string()), "{unknown}");
-        assert!(ring(&keys).await.find(&other, now_ns()).is_some());
-        assert_eq!(keys.purge(true).await.unwrap(), [other.fingerprint()]);
-    }
-
-    #[tokio::test]
-    async fn only_the_hash_of_a_key_is_stored() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let keys = keys(folder.path());
-        let (token, _) = keys.create(new_key("*:read")).await.unwrap();
-        let bytes = std::fs::read_to_string(folder.path().join("api-keys.json")).unwrap();
-        let secret = std::str::from_utf8(token.secret()).unwrap();
-        assert!(bytes.contains(&token.fingerprint().to_string()) && !bytes.contains(secret), "{bytes}");
-    }
-
-    #[tokio::test]
-    async fn expiry() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let keys = keys(folder.path());
-        let late = NewKey { expires_ns: Some(now_ns() - 1), ..new_key("*:read") };
-        assert!(keys.create(late).await.is_err());
-        let expires = now_ns() + 60_000_000_000;
-        let (token, info) =
-            keys.create(NewKey { expires_ns: Some(expires), ..new_key("*:read") }).await.unwrap();
-        assert_eq!(info.expires_ns, Some(expires));
-        let ring = ring(&keys).await;
-        assert!(ring.find(&token, expires - 1).is_some() && ring.find(&token, expires).is_none());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn concurrent_commands_lose_no_key() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let made: Vec<_> = (0..8)
-            .map(|_| {
-                let keys = keys(folder.path());
-                tokio::spawn(async move { keys.create(new_key("*:read")).await.unwrap().0 })
-            })
-            .collect();
-        for token in futures::future::join_all(made).await {
-            let fingerprint = token.unwrap().fingerprint();
-            assert_eq!(keys(folder.path()).status(fingerprint).await.unwrap().state, KeyState::Valid);
-        }
-    }
-}
+mod tests;

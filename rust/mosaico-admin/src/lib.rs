@@ -20,7 +20,7 @@ mod stats;
 
 use std::time::Duration;
 
-pub use api_keys::{ApiKeys, KeyInfo, KeyState, NewKey};
+pub use api_keys::{ApiKeys, Author, KeyInfo, KeyState, KeyUpdate, NewKey};
 pub use check::report::{CheckOptions, Checked};
 pub use gc::Collected;
 pub use import::{ImportOptions, ImportPlan, Imported, PlannedSequence, PlannedTopic, mapping, plan_import};

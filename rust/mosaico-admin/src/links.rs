@@ -4,6 +4,7 @@ use mosaico_engine::access::keys::KeyRing;
 use mosaico_engine::access::link::{IssuedLink, NewLink};
 use mosaico_engine::access::secret::new_link_salt;
 use mosaico_storage::error::Result;
+use mosaico_storage::format::api_keys::ApiKeysRecord;
 use mosaico_types::now_ns;
 
 use crate::api_keys::ApiKeys;
@@ -16,8 +17,13 @@ impl ApiKeys {
     /// [`mosaico_storage::error::Error::StoreUnavailable`] if the store cannot be used.
     pub async fn create_link(&self, new: NewLink) -> Result<IssuedLink> {
         // A store that never had a key has no secret yet.
-        let record = self.change(|record| Ok(record.clone())).await?;
-        KeyRing::new(record).issue_link(new, now_ns())
+        let sequence = new.sequence.to_string();
+        let change = |record: &mut ApiKeysRecord| {
+            let issued = KeyRing::new(record.clone()).issue_link(new.clone(), now_ns())?;
+            self.note(record, "link_create", sequence.clone());
+            Ok(issued)
+        };
+        self.change(change).await
     }
 
     /// Makes all links that were created until now invalid.
@@ -27,6 +33,7 @@ impl ApiKeys {
     pub async fn revoke_links(&self) -> Result<()> {
         self.change(|record| {
             record.link_salt = Some(new_link_salt()?);
+            self.note(record, "link_revoke_all", "*".to_owned());
             Ok(())
         })
         .await

@@ -30,7 +30,7 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tower::util::MapResponseLayer;
 
 use crate::access::Access;
-use crate::access::audit::{Audit, AuditFile};
+use crate::access::audit::{Audit, AuditFile, commands};
 use crate::access::layer::AccessLayer;
 use crate::connections::Connections;
 use crate::limits::{Gate, GateLayer};
@@ -80,6 +80,7 @@ impl Server {
         let (core, lock) = startup::open(hold, config).await?;
         let audit = Audit::new(&core, audit_file);
         let keys = Arc::new(Keys::new(core.store.clone(), core.tasks.clone()));
+        core.while_serving(commands::watch(Arc::clone(&core), Arc::clone(&keys), Arc::clone(&audit)));
         let gate = Gate::new(&core);
         Ok(Self { core, keys, lock, tls: None, gate, audit })
     }

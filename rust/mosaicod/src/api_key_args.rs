@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use mosaico_admin::KeyUpdate;
 use mosaico_server::Error;
 use mosaico_types::access::{Fingerprint, KeyLimits, Pattern, Rights, Scope};
 use mosaico_types::{now_ns, parse_rfc3339};
@@ -19,6 +20,8 @@ pub(crate) enum ApiKeyCommand {
     List(ListArgs),
     /// Show one key.
     Status(OneArgs),
+    /// Change the description, the limits or the end of a key.
+    Update(UpdateArgs),
     /// Revoke a key for ever.
     Revoke(OneArgs),
     /// Remove keys that are expired or revoked.
@@ -78,6 +81,35 @@ pub(crate) struct OneArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// Fingerprint of the key: its last 8 characters.
+    #[arg(value_name = "FINGERPRINT")]
+    pub(crate) fingerprint: Fingerprint,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Text for people.
+    #[arg(short, long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Limits of the calls with this key, as of `create`. The key keeps its other limits.
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
+    limits: Vec<String>,
+    /// Remove the limits that the key has, before those of --limit are set.
+    #[arg(long)]
+    no_limits: bool,
+    /// Time until the key expires, counted from now, such as `30d`, `12h` or `P30DT12H`.
+    #[arg(long, value_name = "DURATION", value_parser = duration, group = "expiry")]
+    expires_in: Option<Duration>,
+    /// Moment at which the key expires, such as `2027-01-31T12:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = moment, group = "expiry")]
+    expires_at: Option<i64>,
+    /// The key does not expire.
+    #[arg(long, group = "expiry")]
+    no_expiry: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -111,21 +143,54 @@ impl CreateArgs {
 
     /// The limits of the key.
     pub(crate) fn limits(&self) -> Result<KeyLimits, Error> {
-        let mut limits = KeyLimits::default();
-        for text in &self.limits {
-            let set = limit(text, &mut limits);
-            set.map_err(|reason| Error::Startup(format!("--limit {text}: {reason}")))?;
-        }
-        Ok(limits)
+        limits(&self.limits)
     }
 
     /// The moment at which the key expires.
     pub(crate) fn expires_ns(&self) -> Option<i64> {
-        let after = |duration: Duration| {
-            now_ns().saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
-        };
-        self.expires_at.or_else(|| self.expires_in.map(after))
+        expires_ns(self.expires_at, self.expires_in)
     }
+}
+
+impl UpdateArgs {
+    /// The requested changes.
+    pub(crate) fn update(&self) -> Result<KeyUpdate, Error> {
+        let is_change = self.description.is_some()
+            || !self.limits.is_empty()
+            || self.no_limits
+            || self.no_expiry
+            || self.expires_in.is_some()
+            || self.expires_at.is_some();
+        if !is_change {
+            return Err(Error::Startup(
+                "nothing to change; add --description, --limit, --no-limits, --expires-in, --expires-at or \
+                 --no-expiry"
+                    .into(),
+            ));
+        }
+        let moment = expires_ns(self.expires_at, self.expires_in).map(Some);
+        Ok(KeyUpdate {
+            description: self.description.clone(),
+            no_limits: self.no_limits,
+            limits: limits(&self.limits)?,
+            expires_ns: if self.no_expiry { Some(None) } else { moment },
+        })
+    }
+}
+
+fn limits(texts: &[String]) -> Result<KeyLimits, Error> {
+    let mut limits = KeyLimits::default();
+    for text in texts {
+        let set = limit(text, &mut limits);
+        set.map_err(|reason| Error::Startup(format!("--limit {text}: {reason}")))?;
+    }
+    Ok(limits)
+}
+
+fn expires_ns(at: Option<i64>, after: Option<Duration>) -> Option<i64> {
+    let from_now =
+        |duration: Duration| now_ns().saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX));
+    at.or_else(|| after.map(from_now))
 }
 
 /// Adds the limit `NAME=VALUE`.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::api_keys::{ApiKeyRecord, ApiKeyUsesRecord, ApiKeysRecord, Hidden};
+use mosaico_storage::format::api_keys::{
+    AccessChange, ApiKeyRecord, ApiKeyUsesRecord, ApiKeysRecord, Hidden,
+};
 use mosaico_storage::format::paths::{api_key_uses_file, api_keys_file};
 use mosaico_storage::objects::Store;
 use mosaico_types::access::{Fingerprint, Right, Token};
@@ -110,6 +112,15 @@ struct Known {
     failing: bool,
 }
 
+/// What the audit log has of the changes of keys and links.
+#[derive(Debug, Default)]
+struct Audited {
+    /// The last change that it has.
+    last: Option<String>,
+    /// The record of which it has every change.
+    version: Option<UpdateVersion>,
+}
+
 /// The API keys of a store.
 #[derive(Debug)]
 pub struct Keys {
@@ -119,6 +130,7 @@ pub struct Keys {
     looking: tokio::sync::Mutex<()>,
     /// The noted last uses.
     uses: Mutex<HashMap<Fingerprint, i64>>,
+    audited: Mutex<Audited>,
     /// Locked while the uses are written.
     writing: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -127,8 +139,8 @@ pub struct Keys {
 impl Keys {
     /// The keys of a store; reads them when a call needs them. `tasks` are waited for at the shutdown.
     pub fn new(store: Store, tasks: TaskTracker) -> Self {
-        let (known, looking, uses, writing) = Default::default();
-        Self { store, known, looking, uses, writing, tasks }
+        let (known, looking, uses, audited, writing) = Default::default();
+        Self { store, known, looking, uses, audited, writing, tasks }
     }
 
     /// The current keys.
@@ -208,6 +220,31 @@ impl Keys {
         });
     }
 
+    /// The changes of keys and links that the audit log does not have, oldest first.
+    pub async fn unaudited(&self) -> Result<Vec<AccessChange>> {
+        let version = self.store.version(&api_keys_file()).await?;
+        if version.is_none() || version == self.audited.lock().version {
+            return Ok(Vec::new());
+        }
+        let record = self.store.get_json::<ApiKeysRecord>(&api_keys_file()).await?;
+        let mut changes = record.map(|record| record.changes).unwrap_or_default();
+        let uses = self.store.get_json::<ApiKeyUsesRecord>(&api_key_uses_file()).await?.unwrap_or_default();
+        let mut audited = self.audited.lock();
+        audited.last = uses.audited.clone().max(audited.last.take());
+        let last = audited.last.as_ref();
+        changes.retain(|change| last.is_none_or(|last| change.id > *last));
+        if changes.is_empty() && uses.audited == audited.last {
+            audited.version = version;
+        }
+        Ok(changes)
+    }
+
+    /// Notes that the audit log has all changes up to the one with this id.
+    pub async fn note_audited(&self, id: String) -> Result<()> {
+        self.audited.lock().last = Some(id);
+        self.write_uses().await
+    }
+
     /// Adds the noted uses to the record. Other daemons write it too: a use that is lost in a race is noted
     /// again a minute later.
     async fn write_uses(&self) -> Result<()> {
@@ -223,6 +260,7 @@ impl Keys {
             let last = record.last_used_ns.entry(*key).or_insert(*used);
             *last = (*last).max(*used);
         }
+        record.audited = record.audited.max(self.audited.lock().last.clone());
         let ring = self.known.lock().ring.clone();
         if let Some(ring) = ring {
             record.last_used_ns.retain(|key, _| ring.keys.contains_key(key));

@@ -200,7 +200,12 @@ mod tests {
             expires_ns: None,
             revoked_ns: None,
         };
-        ApiKeysRecord { signing_secret: Hidden(vec![7; 32]), link_salt: None, keys: vec![key] }
+        ApiKeysRecord {
+            signing_secret: Hidden(vec![7; 32]),
+            link_salt: None,
+            keys: vec![key],
+            changes: Vec::new(),
+        }
     }
 
     fn new(record: &ApiKeysRecord) -> NewLink {

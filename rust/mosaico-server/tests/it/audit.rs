@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mosaico_admin::KeyUpdate;
 use mosaico_server::{AnonymousLevel, Config, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -9,15 +10,34 @@ use tempfile::TempDir;
 use crate::common::*;
 use crate::keyed::*;
 
-/// The audit events, oldest first.
-async fn events(session: &Session) -> Vec<Value> {
+/// All audit events, oldest first.
+async fn all_events(session: &Session) -> Vec<Value> {
     let page = session.act("event_list", json!({"kinds": ["audit"], "limit": 1000})).await.unwrap();
     page["events"].as_array().unwrap().clone()
 }
 
-fn lines(file: &Path) -> Vec<Value> {
+/// The audit events of calls.
+async fn events(session: &Session) -> Vec<Value> {
+    let mut found = all_events(session).await;
+    found.retain(|event| !is_command(&event["detail"]["call"]));
+    found
+}
+
+fn all_lines(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The lines of calls.
+fn lines(file: &Path) -> Vec<Value> {
+    let mut found = all_lines(file);
+    found.retain(|line| !is_command(&line["call"]));
+    found
+}
+
+/// Whether a command did it beside the daemon, as tests create their keys.
+fn is_command(call: &Value) -> bool {
+    call.as_str().is_some_and(|call| call.starts_with("api_key_") || call == "link_revoke_all")
 }
 
 fn has(events: &[Value], call: &str, result: &str) -> bool {
@@ -140,4 +160,52 @@ async fn a_file_that_cannot_be_written_fails_the_start() {
     let error = Server::open(config).await.unwrap_err().to_string();
     assert!(error.contains("none/audit.jsonl") && error.contains("--audit-log"), "{error}");
     TestServer::start(closed(folder.path())).await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_keys_and_links_by_commands_are_audited_once() {
+    let folder = TempDir::new().unwrap();
+    // While no daemon runs.
+    let admin = key(folder.path(), &["*:read,admin"]).await;
+    let other = key(folder.path(), &["a-*:read"]).await.fingerprint();
+    let longer = KeyUpdate { description: Some("longer".into()), ..KeyUpdate::default() };
+    keys(folder.path()).update(other, longer).await.unwrap();
+    let audit_log = folder.path().join("audit.jsonl");
+    let config = Config { audit_log: Some(audit_log.clone()), ..closed(folder.path()) };
+    let server = TestServer::start(config.clone()).await;
+    let session = Session::new(&server, &admin);
+    eventually("the changes of before", async || has(&all_events(&session).await, "api_key_update", "OK"))
+        .await;
+    // Beside a running daemon.
+    keys(folder.path()).revoke(other).await.unwrap();
+    eventually("the change beside it", async || has(&all_events(&session).await, "api_key_revoke", "OK"))
+        .await;
+    server.stop().await;
+    let server = TestServer::start(config).await;
+    let session = Session::new(&server, &admin);
+    keys(folder.path()).purge(false).await.unwrap();
+    keys(folder.path()).revoke_links().await.unwrap();
+    eventually("the changes after the restart", async || {
+        has(&all_events(&session).await, "link_revoke_all", "OK")
+    })
+    .await;
+    let found = all_events(&session).await;
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
+    let changes: Vec<_> = found.iter().filter(|event| is_command(&event["detail"]["call"])).collect();
+    let calls: Vec<_> = changes.iter().map(|event| text(&event["detail"], "call")).collect();
+    let expected = [
+        "api_key_create",
+        "api_key_create",
+        "api_key_update",
+        "api_key_revoke",
+        "api_key_purge",
+        "link_revoke_all",
+    ];
+    assert_eq!(calls, expected);
+    let revoked = &changes[3]["detail"];
+    assert_eq!(text(revoked, "subject"), other.to_string());
+    assert_eq!((text(revoked, "who"), text(revoked, "from")), ("user 7".into(), "desk".into()));
+    server.stop().await;
+    let calls: Vec<_> = all_lines(&audit_log).iter().map(|line| text(line, "call")).collect();
+    assert_eq!(calls.iter().filter(|call| is_command(&json!(call))).count(), expected.len(), "{calls:?}");
 }

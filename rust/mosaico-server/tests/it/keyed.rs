@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow_flight::{Action, Criteria, FlightDescriptor, Ticket};
 use futures::{StreamExt, TryStreamExt};
-use mosaico_admin::{ApiKeys, KeyState, NewKey};
+use mosaico_admin::{ApiKeys, Author, KeyState, NewKey};
 use mosaico_server::{AnonymousLevel, Config};
 use mosaico_types::access::{KeyLimits, Scope, Token};
 use mosaico_types::now_ns;
@@ -59,7 +59,8 @@ pub(crate) fn closed(folder: &Path) -> Config {
 }
 
 pub(crate) fn keys(folder: &Path) -> ApiKeys {
-    ApiKeys::create_store(&config(folder)).unwrap()
+    let author = Author { who: "user 7".into(), from: "desk".into() };
+    ApiKeys::create_store(&config(folder), author).unwrap()
 }
 
 /// Creates a key with these scopes.

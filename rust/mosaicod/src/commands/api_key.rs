@@ -6,8 +6,9 @@ use mosaico_types::access::{Fingerprint, KeyLimits};
 use mosaico_types::format_rfc3339;
 use serde::Serialize;
 
+use super::author::author;
 use super::output;
-use crate::api_key_args::{ApiKeyCommand, CreateArgs, ListArgs, OneArgs, PurgeArgs};
+use crate::api_key_args::{ApiKeyCommand, CreateArgs, ListArgs, OneArgs, PurgeArgs, UpdateArgs};
 
 /// A key in the form for programs. The token is there only when the key was created.
 #[derive(Serialize)]
@@ -82,6 +83,7 @@ pub(super) async fn run(command: &ApiKeyCommand) -> Result<u8, Error> {
         ApiKeyCommand::Create(args) => create(args).await,
         ApiKeyCommand::List(args) => list(args).await,
         ApiKeyCommand::Status(args) => one(args, false).await,
+        ApiKeyCommand::Update(args) => update(args).await,
         ApiKeyCommand::Revoke(args) => one(args, true).await,
         ApiKeyCommand::Purge(args) => purge(args).await,
     }
@@ -91,7 +93,7 @@ async fn create(args: &CreateArgs) -> Result<u8, Error> {
     let (scopes, limits, expires_ns) = (args.scopes()?, args.limits()?, args.expires_ns());
     let (config, _) = args.store.config()?;
     let new = NewKey { description: args.description.clone(), scopes, limits, expires_ns };
-    let keys = ApiKeys::create_store(&config)?;
+    let keys = ApiKeys::create_store(&config, author())?;
     if let Some(certificate) = args.certificate.clone() {
         let shown = Shown::of(&keys.create_for_certificate(new, certificate).await?, None);
         return output::report(args.output.json, &shown, &shown.line(), &[]);
@@ -108,7 +110,7 @@ async fn create(args: &CreateArgs) -> Result<u8, Error> {
 async fn list(args: &ListArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
     let keys: Vec<Shown> =
-        ApiKeys::open(&config)?.list().await?.iter().map(|key| Shown::of(key, None)).collect();
+        ApiKeys::open(&config, author())?.list().await?.iter().map(|key| Shown::of(key, None)).collect();
     let lines: Vec<String> = keys.iter().map(Shown::line).collect();
     let text = if lines.is_empty() { format!("{shown}: no API keys") } else { lines.join("\n") };
     output::report(args.output.json, &keys, &text, &[])
@@ -116,7 +118,7 @@ async fn list(args: &ListArgs) -> Result<u8, Error> {
 
 async fn one(args: &OneArgs, revoke: bool) -> Result<u8, Error> {
     let (config, _) = args.store.config()?;
-    let keys = ApiKeys::open(&config)?;
+    let keys = ApiKeys::open(&config, author())?;
     let key = match revoke {
         true => keys.revoke(args.fingerprint).await?,
         false => keys.status(args.fingerprint).await?,
@@ -125,9 +127,17 @@ async fn one(args: &OneArgs, revoke: bool) -> Result<u8, Error> {
     output::report(args.output.json, &shown, &shown.line(), &[])
 }
 
+async fn update(args: &UpdateArgs) -> Result<u8, Error> {
+    let changes = args.update()?;
+    let (config, _) = args.store.config()?;
+    let key = ApiKeys::open(&config, author())?.update(args.fingerprint, changes).await?;
+    let shown = Shown::of(&key, None);
+    output::report(args.output.json, &shown, &shown.line(), &[])
+}
+
 async fn purge(args: &PurgeArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
-    let purged = ApiKeys::open(&config)?.purge(args.all).await?;
+    let purged = ApiKeys::open(&config, author())?.purge(args.all).await?;
     let names: Vec<String> = purged.iter().map(|key| format!(" {key}")).collect();
     let text = format!("{shown}: {} API keys removed{}", purged.len(), names.concat());
     output::report(args.output.json, &serde_json::json!({"purged": purged}), &text, &[])

@@ -5,6 +5,7 @@ use mosaico_server::Error;
 use mosaico_types::format_rfc3339;
 use serde_json::json;
 
+use super::author::author;
 use super::output;
 use crate::link_args::{CreateLinkArgs, LinkCommand, RevokeLinksArgs};
 
@@ -20,7 +21,7 @@ async fn create(args: &CreateLinkArgs) -> Result<u8, Error> {
     let (config, _) = args.store.config()?;
     let link = args.link();
     let sequence = link.sequence.clone();
-    let issued = ApiKeys::open(&config)?.create_link(link).await?;
+    let issued = ApiKeys::open(&config, author())?.create_link(link).await?;
     let url = page_url(args.http_url.as_deref().unwrap_or_default(), &sequence, &issued.text);
     let expires = format_rfc3339(issued.expires_ns - issued.expires_ns.rem_euclid(1_000_000_000));
     // The link alone on standard output, so that a script can take it.
@@ -32,7 +33,7 @@ async fn create(args: &CreateLinkArgs) -> Result<u8, Error> {
 
 async fn revoke_all(args: &RevokeLinksArgs) -> Result<u8, Error> {
     let (config, shown) = args.store.config()?;
-    ApiKeys::open(&config)?.revoke_links().await?;
+    ApiKeys::open(&config, author())?.revoke_links().await?;
     let text = format!("{shown}: all links that were created until now are invalid");
     output::report(args.output.json, &json!({"revoked": true}), &text, &[])
 }

@@ -1,6 +1,7 @@
 //! One file per command. Reports go to standard output, progress and problems to standard error.
 
 mod api_key;
+mod author;
 mod check;
 mod compact;
 mod gc;

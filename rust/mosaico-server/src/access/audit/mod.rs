@@ -5,6 +5,7 @@
 //!
 //! Calls that fail are cheap to repeat, so the same failure again is counted instead of written: [`repeats`].
 
+pub(crate) mod commands;
 mod file;
 mod line;
 mod log;

@@ -132,7 +132,7 @@ impl Writer {
     }
 }
 
-fn event(line: Line) -> Event {
+pub(super) fn event(line: Line) -> Event {
     let Line { at_ns, who, call, subject, from, result, request, times, .. } = line;
     let mut detail = json!({"who": who, "call": call, "subject": subject, "from": from, "result": result});
     if !request.is_empty() {
