@@ -1,17 +1,28 @@
 """Display of handlers: in a shell, in a notebook, and their progress."""
 
+import io
 import re
+from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from harness.record import number, record_numbers, replay, sequence_of, topic_of
+from PIL import Image as PillowImage
 
 from mosaicolabs import (
+    CompressedImage,
+    Image,
+    ImageFormat,
     Integer64,
+    Message,
     MosaicoClient,
     OnErrorPolicy,
     QueryOntologyCatalog,
     QuerySequence,
+    Vector3d,
+    generic_class,
 )
 
 ROWS = {"fast": [(i * 10_000_000, i) for i in range(1_500)], "slow": [(10**9, 1)], "none": []}
@@ -140,3 +151,55 @@ def test_progress_writes_nothing_without_a_terminal(
         sequence.topic_create("t", {}, Integer64).push(number(1, 1))
     assert list(sequence_of(either, name).get_data_streamer(progress=True))
     assert capsys.readouterr().err == ""
+
+
+def test_a_client_in_a_notebook(client: MosaicoClient) -> None:
+    for number_of in range(22):
+        record_numbers(client, f"run-{number_of:02}", {"t": [(1, 1), (2 * 10**9, 2)]})
+    shown = html(client._repr_html_())
+    text = "".join(shown.itertext())
+    assert "22 sequences, 20 of them below" in text
+    assert len(shown.findall(".//tbody/tr")) == 20
+    assert len(shown.findall(".//svg")) == 20
+    assert "2.0 s" in text
+
+
+PIXELS = np.arange(480 * 640, dtype=np.uint16).reshape(480, 640)
+
+
+def test_no_repr_has_megabytes() -> None:
+    image = Image.from_numpy(PIXELS, "mono16")
+    assert len(image.data) > 500_000
+    message = Message(timestamp_ns=1, data=image)
+    cloud = generic_class("test.cloud", pa.schema({"points": pa.list_(pa.float64()), "name": pa.string()}))
+    data = cloud(points=[0.5] * 100_000, name="n" * 10_000)
+    for shown in (repr(image), str(image), repr(message), repr(data)):
+        assert len(shown) < 600, shown
+    assert "(614400 bytes)" in repr(message)
+    assert repr(data).startswith("test.cloud(points=[0.5, 0.5, 0.5, ... 100000 items], name='nnn")
+    assert repr(Vector3d(x=1.0, y=2.0, z=3.0)).endswith("x=1.0, y=2.0, z=3.0)"), "short values are whole"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "encoding", "mode"),
+    [
+        (PIXELS, "mono16", "L"),
+        ((PIXELS % 256).astype(np.uint8), "mono8", "L"),
+        (np.stack([(PIXELS % 256).astype(np.uint8)] * 3, axis=2), "bgr8", "RGB"),
+        ((PIXELS / 7).astype(np.float32), "32FC1", "L"),
+    ],
+)
+def test_pictures_in_a_notebook(pixels: Any, encoding: str, mode: str) -> None:
+    image = Image.from_numpy(pixels, encoding)
+    png = image._repr_png_()
+    assert png is not None
+    picture = PillowImage.open(io.BytesIO(png))
+    assert (picture.size, picture.mode) == ((640, 480), mode)
+    assert np.asarray(picture).std() > 10, "depths are scaled to what can be seen"
+    assert Message(timestamp_ns=1, data=image)._repr_png_() == png
+
+
+def test_what_is_no_picture_has_none() -> None:
+    assert CompressedImage(data=b"\x00", format=ImageFormat.PNG)._repr_png_() is None
+    assert CompressedImage(data=b"\x00\x00\x01", format=ImageFormat.H264)._repr_png_() is None
+    assert number(1, 1)._repr_png_() is None

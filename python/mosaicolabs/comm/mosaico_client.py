@@ -13,7 +13,7 @@ from mosaicolabs._protocol.addresses import addresses_of, place_of
 from mosaicolabs._protocol.metadata import user_metadata_of
 from mosaicolabs._protocol.notifications import Notified
 from mosaicolabs._protocol.system_info import SystemInfo
-from mosaicolabs.comm import _query
+from mosaicolabs.comm import _display, _query
 from mosaicolabs.comm import events as _events
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
@@ -505,6 +505,9 @@ class MosaicoClient(Closing):
             self._sequence_handlers.pop(key).close()
         for key in [key for key in self._topic_handlers if key.startswith(prefix)]:
             self._topic_handlers.pop(key).close()
+
+    def _repr_html_(self) -> str:
+        return repr(self) if self._closed else _display.client_table(self._native, repr(self))
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):

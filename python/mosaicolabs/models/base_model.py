@@ -4,6 +4,8 @@ from typing import Any, TypeVar
 
 import pydantic
 
+from mosaicolabs.helpers.short_repr import ShortRepr
+
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
 # The slots of an instance. Writing through their descriptors costs half of object.__setattr__.
@@ -22,6 +24,11 @@ class BaseModel(pydantic.BaseModel):
     """
 
     model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+
+    def __repr_args__(self) -> Any:
+        # A picture or a point cloud has megabytes.
+        for name, value in super().__repr_args__():
+            yield name, ShortRepr(value)
 
     def __eq__(self, other: object) -> bool:
         try:

@@ -14,6 +14,7 @@ from pydantic import model_serializer
 
 from mosaicolabs.enum import SerializationFormat
 from mosaicolabs.exceptions import InvalidInputError
+from mosaicolabs.helpers.short_repr import ShortRepr
 from mosaicolabs.helpers.suggest import did_you_mean
 from mosaicolabs.models._arrow import ENVELOPE_NAMES
 from mosaicolabs.models.base_model import BaseModel, build_unvalidated, fill_unvalidated
@@ -40,7 +41,7 @@ class _Columns(BaseModel):
         yield from self.__dict__.items()
 
     def __repr_args__(self) -> Any:
-        yield from self.__dict__.items()
+        yield from ((name, ShortRepr(value)) for name, value in self.__dict__.items())
 
     @model_serializer
     def _dump(self) -> dict[str, Any]:

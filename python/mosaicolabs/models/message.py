@@ -128,6 +128,11 @@ class Message(BaseModel):
             )
         return self.data
 
+    def _repr_png_(self) -> bytes | None:
+        """The picture of the data in notebooks, if it is one."""
+        make = getattr(self.data, "_repr_png_", None)
+        return make() if callable(make) else None
+
     def ontology_type(self) -> type[Serializable]:
         """The class of the data."""
         return type(self.data)
@@ -177,10 +182,13 @@ class Message(BaseModel):
 
 
 def _ns(time: Any) -> Any:
-    """Times of the calendar as ns; the rest is left to validation."""
-    if is_point_in_time(time) or (isinstance(time, str) and not time.strip().lstrip("+-").isdigit()):
+    """Times of the calendar as ns; the rest, such as text of digits, is left to validation."""
+    if is_point_in_time(time):
         return to_ns(time)
-    return time
+    try:
+        return to_ns(time) if isinstance(time, str) and not time.strip().lstrip("+-").isdigit() else time
+    except ValueError:
+        return time
 
 
 def has_header_field(cls: type[Serializable]) -> bool:

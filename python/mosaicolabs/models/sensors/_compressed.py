@@ -16,6 +16,7 @@ from mosaicolabs.models._arrow import column
 from mosaicolabs.models.header import Header
 from mosaicolabs.models.mixins import HeaderMixin
 from mosaicolabs.models.sensors._format import ImageFormat
+from mosaicolabs.models.sensors._notebook import png_of
 from mosaicolabs.models.sensors._pixels import (
     Pixels,
     check_pixels,
@@ -156,6 +157,10 @@ class CompressedImage(Serializable, HeaderMixin):
         """
         picture = self._decoded()
         return pixels_from_pillow(picture, encoding or default_encoding(picture))
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture in notebooks; None for a frame of a video, which is no picture by itself."""
+        return png_of(self._decoded)
 
     def _decoded(self) -> PillowImage.Image:
         if self.format not in _PILLOW_CODECS:

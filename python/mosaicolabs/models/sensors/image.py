@@ -17,6 +17,7 @@ from mosaicolabs.models.sensors import _png
 from mosaicolabs.models.sensors._compressed import CompressedImage
 from mosaicolabs.models.sensors._convert import convert
 from mosaicolabs.models.sensors._format import ImageFormat
+from mosaicolabs.models.sensors._notebook import png_of
 from mosaicolabs.models.sensors._pixels import (
     ENCODINGS,
     Pixels,
@@ -246,6 +247,10 @@ class Image(Serializable, HeaderMixin):
             ValueError: Pillow has no mode for the encoding, or the payload is damaged or too short.
         """
         return pillow_from_pixels(self.to_numpy(), self.encoding)
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture in notebooks; None if its encoding has no picture."""
+        return png_of(self.to_pillow)
 
     def _unpacked(self) -> bytes:
         if self.format == ImageFormat.RAW:
