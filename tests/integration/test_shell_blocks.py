@@ -46,7 +46,7 @@ PRINTED = {
     "mosaico ls --host": "broken",
     "mosaico info mh01": "/imu0",
     "mosaico cat mh01": "acceleration",
-    "mosaico cat bench-1 --store recordings --to": "/arm/imu",
+    "mosaico cat bench-1 --store recordings --to +": "/arm/imu",
     "mosaico cat bench-1 --store recordings --topics": "acceleration.z",
     "mosaico query 'imu.acceleration.x > 0.99": "bench-",
     "mosaico query 'imu.acceleration.x > 20": "run-0",
