@@ -24,6 +24,11 @@ export function formatCount(count: number | null): string {
   return `${(count / 1e9).toFixed(1)} G`;
 }
 
+/** `1 topic`, `10 000 sequences`. */
+export function plural(count: number, noun: string): string {
+  return `${count.toLocaleString("en").replaceAll(",", "\u202f")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 export function formatRate(hz: number | null): string {
   if (hz === null) return "–";
   if (hz >= 1000) return `${trim((hz / 1000).toFixed(2))} kHz`;

@@ -4,6 +4,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { SortKey } from "../api/client.ts";
 import type { SequenceState } from "../api/types.ts";
+import { plural } from "../lib/format.ts";
 import { go, type ListRoute, note, route } from "../lib/route.ts";
 import { withTag } from "../query/complete.ts";
 import { AppHeader } from "../ui/header.tsx";
@@ -233,9 +234,8 @@ function toggled<T>(list: T[], item: T): T[] {
 }
 
 function counted(total: number | null, loaded: number): string {
-  const count = (total ?? loaded).toLocaleString("en").replaceAll(",", "\u202f");
-  if (total === null) return `more than ${count} sequences`;
-  return total === 1 ? "1 sequence" : `${count} sequences`;
+  const count = plural(total ?? loaded, "sequence");
+  return total === null ? `more than ${count}` : count;
 }
 
 function sortOf(key: SortKey | null, shown: ListRoute) {

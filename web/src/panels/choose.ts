@@ -1,8 +1,8 @@
 /** The panels that a sequence is shown with until the user chooses others. */
 
 import type { SequenceDetail, TopicDetail } from "../api/types.ts";
+import { cloudForm, isImage, numericFields, pathFields, placeFields, stateFields, textField } from "../lib/roles.ts";
 import { MOST_FIELDS, newPanel, type Panel, type PanelKind, type Source } from "./panel.ts";
-import { cloudForm, isImage, numericFields, pathFields, placeFields, stateFields, textField } from "./roles.ts";
 
 const MOST_IMAGES = 2;
 const MOST_PLOTS = 4;

@@ -1,7 +1,7 @@
 /** Points of a message, from each form in which topics store them. */
 
 import { type Table, tableFromIPC } from "@uwdata/flechette";
-import type { CloudForm } from "./roles.ts";
+import type { CloudForm } from "../lib/roles.ts";
 
 /** x, y, z of each point, m. */
 export type Points = Float32Array;

@@ -5,10 +5,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { messages } from "../api/client.ts";
 import { messageOf } from "../api/http.ts";
 import { type Json, type MessageJson, ns } from "../api/types.ts";
-import { formatOffset } from "../lib/format.ts";
+import { formatOffset, plural } from "../lib/format.ts";
 import { Latest, throttle } from "../lib/latest.ts";
+import { levelField, textField } from "../lib/roles.ts";
 import type { PanelProps } from "./panel_frame.tsx";
-import { levelField, textField } from "./roles.ts";
 
 interface Line {
   time: number;
@@ -74,7 +74,7 @@ export function LogPanel({ model, panel, topicOf }: PanelProps) {
       <input
         type="search"
         aria-label="Filter the log"
-        placeholder={`${lines.value.length} lines${more.value ? ", the first of the window; zoom in for the rest" : ""}`}
+        placeholder={`${plural(lines.value.length, "line")}${more.value ? ", the first of the window; zoom in for the rest" : ""}`}
         onInput={(event) => {
           filter.value = event.currentTarget.value;
         }}

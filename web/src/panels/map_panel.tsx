@@ -2,12 +2,12 @@
 
 import { useSignal } from "@preact/signals";
 import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
+import { placeFields } from "../lib/roles.ts";
 import { Canvas } from "../ui/canvas.tsx";
 import { IconButton } from "../ui/icons.tsx";
 import { drawMap, type Track, trackOf } from "./map_drawing.ts";
 import { fitView, type MapView, nearest, zoomView } from "./map_view.ts";
 import type { PanelProps } from "./panel_frame.tsx";
-import { placeFields } from "./roles.ts";
 import { errorOf, useSeries } from "./use_series.ts";
 
 const TRACK_PX = 4096;

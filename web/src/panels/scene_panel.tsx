@@ -6,6 +6,7 @@ import { messagesArrow } from "../api/client.ts";
 import { messageOf } from "../api/http.ts";
 import { columnAt, type SeriesColumns } from "../api/series.ts";
 import { Latest, throttle } from "../lib/latest.ts";
+import { type CloudForm, cloudForm, pathFields } from "../lib/roles.ts";
 import type { SequenceModel } from "../sequence/model.ts";
 import { frameEffect } from "../ui/frame_effect.ts";
 import { IconButton } from "../ui/icons.tsx";
@@ -15,7 +16,6 @@ import { decodePoints, fromColumns, type Points } from "./cloud.ts";
 import { roundDistance } from "./map_drawing.ts";
 import type { PanelProps } from "./panel_frame.tsx";
 import { Renderer, rgb, type Shape } from "./renderer.ts";
-import { type CloudForm, cloudForm, pathFields } from "./roles.ts";
 import { errorOf, useSeries } from "./use_series.ts";
 
 const PATH_PX = 4096;

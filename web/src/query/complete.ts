@@ -1,7 +1,7 @@
 /** Completion of conditions: fields, operators, values, words between conditions. */
 
 import type { Json, SequenceDetail, SequenceSummary } from "../api/types.ts";
-import { isAside } from "../panels/roles.ts";
+import { isAside } from "../lib/roles.ts";
 
 /** What the recordings on the list have: paths, and values of metadata. */
 export interface Vocabulary {

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { TopicDetail } from "../api/types.ts";
-import { isAside } from "../panels/roles.ts";
+import { isAside } from "../lib/roles.ts";
 import type { SequenceModel } from "./model.ts";
 import { isShown, kindOf, toggleShown } from "./show_as.ts";
 

@@ -3,7 +3,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useCallback, useRef } from "preact/hooks";
 import type { TopicDetail } from "../api/types.ts";
-import { formatBytes, formatCount, formatOffset, formatRate } from "../lib/format.ts";
+import { formatBytes, formatCount, formatOffset, formatRate, plural } from "../lib/format.ts";
 import { lengthOf } from "../lib/window.ts";
 import { Canvas } from "../ui/canvas.tsx";
 import { Icon } from "../ui/icons.tsx";
@@ -37,7 +37,7 @@ export function Lanes({ model, selected, onSelect }: LanesProps) {
             <input
               type="search"
               aria-label="Filter topics"
-              placeholder={`${topics.length} topics`}
+              placeholder={plural(topics.length, "topic")}
               value={filter.value}
               onInput={(event) => {
                 filter.value = event.currentTarget.value;

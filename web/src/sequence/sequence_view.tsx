@@ -4,7 +4,7 @@ import { effect, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { messages } from "../api/client.ts";
 import { ns, type TopicDetail } from "../api/types.ts";
-import { formatBytes, formatCount, formatDuration } from "../lib/format.ts";
+import { formatBytes, formatCount, formatDuration, plural } from "../lib/format.ts";
 import { throttle } from "../lib/latest.ts";
 import { go, LIST, note, printRoute, type SequenceRoute } from "../lib/route.ts";
 import { PanelFrame } from "../panels/panel_frame.tsx";
@@ -129,7 +129,7 @@ function Title({ model }: { model: SequenceModel }) {
   const detail = model.detail.value;
   const range = detail?.time_range;
   const facts = detail && [
-    `${detail.topics.length} topics`,
+    plural(detail.topics.length, "topic"),
     ...(range ? [formatDuration(Number(ns(range.max_ns) - ns(range.min_ns)))] : []),
     `${formatCount(detail.rows)} rows`,
     formatBytes(detail.bytes),

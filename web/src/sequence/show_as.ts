@@ -1,9 +1,9 @@
 /** Adds panels for topics and fields. */
 
 import type { Field, TopicDetail } from "../api/types.ts";
+import { isState } from "../lib/roles.ts";
 import { kindsFor, panelFor } from "../panels/choose.ts";
 import { fieldsOf, MOST_FIELDS, newPanel, type Panel, type PanelKind, toggleField } from "../panels/panel.ts";
-import { isState } from "../panels/roles.ts";
 import type { IconName } from "../ui/icons.tsx";
 import type { MenuItem } from "../ui/overlay.tsx";
 import type { SequenceModel } from "./model.ts";

@@ -98,3 +98,16 @@ test("on a phone a row keeps its name, time line and duration", async ({ page })
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   expect(overflow).toBeLessThanOrEqual(0);
 });
+
+test("a daemon that wants a key gets one", async ({ page }) => {
+  await page.route("**/api/v1/**", (route) => {
+    if (route.request().headers()["authorization"] === "Bearer secret") return route.continue();
+    return route.fulfill({ status: 403, json: { error: { code: "forbidden", message: "no valid credentials" } } });
+  });
+  await page.reload();
+  await page.getByLabel("Key", { exact: true }).fill("secret");
+  await page.getByRole("button", { name: "Use the key" }).click();
+  await expect(page.locator(".count")).toContainText("10\u202f000 sequences");
+  await expect(page.locator(".live")).toHaveText("live");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+});

@@ -11,6 +11,7 @@ test("sizes and counts", () => {
     "123 MiB",
   ]);
   expect([7, 9999, 23_140, 1_250_000].map(format.formatCount)).toEqual(["7", "9\u202f999", "23.1 k", "1.3 M"]);
+  expect([format.plural(1, "topic"), format.plural(10_000, "topic")]).toEqual(["1 topic", "10\u202f000 topics"]);
   expect([200, 0.5, 29.97, 1000].map(format.formatRate)).toEqual(["200 Hz", "0.5 Hz", "30 Hz", "1 kHz"]);
 });
 
