@@ -261,6 +261,31 @@ def broken(tmp_path: Path) -> Path:
     return source
 
 
+def test_dry_run_reads_everything_and_stores_nothing(tmp_path: Path, broken: Path, cut_log: Path) -> None:
+    store = tmp_path / "store"
+
+    def tried(*args: object, code: int = 0) -> dict[str, Any]:
+        done = mosaico("ingest", *args, "--store", store, "--dry-run", "--json", code=code)
+        document = json.loads(done.stdout)
+        assert isinstance(document, dict)
+        return document
+
+    sound, flawed, cut = tried(EUROC), tried(broken, code=1), tried(cut_log, code=1)
+
+    assert not store.exists()
+    counts = {topic["name"]: topic["messages"] for topic in sound["topics"]}
+    assert counts == {"/cam0": 40, "/cam1": 40, "/imu0": 29120}
+    assert (sound["failed"], sound["damage"], sound["dry_run"]) == ([], None, True)
+    assert sound["timestamp_ns_min"] < sound["timestamp_ns_max"]
+    assert {row["topic"]: row["messages"] for row in flawed["failed"]} == {"/cam1": 1, "/imu0": 1}
+    assert "the log is truncated" in cut["damage"]
+    assert cut["messages"] > 1000
+    shown = mosaico("ingest", EUROC, "--store", store, "--dry-run").stdout
+    assert "29,200 messages" in shown
+    assert "a dry run stores nothing" in shown
+    assert "no such file" in failure("ingest", tmp_path / "none", "--store", store, "--dry-run")
+
+
 def test_table_with_a_class(tmp_path: Path) -> None:
     table = tmp_path / "small imu.csv"
     table.write_text("stamp,ax,ay,az\n7,1,2,3.5\n9,4,5,6\n")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mosaicolabs.ingest import IngestResult
+from mosaicolabs.ingest import DryRun, IngestResult, Recording
 
 from .output import counted, echo, human_bytes, human_span
 from .tables import Table, print_table
@@ -45,12 +45,46 @@ def report(result: IngestResult, *, place: str, format_name: str) -> dict[str, A
     }
 
 
+def dry_report(result: DryRun, recording: Recording, *, sequence: str, format_name: str) -> dict[str, Any]:
+    """The document that `--dry-run --json` prints: that of `report`, without what is in a store."""
+    return {
+        "sequence": sequence,
+        "dry_run": True,
+        "format": format_name,
+        "metadata": dict(recording.metadata),
+        "messages": sum(result.messages.values()),
+        "bytes_read": recording.size_bytes,
+        "timestamp_ns_min": result.timestamp_ns_min,
+        "timestamp_ns_max": result.timestamp_ns_max,
+        "topics": [
+            {
+                "name": topic.name,
+                "ontology": topic.ontology.ontology_tag(),
+                "messages": result.messages[topic.name],
+                "bytes_read": topic.size_bytes,
+                "metadata": dict(topic.metadata),
+            }
+            for topic in recording.topics
+        ],
+        "failed": [
+            {"topic": name, "messages": failures.messages, "first": failures.first}
+            for name, failures in result.failed.items()
+        ],
+        "skipped": [
+            {"source": skip.source, "messages": skip.messages, "reason": skip.reason}
+            for skip in recording.skipped
+        ],
+        "damage": result.damage,
+    }
+
+
 def print_report(document: dict[str, Any]) -> None:
     """Prints the document of `report` as tables."""
     numbers = ("messages", "read", "stored")
     topics = Table("topic", "ontology", *numbers, numbers=numbers, spare=("read", "stored"))
     for topic in document["topics"]:
-        sizes = human_bytes(topic["bytes_read"]), human_bytes(topic["bytes_stored"])
+        stored = human_bytes(topic["bytes_stored"]) if "bytes_stored" in topic else "-"
+        sizes = human_bytes(topic["bytes_read"]), stored
         topics.add_row(topic["name"], topic["ontology"], f"{topic['messages']:,}", *sizes)
     print_table(topics)
     for title, source, reason in (("skipped", "source", "reason"), ("failed", "topic", "first")):
@@ -65,7 +99,9 @@ def print_report(document: dict[str, Any]) -> None:
 
 
 def report_line(document: dict[str, Any]) -> str:
-    """The document of `report` in one line."""
+    """The document of `report` or `dry_report` in one line."""
+    if document.get("dry_run"):
+        return _dry_line(document)
     seconds = max(document["seconds"], 1e-9)
     skipped = sum(row["messages"] for row in document["skipped"])
     failed = sum(row["messages"] for row in document["failed"])
@@ -76,6 +112,20 @@ def report_line(document: dict[str, Any]) -> str:
         f"{human_bytes(document['bytes_stored'])} in {document['place']}",
         *([f"{skipped:,} skipped"] if skipped else []),
         *([f"{failed:,} failed"] if failed else []),
+    ]
+    return ", ".join(parts)
+
+
+def _dry_line(document: dict[str, Any]) -> str:
+    span = ""
+    if document["timestamp_ns_min"] is not None:
+        span = f" over {human_span(document['timestamp_ns_min'], document['timestamp_ns_max'])}"
+    skipped = sum(row["messages"] for row in document["skipped"])
+    parts = [
+        f"{document['sequence']}: {counted(document['messages'], 'message')}{span} can be stored; "
+        "a dry run stores nothing",
+        *([f"{skipped:,} skipped"] if skipped else []),
+        *([document["damage"]] if document["damage"] else []),
     ]
     return ", ".join(parts)
 

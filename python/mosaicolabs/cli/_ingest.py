@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mosaicolabs._streams.transfer_progress import progress_bar
-from mosaicolabs._terminal.ingest_report import failed_summary, print_report, report, report_line
+from mosaicolabs._terminal.ingest_report import dry_report, failed_summary, print_report, report, report_line
 from mosaicolabs._terminal.key_values import key_values
 from mosaicolabs._terminal.options import ManyValues, Target, with_target
 from mosaicolabs._terminal.output import counted, echo, human_bytes, print_json
@@ -17,6 +17,7 @@ from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.enum import OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
 from mosaicolabs.ingest import Reader, Recording, find_reader, load_reader, open_recording
+from mosaicolabs.ingest import dry_run as run_dry
 from mosaicolabs.ingest import ingest as run_ingest
 
 from ._ingest_names import sequence_names
@@ -63,6 +64,7 @@ or, if it is not stored: path, sequence, place, and `skipped_existing` (true) or
     metavar="PATTERN ...",
     help="Topics to store, such as /cam*; !PATTERN excludes.  [default: all]",
 )
+@click.option("--dry-run", is_flag=True, help="Read and decode everything, store nothing.")
 @click.option("--known-only", is_flag=True, help="Skip types without a data class of their own.")
 @click.option("--keep-raw", is_flag=True, help="Store the bytes of every message too, as TOPIC/raw.")
 @click.option(
@@ -97,6 +99,7 @@ def ingest(
     on_error: str,
     format_name: str | None,
     topics: tuple[str, ...],
+    dry_run: bool,
     known_only: bool,
     keep_raw: bool,
     classes: tuple[str, ...],
@@ -136,14 +139,17 @@ def ingest(
     with ExitStack() as stack:
         place = _Place(target, stack)
         for path, sequence in zip(paths, sequence_names(paths, name), strict=True):
-            document = _ingested(place, path, sequence, settings, skip_existing=skip_existing)
+            if dry_run:
+                document = _tried(path, sequence, settings)
+            else:
+                document = _ingested(place, path, sequence, settings, skip_existing=skip_existing)
             document["path"] = str(path)
             documents.append(document)
             if as_json:
                 print_json(document)
             else:
                 _print(document, alone=len(paths) == 1)
-    if len(paths) > 1 and not as_json:
+    if len(paths) > 1 and not as_json and not dry_run:
         echo(_summary(documents, target))
     if problem := _problem(documents):
         raise click.ClickException(problem)
@@ -210,6 +216,17 @@ def _ingested(
     return report(result, place=place.target.place, format_name=reader.name)
 
 
+def _tried(path: Path, sequence: str, settings: _Settings) -> dict[str, Any]:
+    """The report of a dry run; `error` instead, if the recording cannot be opened."""
+    try:
+        reader, recording = settings.open(path)
+    except (MosaicoError, OSError, ValueError) as error:
+        return {"sequence": sequence, "dry_run": True, "error": str(error)}
+    with progress_bar(sequence, recording.size_bytes) as progress:
+        result = run_dry(recording, progress)
+    return dry_report(result, recording, sequence=sequence, format_name=reader.name)
+
+
 def _print(document: dict[str, Any], *, alone: bool) -> None:
     if "skipped_existing" in document:
         echo(f"{document['sequence']}: exists in {document['place']}, skipped")
@@ -246,6 +263,8 @@ def _problem(documents: list[dict[str, Any]]) -> str | None:
         return str(errors[0]["error"])
     if errors:
         return f"{counted(len(errors), 'recording')} not stored; first: {errors[0]['error']}"
+    if damage := next((d["damage"] for d in documents if d.get("damage")), None):
+        return str(damage)
     problems = [failed_summary(document) for document in documents if "failed" in document]
     return next(filter(None, problems), None)
 

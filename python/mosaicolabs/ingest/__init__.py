@@ -9,6 +9,7 @@ myformat = "my_package:MyReader"
 ```
 """
 
+from ._dry_run import DryRun, dry_run
 from ._merge import merge_in_time
 from ._pipeline import Failures, IngestResult, Progress, TopicPolicies, ingest
 from ._reader_api import (
@@ -25,6 +26,7 @@ from ._registry import READERS_GROUP, find_reader, load_reader, open_recording, 
 
 __all__ = [
     "READERS_GROUP",
+    "DryRun",
     "FailedMessage",
     "Failures",
     "IngestResult",
@@ -37,6 +39,7 @@ __all__ = [
     "Skipped",
     "TopicPolicies",
     "TopicSpec",
+    "dry_run",
     "find_reader",
     "ingest",
     "load_reader",
