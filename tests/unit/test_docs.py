@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,11 @@ from types import ModuleType
 import pytest
 
 from mosaicolabs import exceptions
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 CODES = {code for name in exceptions.__all__ for code in getattr(exceptions, name).codes}
@@ -22,6 +28,21 @@ def test_every_code_of_an_error_has_a_next_step() -> None:
     listed = [code for codes, *_ in rows for code in re.findall(r"`(\w+)`", codes)]
     assert sorted(listed) == sorted(CODES)
     assert all(len(row) == 3 and row[1] and row[2] for row in rows)
+
+
+def test_every_optional_package_is_on_the_page_of_the_installation() -> None:
+    text = (ROOT / "docs/install.md").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra, requirements in extras.items():
+        assert f"`{extra}`" in text
+        for requirement in requirements:
+            assert f"| `{re.split('[<>=;]', requirement)[0]}` |" in text
+
+
+def test_links_of_the_readme_exist() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text())
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 @pytest.fixture(scope="module")
