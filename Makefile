@@ -27,7 +27,7 @@ PYTHON_FILES := python tests benches deploy conftest.py tests/with_services
 step = @echo "== $(1)"; SECONDS=0; $(2); echo "== $(1): $$SECONDS s"
 
 .PHONY: demo test test-fast test-with-services test-rust test-rust-build test-attacks test-python test-postgres \
-	test-postgres-rust test-postgres-python test-web lint lint-rust lint-python web docs bench torture wheel wheels install \
+	test-postgres-rust test-postgres-python test-web lint lint-rust lint-python web docs bench bench-rust torture wheel wheels install \
 	ontologies cli-reference services clean
 
 demo: $(VENV)/.installed-fast  ## Builds the wheel, records a generated flight, replays and checks it.
@@ -98,6 +98,7 @@ lint: lint-rust lint-python  ## Formatting, lints, types, stubs.
 
 lint-rust:  # The profile of the build, so that build scripts and macros are compiled once.
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/rust/Cargo.toml --check
 	cargo clippy --profile fast --quiet --workspace --all-targets -- -D warnings
 
 lint-python: install
@@ -110,8 +111,12 @@ lint-python: install
 docs: install  ## The documentation in site/; a broken link or reference fails.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-bench: $(VENV)/.installed-release $(VENV)/.tools  ## One table: ours beside other ways, both sides in one run.
-	$(BIN)/python benches/run.py
+bench: $(VENV)/.installed-release $(VENV)/.tools  ## Ours beside other ways, both sides in one run; writes BENCHMARKS.md.
+	$(BIN)/python benches/run.py --write BENCHMARKS.md
+
+bench-rust:  ## Parts of the path of a row, without Python; names select some: make bench-rust NAMES=merge.
+	cp Cargo.lock benches/rust/  # The versions that the wheel has.
+	cargo bench --manifest-path benches/rust/Cargo.toml --benches -- $(NAMES)
 
 TORTURE_SECONDS := 1500
 torture: $(VENV)/.installed-release $(VENV)/.tools  ## Attacks a daemon in every known way, for 25 minutes; writes the table of the docs.

@@ -58,6 +58,11 @@ class Row:
     most: float | None = None
 
     @property
+    def more_is_better(self) -> bool:
+        """False for times and sizes."""
+        return self.unit.split(",")[0] not in ("s", "ms", "MiB")
+
+    @property
     def ratio(self) -> float | None:
         return None if self.ours is None else self.ours / self.other
 

@@ -1,6 +1,6 @@
 """Measures ours beside other ways in one run and prints one table; see README.md.
 
-python benches/run.py [--quick] [--json] [--only push columnar replay columns ml images ...]
+python benches/run.py [--quick] [--json] [--write BENCHMARKS.md] [--only push ...]
 """
 
 import argparse
@@ -14,10 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from _harness import Options, Row, isolated
+from _report import HEADINGS, cells, verdict, write
 
 # Modules, imported where they run: memory counts what a client needs, not what other groups do.
 GROUPS = (
     "push",
+    "topics",
     "columnar",
     "replay",
     "columns",
@@ -26,10 +28,10 @@ GROUPS = (
     "pictures",
     "query",
     "catalog",
+    "growth",
     "load",
     "memory",
 )
-HEADINGS = ("", "case", "size", "unit", "ours", "embedded", "other", "other way", "ratio", "goal", "verdict")
 
 
 def main() -> None:
@@ -38,6 +40,9 @@ def main() -> None:
         "--quick", action="store_true", help="a hundredth of the work, once; measures nothing"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="also write this page, with plots beside it"
+    )
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="groups to run")
     parser.add_argument("--repetitions", type=int, default=5, help="timed runs of each side (default: 5)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to write")
@@ -54,10 +59,13 @@ def main() -> None:
         repetitions=1 if given.quick else given.repetitions,
         quick=given.quick,
     )
-    rows: list[Row] = []
+    groups: dict[str, list[Row]] = {}
     for name in given.only:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        rows += isolated(run, name, options)
+        groups[name] = isolated(run, name, options)
+    if given.write is not None:
+        write(given.write, groups, options)
+    rows = [row for found in groups.values() for row in found]
     print(as_json(rows, options) if given.json else as_table(rows, options))
 
 
@@ -72,39 +80,19 @@ def as_json(rows: list[Row], options: Options) -> str:
 
 
 def as_table(rows: list[Row], options: Options) -> str:
-    cells = [HEADINGS, *(cells_of(row, options) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    texts = [HEADINGS, *(cells(row, options) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     numeric = {HEADINGS.index(name) for name in ("ours", "embedded", "other", "ratio", "goal")}
     lines = [
         "  ".join(
             cell.rjust(width) if index in numeric else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for line in cells
+        for line in texts
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     how = "quick: these figures mean nothing" if options.quick else f"medians of {options.repetitions}"
     return "\n".join([*lines, "", f"{machine()}; {how}"])
-
-
-def cells_of(row: Row, options: Options) -> tuple[str, ...]:
-    goal = "" if row.least_ratio is None else f">= {row.least_ratio:g}x"
-    goal = goal if row.most is None else f"<= {row.most:g}"
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
-    figures = (number(row.ours), number(row.embedded), number(row.other))
-    return (
-        *(row.goal, row.case, row.size, row.unit),
-        *figures,
-        *(row.other_way, ratio, goal, verdict(row, options)),
-    )
-
-
-def verdict(row: Row, options: Options) -> str:
-    return "-" if options.quick else row.verdict
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def machine() -> str:

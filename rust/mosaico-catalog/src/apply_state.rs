@@ -16,8 +16,7 @@ use crate::read::damage_of;
 use crate::rows::damage_json;
 use crate::sql::{Transaction, query};
 use crate::write::{
-    clear_pending, insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed,
-    set_schema,
+    insert_chunk, insert_notification, set_committed, set_ended, set_finalized, set_resumed, set_schema,
 };
 use crate::writer_epochs::insert_parts;
 
@@ -62,7 +61,10 @@ impl Catalog {
         if let Some(at_ns) = state.finalized_ns {
             self.finalize(&mut transaction, id, at_ns).await?;
         }
-        clear_pending(&mut transaction, id).await?;
+        if state.finalized_ns.or(state.ended_ns).is_some() {
+            self.close_intent(id);
+        }
+        self.clear_pending(&mut transaction, id).await?;
         self.commit(transaction).await?;
         self.pending_intents.remove(id);
         Ok(())
@@ -70,7 +72,7 @@ impl Catalog {
 
     /// Records that compaction replaced the chunks of a complete topic.
     pub async fn chunks_compacted(&self, change: Change, record: &CommitRecord) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         let ids = (record.topic.sequence, record.topic.id);
         self.join_chunks(&mut transaction, ids, record.committed_ns, &record.chunks).await?;
         self.finish(transaction, change).await

@@ -1,6 +1,7 @@
 //! The catalog as a value: its connections, and the state that its users share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use mosaico_storage::error::Result;
 use mosaico_storage::timer::Timer;
@@ -12,6 +13,7 @@ use crate::database_error::failed;
 use crate::intents::PendingIntents;
 use crate::session::Session;
 use crate::sql::{Pool, query};
+use crate::standing::StandingIntents;
 
 /// The catalog in a SQLite file or a Postgres database.
 #[derive(Debug, Clone)]
@@ -27,17 +29,36 @@ pub struct Catalog {
     /// `Some` if other daemons share the catalog: then the daemon that owns the sequence's lock records
     /// intents.
     pub(crate) session: Option<Arc<Session>>,
+    /// `Some` if this daemon has a local store for itself: see [`crate::standing`].
+    pub(crate) standing: Option<Arc<StandingIntents>>,
+    /// Whether commits wait for a sync.
+    pub(crate) has_unsynced: Arc<AtomicBool>,
 }
 
 impl Catalog {
     pub(crate) fn new(readers: Pool, writer: Pool) -> Self {
-        let (pending_intents, last_event) = Default::default();
-        Self { readers, writer, pending_intents, news: watch::Sender::new(()), last_event, session: None }
+        let (pending_intents, last_event, has_unsynced) = Default::default();
+        Self {
+            readers,
+            writer,
+            pending_intents,
+            news: watch::Sender::new(()),
+            last_event,
+            session: None,
+            standing: None,
+            has_unsynced,
+        }
     }
 
     /// The same catalog, shared with other daemons.
     pub fn shared(self, session: Arc<Session>) -> Self {
         Self { session: Some(session), ..self }
+    }
+
+    /// The same catalog, of a daemon that has a local store for itself: one intent covers all changes of a sequence
+    /// while it is recorded, and these commit without a sync.
+    pub fn with_standing_intents(self) -> Self {
+        Self { standing: Some(Arc::default()), ..self }
     }
 
     /// The same catalog, with metrics of its statements.
@@ -60,6 +81,9 @@ impl Catalog {
 
     /// Closes the connections.
     pub async fn close(&self) {
+        if let Err(error) = self.retire_idle().await {
+            tracing::warn!(error = %error.detail(), "intents are left to the next start, which reconciles them");
+        }
         self.readers.close().await;
         self.writer.close().await;
     }

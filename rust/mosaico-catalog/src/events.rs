@@ -128,9 +128,9 @@ impl Catalog {
         rows.iter().map(event).collect::<Result<_, sqlx::Error>>().map_err(failed)
     }
 
-    /// Adds events that belong to no change; sets their ids.
+    /// Adds events that belong to no change; sets their ids. They are durable after the next [`Catalog::sync`].
     pub async fn add_events(&self, events: &mut [Event]) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         events.iter_mut().for_each(|event| event.id = self.next_event_id());
         put_rows(&mut transaction, EVENT, events.iter().map(row).collect(), REPLACE_EVENT).await?;
         self.commit(transaction).await

@@ -17,8 +17,11 @@
 //! reconciles it or, among several daemons, the others do once they consider the daemon dead. A live daemon
 //! reconciles its own intents, because its writes may still reach the store.
 //!
-//! One exception: without a cluster, the chunker records a chunk without an intent. The WAL segment stays
-//! until the catalog has the chunk, and recovery finds a chunk record that the catalog missed.
+//! A daemon that has a local store for itself keeps the row of a sequence between its changes: see
+//! [`crate::standing`].
+//!
+//! One exception: without a cluster, the chunker does not reconcile a chunk that the catalog missed. The WAL
+//! segment stays until the catalog has the chunk, and the job is repeated; recovery finds its record.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,24 +30,50 @@ use mosaico_types::id::SequenceId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::standing::User;
+
 /// A change with a recorded intent that the catalog has still to apply. Dropping it leaves the sequence to be
 /// reconciled with the store.
 #[derive(Debug)]
 #[must_use]
 pub struct Change {
-    pub row: i64,
-    pub sequence: SequenceId,
-    /// `None` once the catalog has applied it.
+    pub(crate) intent: Option<ChangeIntent>,
+    pub(crate) sequence: SequenceId,
+    /// `None` once the catalog has applied it, or if the caller repeats it after a failure.
     open: Option<Arc<PendingIntents>>,
 }
 
+/// The intent of a change.
+#[derive(Debug)]
+pub(crate) enum ChangeIntent {
+    /// Its own row.
+    Row(i64),
+    /// The row of all changes of the sequence.
+    Standing(User),
+}
+
 impl Change {
-    pub fn new(row: i64, sequence: SequenceId, pending_intents: &Arc<PendingIntents>) -> Self {
-        Self { row, sequence, open: Some(Arc::clone(pending_intents)) }
+    pub(crate) fn new(
+        intent: ChangeIntent,
+        sequence: SequenceId,
+        pending_intents: &Arc<PendingIntents>,
+    ) -> Self {
+        Self { intent: Some(intent), sequence, open: Some(Arc::clone(pending_intents)) }
     }
 
-    pub fn done(mut self) {
+    /// The same change, which the caller repeats if it fails.
+    pub(crate) fn repeated(mut self) -> Self {
         self.open = None;
+        self
+    }
+
+    /// Ends the change; returns its standing intent.
+    pub(crate) fn done(mut self) -> Option<(SequenceId, User)> {
+        self.open = None;
+        match self.intent.take() {
+            Some(ChangeIntent::Standing(user)) => Some((self.sequence, user)),
+            Some(ChangeIntent::Row(_)) | None => None,
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use crate::database_error::failed;
 use crate::read::ids;
 use crate::rows::insert_states;
 use crate::sql::query;
-use crate::write::clear_pending;
 
 impl Catalog {
     /// All known sequences, in any state.
@@ -51,7 +50,7 @@ impl Catalog {
         for kind in iter::once(EventKind::SequenceCreated).chain(ended) {
             self.tell(&mut transaction, kind, (id, None), json!({"imported": true})).await?;
         }
-        clear_pending(&mut transaction, id).await?;
+        self.clear_pending(&mut transaction, id).await?;
         self.commit(transaction).await?;
         self.pending_intents.remove(id);
         Ok(())

@@ -43,6 +43,9 @@ pub(crate) struct Transaction {
     measure: Measure,
     /// Of each statement.
     limit: Duration,
+    /// The file that a commit makes durable.
+    #[cfg(feature = "crash-points")]
+    synced: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug)]
@@ -79,6 +82,15 @@ impl Measure {
     }
 }
 
+/// What a commit in SQLite waits for; Postgres always syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The disk has this commit and all earlier ones.
+    Durable,
+    /// The operating system has it: a power cut may undo it, together with all later ones.
+    Relaxed,
+}
+
 /// Advisory lock that serializes changes by several daemons, as SQLite's one writer does.
 const CHANGES: &str = "SELECT pg_advisory_xact_lock(7293015)";
 
@@ -91,11 +103,17 @@ impl Pool {
         matches!(self.connections, Connections::Postgres(_))
     }
 
-    /// Begins a change; changes are serialized.
-    pub(crate) async fn begin(&self) -> Result<Transaction> {
+    /// Begins a change; changes are serialized. The commit is synced as the connection is set, or as asked.
+    pub(crate) async fn begin(&self, durability: Option<Durability>) -> Result<Transaction> {
+        let begin = match durability {
+            None => "BEGIN IMMEDIATE",
+            // SQLite's setting lasts until the next one: with it, each transaction begins with its own.
+            Some(Durability::Durable) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            Some(Durability::Relaxed) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        };
         let open = async {
             match &self.connections {
-                Connections::Sqlite(pool) => Ok(Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
+                Connections::Sqlite(pool) => Ok(Open::Sqlite(pool.begin_with(begin).await?)),
                 Connections::Postgres(pool) => {
                     let mut transaction = limited(LIMIT, pool.begin()).await?;
                     limited(LIMIT, sqlx::query(CHANGES).execute(&mut *transaction)).await?;
@@ -103,7 +121,18 @@ impl Pool {
                 }
             }
         };
-        Ok(Transaction { open: self.measure.time(open).await?, measure: self.measure.clone(), limit: LIMIT })
+        Ok(Transaction {
+            open: self.measure.time(open).await?,
+            measure: self.measure.clone(),
+            limit: LIMIT,
+            #[cfg(feature = "crash-points")]
+            synced: match &self.connections {
+                Connections::Sqlite(pool) if durability != Some(Durability::Relaxed) => {
+                    Some(pool.connect_options().get_filename().to_owned())
+                }
+                _ => None,
+            },
+        })
     }
 
     pub(crate) async fn close(&self) {
@@ -141,14 +170,19 @@ impl Transaction {
     }
 
     pub(crate) async fn commit(self) -> Result<()> {
-        let Self { open, measure, limit } = self;
+        #[cfg(feature = "crash-points")]
+        let synced = self.synced;
+        let Self { open, measure, limit, .. } = self;
         let commit = async {
             match open {
                 Open::Sqlite(transaction) => transaction.commit().await,
                 Open::Postgres(transaction) => limited(limit, transaction.commit()).await,
             }
         };
-        measure.time(commit).await
+        measure.time(commit).await?;
+        #[cfg(feature = "crash-points")]
+        synced.iter().for_each(|file| mosaico_storage::crash_points::synced(file));
+        Ok(())
     }
 }
 

@@ -1,9 +1,10 @@
 //! Changes of the catalog, each one transaction.
 
 use std::fmt::Display;
+use std::sync::atomic::Ordering;
 
 use mosaico_storage::crash_points;
-use mosaico_storage::error::{Error, Result};
+use mosaico_storage::error::Result;
 use mosaico_storage::format::damage::DamagedSegment;
 use mosaico_storage::format::records::{ChunkRecord, NotificationRecord, SequenceRecord, TopicRecord};
 use mosaico_types::id::{SequenceId, TopicId};
@@ -14,11 +15,24 @@ use crate::catalog::Catalog;
 use crate::database_error::failed;
 use crate::intents::Change;
 use crate::rows::{insert_columns, insert_sequence, insert_topic, schema_id};
-use crate::sql::{Transaction, query};
+use crate::sql::{Durability, Transaction, query};
 
 impl Catalog {
+    /// A transaction whose commit is durable.
     pub(crate) async fn transaction(&self) -> Result<Transaction> {
-        let mut transaction = self.writer.begin().await.map_err(failed)?;
+        self.begin_transaction(self.standing.as_ref().map(|_| Durability::Durable)).await
+    }
+
+    /// A transaction that an intent covers: a power cut may undo it, and the next start applies it again.
+    pub(crate) async fn covered_transaction(&self) -> Result<Transaction> {
+        self.begin_transaction(self.standing.as_ref().map(|_| Durability::Relaxed)).await
+    }
+
+    async fn begin_transaction(&self, durability: Option<Durability>) -> Result<Transaction> {
+        let mut transaction = self.writer.begin(durability).await.map_err(failed)?;
+        if durability == Some(Durability::Relaxed) {
+            self.has_unsynced.store(true, Ordering::Relaxed);
+        }
         if self.writer.is_postgres() {
             self.resume_events(&mut transaction).await?;
         }
@@ -34,48 +48,23 @@ impl Catalog {
         Ok(())
     }
 
-    pub(crate) async fn finish(&self, mut transaction: Transaction, change: Change) -> Result<()> {
-        let announced = query("DELETE FROM pending WHERE id = ?")
-            .bind(change.row)
-            .execute(&mut transaction)
-            .await
-            .map_err(failed)?;
-        if announced == 0 && self.session.is_some() {
-            // Another daemon considered this one dead and reconciled the sequence. The store is read once
-            // more.
-            return Err(Error::StoreUnavailable("changing a sequence".into()));
+    /// Makes all commits durable.
+    pub async fn sync(&self) -> Result<()> {
+        if !self.has_unsynced.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        self.commit(transaction).await?;
-        change.done();
-        Ok(())
-    }
-
-    /// Records the intent of a change of a sequence's records. `record`: the path of the one that decides, if it is
-    /// written once ([`Self::pending_records`]).
-    pub async fn begin(&self, sequence: SequenceId, record: Option<&str>) -> Result<Change> {
-        crash_points::point();
-        let rows = match &self.session {
-            Some(session) => session.announce(sequence, record).await?,
-            None => query("INSERT INTO pending (sequence_id, record) VALUES (?, ?) RETURNING id")
-                .bind(sequence.to_string())
-                .bind(record)
-                .fetch_all(&self.writer)
-                .await
-                .map_err(failed)?,
+        let mut transaction = self.transaction().await?;
+        // The transaction excludes all others.
+        self.has_unsynced.store(false, Ordering::Relaxed);
+        // A commit syncs only if it writes something.
+        let written = async {
+            query("UPDATE store_link SET store = store").execute(&mut transaction).await?;
+            transaction.commit().await
         };
-        crash_points::point();
-        let row =
-            rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("id")).map_err(failed)?;
-        Ok(Change::new(row, sequence, &self.pending_intents))
-    }
-
-    /// Fails if another daemon may have reconciled the change, or does so now.
-    pub async fn check_intent(&self, change: &Change) -> Result<()> {
-        let Some(session) = &self.session else { return Ok(()) };
-        match session.has_intent(change.sequence, change.row).await? {
-            true => Ok(()),
-            false => Err(Error::StoreUnavailable("changing a sequence".into())),
-        }
+        written.await.map_err(|e| {
+            self.has_unsynced.store(true, Ordering::Relaxed);
+            failed(e)
+        })
     }
 
     /// Applies the creation of a sequence.
@@ -83,12 +72,16 @@ impl Catalog {
         let mut transaction = self.transaction().await?;
         insert_sequence(&mut transaction, record).await?;
         self.tell(&mut transaction, EventKind::SequenceCreated, (record.id, None), json!({})).await?;
+        if let Some(standing) = &self.standing {
+            standing.set_open(record.id, true);
+        }
         self.finish(transaction, change).await
     }
 
     /// Applies the finalization of a sequence.
     pub async fn sequence_finalized(&self, change: Change, id: SequenceId, at_ns: i64) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
+        self.close_intent(id);
         self.finalize(&mut transaction, id, at_ns).await?;
         self.finish(transaction, change).await
     }
@@ -101,7 +94,8 @@ impl Catalog {
         at_ns: i64,
         notification: Option<&NotificationRecord>,
     ) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
+        self.close_intent(id);
         if let Some(record) = notification {
             self.notify(&mut transaction, id, record).await?;
         }
@@ -121,7 +115,7 @@ impl Catalog {
 
     /// Applies a schema snapshot.
     pub async fn topic_schema(&self, change: Change, id: TopicId, schema: &[u8]) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         set_schema(&mut transaction, id, schema).await?;
         self.finish(transaction, change).await
     }
@@ -134,14 +128,14 @@ impl Catalog {
         id: TopicId,
         at_ns: i64,
     ) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         self.commit_topic(&mut transaction, sequence, id, at_ns).await?;
         self.finish(transaction, change).await
     }
 
     /// Applies the number of times that a writer resumed.
     pub async fn topic_resumed(&self, change: Change, id: TopicId, times: u32) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         set_resumed(&mut transaction, id, times).await?;
         self.finish(transaction, change).await
     }
@@ -154,7 +148,7 @@ impl Catalog {
         damage: &[DamagedSegment],
         notification: Option<&NotificationRecord>,
     ) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         self.store_damage(&mut transaction, (sequence, topic), damage).await?;
         if let Some(record) = notification {
             self.notify(&mut transaction, sequence, record).await?;
@@ -170,7 +164,7 @@ impl Catalog {
         detail: Value,
         notification: &NotificationRecord,
     ) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         self.tell(&mut transaction, EventKind::DataDamaged, (sequence, Some(topic)), detail).await?;
         self.notify(&mut transaction, sequence, notification).await?;
         self.finish(transaction, change).await
@@ -185,7 +179,10 @@ impl Catalog {
         topic: TopicId,
         chunk: &ChunkRecord,
     ) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = match change {
+            Some(_) => self.covered_transaction().await?,
+            None => self.transaction().await?,
+        };
         self.store_chunk(&mut transaction, sequence, topic, chunk).await?;
         match change {
             Some(change) => self.finish(transaction, change).await,
@@ -200,7 +197,7 @@ impl Catalog {
         sequence: SequenceId,
         record: &NotificationRecord,
     ) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         self.notify(&mut transaction, sequence, record).await?;
         self.finish(transaction, change).await
     }
@@ -212,7 +209,7 @@ impl Catalog {
         sequence: SequenceId,
         topic: Option<TopicId>,
     ) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         query("DELETE FROM notification WHERE sequence_id = ? AND topic_id IS NOT DISTINCT FROM ?")
             .bind(sequence.to_string())
             .bind(topic.map(|id| id.to_string()))
@@ -224,23 +221,25 @@ impl Catalog {
 
     /// Hides a sequence that is being removed.
     pub async fn sequence_deleting(&self, change: Change, id: SequenceId, detail: Value) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
+        self.close_intent(id);
         self.hide_sequence(&mut transaction, id, detail).await?;
         self.finish(transaction, change).await
     }
 
     /// Hides a topic that is being removed.
     pub async fn topic_deleting(&self, change: Change, sequence: SequenceId, id: TopicId) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         self.hide_topic(&mut transaction, sequence, id).await?;
         self.finish(transaction, change).await
     }
 
     /// Deletes a sequence whose files are deleted, and its intents.
     pub async fn forget_sequence(&self, id: SequenceId) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
+        self.close_intent(id);
         delete_sequence(&mut transaction, id).await?;
-        clear_pending(&mut transaction, id).await?;
+        self.clear_pending(&mut transaction, id).await?;
         self.commit(transaction).await?;
         self.pending_intents.remove(id);
         Ok(())
@@ -248,7 +247,7 @@ impl Catalog {
 
     /// Deletes a topic whose files are deleted.
     pub async fn forget_topic(&self, id: TopicId) -> Result<()> {
-        let mut transaction = self.transaction().await?;
+        let mut transaction = self.covered_transaction().await?;
         query("DELETE FROM topic WHERE id = ?")
             .bind(id.to_string())
             .execute(&mut transaction)
@@ -277,15 +276,6 @@ async fn set_once(
 ) -> Result<bool> {
     let done = query(statement).bind(at_ns).bind(id.to_string()).execute(db).await.map_err(failed)?;
     Ok(done > 0)
-}
-
-pub(crate) async fn clear_pending(db: &mut Transaction, id: SequenceId) -> Result<()> {
-    query("DELETE FROM pending WHERE sequence_id = ?")
-        .bind(id.to_string())
-        .execute(db)
-        .await
-        .map_err(failed)?;
-    Ok(())
 }
 
 async fn delete_sequence(db: &mut Transaction, id: SequenceId) -> Result<()> {

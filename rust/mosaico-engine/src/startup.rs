@@ -41,7 +41,9 @@ pub async fn open(hold: StoreAccess, config: Config) -> Result<(Arc<Engine>, Fil
     let catalog = catalog.measured(&metrics.catalog_timer());
     let catalog = match &session {
         Some(session) => catalog.shared(Arc::clone(session)),
-        None => catalog,
+        // A bucket takes longer to answer than a sync.
+        None if store.is_remote() => catalog,
+        None => catalog.with_standing_intents(),
     };
     let archive =
         EventArchive::open(store.clone(), catalog.clone(), config.events_kept, session.is_some()).await?;

@@ -106,12 +106,12 @@ impl Coordinator for SingleNode {
 
     async fn before_chunk_commit(
         &self,
-        _: &Engine,
-        _: &ActiveTopic,
+        core: &Engine,
+        topic: &ActiveTopic,
         _: ChunkId,
         _: Segment,
     ) -> Result<ChunkCommit> {
-        Ok(ChunkCommit::Allowed(None))
+        Ok(ChunkCommit::Allowed(core.catalog.begin_chunk(topic.row.sequence_id).await?))
     }
 
     async fn commit_uploaded(&self, _: &Engine, _: &mut [TopicRow]) -> Result<()> {

@@ -103,6 +103,9 @@ impl EventArchive {
             self.load(&mut files).await?;
         }
         while let Some(newest) = self.catalog.newest_event().await? {
+            // A power cut must not take events from the catalog that the store has: their numbers and changes would
+            // come again.
+            self.catalog.sync().await?;
             // A former owner of the bucket may still rewrite its own file.
             let owner_epoch = self.store.fence().epoch();
             let (mut events, previous) = match files.newest.len() < PER_FILE && files.epoch == owner_epoch {

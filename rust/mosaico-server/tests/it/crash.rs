@@ -2,7 +2,7 @@
 //! complete or absent.
 //!
 //! The server is this test program in a separate process. `MOSAICO_CRASH_SECONDS` is the time for each of the
-//! two loops, by default 12; all steps take about a minute.
+//! loops, by default 12; all steps take about a minute.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::*;
+use crate::database;
 use crate::model::{Model, work};
 use crate::replicated_wal::{bucket, bucket_config, logged, lose_disk};
 use mosaico_server::Server;
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 const STORE: &str = "MOSAICO_CRASH_STORE";
 const LOG: &str = "MOSAICO_CRASH_LOG";
 const STEP: &str = "MOSAICO_CRASH_AT";
+const SYNCED: &str = "MOSAICO_CRASH_SYNCED";
 const READY: &str = "ready on ";
 
 /// A server process that tests can kill.
@@ -30,16 +32,17 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path, crash_at: Option<u64>) -> Self {
-        Self::start_with(folder, crash_at, "disk")
+        Self::start_with(folder, crash_at, "disk", None)
     }
 
-    /// Starts a server with its WAL at `log`.
-    fn start_with(folder: &Path, crash_at: Option<u64>, log: &str) -> Self {
+    /// Starts a server with its WAL at `log`; copies what a power cut may leave of its catalog to `synced`.
+    fn start_with(folder: &Path, crash_at: Option<u64>, log: &str, synced: Option<&Path>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "crash::serve", "--ignored", "--nocapture"])
             .env(STORE, folder)
-            .env(LOG, log);
+            .env(LOG, log)
+            .envs(synced.map(|synced| (SYNCED, synced)));
         command.env_remove(STEP).stdout(Stdio::piped());
         if let Some(step) = crash_at {
             command.env(STEP, step.to_string()).stderr(Stdio::null());
@@ -149,6 +152,47 @@ async fn at_each_step() {
     assert!(reached >= 5, "only {reached} steps were reached");
 }
 
+/// Replaces the catalog by its last durable state.
+fn cut_power(folder: &Path, synced: &Path) {
+    if folder.join(mosaico_catalog::FILE).exists() {
+        database::remove(folder);
+    }
+    let copies = std::fs::read_dir(synced).unwrap().map(|copy| copy.unwrap().path());
+    if let Some(last) = copies.filter(|copy| copy.extension().is_none()).max() {
+        database::restore(folder, &last);
+    }
+}
+
+/// Commits that an intent covers may be lost with the power; the records in the store have everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_each_step_with_the_unsynced_commits_of_the_catalog() {
+    if database::url().is_some() {
+        return;
+    }
+    let (started, stride, mut reached) = (Instant::now(), 7, 0);
+    let mut step = 1 + u64::from(std::process::id()) % stride;
+    loop {
+        let (folder, synced) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let mut model = Model::new(&format!("step {step}"));
+        let process = Process::start_with(folder.path(), Some(step), "disk", Some(synced.path()));
+        let finished = match process.address.as_str() {
+            "" => false,
+            address => work(&connect(address).await, &mut model, "").await.is_ok(),
+        };
+        let died = process.dies_within(Duration::from_millis(if finished { 100 } else { 20_000 }));
+        assert!(finished || died, "step {step}: the work failed and the server lives");
+        reached += u64::from(died);
+        cut_power(folder.path(), synced.path());
+        check(folder.path(), &model).await;
+        check_no_orphaned_records(folder.path(), &model).await;
+        if !died || started.elapsed() > seconds() {
+            break;
+        }
+        step += stride;
+    }
+    assert!(reached >= 5, "only {reached} steps were reached");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_step_with_the_log_in_the_store() {
     let (started, stride, mut reached) = (Instant::now(), 13, 0);
@@ -156,7 +200,7 @@ async fn at_each_step_with_the_log_in_the_store() {
     loop {
         let folder = TempDir::new().unwrap();
         let mut model = Model::new(&format!("step {step}"));
-        let process = Process::start_with(folder.path(), Some(step), "store");
+        let process = Process::start_with(folder.path(), Some(step), "store", None);
         let finished = match process.address.as_str() {
             "" => false,
             address => work(&connect(address).await, &mut model, "").await.is_ok(),
@@ -168,9 +212,9 @@ async fn at_each_step_with_the_log_in_the_store() {
         let lost = step % 3 != 0 && folder.path().join("state").exists();
         if lost {
             lose_disk(folder.path());
-            Process::start_with(folder.path(), Some(step % 11 + 1), "store").kill();
+            Process::start_with(folder.path(), Some(step % 11 + 1), "store", None).kill();
         }
-        let process = Process::start_with(folder.path(), None, "store");
+        let process = Process::start_with(folder.path(), None, "store", None);
         let client = connect(&process.address).await;
         match lost {
             true => model.check_rows(&client).await,

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
-use super::durable::{create_folders, sync_folder};
+use super::durable::{create_folders, make_folders, sync_folder, sync_folders};
 use super::links::Tree;
 use super::staging::{FOLDER as STAGING, Staging, StagingFile};
 use crate::crash_points;
@@ -17,6 +18,8 @@ pub(super) struct LocalFolder {
     root: PathBuf,
     staging: Staging,
     pub(super) tree: Tree,
+    /// Folders with new folders in them that are not durable yet.
+    unsynced: Mutex<Vec<PathBuf>>,
 }
 
 impl LocalFolder {
@@ -30,7 +33,12 @@ impl LocalFolder {
 
     /// A folder that other processes may use, to read from it or to replace a file.
     pub(super) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), staging: Staging::of(root), tree: Tree::of(root) }
+        Self {
+            root: root.to_owned(),
+            staging: Staging::of(root),
+            tree: Tree::of(root),
+            unsynced: Mutex::default(),
+        }
     }
 
     /// Its path.
@@ -61,12 +69,21 @@ impl LocalFolder {
         self.tree.refuse_links_above(path)?;
         let (file, target) = (self.root.join(from), self.root.join(path));
         let parent = target.parent().unwrap_or(&self.root);
+        // Before the first sync, which then takes the new folders along in most file systems.
+        let changed = {
+            let mut unsynced = self.unsynced.lock();
+            unsynced.extend(make_folders(parent)?);
+            // Also those that another write has created and not synced yet.
+            unsynced.iter().filter(|folder| target.starts_with(folder)).cloned().collect::<Vec<_>>()
+        };
         File::open(&file)?.sync_all()?;
-        create_folders(parent)?;
         crash_points::point();
         fs::rename(&file, &target)?;
         crash_points::point();
-        sync_folder(parent)
+        sync_folder(parent)?;
+        sync_folders(&changed)?;
+        self.unsynced.lock().retain(|folder| !changed.contains(folder));
+        Ok(())
     }
 
     /// Deletes staging files that no process uses.

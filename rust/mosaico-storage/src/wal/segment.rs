@@ -47,11 +47,13 @@ pub struct SegmentWriter {
     /// The framing of the next frame, after `synced`.
     framing: Framing,
     acknowledge: Acknowledge,
+    /// The folder, until the file's name in it is durable.
+    unnamed: Option<PathBuf>,
 }
 
 impl SegmentWriter {
-    /// Creates the file with its schema frame; the file name is durable when this returns. The topic has
-    /// `row_start` rows before it.
+    /// Creates the file with its schema frame. Nothing is synced before the first append: until then the file has no
+    /// rows to keep. The topic has `row_start` rows before it.
     pub fn create(path: &Path, schema: &Frame, row_start: u64, acknowledge: Acknowledge) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         create_folders(folder)?;
@@ -59,15 +61,12 @@ impl SegmentWriter {
         crash_points::point();
         let mut framing = Framing::new(row_start);
         let header = framing.header();
-        let written =
-            file.write_all(&header).and_then(|()| schema.write_to(&mut framing, &mut file)).and_then(|()| {
-                file.sync_data()?;
-                sync_folder(folder)
-            });
+        let written = file.write_all(&header).and_then(|()| schema.write_to(&mut framing, &mut file));
         match written {
             Ok(()) => {
                 let synced = HEADER as u64 + schema.stored_bytes();
-                Ok(Self { file: Handle::new(path, file), synced, framing, acknowledge })
+                let unnamed = Some(folder.to_owned());
+                Ok(Self { file: Handle::new(path, file), synced, framing, acknowledge, unnamed })
             }
             Err(e) => {
                 crate::objects::durable::discard(path);
@@ -94,12 +93,16 @@ impl SegmentWriter {
         let written = frames.iter().try_for_each(|frame| frame.write_to(&mut framing, &mut *file));
         crash_points::point();
         let synced = written.and_then(|()| match self.acknowledge {
-            Acknowledge::Synced => file.sync_data(),
+            Acknowledge::Synced => {
+                file.sync_data()?;
+                self.unnamed.as_deref().map_or(Ok(()), sync_folder)
+            }
             Acknowledge::Written => Ok(()),
         });
         match synced {
             Ok(()) => {
                 crash_points::point();
+                self.unnamed = None;
                 self.synced += frames.iter().map(Frame::stored_bytes).sum::<u64>();
                 self.framing = framing;
                 Ok(self.synced)
@@ -176,7 +179,7 @@ pub fn write_new(file: &Path, schema: &Schema, row_start: u64, frames: &[(u64, F
         _ => {}
     }
     let schema = Frame::schema(schema_message(schema));
-    // A file that no reader knows yet needs only the final sync.
+    // A file that no reader knows yet needs only the final sync; the caller moves it and syncs the folder.
     let mut writer = SegmentWriter::create(file, &schema, row_start, Acknowledge::Written).map_err(failed)?;
     for (row, frame) in frames {
         writer.skip_to(*row);
