@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "ingest.asl",
         "ingest.dataflash",
         "ingest.table",
+        "ingest.tum",
         "ingest.ulog",
         "ingest.rosbag",
         "export.tables",
