@@ -251,9 +251,10 @@ def test_summaries_are_those_of_the_commands() -> None:
         assert text.split()[0] == summary.split()[0], name
 
 
-def test_help_imports_no_client() -> None:
+@pytest.mark.parametrize("command", [[], ["ls"], ["info"], ["rm"], ["context", "ls"], ["completion"]])
+def test_help_imports_no_client(command: list[str]) -> None:
     code = (
-        "import sys\nsys.argv = ['mosaico', '--help']\nfrom mosaicolabs.cli import main\n"
+        f"import sys\nsys.argv = ['mosaico', *{command}, '--help']\nfrom mosaicolabs.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    print(*sys.modules)"
     )
     modules = set(finish(code).split())

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mosaicolabs._protocol.system_info import RemoteRows
 from mosaicolabs._terminal.completion import sequence_names
 from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
 from mosaicolabs._terminal.output import (
@@ -19,10 +20,12 @@ from mosaicolabs._terminal.output import (
     rate_hz,
 )
 from mosaicolabs._terminal.tables import Table, print_table
-from mosaicolabs.comm import MosaicoClient
-from mosaicolabs.handlers import RemoteRows, SequenceHandler, TopicHandler
 
 from ._sequences import chosen_names, require_sequence, sequence_json, state_of
+
+if TYPE_CHECKING:
+    from mosaicolabs.comm import MosaicoClient
+    from mosaicolabs.handlers import SequenceHandler, TopicHandler
 
 
 @click.command(
@@ -59,7 +62,7 @@ def info(target: Target, as_json: bool, names: tuple[str, ...]) -> None:
             _print_info(document)
 
 
-def _notifications(client: MosaicoClient, handler: SequenceHandler) -> list[dict[str, Any]]:
+def _notifications(client: "MosaicoClient", handler: "SequenceHandler") -> list[dict[str, Any]]:
     notes = client.list_sequence_notify(handler.name)
     for topic in handler.topics:
         notes += client.list_topic_notify(handler.name, topic)
@@ -74,7 +77,7 @@ def _notifications(client: MosaicoClient, handler: SequenceHandler) -> list[dict
     ]
 
 
-def _topic_json(topic: TopicHandler) -> dict[str, Any]:
+def _topic_json(topic: "TopicHandler") -> dict[str, Any]:
     rate = rate_hz(topic.rows_number, topic.timestamp_ns_min, topic.timestamp_ns_max)
     return {
         "name": topic.name,

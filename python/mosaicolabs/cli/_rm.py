@@ -1,19 +1,21 @@
 """`mosaico rm`."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mosaicolabs._terminal.completion import sequence_names
 from mosaicolabs._terminal.options import PlaceCommand, Target, with_target
 from mosaicolabs._terminal.output import counted, echo, human_bytes, print_json
-from mosaicolabs.comm import MosaicoClient
 from mosaicolabs.exceptions import MosaicoError
-from mosaicolabs.handlers import SequenceHandler
 from mosaicolabs.helpers.times import parse_duration
 
 from ._sequences import chosen_names, handlers_of
+
+if TYPE_CHECKING:
+    from mosaicolabs.comm import MosaicoClient
+    from mosaicolabs.handlers import SequenceHandler
 
 _EPILOG = """\
 NAME is a name, or a pattern such as `run-*`. With --older-than or --where, it may be left out: all names.
@@ -77,7 +79,7 @@ def rm(
 
 
 def _delete(
-    client: MosaicoClient, handler: SequenceHandler, target: Target, *, dry_run: bool
+    client: "MosaicoClient", handler: "SequenceHandler", target: Target, *, dry_run: bool
 ) -> dict[str, Any]:
     error = None
     if not dry_run:

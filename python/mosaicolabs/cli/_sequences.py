@@ -2,23 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mosaicolabs._terminal.options import Target
-from mosaicolabs.comm import MosaicoClient
-from mosaicolabs.handlers import SequenceHandler
 from mosaicolabs.helpers.patterns import select_names
 from mosaicolabs.helpers.suggest import did_you_mean
 
-from ._conditions import parse_conditions
+if TYPE_CHECKING:
+    from mosaicolabs.comm import MosaicoClient
+    from mosaicolabs.handlers import SequenceHandler
 
 _CALLS = 8
 """Calls that wait for their answers at the same time."""
 
 
-def require_sequence(client: MosaicoClient, name: str, target: Target) -> SequenceHandler:
+def require_sequence(client: "MosaicoClient", name: str, target: Target) -> "SequenceHandler":
     """The handler of `name`.
 
     Raises:
@@ -30,14 +30,14 @@ def require_sequence(client: MosaicoClient, name: str, target: Target) -> Sequen
     return handler
 
 
-def handlers_of(client: MosaicoClient, names: Iterable[str]) -> list[SequenceHandler]:
+def handlers_of(client: "MosaicoClient", names: Iterable[str]) -> "list[SequenceHandler]":
     """The handlers of sequences, without those that were deleted in the meantime."""
     with ThreadPoolExecutor(_CALLS) as calls:
         return [handler for handler in calls.map(client.sequence_handler, names) if handler is not None]
 
 
 def chosen_names(
-    client: MosaicoClient, patterns: Sequence[str], where: str | None, target: Target
+    client: "MosaicoClient", patterns: Sequence[str], where: str | None, target: Target
 ) -> list[str]:
     """Names of the sequences that patterns and a condition select, in order.
 
@@ -59,6 +59,8 @@ def chosen_names(
                 raise click.ClickException(_unknown(pattern, names, target))
         names = list(select_names(names, patterns))
     if where is not None:
+        from ._conditions import parse_conditions  # takes long to import
+
         try:
             query = parse_conditions(where)
         except (ValueError, AttributeError) as error:
@@ -68,7 +70,7 @@ def chosen_names(
     return sorted(names)
 
 
-def sequence_json(handler: SequenceHandler) -> dict[str, Any]:
+def sequence_json(handler: "SequenceHandler") -> dict[str, Any]:
     """The facts that `--json` prints for a sequence."""
     return {
         "name": handler.name,
