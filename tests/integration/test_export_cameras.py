@@ -2,7 +2,6 @@
 
 import csv
 import io
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from harness.record import sequence_of
+from harness.video import ENCODERS, encoded
 
 from mosaicolabs import CompressedImage, Image, ImageFormat, Message, MosaicoClient, SequenceHandler, String
 from mosaicolabs.export import ExportError
@@ -18,6 +18,7 @@ from mosaicolabs.models.sensors._pixels import Pixels
 
 RANDOM = np.random.default_rng(7)
 STEP_NS = 50_000_000
+GREYS = [20 * number for number in range(10)]
 PNG_ENCODINGS = ("mono8", "rgb8", "bgr8", "rgba8", "bgra8", "mono16", "16UC1", "8UC1", "8UC3", "bayer_rggb8")
 ARRAY_ENCODINGS = ("32FC1", "rgb16", "16SC1", "32SC1", "32FC3", "64FC1", "yuv422")
 
@@ -111,27 +112,6 @@ def test_compressed_pictures_are_kept_as_they_are(client: MosaicoClient, tmp_pat
 
 # -- video ---------------------------------------------------------------------------------------
 
-ENCODERS = {ImageFormat.H264: ("libx264", "x264-params"), ImageFormat.HEVC: ("libx265", "x265-params")}
-
-
-def encoded(format: ImageFormat, count: int = 10, b_frames: int = 0) -> list[CompressedImage]:
-    name, parameters = ENCODERS[format]
-    encoder: Any = av.CodecContext.create(name, "w")
-    encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv420p"
-    encoder.time_base, encoder.gop_size = Fraction(1, 20), 4
-    logs = "" if format is ImageFormat.H264 else ":log-level=none"
-    encoder.options = {"preset": "ultrafast", parameters: f"bframes={b_frames}{logs}"}
-    if b_frames == 0:
-        encoder.options |= {"tune": "zerolatency"}
-    packets: list[Any] = []
-    for number in range(count):
-        frame = av.VideoFrame.from_ndarray(np.full((48, 64), 20 * number, np.uint8), format="gray")
-        frame.pts = number
-        packets += encoder.encode(frame)
-    return [
-        CompressedImage(data=bytes(packet), format=format) for packet in [*packets, *encoder.encode(None)]
-    ]
-
 
 def decoded(packets: list[bytes], format: ImageFormat) -> list[Pixels]:
     with av.open(io.BytesIO(b"".join(packets)), format=format.value) as container:
@@ -142,7 +122,7 @@ def decoded(packets: list[bytes], format: ImageFormat) -> list[Pixels]:
 def test_packets_are_copied_into_a_container(
     client: MosaicoClient, tmp_path: Path, format: ImageFormat
 ) -> None:
-    packets = encoded(format)
+    packets = encoded(format, GREYS, key_frame_every=4)
 
     result = record(client, camera=packets).export(tmp_path / "out", "mp4")
 
@@ -164,7 +144,7 @@ def test_packets_are_copied_into_a_container(
 
 
 def test_a_window_that_begins_between_key_frames(client: MosaicoClient, tmp_path: Path) -> None:
-    handler = record(client, camera=encoded(ImageFormat.H264))
+    handler = record(client, camera=encoded(ImageFormat.H264, GREYS, key_frame_every=4))
 
     handler.export(tmp_path / "out", "mp4", start_timestamp_ns=2 * STEP_NS)
 
@@ -175,7 +155,7 @@ def test_a_window_that_begins_between_key_frames(client: MosaicoClient, tmp_path
 
 
 def test_streams_whose_times_are_unknown(client: MosaicoClient, tmp_path: Path) -> None:
-    handler = record(client, camera=encoded(ImageFormat.H264, b_frames=2))
+    handler = record(client, camera=encoded(ImageFormat.H264, GREYS, b_frames=2))
 
     with pytest.raises(ExportError, match="`/camera`: its stream reorders frames"):
         handler.export(tmp_path / "out", "mp4")
@@ -183,7 +163,7 @@ def test_streams_whose_times_are_unknown(client: MosaicoClient, tmp_path: Path) 
 
 
 def test_pictures_and_video_are_told_apart(client: MosaicoClient, tmp_path: Path) -> None:
-    video = encoded(ImageFormat.H264, 2)
+    video = encoded(ImageFormat.H264, GREYS[:2])
     still = CompressedImage.from_image(PIL.Image.fromarray(pixels("rgb8")), ImageFormat.JPEG)
     handler = record(client, video=video, still=[still], mixed=[still, *video], mixed_late=[*video, still])
 

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from harness.daemon import Daemon
+from harness.video import encoded
 
 from mosaicolabs import (
     CompressedImage,
@@ -25,7 +26,7 @@ from mosaicolabs import (
     RobotJoint,
     String,
 )
-from mosaicolabs.exceptions import InvalidInputError, UnsupportedError
+from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.ml import Signal, WindowDataset
 
 SECOND = 10**9
@@ -169,8 +170,6 @@ def test_pictures(client: MosaicoClient) -> None:
         jpeg = sequence.topic_create("jpeg", {}, CompressedImage)
         shown = CompressedImage.from_image(PIL.Image.new("RGB", (8, 6), (250, 0, 0)), ImageFormat.JPEG)
         jpeg.push(Message(timestamp_ns=0, data=shown))
-        video = sequence.topic_create("video", {}, CompressedImage)
-        video.push(Message(timestamp_ns=0, data=CompressedImage(data=b"\0\0\1\x65", format=ImageFormat.H264)))
         note = sequence.topic_create("note", {}, String)
         note.push(Message(timestamp_ns=0, data=String(data="x")))
 
@@ -180,10 +179,53 @@ def test_pictures(client: MosaicoClient) -> None:
     np.testing.assert_array_equal(first("depth"), depth[None, :, :, None])
     assert first("jpeg").shape == (1, 6, 8, 3)
     assert first("jpeg")[0, 0, 0, 0] > 240
-    with pytest.raises(UnsupportedError, match="video at 0 ns is a packet of a video stream"):
-        first("video")
     with pytest.raises(InvalidInputError, match="note at 0 ns is a string, no picture"):
         first("note")
+
+
+@pytest.mark.parametrize("format", [ImageFormat.H264, ImageFormat.HEVC])
+def test_frames_of_video_are_exact(client: MosaicoClient, format: ImageFormat) -> None:
+    packets = encoded(format, [8 * number for number in range(30)])
+    with client.sequence_create("v") as sequence:
+        topic = sequence.topic_create("camera", {}, CompressedImage)
+        for number, packet in enumerate(packets):
+            # Key frames are 4.2 s apart, more than the first search reaches.
+            topic.push(Message(timestamp_ns=number * 600 * MS, data=packet))
+    signals = {
+        "x": Signal("camera", image=True, offsets_s=(-0.6, 0.0)),
+        "one": Signal("camera", image=(6, 8)),
+    }
+    dataset = WindowDataset(client, ["v"], signals, at="camera")
+
+    for number in (0, 1, 6, 7, 13, 20, 29):
+        sample = dataset[number]
+        assert sample["x"].shape == (2, 48, 64, 3)
+        assert abs(sample["x"][1].mean() - 8 * number) < 3, number
+        assert sample["one"].shape == (1, 6, 8, 3)
+        if number:
+            assert abs(sample["x"][0].mean() - 8 * (number - 1)) < 3, number
+    for together, number in zip(dataset.run(5, 12), range(5, 12), strict=True):
+        np.testing.assert_array_equal(together["x"], dataset[number]["x"])
+
+
+def test_video_that_cannot_be_decoded(client: MosaicoClient) -> None:
+    streams = {
+        "cut": encoded(ImageFormat.H264, [0, 10, 20, 30])[1:],
+        "reordered": encoded(ImageFormat.H264, [0, 10, 20, 30, 40, 50], b_frames=2),
+    }
+    with client.sequence_create("v") as sequence:
+        for name, packets in streams.items():
+            topic = sequence.topic_create(name, {}, CompressedImage)
+            for number, packet in enumerate(packets):
+                topic.push(Message(timestamp_ns=number, data=packet))
+
+    def read(name: str) -> None:
+        WindowDataset(client, ["v"], {"x": Signal(name, image=True)}, at=name)[1]
+
+    with pytest.raises(InvalidInputError, match="/cut has no key frame before 1 ns; choose later samples"):
+        read("cut")
+    with pytest.raises(InvalidInputError, match=r"/reordered at 1 ns gives no frame: .*\(B-frames\)"):
+        read("reordered")
 
 
 @pytest.mark.parametrize(

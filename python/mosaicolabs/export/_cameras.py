@@ -9,13 +9,11 @@ from typing_extensions import Self
 
 from mosaicolabs.models import Message
 from mosaicolabs.models.sensors import CompressedImage, Image, ImageFormat
+from mosaicolabs.models.sensors._annex_b import VIDEO_FORMATS
 
 from ._errors import ExportError, NotExported
 from ._selection import SelectedTopic, Selection
 from ._writer_api import Advance, ExportPlan, Part
-
-VIDEO = frozenset({ImageFormat.H264, ImageFormat.HEVC})
-"""Formats whose messages are packets of a stream."""
 
 WriteTopic = Callable[[Selection, SelectedTopic, Path, Advance], int]
 
@@ -52,7 +50,7 @@ def _part(selection: Selection, topic: SelectedTopic, path: str, write: WriteTop
 def _is_video(selection: Selection, topic: SelectedTopic) -> bool:
     """Judged by the first message; a later one of another kind is an error when it is reached."""
     first = next(selection.messages([topic]), None)
-    return first is not None and format_of(first[1]) in VIDEO
+    return first is not None and format_of(first[1]) in VIDEO_FORMATS
 
 
 def format_of(message: Message) -> ImageFormat:

@@ -7,8 +7,9 @@ import numpy as np
 
 from mosaicolabs.models import Message
 from mosaicolabs.models.sensors import CompressedImage, Image, ImageFormat
+from mosaicolabs.models.sensors._annex_b import VIDEO_FORMATS
 
-from ._cameras import VIDEO, TimesFile, format_of, plan_cameras
+from ._cameras import TimesFile, format_of, plan_cameras
 from ._errors import ExportError
 from ._selection import SelectedTopic, Selection
 from ._writer_api import Advance, ExportPlan
@@ -34,7 +35,7 @@ def _write(selection: Selection, topic: SelectedTopic, folder: Path, advance: Ad
     count = 0
     with TimesFile(folder / "times.csv", "file") as times:
         for _, message in selection.messages([topic]):
-            if format_of(message) in VIDEO:
+            if format_of(message) in VIDEO_FORMATS:
                 raise ExportError(
                     f"topic `{topic.name}` has pictures and, at {message.timestamp_ns} ns, a packet of a "
                     "video stream; export a window of time with one of them"

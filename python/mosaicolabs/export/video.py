@@ -1,7 +1,6 @@
 """Writer of MP4 files: the packets of H.264 and HEVC topics, as they are stored."""
 
 import io
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 from mosaicolabs.helpers.optional_packages import import_optional
 from mosaicolabs.models import Message
 from mosaicolabs.models.sensors import CompressedImage, ImageFormat
+from mosaicolabs.models.sensors._annex_b import VIDEO_FORMATS, is_key_frame
 
-from ._cameras import VIDEO, TimesFile, format_of, plan_cameras
+from ._cameras import TimesFile, format_of, plan_cameras
 from ._errors import ExportError
 from ._selection import SelectedTopic, Selection
 from ._writer_api import Advance, ExportPlan
@@ -19,7 +19,6 @@ from ._writer_api import Advance, ExportPlan
 if TYPE_CHECKING:
     from av import Packet, VideoStream
 
-_START_CODE = re.compile(rb"\x00\x00\x01(?=(.))", re.DOTALL)
 _TICKS_PER_S = 1_000_000
 """Resolution of the times in the file; those in the CSV file are exact."""
 
@@ -41,21 +40,6 @@ class Mp4Writer:
         except ModuleNotFoundError as error:
             raise ExportError(str(error)) from error
         return plan_cameras(selection, video=True, other="images", path=str, write=_write)
-
-
-def is_key_frame(packet: bytes, format: ImageFormat) -> bool:
-    """Whether a packet (Annex B) can be decoded without earlier ones.
-
-    Example:
-        >>> is_key_frame(bytes([0, 0, 0, 1, 0x65, 0]), ImageFormat.H264)
-        True
-        >>> is_key_frame(bytes([0, 0, 0, 1, 0x41, 0]), ImageFormat.H264)
-        False
-    """
-    units = (match.group(1)[0] for match in _START_CODE.finditer(packet))
-    if format is ImageFormat.H264:
-        return any(unit & 0x1F == 5 for unit in units)
-    return any(16 <= unit >> 1 & 0x3F <= 21 for unit in units)
 
 
 def _write(selection: Selection, topic: SelectedTopic, folder: Path, advance: Advance) -> int:
@@ -110,7 +94,7 @@ def _first_key_frame(selection: Selection, topic: SelectedTopic) -> tuple[ImageF
     """
     for _, message in selection.messages([topic]):
         format = format_of(message)
-        if format not in VIDEO:
+        if format not in VIDEO_FORMATS:
             raise _mixed(topic, message)
         data = _data(message)
         if is_key_frame(data, format):

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from mosaicolabs.exceptions import InvalidInputError, UnsupportedError
+from mosaicolabs.exceptions import InvalidInputError
 from mosaicolabs.models import Message
-from mosaicolabs.models.sensors import CompressedImage, Image, ImageFormat
+from mosaicolabs.models.sensors import CompressedImage, Image
 
 from .signal import Signal
 
@@ -21,9 +21,12 @@ def picture(message: Message, signal: Signal) -> npt.NDArray[Any]:
 
     Raises:
         InvalidInputError: The message is no picture, or damaged.
-        UnsupportedError: It is a packet of a video stream.
     """  # noqa: D205
-    shown = _decoded(message, signal)
+    return pixels_of(_decoded(message, signal), signal)
+
+
+def pixels_of(shown: PillowImage.Image, signal: Signal) -> npt.NDArray[Any]:
+    """The pixels of a decoded picture, see `picture`."""
     if shown.mode in _EIGHT_BITS:
         shown = shown.convert("RGB")
         resample = PillowImage.Resampling.BILINEAR
@@ -48,11 +51,6 @@ def _decoded(message: Message, signal: Signal) -> PillowImage.Image:
             raise InvalidInputError(f"picture of {place}: {error}") from error
     if not isinstance(data, CompressedImage):
         raise InvalidInputError(f"{place} is a {message.ontology_tag()}, no picture; give columns")
-    if data.format in (ImageFormat.H264, ImageFormat.HEVC):
-        raise UnsupportedError(
-            f"{place} is a packet of a video stream, which windows do not decode; "
-            "decode it with StatefulDecodingSession"
-        )
     shown = data.to_image()
     if shown is None:
         raise InvalidInputError(f"picture of {place} cannot be decoded")

@@ -11,6 +11,7 @@ from mosaicolabs.handlers import TopicHandler
 
 from ._align import Mask, Times, interpolate, pick
 from ._columns import numbers
+from ._frames import frames, is_packet
 from ._pictures import picture
 from .signal import Signal
 
@@ -128,6 +129,9 @@ def _pictures(topic: TopicHandler, signal: Signal, at: Times) -> Aligned:
         needed = set(wanted.tolist())
         with topic.get_data_streamer(start, end) as streamer:
             for number, message in enumerate(streamer, start=before):
+                if is_packet(message):
+                    decoded = frames(topic, signal, start, end, before, needed)
+                    break
                 if number in needed:
                     decoded[number] = picture(message, signal)
     shape = next(iter(decoded.values())).shape if decoded else (*_size(signal), 3)
