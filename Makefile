@@ -87,7 +87,7 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	touch $@
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
-	cd web && npm run --silent build -- --logLevel warn
+	cd web && npm run --silent build -- --logLevel warn && node compress.mjs
 
 # Types and lints, logic, behaviour in Chromium. Without Node the tests are left out, except where CI is set.
 test-web: web
@@ -161,7 +161,7 @@ $(VENV)/.tools: $(VENV)/.maturin
 WHEELS_release := dist
 WHEELS_fast := $(VENV)/wheels
 
-$(VENV)/.wheel-fast $(VENV)/.wheel-release: $(VENV)/.wheel-%: $(VENV)/.maturin $(RUST_SOURCES) $(PYTHON_SOURCES) README.md
+$(VENV)/.wheel-fast $(VENV)/.wheel-release: $(VENV)/.wheel-%: $(VENV)/.maturin $(RUST_SOURCES) $(PYTHON_SOURCES) $(if $(NODE),web/dist/index.html) README.md
 	rm -rf $(WHEELS_$*)
 	$(BIN)/maturin build --profile $* --quiet --out $(WHEELS_$*) --interpreter $(BIN)/python
 	touch $@

@@ -65,7 +65,7 @@ def status(url: str) -> int:
 def test_a_link_reads_what_flight_reads(store: Path, daemon: Daemon) -> None:
     with daemon.connect(api_key=create_key(store, "fleet-a-*:read")) as client:
         link = client.sequence_link(NAME)
-        assert link.url.startswith(f"{daemon.monitor}/v1/sequences/{NAME}?link=")
+        assert link.url.startswith(f"{daemon.monitor}/api/v1/sequences/{NAME}?link=")
         assert "link=" not in repr(link), "a link is a secret"
         page = json.loads(read(link.url)[1])
         assert [topic["name"] for topic in page["topics"]] == ["deep/t", "u"]
@@ -99,7 +99,7 @@ def test_links_need_a_key(store: Path) -> None:
     with Daemon(store, "--http-port", "0") as daemon, daemon.connect() as client:
         with pytest.raises(FailedPreconditionError, match="API key"):
             client.sequence_link(NAME)
-        assert daemon.ask(f"/v1/sequences/{NAME}")[0] == 200, "everybody may read here"
+        assert daemon.ask(f"/api/v1/sequences/{NAME}")[0] == 200, "everybody may read here"
     with MosaicoClient.embedded(store) as client, pytest.raises(FailedPreconditionError):
         client.sequence_link(NAME)
 
@@ -124,7 +124,7 @@ def test_commands_create_and_revoke_links(store: Path, daemon: Daemon, tmp_path:
     ]
     assert [status(url) for url in (of_key, of_store)] == [200, 200]
     bare = run_mosaicod("link", "create", NAME, "--local-store", store).stdout.strip()
-    assert bare.startswith(f"/v1/sequences/{NAME}?link=")
+    assert bare.startswith(f"/api/v1/sequences/{NAME}?link=")
     assert status(f"{daemon.monitor}{bare}") == 200
     foreign = run_mosaicod(
         "link", "create", "other", "--key", token.rsplit("_", 1)[1], "--local-store", store

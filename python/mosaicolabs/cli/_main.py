@@ -16,6 +16,7 @@ _COMMANDS = {
     "info": ("_info", "Describe sequences and their topics."),
     "cat": ("_cat", "Print the messages of a sequence in time order."),
     "query": ("_query", "Find sequences and topics that satisfy a condition."),
+    "view": ("_view", "Show sequences in the browser."),
     "export": ("_export", "Write a sequence to files of another format."),
     "rm": ("_rm", "Delete sequences with all their topics."),
     "link": ("_link", "Create a signed link to a sequence."),

@@ -17,6 +17,7 @@ from mosaicolabs.comm import _display, _query
 from mosaicolabs.comm import events as _events
 from mosaicolabs.comm.connection import DEFAULT_MAX_BATCH_BYTES, DEFAULT_MAX_BATCH_SIZE_RECORDS
 from mosaicolabs.comm.events import Event, EventKind
+from mosaicolabs.comm.page import PageView, check_answers, http_base, page_view
 from mosaicolabs.comm.security import Security
 from mosaicolabs.comm.target import DEFAULT_HOST, DEFAULT_PORT, Target, folder_of
 from mosaicolabs.enum import FlightAction, OnErrorPolicy
@@ -58,12 +59,15 @@ class MosaicoClient(Closing):
         []
     """
 
-    def __init__(self, *, _native_client: _native.Client | None = None, **_: object) -> None:
+    def __init__(
+        self, *, _native_client: _native.Client | None = None, _http_base: str = "", **_: object
+    ) -> None:
         if _native_client is None:
             raise FailedPreconditionError(
                 "create a client with MosaicoClient.connect() or MosaicoClient.embedded()"
             )
         self._native = _native_client
+        self._http_base = _http_base
         self._closed = False
         self._sequence_handlers: dict[str, SequenceHandler] = {}
         self._topic_handlers: dict[str, TopicHandler] = {}
@@ -129,7 +133,9 @@ class MosaicoClient(Closing):
             raise ConnectionFailedError(
                 f"Connection to Flight server at '{place}' failed on startup: {error}{hint}"
             ) from error
-        return cls(_native_client=native)
+        first_host, first_port = addresses[0]
+        base = http_base(first_host, first_port, tls=bool(arguments["tls"]))
+        return cls(_native_client=native, _http_base=base)
 
     @classmethod
     def from_env(
@@ -179,6 +185,41 @@ class MosaicoClient(Closing):
             MosaicoError: The folder cannot be used.
         """
         return cls(_native_client=_native.Client.embedded(folder_of(path, "path").resolve()))
+
+    def view(self, sequence_name: str | None = None, *, url: str | None = None, port: int = 0) -> PageView:
+        """The page that shows sequences: plots, pictures, maps, also of a recording in progress.
+
+        Of an embedded daemon, it is served to this machine until the last client closes. Of another one, it
+        is at the HTTP port, by default the port after the one that this client is connected to.
+
+        Args:
+            sequence_name: The sequence to show; None: the list.
+            url: The URL of the daemon's HTTP port, if it is another one.
+            port: Of an embedded daemon: the port to serve at; 0 picks a free one. The first call decides.
+
+        Returns:
+            The address. Its `open()` opens the browser; in a notebook, it is shown as a frame.
+
+        Raises:
+            NotFoundError: The sequence does not exist.
+            ConnectionFailedError: No HTTP port answers there.
+            InvalidInputError: The port cannot be used.
+
+        Example:
+            >>> with MosaicoClient.embedded(store) as client:
+            ...     print(client.view())  # doctest: +ELLIPSIS
+            http://127.0.0.1:.../
+        """
+        if sequence_name is not None:
+            sequence_name = sanitize_sequence_name(sequence_name)
+            if self.sequence_handler(sequence_name) is None:
+                raise NotFoundError(f"sequence `{sequence_name}` does not exist; list_sequences() shows all")
+        served = self._native.page_port(port)
+        if url is None and served is not None:
+            return page_view(f"http://127.0.0.1:{served}", sequence_name)
+        base = url or self._http_base
+        check_answers(base)
+        return page_view(base, sequence_name)
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ mod fragments;
 
 mod intents;
 mod link;
+mod listing;
 mod members;
 mod metadata;
 mod open;
@@ -50,6 +51,7 @@ pub use candidates::CandidateQuery;
 pub use catalog::Catalog;
 pub use events::EventFilter;
 pub use intents::Change;
+pub use listing::{ListOrder, ListPlace, ListRequest, ListedSequence};
 pub use open::{Database, FILE};
 pub use query::{ChunkStats, FoundSequence, FoundTopic};
 pub use read::{ChunkRow, NotificationRow, SequenceRow, TopicRow};

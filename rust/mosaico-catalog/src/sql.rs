@@ -335,6 +335,16 @@ impl Statement {
         Ok(Self { text, parameters: values.into_iter().map(parameter).collect::<Result<_>>()? })
     }
 
+    /// Puts text around the statement.
+    pub(crate) fn wrap(&mut self, before: &str, after: &str) {
+        self.text = format!("{before}{}{after}", self.text);
+    }
+
+    /// Appends text to the statement.
+    pub(crate) fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     /// Binds the next parameter of the text.
     pub(crate) fn bind(mut self, value: impl Into<Parameter>) -> Self {
         self.parameters.push(value.into());

@@ -98,6 +98,13 @@ impl PyClient {
         Ok(Self { client: Mutex::new(Some(client)), embedded: Mutex::new(Some(server)) })
     }
 
+    /// The port at which the daemon in this process serves its page; None: the daemon is in another process.
+    fn page_port(&self, py: Python<'_>, port: u16) -> PyResult<Option<u16>> {
+        self.open()?;
+        let server = self.embedded.lock().clone();
+        server.map(|server| server.page(py, port).map(|address| address.port())).transpose()
+    }
+
     /// `mosaicolabs/<version>` if the daemon is native.
     fn server(&self) -> PyResult<Option<String>> {
         Ok(self.open()?.server().map(str::to_owned))

@@ -1,16 +1,18 @@
-//! The daemon inside this process, on a local folder, without a port.
+//! The daemon inside this process, on a local folder, without a port; on request with one for pages.
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use mosaico_client::{Connector, Error};
-use mosaico_server::{Config, Server, StoreLocation};
+use mosaico_server::{Config, HttpServer, Server, StoreLocation};
 use mosaico_types::ErrorKind;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -28,6 +30,9 @@ pub(crate) struct Embedded {
     connector: Arc<Pipes>,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     task: Mutex<Option<JoinHandle<Result<(), Error>>>>,
+    http: HttpServer,
+    /// The address of the HTTP port, once somebody asked for it, and what serves it.
+    page: Mutex<Option<(SocketAddr, JoinHandle<()>)>>,
 }
 
 struct Pipes(mpsc::UnboundedSender<io::Result<DuplexStream>>);
@@ -52,6 +57,8 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<Arc<Embedded>> {
     runtime()?;
     let config = Config::new(StoreLocation::Local(path.clone()));
     let server = wait(py, async { Server::open(config).await.map_err(core_error) })?;
+    let http = HttpServer::new(None);
+    http.watch(&server);
     let (pipes, incoming) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = runtime()?.spawn(async move {
@@ -65,6 +72,8 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<Arc<Embedded>> {
         connector: Arc::new(Pipes(pipes)),
         stop: Mutex::new(Some(stop)),
         task: Mutex::new(Some(task)),
+        http,
+        page: Mutex::new(None),
     });
     RUNNING.lock().get_or_insert_default().insert(path, Arc::downgrade(&server));
     Ok(server)
@@ -75,8 +84,35 @@ impl Embedded {
         Arc::clone(&self.connector) as Arc<dyn Connector>
     }
 
+    /// Serves the page and the HTTP API to this machine, on `port` (0: a free one) unless they are served already; returns
+    /// their address.
+    pub(crate) fn page(&self, py: Python<'_>, port: u16) -> PyResult<SocketAddr> {
+        if let Some((address, _)) = &*self.page.lock() {
+            return Ok(*address);
+        }
+        let failed = |cause: io::Error| {
+            invalid_input(format!(
+                "cannot listen on 127.0.0.1:{port}: {cause}; choose another port, or 0 for a free one"
+            ))
+        };
+        let listener = wait(py, async { Ok::<_, Error>(TcpListener::bind(("127.0.0.1", port)).await) })?
+            .map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (http, runtime) = (self.http.clone(), runtime()?);
+        let mut page = self.page.lock();
+        // Another thread may have been faster.
+        let (address, _) = page.get_or_insert_with(|| {
+            // It does not end: connections that fail are not errors of the port.
+            (address, runtime.spawn(async move { drop(http.serve(listener).await) }))
+        });
+        Ok(*address)
+    }
+
     /// Ends the daemon and waits until all of its rows are stored and the folder is released.
     pub(crate) async fn shutdown(self) -> Result<(), Error> {
+        if let Some((_, serving)) = self.page.lock().take() {
+            serving.abort();
+        }
         drop(self.stop.lock().take());
         let task = self.task.lock().take();
         match task {

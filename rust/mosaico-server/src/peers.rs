@@ -171,6 +171,11 @@ async fn recorders(core: &Engine, topics: &[&TopicRow]) -> Result<HashMap<TopicI
     }
 }
 
+/// Whether another daemon records a topic now, so that reads are forwarded to it.
+pub(crate) async fn is_remote(core: &Engine, topic: &TopicRow) -> Result<bool> {
+    Ok(recorders(core, &[topic]).await?.contains_key(&topic.id))
+}
+
 /// Sends a request to another daemon; sends it again with a proof if that daemon wants one.
 async fn send<T: Clone, R>(
     peers: &PeerPool,

@@ -13,7 +13,7 @@ use crate::link_args::LinkCommand;
 use crate::output_args::OutputArgs;
 use crate::store::StoreArgs;
 use crate::tls::{CertificateArgs, TlsArgs};
-use crate::values::{Seconds, base_url, bytes, bytes_or_all, defaults, level, origin};
+use crate::values::{HttpPort, Seconds, base_url, bytes, bytes_or_all, defaults, level, origin};
 
 /// The daemon of a data platform for robots: records, stores and replays sequences over Arrow Flight.
 #[derive(Debug, Parser)]
@@ -149,10 +149,10 @@ pub(crate) struct RunArgs {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 6726)]
     pub(crate) port: u16,
-    /// Port for HTTP: /metrics, /healthz and /readyz for monitors, and sequences for pages and players; 0 picks a free
-    /// one. Disabled by default.
+    /// Port for HTTP: the page, sequences for pages and players, /metrics, /healthz and /readyz for monitors; 0 picks a free
+    /// one, `off` opens none. [default: the port after --port; a free one with --port 0]
     #[arg(long, value_name = "PORT", env = "MOSAICO_HTTP_PORT")]
-    http_port: Option<u16>,
+    http_port: Option<HttpPort>,
     /// Address of the HTTP port; without a value all addresses of this machine.
     #[arg(long, value_name = "ADDR", env = "MOSAICO_HTTP_HOST", default_value = "127.0.0.1", num_args = 0..=1, default_missing_value = "0.0.0.0")]
     http_host: String,
@@ -265,7 +265,19 @@ enum WalArg {
 impl RunArgs {
     /// The address of the HTTP port.
     pub(crate) fn http(&self) -> Option<(&str, u16)> {
-        Some((&self.http_host, self.http_port?))
+        let port = match (self.http_port, self.port) {
+            (Some(HttpPort::Off), _) => return None,
+            (Some(HttpPort::On(port)), _) => port,
+            (None, 0) => 0,
+            // 65535 has none after it.
+            (None, port) => port.checked_add(1)?,
+        };
+        Some((&self.http_host, port))
+    }
+
+    /// Whether somebody asked for the HTTP port, so that it is an error if it is taken.
+    pub(crate) fn needs_http(&self) -> bool {
+        self.http_port.is_some()
     }
 
     /// The address at which other daemons on the store reach this one, which listens at `bound`; `None`: the

@@ -104,6 +104,27 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// The HTTP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpPort {
+    Off,
+    On(u16),
+}
+
+impl FromStr for HttpPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            text => text
+                .parse()
+                .map(Self::On)
+                .map_err(|_| format!("`{text}` is no port; write 0 to 65535, or off")),
+        }
+    }
+}
+
 /// An origin of web pages, such as `https://robots.example.org`, or `*`.
 pub(crate) fn origin(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));

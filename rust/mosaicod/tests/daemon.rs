@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -121,6 +121,34 @@ fn settings_come_from_files_too() {
     assert_eq!(stop(child, "-TERM"), Some(0));
     write("daemon.toml", "prot = 0");
     assert!(refusal(&there("run").output().unwrap(), 1).contains("did you mean `port`?"));
+}
+
+#[test]
+fn the_http_port_is_beside_the_other_one_unless_it_is_off_or_taken() {
+    let folder = TempDir::new().unwrap();
+    let ready = |arguments: &[&str]| {
+        let store = folder.path().join("store");
+        let mut command = command();
+        command.args(["run", "--local-store"]).arg(store).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut log = child.stderr.take().unwrap();
+        assert_eq!(stop(child, "-TERM"), Some(0));
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        (line, text)
+    };
+    assert!(ready(&["--port", "0"]).0.contains(", http://127.0.0.1:"));
+    assert!(!ready(&["--port", "0", "--http-port", "off"]).0.contains("http:"));
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().port();
+    let (line, log) = ready(&["--port", &(taken - 1).to_string()]);
+    assert!(line.contains("listening on grpc://") && !line.contains("http:"), "{line}");
+    assert!(log.contains(&format!("no page and no HTTP API: cannot listen on 127.0.0.1:{taken}")), "{log}");
+    drop(other);
+    let (line, _) = ready(&["--port", &(taken - 1).to_string()]);
+    assert!(line.contains(&format!(", http://127.0.0.1:{taken}, ")), "{line}");
 }
 
 #[test]

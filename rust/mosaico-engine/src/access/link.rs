@@ -65,7 +65,7 @@ pub struct IssuedLink {
 
 /// The URL of a sequence, with a link.
 pub fn page_url(base: &str, sequence: &SequenceName, link: &str) -> String {
-    format!("{}/v1/sequences/{sequence}?link={link}", base.trim_end_matches('/'))
+    format!("{}/api/v1/sequences/{sequence}?link={link}", base.trim_end_matches('/'))
 }
 
 /// A valid link, and what the calls with it may take.

@@ -10,23 +10,25 @@ use futures::{StreamExt, TryStreamExt, stream};
 use mosaico_catalog::ChunkRow;
 use mosaico_select::{RowTest, Select, matching};
 use mosaico_storage::error::{Error, Result};
-use mosaico_storage::format::schema::TIMESTAMP;
+use mosaico_storage::format::schema::times;
 use mosaico_types::TimeWindow;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter, RowSelection};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::statistics::Statistics;
 
 use super::prune::candidate_rows;
 use super::request::{BatchStream, ReadRequest, Skipped, trimmed};
+use super::time_pages::{TimePage, group_rows, group_span, time_leaf, time_pages};
 use crate::state::chunk_reader::{ChunkTopic, ParquetFile};
 use crate::state::engine::Engine;
 
 /// Maximum rows of a piece, however narrow they are.
 const MAX_PIECE_ROWS: usize = 64 << 10;
+
+/// Rows from which on reading too many costs more than looking at their times first.
+const WIDE_ROW_BYTES: usize = 1 << 10;
 
 /// Opens a chunk.
 pub async fn open(
@@ -47,6 +49,13 @@ pub async fn open(
     let row_bytes = fixed_width(&footer, &select).unwrap_or(all_bytes).max(1);
     size.has_rows_of(row_bytes);
     let mut pages = pages(&footer, window, &select).map_err(|e| file.error("reading", e))?;
+    if row_bytes >= WIDE_ROW_BYTES && window != TimeWindow::ALL {
+        let narrowed = narrow(&file, &footer, window, &mut pages).await;
+        // A read that skips damage finds it again below, and counts the rows.
+        if skipped.is_none() {
+            narrowed?;
+        }
+    }
     let pieces = std::iter::from_fn(move || {
         next_piece(&mut pages, (size.bytes() / row_bytes).clamp(1, MAX_PIECE_ROWS))
     });
@@ -63,6 +72,50 @@ pub async fn open(
     };
     let batches = stream::iter(pieces).then(read);
     Ok(trimmed(batches.map_ok(|batches| stream::iter(batches).map(Ok)).try_flatten().boxed(), window))
+}
+
+/// Cuts the first and the last page to the window: a page has many times, whose other columns may be pictures.
+async fn narrow(
+    file: &ParquetFile,
+    footer: &ArrowReaderMetadata,
+    window: TimeWindow,
+    pages: &mut Pages,
+) -> Result<()> {
+    let Some(leaf) = time_leaf(footer) else { return Ok(()) };
+    for last in [false, true] {
+        let Some(piece) = (if last { pages.back() } else { pages.front() }).cloned() else { break };
+        let file = file.renewed();
+        let input = file.clone();
+        let failed = move |e| input.error("reading", e);
+        let in_group = group_rows(footer.metadata(), piece.group);
+        let selected = RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), in_group);
+        let batches: Vec<RecordBatch> =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(file, footer.clone())
+                .with_batch_size(piece.rows.len())
+                .with_row_groups(vec![piece.group])
+                .with_row_selection(selected)
+                .with_projection(ProjectionMask::leaves(footer.parquet_schema(), [leaf]))
+                .build()
+                .map_err(failed.clone())?
+                .try_collect()
+                .await
+                .map_err(failed)?;
+        let mut all = Vec::with_capacity(piece.rows.len());
+        for batch in &batches {
+            all.extend_from_slice(times(batch)?.values());
+        }
+        let from = window.start.map_or(0, |start| all.partition_point(|&time| time < start));
+        let to = window.end.map_or(all.len(), |end| all.partition_point(|&time| time < end)).max(from);
+        let rows = piece.rows.start + from..piece.rows.start + to;
+        // An empty piece stays out: it would be read as one row.
+        _ = if last { pages.pop_back() } else { pages.pop_front() };
+        match (rows.is_empty(), last) {
+            (true, _) => {}
+            (false, true) => pages.push_back(Piece { group: piece.group, rows }),
+            (false, false) => pages.push_front(Piece { group: piece.group, rows }),
+        }
+    }
+    Ok(())
 }
 
 /// Leaves out rows of a damaged chunk, if the read skips them.
@@ -145,15 +198,10 @@ fn fixed_width(footer: &ArrowReaderMetadata, select: &Select) -> Option<usize> {
     select.projection.leaves().iter().copied().chain(filter_leaves(select)).map(leaf_width).sum()
 }
 
-fn group_rows(metadata: &ParquetMetaData, group: usize) -> usize {
-    usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0)
-}
-
 /// The rows to read, page by page.
 fn pages(footer: &ArrowReaderMetadata, window: TimeWindow, select: &Select) -> ParquetResult<Pages> {
     let metadata = footer.metadata();
-    let leaf =
-        footer.parquet_schema().columns().iter().position(|column| column.path().string() == TIMESTAMP);
+    let leaf = time_leaf(footer);
     let mut found = Pages::new();
     for group in 0..metadata.num_row_groups() {
         let pages = match leaf {
@@ -189,13 +237,7 @@ fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
 }
 
 fn may_hold(metadata: &ParquetMetaData, group: usize, leaf: usize, window: TimeWindow) -> bool {
-    match metadata.row_group(group).column(leaf).statistics() {
-        Some(Statistics::Int64(found)) => match (found.min_opt(), found.max_opt()) {
-            (Some(&min), Some(&max)) => window.overlaps(min, max),
-            _ => true,
-        },
-        _ => true,
-    }
+    group_span(metadata, group, leaf).is_none_or(|(min, max)| window.overlaps(min, max))
 }
 
 /// The rows of the time column's pages that may lie in the window.
@@ -205,22 +247,9 @@ fn pages_inside(
     leaf: usize,
     window: TimeWindow,
 ) -> Vec<Range<usize>> {
-    let rows = group_rows(metadata, group);
-    let index = metadata.column_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
-    let places = metadata.offset_index().and_then(|groups| groups.get(group)).and_then(|g| g.get(leaf));
-    let (Some(ColumnIndexMetaData::INT64(index)), Some(places)) = (index, places) else {
-        return std::iter::once(0..rows).collect();
-    };
-    let start = |page: usize| {
-        let place = places.page_locations().get(page)?;
-        usize::try_from(place.first_row_index).ok()
-    };
-    let inside = |page: &usize| match (index.min_value(*page), index.max_value(*page)) {
-        (Some(&min), Some(&max)) => window.overlaps(min, max),
-        _ => true,
-    };
-    let range = |page: usize| Some(start(page)?..start(page + 1).unwrap_or(rows));
-    (0..places.page_locations().len()).filter(inside).filter_map(range).collect()
+    let pages = time_pages(metadata, group, leaf).into_iter();
+    let inside = |page: &TimePage| page.span.is_none_or(|(min, max)| window.overlaps(min, max));
+    pages.filter(inside).map(|page| page.rows).collect()
 }
 
 /// Takes about `rows` rows from the front: merges adjacent pages, splits long ones.

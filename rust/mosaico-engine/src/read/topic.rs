@@ -106,6 +106,17 @@ struct Durable {
     chunks: Vec<ChunkRow>,
 }
 
+/// All segments, and the chunks whose rows are in none of them.
+pub(super) async fn segments_and_chunks(
+    core: &Arc<Engine>,
+    topic: &TopicRow,
+) -> Result<(Vec<SegmentView>, Vec<ChunkRow>)> {
+    let Durable { mut views, replicated, mut chunks } = durable(core, topic).await?;
+    chunks.retain(|chunk| views.iter().all(|view| view.index != chunk.id));
+    views.extend(replicated);
+    Ok((views, chunks))
+}
+
 async fn durable(core: &Arc<Engine>, topic: &TopicRow) -> Result<Durable> {
     // Segments first: a segment that becomes a chunk meanwhile is then in both lists, never in neither.
     let live = core.live.get(topic.id);

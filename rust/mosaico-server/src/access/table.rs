@@ -26,6 +26,8 @@ pub(crate) enum Surface {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
     Right(Right),
+    /// Nothing: the call says nothing about the daemon.
+    Nothing,
     /// Any right: the call says nothing about the store.
     AnyRight,
     /// The right of its action.
@@ -91,11 +93,31 @@ const fn action_row(call: &'static str, right: Right, source: Source) -> Rule {
     row(Surface::Action, call, Needs::Right(right), source)
 }
 
+const fn http_row(call: &'static str, source: Source) -> Rule {
+    row(Surface::Http, call, Needs::Right(Read), source)
+}
+
 const fn command_row(call: &'static str) -> Rule {
     row(Surface::Command, call, Needs::StoreFiles, Source::Store)
 }
 
 const HEALTH: Needs = Needs::Monitoring(MonitoringLevel::Health);
+
+/// The only route that has a body: conditions may be long.
+pub(crate) const HTTP_QUERY: &str = "/api/v1/query";
+
+/// The files of sequences.
+const HTTP_FILE: &str = "/sequences/{file}";
+
+/// Whether the answers of a route are large.
+pub(crate) fn is_download(route: &str) -> bool {
+    route == HTTP_FILE || route.ends_with("/data")
+}
+
+/// The method of a route.
+pub(crate) fn http_method(route: &str) -> &'static str {
+    if route == HTTP_QUERY { "POST" } else { "GET" }
+}
 
 /// What an RPC needs that no service has: its answer tells only that it does not exist.
 const UNKNOWN: Rule = rpc_row("", Needs::AnyRight, Source::Nothing);
@@ -142,8 +164,20 @@ pub(crate) const TABLE: &[Rule] = &[
     row(Surface::Http, "/healthz", HEALTH, Source::Nothing),
     row(Surface::Http, "/readyz", HEALTH, Source::Nothing),
     row(Surface::Http, "/metrics", Needs::Monitoring(MonitoringLevel::Metrics), Source::Nothing),
-    row(Surface::Http, "/v1/sequences/{name}", Needs::Right(Read), Source::Path),
-    row(Surface::Http, "/v1/sequences/{name}/topics/{topic}/data", Needs::Right(Read), Source::Path),
+    row(Surface::Http, "/", Needs::Nothing, Source::Nothing),
+    row(Surface::Http, "/icon.svg", Needs::Nothing, Source::Nothing),
+    row(Surface::Http, "/assets/{*path}", Needs::Nothing, Source::Nothing),
+    http_row(HTTP_FILE, Source::Path),
+    http_row("/api/v1/info", Source::Nothing),
+    http_row("/api/v1/events", Source::Visible),
+    http_row(HTTP_QUERY, Source::Visible),
+    http_row("/api/v1/sequences", Source::Visible),
+    http_row("/api/v1/sequences/{name}", Source::Path),
+    http_row("/api/v1/sequences/{name}/density", Source::Path),
+    http_row("/api/v1/sequences/{name}/topics/{topic}/series", Source::Path),
+    http_row("/api/v1/sequences/{name}/topics/{topic}/messages", Source::Path),
+    http_row("/api/v1/sequences/{name}/topics/{topic}/frame", Source::Path),
+    http_row("/api/v1/sequences/{name}/topics/{topic}/data", Source::Path),
     row(Surface::Peer, "DoGet", Needs::StoreSecret, Source::Ticket),
     row(Surface::Peer, "GetFlightInfo", Needs::StoreSecret, Source::Command),
     row(Surface::Peer, "DoAction: catalog_rebuild", Needs::StoreSecret, Source::Store),

@@ -1,13 +1,13 @@
 //! The border of all routes of the HTTP port.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY, VARY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CACHE_CONTROL, HOST,
+    REFERRER_POLICY, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -23,11 +23,12 @@ use tonic::Status;
 use super::arrow_body::Whole;
 use super::call::HttpCall;
 use super::failure::{Ended, Failure};
-use super::pages::{Reader, parameters};
+use super::parameters::{LINK, pairs};
+use super::reader::Reader;
 use super::served::{HttpServer, Served};
 use crate::access::Access;
 use crate::access::identity::{Caller, Identity, claimed, refused_link};
-use crate::access::table::{Needs, Rule, Surface, find};
+use crate::access::table::{Needs, Rule, Surface, find, is_download};
 use crate::listen::HttpPeer;
 
 /// Headers of all pages: links and data are private, and a link in a URL must not reach other sites.
@@ -36,6 +37,9 @@ const PRIVATE: [(HeaderName, &str); 3] = [
     (REFERRER_POLICY, "no-referrer"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
+
+/// Headers that scripts of an allowed origin may read.
+const EXPOSED: &str = "accept-ranges, content-length, content-range, etag, retry-after, x-next-ns, x-request-id, x-timestamp-ns";
 
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
@@ -52,6 +56,7 @@ pub(super) async fn admit(State(guard): State<Guard>, request: Request, next: Ne
     };
     let is_bare = !has_credentials(request.headers());
     match rule.needs {
+        Needs::Nothing => next.run(request).await,
         Needs::Monitoring(level) if guard.level >= level && is_bare => next.run(request).await,
         Needs::Monitoring(_) => monitor(&guard, rule, request, next).await,
         _ => page(&guard, rule, request, next).await,
@@ -124,7 +129,8 @@ async fn page(guard: &Guard, rule: &'static Rule, request: Request, next: Next) 
     headers.insert(REQUEST_ID_HEADER, id);
     if let Some(origin) = allowed.and_then(|origin| HeaderValue::try_from(origin).ok()) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(VARY, HeaderValue::from_static("origin"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        headers.append(VARY, HeaderValue::from_static("origin"));
     }
     response.map(|body| Body::new(Whole { body, call }))
 }
@@ -146,7 +152,7 @@ async fn enter(
     call.trail.is_from(peer.address(), access.is_audited);
     call.trail.concerns(&subject(request.uri().path()));
     let passing = served.gate.admit(&peer.connection)?;
-    let link = parameters(request.uri()).find(|(name, _)| name == "link");
+    let link = pairs(request.uri()).find(|(name, _)| name == LINK);
     let caller = match link {
         Some((_, text)) => access.link(&text, access.now_ns()).await,
         None => access.caller(request.headers(), request.uri().path(), peer.certificate()).await,
@@ -158,6 +164,9 @@ async fn enter(
         _ => error,
     };
     let caller = caller.map_err(one_text)?;
+    if caller.identity == Identity::Anonymous && guard.bound.ip().is_loopback() {
+        check_host(request.headers(), engine.config.http_url.as_deref())?;
+    }
     let checked = caller.check_rule(rule);
     if caller.identity == Identity::Anonymous {
         checked.map_err(one_text)?
@@ -165,7 +174,7 @@ async fn enter(
         checked?
     }
     let charged = served.gate.charge(&caller, request.extensions())?;
-    let download = match rule.call.ends_with("/data") {
+    let download = match is_download(rule.call) {
         true => Some(served.gate.download()?),
         false => None,
     };
@@ -176,8 +185,70 @@ async fn enter(
     Ok(response.map(|body| gate.until_its_end(body, Some(peer.connection), held)))
 }
 
+/// Refuses requests of a browser for another host name: a site of others can make its own name lead to this machine, and
+/// its scripts would then read what only this machine may.
+fn check_host(headers: &HeaderMap, http_url: Option<&str>) -> Result<(), Error> {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return Ok(()) };
+    if is_own(host, http_url) {
+        return Ok(());
+    }
+    let text = format!(
+        "this port answers requests without an API key for this machine only, not for the host `{host}`; use localhost, or \
+         start the daemon with --http-url and this host"
+    );
+    Err(Error::Refused(ErrorCode::PermissionDenied, text))
+}
+
+fn is_own(host: &str, http_url: Option<&str>) -> bool {
+    let name = |authority: &str| match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name.to_ascii_lowercase(),
+        _ => authority.to_ascii_lowercase(),
+    };
+    let of_url = http_url.and_then(|url| url.split("://").nth(1)?.split('/').next()).map(name);
+    let host = name(host);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse::<IpAddr>().is_ok()
+        || of_url == Some(host)
+}
+
 /// The sequence or topic in a path, for the audit log.
 fn subject(path: &str) -> String {
-    let path = path.strip_prefix("/v1/sequences/").unwrap_or(path);
-    path.strip_suffix("/data").unwrap_or(path).replacen("/topics/", "/", 1).replace("%2F", "/")
+    if let Some(file) = path.strip_prefix("/sequences/") {
+        return file.strip_suffix(".mcap").unwrap_or(file).to_owned();
+    }
+    let Some(path) = path.strip_prefix("/api/v1/sequences/") else { return String::new() };
+    let (sequence, rest) = path.split_once('/').unwrap_or((path, ""));
+    match rest.strip_prefix("topics/").and_then(|topic| topic.split('/').next()) {
+        Some(topic) => format!("{sequence}/{}", topic.replace("%2F", "/")),
+        None => sequence.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_not_ours() {
+        for host in ["localhost", "LOCALHOST:1", "app.localhost:80", "127.0.0.1:9", "[::1]:9", "192.168.1.5"]
+        {
+            assert!(is_own(host, None), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example:6727", "evil.example:127", "", "robots.example"]
+        {
+            assert!(!is_own(host, None) && !is_own(host, Some("https://robots.example.org/x")), "{host}");
+        }
+        assert!(is_own("robots.example.org", Some("https://robots.example.org:9726/x")));
+    }
+
+    #[test]
+    fn the_audit_log_names_sequence_and_topic() {
+        let found =
+            ["/api/v1/sequences/a", "/api/v1/sequences/a/density", "/api/v1/sequences", "/api/v1/query"]
+                .map(subject);
+        assert_eq!(found, ["a", "a", "", ""]);
+        assert_eq!(subject("/api/v1/sequences/a/topics/deep%2Ft/series"), "a/deep/t");
+    }
 }

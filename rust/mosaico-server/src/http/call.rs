@@ -9,11 +9,8 @@ use mosaico_engine::state::metrics::{CallKind, Metrics};
 use tonic::Code;
 
 use crate::access::audit::{Audit, Trail};
-use crate::access::table::Rule;
+use crate::access::table::{Rule, http_method};
 use crate::request_layer::request_id;
-
-/// The method in metrics: all routes only read.
-const METHOD: &str = "GET";
 
 /// Ends with the first of: its code, and its drop, which means that the client left.
 pub(super) struct HttpCall {
@@ -33,7 +30,7 @@ impl HttpCall {
         audit: &Arc<Audit>,
     ) -> Self {
         let metrics = Arc::clone(&engine.metrics);
-        metrics.call_begins(METHOD);
+        metrics.call_begins(http_method(rule.call));
         Self {
             id: request_id(headers),
             trail: Trail::new(Arc::clone(audit)),
@@ -48,10 +45,11 @@ impl HttpCall {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
-        let kind = CallKind { method: METHOD, action: self.route };
+        let method = http_method(self.route);
+        let kind = CallKind { method, action: self.route };
         self.metrics.call_ends(kind, code, self.begun.elapsed());
         let id = self.id.to_str().unwrap_or_default();
-        self.trail.ends(id, &format!("{METHOD} {}", self.route), false, code);
+        self.trail.ends(id, &format!("{method} {}", self.route), false, code);
     }
 }
 

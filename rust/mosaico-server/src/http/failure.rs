@@ -33,6 +33,12 @@ impl From<Status> for Failure {
     }
 }
 
+impl From<Failure> for Status {
+    fn from(Failure(status): Failure) -> Self {
+        *status
+    }
+}
+
 fn http_status(code: ErrorCode) -> StatusCode {
     match code.kind() {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,

@@ -1,22 +1,40 @@
-//! The HTTP port: what monitors read (liveness, readiness, metrics), and what pages and players read (sequences and
-//! the rows of topics). Nothing here changes anything.
+//! The HTTP port: the page, what it and players read (sequences and their rows), and what monitors read (liveness,
+//! readiness, metrics). Nothing here changes anything.
 //!
-//! [`admit`] is the border of all routes; [`pages`] answers with the same readers, budgets and limits as Flight.
+//! [`admit`] is the border of all routes; behind it, a [`reader`] answers with the same readers, budgets and limits as
+//! Flight.
 
 mod admit;
+mod answer;
 mod arrow_body;
 mod call;
+mod density;
 mod failure;
+mod fields;
+mod frame;
+mod info;
+mod json_rows;
+mod list;
+mod live;
+mod mcap;
 mod monitor;
-mod pages;
+mod page;
+mod parameters;
+mod picture;
+mod reader;
+mod rows;
+mod search;
+mod sequence;
+mod series;
 mod served;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use mosaico_storage::error::{Error, Result};
 use mosaico_tls::ServerTls;
 use mosaico_types::access::MonitoringLevel;
@@ -26,6 +44,7 @@ use self::admit::{Guard, admit};
 pub use self::served::HttpServer;
 use crate::access::default_monitoring;
 use crate::brief::Brief;
+use crate::limits::MAX_BODY_BYTES;
 use crate::listen::{HttpListener, HttpPeer};
 
 impl HttpServer {
@@ -61,8 +80,21 @@ impl HttpServer {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(monitor::ready))
             .route("/metrics", get(monitor::counts))
-            .route("/v1/sequences/{name}", get(pages::sequence))
-            .route("/v1/sequences/{name}/topics/{topic}/data", get(pages::data))
+            .route("/", get(page::index))
+            .route("/icon.svg", get(page::icon))
+            .route("/assets/{*path}", get(page::asset))
+            .route("/sequences/{file}", get(mcap::file))
+            .route("/api/v1/info", get(info::info))
+            .route("/api/v1/events", get(live::live))
+            .route("/api/v1/query", post(search::search))
+            .route("/api/v1/sequences", get(list::sequences))
+            .route("/api/v1/sequences/{name}", get(sequence::sequence))
+            .route("/api/v1/sequences/{name}/density", get(density::density))
+            .route("/api/v1/sequences/{name}/topics/{topic}/series", get(series::topic_series))
+            .route("/api/v1/sequences/{name}/topics/{topic}/messages", get(rows::messages))
+            .route("/api/v1/sequences/{name}/topics/{topic}/frame", get(frame::frame))
+            .route("/api/v1/sequences/{name}/topics/{topic}/data", get(rows::data))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(from_fn_with_state(guard, admit))
             .with_state(self.clone())
     }

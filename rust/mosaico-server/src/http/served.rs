@@ -6,13 +6,14 @@ use mosaico_engine::access::keys::Keys;
 use mosaico_engine::state::engine::Engine;
 use mosaico_types::access::MonitoringLevel;
 
+use super::mcap::layouts::Layouts;
 use crate::access::audit::Audit;
 use crate::limits::Gate;
 use crate::peers::PeerPool;
 use crate::server::Server;
 
 /// Serves `/healthz` (the process responds), `/readyz` (it can serve), `/metrics` (OpenMetrics text), and the sequences
-/// below `/v1/`. It can start before the server, whose recovery may take long.
+/// below `/api/v1/`. It can start before the server, whose recovery may take long.
 #[derive(Debug, Clone, Default)]
 pub struct HttpServer(pub(super) Arc<Watched>);
 
@@ -21,6 +22,8 @@ pub(super) struct Watched {
     /// What monitors without a key may see; `None`: the listener decides.
     pub(super) level: Option<MonitoringLevel>,
     pub(super) served: OnceLock<Served>,
+    /// The layouts of MCAP files that clients read.
+    pub(super) layouts: Layouts,
     /// Locked during the disk check: while one check blocks, no further check starts.
     pub(super) trying: Arc<tokio::sync::Mutex<()>>,
 }

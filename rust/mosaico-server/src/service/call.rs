@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::limits::MAX_BODY_BYTES;
 
-pub(super) type Items<T> = BoxStream<'static, Result<T, Status>>;
+pub(crate) type Items<T> = BoxStream<'static, Result<T, Status>>;
 
 /// Refuses an oversized body before it is parsed.
 pub(crate) fn check_body(what: &str, body: &[u8]) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 mod actions;
 pub(crate) mod call;
-mod events;
+pub(crate) mod events;
 mod expansion;
 pub(crate) mod get;
 pub(crate) mod info;

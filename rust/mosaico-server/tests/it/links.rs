@@ -19,13 +19,13 @@ use crate::common::*;
 use crate::keyed::*;
 
 /// A daemon with an HTTP port.
-struct Daemon {
-    server: TestServer,
-    http: SocketAddr,
+pub(crate) struct Daemon {
+    pub(crate) server: TestServer,
+    pub(crate) http: SocketAddr,
 }
 
 impl Daemon {
-    async fn start(config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = listener.local_addr().unwrap();
         let serving = HttpServer::new(None);
@@ -36,35 +36,50 @@ impl Daemon {
     }
 
     /// The path and query of a new link.
-    async fn link(&self, session: &Session, body: Value) -> Result<String, Status> {
+    pub(crate) async fn link(&self, session: &Session, body: Value) -> Result<String, Status> {
         let answer = session.act("sequence_link", body).await?;
         let url = answer["url"].as_str().unwrap().to_owned();
         Ok(url.strip_prefix(&format!("http://{}", self.http)).expect("the address of the port").to_owned())
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, "").await
     }
 
-    async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(self.http).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The server may answer before it has the whole body.
+        drop(stream.write_all(body.as_bytes()).await);
+        let mut bytes = Vec::new();
+        drop(stream.read_to_end(&mut bytes).await);
+        Answer::parse(&bytes)
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.http).await.unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
         Answer::parse(&bytes)
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.server.stop().await;
     }
 }
 
 #[derive(Debug, PartialEq)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
     /// Whether the body arrived as a whole.
     is_whole: bool,
 }
@@ -91,28 +106,28 @@ impl Answer {
         Self { status, head, body, is_whole }
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
-    fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap().to_owned()
     }
 
-    fn batches(&self) -> Vec<RecordBatch> {
+    pub(crate) fn batches(&self) -> Vec<RecordBatch> {
         assert_eq!(self.status, 200, "{self:?}");
         assert!(self.is_whole && self.head.contains("content-type: application/vnd.apache.arrow.stream"));
         StreamReader::try_new(self.body.as_slice(), None).unwrap().map(Result::unwrap).collect()
     }
 }
 
-/// `/v1/sequences/a-1?link=...` as the data of a topic.
+/// `/api/v1/sequences/a-1?link=...` as the data of a topic.
 fn data(link: &str, topic: &str, more: &str) -> String {
     let (path, query) = link.split_once('?').unwrap();
     format!("{path}/topics/{}/data?{query}{more}", topic.replace('/', "%2F"))
 }
 
-async fn reader(folder: &Path, daemon: &Daemon) -> Session {
+pub(crate) async fn reader(folder: &Path, daemon: &Daemon) -> Session {
     let session = Session::new(&daemon.server, &key(folder, &["*:read"]).await);
     session.until_refused(false).await;
     session
@@ -151,7 +166,7 @@ async fn a_link_opens_its_sequence_and_nothing_else() {
     assert_eq!(page["time_range"], json!({"min_ns": 1, "max_ns": 3}));
     let topics: Vec<_> = page["topics"].as_array().unwrap().iter().map(|topic| &topic["name"]).collect();
     assert_eq!(topics, ["deep/t", "t"]);
-    assert_eq!(page["topics"][0]["data"], "/v1/sequences/a-1/topics/deep%2Ft/data");
+    assert_eq!(page["topics"][0]["data"], "/api/v1/sequences/a-1/topics/deep%2Ft/data");
     assert_eq!(page["topics"][0]["rows"], 3);
 
     let flight = pairs(&get_window_with(&session, "a-1/deep/t").await);
@@ -172,17 +187,17 @@ async fn a_link_opens_its_sequence_and_nothing_else() {
     let (_, text) = link.split_once("?link=").unwrap();
     let mut altered = text.to_owned().into_bytes();
     altered[20] ^= 1;
-    let altered = format!("/v1/sequences/a-1?link={}", String::from_utf8(altered).unwrap());
+    let altered = format!("/api/v1/sequences/a-1?link={}", String::from_utf8(altered).unwrap());
     let refused = [
         other.clone(),
         data(&other, "t", ""),
         link.replace("a-1?", "a-9?"),
         altered,
-        "/v1/sequences/a-1?link=".to_owned(),
-        "/v1/sequences/a-1?link=x".to_owned(),
-        "/v1/sequences/a-1".to_owned(),
-        "/v1/sequences/a-9".to_owned(),
-        "/v1/sequences/a-1/topics/t/data".to_owned(),
+        "/api/v1/sequences/a-1?link=".to_owned(),
+        "/api/v1/sequences/a-1?link=x".to_owned(),
+        "/api/v1/sequences/a-1".to_owned(),
+        "/api/v1/sequences/a-9".to_owned(),
+        "/api/v1/sequences/a-1/topics/t/data".to_owned(),
     ];
     let mut answers = Vec::new();
     for path in refused {
@@ -190,11 +205,11 @@ async fn a_link_opens_its_sequence_and_nothing_else() {
         assert_eq!((answer.status, answer.code().as_str()), (403, "permission_denied"), "{path}");
         answers.push(answer.body);
     }
-    let wrong_key = daemon.ask("GET", "/v1/sequences/a-1", "authorization: Bearer x\r\n").await;
+    let wrong_key = daemon.ask("GET", "/api/v1/sequences/a-1", "authorization: Bearer x\r\n").await;
     answers.push(wrong_key.body);
     answers.dedup();
     assert_eq!(answers.len(), 1, "one text for all: {answers:?}");
-    assert_eq!(daemon.get("/v1/sequences").await.status, 404);
+    assert_eq!(daemon.get("/api/v1/sequences").await.status, 403);
     daemon.stop().await;
 }
 
@@ -282,7 +297,7 @@ async fn only_readers_with_a_key_create_links() {
     let endless = json!({"name": "b-1", "expires_in_s": u64::MAX});
     assert_eq!(daemon.link(&scoped, endless).await.unwrap_err().code(), Code::InvalidArgument);
     // Everybody may read here, so pages need no link.
-    assert_eq!(daemon.get("/v1/sequences/a-1").await.status, 200);
+    assert_eq!(daemon.get("/api/v1/sequences/a-1").await.status, 200);
     daemon.stop().await;
 
     let server = TestServer::start(closed(folder.path())).await;
@@ -303,10 +318,10 @@ async fn keys_open_pages_within_their_scopes_and_limits() {
     let daemon = Daemon::start(Config { limits, ..closed(folder.path()) }).await;
     let header = format!("authorization: Bearer {}\r\n", token.text());
     let ask = async |path: &str| daemon.ask("GET", path, &header).await;
-    until(async || ask("/v1/sequences/a-1").await.status == 200).await;
+    until(async || ask("/api/v1/sequences/a-1").await.status == 200).await;
     let mut limited = None;
     for _ in 0..20 {
-        let answer = ask("/v1/sequences/a-1").await;
+        let answer = ask("/api/v1/sequences/a-1").await;
         limited = limited.or((answer.status == 429).then_some(answer));
     }
     let limited = limited.expect("a refusal");
@@ -319,21 +334,21 @@ async fn keys_open_pages_within_their_scopes_and_limits() {
     let other = key(folder.path(), &["a-*:read"]).await;
     let header = format!("mosaico-api-key-token: {}\r\n", other.text());
     let ask = async |path: &str| daemon.ask("GET", path, &header).await;
-    until(async || ask("/v1/sequences/a-1").await.status == 200).await;
+    until(async || ask("/api/v1/sequences/a-1").await.status == 200).await;
     for (path, status, code) in [
-        ("/v1/sequences/b-1", 404, "sequence_not_found"),
-        ("/v1/sequences/a-9", 404, "sequence_not_found"),
-        ("/v1/sequences/a.1", 400, "bad_name"),
-        ("/v1/sequences/a-1/topics/none/data", 404, "topic_not_found"),
-        ("/v1/sequences/a-1/topics/t/data?from=now", 400, "invalid_input"),
-        ("/v1/sequences/a-1/topics/t/data?form=1", 400, "invalid_input"),
-        ("/v1/sequences/a-1/topics/t/data?to=1&to=2", 400, "invalid_input"),
-        ("/v1/sequences/a-1/topics/t/data?columns=none", 400, "invalid_input"),
+        ("/api/v1/sequences/b-1", 404, "sequence_not_found"),
+        ("/api/v1/sequences/a-9", 404, "sequence_not_found"),
+        ("/api/v1/sequences/a.1", 400, "bad_name"),
+        ("/api/v1/sequences/a-1/topics/none/data", 404, "topic_not_found"),
+        ("/api/v1/sequences/a-1/topics/t/data?from=now", 400, "invalid_input"),
+        ("/api/v1/sequences/a-1/topics/t/data?form=1", 400, "invalid_input"),
+        ("/api/v1/sequences/a-1/topics/t/data?to=1&to=2", 400, "invalid_input"),
+        ("/api/v1/sequences/a-1/topics/t/data?columns=none", 400, "invalid_input"),
     ] {
         let answer = ask(path).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path}: {answer:?}");
     }
-    assert_eq!(pairs(&ask("/v1/sequences/a-1/topics/t/data").await.batches()), [(1, 1), (2, 2), (3, 3)]);
+    assert_eq!(pairs(&ask("/api/v1/sequences/a-1/topics/t/data").await.batches()), [(1, 1), (2, 2), (3, 3)]);
     daemon.stop().await;
 }
 
@@ -343,7 +358,7 @@ async fn other_origins_read_only_if_a_setting_says_so() {
     record(folder.path(), &["a-1"]).await;
     let http_allow_origin = Some("https://player.example".to_owned());
     let daemon = Daemon::start(Config { http_allow_origin, ..config(folder.path()) }).await;
-    let answer = daemon.ask("GET", "/v1/sequences/a-1", "origin: https://other.example\r\n").await;
+    let answer = daemon.ask("GET", "/api/v1/sequences/a-1", "origin: https://other.example\r\n").await;
     assert!(answer.head.contains("access-control-allow-origin: https://player.example"), "{}", answer.head);
     assert!(answer.head.contains("vary: origin"), "{}", answer.head);
     daemon.stop().await;
@@ -352,7 +367,7 @@ async fn other_origins_read_only_if_a_setting_says_so() {
 /// Begins a download that is larger than the buffers of the connection, and reads its first bytes.
 async fn begun(daemon: &Daemon, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(daemon.http).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut first = vec![0; 100_000];
     stream.read_exact(&mut first).await.unwrap();

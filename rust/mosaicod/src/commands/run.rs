@@ -37,8 +37,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
         tracing::warn!("{warning}");
     }
     let http_server = HttpServer::new(config.monitoring);
-    if let Some(place) = args.http() {
-        let listener = listen(place, "--http-host or --http-port").await?;
+    if let Some(listener) = http_listener(args).await? {
         let reached = address(listener.local_addr())?;
         places.push_str(&format!(", {http}://{reached}"));
         if !reached.ip().is_unspecified() {
@@ -74,6 +73,19 @@ pub(super) async fn run(args: &RunArgs) -> Result<(), Error> {
     let served = server.serve_tcp(listener, stop).await;
     server.shutdown().await;
     served
+}
+
+/// The listener of the HTTP port, if there is one. Without a request for it, the port may be missing.
+async fn http_listener(args: &RunArgs) -> Result<Option<TcpListener>, Error> {
+    let Some(place) = args.http() else { return Ok(None) };
+    match listen(place, "--http-host or --http-port").await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if args.needs_http() => Err(error),
+        Err(error) => {
+            tracing::warn!("no page and no HTTP API: {error}, or --http-port off");
+            Ok(None)
+        }
+    }
 }
 
 /// The warning about a daemon that other machines reach without encryption or without keys.

@@ -86,12 +86,10 @@ fn every_action_is_in_the_table() {
 
 #[test]
 fn every_route_is_in_the_table() {
-    let code = [
-        include_str!("../../http/mod.rs"),
-        include_str!("../../http/admit.rs"),
-        include_str!("../../http/monitor.rs"),
-        include_str!("../../http/pages.rs"),
-    ];
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let files =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let code: Vec<String> = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let routes = code.iter().flat_map(|text| between(text, ".route(\"", "\"")).map(str::to_owned);
     assert_eq!(listed(Surface::Http), routes.collect());
 }
@@ -123,7 +121,7 @@ fn documented(rule: &Rule) -> String {
             format!("`{}`", rule.call.replace("arrow.flight.protocol.", "").replace("FlightService/", ""))
         }
         Surface::Action => format!("`{}`", rule.call),
-        Surface::Http => format!("`GET {}`", rule.call),
+        Surface::Http => format!("`{} {}`", http_method(rule.call), rule.call),
         Surface::Peer => format!("`{}`", rule.call),
         Surface::Command => format!("`mosaicod {}`", rule.call),
     };
@@ -135,8 +133,9 @@ fn documented(rule: &Rule) -> String {
         Surface::Command => "command",
     };
     let needs = match rule.needs {
-        Needs::Right(right) if rule.surface == Surface::Http => format!("`{right}`, or a link"),
+        Needs::Right(right) if rule.source == Source::Path => format!("`{right}`, or a link"),
         Needs::Right(right) => format!("`{right}`"),
+        Needs::Nothing => "nothing".to_owned(),
         Needs::AnyRight => "any right".to_owned(),
         Needs::RightOfAction => "that of the action".to_owned(),
         Needs::Monitoring(level) => format!("`--monitoring {level}`, or any right"),
