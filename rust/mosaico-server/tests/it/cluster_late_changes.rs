@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cluster::{finalized, member};
 use crate::common::*;
@@ -103,6 +104,8 @@ impl Frozen {
         self.runtime.block_on(async {
             assert!(self.faults.lift() > 0);
             eventually("it arrives", async || self.faults.under_way() == 0).await;
+            // Its daemon may try again, over the barrier that it finds.
+            tokio::time::sleep(Duration::from_millis(500)).await;
         });
     }
 }
