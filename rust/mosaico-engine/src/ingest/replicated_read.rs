@@ -1,8 +1,8 @@
 //! Reads rows that another daemon acknowledged and that are not in chunks yet, from its replicated WAL in the store:
 //! for reads that the other daemon does not answer.
 //!
-//! The other daemon may continue meanwhile. So the chunks that a read combines with these rows are listed here too, and
-//! all of it is read again if a chunk came in between.
+//! The other daemon may continue meanwhile. An object is deleted after its rows are in a chunk, so the objects are listed
+//! before the chunks: each row is then in one of both lists. Chunks decide about rows that are in both.
 
 use std::fs::File;
 
@@ -20,35 +20,27 @@ use crate::state::active_topic::{Segment, SegmentView};
 use crate::state::engine::{Engine, Replicated};
 use crate::state::membership::Cluster;
 
-/// Attempts to read the rows while their daemon stores them as chunks.
+/// Attempts to read objects, which their daemon deletes when their rows are in chunks.
 const ATTEMPTS: usize = 5;
 
 /// The rows of a topic that only the replicated WAL of another daemon has; `None`: there are none.
 pub async fn of_others(core: &Engine, cluster: &Cluster, topic: &TopicRow) -> Result<Option<Replicated>> {
-    let mut last = None;
-    for _ in 0..ATTEMPTS {
+    let mut attempts = 0;
+    loop {
         let Some(plan) = Plan::of(core, cluster, topic).await? else { return Ok(None) };
-        let segments = plan.segments(core).await;
-        match (Plan::of(core, cluster, topic).await?, segments) {
-            (Some(now), Ok(segments)) if now.is_like(&plan) => {
-                return Ok(Some(Replicated { segments, chunks: plan.chunks }));
-            }
-            // Its objects may have become a chunk before they were read.
-            (_, segments) => last = segments.err(),
+        attempts += 1;
+        match plan.segments(core).await {
+            Ok(segments) => return Ok(Some(Replicated { segments, chunks: plan.chunks })),
+            Err(Error::Internal(_)) if attempts < ATTEMPTS => {}
+            Err(error) => return Err(error),
         }
     }
-    let changes = || {
-        let text = format!("reading topic `{}`, whose rows another daemon stores meanwhile,", topic.locator);
-        Error::StoreUnavailable(text.into())
-    };
-    Err(last.unwrap_or_else(changes))
 }
 
 /// Which objects have the rows.
 struct Plan {
     topic: TopicRow,
     schema: SchemaRef,
-    epochs: Vec<EpochRow>,
     chunks: Vec<ChunkRow>,
     pieces: Vec<Piece>,
 }
@@ -60,26 +52,20 @@ impl Plan {
             return Ok(None);
         };
         let schema = parse_schema_message(schema)?;
+        let is_others = |last: &&EpochRow| last.wal_in_store && last.daemon != cluster.id();
         let epochs = core.catalog.epochs(topic.id).await?;
-        let Some(last) = epochs.last().filter(|last| last.wal_in_store && last.daemon != cluster.id()) else {
-            return Ok(None);
-        };
-        if missing_rows(core, &topic).await?.is_empty() {
+        if epochs.last().filter(is_others).is_none() || missing_rows(core, &topic).await?.is_empty() {
             return Ok(None);
         }
+        let objects = list(core, &topic).await?;
         let chunks = core.catalog.chunks(topic.id).await?;
+        // Epochs last: a chunk in the list above has its epoch then.
+        let epochs = core.catalog.epochs(topic.id).await?;
+        let Some(last) = epochs.last().filter(is_others) else { return Ok(None) };
         let from = last_of_epoch(None, &chunks, &topic.damage, last.number);
         let from = from.map_or(last.row_start, |(_, end)| end);
-        let objects = list(core, &topic).await?;
         let pieces = plan(&waiting(objects, &epochs, &chunks), from, u64::MAX);
-        Ok(Some(Self { topic, schema, epochs, chunks, pieces }))
-    }
-
-    /// Whether no chunk and no daemon came in between. Rows may have.
-    fn is_like(&self, other: &Self) -> bool {
-        let numbers = |plan: &Self| plan.epochs.iter().map(|epoch| epoch.number).collect::<Vec<_>>();
-        let ids = |plan: &Self| plan.chunks.iter().map(|chunk| chunk.id).collect::<Vec<_>>();
-        numbers(self) == numbers(other) && ids(self) == ids(other)
+        Ok(Some(Self { topic, schema, chunks, pieces }))
     }
 
     async fn segments(&self, core: &Engine) -> Result<Vec<SegmentView>> {

@@ -59,10 +59,16 @@ impl Frozen {
             std::mem::forget(local);
             (key, topic)
         });
+        let frozen = Self { folder, faults, runtime, key, topic };
+        Runtime::new().unwrap().block_on(frozen.is_dead());
+        Some(frozen)
+    }
+
+    /// Makes its heartbeats old.
+    async fn is_dead(&self) {
         let url = database::postgres().unwrap();
         let dead = "UPDATE daemon SET seen_at = '-infinity'";
-        Runtime::new().unwrap().block_on(database::postgres_sql(&url, folder.path(), dead));
-        Some(Self { folder, faults, runtime, key, topic })
+        database::postgres_sql(&url, self.folder.path(), dead).await;
     }
 
     /// Another daemon takes the recording over up to row 20; then the request arrives, and nothing changes. At the
@@ -91,6 +97,7 @@ impl Frozen {
             server.stop().await;
         });
         runtime.block_on(async {
+            self.is_dead().await;
             let store = Maintenance::open(other).await.unwrap();
             store.rebuild(&|_| ()).await.unwrap();
             let checked =

@@ -11,6 +11,9 @@ use crate::common::*;
 use crate::database;
 use crate::replicated_wal::*;
 use mosaico_server::{ManualClock, Server};
+use mosaico_storage::format::paths::heartbeat_file;
+use mosaico_storage::format::record;
+use mosaico_storage::format::records::HeartbeatRecord;
 use serde_json::json;
 use sqlx::Connection;
 use tokio::runtime::Runtime;
@@ -79,10 +82,52 @@ fn a_sequence_without_writer_and_server_keeps_its_rows() {
         .await;
         for _ in 0..80 {
             clock.advance(Duration::from_millis(100));
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
             assert!(!is_locked().await, "the lease may still be valid");
         }
         eventually("it is ended with its rows", async || {
+            clock.advance(Duration::from_secs(1));
+            is_locked().await
+        })
+        .await;
+        assert_eq!(get(client, "run/t").await, expected(8));
+    });
+}
+
+#[test]
+fn a_writer_whose_daemon_reaches_only_the_bucket_is_not_ended() {
+    let Some((folder, faults)) = started() else { return };
+    crash_after(member(folder.path(), &faults, "a"), async |client| {
+        begin_recording(client, 8).await;
+    });
+    database::block_on(in_catalog(
+        folder.path(),
+        "UPDATE daemon SET seen_at = now() - interval '1 minute'; UPDATE lease SET until = '-infinity'",
+    ));
+    faults.lift();
+    let objects = files(&folder.path().join("bucket"));
+    let sequence = objects.iter().find_map(|name| name.strip_suffix("/sequence.json")).unwrap();
+    let writers = vec![sequence.strip_prefix("seq/").unwrap().parse().unwrap()];
+    let daemon = id_of(folder.path(), "a");
+    let file = folder.path().join("bucket").join(heartbeat_file(daemon.parse().unwrap()).as_ref());
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let mut config = member(folder.path(), &faults, "b");
+    config.clock = Arc::<ManualClock>::clone(&clock);
+    config.writer_timeout = Some(Duration::from_secs(1));
+    with_server(config, async |client| {
+        let is_locked = async || {
+            let info = act(client, "topic_system_info", json!({"name": "run/t"})).await.unwrap();
+            info["is_locked"] == true
+        };
+        for sent_ns in 0..60 {
+            let record = HeartbeatRecord { daemon: daemon.clone(), sent_ns, writers: writers.clone() };
+            fs::write(&file, record::write(&record).unwrap()).unwrap();
+            clock.advance(Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(!is_locked().await, "its heartbeats change");
+        }
+        eventually("it is ended when they do not change any more", async || {
             clock.advance(Duration::from_secs(1));
             is_locked().await
         })

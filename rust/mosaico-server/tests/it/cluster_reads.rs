@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::cluster::{finalized, from, member, resume, started};
 use crate::common::*;
 use crate::replicated_wal::*;
+use mosaico_server::faults::{Effect, Operation, When};
 use mosaico_server::{Config, WalPlacement};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -53,11 +55,14 @@ fn rows_on_the_disk_of_a_lost_daemon_are_named() {
 fn a_read_during_a_recording_has_no_gap_and_no_row_twice() {
     let Some((folder, stalled)) = started() else { return };
     stalled.lift();
-    let config = |name| Config { chunk_bytes: 1 << 10, ..member(folder.path(), &stalled, name) };
+    let config = |name, faults| Config { chunk_bytes: 1 << 10, ..member(folder.path(), faults, name) };
+    // Chunks come in between the listings of a read.
+    let slow = bucket(folder.path());
+    slow.add(fault(Operation::List, "/wal", When::Always, Effect::Delay(Duration::from_millis(20))));
     Runtime::new().unwrap().block_on(async {
         // The members do not reach each other.
-        let first = TestServer::start(config("a")).await;
-        let second = TestServer::start(config("b")).await;
+        let first = TestServer::start(config("a", &stalled)).await;
+        let second = TestServer::start(config("b", &slow)).await;
         let key = create_sequence(&first.client, "run").await;
         let topic = create_topic(&first.client, "run/t", &key).await;
         let mut put = Put::open(&first.client, "run/t", &topic, rows(&[0], 0).schema()).await;
