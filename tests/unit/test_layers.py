@@ -39,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "ingest.asl",
         "ingest.dataflash",
+        "ingest.kitti",
         "ingest.table",
         "ingest.tum",
         "ingest.ulog",
