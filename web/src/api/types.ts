@@ -38,7 +38,7 @@ export interface SequencePage {
   total: number;
 }
 
-export type FieldKind = "number" | "bool" | "text" | "binary" | "time" | "enum" | "other";
+export type FieldKind = "number" | "bool" | "text" | "binary" | "time" | "other";
 
 export interface Field {
   /** Dotted path; lists end with `[]`. */
@@ -62,6 +62,7 @@ export interface TopicDetail {
 export interface SequenceDetail {
   name: string;
   state: SequenceState;
+  is_finalized: boolean;
   created_ns: JsonInt;
   time_range: TimeRange | null;
   rows: number | null;

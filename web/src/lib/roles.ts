@@ -44,7 +44,7 @@ export function stateFields(topic: TopicDetail): Field[] {
 
 /** Booleans, and integers whose name says that they are codes. */
 export function isState({ kind, type, path }: Field): boolean {
-  if (kind === "bool" || kind === "enum") return true;
+  if (kind === "bool") return true;
   return kind === "number" && /^u?int/i.test(type) && CODES.test(path);
 }
 

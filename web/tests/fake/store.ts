@@ -103,6 +103,7 @@ export function detailOf(sequence: FakeSequence): SequenceDetail {
   const base = `/api/v1/sequences/${encodeURIComponent(sequence.name)}/topics/`;
   return {
     ...summaryOf(sequence),
+    is_finalized: sequence.state === "finalized",
     topics: topicsOf(sequence).map((topic) => ({
       name: topic.name,
       ontology_tag: topic.tag,
