@@ -343,6 +343,7 @@ def test_command_lists_formats() -> None:
     assert "    merge: true: all topics in one file" in listed
 
 
+@pytest.mark.timeout(300)  # four processes, one after the other
 def test_killed_at_any_moment(client: MosaicoClient, tmp_path: Path) -> None:
     """After each kill the target is absent; the next run keeps whole files, and the last one is complete."""
     data: dict[str, list[Serializable]] = {
