@@ -94,15 +94,16 @@ def test_the_command_serves_a_folder_until_it_is_interrupted(tmp_path: Path) -> 
     with MosaicoClient.embedded(store) as client:
         record_numbers(client, "run-1", {"t": [(1, 1)]})
     command = [sys.executable, "-m", "mosaicolabs.cli", "view", "run-1", "--store", str(store)]
-    viewing = subprocess.Popen([*command, "--no-browser", "--json"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert viewing.stdout is not None
-        url = json.loads(viewing.stdout.readline())["url"]
-        assert url.endswith("/#/s/run-1")
-        assert names(url.partition("#")[0]) == ["run-1"]
-        os.kill(viewing.pid, signal.SIGINT)
-        assert viewing.wait(timeout=30) == 0
-    finally:
-        viewing.kill()
+    arguments = [*command, "--no-browser", "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as viewing:
+        try:
+            assert viewing.stdout is not None
+            url = json.loads(viewing.stdout.readline())["url"]
+            assert url.endswith("/#/s/run-1")
+            assert names(url.partition("#")[0]) == ["run-1"]
+            os.kill(viewing.pid, signal.SIGINT)
+            assert viewing.wait(timeout=30) == 0
+        finally:
+            viewing.kill()
     wrong = subprocess.run([*command, "--url", "http://x"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, "--url is for daemons" in wrong.stderr) == (2, True)

@@ -49,15 +49,16 @@ class Remote(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def read(self, size: int = -1) -> bytes:
-        end = self.size if size < 0 else min(self.size, self._at + size)
+    def readinto(self, buffer: Any) -> int:
+        end = min(self.size, self._at + len(buffer))
         if end <= self._at:
-            return b""
+            return 0
         data = part(self.url, f"bytes={self._at}-{end - 1}")
         self.requests += 1
         assert len(data) == end - self._at
+        buffer[: len(data)] = data
         self._at = end
-        return data
+        return len(data)
 
 
 def part(url: str, asked: str) -> bytes:
@@ -133,7 +134,7 @@ def test_a_seeking_reader_finds_everything(served: str) -> None:
     few = [
         json.loads(message.data)["acceleration"]["x"]
         for _, _, message in reader.iter_messages(
-            ["/sensors/imu"], start_time=START_NS + 70 * STEP_NS, end_time=START_NS + 72 * STEP_NS
+            ["/sensors/imu"], starting_at=START_NS + 70 * STEP_NS, ending_before=START_NS + 72 * STEP_NS
         )
     ]
     assert few == [10.0, 71 / 7]
@@ -216,7 +217,7 @@ def test_a_recording_in_progress_is_a_file_so_far(tmp_path: Path) -> None:
             tags = []
             for count in (1, 2):
                 topic.push(Message(timestamp_ns=count, data=place))
-                writer.flush()
+                topic.flush()
                 remote = Remote(f"{daemon.monitor}/sequences/live.mcap")
                 tags.append(remote.tag)
                 reader = make_reader(io.BufferedReader(remote, 1 << 16))
