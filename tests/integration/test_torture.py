@@ -17,6 +17,7 @@ SECONDS = 50
 
 
 @pytest.mark.attacks
+@pytest.mark.timeout(480)  # The starts of its daemons take minutes where a compiler has the processors.
 def test_no_attack_takes_an_acknowledged_row() -> None:
     seed = random.randrange(1 << 30)
     command = [sys.executable, TORTURE, "--seconds", str(SECONDS), "--seed", str(seed)]

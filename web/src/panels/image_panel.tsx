@@ -16,11 +16,13 @@ export function ImagePanel({ model, panel }: PanelProps) {
   const none = useSignal(false);
   const video = useSignal<VideoCodec | null>(null);
   useEffect(() => {
+    // A frame may be decoded after the canvas has left the page and before this effect ends.
+    const element = canvas.current!;
     const origin = () => model.origin.value;
     const codec = video.value;
     const loader = codec
       ? new VideoLoader(model.name, topic, origin, codec)
-      : new FrameLoader(model.name, topic, origin, widthOf(canvas.current!));
+      : new FrameLoader(model.name, topic, origin, widthOf(element));
     const stops = [
       effect(() => {
         if (model.detail.value?.time_range) loader.want(model.cursor.value, model.playing.value);
@@ -29,7 +31,7 @@ export function ImagePanel({ model, panel }: PanelProps) {
         error.value = loader.error.value;
         const frame = loader.shown.value;
         if (!frame) return;
-        drawOn(canvas.current!, frame.picture);
+        drawOn(element, frame.picture);
         shown.value = frame.time;
       }),
       effect(() => {
