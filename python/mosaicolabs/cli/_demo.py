@@ -121,5 +121,10 @@ def _print(document: dict[str, Any], target: Target) -> None:
     name = document["sequence"]
     echo()
     echo(f"Stored in {document['place']}. Try next:")
-    for command in (f"info {name}", f"cat {name} --topics /gps --to +1s", "ingest PATH --name my-flight"):
+    for command in (
+        f"view {name}",
+        f"info {name}",
+        f"cat {name} --topics /gps --to +1s",
+        "ingest PATH --name my-flight",
+    ):
         echo(f"  {target.again(command)}")
