@@ -45,10 +45,10 @@ def test_the_file_is_private_and_survives_rotation(tmp_path: Path) -> None:
         os.kill(daemon.process.pid, signal.SIGHUP)
         record_numbers(client, "second", {"t": [(1, 1)]})
         assert within(10, lambda: any(line["call"] == "sequence_finalize" for line in lines(audit)))
-        assert {line["subject"].split("/")[0] for line in lines(moved)} == {"first"}
+        fingerprint = token.rsplit("_", 1)[1]  # its creation is audited too
+        assert {line["subject"].split("/")[0] for line in lines(moved)} == {fingerprint, "first"}
         assert {line["subject"].split("/")[0] for line in lines(audit)} == {"second"}
-        who = f"key {token.rsplit('_', 1)[1]}"
-        assert {line["who"] for line in lines(audit)} == {who}
+        assert {line["who"] for line in lines(audit)} == {f"key {fingerprint}"}
         assert set(lines(audit)[0]) == {"time", "who", "call", "subject", "from", "result", "request"}
         assert token.split("_")[1] not in audit.read_text() + moved.read_text()
 

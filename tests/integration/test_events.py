@@ -173,9 +173,10 @@ def test_command(tmp_path: Path) -> None:
     found = [json.loads(line) for line in run("--json")]
     assert found[0]["kind"] == "sequence_created"
     assert set(found[0]) == {"id", "kind", "sequence", "topic", "timestamp_ns", "detail"}
-    lines = run("--kind", "topic_created", "--kind", "sequence_finalized")
+    *lines, blank, end = run("--kind", "topic_created", "--kind", "sequence_finalized")
     assert [line.split()[1:3] for line in lines] == [["topic_created", "s/t"], ["sequence_finalized", "s"]]
-    assert len(run("--after", found[0]["id"], "--sequence", "s")) == len(found) - 1
+    assert (blank, end) == ("", f"2 events in {store}")
+    assert len(run("--json", "--after", found[0]["id"], "--sequence", "s")) == len(found) - 1
 
 
 def test_command_follows(daemon: Daemon, remote: MosaicoClient) -> None:

@@ -145,5 +145,6 @@ def test_readiness_names_the_failing_check(watched: Daemon) -> None:
     assert reasons(watched) == []
 
 
-def test_http_is_off_by_default(daemon: Daemon, remote: MosaicoClient) -> None:
-    assert daemon.monitor is None
+def test_http_may_be_off(tmp_path: Path) -> None:
+    with Daemon(tmp_path / "store", "--http-port", "off") as daemon:
+        assert daemon.monitor is None

@@ -104,7 +104,7 @@ def test_comparisons_of_fields_work_or_say_what_to_write() -> None:
         QueryOntologyCatalog(IMU.Q.acceleration.x == 1.0)
 
 
-def test_there_is_one_default_port_and_that_of_http_follows_it() -> None:
+def test_there_is_one_default_port() -> None:
     assert DEFAULT_PORT == 6726
     sources = (Path(mosaicolabs.__file__).parent).rglob("*.py")
     ports = {port for path in sources for port in re.findall(r"\b6[27][267]\d\b", path.read_text())}

@@ -138,7 +138,8 @@ def _specs(
         adapter = adapters[stored[0]]
         messages = sum(typed.messages for typed in stored)
         metadata = {"ros_topic": topic, "ros_type": ", ".join(typed.msg_type for typed in stored)}
-        if qos := dict(stored[0].channel.metadata).get("offered_qos_profiles"):
+        qos = dict(stored[0].channel.metadata).get("offered_qos_profiles")
+        if qos and qos != "[]":  # what recorders write that know none
             metadata["ros_qos"] = qos
         definition = definition_metadata(stored[0])
         specs.append(

@@ -153,7 +153,7 @@ class Db3Part:
         channels = {}
         for number, topic, type_name, encoding, digest, qos in topics:
             schema_encoding, schema = definitions.get(type_name, ("", b""))
-            metadata = (("offered_qos_profiles", str(qos)),) if qos and qos != "[]" else ()
+            metadata = (("offered_qos_profiles", str(qos)),) if qos else ()
             channels[number] = self._table.channel(
                 topic, type_name, encoding or "cdr", schema_encoding, schema, digest or "", metadata
             )
