@@ -11,6 +11,7 @@ use bytes::Bytes;
 use mosaico_storage::error::{Error, Result};
 use mosaico_storage::format::chunk_id::ChunkId;
 use mosaico_storage::format::paths::{LoggedRows, SequencePaths};
+use mosaico_storage::objects::durable;
 use mosaico_storage::wal::frame::{Frame, Framing, SegmentRows};
 use mosaico_storage::wal::segment::SegmentWriter;
 use mosaico_storage::{crash_points, trace};
@@ -68,6 +69,7 @@ impl WalSink for LocalWal {
         let write = move || {
             let begun = Instant::now();
             let (file, acknowledge) = (topic.file(index), core.config.acknowledge);
+            let is_new = open.is_none();
             let mut writer = match open {
                 Some((_, writer)) => writer,
                 None => {
@@ -76,7 +78,12 @@ impl WalSink for LocalWal {
                 }
             };
             let end = core.open_segments.with_room(|| writer.append(&frames));
-            writer.may_close(&core.open_segments);
+            if is_new && end.is_err() {
+                // A segment without rows does not count, so the next put begins it again.
+                durable::discard(&file);
+            } else {
+                writer.may_close(&core.open_segments);
+            }
             core.metrics.wal_sync.observe(begun.elapsed().as_secs_f64());
             end.map(|end| (writer, end))
         };
