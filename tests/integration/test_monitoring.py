@@ -12,7 +12,7 @@ from harness.daemon import Daemon
 from harness.record import number, record_numbers, replay
 
 import mosaicolabs
-from mosaicolabs import Integer64, MosaicoClient, OnErrorPolicy
+from mosaicolabs import Integer64, OnErrorPolicy
 from mosaicolabs.exceptions import MosaicoError
 
 ROWS = 25
