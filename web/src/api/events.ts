@@ -1,6 +1,6 @@
 /** The event stream. `EventSource` cannot send an API key, so the stream is read with `fetch`. */
 
-import { ApiError, call, isAbort } from "./http.ts";
+import { ApiError, call, isAbort, pause } from "./http.ts";
 import { parseJson } from "./json.ts";
 import type { Json, ServerEvent } from "./types.ts";
 
@@ -65,6 +65,6 @@ export async function followEvents(
       if (isAbort(error) || (error instanceof ApiError && error.isFinal)) return;
     }
     onConnected(false);
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await pause(RETRY_MS, signal);
   }
 }

@@ -39,7 +39,6 @@ export interface CallOptions {
   accept?: string;
   signal?: AbortSignal | undefined;
   headers?: Record<string, string>;
-  body?: string;
 }
 
 export function setKey(key: string | null): void {
@@ -80,11 +79,6 @@ export async function call(path: string, options: CallOptions = {}): Promise<Res
   const key = sessionStorage.getItem(KEY);
   if (key) headers["authorization"] = `Bearer ${key}`;
   const init: RequestInit = { headers, signal: options.signal ?? null, credentials: "omit" };
-  if (options.body !== undefined) {
-    init.method = "POST";
-    init.body = options.body;
-    headers["content-type"] = "application/json";
-  }
   let response = await send(address(path, options.parameters), init);
   for (let attempt = 1; response.status === BUSY && attempt < ATTEMPTS; attempt += 1) {
     const seconds = Math.min(Number(response.headers.get("retry-after")) || 1, LONGEST_PAUSE_S);
@@ -105,14 +99,17 @@ async function send(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
-/** Ends early, with an `AbortError`, when the caller no longer waits. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => {
+/** Waits; ends early after `signal`. */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
       clearTimeout(timer);
-      reject(new DOMException("no longer needed", "AbortError"));
-    });
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
   });
 }
 

@@ -2,7 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import { density, sequence } from "../api/client.ts";
-import { ApiError, isAbort, messageOf } from "../api/http.ts";
+import { ApiError, isAbort, messageOf, pause } from "../api/http.ts";
 import { ns, type SequenceDetail } from "../api/types.ts";
 import { Latest, throttle } from "../lib/latest.ts";
 import type { SequenceRoute } from "../lib/route.ts";
@@ -156,17 +156,17 @@ export class SequenceModel {
   async #poll(): Promise<void> {
     const { signal } = this.#end;
     while (!signal.aborted) {
-      let pause = POLL_MS;
+      let interval = POLL_MS;
       try {
         this.#update(await sequence(this.name, signal));
         if (!this.recording.value) return;
       } catch (error) {
         if (isAbort(error)) return;
         this.error.value = messageOf(error);
-        pause = RETRY_MS;
+        interval = RETRY_MS;
         if (this.detail.value === null || (error instanceof ApiError && error.isFinal)) return;
       }
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await pause(interval, signal);
     }
   }
 

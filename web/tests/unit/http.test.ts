@@ -67,6 +67,20 @@ test("a limit is waited for, and not forever", async () => {
   vi.useRealTimers();
 });
 
+test("a call that is no longer needed does not wait for a limit", async () => {
+  const controller = new AbortController();
+  fetched.mockImplementation(async (_url, init) => {
+    init.signal?.throwIfAborted();
+    return new Response("", { status: 429, headers: { "retry-after": "5" } });
+  });
+  const started = performance.now();
+  const answer = expect(call("info", { signal: controller.signal })).rejects.toMatchObject({ name: "AbortError" });
+  await vi.waitFor(() => expect(fetched).toHaveBeenCalledTimes(1));
+  controller.abort();
+  await answer;
+  expect(performance.now() - started).toBeLessThan(3000);
+});
+
 test("a refused event stream is not asked for again", async () => {
   fetched.mockImplementation(async () => new Response("", { status: 403 }));
   const connected = vi.fn();
