@@ -24,9 +24,14 @@ export function timeTicks(from: number, to: number, count: number): Ticks {
 export function valueTicks(from: number, to: number, count: number): Ticks {
   const least = (to - from) / Math.max(1, count);
   if (!(least > 0) || !Number.isFinite(least)) return { step: 1, values: [from] };
-  const power = 10 ** Math.floor(Math.log10(least));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= least * 0.999)!;
+  const step = roundStep(least);
   return { step, values: multiples(from, to, step) };
+}
+
+/** 1, 2 or 5 times a power of ten, at least `least`. */
+export function roundStep(least: number): number {
+  const power = 10 ** Math.floor(Math.log10(least));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= least * 0.999)!;
 }
 
 /** A value of an axis, with the digits that its step needs. */

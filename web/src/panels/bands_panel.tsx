@@ -6,7 +6,7 @@ import { columnAt, type SeriesColumns } from "../api/series.ts";
 import { lengthOf, type Window } from "../lib/window.ts";
 import { useTimeGestures } from "../sequence/gestures.ts";
 import { Canvas, labelFont } from "../ui/canvas.tsx";
-import { color } from "../ui/theme.ts";
+import { color, seriesName } from "../ui/theme.ts";
 import { fieldsOf } from "./panel.ts";
 import type { PanelProps } from "./panel_frame.tsx";
 import { PlotLine } from "./plot_panel.tsx";
@@ -100,7 +100,7 @@ function drawBands(
 function fillOf({ value }: Band, bool: boolean): string {
   if (value === null) return color("line-strong");
   if (bool) return value === 0 ? color("hover") : color("lane");
-  return color(`series-${((value % 8) + 8) % 8}`);
+  return color(seriesName(value));
 }
 
 function textOf(value: number | null, bool: boolean): string {

@@ -1,12 +1,11 @@
 /** Draws tracks, a grid of round distances, a scale. */
 
 import { columnAt, type SeriesColumns } from "../api/series.ts";
+import { roundStep } from "../lib/ticks.ts";
 import type { Window } from "../lib/window.ts";
 import { labelFont } from "../ui/canvas.tsx";
-import { color } from "../ui/theme.ts";
+import { color, seriesName } from "../ui/theme.ts";
 import { type MapView, type Track, toScreen } from "./map_view.ts";
-
-export type { Track } from "./map_view.ts";
 
 interface Size {
   width: number;
@@ -37,7 +36,7 @@ export function drawMap(
 ): void {
   drawGrid(context, size, view);
   for (const [index, track] of tracks.entries()) {
-    const stroke = color(`series-${index % 8}`);
+    const stroke = color(seriesName(index));
     drawTrack(
       context,
       view,
@@ -88,7 +87,7 @@ function drawPosition(context: CanvasRenderingContext2D, view: MapView, track: T
 }
 
 function drawGrid(context: CanvasRenderingContext2D, { width, height }: Size, view: MapView): void {
-  const metres = roundDistance(90 / view.scale);
+  const metres = roundStep(90 / view.scale);
   const step = metres * view.scale;
   context.fillStyle = color("line");
   for (let x = ((view.left % step) + step) % step; x < width; x += step) context.fillRect(Math.round(x), 0, 1, height);
@@ -104,10 +103,4 @@ function drawGrid(context: CanvasRenderingContext2D, { width, height }: Size, vi
   context.fillText(text, 18, height - 19);
   context.textAlign = "right";
   context.fillText("N ↑", width - 12, height - 12);
-}
-
-/** 1, 2 or 5 times a power of ten, at least `least`. */
-export function roundDistance(least: number): number {
-  const power = 10 ** Math.floor(Math.log10(least));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= least * 0.999)!;
 }

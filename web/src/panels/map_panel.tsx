@@ -5,8 +5,8 @@ import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
 import { placeFields } from "../lib/roles.ts";
 import { Canvas } from "../ui/canvas.tsx";
 import { IconButton } from "../ui/icons.tsx";
-import { drawMap, type Track, trackOf } from "./map_drawing.ts";
-import { fitView, type MapView, nearest, zoomView } from "./map_view.ts";
+import { drawMap, trackOf } from "./map_drawing.ts";
+import { fitView, type MapView, nearest, type Track, zoomView } from "./map_view.ts";
 import type { PanelProps } from "./panel_frame.tsx";
 import { errorOf, useSeries } from "./use_series.ts";
 

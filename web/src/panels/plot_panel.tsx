@@ -7,10 +7,11 @@ import { formatNumber } from "../lib/format.ts";
 import { lengthOf } from "../lib/window.ts";
 import { useTimeGestures } from "../sequence/gestures.ts";
 import { Canvas } from "../ui/canvas.tsx";
-import { color } from "../ui/theme.ts";
+import { color, seriesName } from "../ui/theme.ts";
 import { commonParent, fieldsOf } from "./panel.ts";
 import type { PanelProps } from "./panel_frame.tsx";
 import { type Curve, drawPlot, gapOf, LEFT, rangeOf } from "./plot_drawing.ts";
+import type { SeriesLoader } from "./series_loader.ts";
 import { errorOf, useSeries } from "./use_series.ts";
 
 export function PlotPanel({ model, panel, topicOf }: PanelProps) {
@@ -36,7 +37,7 @@ export function PlotPanel({ model, panel, topicOf }: PanelProps) {
       const values = columns?.fields.get(field);
       if (!columns || !values || hidden.value.includes(`${topic} ${field}`)) return [];
       const rate = rates[panel.sources.findIndex((source) => source.topic === topic)] ?? null;
-      return [{ columns, field: values, color: color(`series-${index % 8}`), gap: gapOf(rate, columns) }];
+      return [{ columns, field: values, color: color(seriesName(index)), gap: gapOf(rate, columns) }];
     });
   }, [loaders, rates.join()]);
   const draw = useCallback(
@@ -66,12 +67,12 @@ export function PlotPanel({ model, panel, topicOf }: PanelProps) {
           <button
             type="button"
             key={`${topic} ${field}`}
-            class={`legend-item series-${index % 8}`}
+            class="legend-item"
             aria-pressed={!hidden.value.includes(`${topic} ${field}`)}
             title={`${topic} ${field}: show or hide`}
             onClick={() => toggle(`${topic} ${field}`)}
           >
-            <span class="swatch" />
+            <span class="swatch" style={{ background: `var(--${seriesName(index)})` }} />
             {panel.sources.length > 1 && <span class="detail">{topic}</span>}
             {parent ? field.slice(parent.length + 1) : field}
             <ValueAt model={model} loader={loaders.get(topic)!} field={field} />
@@ -94,10 +95,7 @@ export function PlotPanel({ model, panel, topicOf }: PanelProps) {
   );
 }
 
-type ValueProps = Pick<PanelProps, "model"> & {
-  loader: ReturnType<typeof useSeries> extends Map<string, infer L> ? L : never;
-  field: string;
-};
+type ValueProps = Pick<PanelProps, "model"> & { loader: SeriesLoader; field: string };
 
 /** The last value not after the pointer, else the cursor. */
 function ValueAt({ model, loader, field }: ValueProps) {

@@ -7,13 +7,13 @@ import { messageOf } from "../api/http.ts";
 import { columnAt, type SeriesColumns } from "../api/series.ts";
 import { Latest, throttle } from "../lib/latest.ts";
 import { type CloudForm, cloudForm, pathFields } from "../lib/roles.ts";
+import { roundStep } from "../lib/ticks.ts";
 import type { SequenceModel } from "../sequence/model.ts";
 import { frameEffect } from "../ui/frame_effect.ts";
 import { IconButton } from "../ui/icons.tsx";
-import { color, theme } from "../ui/theme.ts";
+import { color, seriesName, theme } from "../ui/theme.ts";
 import { bodyAxes, boxOf, type Camera, cameraFor, dolly, matrixOf, orbit, slide } from "./camera.ts";
 import { decodePoints, fromColumns, type Points } from "./cloud.ts";
-import { roundDistance } from "./map_drawing.ts";
 import type { PanelProps } from "./panel_frame.tsx";
 import { Renderer, rgb, type Shape } from "./renderer.ts";
 import { errorOf, useSeries } from "./use_series.ts";
@@ -81,7 +81,7 @@ export default function ScenePanel({ model, panel, topicOf }: PanelProps) {
         if (!columns) continue;
         const line = paths.get(columns) ?? pathOf(columns, fields);
         paths.set(columns, line);
-        shapes.push({ kind: "line", positions: line, color: rgb(color(`series-${index % 8}`)) });
+        shapes.push({ kind: "line", positions: line, color: rgb(color(seriesName(index))) });
         const at = columnAt(columns.first, model.cursor.value);
         if (at < 0) continue;
         const position = line.slice(at * 3, at * 3 + 3);
@@ -189,7 +189,7 @@ function pathOf(columns: SeriesColumns, fields: string[]): Float32Array {
 
 /** A square grid below everything, in round distances. */
 function gridOf({ target, distance }: Camera, z: number): Float32Array {
-  const step = roundDistance(distance / 12);
+  const step = roundStep(distance / 12);
   const half = (GRID_LINES / 2) * step;
   const [x0, y0] = [Math.round(target[0] / step) * step, Math.round(target[1] / step) * step];
   const lines: number[] = [];

@@ -5,6 +5,7 @@ import { effect, signal } from "@preact/signals";
 export type Theme = "dark" | "light";
 
 const KEY = "mosaico.theme";
+const SERIES_COLORS = 8;
 
 export const theme = signal<Theme>("dark");
 
@@ -38,6 +39,11 @@ export function color(name: string): string {
     colors.set(name, value);
   }
   return value;
+}
+
+/** The name of the color of the curve, track or state number `index`; negative states have colors too. */
+export function seriesName(index: number): string {
+  return `series-${((index % SERIES_COLORS) + SERIES_COLORS) % SERIES_COLORS}`;
 }
 
 function chosen(): Theme | null {
