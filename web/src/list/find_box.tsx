@@ -54,8 +54,8 @@ export function FindBox({ text, vocabulary, onFind, onFocus }: FindBoxProps) {
     } else if (event.key === "ArrowDown" && !open.value) {
       open.value = true;
     } else if (count > 0 && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
-      chosen.value =
-        (chosen.value + (event.key === "ArrowDown" ? 1 : count === 0 ? 0 : count - (chosen.value < 0 ? 0 : 1))) % count;
+      const last = chosen.value <= 0 ? count : chosen.value;
+      chosen.value = event.key === "ArrowDown" ? (chosen.value + 1) % count : last - 1;
     } else if (count > 0 && event.key === "Tab" && !event.shiftKey && typed.value !== "") {
       take(suggestions[Math.max(0, chosen.value)]!);
     } else if (event.key === "Enter") {

@@ -1,6 +1,6 @@
 /** Files of what a panel shows. */
 
-import { messages, series, topicPath } from "../api/client.ts";
+import { ARROW, messages, series, topicPath } from "../api/client.ts";
 import { address, call, hasKey, messageOf } from "../api/http.ts";
 import { printJson } from "../api/json.ts";
 import { decodeSeries } from "../api/series.ts";
@@ -9,7 +9,6 @@ import { type MenuItem, notify, save, saveLink } from "../ui/overlay.tsx";
 import { color } from "../ui/theme.ts";
 import type { Panel, Source } from "./panel.ts";
 
-const ARROW_STREAM = "application/vnd.apache.arrow.stream";
 const CSV_PX = 8192;
 
 export function downloadItems(model: SequenceModel, panel: Panel, body: HTMLElement): MenuItem[] {
@@ -77,7 +76,7 @@ async function saveArrow(model: SequenceModel, { topic, fields }: Source): Promi
     saveLink(address(path, parameters), name);
     return;
   }
-  const response = await call(path, { parameters, accept: ARROW_STREAM });
+  const response = await call(path, { parameters, accept: ARROW });
   save(await response.blob(), name);
 }
 
@@ -90,7 +89,7 @@ async function report(work: Promise<void>): Promise<void> {
 }
 
 function fileName(model: SequenceModel, topic: string): string {
-  return `${model.name}-${topic}`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
+  return `${model.name}-${topic}`;
 }
 
 function quoted(text: string): string {

@@ -3,6 +3,7 @@
 import { effect, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { messages } from "../api/client.ts";
+import { messageOf } from "../api/http.ts";
 import { ns, type TopicDetail } from "../api/types.ts";
 import { formatBytes, formatCount, formatDuration, plural } from "../lib/format.ts";
 import { throttle } from "../lib/latest.ts";
@@ -256,7 +257,7 @@ async function step(model: SequenceModel, topic: string, direction: 1 | -1): Pro
     const page = await messages(model.name, topic, request);
     const [message] = page.messages;
     if (message) model.seek(Number(ns(message.timestamp_ns) - model.origin.value));
-  } catch {
-    notify(`The messages of ${topic} cannot be read`);
+  } catch (error) {
+    notify(messageOf(error));
   }
 }

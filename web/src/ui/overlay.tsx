@@ -57,11 +57,8 @@ interface MenuProps {
   items: () => MenuItem[];
 }
 
-let nextId = 0;
-
 /** A button with a list of actions; the popover of the browser keeps it above everything. */
 export function Menu({ label, icon, text, items }: MenuProps) {
-  const id = useRef(`menu-${nextId++}`).current;
   const button = useRef<HTMLButtonElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const shown = useRef(signal<MenuItem[]>([])).current;
@@ -96,12 +93,12 @@ export function Menu({ label, icon, text, items }: MenuProps) {
         <Icon name={icon} />
         {text}
       </button>
-      <div ref={list} id={id} popover="auto" role="menu" class="menu" onToggle={onToggle} onKeyDown={moveInMenu}>
+      <div ref={list} popover="auto" role="menu" class="menu" onToggle={onToggle} onKeyDown={moveInMenu}>
         {shown.value.map((item) => (
           <button
             type="button"
             role="menuitem"
-            key={item.label}
+            key={`${item.label} ${item.detail}`}
             onClick={() => {
               list.current?.hidePopover();
               item.action();
