@@ -12,7 +12,8 @@ export interface FakeSequence {
   metadata: { [key: string]: string | number | boolean };
 }
 
-const START = 1_796_025_600_000_000_000n;
+/** The first message of `flight-042`. */
+export const START = 1_796_025_600_000_000_000n;
 const LIVE_START = Date.now();
 const ROBOTS = ["ariel", "borealis", "corvus", "dorado"];
 const SITES = ["north", "turin", "harbour", "test-hall"];
@@ -83,7 +84,18 @@ export function topicsOf(sequence: FakeSequence): FakeTopic[] {
   return sequence === FLIGHT || sequence === LIVE ? TOPICS : TOPICS.slice(0, 3 + (sequence.seconds % 6));
 }
 
+const summaries = new WeakMap<FakeSequence, SequenceSummary>();
+
+/** Computed once, except for recordings in progress: each page of the list sorts all of them. */
 export function summaryOf(sequence: FakeSequence): SequenceSummary {
+  const known = summaries.get(sequence);
+  if (known) return known;
+  const summary = summarize(sequence);
+  if (sequence.state !== "recording") summaries.set(sequence, summary);
+  return summary;
+}
+
+function summarize(sequence: FakeSequence): SequenceSummary {
   const topics = topicsOf(sequence);
   const seconds = secondsOf(sequence);
   return {
