@@ -19,8 +19,9 @@ for (const scheme of ["dark", "light"] as const) {
     await page.setViewportSize({ width: 1120, height: 690 });
     await openFlight(page, "?t=1796025648000000000");
     await expect(page.getByRole("img", { name: "Frame of camera/front" })).toHaveAttribute("data-time", "48000000000");
-    await page.waitForLoadState("networkidle");
-    await page.waitForTimeout(300);
+    await expect(page.getByRole("img", { name: "Frame of camera/rear" })).toHaveAttribute("data-time", "48000000000");
+    await expect(page.locator(".legend-item output").filter({ hasText: /^$/ })).toHaveCount(0);
+    await expect(page.locator(".log-line[aria-current=true]")).toBeAttached();
     await expect(page).toHaveScreenshot(`page-sequence-${scheme}.png`);
   });
 }
