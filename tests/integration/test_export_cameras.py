@@ -182,3 +182,14 @@ def test_pictures_and_video_are_told_apart(client: MosaicoClient, tmp_path: Path
         handler.export(tmp_path / "b", "mp4", topics=["/mixed_late"])
     with pytest.raises(ExportError, match="format `mp4` represents none of the topics: /still: its messages"):
         handler.export(tmp_path / "c", "mp4", topics=["/still"])
+
+
+def test_a_camera_inside_of_another_one(client: MosaicoClient, tmp_path: Path) -> None:
+    """As `image_raw` and `image_raw/compressed`."""
+    small, large = ([Image.from_numpy(pixels("mono8"), "mono8")] * count for count in (2, 3))
+
+    record(client, **{"left/small": small, "left": large}).export(tmp_path / "out", "images")
+
+    for folder, count in ((tmp_path / "out/left/small", 2), (tmp_path / "out/left", 3)):
+        assert {row["file"] for row in times(folder)} == {path.name for path in folder.glob("*.png")}
+        assert len(times(folder)) == count

@@ -85,6 +85,24 @@ def test_an_interrupted_export_continues(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "store"]
 
 
+def test_a_folder_inside_of_another_one(
+    client: MosaicoClient, tmp_path: Path, flaky: Callable[[str | None], Flaky]
+) -> None:
+    """As `image_raw` and `image_raw/compressed`: the outer one is recorded later and written first."""
+    handler = record(client, "nested", "imu/raw", "imu")
+    flaky("/imu/raw")
+    with pytest.raises(InterruptedExportError):
+        handler.export(tmp_path / "out", "flaky")
+
+    again = flaky(None)
+    result = handler.export(tmp_path / "out", "flaky")
+
+    assert again.written == ["/imu/raw"]
+    assert (tmp_path / "out/imu/half").read_text() == "/imu"
+    assert (tmp_path / "out/imu/raw/half").read_text() == "/imu/raw"
+    assert [(part.topics, part.size_bytes) for part in result.parts] == [(("/imu",), 4), (("/imu/raw",), 8)]
+
+
 def test_another_request_starts_over(
     drive: SequenceHandler, tmp_path: Path, flaky: Callable[[str | None], Flaky]
 ) -> None:

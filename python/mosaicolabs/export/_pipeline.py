@@ -14,8 +14,8 @@ from mosaicolabs.models.query.expressions import _QueryExpression
 from ._errors import ExportError, NotExported
 from ._registry import WRITERS, load_writer
 from ._selection import Selection, SequenceSource, Window
-from ._staging import Staging, check_target, staging
-from ._writer_api import Advance, ExportPlan
+from ._staging import Finished, Staging, check_target, staging
+from ._writer_api import Advance, ExportPlan, Part
 
 _MANIFEST = "export.json"
 
@@ -99,7 +99,7 @@ def export(
             parts = _write(plan, selection, stage, target, advance)
         single = not plan.parts[0].path
         if not single:
-            stage.path(_MANIFEST).write_text(_manifest(selection, plan, stage.done))
+            stage.write_manifest(_MANIFEST, _manifest(selection, plan, stage.done))
         stage.complete(single=single)
     return ExportResult(target, parts, skipped, resumed, time.monotonic() - started)
 
@@ -122,14 +122,16 @@ def _write(
 ) -> tuple[ExportedPart, ...]:
     sizes = {topic.name: topic.size_bytes for topic in selection.topics}
     written = []
-    for part in plan.parts:
-        if part.path in stage.done:
-            messages, size = stage.done[part.path], stage.size(part.path)
-            advance(messages, sum(sizes[name] for name in part.topics))
+    # The folder of `/cam` contains that of `/cam/left` and must not exist before its part is written.
+    for part in sorted(plan.parts, key=lambda part: part.path.count("/")):
+        finished = stage.done.get(part.path)
+        if finished is None:
+            finished = stage.finish_part(part.path, part.write(stage.path(part.path), advance))
         else:
-            messages = part.write(stage.path(part.path), advance)
-            size = stage.finish_part(part.path, messages)
-        written.append(ExportedPart(target / part.path, part.topics, messages, size))
+            advance(finished.messages, sum(sizes[name] for name in part.topics))
+        written.append(
+            ExportedPart(target / part.path, part.topics, finished.messages, finished.size_bytes)
+        )
     return tuple(written)
 
 
@@ -161,7 +163,7 @@ def _request(
     }
 
 
-def _manifest(selection: Selection, plan: ExportPlan, messages: dict[str, int]) -> str:
+def _manifest(selection: Selection, plan: ExportPlan, done: Mapping[str, Finished]) -> str:
     """What the files of most formats have no place for: names, classes, metadata."""
     topics = {
         topic.name: {"ontology_tag": topic.ontology_tag, "user_metadata": topic.metadata}
@@ -174,7 +176,7 @@ def _manifest(selection: Selection, plan: ExportPlan, messages: dict[str, int]) 
         "where": None if selection.where is None else selection.where.to_dict(),
         "topics": topics,
         "files": [
-            {"path": part.path, "topics": list(part.topics), "messages": messages[part.path]}
+            {"path": part.path, "topics": list(part.topics), "messages": done[part.path].messages}
             for part in plan.parts
         ],
     }
@@ -186,13 +188,13 @@ def _check_paths(plan: ExportPlan, format: str) -> None:
     if not plan.parts:
         reasons = "; ".join(f"{skip.topic}: {skip.reason}" for skip in plan.skipped)
         raise ExportError(f"format `{format}` represents none of the topics: {reasons}")
-    seen: dict[str, tuple[str, ...]] = {}
+    seen: dict[str, Part] = {}
     for part in plan.parts:
         # Some file systems do not distinguish case.
-        other = seen.setdefault(part.path.lower(), part.topics)
-        if other is not part.topics:
+        other = seen.setdefault(part.path.lower(), part)
+        if other is not part:
             raise ExportError(
-                f"topics {', '.join(other)} and {', '.join(part.topics)} would be written to one file, "
+                f"topics {', '.join(other.topics)} and {', '.join(part.topics)} would be written to one file, "
                 f"`{part.path}`; export them separately"
             )
     if "" in seen and len(seen) > 1:

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,11 +24,24 @@ except ImportError:  # no POSIX: two exports to one target are not detected
 _STATE, _LOCK, _CONTENT, _REPLACED = "state.json", "lock", "content", "replaced"
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A part that is complete and durable.
+
+    Attributes:
+        messages: Number of its messages.
+        size_bytes: Its size, bytes. Other parts may be inside its folder by now.
+    """
+
+    messages: int
+    size_bytes: int
+
+
 class Staging:
     """The finished parts of one export.
 
     Attributes:
-        done: Number of messages by the path of each finished part.
+        done: The finished parts by their paths.
     """
 
     def __init__(self, target: Path, request: dict[str, Any], *, overwrite: bool) -> None:
@@ -37,7 +51,7 @@ class Staging:
         self._content = self._folder / _CONTENT
         self._restore_replaced()
         check_target(target, overwrite=overwrite)
-        self.done: dict[str, int] = self._finished()
+        self.done: dict[str, Finished] = self._finished()
         if not self.done:
             _remove(self._content)
             self._content.mkdir()
@@ -50,25 +64,28 @@ class Staging:
         _remove(path)
         return path
 
-    def finish_part(self, part: str, messages: int) -> int:
-        """Makes a written part durable and enters it in the list; returns its size, bytes."""
-        size = _sync(self._content / (part or self._target.name))
-        self.done[part] = messages
+    def finish_part(self, part: str, messages: int) -> Finished:
+        """Makes a written part durable and enters it in the list."""
+        finished = Finished(messages, _sync(self._content / (part or self._target.name)))
+        self.done[part] = finished
         self._save()
-        return size
+        return finished
 
-    def size(self, part: str) -> int:
-        """Size of a finished part, bytes."""
-        return sum(file.stat().st_size for file in _files(self._content / (part or self._target.name)))
+    def write_manifest(self, name: str, text: str) -> None:
+        """Adds a file that describes the parts."""
+        path = self._content / name
+        path.write_text(text, encoding="utf-8")
+        _sync(path)
 
     def complete(self, *, single: bool) -> None:
-        """Gives the content its final name.
+        """Gives the content, whose parts are finished, its final name.
 
         Raises:
             ExportError: The target was created meanwhile.
         """
         finished = self._content / self._target.name if single else self._content
-        _sync(finished)
+        for folder in _folders(self._content):  # also those between the parts
+            _sync_folder(folder)
         check_target(self._target, overwrite=self._overwrite)
         if self._target.is_dir() or (self._target.exists() and finished.is_dir()):
             # A folder cannot replace another path in one step; the old one is kept until then.
@@ -91,12 +108,15 @@ class Staging:
             state = json.loads((self._folder / _STATE).read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        return dict(state["done"]) if state.get("request") == self._request else {}
+        if state.get("request") != self._request:
+            return {}
+        return {part: Finished(**finished) for part, finished in state["done"].items()}
 
     def _save(self) -> None:
         new = self._folder / f"{_STATE}.new"
         with new.open("w") as file:
-            json.dump({"request": self._request, "done": self.done}, file)
+            done = {part: asdict(finished) for part, finished in self.done.items()}
+            json.dump({"request": self._request, "done": done}, file)
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._folder / _STATE)
@@ -146,23 +166,22 @@ def _acquire(lock: IO[str], folder: Path) -> None:
         raise ExportError(f"another export is writing to {folder}; wait for its end") from error
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from (file for file in path.rglob("*") if file.is_file())
-    else:
-        yield path
+def _folders(path: Path) -> Iterator[Path]:
+    """The folder and all below it."""
+    yield path
+    yield from (inner for inner in path.rglob("*") if inner.is_dir())
 
 
 def _sync(path: Path) -> int:
     """Makes a file, or all of a folder, durable; returns its size, bytes."""
     size = 0
-    for file in _files(path):
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
-            size += os.fstat(opened.fileno()).st_size
-    for folder in [path, *path.rglob("*")] if path.is_dir() else [path.parent]:
-        if folder.is_dir():
-            _sync_folder(folder)
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+                size += os.fstat(opened.fileno()).st_size
+    for folder in _folders(path) if path.is_dir() else [path.parent]:
+        _sync_folder(folder)
     return size
 
 

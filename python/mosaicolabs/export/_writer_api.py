@@ -34,7 +34,8 @@ class ExportPlan:
     """What will be written.
 
     Attributes:
-        parts: The files and folders, in the order of writing.
+        parts: The files and folders. They are written in this order, except that a folder is written before
+            parts inside of it.
         skipped: Topics that the format does not represent.
     """
 

@@ -100,6 +100,7 @@ def export_lerobot(
             for name, first, past in runs:
                 _write_episode(writer, dataset, features, tasks[name], first, past)
             writer.finish()
+        stage.finish_part("", len(dataset))
         stage.complete(single=True)
     dataset.close()
     names = tuple(name for name, _, _ in runs)
