@@ -1,6 +1,7 @@
 """Bags → store → bags: the messages of all types with an adapter are equal, read by another library."""
 
 import dataclasses
+import errno
 import math
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,33 @@ def test_a_message_that_ros_cannot_represent(client: MosaicoClient, tmp_path: Pa
     with pytest.raises(ExportError, match="ros_distro: `ros2_humble` does not exist; give one of ros1"):
         handler.export(tmp_path / "out.bag", "ros1", options={"ros_distro": "ros2_humble"})
     assert not (tmp_path / "out.bag").exists()
+
+
+@pytest.mark.parametrize("kind", ["ros1", "mcap"])
+def test_a_time_that_bags_do_not_have(client: MosaicoClient, tmp_path: Path, kind: str) -> None:
+    with client.sequence_create("own") as sequence:
+        sequence.topic_create("v", {}, Vector3d).push(
+            Message(timestamp_ns=-5, data=Vector3d(x=1.0, y=2.0, z=3.0))
+        )
+
+    with pytest.raises(ExportError, match=r"topic `/v`, message at -5 ns, as geometry_msgs/msg/Vec"):
+        export(sequence_of(client, "own"), tmp_path, kind)
+
+
+def test_a_full_disk_is_no_fault_of_a_message(
+    client: MosaicoClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client.sequence_create("own") as sequence:
+        sequence.topic_create("v", {}, Vector3d).push(
+            Message(timestamp_ns=5, data=Vector3d(x=1.0, y=2.0, z=3.0))
+        )
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rosbags.rosbag1.Writer.write", full)
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device$"):
+        sequence_of(client, "own").export(tmp_path / "out.bag", "ros1")
 
 
 def test_the_encoder_refuses_what_does_not_fit() -> None:

@@ -129,9 +129,7 @@ def _write(
             finished = stage.finish_part(part.path, part.write(stage.path(part.path), advance))
         else:
             advance(finished.messages, sum(sizes[name] for name in part.topics))
-        written.append(
-            ExportedPart(target / part.path, part.topics, finished.messages, finished.size_bytes)
-        )
+        written.append(ExportedPart(target / part.path, part.topics, finished.messages, finished.size_bytes))
     return tuple(written)
 
 
@@ -154,7 +152,7 @@ def _request(
     where = selection.where
     return {
         "sequence": source.name,
-        "created": str(getattr(source, "created_datetime", None)),
+        "created": source.created_datetime.isoformat(),
         "topics": [[topic.name, topic.messages] for topic in selection.topics],
         "window": list(selection.window),
         "where": None if where is None else repr(where),
@@ -165,16 +163,12 @@ def _request(
 
 def _manifest(selection: Selection, plan: ExportPlan, done: Mapping[str, Finished]) -> str:
     """What the files of most formats have no place for: names, classes, metadata."""
-    topics = {
-        topic.name: {"ontology_tag": topic.ontology_tag, "user_metadata": topic.metadata}
-        for topic in selection.topics
-    }
     document = {
         "sequence": selection.name,
         "user_metadata": selection.metadata,
         "window_ns": list(selection.window),
         "where": None if selection.where is None else selection.where.to_dict(),
-        "topics": topics,
+        "topics": selection.described_topics(),
         "files": [
             {"path": part.path, "topics": list(part.topics), "messages": done[part.path].messages}
             for part in plan.parts
@@ -194,8 +188,8 @@ def _check_paths(plan: ExportPlan, format: str) -> None:
         other = seen.setdefault(part.path.lower(), part)
         if other is not part:
             raise ExportError(
-                f"topics {', '.join(other.topics)} and {', '.join(part.topics)} would be written to one file, "
-                f"`{part.path}`; export them separately"
+                f"topics {', '.join(other.topics)} and {', '.join(part.topics)} would be written to one "
+                f"file, `{part.path}`; export them separately"
             )
     if "" in seen and len(seen) > 1:
         raise ExportError(f"writer `{format}` plans several parts, one of them without a path")

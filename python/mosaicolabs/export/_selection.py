@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -61,6 +62,9 @@ class SequenceSource(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def created_datetime(self) -> datetime: ...
 
     @property
     def user_metadata(self) -> dict[str, Any]: ...
@@ -182,6 +186,18 @@ class Selection:
     def size_bytes(self) -> int:
         """Share of the size in the store, bytes."""
         return sum(topic.size_bytes for topic in self.topics)
+
+    @property
+    def message_bytes(self) -> float:
+        """Mean size of a message in the store, bytes."""
+        return self.size_bytes / max(self.message_count, 1)
+
+    def described_topics(self) -> dict[str, dict[str, Any]]:
+        """What formats without a place for it need of each topic: its class and its metadata."""
+        return {
+            topic.name: {"ontology_tag": topic.ontology_tag, "user_metadata": topic.metadata}
+            for topic in self.topics
+        }
 
     def batches(self, topic: SelectedTopic) -> Table:
         """The rows of one topic with the columns of its class; to be closed.

@@ -51,7 +51,7 @@ class Staging:
         self._content = self._folder / _CONTENT
         self._restore_replaced()
         check_target(target, overwrite=overwrite)
-        self.done: dict[str, Finished] = self._finished()
+        self.done = self._finished()
         if not self.done:
             _remove(self._content)
             self._content.mkdir()
@@ -102,7 +102,7 @@ class Staging:
         elif replaced.exists():
             replaced.rename(self._target)
 
-    def _finished(self) -> dict[str, int]:
+    def _finished(self) -> dict[str, Finished]:
         """Parts that an interrupted export with the same request finished."""
         try:
             state = json.loads((self._folder / _STATE).read_text())

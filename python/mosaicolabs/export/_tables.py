@@ -2,7 +2,6 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -117,17 +116,13 @@ class TableWriter(ABC):
     ) -> int:
         with selection.batches(topic) as table:
             metadata = {**(table.schema.metadata or {}), **_sequence_metadata(selection)}
-            return self._write(table, metadata, settings, path, advance, lambda batch: topic.message_bytes)
+            return self._write(table, metadata, settings, path, advance, topic.message_bytes)
 
     def _write_merged(self, selection: Selection, settings: Settings, path: Path, advance: Advance) -> int:
         with selection.merged() as table:
-            topics = {
-                topic.name: {"ontology_tag": topic.ontology_tag, "user_metadata": topic.metadata}
-                for topic in selection.topics
-            }
-            metadata = {**_sequence_metadata(selection), b"mosaico:topics": json.dumps(topics).encode()}
-            mean = selection.size_bytes / max(selection.message_count, 1)
-            return self._write(table, metadata, settings, path, advance, lambda batch: mean)
+            topics = json.dumps(selection.described_topics()).encode()
+            metadata = {**_sequence_metadata(selection), b"mosaico:topics": topics}
+            return self._write(table, metadata, settings, path, advance, selection.message_bytes)
 
     def _write(
         self,
@@ -136,7 +131,7 @@ class TableWriter(ABC):
         settings: Settings,
         path: Path,
         advance: Advance,
-        message_bytes: Callable[[pa.RecordBatch], float],
+        message_bytes: float,
     ) -> int:
         schema = table.schema.with_metadata(metadata)
         schema = flattened_schema(schema) if settings.flat else with_nullable_fields(schema)
@@ -146,7 +141,7 @@ class TableWriter(ABC):
             for batch in table:
                 sink.write((flattened(batch) if settings.flat else batch).cast(schema))
                 messages += batch.num_rows
-                advance(batch.num_rows, batch.num_rows * message_bytes(batch))
+                advance(batch.num_rows, batch.num_rows * message_bytes)
         finally:
             sink.close()
         return messages

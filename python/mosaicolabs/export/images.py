@@ -75,7 +75,6 @@ def _png(image: Image) -> bytes:
 
 
 def _npy(image: Image) -> bytes:
-
     file = io.BytesIO()
     np.save(file, image.to_numpy(), allow_pickle=False)
     return file.getvalue()

@@ -1,5 +1,6 @@
 """Writers of ROS bags: ROS 1 (`ros1`) and ROS 2 (`ros2`, in SQLite or MCAP files)."""
 
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,12 +89,12 @@ class _BagWriter(ABC):
                 channel = by_name[name]
                 try:
                     raw = encode[channel.ros_type](channel.fields(message))
-                    bag.write(connections[name], _bag_time(message), raw)
                 except Exception as error:  # adapters of users may raise anything
-                    raise ExportError(
-                        f"topic `{name}`, message at {message.timestamp_ns} ns, as {channel.ros_type}: "
-                        f"{error}"
-                    ) from error
+                    raise _unrepresented(channel, message, error) from error
+                try:
+                    bag.write(connections[name], _bag_time(message), raw)
+                except (struct.error, OverflowError) as error:  # no bag has times before 1970
+                    raise _unrepresented(channel, message, error) from error
                 count += 1
                 advance(1, channel.topic.message_bytes)
         return count
@@ -267,6 +268,12 @@ def _define(ros_type: str, topic: SelectedTopic, store: "Typestore") -> bool:
     # Definitions of the distribution take precedence: headers of ROS 1 and ROS 2 differ.
     store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
     return True
+
+
+def _unrepresented(channel: _Channel, message: Message, error: Exception) -> ExportError:
+    return ExportError(
+        f"topic `{channel.topic.name}`, message at {message.timestamp_ns} ns, as {channel.ros_type}: {error}"
+    )
 
 
 def _same_fields(message: Message) -> dict[str, Any]:

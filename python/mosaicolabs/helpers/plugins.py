@@ -33,7 +33,7 @@ class PluginGroup(Generic[PluginT]):
 
     group: str
     kind: str
-    interface: type[PluginT]
+    interface: type
     members: str
     error: type[InvalidInputError]
     choose: str
@@ -61,7 +61,7 @@ class PluginGroup(Generic[PluginT]):
     def _instance(self, entry: EntryPoint) -> PluginT:
         described = f"{self.kind} `{entry.name}` ({entry.value})"
         try:
-            plugin = entry.load()()
+            plugin: PluginT = entry.load()()
         except Exception as error:  # importing a package may raise anything
             raise self.error(
                 f"{described} cannot be loaded: {error}; repair or uninstall its package, "
